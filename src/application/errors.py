@@ -1,0 +1,41 @@
+"""What can go wrong, in the application's words; entrypoints/http/problems.py maps each to an answer."""
+
+
+class ApplicationError(Exception):
+    """One of the failures below, so that an entrypoint can tell the expected from a bug."""
+
+
+class ForgedWebhookError(ApplicationError):
+    """The signature is missing, malformed, expired or wrong: nobody we know sent this."""
+
+
+class UnusableWebhookError(ApplicationError):
+    """Genuine, but it does not say what Clerk documents; the message names the field, never its value."""
+
+
+class UserUnknownError(ApplicationError):
+    """Neither we nor Clerk know this user, or Clerk cannot be asked."""
+
+
+class UserDeletedError(ApplicationError):
+    """The user was deleted; a token may outlive its user by a minute."""
+
+
+class UserBannedError(ApplicationError):
+    """Clerk says the user is banned."""
+
+
+class StoreUnavailableError(ApplicationError):
+    """PostgreSQL did not take it or did not answer in time; whether it was stored is unknown, trying again is safe."""
+
+
+class StoreBusyError(StoreUnavailableError):
+    """The write queue is full: nothing was tried."""
+
+
+class UnstorableError(ApplicationError):
+    """PostgreSQL refuses this change whatever the time, so trying again is of no use."""
+
+
+class IdentityProviderUnavailableError(ApplicationError):
+    """Clerk's API is out of reach, too slow or limiting us; the answer is not known."""

@@ -1,0 +1,43 @@
+"""The published shape of a user: the same in `/v1/me`, in events under `data.user` and in `users get --json`."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from domain.user import Tombstone, User
+
+
+def rfc3339(milliseconds: int) -> str:
+    """Format epoch milliseconds as RFC 3339 in UTC with milliseconds: `2026-11-23T10:00:00.000Z`."""
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+
+
+def profile_document(user: User) -> dict[str, Any]:
+    """Return the profile as a JSON object."""
+    profile = user.profile
+    return {
+        "id": user.id,
+        "version": user.version,
+        "email": profile.email,
+        "email_verified": profile.email_verified,
+        "emails": [
+            {"id": entry.id, "email": entry.email, "verified": entry.verified, "status": entry.status}
+            for entry in profile.emails
+        ],
+        "phone": profile.phone,
+        "username": profile.username,
+        "first_name": profile.first_name,
+        "last_name": profile.last_name,
+        "image_url": profile.image_url,
+        "external_id": profile.external_id,
+        "public_metadata": profile.public_metadata,
+        "banned": profile.banned,
+        "locked": profile.locked,
+        "created_at": rfc3339(profile.created_at),
+        "updated_at": rfc3339(user.updated_at),
+    }
+
+
+def tombstone_document(user: Tombstone) -> dict[str, Any]:
+    """Return what is published of a deleted user: no personal data."""
+    return {"id": user.id, "version": user.version, "deleted_at": rfc3339(user.deleted_at)}

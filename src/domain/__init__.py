@@ -1,0 +1,1 @@
+"""What a user is and how one changes: pure values and decisions, no I/O, no clock."""

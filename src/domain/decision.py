@@ -1,0 +1,31 @@
+"""What a use case decided about one user."""
+
+from enum import StrEnum
+
+from attrs import frozen
+
+from domain.events import UserEvent
+from domain.user import Known
+
+
+class Outcome(StrEnum):
+    """What came of a piece of news; every one of them is a success for its sender."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    DELETED = "deleted"
+    UNCHANGED = "unchanged"
+    STALE = "stale"
+    IGNORED = "ignored"
+
+
+@frozen(kw_only=True)
+class Decision:
+    """The state afterwards and what to tell others.
+
+    `user` is the very object that was decided on when there is nothing to store.
+    """
+
+    outcome: Outcome
+    user: Known
+    events: tuple[UserEvent, ...] = ()

@@ -1,0 +1,48 @@
+"""What Clerk told us about a user at one moment."""
+
+import hashlib
+import json
+from typing import Any
+
+from attrs import asdict, fields, frozen
+
+from domain.source_version import SourceVersion
+from domain.user import Profile, UserId
+
+
+@frozen(kw_only=True)
+class Snapshot:
+    """The whole kept state of a user as Clerk had it at `source`."""
+
+    id: UserId
+    profile: Profile
+    source: SourceVersion
+
+    @classmethod
+    def of(cls, user_id: UserId, profile: Profile, *, updated_at: int, timestamp: int) -> "Snapshot":
+        """Place `profile` in Clerk's time; both times are milliseconds."""
+        digest = hashlib.sha256(_canonical(asdict(profile)).encode()).digest()
+        return cls(id=user_id, profile=profile, source=SourceVersion(updated_at, timestamp, digest))
+
+
+@frozen(kw_only=True)
+class Deletion:
+    """Clerk told us that a user is gone."""
+
+    id: UserId
+    deleted_at: int
+    """When Clerk made the event, ms."""
+
+
+def changed_fields(before: Profile, after: Profile) -> tuple[str, ...]:
+    """Name the kept fields that differ, in the order of the profile."""
+    return tuple(
+        name
+        for name in (field.name for field in fields(Profile))
+        if _canonical(getattr(before, name)) != _canonical(getattr(after, name))
+    )
+
+
+def _canonical(value: Any) -> str:
+    """One text for one content: Python's == would take `1`, `1.0` and `True` in metadata for the same."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=asdict)

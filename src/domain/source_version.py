@@ -1,0 +1,20 @@
+"""A snapshot's place in Clerk's time."""
+
+from attrs import frozen
+
+
+@frozen(order=True)
+class SourceVersion:
+    """The total order of all snapshots of one user, compared field by field.
+
+    `updated_at` alone is not enough: two changes in one millisecond have been seen to leave the older one
+    standing (stripe/sync-engine issue 268). The envelope's time and then a digest of the kept content break the
+    tie, so that the result never depends on which delivery arrived first.
+    """
+
+    updated_at: int
+    """Clerk's `data.updated_at`, ms."""
+    timestamp: int
+    """When Clerk made the event, or when the snapshot was read from Clerk's API, ms."""
+    digest: bytes
+    """SHA-256 of the kept content; equal digests mean that no kept field differs."""

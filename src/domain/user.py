@@ -1,0 +1,91 @@
+"""A user as the platform keeps it, and the tombstone that a deleted one leaves."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, NewType
+
+from attrs import field, frozen
+
+from domain.source_version import SourceVersion
+
+UserId = NewType("UserId", str)
+"""Clerk's user id (`user_…`): the identity that tokens, rows, events and keys carry."""
+
+_USER_ID = re.compile(r"user_[A-Za-z0-9_-]{1,123}", re.ASCII)
+
+
+class InvalidUserIdError(ValueError):
+    """The text is not a Clerk user id."""
+
+
+def user_id(text: object) -> UserId:
+    """Return `text` as a user id.
+
+    The shape is checked before the id reaches a URL, a header or a key, so that none of them can be bent.
+
+    Raises:
+        InvalidUserIdError: it is not a string of the form `user_…`.
+    """
+    if not isinstance(text, str) or not _USER_ID.fullmatch(text):
+        raise InvalidUserIdError("not a Clerk user id (user_…)")
+    return UserId(text)
+
+
+@frozen(kw_only=True)
+class EmailAddress:
+    """One of a user's addresses; the text is kept as Clerk sent it."""
+
+    id: str
+    email: str
+    verified: bool
+    status: str | None
+
+
+@frozen(kw_only=True)
+class Profile:
+    """Every field that is kept of a user.
+
+    What has no field here (private and unsafe metadata, client address) cannot be stored or published.
+    """
+
+    email: str | None
+    email_verified: bool
+    emails: tuple[EmailAddress, ...]
+    phone: str | None
+    username: str | None
+    first_name: str | None
+    last_name: str | None
+    image_url: str | None
+    external_id: str | None
+    public_metadata: Mapping[str, Any] = field(repr=False)
+    banned: bool
+    locked: bool
+    created_at: int
+    """Milliseconds since 1970, UTC, at Clerk."""
+
+
+@frozen(kw_only=True)
+class User:
+    """A living user: the profile, its version, and the place in Clerk's time it was read at."""
+
+    id: UserId
+    version: int
+    """1, 2, 3 …: one step for each change that is published, with no gap."""
+    profile: Profile
+    updated_at: int
+    """Clerk's `updated_at` (ms) of the snapshot that brought the last published change."""
+    source: SourceVersion
+
+
+@frozen(kw_only=True)
+class Tombstone:
+    """What stays of a deleted user, for ever: no personal data, only that it was and is gone."""
+
+    id: UserId
+    version: int
+    deleted_at: int
+    """When it was deleted at Clerk, in milliseconds."""
+
+
+Known = User | Tombstone | None
+"""What we hold of a user id: a living user, a tombstone, or nothing yet."""
