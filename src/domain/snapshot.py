@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import asdict, fields, frozen
@@ -36,13 +37,16 @@ class Deletion:
 
 def changed_fields(before: Profile, after: Profile) -> tuple[str, ...]:
     """Name the kept fields that differ, in the order of the profile."""
-    return tuple(
-        name
-        for name in (field.name for field in fields(Profile))
-        if _canonical(getattr(before, name)) != _canonical(getattr(after, name))
-    )
+    return tuple(name for name in _FIELDS if _differ(getattr(before, name), getattr(after, name)))
 
 
-def _canonical(value: Any) -> str:
-    """One text for one content: Python's == would take `1`, `1.0` and `True` in metadata for the same."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=asdict)
+def _differ(before: Any, after: Any) -> bool:
+    if isinstance(before, Mapping):
+        # Python's == would take `1`, `1.0` and `True` inside metadata for the same.
+        return _canonical(before) != _canonical(after)
+    return bool(before != after)
+
+
+_FIELDS = tuple(field.name for field in fields(Profile))
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+"""One text for one content."""

@@ -71,7 +71,7 @@ class User:
     id: UserId
     version: int
     """1, 2, 3 …: one step for each change that is published, with no gap."""
-    profile: Profile
+    profile: Profile = field(repr=False)
     updated_at: int
     """Clerk's `updated_at` (ms) of the snapshot that brought the last published change."""
     source: SourceVersion

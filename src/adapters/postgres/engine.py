@@ -1,0 +1,70 @@
+"""Connections to PostgreSQL, from the URL as everyone writes it."""
+
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import asyncpg
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+STATEMENT_TIMEOUT_S = 5.0
+"""How long one statement may take before its caller hears that the database is unavailable."""
+
+
+def create_engine(database_url: str, *, pool_size: int, application_name: str) -> AsyncEngine:
+    """Return an engine; nothing is connected yet.
+
+    `database_url` is a libpq URL (`postgresql://user:password@host:5432/db?sslmode=require`); asyncpg reads it
+    itself. `?pgbouncer=true`, as Prisma and Supabase write it, says that a transaction-mode pooler is in between.
+    """
+    url, pooled = _split_pooler_flag(database_url)
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        connect_args={
+            "async_creator_fn": partial(_connect, url, pooled=pooled, application_name=application_name),
+            # Older poolers keep no named statements for a client: the unnamed one lives inside the transaction.
+            **({"prepared_statement_cache_size": 0, "prepared_statement_name_func": str} if pooled else {}),
+        },
+        # Every use of the engine is one statement; only behind a pooler it needs a transaction around it, so that
+        # its PREPARE and EXECUTE meet the same server connection.
+        isolation_level="READ COMMITTED" if pooled else "AUTOCOMMIT",
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=STATEMENT_TIMEOUT_S,
+        pool_use_lifo=True,
+        hide_parameters=True,  # they are personal data, and errors are logged
+        json_serializer=lambda value: msgspec.json.encode(value).decode(),
+        json_deserializer=msgspec.json.decode,
+    )
+
+
+async def connect(database_url: str, *, application_name: str) -> "asyncpg.Connection[asyncpg.Record]":
+    """Open one connection outside any pool, for what needs a session of its own (LISTEN)."""
+    url, pooled = _split_pooler_flag(database_url)
+    return await _connect(url, pooled=pooled, application_name=application_name)
+
+
+async def _connect(url: str, *, pooled: bool, application_name: str) -> "asyncpg.Connection[asyncpg.Record]":
+    options: dict[str, Any] = {}
+    if pooled:
+        options = {"statement_cache_size": 0}
+    else:
+        # A pooler refuses start-up parameters it does not know, and would keep them for the next client.
+        options = {
+            "server_settings": {
+                "application_name": application_name,
+                "jit": "off",
+                "statement_timeout": f"{int(STATEMENT_TIMEOUT_S * 1000)}",
+                "idle_in_transaction_session_timeout": "30000",
+            }
+        }
+    return await asyncpg.connect(url, timeout=STATEMENT_TIMEOUT_S, command_timeout=STATEMENT_TIMEOUT_S, **options)
+
+
+def _split_pooler_flag(database_url: str) -> tuple[str, bool]:
+    parts = urlsplit(database_url)
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    pooled = query.pop("pgbouncer", "") == "true"
+    query.pop("channel_binding", None)  # hosted PostgreSQL puts it in; asyncpg would take it for a server setting
+    return urlunsplit(parts._replace(query=urlencode(query))), pooled

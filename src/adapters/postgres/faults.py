@@ -1,0 +1,53 @@
+"""What a database error means: whose fault it is and whether trying again helps."""
+
+from enum import Enum, auto
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+DATABASE_ERRORS = (DBAPIError, PoolTimeoutError, OSError, TimeoutError)
+"""Everything that a statement on the engine may raise when PostgreSQL is at fault or out of reach."""
+
+
+class Fault(Enum):
+    """Who has to act."""
+
+    RACE = auto()
+    """Another writer was in the way: the same again, at once."""
+    CONNECTION = auto()
+    """The connection broke: the same again, on a new one."""
+    CHANGE = auto()
+    """This very data can never be stored."""
+    DATABASE = auto()
+    """Anything else: read-only, full, not migrated, overloaded, gone. The operator's to mend, the sender's to retry."""
+
+
+# PostgreSQL documentation, appendix A, by class (the first two characters).
+_CHANGE_CLASSES = ("22", "23", "54", "P0")
+_RACES = ("40001", "40P01")
+
+
+def fault_of(error: BaseException) -> Fault:
+    """Classify an error from `DATABASE_ERRORS`."""
+    if not isinstance(error, DBAPIError):
+        return Fault.DATABASE
+    sqlstate = getattr(error.orig, "sqlstate", None)
+    if sqlstate in _RACES:
+        return Fault.RACE
+    # asyncpg has no SQLSTATE for what it refuses to encode itself; a lost connection has none either.
+    if error.connection_invalidated:
+        return Fault.CONNECTION
+    if sqlstate is None and isinstance(_cause(error), ValueError):
+        return Fault.CHANGE
+    if sqlstate and sqlstate.startswith(_CHANGE_CLASSES):
+        return Fault.CHANGE
+    return Fault.DATABASE
+
+
+def code_of(error: BaseException) -> str:
+    """Name an error for a log or a message; its text is left out, because PostgreSQL puts row values into it."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None) or type(error).__name__
+
+
+def _cause(error: DBAPIError) -> BaseException | None:
+    return error.orig.__cause__ if error.orig else None

@@ -1,0 +1,46 @@
+"""Bringing the database to the schema that this version expects."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_LOCK = 7166_0001
+"""An arbitrary number that only migrations of this service lock on."""
+
+
+async def migrate(engine: AsyncEngine, revision: str = "head") -> None:
+    """Upgrade to `revision`, or downgrade to it (`base` is the empty database); safe to run twice at once."""
+    async with engine.execution_options(isolation_level="READ COMMITTED").begin() as connection:
+        # A deployment may start several of these: they queue here, and the later ones find nothing to do.
+        await connection.execute(text("SET LOCAL statement_timeout = 0"))
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        await connection.run_sync(_migrate, revision)
+
+
+async def revisions(engine: AsyncEngine) -> tuple[str | None, str | None]:
+    """Return the database's revision and the newest one this version knows."""
+    head = ScriptDirectory(str(_MIGRATIONS)).get_current_head()
+    async with engine.execution_options(isolation_level="READ COMMITTED").begin() as connection:
+        current = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+    return current, head
+
+
+def _migrate(connection: Connection, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    current = MigrationContext.configure(connection).get_current_revision()
+    forward = (
+        revision == "head"
+        or current is None
+        or (revision in known and current in known and known.index(revision) <= known.index(current))
+    )
+    (command.upgrade if forward and revision != "base" else command.downgrade)(config, revision)

@@ -1,0 +1,128 @@
+"""The tables, as the newest migration leaves them (a test compares the two)."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    func,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+    }
+)
+
+_PERSONAL = (
+    "email",
+    "emails",
+    "phone",
+    "username",
+    "first_name",
+    "last_name",
+    "image_url",
+    "external_id",
+    "public_metadata",
+    "created_at",
+    "updated_at",
+    "source_digest",  # a digest of personal data can be guessed back
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    # Bumped by every write, also by those that publish nothing: what a concurrent writer compares (ADR 0004).
+    Column("revision", BigInteger, nullable=False),
+    Column("email", Text),
+    Column("email_verified", Boolean, nullable=False),
+    # json, not jsonb: the text comes back as it was written (1.0 stays 1.0, U+0000 and key order survive).
+    Column("emails", JSON(none_as_null=True)),
+    Column("phone", Text),
+    Column("username", Text),
+    Column("first_name", Text),
+    Column("last_name", Text),
+    Column("image_url", Text),
+    Column("external_id", Text),
+    Column("public_metadata", JSON(none_as_null=True)),
+    Column("banned", Boolean, nullable=False),
+    Column("locked", Boolean, nullable=False),
+    Column("created_at", DateTime(timezone=True)),
+    Column("updated_at", DateTime(timezone=True)),
+    Column("deleted_at", DateTime(timezone=True)),
+    Column("source_updated_at", BigInteger),
+    Column("source_timestamp", BigInteger),
+    Column("source_digest", LargeBinary),
+    CheckConstraint(
+        "deleted_at IS NULL OR coalesce(" + ", ".join(f"{name}::text" for name in _PERSONAL) + ") IS NULL",
+        name="tombstone_holds_no_personal_data",
+    ),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("version", BigInteger, primary_key=True),
+    # Drawn while the user's row is locked, so one user's ids rise with its versions.
+    Column("id", BigInteger, Identity(always=True), nullable=False),
+    Column("lane", SmallInteger, nullable=False),
+    Column("event_id", Uuid, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("traceparent", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Index("outbox_lane_idx", "lane", "id"),
+)
+
+outbox_dead = Table(
+    "outbox_dead",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("version", BigInteger, primary_key=True),
+    Column("id", BigInteger, nullable=False, unique=True),
+    Column("lane", SmallInteger, nullable=False),
+    Column("event_id", Uuid, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    # Null once the user was deleted or the letter discarded: personal data goes, the trace that it was stays.
+    Column("payload", LargeBinary),
+    Column("traceparent", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("died_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("error", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("discarded_at", DateTime(timezone=True)),
+    Column("discard_reason", Text),
+)
+
+outbox_lane = Table(
+    "outbox_lane",
+    metadata,
+    Column("lane", SmallInteger, primary_key=True, autoincrement=False),
+    Column("owner", Text),
+    Column("lease_until", DateTime(timezone=True)),
+)
+
+relay = Table(
+    "relay",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("seen_at", DateTime(timezone=True), nullable=False),
+)

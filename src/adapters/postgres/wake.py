@@ -1,0 +1,47 @@
+"""Telling idle relays that there is work, outside the transaction that made it."""
+
+import asyncio
+import contextlib
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters.postgres.faults import DATABASE_ERRORS
+
+CHANNEL = "outbox_wake"
+
+DEBOUNCE_S = 0.005
+"""At most one NOTIFY in this time; more would only wake a relay that is awake."""
+
+# NOTIFY takes a lock that every committing transaction in the database queues for: inside the write it was measured
+# to cost 44 % (8 writers) to 77 % (64 writers) of the commits. Here it is a transaction of its own.
+_NOTIFY = select(func.pg_notify(CHANNEL, ""))
+
+
+class OutboxWake:
+    """Notifies `outbox_wake` soon after `set()`; a lost notification costs a relay's poll interval, nothing else."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._dirty = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def set(self) -> None:
+        self._dirty.set()
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._notify(), name="outbox-wake")
+
+    async def aclose(self) -> None:
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _notify(self) -> None:
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            with contextlib.suppress(*DATABASE_ERRORS):  # the relay polls: it finds the event without us
+                async with self._engine.begin() as connection:
+                    await connection.execute(_NOTIFY)
+            await asyncio.sleep(DEBOUNCE_S)

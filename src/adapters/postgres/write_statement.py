@@ -1,0 +1,121 @@
+"""The write path's two statements: read a batch of users, write a batch of users with their events."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from attrs import frozen
+from sqlalchemy import ARRAY, JSON, Column, Table, Text, any_, bindparam, cast, column, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.selectable import TableValuedAlias
+
+from adapters.postgres.lanes import lane_of
+from adapters.postgres.rows import row_from, to_datetime, user_from
+from adapters.postgres.tables import outbox, outbox_dead, users
+from application.outbox import OutboxMessage
+from domain.user import Tombstone, User, UserId
+
+
+@frozen
+class Stored:
+    """A user as read, with the revision that a write must still find."""
+
+    user: User | Tombstone
+    revision: int
+
+
+@frozen
+class Write:
+    """A user's new state and its events; `revision` is the new one."""
+
+    user: User | Tombstone
+    revision: int
+    messages: tuple[OutboxMessage, ...]
+
+
+def _rows(name: str, table: Table, columns: Sequence[Column[Any]]) -> TableValuedAlias:
+    """Make rows out of one array a column, so that a batch of any size is one statement with one plan."""
+    arrays = [
+        bindparam(f"{table.name}_{c.name}", type_=ARRAY(Text if isinstance(c.type, JSON) else c.type)) for c in columns
+    ]
+    return func.unnest(*arrays).table_valued(*(column(c.name, c.type) for c in columns)).render_derived(name=name)
+
+
+_USER_COLUMNS = list(users.c)
+_EVENT_COLUMNS = [
+    outbox.c[name] for name in ("key", "version", "lane", "event_id", "type", "occurred_at", "payload", "traceparent")
+]
+
+_changes = _rows("change", users, _USER_COLUMNS)
+_events = _rows("event", outbox, _EVENT_COLUMNS)
+
+_upsert = insert(users).from_select(
+    _USER_COLUMNS,
+    select(
+        *(cast(_changes.c[c.name], JSON) if isinstance(c.type, JSON) else _changes.c[c.name] for c in _USER_COLUMNS)
+    ),
+)
+_stored = (
+    _upsert.on_conflict_do_update(
+        index_elements=[users.c.id],
+        set_={c.name: _upsert.excluded[c.name] for c in _USER_COLUMNS if c.name != "id"},
+        # The row must be the one that was decided on; a row that does not come back lost a race.
+        where=users.c.revision == _upsert.excluded.revision - 1,
+    )
+    .returning(users.c.id, users.c.deleted_at)
+    .cte("stored")
+)
+# The events are drawn from what the upsert returned: their ids come after the user's row lock.
+_queued = (
+    insert(outbox)
+    .from_select(
+        _EVENT_COLUMNS,
+        select(*(_events.c[c.name] for c in _EVENT_COLUMNS)).join_from(_events, _stored, _stored.c.id == _events.c.key),
+    )
+    .cte("queued")
+)
+# A dead letter waits for an operator; it must not keep what its user's deletion erases.
+_erased = (
+    update(outbox_dead)
+    .where(outbox_dead.c.key == _stored.c.id, _stored.c.deleted_at.is_not(None))
+    .values(payload=None)
+    .cte("erased")
+)
+_WRITE = select(_stored.c.id).add_cte(_queued, _erased)
+_READ = select(users).where(users.c.id == any_(bindparam("ids", type_=ARRAY(Text))))
+
+
+async def read(connection: AsyncConnection, ids: Collection[UserId]) -> dict[UserId, Stored]:
+    """Read the committed state of these users; unknown ones are missing in the answer."""
+    result = await connection.execute(_READ, {"ids": list(ids)})
+    return {row["id"]: Stored(user_from(row), row["revision"]) for row in result.mappings()}
+
+
+async def write(connection: AsyncConnection, writes: Sequence[Write]) -> set[UserId]:
+    """Store all of them in one statement, hence at one moment, and return who was stored.
+
+    The others lost a race against another process and left no trace.
+    """
+    # One order in every process, so that two batches can wait for each other but never in a circle.
+    ordered = sorted(writes, key=lambda change: change.user.id)
+    rows = [row_from(change.user, revision=change.revision) for change in ordered]
+    events = [_event_row(message) for change in ordered for message in change.messages]
+    result = await connection.execute(
+        _WRITE,
+        {f"users_{c.name}": [row[c.name] for row in rows] for c in _USER_COLUMNS}
+        | {f"outbox_{c.name}": [event[c.name] for event in events] for c in _EVENT_COLUMNS},
+    )
+    return set(result.scalars())
+
+
+def _event_row(message: OutboxMessage) -> dict[str, Any]:
+    return {
+        "key": message.key,
+        "version": message.version,
+        "lane": lane_of(message.key),
+        "event_id": message.event_id,
+        "type": message.type,
+        "occurred_at": to_datetime(message.occurred_at),
+        "payload": message.payload,
+        "traceparent": message.traceparent,
+    }
