@@ -1,6 +1,7 @@
 """An event on its way to Kafka: its bytes are fixed when it is stored, so every retry sends the same."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
 from uuid import UUID
 
 from attrs import field, frozen
@@ -28,3 +29,66 @@ class OutboxMessage:
 
 Encode = Callable[[UserEvent], OutboxMessage]
 """Turn an event into its published form; the same event always gives the same message."""
+
+
+@frozen(kw_only=True)
+class Pending:
+    """A stored message that is not known to be published."""
+
+    id: int
+    """Rises with the version inside one key; says nothing across keys."""
+    lane: int
+    stored_at: float
+    """Seconds since 1970, by the database's clock."""
+    message: OutboxMessage
+
+
+@frozen
+class Refusal:
+    """A message that the broker will never take, however often it is sent."""
+
+    pending: Pending
+    error: str
+    attempts: int
+
+
+class Outbox(Protocol):
+    """The stored messages, as a relay sees them. All methods raise StoreUnavailableError when there is no database."""
+
+    async def oldest(self, lanes: Sequence[int], limit: int) -> list[Pending]:
+        """Return up to `limit` messages of these lanes, the earlier lanes first.
+
+        Whatever is returned of a key is the lowest versions of it that are stored, in order and without a hole:
+        a relay that publishes what it got, in the order it got it, cannot reorder.
+        """
+        ...
+
+    async def delete(self, published: Collection[Pending]) -> None:
+        """Forget messages that the broker has acknowledged; those already gone are no error."""
+        ...
+
+    async def bury(self, refusals: Collection[Refusal]) -> None:
+        """Move refused messages to the dead letters in one step; the error is kept, later versions go on."""
+        ...
+
+
+@frozen
+class Deliveries:
+    """What became of one call to `Publisher.publish`; what is in neither list is not known to have arrived."""
+
+    acknowledged: Sequence[Pending] = ()
+    refused: Sequence[Refusal] = ()
+    outage: str | None = None
+    """Why the rest did not arrive: the broker's trouble, not the messages'."""
+
+
+class Publisher(Protocol):
+    """Kafka, as a relay sees it."""
+
+    async def publish(self, batch: Sequence[Pending]) -> Deliveries:
+        """Send the batch, pipelined and in order, and return when each message's fate is known or time is up.
+
+        Never raises for a broker's trouble: it is told as `outage`, and the next call starts on a new connection.
+        After a message of a key that did not arrive, no later one of that key arrives either, unless it was refused.
+        """
+        ...

@@ -1,5 +1,6 @@
 """Connections to PostgreSQL, from the URL as everyone writes it."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -12,8 +13,12 @@ STATEMENT_TIMEOUT_S = 5.0
 """How long one statement may take before its caller hears that the database is unavailable."""
 
 
-def create_engine(database_url: str, *, pool_size: int, application_name: str) -> AsyncEngine:
+def create_engine(
+    database_url: str, *, pool_size: int, application_name: str, settings: Mapping[str, str] | None = None
+) -> AsyncEngine:
     """Return an engine; nothing is connected yet.
+
+    `settings` are PostgreSQL's own, for each connection; a pooler does without them.
 
     `database_url` is a libpq URL (`postgresql://user:password@host:5432/db?sslmode=require`); asyncpg reads it
     itself. `?pgbouncer=true`, as Prisma and Supabase write it, says that a transaction-mode pooler is in between.
@@ -22,7 +27,9 @@ def create_engine(database_url: str, *, pool_size: int, application_name: str) -
     return create_async_engine(
         "postgresql+asyncpg://",
         connect_args={
-            "async_creator_fn": partial(_connect, url, pooled=pooled, application_name=application_name),
+            "async_creator_fn": partial(
+                _connect, url, pooled=pooled, application_name=application_name, settings=settings or {}
+            ),
             # Older poolers keep no named statements for a client: the unnamed one lives inside the transaction.
             **({"prepared_statement_cache_size": 0, "prepared_statement_name_func": str} if pooled else {}),
         },
@@ -42,10 +49,12 @@ def create_engine(database_url: str, *, pool_size: int, application_name: str) -
 async def connect(database_url: str, *, application_name: str) -> "asyncpg.Connection[asyncpg.Record]":
     """Open one connection outside any pool, for what needs a session of its own (LISTEN)."""
     url, pooled = _split_pooler_flag(database_url)
-    return await _connect(url, pooled=pooled, application_name=application_name)
+    return await _connect(url, pooled=pooled, application_name=application_name, settings={})
 
 
-async def _connect(url: str, *, pooled: bool, application_name: str) -> "asyncpg.Connection[asyncpg.Record]":
+async def _connect(
+    url: str, *, pooled: bool, application_name: str, settings: Mapping[str, str]
+) -> "asyncpg.Connection[asyncpg.Record]":
     options: dict[str, Any] = {}
     if pooled:
         options = {"statement_cache_size": 0}
@@ -57,6 +66,7 @@ async def _connect(url: str, *, pooled: bool, application_name: str) -> "asyncpg
                 "jit": "off",
                 "statement_timeout": f"{int(STATEMENT_TIMEOUT_S * 1000)}",
                 "idle_in_transaction_session_timeout": "30000",
+                **settings,
             }
         }
     return await asyncpg.connect(url, timeout=STATEMENT_TIMEOUT_S, command_timeout=STATEMENT_TIMEOUT_S, **options)

@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
+import asyncpg
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.postgres.engine import connect
 from adapters.postgres.faults import DATABASE_ERRORS
 
 CHANNEL = "outbox_wake"
@@ -45,3 +48,42 @@ class OutboxWake:
                 async with self._engine.begin() as connection:
                     await connection.execute(_NOTIFY)
             await asyncio.sleep(DEBOUNCE_S)
+
+
+class WakeListener:
+    """Calls `on_wake` for each notification, and once after every (re)connection, for what was missed before it.
+
+    It needs a session of its own. Behind a transaction-mode pooler nothing arrives, and the relay's polling is all.
+    """
+
+    RECONNECT_S = 1.0
+
+    def __init__(self, database_url: str, on_wake: Callable[[], None]) -> None:
+        self._database_url = database_url
+        self._on_wake = on_wake
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._listen(), name="outbox-wake-listener")
+
+    async def aclose(self) -> None:
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _listen(self) -> None:
+        while True:
+            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+                await self._listen_once()
+            await asyncio.sleep(self.RECONNECT_S)
+
+    async def _listen_once(self) -> None:
+        connection = await connect(self._database_url, application_name="auth-service-wake")
+        closed = asyncio.Event()
+        try:
+            connection.add_termination_listener(lambda _: closed.set())
+            await connection.add_listener(CHANNEL, lambda *_: self._on_wake())
+            self._on_wake()
+            await closed.wait()
+        finally:
+            connection.terminate()

@@ -1,0 +1,110 @@
+"""Leases on lanes, as rows: they survive a crash, a pause, a cut connection and a transaction-mode pooler."""
+
+from datetime import timedelta
+
+from sqlalchemy import (
+    ARRAY,
+    SmallInteger,
+    and_,
+    any_,
+    bindparam,
+    case,
+    delete,
+    func,
+    null,
+    or_,
+    select,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters.postgres.faults import DATABASE_ERRORS, code_of
+from adapters.postgres.tables import outbox_lane, relay
+from application.errors import StoreUnavailableError
+from application.relay_lanes import LEASE_S, LaneShare, LaneTable
+
+_lease = timedelta(seconds=LEASE_S)
+# The database's clock alone decides, so relays need not agree on the time.
+_now = func.clock_timestamp()
+
+_seen = insert(relay).values(name=bindparam("me"), seen_at=_now)
+_seen = _seen.on_conflict_do_update(index_elements=[relay.c.name], set_={"seen_at": _seen.excluded.seen_at})
+_forgotten = delete(relay).where(relay.c.seen_at < _now - 100 * _lease)
+_READ = union_all(
+    select(
+        outbox_lane.c.lane,
+        case((outbox_lane.c.lease_until > _now, outbox_lane.c.owner)).label("name"),
+    ),
+    select(null(), relay.c.name).where(relay.c.seen_at > _now - _lease),
+).add_cte(_seen.cte("seen"), _forgotten.cte("forgotten"))
+
+_hold = outbox_lane.c.lane == any_(bindparam("hold", type_=ARRAY(SmallInteger)))
+_release = outbox_lane.c.lane == any_(bindparam("release", type_=ARRAY(SmallInteger)))
+_WRITE = (
+    update(outbox_lane)
+    .where(
+        or_(
+            and_(
+                _hold,
+                or_(
+                    outbox_lane.c.owner == bindparam("me"),
+                    outbox_lane.c.owner.is_(None),
+                    outbox_lane.c.lease_until < _now,
+                ),
+            ),
+            and_(_release, outbox_lane.c.owner == bindparam("me")),
+        )
+    )
+    .values(
+        owner=case((_release, null()), else_=bindparam("me")),
+        lease_until=_now + _lease,
+    )
+    .returning(outbox_lane.c.lane, outbox_lane.c.owner)
+)
+_given_up = update(outbox_lane).where(outbox_lane.c.owner == bindparam("me")).values(owner=None).cte("given_up")
+_LEAVE = delete(relay).where(relay.c.name == bindparam("me")).add_cte(_given_up)
+
+
+class PostgresLaneLeases:
+    """`LaneLeases` on PostgreSQL: two statements for each renewal."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def read(self, relay: str) -> LaneTable:
+        """See `LaneLeases.read`."""
+        try:
+            async with self._engine.begin() as connection:
+                rows = (await connection.execute(_READ, {"me": relay})).all()
+        except DATABASE_ERRORS as error:
+            raise _unavailable(error) from None
+        return LaneTable(
+            owners={row.lane: row.name for row in rows if row.lane is not None},
+            # The statement reads what was there before it wrote: add this relay's first sign of life.
+            relays={row.name for row in rows if row.lane is None} | {relay},
+        )
+
+    async def write(self, relay: str, share: LaneShare) -> frozenset[int]:
+        """See `LaneLeases.write`."""
+        try:
+            async with self._engine.begin() as connection:
+                rows = await connection.execute(
+                    _WRITE, {"me": relay, "hold": sorted(share.hold), "release": sorted(share.release)}
+                )
+                return frozenset(row.lane for row in rows if row.owner == relay)
+        except DATABASE_ERRORS as error:
+            raise _unavailable(error) from None
+
+    async def leave(self, relay: str) -> None:
+        """See `LaneLeases.leave`."""
+        try:
+            async with self._engine.begin() as connection:
+                await connection.execute(_LEAVE, {"me": relay})
+        except DATABASE_ERRORS as error:
+            raise _unavailable(error) from None
+
+
+def _unavailable(error: BaseException) -> StoreUnavailableError:
+    return StoreUnavailableError(f"PostgreSQL did not answer ({code_of(error)})")

@@ -1,0 +1,118 @@
+"""When to run the next round, and on which lanes."""
+
+import asyncio
+import contextlib
+import random
+import time
+from typing import Protocol
+
+from attrs import define, field
+
+from application.errors import StoreUnavailableError
+from application.relay_events import RelayEvents, Round
+from application.relay_lanes import LEASE_S, LaneLeases, share_lanes
+
+BATCH = 1000
+"""Messages in one round: two statements and one pipeline of sends."""
+
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.01, 1.6
+"""An idle relay polls at doubling intervals; a wake-up that was lost costs at most the longest."""
+
+SHORTEST_BACKOFF_S, LONGEST_BACKOFF_S = 0.2, 5.0
+"""Between rounds while the broker or the database is in trouble, with jitter."""
+
+
+class Observer(Protocol):
+    """Whom a relay tells what it did."""
+
+    def round_done(self, done: Round) -> None: ...
+    def trouble(self, reason: str) -> None: ...
+    def lanes_changed(self, lanes: frozenset[int]) -> None: ...
+
+
+@define
+class Relay:
+    """One relay: `run` returns after `stop`, when the round in hand is finished."""
+
+    name: str
+    relay_events: RelayEvents
+    leases: LaneLeases
+    observer: Observer
+    _lanes: list[int] = field(factory=list, init=False)
+    _wake: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _stopping: bool = field(default=False, init=False)
+
+    def wake(self) -> None:
+        """There is work: do not wait for the next poll."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Finish the round in hand and leave."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        keeper = asyncio.create_task(self._keep_lanes(), name="relay-lanes")
+        try:
+            await self._run_rounds()
+        finally:
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+            with contextlib.suppress(StoreUnavailableError):  # then the leases run out by themselves
+                await self.leases.leave(self.name)
+
+    async def _run_rounds(self) -> None:
+        pause, backoff = SHORTEST_PAUSE_S, SHORTEST_BACKOFF_S
+        while not self._stopping:
+            # Cleared before the read: what is stored after it sets the event again.
+            self._wake.clear()
+            done, trouble = await self._round()
+            if trouble:
+                self.observer.trouble(trouble)
+                await self._sleep(backoff * random.uniform(0.5, 1))  # noqa: S311  # jitter, not a secret
+                backoff = min(backoff * 2, LONGEST_BACKOFF_S)
+                continue
+            backoff = SHORTEST_BACKOFF_S
+            busy = done.taken > 0 or await self._sleep(pause)
+            pause = SHORTEST_PAUSE_S if busy else min(pause * 2, LONGEST_PAUSE_S)
+
+    async def _round(self) -> tuple[Round, str | None]:
+        lanes = self._lanes
+        if not lanes:
+            return Round(0), None
+        # The next round starts one lane further on, so that one full lane does not starve the others.
+        self._lanes = lanes[1:] + lanes[:1]
+        try:
+            done = await self.relay_events(lanes, BATCH)
+        except StoreUnavailableError as error:
+            return Round(0), str(error)
+        self.observer.round_done(done)
+        return done, done.outage
+
+    async def _sleep(self, seconds: float) -> bool:
+        """Wait, and tell whether a wake-up (or `stop`) ended it early."""
+        try:
+            await asyncio.wait_for(self._wake.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _keep_lanes(self) -> None:
+        renewed = time.monotonic()
+        while True:
+            try:
+                table = await self.leases.read(self.name)
+                held = await self.leases.write(self.name, share_lanes(table, self.name))
+            except StoreUnavailableError:  # the rounds meet the same trouble, and tell
+                if time.monotonic() - renewed > LEASE_S:
+                    self._hold(frozenset())  # another relay has them by now
+            else:
+                renewed = time.monotonic()
+                self._hold(held)
+            await asyncio.sleep(LEASE_S / 3)  # three chances to renew in the time of a lease
+
+    def _hold(self, lanes: frozenset[int]) -> None:
+        if lanes != set(self._lanes):
+            self._lanes = sorted(lanes)
+            self.observer.lanes_changed(lanes)
+            self._wake.set()
