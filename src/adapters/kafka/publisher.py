@@ -1,12 +1,15 @@
-"""The producer: pipelined and idempotent, through FastStream's broker."""
+"""The producer: pipelined and idempotent, through FastStream on aiokafka."""
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
-from faststream.kafka import KafkaBroker
+from attrs import field, frozen
+from faststream.kafka.publisher.producer import AioKafkaFastProducerImpl
+from faststream.kafka.response import KafkaPublishCommand
+from faststream.kafka.security import parse_security
+from faststream.response.publish_type import PublishType
 from faststream.security import BaseSecurity
 
 from adapters.kafka.cloudevents import headers
@@ -33,6 +36,14 @@ class _TopicMissingError(Exception):
 _TROUBLE = (KafkaError, OSError, TimeoutError, _TopicMissingError)
 
 
+@frozen
+class _Fates:
+    """What is known of each message of a batch, by its id; what was not handed over is in neither."""
+
+    arrived: set[int] = field(factory=set)
+    failed: dict[int, BaseException] = field(factory=dict)
+
+
 class KafkaPublisher:
     """`Publisher` on Kafka.
 
@@ -42,103 +53,109 @@ class KafkaPublisher:
     """
 
     def __init__(self, bootstrap_servers: Sequence[str], topic: str, security: BaseSecurity | None = None) -> None:
-        self._bootstrap_servers = list(bootstrap_servers)  # FastStream takes a comma-joined text for one host
+        self._bootstrap_servers = list(bootstrap_servers)
         self._topic = topic
-        self._security = security
-        self._broker: KafkaBroker | None = None
+        self._security = parse_security(security)
+        self._client: AIOKafkaProducer | None = None
+        # Not `KafkaBroker.publish`: it adds a correlation_id header of its own, a new one for every retry.
+        self._producer = AioKafkaFastProducerImpl(parser=None, decoder=None)
 
     async def publish(self, batch: Sequence[Pending]) -> Deliveries:
         """See `Publisher.publish`."""
-        fates: dict[int, BaseException | None] = {}
+        fates = _Fates()
         refused: list[Refusal] = []
         outage = None
         try:
             async with asyncio.timeout(DEADLINE_S):
                 await self._send(batch, fates)
-                failures = [error for error in fates.values() if error]
-                if any(isinstance(error, _TOO_LARGE) for error in failures):
-                    refused = await self._find_refused([item for item in batch if fates.get(item.id, failures)], fates)
-                elif failures:
-                    outage = _reason(failures[0])
+                if any(isinstance(error, _TOO_LARGE) for error in fates.failed.values()):
+                    await self._find_refused([item for item in batch if item.id not in fates.arrived], fates, refused)
+                elif fates.failed:
+                    outage = _reason(next(iter(fates.failed.values())))
         except TimeoutError:
             outage = f"no acknowledgement within {DEADLINE_S:g} s"
         except _TROUBLE as error:
             outage = _reason(error)
-        acknowledged = [item for item in batch if fates.get(item.id, outage) is None]
-        if len(acknowledged) < len(batch):
+        if len(fates.arrived) < len(batch):
             await self.aclose()
-        return Deliveries(acknowledged, refused, outage)
+        return Deliveries([item for item in batch if item.id in fates.arrived], refused, outage)
 
     async def aclose(self) -> None:
         """Close the connection; what is not acknowledged by now is not sent any more."""
-        broker, self._broker = self._broker, None
-        if broker:
-            # stop() would wait for unsent batches, and they for a broker that may be gone.
-            producer: AIOKafkaProducer = broker.config.producer._producer.producer  # type: ignore[attr-defined]  # noqa: SLF001
-            producer._sender.sender_task.cancel()  # noqa: SLF001
-            with contextlib.suppress(*_TROUBLE):
-                await asyncio.wait_for(broker.stop(), CONNECT_S)
+        client, self._client = self._client, None
+        if client is None:
+            return
+        sender = client._sender  # noqa: SLF001
+        if sender and sender.sender_task:
+            sender.sender_task.cancel()  # stop() would wait for unsent batches, and they for a broker that may be gone
+        try:
+            await asyncio.wait_for(client.stop(), 2 * CONNECT_S)
+        except TimeoutError:
+            await client.client.close()
+        except _TROUBLE:
+            pass
 
-    async def _send(self, batch: Sequence[Pending], fates: dict[int, BaseException | None]) -> None:
+    async def _send(self, batch: Sequence[Pending], fates: _Fates) -> None:
         """Hand over the batch in order and note each message's fate; what was not handed over has none."""
-        broker = await self._connected()
+        await self._connect()
         waiting: list[tuple[int, asyncio.Future[object]]] = []
         try:
             for item in batch:
+                command = KafkaPublishCommand(
+                    item.message.payload,
+                    topic=self._topic,
+                    key=item.message.key.encode(),
+                    headers=headers(item.message),
+                    no_confirm=True,
+                    _publish_type=PublishType.PUBLISH,
+                )
                 try:
-                    future = await broker.publish(
-                        item.message.payload,
-                        self._topic,
-                        key=item.message.key.encode(),
-                        headers=headers(item.message),
-                        correlation_id="",
-                        no_confirm=True,
-                    )
+                    waiting.append((item.id, await self._producer.publish(command)))
                 except KafkaError as error:
-                    # Nothing may overtake a message that was not even handed over.
-                    fates[item.id] = error
-                    break
-                waiting.append((item.id, future))
+                    fates.failed[item.id] = error
+                    break  # nothing may overtake a message that was not even handed over
             await asyncio.gather(*(future for _, future in waiting), return_exceptions=True)
         finally:
             for pending_id, future in waiting:
-                if future.done() and not future.cancelled():
-                    fates[pending_id] = future.exception()
+                if not future.done() or future.cancelled():
+                    continue
+                if failure := future.exception():
+                    fates.failed[pending_id] = failure
+                else:
+                    fates.arrived.add(pending_id)
 
-    async def _find_refused(self, suspects: Sequence[Pending], fates: dict[int, BaseException | None]) -> list[Refusal]:
+    async def _find_refused(self, suspects: Sequence[Pending], fates: _Fates, refused: list[Refusal]) -> None:
         """Send one by one what failed together: only a message that fails alone is to blame."""
-        refused = []
+        await self.aclose()
         for item in suspects:
+            fates.failed.pop(item.id, None)
             await self._send([item], fates)
-            error = fates.pop(item.id)
+            error = fates.failed.get(item.id)
             if error is None:
-                fates[item.id] = None
                 continue
             await self.aclose()
             if not isinstance(error, _TOO_LARGE):
                 raise error
             refused.append(Refusal(item, _reason(error), attempts=2))
-        return refused
 
-    async def _connected(self) -> KafkaBroker:
-        if self._broker is None:
-            broker = KafkaBroker(
-                self._bootstrap_servers,
-                security=self._security,
-                enable_idempotence=True,
-                acks="all",
-                linger_ms=0,
-                max_batch_size=BATCH_BYTES,
-                max_request_size=LARGEST_BYTES,
-                request_timeout_ms=int(CONNECT_S * 1000),
-                logger=None,
-            )
-            await broker.connect()
-            self._broker = broker
-            if self._topic not in await broker.config.admin_client.list_topics():
-                # Asking for it by name might make a broker create it, with partitions that nobody chose.
-                raise _TopicMissingError(f"topic {self._topic} does not exist")
-        return self._broker
+    async def _connect(self) -> None:
+        if self._client is not None:
+            return
+        self._client = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap_servers,
+            client_id="auth-service-relay",
+            enable_idempotence=True,
+            acks="all",
+            linger_ms=0,
+            max_batch_size=BATCH_BYTES,
+            max_request_size=LARGEST_BYTES,
+            request_timeout_ms=int(CONNECT_S * 1000),
+            **self._security,
+        )
+        await self._producer.connect(self._client, serializer=None)
+        # Asked for by its name, a broker might create it, with partitions that nobody chose.
+        if self._topic not in (await self._client.client.fetch_all_metadata()).topics():
+            raise _TopicMissingError(f"topic {self._topic} does not exist")
 
 
 def _reason(error: BaseException) -> str:

@@ -154,21 +154,23 @@ class PostgresUserStore:
             before = stored.user if stored else None
             try:
                 decision = change.decide(before)
+                if decision.user is None or decision.user is before:
+                    change.resolve(decision)
+                    continue
+                messages = [evolve(self._encode(event), traceparent=change.traceparent) for event in decision.events]
+                prepared = Write.of(decision.user, stored.revision + 1 if stored else 1, messages)
+            except UnicodeError:
+                change.fail(UnstorableError("a text that no encoding can carry"))
             except Exception as error:  # noqa: BLE001  # one bad decision must not fail its neighbours
                 change.fail(error)
-                continue
-            if decision.user is None or decision.user is before:
-                change.resolve(decision)
-                continue
-            messages = tuple(evolve(self._encode(event), traceparent=change.traceparent) for event in decision.events)
-            revision = stored.revision + 1 if stored else 1
-            decided.append((change, decision, Write(decision.user, revision, messages)))
+            else:
+                decided.append((change, decision, prepared))
         if not decided:
             return
         async with self._engine.begin() as connection:
-            written = await write(connection, [change_write for _, _, change_write in decided])
+            written = await write(connection, [prepared for _, _, prepared in decided])
         for change, decision, _ in decided:
             if change.user_id in written:
                 change.resolve(decision)
-        if any(change_write.messages for _, _, change_write in decided):
+        if any(prepared.events for _, _, prepared in decided):
             self._on_commit()

@@ -1,6 +1,6 @@
 """The write path's two statements: read a batch of users, write a batch of users with their events."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -9,9 +9,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.selectable import TableValuedAlias
 
-from adapters.postgres.lanes import lane_of
 from adapters.postgres.rows import row_from, to_datetime, user_from
 from adapters.postgres.tables import outbox, outbox_dead, users
+from application.lanes import lane_of
 from application.outbox import OutboxMessage
 from domain.user import Tombstone, User, UserId
 
@@ -26,11 +26,20 @@ class Stored:
 
 @frozen
 class Write:
-    """A user's new state and its events; `revision` is the new one."""
+    """A user's new row and its events, ready to be sent."""
 
-    user: User | Tombstone
-    revision: int
-    messages: tuple[OutboxMessage, ...]
+    user_id: UserId
+    row: dict[str, Any]
+    events: tuple[dict[str, Any], ...]
+
+    @classmethod
+    def of(cls, user: User | Tombstone, revision: int, messages: Iterable[OutboxMessage]) -> "Write":
+        """`revision` is the new one: the row must still be at the one before.
+
+        Raises:
+            UnicodeError: a text that no encoding can carry.
+        """
+        return cls(user.id, row_from(user, revision=revision), tuple(_event_row(message) for message in messages))
 
 
 def _rows(name: str, table: Table, columns: Sequence[Column[Any]]) -> TableValuedAlias:
@@ -97,9 +106,9 @@ async def write(connection: AsyncConnection, writes: Sequence[Write]) -> set[Use
     The others lost a race against another process and left no trace.
     """
     # One order in every process, so that two batches can wait for each other but never in a circle.
-    ordered = sorted(writes, key=lambda change: change.user.id)
-    rows = [row_from(change.user, revision=change.revision) for change in ordered]
-    events = [_event_row(message) for change in ordered for message in change.messages]
+    ordered = sorted(writes, key=lambda change: change.user_id)
+    rows = [change.row for change in ordered]
+    events = [event for change in ordered for event in change.events]
     result = await connection.execute(
         _WRITE,
         {f"users_{c.name}": [row[c.name] for row in rows] for c in _USER_COLUMNS}

@@ -38,7 +38,7 @@ def upgrade() -> None:
             "deleted_at IS NULL OR coalesce(email::text, emails::text, phone::text, username::text, first_name::text, "
             "last_name::text, image_url::text, external_id::text, public_metadata::text, created_at::text, "
             "updated_at::text, source_digest::text) IS NULL",
-            name="users_tombstone_holds_no_personal_data_check",
+            name=op.f("users_tombstone_holds_no_personal_data_check"),
         ),
     )
     # Room on the page for the next version of a row: no column that changes is indexed, so updates stay on it (HOT).

@@ -1,0 +1,20 @@
+"""What every test run says about itself."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+from support import servers
+
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+settings.register_profile("ci", parent=settings.get_profile("default"), print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+def pytest_report_header() -> str:
+    what = {
+        "given": "the ones that TEST_DATABASE_URL and TEST_KAFKA_BOOTSTRAP_SERVERS name",
+        "containers": f"containers ({servers.POSTGRES_IMAGE}, {servers.KAFKA_IMAGE})",
+        "embedded": "embedded (no Docker daemon with the images answered, or TEST_SERVERS=embedded)",
+    }[servers.kind()]
+    return f"real servers: {what}"

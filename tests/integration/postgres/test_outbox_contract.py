@@ -1,0 +1,241 @@
+"""What `Outbox` promises a relay, held against the fake and against PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+
+import asyncpg
+import pytest
+from attrs import frozen
+from sqlalchemy import event
+from sqlalchemy.dialects.postgresql.asyncpg import dialect
+
+from adapters.kafka.cloudevents import encode
+from adapters.postgres import outbox as postgres_outbox
+from adapters.postgres.engine import create_engine
+from adapters.postgres.outbox import INDEX_PLANS, PostgresOutbox
+from adapters.postgres.user_store import PostgresUserStore
+from application.errors import StoreUnavailableError
+from application.lanes import LANES, lane_of
+from application.outbox import Outbox, Pending, Refusal
+from domain.delete_user import delete_user
+from domain.sync_user import sync_user
+from domain.user import UserId
+from support.memory import MemoryOutbox
+from support.users import deletion, snapshot
+
+ALL = range(LANES)
+
+
+@frozen
+class Case:
+    outbox: Outbox
+    store: Callable[[str, int], Awaitable[None]]
+    """Store one more event of this user, made at this time."""
+    dead: Callable[[], Awaitable[list[tuple[str, int, str, int]]]]
+    """Key, version, error and attempts of the dead letters."""
+
+
+@pytest.fixture(params=["memory", "postgres"])
+async def case(request: pytest.FixtureRequest, database_url: str) -> AsyncIterator[Case]:
+    if request.param == "memory":
+        memory = MemoryOutbox()
+        known = {}
+
+        async def add(user: str, at: int) -> None:
+            decision = sync_user(known.get(user), snapshot(UserId(user), at=at, first_name=f"{at}"))
+            known[user] = decision.user
+            memory.add(*(encode(event) for event in decision.events))
+
+        async def dead() -> list[tuple[str, int, str, int]]:
+            return [(r.pending.message.key, r.pending.message.version, r.error, r.attempts) for r in memory.dead]
+
+        yield Case(memory, add, dead)
+        return
+
+    engine = create_engine(database_url, pool_size=4, application_name="tests", settings=INDEX_PLANS)
+    users = PostgresUserStore(engine, encode, lambda: None)
+    await users.start()
+    connection = await asyncpg.connect(database_url)
+
+    async def store(user: str, at: int) -> None:
+        news = snapshot(UserId(user), at=at, first_name=f"{at}")
+        await users.change(news.id, partial(sync_user, snapshot=news))
+
+    async def buried() -> list[tuple[str, int, str, int]]:
+        rows = await connection.fetch("SELECT key, version, error, attempts FROM outbox_dead ORDER BY id")
+        return [tuple(row) for row in rows]
+
+    yield Case(PostgresOutbox(engine), store, buried)
+    await connection.close()
+    await users.aclose()
+    await engine.dispose()
+
+
+def told(batch: list[Pending]) -> list[tuple[str, int]]:
+    return [(pending.message.key, pending.message.version) for pending in batch]
+
+
+async def test_an_empty_outbox_has_nothing(case):
+    assert await case.outbox.oldest(ALL, 10) == []
+
+
+async def test_each_keys_versions_come_in_order_and_from_the_lowest(case):
+    for at in (1000, 2000, 3000):
+        for user in ("user_a", "user_b"):
+            await case.store(user, at)
+
+    batch = told(await case.outbox.oldest(ALL, 100))
+
+    for user in ("user_a", "user_b"):
+        assert [version for key, version in batch if key == user] == [1, 2, 3]
+
+
+async def test_a_limit_cuts_the_end_of_a_key_never_its_beginning(case):
+    for at in range(1000, 1010):
+        await case.store("user_a", at)
+
+    assert told(await case.outbox.oldest(ALL, 4)) == [("user_a", version) for version in (1, 2, 3, 4)]
+
+
+async def test_what_is_read_is_what_was_stored(case):
+    await case.store("user_a", 1000)
+
+    [pending] = await case.outbox.oldest(ALL, 1)
+
+    news = snapshot(UserId("user_a"), at=1000, first_name="1000")
+    assert pending.message == encode(sync_user(None, news).events[0])
+    assert pending.lane == lane_of("user_a")
+
+
+async def test_reading_again_before_the_delete_gives_the_same_again(case):
+    await case.store("user_a", 1000)
+
+    assert await case.outbox.oldest(ALL, 10) == await case.outbox.oldest(ALL, 10)
+
+
+async def test_only_the_given_lanes_are_read(case):
+    await case.store("user_a", 1000)
+    others = [lane for lane in ALL if lane != lane_of("user_a")]
+
+    assert await case.outbox.oldest(others, 10) == []
+
+
+async def test_what_was_published_is_gone_and_the_rest_stays(case):
+    for at in (1000, 2000, 3000):
+        await case.store("user_a", at)
+    batch = await case.outbox.oldest(ALL, 10)
+
+    await case.outbox.delete(batch[:2])
+    await case.outbox.delete(batch[:2])  # a relay that was frozen may do it once more
+
+    assert told(await case.outbox.oldest(ALL, 10)) == [("user_a", 3)]
+
+
+async def test_a_refused_event_is_moved_with_its_error_and_the_next_version_goes_on(case):
+    for at in (1000, 2000):
+        await case.store("user_a", at)
+    [first, _] = await case.outbox.oldest(ALL, 10)
+
+    await case.outbox.bury([Refusal(first, "MessageSizeTooLargeError", 2)])
+    await case.outbox.bury([Refusal(first, "MessageSizeTooLargeError", 2)])
+
+    assert told(await case.outbox.oldest(ALL, 10)) == [("user_a", 2)]
+    assert (await case.dead())[:1] == [("user_a", 1, "MessageSizeTooLargeError", 2)]
+
+
+async def test_an_event_that_becomes_visible_late_is_not_passed_over(database_url):
+    """The trap of every relay that remembers "the last id": user a's row got its id first and commits last."""
+    engine = create_engine(database_url, pool_size=4, application_name="tests")
+    users = PostgresUserStore(engine, encode, lambda: None)
+    await users.start()
+    outbox = PostgresOutbox(engine)
+    slow = await asyncpg.connect(database_url)
+    transaction = slow.transaction()
+    await transaction.start()
+    await slow.execute(
+        "INSERT INTO outbox (key, version, lane, event_id, type, occurred_at, payload)"
+        " VALUES ('user_a', 1, $1, gen_random_uuid(), 't', now(), '')",
+        lane_of("user_a"),
+    )
+    news = snapshot(UserId("user_b"))
+    await users.change(news.id, partial(sync_user, snapshot=news))
+    before = await outbox.oldest(ALL, 10)
+    await outbox.delete(before)
+    await transaction.commit()
+    after = await outbox.oldest(ALL, 10)
+    await slow.close()
+    await users.aclose()
+    await engine.dispose()
+
+    assert told(before) == [("user_b", 1)]
+    assert told(after) == [("user_a", 1)]
+
+
+async def test_deleting_a_user_erases_the_payloads_of_its_dead_letters(engine, store, database_url):
+    outbox = PostgresOutbox(engine)
+    for user in ("user_a", "user_b"):
+        news = snapshot(UserId(user))
+        await store.change(news.id, partial(sync_user, snapshot=news))
+    await outbox.bury([Refusal(pending, "too large", 2) for pending in await outbox.oldest(ALL, 10)])
+
+    gone = deletion(UserId("user_a"))
+    await store.change(gone.id, partial(delete_user, deletion=gone))
+
+    connection = await asyncpg.connect(database_url)
+    rows = await connection.fetch("SELECT key, payload IS NULL AS erased FROM outbox_dead ORDER BY key")
+    await connection.close()
+    assert [tuple(row) for row in rows] == [("user_a", True), ("user_b", False)]
+
+
+@pytest.mark.parametrize("rows", [0, 50_000])
+async def test_the_relays_statements_use_the_index_whatever_the_table_looked_like_when_they_were_planned(
+    database_url, rows
+):
+    connection = await asyncpg.connect(database_url, server_settings=INDEX_PLANS)
+    await connection.execute(
+        "INSERT INTO outbox (key, version, lane, event_id, type, occurred_at, payload)"
+        " SELECT 'user_' || n, 1, n % 64, gen_random_uuid(), 't', now(), 'x' FROM generate_series(1, $1::int) n",
+        rows,
+    )
+    await connection.execute("SET plan_cache_mode = force_generic_plan")
+    plans = ""
+    for name, statement, arguments in (
+        ("oldest", postgres_outbox._OLDEST, "'{1,2,3}', 10"),
+        ("gone", postgres_outbox._DELETE, "'{1,2,3}', '{1,2,3}'"),
+    ):
+        await connection.execute(f"PREPARE {name} AS {statement.compile(dialect=dialect())}")
+        plan = await connection.fetch(f"EXPLAIN EXECUTE {name} ({arguments})")
+        plans += "\n".join(row[0] for row in plan) + "\n"
+    await connection.close()
+
+    assert plans.count("Index Scan using outbox_lane_idx") == 2, plans
+    assert "Seq Scan" not in plans
+    assert "Sort" not in plans
+
+
+async def test_a_relay_learns_that_there_is_no_database():
+    engine = create_engine("postgresql://nobody@127.0.0.1:1/none", pool_size=1, application_name="tests")
+    outbox = PostgresOutbox(engine)
+
+    for call in (outbox.oldest(ALL, 1), outbox.delete([]), outbox.bury([])):
+        with pytest.raises(StoreUnavailableError):
+            await call
+
+
+async def test_a_round_is_two_statements_however_many_events_it_carries(store, engine):
+    outbox = PostgresOutbox(engine)
+    await asyncio.gather(
+        *(
+            store.change(news.id, partial(sync_user, snapshot=news))
+            for news in (snapshot(UserId(f"user_{number}")) for number in range(200))
+        )
+    )
+    seen: list[str] = []
+    event.listen(engine.sync_engine, "before_cursor_execute", lambda _c, _k, statement, *_: seen.append(statement))
+
+    batch = await outbox.oldest(ALL, 1000)
+    await outbox.delete(batch)
+
+    assert len(batch) == 200
+    assert len(seen) == 2

@@ -1,0 +1,190 @@
+"""Real servers for the tests: containers when a Docker daemon has the images, else the embedded ones."""
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+POSTGRES_IMAGE = os.environ.get("TEST_POSTGRES_IMAGE", "postgres:17")
+KAFKA_IMAGE = os.environ.get("TEST_KAFKA_IMAGE", "apache/kafka:4.3.1")
+
+# Crash tests need what production has (fsync); the rest needs many short-lived databases quickly.
+POSTGRES_SETTINGS = {"max_connections": "300", "autovacuum_naptime": "5s"}
+
+
+class Server(Protocol):
+    """A server that can be crashed; after `start` or `restart` it has the same address and data."""
+
+    address: str
+    """The database URL, or Kafka's bootstrap servers."""
+
+    def kill(self) -> None: ...
+    def start(self) -> None: ...
+    def restart(self) -> None: ...
+
+
+@cache
+def kind() -> str:
+    """Return `given`, `containers` or `embedded`; TEST_SERVERS decides, else what this machine has."""
+    if os.environ.get("TEST_DATABASE_URL") and os.environ.get("TEST_KAFKA_BOOTSTRAP_SERVERS"):
+        return "given"
+    wanted = os.environ.get("TEST_SERVERS", "auto")
+    if wanted not in {"auto", "containers", "embedded"}:
+        raise SystemExit(f"TEST_SERVERS={wanted}: expected auto, containers or embedded")
+    if wanted == "auto":
+        return "containers" if _docker_has_images() else "embedded"
+    return wanted
+
+
+def _docker_has_images() -> bool:
+    import docker  # noqa: PLC0415  # costs 0.2 s, and only this question needs it
+    from docker.errors import DockerException  # noqa: PLC0415
+
+    try:
+        client = docker.from_env(timeout=5)
+        try:
+            client.images.get(POSTGRES_IMAGE)
+            client.images.get(KAFKA_IMAGE)
+        finally:
+            client.close()
+    except (DockerException, OSError):
+        return False
+    return True
+
+
+@contextmanager
+def postgres() -> Iterator[Server]:
+    """Run a PostgreSQL of its own, which a test may crash."""
+    if kind() == "containers":
+        with _container(
+            POSTGRES_IMAGE,
+            port=5432,
+            env={"POSTGRES_PASSWORD": "postgres"},
+            # Over TCP: the throw-away server that sets up the cluster listens on a socket file only.
+            ready=["pg_isready", "--host=127.0.0.1", "--username=postgres"],
+            command=" ".join(f"-c {name}={value}" for name, value in POSTGRES_SETTINGS.items()),
+        ) as server:
+            server.address = f"postgresql://postgres:postgres@{server.address}/postgres"
+            yield server
+    else:
+        from entrypoints.embedded.postgres import start_postgres  # noqa: PLC0415
+
+        with tempfile.TemporaryDirectory(prefix="test-postgres-") as folder:
+            embedded = start_postgres(Path(folder) / "data", settings=POSTGRES_SETTINGS)
+            try:
+                yield _Embedded(embedded, embedded.dsn)
+            finally:
+                embedded.stop()
+
+
+@contextmanager
+def kafka(**settings: str) -> Iterator[Server]:
+    """Run an Apache Kafka of its own; `settings` are the broker's, with `_` for `.`."""
+    if kind() == "containers":
+        port = _free_port()
+        env = {
+            "KAFKA_NODE_ID": "1",
+            "KAFKA_PROCESS_ROLES": "broker,controller",
+            "KAFKA_LISTENERS": f"PLAINTEXT://:{port},CONTROLLER://:9093",
+            "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://localhost:{port}",
+            "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+            "KAFKA_INTER_BROKER_LISTENER_NAME": "PLAINTEXT",
+            "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@localhost:9093",
+            "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
+            "KAFKA_OFFSETS_TOPIC_NUM_PARTITIONS": "1",
+            "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
+            "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
+            "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+            "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
+            **{f"KAFKA_{name.upper()}": value for name, value in settings.items()},
+        }
+        ready = ["/opt/kafka/bin/kafka-broker-api-versions.sh", f"--bootstrap-server=localhost:{port}"]
+        with _container(KAFKA_IMAGE, port=port, bind=port, env=env, ready=ready) as server:
+            yield server
+    else:
+        from entrypoints.embedded.kafka import start_kafka  # noqa: PLC0415
+
+        with tempfile.TemporaryDirectory(prefix="test-kafka-") as folder:
+            dotted = {name.replace("_", "."): value for name, value in settings.items()}
+            embedded = start_kafka(Path(folder) / "data", settings=dotted)
+            try:
+                yield _Embedded(embedded, embedded.bootstrap_servers)
+            finally:
+                embedded.stop()
+
+
+class _Embedded:
+    def __init__(self, server: Any, address: str) -> None:
+        self._server = server
+        self.address = address
+
+    def kill(self) -> None:
+        self._server.kill()
+
+    def start(self) -> None:
+        self._server.start()
+
+    def restart(self) -> None:
+        self._server.restart()
+
+
+class _Container:
+    def __init__(self, container: Any, address: str, ready: list[str]) -> None:
+        self._container = container
+        self.address = address
+        self._ready = ready
+
+    def kill(self) -> None:
+        self._container.kill()
+        self._container.wait()
+
+    def start(self) -> None:
+        self._container.start()
+        self.wait_until_ready()
+
+    def restart(self) -> None:
+        self._container.stop(timeout=20)
+        self.start()
+
+    def wait_until_ready(self) -> None:
+        deadline = time.monotonic() + 60
+        while self._container.exec_run(self._ready).exit_code:
+            if time.monotonic() > deadline:
+                raise TimeoutError(self._container.logs(tail=20).decode())
+            time.sleep(0.1)
+
+
+@contextmanager
+def _container(
+    image: str,
+    *,
+    port: int,
+    env: dict[str, str],
+    ready: list[str],
+    bind: int | None = None,
+    command: str | None = None,
+) -> Iterator[_Container]:
+    from testcontainers.core.container import DockerContainer  # noqa: PLC0415
+
+    # A random host port would change when the container is stopped and started.
+    bind = bind or _free_port()
+    container = DockerContainer(image).with_bind_ports(port, bind)
+    for name, value in env.items():
+        container = container.with_env(name, value)
+    if command:
+        container = container.with_command(command)
+    with container:
+        server = _Container(container.get_wrapped_container(), f"localhost:{bind}", ready)
+        server.wait_until_ready()
+        yield server
+
+
+def _free_port() -> int:
+    from entrypoints.embedded.ports import free_port  # noqa: PLC0415
+
+    return free_port()

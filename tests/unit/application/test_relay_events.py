@@ -1,0 +1,130 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.kafka.cloudevents import encode
+from application.lanes import LANES
+from application.outbox import OutboxMessage
+from application.relay_events import RelayEvents
+from domain.events import UserDeleted
+from domain.user import Tombstone, UserId
+from support.memory import MemoryOutbox, MemoryPublisher
+
+ALL = range(LANES)
+
+
+def message(user: str, version: int) -> OutboxMessage:
+    return encode(UserDeleted(Tombstone(id=UserId(f"user_{user}"), version=version, deleted_at=0)))
+
+
+def relay(*messages: OutboxMessage, **fate: str) -> RelayEvents:
+    outbox = MemoryOutbox()
+    outbox.add(*messages)
+    return RelayEvents(outbox, MemoryPublisher({int(name[1:]): what for name, what in fate.items()}))
+
+
+def left(relay_events: RelayEvents) -> list[int]:
+    return [row.id for row in relay_events.outbox.rows]
+
+
+async def test_what_was_acknowledged_is_deleted():
+    relay_events = relay(message("a", 1), message("a", 2), message("b", 1))
+
+    done = await relay_events(ALL, 10)
+
+    assert (done.taken, len(done.published), done.outage) == (3, 3, None)
+    assert left(relay_events) == []
+
+
+async def test_an_empty_outbox_costs_no_send():
+    done = await relay()(ALL, 10)
+
+    assert done.taken == 0
+
+
+async def test_only_the_lanes_it_was_given_are_touched():
+    relay_events = relay(message("a", 1), message("b", 1))
+    lane = relay_events.outbox.rows[1].lane
+
+    await relay_events([lane], 10)
+
+    assert left(relay_events) == [1]
+
+
+async def test_an_outage_keeps_what_did_not_arrive_and_names_the_reason():
+    relay_events = relay(message("a", 1), message("a", 2), message("b", 1), _2="NotEnoughReplicas")
+
+    done = await relay_events(ALL, 10)
+
+    assert done.outage == "NotEnoughReplicas"
+    assert left(relay_events) == [2, 3]
+
+
+async def test_a_refused_event_is_put_aside_and_later_versions_go_on():
+    relay_events = relay(message("a", 1), message("a", 2), message("a", 3), _2="refused")
+
+    done = await relay_events(ALL, 10)
+
+    assert (len(done.published), done.refused) == (2, 1)
+    assert left(relay_events) == []
+    assert [refusal.pending.id for refusal in relay_events.outbox.dead] == [2]
+
+
+async def test_a_version_acknowledged_behind_a_gap_is_sent_again_with_the_run_it_belongs_to():
+    class Careless(MemoryPublisher):
+        async def publish(self, batch):
+            deliveries = await super().publish([item for item in batch if item.id != 1])
+            return type(deliveries)(deliveries.acknowledged, deliveries.refused, "cut")
+
+    relay_events = relay(message("a", 1), message("a", 2), message("b", 1))
+    careless = RelayEvents(relay_events.outbox, Careless())
+
+    await careless(ALL, 10)
+
+    assert left(relay_events) == [1, 2]
+
+
+@given(
+    users=st.lists(st.sampled_from("abc"), min_size=1, max_size=12),
+    outages=st.dictionaries(st.integers(1, 12), st.just("cut"), max_size=3),
+    refused=st.sets(st.integers(1, 12), max_size=2),
+    limit=st.integers(1, 5),
+)
+def test_rounds_deliver_every_event_that_is_not_refused_and_never_reorder_a_key(users, outages, refused, limit):
+    versions: dict[str, int] = {}
+    messages = []
+    for user in users:
+        versions[user] = versions.get(user, 0) + 1
+        messages.append(message(user, versions[user]))
+    relay_events = relay(*messages)
+    relay_events.publisher.fate = {**outages, **dict.fromkeys(refused, "refused")}
+
+    _run(_until_empty(relay_events, limit))
+
+    delivered = [(item.message.key, item.message.version) for item in relay_events.publisher.delivered]
+    first_seen: dict[str, list[int]] = {}
+    for key, version in delivered:
+        if version > max(first_seen.get(key, [0])):
+            first_seen.setdefault(key, []).append(version)
+    expected: dict[str, list[int]] = {}
+    for number, item in enumerate(messages, 1):
+        if number not in refused:
+            expected.setdefault(item.key, []).append(item.version)
+    assert first_seen == expected
+
+
+async def _until_empty(relay_events: RelayEvents, limit: int) -> None:
+    for _ in range(100):
+        done = await relay_events(ALL, limit)
+        if done.outage:  # it passes
+            relay_events.publisher.fate = {
+                pending: fate for pending, fate in relay_events.publisher.fate.items() if fate == "refused"
+            }
+        if not done.taken:
+            return
+    pytest.fail("the outbox does not get empty")
+
+
+def _run(coroutine) -> None:
+    with pytest.raises(StopIteration):  # the fakes never really wait
+        coroutine.send(None)
