@@ -1,0 +1,178 @@
+"""Clerk's objects in our words: strict about what is kept, indifferent to everything else.
+
+The shapes below name only what is read, so private and unsafe metadata, client addresses and whatever Clerk adds
+tomorrow never become objects of this process. Webhooks and the Backend API share them: both speak of the same user.
+"""
+
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from application.errors import UnusableWebhookError
+from domain.snapshot import Deletion, Snapshot
+from domain.user import EmailAddress, InvalidUserIdError, Profile, UserId, user_id
+
+MAX_METADATA_DEPTH = 100
+"""Objects and lists inside one another; whoever reads the event has a stack as well."""
+
+Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999)]
+"""Since 1970, up to the year 9999, where RFC 3339 ends."""
+
+Json = bytes | str | msgspec.Raw
+T = TypeVar("T")
+
+
+class _Verification(msgspec.Struct):
+    status: str | None = None
+
+
+class _EmailAddress(msgspec.Struct):
+    id: str
+    email_address: str
+    verification: _Verification | None = None
+
+
+class _PhoneNumber(msgspec.Struct):
+    id: str
+    phone_number: str
+
+
+class _User(msgspec.Struct):
+    """Clerk's Backend `User` (clerk/javascript, packages/backend/src/api/resources/JSON.ts, `UserJSON`).
+
+    Fields that old API versions or other sign-up methods leave out are optional; null is the same as absent.
+    """
+
+    id: str
+    created_at: Milliseconds
+    updated_at: Milliseconds
+    primary_email_address_id: str | None = None
+    email_addresses: list[_EmailAddress] | None = None
+    primary_phone_number_id: str | None = None
+    phone_numbers: list[_PhoneNumber] | None = None
+    username: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    image_url: str | None = None
+    external_id: str | None = None
+    public_metadata: dict[str, Any] | None = None
+    banned: bool | None = None
+    locked: bool | None = None
+
+
+class _DeletedUser(msgspec.Struct):
+    id: str
+
+
+def decode(text: Json, shape: type[T], *, at: str) -> T:
+    """Decode JSON into `shape`; `at` is what the text is called in messages.
+
+    Raises:
+        UnusableWebhookError: it is not JSON or has another shape; the message names the field and what it should be.
+    """
+    try:
+        return msgspec.json.decode(text, type=shape)
+    except msgspec.DecodeError as error:
+        # msgspec reports types and places, never values: "Expected `str`, got `int` - at `$.email_addresses[0].id`".
+        problem, _, path = str(error).partition(" - at `$")
+        raise UnusableWebhookError(f"{at}{path.removesuffix('`')}: {problem}") from None
+    except UnicodeDecodeError:
+        raise UnusableWebhookError(f"{at}: not UTF-8") from None
+    except RecursionError:
+        raise UnusableWebhookError(f"{at}: nested too deeply") from None
+
+
+def snapshot_of(data: Json, *, timestamp: int | None) -> Snapshot:
+    """Read Clerk's user object, from a webhook's `data` or from the Backend API.
+
+    Args:
+        data: the object as JSON text.
+        timestamp: when Clerk said so, ms; `None` when it did not tell, then `updated_at` stands in.
+
+    Raises:
+        UnusableWebhookError: a kept field is missing or not of the documented type.
+    """
+    user = decode(data, _User, at="data")
+    emails = tuple(
+        EmailAddress(
+            id=entry.id,
+            email=entry.email_address,
+            verified=(status := entry.verification.status if entry.verification else None) == "verified",
+            status=status,
+        )
+        for entry in user.email_addresses or ()
+    )
+    # The primary id may name no entry (Clerk's own example does); two entries of one id: the first.
+    primary_email = next((entry for entry in emails if entry.id == user.primary_email_address_id), None)
+    primary_phone = next(
+        (entry for entry in user.phone_numbers or () if entry.id == user.primary_phone_number_id), None
+    )
+    profile = Profile(
+        email=primary_email.email if primary_email else None,
+        email_verified=primary_email.verified if primary_email else False,
+        emails=emails,
+        phone=primary_phone.phone_number if primary_phone else None,
+        username=user.username,
+        first_name=user.first_name,
+        last_name=user.last_name,
+        image_url=user.image_url,
+        external_id=user.external_id,
+        public_metadata=user.public_metadata or {},
+        banned=bool(user.banned),
+        locked=bool(user.locked),
+        created_at=user.created_at,
+    )
+    _check_texts(profile)
+    _check_depth(profile.public_metadata)
+    return Snapshot.of(
+        _user_id(user.id),
+        profile,
+        updated_at=user.updated_at,
+        timestamp=user.updated_at if timestamp is None else timestamp,
+    )
+
+
+def deletion_of(data: Json, *, timestamp: int) -> Deletion:
+    """Read the object that Clerk leaves of a deleted user: all but `id` is optional in it.
+
+    Raises:
+        UnusableWebhookError: there is no usable `id`.
+    """
+    return Deletion(id=_user_id(decode(data, _DeletedUser, at="data").id), deleted_at=timestamp)
+
+
+def _user_id(text: str) -> UserId:
+    try:
+        return user_id(text)
+    except InvalidUserIdError as error:
+        raise UnusableWebhookError(f"data.id: {error}") from None
+
+
+def _check_texts(profile: Profile) -> None:
+    """PostgreSQL has no U+0000 in text; public metadata may hold it, as its JSON is stored escaped."""
+    texts = [
+        ("phone_numbers", profile.phone),
+        ("username", profile.username),
+        ("first_name", profile.first_name),
+        ("last_name", profile.last_name),
+        ("image_url", profile.image_url),
+        ("external_id", profile.external_id),
+        *(("email_addresses", text) for entry in profile.emails for text in (entry.id, entry.email, entry.status)),
+    ]
+    for name, text in texts:
+        if text is not None and "\0" in text:
+            raise UnusableWebhookError(f"data.{name}: holds U+0000, which cannot be stored")
+
+
+def _check_depth(metadata: Any) -> None:
+    level = [metadata]
+    for _ in range(MAX_METADATA_DEPTH):
+        level = [
+            child
+            for node in level
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, (dict, list))
+        ]
+        if not level:
+            return
+    raise UnusableWebhookError(f"data.public_metadata: nested more than {MAX_METADATA_DEPTH} deep")

@@ -1,0 +1,123 @@
+"""Genuine webhooks from Clerk: the signature first (svix), then what they say."""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from svix.webhooks import Webhook, WebhookVerificationError
+
+from adapters.clerk.payloads import Milliseconds, decode, deletion_of, snapshot_of
+from application.errors import ForgedWebhookError
+from domain.snapshot import Deletion, Snapshot
+
+KEY_BYTES = range(24, 65)
+"""Length of a signing key (Standard Webhooks, "Signature scheme")."""
+
+MAX_SIGNATURES_LENGTH = 4096
+"""Svix sends one signature for each secret of the last 24 h, 47 characters each; this is eighty."""
+
+_SECONDS_BELOW = 10**11
+"""Real events carry `timestamp` in ms, the dashboard's examples in seconds; below this it would be 1973 in ms."""
+
+# What is signed is `id.timestamp.body`: with a dot in the id, one signature would fit several splits of it.
+_ID = re.compile(r"[!-\-/-~]{1,255}")
+# svix would take `1e9`, `1_7…`, blanks and digits of other scripts for a number.
+_TIMESTAMP = re.compile(r"[1-9][0-9]{0,11}")
+# An HMAC-SHA256 in base64. Whatever else stands in the header (other versions, garbage, the comma of a repeated
+# header) is left out: svix would raise at the first malformed entry and never reach a valid one behind it.
+_SIGNATURE = re.compile(r"(?<![^\s,])v1,[A-Za-z0-9+/]{43}=(?![^\s,])")
+
+
+class _Event(msgspec.Struct):
+    type: str
+    data: msgspec.Raw = msgspec.Raw(b"null")
+    timestamp: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class ClerkWebhooks:
+    """Fills `application.ports.WebhookReader`.
+
+    Args:
+        secrets: `whsec_…`, one or several: while rotating, Clerk signs with either.
+
+    Raises:
+        ValueError: a secret is not a signing secret; the message does not contain it.
+    """
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        if not secrets:
+            raise ValueError("no webhook signing secret")
+        self._webhooks = tuple(Webhook(_key(secret)) for secret in secrets)
+
+    def read(self, headers: Mapping[str, str], body: bytes) -> Snapshot | Deletion | None:
+        sent_at = self._verify(headers, body)
+
+        event = decode(body, _Event, at="body")
+        match event.type:
+            case "user.created" | "user.updated":
+                return snapshot_of(event.data, timestamp=_timestamp(event))
+            case "user.deleted":
+                timestamp = _timestamp(event)
+                return deletion_of(event.data, timestamp=sent_at * 1000 if timestamp is None else timestamp)
+            case _:
+                return None
+
+    def _verify(self, headers: Mapping[str, str], body: bytes) -> int:
+        """Return when the attempt was sent, seconds since 1970."""
+        message_id = _header(headers, "id")
+        timestamp = _header(headers, "timestamp")
+        signatures = _header(headers, "signature")
+        if not _ID.fullmatch(message_id):
+            raise ForgedWebhookError("svix-id is missing or malformed")
+        if not _TIMESTAMP.fullmatch(timestamp):
+            raise ForgedWebhookError("svix-timestamp is missing or malformed")
+        if len(signatures) > MAX_SIGNATURES_LENGTH:
+            raise ForgedWebhookError("svix-signature is too long")
+        well_formed = " ".join(_SIGNATURE.findall(signatures))
+        if not well_formed:
+            raise ForgedWebhookError("svix-signature is missing or malformed")
+        try:
+            text = body.decode()  # svix signs text, so what is not UTF-8 was never signed
+        except UnicodeDecodeError:
+            raise ForgedWebhookError("the body is not UTF-8") from None
+
+        cleaned = {"svix-id": message_id, "svix-timestamp": timestamp, "svix-signature": well_formed}
+        problem = ""
+        for webhook in self._webhooks:
+            try:
+                webhook.verify(text, cleaned)
+            except WebhookVerificationError as error:
+                problem = str(error)
+            else:
+                return int(timestamp)
+        raise ForgedWebhookError(problem)
+
+
+def _header(headers: Mapping[str, str], name: str) -> str:
+    """Svix brands its headers; `webhook-…` are the names of the standard, and of a white-labelled sender."""
+    return headers.get(f"svix-{name}") or headers.get(f"webhook-{name}") or ""
+
+
+def _timestamp(event: _Event) -> int | None:
+    """Return when the event was made, ms."""
+    if bytes(event.timestamp) == b"null":
+        return None
+    timestamp = decode(event.timestamp, Milliseconds, at="timestamp")
+    return timestamp * 1000 if timestamp < _SECONDS_BELOW else timestamp
+
+
+def _key(secret: str) -> bytes:
+    if secret.startswith("whpk_"):
+        raise ValueError("a webhook public key (whpk_…) verifies nothing here: use the signing secret (whsec_…)")
+    if not secret.startswith("whsec_"):
+        raise ValueError("a webhook signing secret starts with whsec_")
+    encoded = secret.removeprefix("whsec_").rstrip("=")
+    try:
+        key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("what follows whsec_ in a webhook signing secret is not base64") from None
+    if len(key) not in KEY_BYTES:
+        raise ValueError(f"a webhook signing secret holds {KEY_BYTES[0]} to {KEY_BYTES[-1]} bytes, not {len(key)}")
+    return key

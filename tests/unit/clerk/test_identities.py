@@ -1,0 +1,326 @@
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+from attrs import asdict, define, field
+
+from adapters.clerk import identities
+from adapters.clerk.identities import ClerkIdentities, NoIdentities
+from adapters.clerk.payloads import snapshot_of
+from application.errors import IdentityProviderUnavailableError
+from domain.user import UserId
+from support.clerk_payloads import NOW_MS, encoded, user_payload
+
+USER = UserId("user_1")
+READ_AT_MS = NOW_MS + 60_000
+KEY = "sk_test_CANARY"
+
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def http(
+    status: int, body: bytes | dict | None = None, *, content_type: str = "application/json", headers: str = ""
+) -> Answer:
+    """Answer one request; `None` is Clerk's own body for an error."""
+    if body is None:
+        body = {"errors": [{"message": "m", "long_message": "m", "code": "c"}], "clerk_trace_id": "t"}
+    content = body if isinstance(body, bytes) else encoded(body)
+
+    async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = f"HTTP/1.1 {status} X\r\ncontent-type: {content_type}\r\ncontent-length: {len(content)}\r\n{headers}\r\n"
+        writer.write(head.encode() + content)
+        await writer.drain()
+
+    return answer
+
+
+async def reset(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+
+
+async def cut_short(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{"id":')
+    await writer.drain()
+    writer.close()
+
+
+async def no_http(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"SSH-2.0-OpenSSH_9.6\r\n")
+    writer.close()
+
+
+async def silence(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    await reader.read()  # until the client gives up
+
+
+async def dribble(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Each byte comes in time, the whole never does."""
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n")
+    with suppress(ConnectionError):
+        while not writer.is_closing():
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+
+@define
+class Clerk:
+    """A small Backend API: it plays `answers` one after the other; the last one stays."""
+
+    answers: list[Answer]
+    url: str = ""
+    requests: list[tuple[str, dict[str, str]]] = field(factory=list)
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            while not writer.is_closing():
+                request_line, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
+                headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+                self.requests.append((request_line, headers))
+                answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+                await answer(reader, writer)
+        writer.close()
+
+
+@asynccontextmanager
+async def clerk(*answers: Answer) -> AsyncIterator[tuple[Clerk, ClerkIdentities]]:
+    fake = Clerk(list(answers))
+    server = await asyncio.start_server(fake, "127.0.0.1", 0)
+    fake.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    adapter = ClerkIdentities(KEY, fake.url, now_ms=lambda: READ_AT_MS)
+    try:
+        yield fake, adapter
+    finally:
+        await adapter.aclose()
+        server.close()
+        await server.wait_closed()
+
+
+async def failure(*answers: Answer) -> tuple[str, int]:
+    """Return what the error says, and how often Clerk was asked."""
+    async with clerk(*answers) as (fake, adapter):
+        with pytest.raises(IdentityProviderUnavailableError) as failed:
+            await adapter.get(USER)
+    assert KEY not in str(failed.value)
+    return str(failed.value), len(fake.requests)
+
+
+async def test_a_user_is_read_as_a_webhook_would_tell_it_at_the_time_of_reading():
+    user = user_payload(USER, public_metadata={"plan": "pro"})
+
+    async with clerk(http(200, user)) as (fake, adapter):
+        snapshot = await adapter.get(USER)
+
+    assert snapshot == snapshot_of(encoded(user), timestamp=READ_AT_MS)
+    [(request_line, headers)] = fake.requests
+    assert request_line == "GET /v1/users/user_1 HTTP/1.1"
+    assert headers["authorization"] == f"Bearer {KEY}"
+
+
+async def test_the_time_of_reading_is_taken_before_the_question_is_asked():
+    # What Clerk changes while the answer travels is newer than the answer.
+    ticks = iter(range(1, 100))
+
+    async with clerk(http(500), http(200, user_payload(USER))) as (fake, _):
+        adapter = ClerkIdentities(KEY, fake.url, now_ms=lambda: next(ticks))
+        snapshot = await adapter.get(USER)
+        await adapter.aclose()
+
+    assert snapshot.source.timestamp == 1
+
+
+@pytest.mark.parametrize("suffix", ["", "/", "/v1", "/v1/"])
+async def test_the_address_may_be_given_with_or_without_its_version(suffix):
+    async with clerk(http(200, user_payload(USER))) as (fake, _):
+        adapter = ClerkIdentities(KEY, fake.url + suffix, now_ms=lambda: READ_AT_MS)
+        await adapter.get(USER)
+        await adapter.aclose()
+
+    assert fake.requests[0][0] == "GET /v1/users/user_1 HTTP/1.1"
+
+
+@pytest.mark.parametrize(
+    "drift",
+    [
+        {"passkeys": ...},
+        {"public_metadata": None},
+        {"phone_numbers": ..., "web3_wallets": ..., "saml_accounts": ...},
+        {"email_addresses": [{"id": "idn_1", "email_address": "a@example.org", "verification": {"status": "new"}}]},
+        {"email_addresses": [{"id": "idn_1", "email_address": "a@example.org", "verification": {"object": "unheard"}}]},
+        {"unheard_of": {"a": 1}},
+        {"locale": 7, "external_accounts": "odd"},
+    ],
+)
+async def test_what_the_sdk_refuses_in_fields_that_are_not_kept_does_not_matter(drift):
+    user = {name: value for name, value in user_payload(USER, **drift).items() if value is not ...}
+
+    async with clerk(http(200, user)) as (_, adapter):
+        snapshot = await adapter.get(USER)
+
+    assert snapshot == snapshot_of(encoded(user), timestamp=READ_AT_MS)
+
+
+async def test_nothing_private_is_in_what_was_read():
+    user = user_payload(USER, private_metadata={"a": "CANARY"}, unsafe_metadata={"a": "CANARY"}, unheard_of="CANARY")
+
+    async with clerk(http(200, user)) as (_, adapter):
+        snapshot = await adapter.get(USER)
+
+    assert "CANARY" not in repr(snapshot) + repr(asdict(snapshot))
+
+
+async def test_a_user_that_clerk_does_not_know_is_none():
+    async with clerk(http(404)) as (fake, adapter):
+        assert await adapter.get(USER) is None
+
+    assert len(fake.requests) == 1
+
+
+async def test_a_user_deleted_between_two_questions_is_none():
+    async with clerk(http(200, user_payload(USER)), http(404)) as (_, adapter):
+        assert await adapter.get(USER) is not None
+        assert await adapter.get(USER) is None
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_refused_key_is_a_fault_of_ours_and_says_what_to_check(status):
+    assert await failure(http(status)) == (f"Clerk's API answered {status}: check CLERK_SECRET_KEY", 1)
+
+
+async def test_a_limit_is_not_pressed_further():
+    assert await failure(http(429, headers="retry-after: 1\r\n")) == ("Clerk's API answered 429", 1)
+
+
+@pytest.mark.parametrize("status", [400, 402, 409, 410, 422, 204, 206])
+async def test_any_other_answer_is_no_verdict(status):
+    body = b"" if status == 204 else None
+
+    assert await failure(http(status, body)) == (f"Clerk's API answered {status}", 1)
+
+
+async def test_a_redirect_is_not_followed_with_the_key():
+    answer = http(302, b"", headers="location: http://127.0.0.1:9/v1/users/user_1\r\n")
+
+    assert await failure(answer) == ("Clerk's API answered 302", 1)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+async def test_a_fault_at_clerk_is_tried_once_more(status):
+    assert await failure(http(status)) == (f"Clerk's API answered {status}", 2)
+    assert await failure(http(status, b"<html>", content_type="text/html")) == (f"Clerk's API answered {status}", 2)
+
+
+@pytest.mark.parametrize("passing", [http(500), reset, cut_short, no_http])
+async def test_what_passes_by_itself_is_not_noticed(passing):
+    async with clerk(passing, http(200, user_payload(USER))) as (fake, adapter):
+        snapshot = await adapter.get(USER)
+
+    assert snapshot.id == USER
+    assert len(fake.requests) == 2
+
+
+async def test_the_second_answer_counts_also_when_it_says_that_there_is_nobody():
+    async with clerk(reset, http(404)) as (_, adapter):
+        assert await adapter.get(USER) is None
+
+
+@pytest.mark.parametrize("broken", [reset, cut_short, no_http])
+async def test_a_connection_that_breaks_twice_is_out_of_reach(broken):
+    message, requests = await failure(broken)
+
+    assert message.startswith("Clerk's API is out of reach: ")
+    assert requests == 2
+
+
+async def test_nobody_listening_is_out_of_reach():
+    async with clerk(reset) as (fake, _):
+        pass
+    adapter = ClerkIdentities(KEY, fake.url, now_ms=lambda: READ_AT_MS)
+
+    with pytest.raises(IdentityProviderUnavailableError, match="out of reach: ConnectError"):
+        await adapter.get(USER)
+    await adapter.aclose()
+
+
+@pytest.mark.parametrize("slow", [silence, dribble])
+async def test_an_answer_that_takes_too_long_is_not_waited_for(monkeypatch, slow):
+    monkeypatch.setattr(identities, "TIMEOUT_S", 0.2)
+
+    assert await failure(slow) == ("Clerk's API did not answer within 0.2 s", 1)
+
+
+async def test_the_second_attempt_is_inside_the_same_time(monkeypatch):
+    monkeypatch.setattr(identities, "TIMEOUT_S", 1.0)
+
+    assert await failure(http(500), silence) == ("Clerk's API did not answer within 1 s", 2)
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"", "data: Input data was truncated"),
+        (b'{"id": "user_1"', "data: "),
+        (b"<html>", "data: JSON is malformed"),
+        (b"[]", "data: Expected `object`, got `array`"),
+        (b"null", "data: Expected `object`, got `null`"),
+        (b'{"deleted": true, "id": "user_1", "object": "user"}', "data: Object missing required field `created_at`"),
+        (b'{"id": "user_1", "created_at": 1, "updated_at": 2, "username": "\xff"}', "data: not UTF-8"),
+    ],
+)
+async def test_a_success_that_holds_no_user_is_no_verdict(body, problem):
+    message, requests = await failure(http(200, body))
+
+    assert message.startswith(f"Clerk's API answered no usable user: {problem}")
+    assert requests == 1
+
+
+async def test_a_page_instead_of_json_is_no_verdict():
+    message, _ = await failure(http(200, b"<html>login</html>", content_type="text/html"))
+
+    assert message.startswith("Clerk's API answered no usable user: data: JSON is malformed")
+
+
+async def test_another_user_than_asked_for_is_never_returned():
+    message, _ = await failure(http(200, user_payload("user_2")))
+
+    assert message == "Clerk's API answered with another user"
+
+
+async def test_a_failure_leaves_nothing_behind_for_the_next_question():
+    async with clerk(http(200, user_payload(USER)), reset, reset, http(200, user_payload(USER))) as (_, adapter):
+        assert await adapter.get(USER) is not None
+        with pytest.raises(IdentityProviderUnavailableError):
+            await adapter.get(USER)
+        assert await adapter.get(USER) is not None
+
+
+async def test_answers_to_questions_asked_at_once_are_not_mixed_up():
+    async def user_of_the_path(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        user_id = fake.requests[-1][0].split()[1].rpartition("/")[2]
+        await asyncio.sleep(0.05 if user_id.endswith("0") else 0)
+        await http(200, user_payload(user_id))(reader, writer)
+
+    ids = [UserId(f"user_{number}") for number in range(20)]
+    async with clerk(user_of_the_path) as (fake, adapter):
+        snapshots = await asyncio.gather(*(adapter.get(user_id) for user_id in ids))
+
+    assert [snapshot.id for snapshot in snapshots] == ids
+
+
+async def test_the_key_is_in_no_repr():
+    async with clerk(http(200, user_payload(USER))) as (_, adapter):
+        shown = repr(adapter) + repr(vars(adapter))
+
+    assert KEY not in shown
+
+
+async def test_an_error_of_clerk_is_not_repeated_to_ours():
+    message, _ = await failure(http(400, json.dumps({"errors": [{"message": "CANARY", "code": "c"}]}).encode()))
+
+    assert "CANARY" not in message
+
+
+async def test_without_a_key_nobody_is_asked():
+    assert await NoIdentities().get(USER) is None
