@@ -1,0 +1,1 @@
+"""Real PostgreSQL and real Apache Kafka from Python packages, for development, the demo and tests."""

@@ -1,0 +1,119 @@
+import asyncio
+import re
+import socket
+
+import psutil
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from entrypoints.embedded.errors import EmbeddedStackError
+from entrypoints.embedded.kafka import start_kafka, start_kafka_cluster
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory):
+    server = start_kafka(tmp_path_factory.mktemp("kafka with späce"))
+    yield server
+    server.stop()
+
+
+async def create_topic(servers, topic, copies=1):
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(topic, num_partitions=1, replication_factor=copies)])
+    finally:
+        await admin.close()
+
+
+async def produce(servers, topic, value):
+    producer = AIOKafkaProducer(bootstrap_servers=servers, enable_idempotence=True, acks="all")
+    await producer.start()
+    try:
+        await asyncio.wait_for(producer.send_and_wait(topic, value, key=b"user_1"), 30)
+    finally:
+        await producer.stop()
+
+
+async def consume(servers, topic, count):
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=servers, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        return [(await asyncio.wait_for(consumer.getone(), 30)).value for _ in range(count)]
+    finally:
+        await consumer.stop()
+
+
+async def test_messages_survive_a_restart_and_a_crash_on_the_same_port(kafka):
+    await create_topic(kafka.bootstrap_servers, "kept")
+    await produce(kafka.bootstrap_servers, "kept", b"1")
+    before = kafka.pid
+
+    kafka.restart()
+    after_restart = kafka.pid
+    await produce(kafka.bootstrap_servers, "kept", b"2")
+    kafka.kill()
+    assert not psutil.pid_exists(after_restart)
+    kafka.start()
+    await produce(kafka.bootstrap_servers, "kept", b"3")
+
+    assert await consume(kafka.bootstrap_servers, "kept", 3) == [b"1", b"2", b"3"]
+    assert len({before, after_restart, kafka.pid}) == 3
+
+
+async def test_a_topic_is_never_created_by_asking_for_it(kafka):
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers)
+    await producer.start()
+    try:
+        await producer.client.add_topic("never-made")
+        # The controller takes requests in turn: it has dealt with the first topic when the second exists.
+        await create_topic(kafka.bootstrap_servers, "made")
+        metadata = await producer.client.fetch_all_metadata()
+    finally:
+        await producer.stop()
+
+    assert "made" in metadata.topics()
+    assert "never-made" not in metadata.topics()
+
+
+def test_it_listens_on_loopback_alone(kafka):
+    listening = [c.laddr.ip for c in psutil.Process(kafka.pid).net_connections() if c.status == psutil.CONN_LISTEN]
+
+    assert len(listening) == 2
+    assert {re.sub("^::ffff:", "", ip) for ip in listening} == {"127.0.0.1"}
+
+
+def test_a_second_broker_on_the_same_folder_is_refused(kafka):
+    with pytest.raises(EmbeddedStackError, match=r"already running on .*\nStop that one first"):
+        start_kafka(kafka.data_dir)
+
+
+def test_a_taken_port_is_named(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(EmbeddedStackError, match=f"127.0.0.1:{port}: the port is taken.\nStop the program"):
+            start_kafka(tmp_path, port=port)
+
+
+def test_a_broker_that_refuses_its_settings_shows_the_end_of_its_log_and_leaves_nothing(tmp_path, processes_below):
+    with pytest.raises(EmbeddedStackError, match=r"Kafka could not prepare(.|\n)*num.network.threads"):
+        start_kafka(tmp_path, settings={"num.network.threads": "none"})
+
+    assert processes_below(tmp_path) == []
+
+
+async def test_a_cluster_of_three_keeps_serving_when_a_broker_dies_and_takes_it_back(tmp_path, processes_below):
+    cluster = start_kafka_cluster(tmp_path, brokers=3)
+    try:
+        await create_topic(cluster.bootstrap_servers, "replicated", copies=3)
+        await produce(cluster.bootstrap_servers, "replicated", b"all three")
+        cluster.brokers[1].kill()
+        await produce(cluster.bootstrap_servers, "replicated", b"two left")
+        cluster.brokers[1].start()
+        values = await consume(cluster.brokers[1].bootstrap_servers, "replicated", 2)
+    finally:
+        cluster.stop()
+
+    assert values == [b"all three", b"two left"]
+    assert processes_below(tmp_path) == []
