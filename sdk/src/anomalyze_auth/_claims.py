@@ -1,0 +1,132 @@
+"""The inside of a token: what the claims must say once the signature has proven them."""
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+
+from anomalyze_auth._fields import identifier, invalid, missing, number, text, texts
+from anomalyze_auth._organization import organization_in
+from anomalyze_auth.errors import Reason, TokenRejected
+from anomalyze_auth.identity import Authenticated
+
+_USER_ID = re.compile(r"user_[A-Za-z0-9_-]{1,250}")
+
+
+@attrs.frozen(kw_only=True)
+class Expectations:
+    """What this service expects of a session token, beyond a valid signature; an empty set expects nothing."""
+
+    issuer: str | None
+    authorized_parties: frozenset[str]
+    audience: frozenset[str]
+    leeway: float
+
+
+def authenticated(claims: dict[str, Any], expected: Expectations, now: float) -> Authenticated:
+    """The identity in these proven claims.
+
+    Edges are those of Clerk's own SDKs: expired when `exp <= now - leeway`; not active when
+    `nbf > now + leeway`, and the same for `iat`.
+
+    Raises:
+        TokenRejected: a claim is missing, of the wrong JSON type, or says that the caller is not let in.
+    """
+    user_id = _user_id(claims)
+    session_id = identifier(claims, "sid")
+    _require_session_token(claims, session_id)
+    expires_at, issued_at = _require_time(claims, expected.leeway, now)
+    issuer = text(claims, "iss")
+    if expected.issuer is not None and issuer != expected.issuer:
+        raise TokenRejected(Reason.ISSUER_MISMATCH, "The claim iss is not the issuer of this instance.")
+    authorized_party = text(claims, "azp")
+    if expected.authorized_parties and authorized_party not in expected.authorized_parties:
+        raise TokenRejected(Reason.AUTHORIZED_PARTY_MISMATCH, "The claim azp is missing or not an authorized party.")
+    if expected.audience and expected.audience.isdisjoint(_audience(claims)):
+        raise TokenRejected(Reason.AUDIENCE_MISMATCH, "The claim aud is missing or names another audience.")
+    _require_active(claims)
+    first_factor, second_factor = _factor_ages(claims)
+    return Authenticated(
+        user_id=user_id,
+        expires_at=expires_at,
+        session_id=session_id,
+        issuer=issuer,
+        issued_at=issued_at,
+        authorized_party=authorized_party,
+        actor_id=_actor_id(claims),
+        first_factor_age_minutes=first_factor,
+        second_factor_age_minutes=second_factor,
+        organization=organization_in(claims),
+        claims=MappingProxyType(claims),
+    )
+
+
+def _user_id(claims: Mapping[str, Any]) -> str:
+    subject = text(claims, "sub")
+    if subject is None:
+        raise missing("sub")
+    if subject.startswith("mch_"):
+        raise TokenRejected(Reason.WRONG_TOKEN_TYPE, "A machine token is not a session token.")
+    if not _USER_ID.fullmatch(subject):
+        raise invalid("sub")
+    return subject
+
+
+def _require_session_token(claims: Mapping[str, Any], session_id: str | None) -> None:
+    """OAuth access tokens are signed with the same key; `typ` tells, and so does what only they carry."""
+    token_id = claims.get("jti")
+    machine_id = isinstance(token_id, str) and token_id.startswith(("oat_", "mt_"))
+    if machine_id or (session_id is None and "client_id" in claims):
+        raise TokenRejected(Reason.WRONG_TOKEN_TYPE, "An OAuth or machine token is not a session token.")
+
+
+def _require_time(claims: Mapping[str, Any], leeway: float, now: float) -> tuple[float, float | None]:
+    expires_at = number(claims, "exp")
+    not_before = number(claims, "nbf")
+    issued_at = number(claims, "iat")
+    if expires_at is None:
+        raise missing("exp")
+    if expires_at <= now - leeway:
+        raise TokenRejected(Reason.TOKEN_EXPIRED, "The token has expired.")
+    if not_before is not None and not_before > now + leeway:
+        raise TokenRejected(Reason.TOKEN_NOT_ACTIVE_YET, "The token is not active yet (nbf).")
+    if issued_at is not None and issued_at > now + leeway:
+        raise TokenRejected(Reason.TOKEN_ISSUED_IN_THE_FUTURE, "The token was issued in the future (iat).")
+    return expires_at, issued_at
+
+
+def _audience(claims: Mapping[str, Any]) -> list[str]:
+    audience = claims.get("aud")
+    return [audience] if isinstance(audience, str) else texts(claims, "aud") or []
+
+
+def _require_active(claims: Mapping[str, Any]) -> None:
+    """Pending means signed in, but with a task still to do; a status we do not know is not active."""
+    status = text(claims, "sts")
+    if status == "pending":
+        raise TokenRejected(Reason.SESSION_PENDING, "The session is pending: a sign-in task is unfinished.")
+    if status not in (None, "active"):
+        raise invalid("sts")
+
+
+def _actor_id(claims: Mapping[str, Any]) -> str | None:
+    """The impersonator. An `act` that names nobody is refused: it must not pass for the user's own doing."""
+    actor = claims.get("act")
+    if actor is None:
+        return None
+    actor_id = identifier(actor, "sub") if isinstance(actor, dict) else None
+    if actor_id is None:
+        raise invalid("act")
+    return actor_id
+
+
+def _factor_ages(claims: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    ages = claims.get("fva")
+    if ages is None:
+        return None, None
+    if not isinstance(ages, list) or [type(age) for age in ages] != [int, int]:
+        raise invalid("fva")
+    first, second = (age if age >= 0 else None for age in ages)
+    return first, second

@@ -1,0 +1,64 @@
+"""Strict JSON for input that an attacker may have written."""
+
+import json
+import re
+from typing import Any, Never
+
+
+def _no_repeated_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # RFC 7519 section 4 lets a parser refuse repeated names or take the last one. Another reader of the
+    # same token may take the first, so two services could see two different users: refuse.
+    decoded = dict(pairs)
+    if len(decoded) != len(pairs):
+        raise ValueError("repeated member name")
+    return decoded
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError("number out of range")
+    return number
+
+
+def _not_json(constant: str) -> Never:
+    raise ValueError(constant)
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_no_repeated_names, parse_float=_finite, parse_constant=_not_json)
+# Far beyond what anybody writes, far below where the readers of this process give up.
+_DEEPEST = 64
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def decoded_object(data: bytes) -> dict[str, Any] | None:
+    """The JSON object in `data`, or None when it is anything else.
+
+    Refused besides bad syntax: text that is not UTF-8 (RFC 8259 section 8.1), repeated member names,
+    NaN, Infinity and numbers that overflow, half surrogate pairs (they cannot be written out again),
+    and more than 64 levels of nesting.
+    """
+    try:
+        text = data.decode("utf-8")
+        value = _DECODER.decode(text)
+        if _SURROGATE_ESCAPE.search(text):
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict):
+        return None
+    if text.count("[") + text.count("{") > _DEEPEST and _is_too_deep(value):
+        return None
+    return value
+
+
+def _is_too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            child
+            for node in level
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+    return bool(level)

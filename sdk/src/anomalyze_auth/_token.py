@@ -1,0 +1,90 @@
+"""The outside of a token: form and header, all that may be judged before the signature."""
+
+import re
+from base64 import urlsafe_b64decode
+
+import attrs
+
+from anomalyze_auth._json import decoded_object
+from anomalyze_auth.errors import Reason, TokenRejected
+
+# A session token must fit a 4 KiB cookie together with its attributes; one from a header may be longer
+# because of custom claims, but no usual server takes a header line beyond this.
+MAX_TOKEN_LENGTH = 16_384
+
+_COMPACT_JWS = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)\.([A-Za-z0-9_-]*)")
+_OPAQUE_PREFIXES = ("mt_", "m2m_", "oat_", "ak_")
+
+# Token classes that Clerk signs with one and the same key, told apart by the protected header `cat`
+# (@clerk/backend, tokens/jwtCategories.ts). The second means: this header carries no class.
+_SESSION_CATEGORIES = frozenset({"cl_B7d4PD111AAA", "cl_I7d4PD111III"})
+
+# By length modulo 4: the characters that may end a base64url text whose unused bits are zero. Any other
+# ending decodes to the same bytes, and one signature would have several spellings.
+_LAST_CHARACTERS = {2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
+
+
+@attrs.frozen
+class UnverifiedToken:
+    """A well-formed RS256 token that claims to be a session token; nothing in it is proven yet."""
+
+    signing_input: bytes
+    payload: str
+    signature: bytes
+    key_id: str | None
+
+
+def opened(token: str | bytes) -> UnverifiedToken:
+    """Check form and header.
+
+    Raises:
+        TokenRejected: the text is no compact JWS, or its header rules it out as a session token.
+    """
+    if len(token) > MAX_TOKEN_LENGTH:
+        raise TokenRejected(Reason.TOKEN_TOO_LARGE, f"The token is longer than {MAX_TOKEN_LENGTH} characters.")
+    text = token if isinstance(token, str) else token.decode("latin-1")
+    form = _COMPACT_JWS.fullmatch(text)
+    if form is None:
+        raise _not_a_jws(text)
+    header_segment, payload, signature_segment = form.groups()
+    header_bytes = base64url_decoded(header_segment)
+    header = None if header_bytes is None else decoded_object(header_bytes)
+    if header is None:
+        raise TokenRejected(Reason.TOKEN_MALFORMED, "The token header is not base64url-encoded JSON.")
+    if header.get("alg") != "RS256":
+        raise TokenRejected(Reason.TOKEN_INVALID_ALGORITHM, "The token is not signed with RS256.")
+    if "crit" in header or header.get("b64", True) is not True:
+        raise TokenRejected(Reason.UNSUPPORTED_HEADER, "The token header asks for an extension (crit).")
+    if header.get("typ", "JWT") != "JWT":
+        raise TokenRejected(Reason.WRONG_TOKEN_TYPE, "The token header typ is not JWT: not a session token.")
+    if "cat" in header and not _is_session_category(header["cat"]):
+        raise TokenRejected(
+            Reason.WRONG_TOKEN_TYPE, "The token header cat is that of a JWT template or a machine token."
+        )
+    key_id = header.get("kid")
+    if not isinstance(key_id, str) and "kid" in header:
+        raise TokenRejected(Reason.TOKEN_MALFORMED, "The token header kid is not a string.")
+    signature = base64url_decoded(signature_segment)
+    if signature is None:
+        raise TokenRejected(Reason.TOKEN_MALFORMED, "The token signature is not base64url.")
+    return UnverifiedToken(f"{header_segment}.{payload}".encode("ascii"), payload, signature, key_id)
+
+
+def base64url_decoded(segment: str) -> bytes | None:
+    """The bytes of unpadded base64url text over its own alphabet; None when it is not canonical."""
+    remainder = len(segment) % 4
+    if remainder == 0:
+        return urlsafe_b64decode(segment)
+    if segment[-1] not in _LAST_CHARACTERS.get(remainder, ()):
+        return None
+    return urlsafe_b64decode(segment + "=="[remainder - 2 :])
+
+
+def _is_session_category(category: object) -> bool:
+    return isinstance(category, str) and category in _SESSION_CATEGORIES
+
+
+def _not_a_jws(text: str) -> TokenRejected:
+    if text.startswith(_OPAQUE_PREFIXES):
+        return TokenRejected(Reason.WRONG_TOKEN_TYPE, "An API key, OAuth or machine token is not a session token.")
+    return TokenRejected(Reason.TOKEN_MALFORMED, "The token is not three base64url parts joined by dots.")

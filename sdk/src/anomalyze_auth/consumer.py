@@ -1,0 +1,116 @@
+"""Consume user events: each version of each user once, in order, whatever Kafka delivers twice."""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from typing import Protocol
+
+from anomalyze_auth.events import Headers, UnknownEvent, UnusableEvent, UserEvent, decode
+
+_LOG = logging.getLogger(__name__)
+
+Handle = Callable[[UserEvent], Awaitable[None]]
+
+
+class LastSeen(Protocol):
+    """Remembers the last version of each user that was handled.
+
+    Kept in the database that the handler writes to, and in its transaction, it makes each version take
+    effect exactly once. Kept elsewhere, a crash between handling and remembering handles it again.
+    """
+
+    async def version(self, user_id: str) -> int:
+        """The last version handled of this user; 0 when none was."""
+        ...
+
+    async def remember(self, user_id: str, version: int) -> None:
+        """Note that this version was handled. It is higher than the one before."""
+        ...
+
+
+class InMemoryLastSeen:
+    """Remembers the users seen most recently in this process; a restart starts from nothing.
+
+    Enough where handling a version again is harmless, for example to drop cache entries.
+    """
+
+    def __init__(self, *, most_users: int = 100_000) -> None:
+        self._versions: OrderedDict[str, int] = OrderedDict()
+        self._most_users = most_users
+
+    async def version(self, user_id: str) -> int:
+        return self._versions.get(user_id, 0)
+
+    async def remember(self, user_id: str, version: int) -> None:
+        self._versions[user_id] = version
+        self._versions.move_to_end(user_id)
+        if len(self._versions) > self._most_users:
+            self._versions.popitem(last=False)
+
+
+class Outcome(Enum):
+    """What became of a message."""
+
+    HANDLED = "handled"
+    DUPLICATE = "duplicate"
+    UNKNOWN = "unknown"
+    UNUSABLE = "unusable"
+
+
+class UserEvents:
+    """Gives a handler each user event that is newer than what was handled of that user before.
+
+    The handler must see the messages of one partition one after another, as aiokafka and FastStream
+    (with one worker) deliver them.
+
+    Args:
+        last_seen: where to remember.
+        on_unusable: called with a message that is no event, which is then skipped. Without it such a
+            message raises, and is met again after a restart, until somebody looks at it.
+    """
+
+    def __init__(
+        self,
+        last_seen: LastSeen,
+        *,
+        on_unusable: Callable[[UnusableEvent], Awaitable[None]] | None = None,
+    ) -> None:
+        self._last_seen = last_seen
+        self._on_unusable = on_unusable
+
+    async def deliver(self, headers: Headers, value: bytes | None, handle: Handle) -> Outcome:
+        """Decode one message and hand it over unless it is old news.
+
+        Raises:
+            UnusableEvent: the message is no event and there is no `on_unusable`.
+            Exception: whatever the handler raises; the event is then not remembered.
+        """
+        try:
+            event = decode(headers, value)
+        except UnusableEvent as unusable:
+            if self._on_unusable is None:
+                raise
+            await self._on_unusable(unusable)
+            return Outcome.UNUSABLE
+        if isinstance(event, UnknownEvent):
+            _LOG.info("skipped an event of the unknown type %s", event.type)
+            return Outcome.UNKNOWN
+        if event.version <= await self._last_seen.version(event.user_id):
+            return Outcome.DUPLICATE
+        await handle(event)
+        await self._last_seen.remember(event.user_id, event.version)
+        return Outcome.HANDLED
+
+    def subscriber(self, handle: Handle) -> Callable[..., Awaitable[None]]:
+        """Make a FastStream subscriber of a handler: put it below `@broker.subscriber(…)`."""
+        from faststream.kafka.annotations import KafkaMessage  # noqa: PLC0415  (the extra `kafka`)
+
+        async def consume(message: KafkaMessage) -> None:
+            record = message.raw_message
+            if isinstance(record, tuple):
+                raise TypeError("user events are handled one by one: subscribe without batch=True")
+            await self.deliver(record.headers, record.value, handle)
+
+        consume.__name__ = getattr(handle, "__name__", consume.__name__)
+        return consume

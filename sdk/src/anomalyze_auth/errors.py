@@ -1,0 +1,43 @@
+"""What can go wrong with a token: a verdict (`TokenRejected`) or a fault of ours (`KeysUnavailable`)."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a token was refused. The values are stable: alert, count and branch on them."""
+
+    TOKEN_MALFORMED = "token-malformed"
+    TOKEN_TOO_LARGE = "token-too-large"
+    TOKEN_INVALID_ALGORITHM = "token-invalid-algorithm"
+    UNSUPPORTED_HEADER = "unsupported-header"
+    WRONG_TOKEN_TYPE = "wrong-token-type"
+    UNKNOWN_KEY = "unknown-key"
+    TOKEN_INVALID_SIGNATURE = "token-invalid-signature"
+    CLAIM_MISSING = "claim-missing"
+    CLAIM_INVALID = "claim-invalid"
+    TOKEN_EXPIRED = "token-expired"
+    TOKEN_NOT_ACTIVE_YET = "token-not-active-yet"
+    TOKEN_ISSUED_IN_THE_FUTURE = "token-issued-in-the-future"
+    ISSUER_MISMATCH = "issuer-mismatch"
+    AUTHORIZED_PARTY_MISMATCH = "authorized-party-mismatch"
+    AUDIENCE_MISMATCH = "audience-mismatch"
+    SESSION_PENDING = "session-pending"
+
+
+class TokenRejected(Exception):  # noqa: N818  (a verdict, not an error)
+    """The token is not a valid session token of ours: answer 401.
+
+    Attributes:
+        reason: stable machine-readable verdict.
+        description: one ASCII sentence without quotes or backslashes, made of constants only, so it
+            fits `error_description` of WWW-Authenticate (RFC 6750 section 3). Never holds the token.
+    """
+
+    def __init__(self, reason: Reason, description: str) -> None:
+        super().__init__(f"{reason}: {description}")
+        self.reason = reason
+        self.description = description
+
+
+class KeysUnavailable(Exception):  # noqa: N818  (reads as what it says)
+    """No verdict is possible because the signing keys are out of reach: answer 503, not 401."""

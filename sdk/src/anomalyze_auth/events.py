@@ -1,0 +1,208 @@
+"""What happens to users, as the auth service tells it on Kafka (CloudEvents 1.0, binary mode)."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import attrs
+import msgspec
+
+TOPIC = "auth.user.events.v1"
+
+
+@attrs.frozen(kw_only=True)
+class Email:
+    """One email address of a user."""
+
+    id: str
+    email: str
+    verified: bool = False
+    status: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Profile:
+    """A user as of one version. What an older producer does not send has its default."""
+
+    id: str
+    version: int
+    email: str | None = None
+    email_verified: bool = False
+    emails: tuple[Email, ...] = ()
+    phone: str | None = None
+    username: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    image_url: str | None = None
+    external_id: str | None = None
+    public_metadata: dict[str, Any] = attrs.field(factory=dict)
+    banned: bool = False
+    locked: bool = False
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+@attrs.frozen(kw_only=True)
+class UserCreated:
+    """A user was seen for the first time. `event_id` is the same on every delivery; `time`: at Clerk."""
+
+    event_id: str
+    time: datetime | None
+    user: Profile
+
+    @property
+    def user_id(self) -> str:
+        return self.user.id
+
+    @property
+    def version(self) -> int:
+        return self.user.version
+
+
+@attrs.frozen(kw_only=True)
+class UserUpdated:
+    """A user changed; `changed` names the fields of `user` that differ from the version before."""
+
+    event_id: str
+    time: datetime | None
+    user: Profile
+    changed: frozenset[str]
+
+    @property
+    def user_id(self) -> str:
+        return self.user.id
+
+    @property
+    def version(self) -> int:
+        return self.user.version
+
+
+@attrs.frozen(kw_only=True)
+class UserDeleted:
+    """A user is gone for good: erase what you hold. Nothing personal is in this event."""
+
+    event_id: str
+    time: datetime | None
+    user_id: str
+    version: int
+    deleted_at: datetime | None
+
+
+@attrs.frozen(kw_only=True)
+class UnknownEvent:
+    """An event of a type this package is too old for, or of no concern to it: skip it, or update."""
+
+    event_id: str
+    type: str
+
+
+UserEvent = UserCreated | UserUpdated | UserDeleted
+
+
+class UnusableEvent(ValueError):  # noqa: N818  (reads as what it is)
+    """The message is no event that can be read; the text says why and holds nothing personal."""
+
+
+@attrs.frozen(kw_only=True)
+class _Tombstone:
+    id: str
+    version: int
+    deleted_at: datetime | None = None
+
+
+@attrs.frozen(kw_only=True)
+class _Changed:
+    user: Profile
+    changed: frozenset[str] = frozenset()
+
+
+@attrs.frozen(kw_only=True)
+class _Deleted:
+    user: _Tombstone
+
+
+_CHANGED = msgspec.json.Decoder(_Changed)
+_DELETED = msgspec.json.Decoder(_Deleted)
+_TIME = msgspec.json.Decoder(datetime)
+
+Headers = Mapping[str, str | bytes] | Iterable[tuple[str, str | bytes]]
+
+
+def decode(headers: Headers, value: bytes | None) -> UserEvent | UnknownEvent:
+    """The event in a Kafka message.
+
+    A tolerant reader: fields and headers it does not know are ignored, absent optional ones have their
+    default, and an unknown `ce_type` (a later version, another kind) is an `UnknownEvent`, not an error.
+
+    Args:
+        headers: as aiokafka (pairs of name and bytes) or FastStream (a mapping) give them.
+        value: the message's value.
+
+    Raises:
+        UnusableEvent: it is no CloudEvent in binary mode, its data is not of its type's shape, or its
+            headers contradict its data.
+    """
+    attributes = _attributes(headers)
+    if attributes.get("content-type", "").startswith("application/cloudevents"):
+        raise UnusableEvent("a CloudEvent in structured mode; this topic carries binary mode")
+    if attributes.get("ce_specversion") != "1.0":
+        raise UnusableEvent("no CloudEvent 1.0: the header ce_specversion is missing or another")
+    event_id, kind = attributes.get("ce_id"), attributes.get("ce_type")
+    if not event_id or not kind:
+        raise UnusableEvent("the header ce_id or ce_type is missing")
+    if kind not in _KINDS:
+        return UnknownEvent(event_id=event_id, type=kind)
+    if value is None:
+        raise UnusableEvent(f"an event {kind} without data")
+    event = _event(kind, event_id, _time(attributes.get("ce_time")), value)
+    _require_agreement(event, attributes)
+    return event
+
+
+_CREATED_V1 = "anomalyze.user.created.v1"
+_UPDATED_V1 = "anomalyze.user.updated.v1"
+_DELETED_V1 = "anomalyze.user.deleted.v1"
+_KINDS = frozenset({_CREATED_V1, _UPDATED_V1, _DELETED_V1})
+
+
+def _attributes(headers: Headers) -> dict[str, str]:
+    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    try:
+        return {name: value.decode() if isinstance(value, bytes) else value for name, value in pairs}
+    except UnicodeDecodeError:
+        pass
+    raise UnusableEvent("a header is not UTF-8")
+
+
+def _event(kind: str, event_id: str, time: datetime | None, value: bytes) -> UserEvent:
+    try:
+        if kind == _DELETED_V1:
+            gone = _DELETED.decode(value).user
+            return UserDeleted(
+                event_id=event_id, time=time, user_id=gone.id, version=gone.version, deleted_at=gone.deleted_at
+            )
+        data = _CHANGED.decode(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        # msgspec names the place and the types, never a value.
+        problem = str(error) if isinstance(error, msgspec.MsgspecError) else type(error).__name__
+    else:
+        if kind == _CREATED_V1:
+            return UserCreated(event_id=event_id, time=time, user=data.user)
+        return UserUpdated(event_id=event_id, time=time, user=data.user, changed=data.changed)
+    raise UnusableEvent(f"the data of {kind}: {problem}")
+
+
+def _time(text: str | None) -> datetime | None:
+    try:
+        return None if text is None else _TIME.decode(msgspec.json.encode(text))
+    except msgspec.MsgspecError:
+        pass
+    raise UnusableEvent("the header ce_time is not RFC 3339")
+
+
+def _require_agreement(event: UserEvent, attributes: Mapping[str, str]) -> None:
+    if attributes.get("ce_subject") != event.user_id:
+        raise UnusableEvent("the header ce_subject is not the id of the user in the data")
+    sequence = attributes.get("ce_sequence", "")
+    if not (sequence.isascii() and sequence.isdecimal() and sequence.lstrip("0") == str(event.version)):
+        raise UnusableEvent("the header ce_sequence is not the version of the user in the data")

@@ -1,0 +1,51 @@
+"""Who is calling, as a verified session token says it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+
+@attrs.frozen(kw_only=True)
+class Organization:
+    """The organization that is active in the session.
+
+    `role` and `permissions` are in Clerk's long form (`org:admin`, `org:billing:manage`), whichever
+    version of the session claims the token carries.
+    """
+
+    id: str
+    slug: str | None = None
+    role: str | None = None
+    permissions: frozenset[str] = frozenset()
+
+
+@attrs.frozen(kw_only=True)
+class Authenticated:
+    """The identity in a verified session token.
+
+    Times are seconds since the epoch, as the token states them. Factor ages are whole minutes since the
+    user last passed the first or second factor when the token was made; None: never, or not stated.
+    `actor_id` is set when somebody acts as this user (impersonation): audit it, and refuse dangerous
+    operations. `claims` holds every claim, custom ones included.
+    """
+
+    user_id: str
+    expires_at: float
+    session_id: str | None = None
+    issuer: str | None = None
+    issued_at: float | None = None
+    authorized_party: str | None = None
+    actor_id: str | None = None
+    first_factor_age_minutes: int | None = None
+    second_factor_age_minutes: int | None = None
+    organization: Organization | None = None
+    claims: Mapping[str, Any] = attrs.field(factory=dict, eq=False, repr=False)
+
+    def has_role(self, role: str) -> bool:
+        """Whether the user holds this role (`org:admin`) in the active organization."""
+        return self.organization is not None and self.organization.role == role
+
+    def has_permission(self, permission: str) -> bool:
+        """Whether the user holds this permission (`org:billing:manage`) in the active organization."""
+        return self.organization is not None and permission in self.organization.permissions

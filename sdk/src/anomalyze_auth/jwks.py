@@ -1,0 +1,294 @@
+"""Signing keys from a JWKS address: cached, fetched once at a time, and kept for a while in an outage."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from anomalyze_auth._json import decoded_object
+from anomalyze_auth.errors import KeysUnavailable, Reason, TokenRejected
+from anomalyze_auth.keys import weakness
+
+if TYPE_CHECKING:
+    import httpx
+
+_LARGEST_ANSWER_BYTES = 262_144
+_LONGEST_MODULUS = 1_366  # base64url characters of 8192 bits
+_LONGEST_EXPONENT = 11  # of 64 bits
+
+
+@attrs.frozen(kw_only=True)
+class JwksState:
+    """What a health check or a metric wants to know about the keys.
+
+    `age_seconds` is the time since they were last fetched with success, None before the first time;
+    `usable` says whether tokens can be verified now; `last_error` is that of the last fetch, None if it
+    went well; `ignored` counts the entries of the last answer that are no RS256 signing keys.
+    """
+
+    usable: bool
+    keys: int
+    ignored: int
+    age_seconds: float | None
+    fetches: int
+    failures: int
+    last_error: str | None
+
+
+class _UnusableAnswerError(Exception):
+    """The server answered, but not with a key set that can be trusted."""
+
+
+class JwksKeys:
+    """Keys from a JWKS address, for use in one event loop.
+
+    Fetched when first needed and again every `fresh_for`; shortly before that in the background, so that
+    under traffic nobody waits. When a fetch fails the keys at hand go on serving until they are
+    `stale_for` older, and fetches are tried again every `retry_every`. A `kid` that is not among the keys
+    causes a fetch (so a rotation needs no restart), at most one per `cooldown`, whatever the number of
+    tokens. There is never more than one fetch at a time. An answer that cannot be trusted as a whole
+    (status, size, time, not JSON, no RS256 key, one `kid` for two keys) counts as a failed fetch.
+
+    Args:
+        url: of the key set: `<issuer>/.well-known/jwks.json`, or Clerk's Backend API with `headers`.
+        client: makes the HTTP client; it is made at the first fetch and closed by `aclose`.
+        headers: sent with each fetch, for example `{"Authorization": "Bearer sk_…"}`.
+        fresh_for, stale_for, cooldown, retry_every: seconds, see above.
+        timeout: seconds for one whole fetch, body included.
+        clock: monotonic seconds.
+    """
+
+    def __init__(  # noqa: PLR0913  (durations an operator may have to change)
+        self,
+        url: str,
+        *,
+        client: "Callable[[], httpx.AsyncClient] | None" = None,
+        headers: Mapping[str, str] | None = None,
+        fresh_for: float = 300.0,
+        stale_for: float = 3600.0,
+        cooldown: float = 30.0,
+        retry_every: float = 2.0,
+        timeout: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._url = url
+        self._make_client = client or _http_client
+        self._headers = {"Accept": "application/json", **(headers or {}), "Accept-Encoding": "identity"}
+        self._fresh_for = fresh_for
+        self._stale_for = stale_for
+        self._cooldown = cooldown
+        self._retry_every = retry_every
+        self._timeout = timeout
+        self._clock = clock
+        self._client: httpx.AsyncClient | None = None
+        self._fetch: asyncio.Task[None] | None = None
+        self._keys: dict[str, RSAPublicKey] = {}
+        self._ignored = 0
+        # `_searched_at`: when a kid that is not among the keys last caused a fetch.
+        self._fetched_at: float | None = None
+        self._failed_at: float | None = None
+        self._searched_at: float | None = None
+        self._last_error: str | None = None
+        self._fetches = 0
+        self._failures = 0
+
+    @property
+    def state(self) -> JwksState:
+        age = self._age()
+        return JwksState(
+            usable=age is not None and age < self._fresh_for + self._stale_for,
+            keys=len(self._keys),
+            ignored=self._ignored,
+            age_seconds=age,
+            fetches=self._fetches,
+            failures=self._failures,
+            last_error=self._last_error,
+        )
+
+    def ready(self, key_id: str | None) -> RSAPublicKey | None:
+        """The key, while the keys are too young to be worth a thought."""
+        age = self._age()
+        if key_id is None or age is None or age >= self._fresh_for * 0.8:
+            return None
+        return self._keys.get(key_id)
+
+    async def find(self, key_id: str | None) -> RSAPublicKey:
+        """The key with this id, from memory or by a fetch.
+
+        Raises:
+            TokenRejected: the token names no key, or one that is not among the keys.
+            KeysUnavailable: there are no keys to look in, or they may be out of date.
+        """
+        if key_id is None:
+            raise TokenRejected(Reason.UNKNOWN_KEY, "The token header has no kid.")
+        fetches = self._fetches
+        await self._keep_fresh()
+        if not self.state.usable:
+            raise KeysUnavailable(self._last_error or "no keys yet")
+        key = self._keys.get(key_id)
+        if key is None and self._fetches == fetches and self._may_search():
+            self._searched_at = self._clock()
+            await self._fetched()
+            key = self._keys.get(key_id)
+        if key is not None:
+            return key
+        if self._last_error is not None:
+            raise KeysUnavailable(self._last_error)
+        raise TokenRejected(Reason.UNKNOWN_KEY, "The token is signed with a key that is not ours.")
+
+    async def refresh(self) -> JwksState:
+        """Fetch now, whatever the age of the keys; for a start-up or a health check."""
+        await self._fetched()
+        return self.state
+
+    async def aclose(self) -> None:
+        """Stop what is under way and close the client."""
+        fetch, client = self._fetch, self._client
+        self._fetch = self._client = None
+        if fetch is not None:
+            fetch.cancel()
+            await asyncio.gather(fetch, return_exceptions=True)
+        if client is not None:
+            await client.aclose()
+
+    def _age(self) -> float | None:
+        return None if self._fetched_at is None else self._clock() - self._fetched_at
+
+    async def _keep_fresh(self) -> None:
+        age = self._age()
+        if age is not None and age < self._fresh_for * 0.8:
+            return
+        if self._failed_at is not None:
+            # After a failure only those wait who have nothing else to go by.
+            if self._clock() - self._failed_at >= self._retry_every:
+                self._start_fetch()
+            if self._fetch is not None and not self.state.usable:
+                await self._fetched()
+        elif age is not None and age < self._fresh_for:
+            self._start_fetch()
+        else:
+            await self._fetched()
+
+    def _may_search(self) -> bool:
+        if self._fetch is not None:
+            return True
+        now = self._clock()
+        if self._failed_at is not None and now - self._failed_at < self._retry_every:
+            return False
+        return self._searched_at is None or now - self._searched_at >= self._cooldown
+
+    async def _fetched(self) -> None:
+        # Not awaited directly: a caller who leaves must not end the fetch that others wait for.
+        await asyncio.wait([self._start_fetch()])
+
+    def _start_fetch(self) -> asyncio.Task[None]:
+        if self._fetch is None:
+            self._fetch = asyncio.create_task(self._run_fetch())
+        return self._fetch
+
+    async def _run_fetch(self) -> None:
+        self._fetches += 1
+        try:
+            async with asyncio.timeout(self._timeout):
+                answer = await self._download()
+            keys, ignored = _signing_keys(answer)
+        except TimeoutError:
+            self._failed(f"no complete answer within {self._timeout:g} s")
+        except _UnusableAnswerError as error:
+            self._failed(f"unusable answer: {error}")
+        except Exception as error:  # noqa: BLE001  (whatever the client raises, it is a fault and no verdict)
+            self._failed(f"{type(error).__name__}: {error}")
+        else:
+            self._keys, self._ignored = keys, ignored
+            self._fetched_at = self._clock()
+            self._failed_at = self._last_error = None
+        finally:
+            self._fetch = None
+
+    def _failed(self, error: str) -> None:
+        self._failures += 1
+        self._failed_at = self._clock()
+        self._last_error = error
+
+    async def _download(self) -> bytes:
+        if self._client is None:
+            self._client = self._make_client()
+        async with self._client.stream("GET", self._url, headers=self._headers) as response:
+            if response.status_code != 200:  # noqa: PLR2004
+                raise _UnusableAnswerError(f"status {response.status_code}")
+            # Not unpacked: a small packed answer can be huge, and no server needs to send one.
+            if response.headers.get("content-encoding", "identity") != "identity":
+                raise _UnusableAnswerError("packed, which was not asked for")
+            body = bytearray()
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if len(body) > _LARGEST_ANSWER_BYTES:
+                    raise _UnusableAnswerError(f"more than {_LARGEST_ANSWER_BYTES} bytes")
+        return bytes(body)
+
+
+def _http_client() -> "httpx.AsyncClient":
+    import httpx  # noqa: PLC0415  (slow to import, and a PEM key needs none)
+
+    return httpx.AsyncClient(timeout=5.0, follow_redirects=False)
+
+
+def _signing_keys(answer: bytes) -> tuple[dict[str, RSAPublicKey], int]:
+    document = decoded_object(answer)
+    entries = None if document is None else document.get("keys")
+    if not isinstance(entries, list):
+        raise _UnusableAnswerError("not a JSON Web Key Set")
+    keys: dict[str, RSAPublicKey] = {}
+    ignored = 0
+    for entry in entries:
+        key = _signing_key(entry)
+        if key is None:
+            ignored += 1
+            continue
+        known = keys.setdefault(entry["kid"], key)
+        if known.public_numbers() != key.public_numbers():
+            raise _UnusableAnswerError("two different keys with one kid")
+    if not keys:
+        raise _UnusableAnswerError("no RS256 signing key in the key set")
+    return keys, ignored
+
+
+def _signing_key(entry: Any) -> RSAPublicKey | None:
+    """The key in a JWK (RFC 7517), or None when it is not one for checking RS256 signatures."""
+    from jwt.algorithms import RSAAlgorithm  # noqa: PLC0415  (see verifier.py)
+
+    if not isinstance(entry, dict) or not _is_for_rs256(entry) or not _is_sized(entry):
+        return None
+    try:
+        key = RSAAlgorithm.from_jwk({"kty": "RSA", "n": entry["n"], "e": entry["e"]})
+    except Exception:  # noqa: BLE001  (PyJWT and cryptography raise many kinds for numbers that are no key)
+        return None
+    return key if isinstance(key, RSAPublicKey) and weakness(key) is None else None
+
+
+def _is_for_rs256(entry: dict[str, Any]) -> bool:
+    operations = entry.get("key_ops", ["verify"])
+    return (
+        entry.get("kty") == "RSA"
+        and entry.get("alg", "RS256") == "RS256"
+        and entry.get("use", "sig") == "sig"
+        and isinstance(operations, list)
+        and "verify" in operations
+        and "d" not in entry  # a private key that was published proves nothing any more
+    )
+
+
+def _is_sized(entry: dict[str, Any]) -> bool:
+    """Whether id and numbers are text of a sane length: the arithmetic on a huge number takes minutes."""
+    key_id, modulus, exponent = entry.get("kid"), entry.get("n"), entry.get("e")
+    return (
+        isinstance(key_id, str)
+        and key_id != ""
+        and isinstance(modulus, str)
+        and len(modulus) <= _LONGEST_MODULUS
+        and isinstance(exponent, str)
+        and len(exponent) <= _LONGEST_EXPONENT
+    )

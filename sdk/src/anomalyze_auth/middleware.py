@@ -1,0 +1,199 @@
+"""Pure ASGI middleware: no request gets to the application unless its caller is let in."""
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+from anomalyze_auth.access import OPTIONAL, PUBLIC, REQUIRED, Requirement, Rule, Rules
+from anomalyze_auth.credentials import find_token
+from anomalyze_auth.errors import KeysUnavailable, TokenRejected
+from anomalyze_auth.identity import Authenticated
+from anomalyze_auth.problems import FORBIDDEN, TOKEN_MISSING, Problem, Refused, problem_of
+from anomalyze_auth.verifier import SessionVerifier
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
+
+_IDENTITY = "anomalyze_auth.identity"
+# 1013: try again later (IANA registry of close codes); 44xx: the HTTP status, as is usual among services.
+CLOSE_CODES = {401: 4401, 403: 4403, 503: 1013}
+
+
+class AuthMiddleware:
+    """Verifies the session token of each HTTP request and WebSocket handshake.
+
+    The identity is in the scope: `identity_of(scope)`, and `request.user` in Starlette, FastAPI and
+    Litestar. A caller who is not let in gets `application/problem+json` with 401, 403 or 503; a WebSocket
+    is refused before it is accepted. CORS preflights pass, for they never carry credentials; put the CORS
+    middleware outside of this one, so that refusals carry its headers too.
+
+    Args:
+        app: the application.
+        verifier: decides about tokens.
+        rules: exceptions to `default` by path, for example
+            `{"/health": PUBLIC, "/billing/*": Requirement(permission="org:billing:manage")}`.
+        default: for all other paths.
+        cookie_suffix: see `token_from`.
+        cookies: whether the session cookie counts. Needs a verifier with authorized parties, which are
+            what protects a cookie against pages of other origins on the same domain.
+
+    With OPTIONAL, a bad token in a cookie counts as none, because browsers send it unasked and it may be
+    out of date; a bad one in the header is answered 401.
+
+    Raises:
+        ValueError: cookies without authorized parties, or a rule with an impossible path.
+    """
+
+    def __init__(  # noqa: PLR0913  (each is a decision of its own)
+        self,
+        app: ASGIApp,
+        verifier: SessionVerifier,
+        *,
+        rules: Mapping[str, Rule] | None = None,
+        default: Rule = REQUIRED,
+        cookie_suffix: str | None = None,
+        cookies: bool = True,
+    ) -> None:
+        if cookies and not verifier.authorized_parties:
+            raise ValueError(
+                "Reading the session cookie needs a verifier with authorized_parties; "
+                "set them, or pass cookies=False to read the Authorization header alone."
+            )
+        self._app = app
+        self._verifier = verifier
+        self._rules = Rules(rules or {}, default)
+        self._cookie_suffix = cookie_suffix
+        self._cookies = cookies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        rule = self._rules.for_path(_path(scope))
+        scope[_IDENTITY] = scope["user"] = None
+        exchange = _Exchange(scope, receive, send)
+        try:
+            if rule is not PUBLIC and not _is_preflight(scope):
+                scope[_IDENTITY] = scope["user"] = await self._let_in(scope, rule)
+            await self._app(scope, exchange.receive, exchange.send)
+        except Refused as refused:
+            if exchange.answered:
+                raise
+            await exchange.refuse(refused.problem)
+
+    async def _let_in(self, scope: Scope, rule: Rule) -> Authenticated | None:
+        token, from_cookie = find_token(scope["headers"], cookie_suffix=self._cookie_suffix, cookies=self._cookies)
+        if token is None:
+            if rule is OPTIONAL:
+                return None
+            raise Refused(TOKEN_MISSING)
+        try:
+            caller = await self._verifier.verify(token)
+        except TokenRejected as rejected:
+            if rule is OPTIONAL and from_cookie:
+                return None
+            raise Refused(problem_of(rejected)) from None
+        except KeysUnavailable as fault:
+            raise Refused(problem_of(fault)) from None
+        if from_cookie and scope["type"] == "websocket":
+            self._require_origin(scope)
+        if isinstance(rule, Requirement):
+            _require(rule, caller)
+        return caller
+
+    def _require_origin(self, scope: Scope) -> None:
+        """No same-origin policy and no CORS guards a WebSocket: any page may open it, with our cookie."""
+        origin = _header(scope, b"origin")
+        if origin is not None and origin.decode("latin-1") not in self._verifier.authorized_parties:
+            raise Refused(FORBIDDEN["origin-refused"])
+
+
+def identity_of(scope: Mapping[str, Any]) -> Authenticated | None:
+    """Who is calling, in an ASGI scope that came through `AuthMiddleware`; None where nobody need be.
+
+    Raises:
+        RuntimeError: it did not come through; without this, a forgotten middleware would mean no check.
+    """
+    if _IDENTITY not in scope:
+        raise RuntimeError("AuthMiddleware is not installed around this application.")
+    identity: Authenticated | None = scope[_IDENTITY]
+    return identity
+
+
+def require(scope: Mapping[str, Any], requirement: Requirement | None = None) -> Authenticated:
+    """Who is calling, and has what the requirement demands.
+
+    Raises:
+        Refused: nobody is signed in, or something is missing; let it pass, `AuthMiddleware` answers it.
+        RuntimeError: as `identity_of`.
+    """
+    caller = identity_of(scope)
+    if caller is None:
+        raise Refused(TOKEN_MISSING)
+    if requirement is not None:
+        _require(requirement, caller)
+    return caller
+
+
+def _require(requirement: Requirement, caller: Authenticated) -> None:
+    problem = requirement.refusal(caller)
+    if problem is not None:
+        raise Refused(problem)
+
+
+def _path(scope: Scope) -> str:
+    """The path within the application: servers differ in whether `path` holds the root path too."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "").rstrip("/")
+    return path.removeprefix(root) if root and f"{path}/".startswith(f"{root}/") else path
+
+
+def _is_preflight(scope: Scope) -> bool:
+    return (
+        scope["type"] == "http"
+        and scope["method"] == "OPTIONS"
+        and _header(scope, b"origin") is not None
+        and _header(scope, b"access-control-request-method") is not None
+    )
+
+
+def _header(scope: Scope, name: bytes) -> bytes | None:
+    return next((value for key, value in scope["headers"] if key.lower() == name), None)
+
+
+class _Exchange:
+    """One request or handshake: it remembers how far the application came with it, and can refuse it."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._received = False
+        self.answered = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._received = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        self.answered = True
+        await self._send(message)
+
+    async def refuse(self, problem: Problem) -> None:
+        kind = "http.response"
+        if self._scope["type"] == "websocket":
+            if not self._received:
+                await self._receive()  # the handshake; nothing may be sent before it
+            kind = "websocket.http.response"
+            if kind not in (self._scope.get("extensions") or {}):
+                code = CLOSE_CODES[problem.status]
+                await self._send({"type": "websocket.close", "code": code, "reason": problem.code})
+                return
+        body = problem.body()
+        headers = {**problem.headers(), "content-length": str(len(body))}
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        await self._send({"type": f"{kind}.start", "status": problem.status, "headers": raw})
+        await self._send({"type": f"{kind}.body", "body": body})

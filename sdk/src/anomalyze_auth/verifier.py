@@ -1,0 +1,95 @@
+"""The one decision: is this text a valid session token of ours, and whose."""
+
+import time
+from collections.abc import Callable, Collection
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from anomalyze_auth._claims import Expectations, authenticated
+from anomalyze_auth._json import decoded_object
+from anomalyze_auth._token import UnverifiedToken, base64url_decoded, opened
+from anomalyze_auth.errors import KeysUnavailable, Reason, TokenRejected
+from anomalyze_auth.identity import Authenticated
+from anomalyze_auth.keys import KeySource
+
+
+class SessionVerifier:
+    """Verifies Clerk session tokens.
+
+    Order: size and form, header, key, signature, then claims, so that nobody learns about claims without
+    a valid signature and no key is fetched for a token that its header already rules out.
+
+    Args:
+        keys: a `PemKey` or `JwksKeys`.
+        issuer: what `iss` must equal, for example `https://clerk.example.com`. None checks no issuer:
+            only sensible when the key belongs to one instance alone.
+        authorized_parties: origins of which `azp` must be one, for example `https://app.example.com`.
+            Empty: not checked.
+        audience: when set, `aud` must name one of these. Session tokens have none by default.
+        leeway: tolerated clock difference in seconds.
+        now: the time, in seconds since the epoch.
+    """
+
+    def __init__(  # noqa: PLR0913  (each is a rule of its own)
+        self,
+        keys: KeySource,
+        *,
+        issuer: str | None,
+        authorized_parties: Collection[str] = (),
+        audience: str | Collection[str] | None = None,
+        leeway: float = 5.0,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        # Half of this package's import time, and whoever only reads events does not need it.
+        from jwt.algorithms import RSAAlgorithm  # noqa: PLC0415
+
+        if isinstance(authorized_parties, str):
+            raise TypeError("authorized_parties must be a collection of origins, not one string")
+        self._rs256 = RSAAlgorithm(RSAAlgorithm.SHA256)
+        self._keys = keys
+        self._expected = Expectations(
+            issuer=issuer,
+            authorized_parties=frozenset(authorized_parties),
+            audience=frozenset((audience,) if isinstance(audience, str) else audience or ()),
+            leeway=leeway,
+        )
+        self._now = now
+
+    @property
+    def authorized_parties(self) -> frozenset[str]:
+        return self._expected.authorized_parties
+
+    async def verify(self, token: str | bytes) -> Authenticated:
+        """The identity in this token.
+
+        Raises:
+            TokenRejected: it is not a valid session token; `reason` says why.
+            KeysUnavailable: nobody can tell, because the keys are out of reach.
+        """
+        unverified = opened(token)
+        key = self._keys.ready(unverified.key_id)
+        if key is None:
+            key = await self._keys.find(unverified.key_id)
+        return self._proven(unverified, key)
+
+    def verify_now(self, token: str | bytes) -> Authenticated:
+        """The same without awaiting, for keys that are at hand (always, with a `PemKey`).
+
+        Raises:
+            TokenRejected: as `verify`.
+            KeysUnavailable: also when the key would have to be fetched first.
+        """
+        unverified = opened(token)
+        key = self._keys.ready(unverified.key_id)
+        if key is None:
+            raise KeysUnavailable("the key is not at hand without waiting")
+        return self._proven(unverified, key)
+
+    def _proven(self, token: UnverifiedToken, key: RSAPublicKey) -> Authenticated:
+        if not self._rs256.verify(token.signing_input, key, token.signature):
+            raise TokenRejected(Reason.TOKEN_INVALID_SIGNATURE, "The token signature is not valid.")
+        payload = base64url_decoded(token.payload)
+        claims = None if payload is None else decoded_object(payload)
+        if claims is None:
+            raise TokenRejected(Reason.TOKEN_MALFORMED, "The token payload is not base64url-encoded JSON.")
+        return authenticated(claims, self._expected, self._now())

@@ -1,0 +1,221 @@
+import pytest
+
+from anomalyze_auth import (
+    OPTIONAL,
+    PUBLIC,
+    REQUIRED,
+    AuthMiddleware,
+    PemKey,
+    Refused,
+    Requirement,
+    SessionVerifier,
+    cookie_suffix_of,
+    identity_of,
+    require,
+)
+from anomalyze_auth.access import Rules
+from sdktest.tokens import ISSUER, NOW, PARTY, claims, pem, signed
+
+VERIFIER = SessionVerifier(PemKey(pem()), issuer=ISSUER, authorized_parties=[PARTY], now=lambda: float(NOW))
+BEARER = [(b"authorization", f"Bearer {signed()}".encode())]
+
+
+def http(path: str = "/", headers=(), **changes):
+    return {"type": "http", "method": "GET", "path": path, "headers": list(headers), **changes}
+
+
+def websocket(path: str = "/", headers=(), **changes):
+    return {"type": "websocket", "path": path, "headers": list(headers), **changes}
+
+
+async def exchanged(app, scope) -> list[dict]:
+    """What the application sends in this scope."""
+    sent: list[dict] = []
+    kind = "websocket.connect" if scope["type"] == "websocket" else "http.request"
+    incoming = iter([{"type": kind}])
+
+    async def receive():
+        return next(incoming)
+
+    async def send(message):
+        sent.append(message)
+
+    await app(scope, receive, send)
+    return sent
+
+
+async def answering(scope, receive, send):
+    identity = identity_of(scope)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"" if identity is None else identity.user_id.encode()})
+
+
+async def accepting(scope, receive, send):
+    await receive()
+    require(scope, Requirement(role="org:admin"))
+    await send({"type": "websocket.accept"})
+
+
+@pytest.mark.parametrize("extensions", [{}, {"extensions": {}}, {"extensions": None}])
+@pytest.mark.parametrize(
+    ("headers", "close"),
+    [
+        ([], {"type": "websocket.close", "code": 4401, "reason": "token-missing"}),
+        (BEARER, {"type": "websocket.close", "code": 4403, "reason": "role-required"}),
+    ],
+)
+async def test_a_server_that_cannot_answer_a_handshake_closes_it(extensions, headers, close):
+    app = AuthMiddleware(accepting, VERIFIER)
+
+    assert await exchanged(app, websocket(headers=headers, **extensions)) == [close]
+
+
+async def test_scopes_that_are_no_request_pass_untouched():
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append(scope)
+
+    await AuthMiddleware(app, VERIFIER)({"type": "lifespan"}, None, None)
+
+    assert seen == [{"type": "lifespan"}]
+
+
+async def test_a_refusal_after_the_answer_has_begun_is_an_error_and_not_a_second_answer():
+    async def late(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        require(scope, Requirement(role="org:admin"))
+
+    with pytest.raises(Refused):
+        await exchanged(AuthMiddleware(late, VERIFIER), http(headers=BEARER))
+
+
+@pytest.mark.parametrize("root", ["/api", "/api/"])
+@pytest.mark.parametrize("path", ["/api/health", "/health"])
+async def test_rules_are_relative_to_the_root_path_whether_the_server_repeats_it_or_not(root, path):
+    app = AuthMiddleware(answering, VERIFIER, rules={"/health": PUBLIC})
+
+    sent = await exchanged(app, http(path, root_path=root))
+
+    assert sent[0]["status"] == 200
+
+
+async def test_a_path_that_only_begins_like_the_root_path_keeps_its_name():
+    app = AuthMiddleware(answering, VERIFIER, rules={"/health": PUBLIC})
+
+    sent = await exchanged(app, http("/apihealth", root_path="/api"))
+
+    assert sent[0]["status"] == 401
+
+
+async def test_an_identity_cannot_be_smuggled_in_from_an_outer_scope():
+    app = AuthMiddleware(answering, VERIFIER, default=OPTIONAL)
+
+    sent = await exchanged(app, http(**{"anomalyze_auth.identity": "user_admin", "user": "user_admin"}))
+
+    assert sent[1]["body"] == b""
+
+
+async def test_without_cookies_only_the_header_counts():
+    headers_only = SessionVerifier(PemKey(pem()), issuer=ISSUER, now=lambda: float(NOW))
+    app = AuthMiddleware(answering, headers_only, cookies=False)
+
+    assert (await exchanged(app, http(headers=BEARER)))[0]["status"] == 200
+    assert (await exchanged(app, http(headers=[(b"cookie", f"__session={signed()}".encode())])))[0]["status"] == 401
+
+
+def test_cookies_without_authorized_parties_are_an_error_at_the_start():
+    with pytest.raises(ValueError, match="authorized_parties"):
+        AuthMiddleware(answering, SessionVerifier(PemKey(pem()), issuer=ISSUER))
+
+
+def test_an_application_without_the_middleware_is_an_error_and_not_an_open_door():
+    with pytest.raises(RuntimeError, match="not installed"):
+        identity_of(http(headers=BEARER))
+    with pytest.raises(RuntimeError, match="not installed"):
+        require(http(headers=BEARER))
+
+
+@pytest.mark.parametrize("path", ["admin", "", "/a*", "/*/b", "/a/**", "*"])
+def test_an_impossible_path_of_a_rule_is_an_error_at_the_start(path: str):
+    with pytest.raises(ValueError, match="A rule's path"):
+        Rules({path: PUBLIC}, REQUIRED)
+
+
+ADMIN, BILLING = Requirement(role="org:admin"), Requirement(permission="org:billing:read")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/", OPTIONAL),
+        ("/other", REQUIRED),
+        ("/docs", PUBLIC),
+        ("/docs/", PUBLIC),
+        ("/docs/a/b", PUBLIC),
+        ("/docsx", REQUIRED),
+        ("/admin", ADMIN),
+        ("/admin/x", ADMIN),
+        ("//admin//x//", ADMIN),
+        ("/admin/billing", BILLING),
+        ("/admin/billing/x", BILLING),
+        ("/admin/health", PUBLIC),
+        ("/admin/health/x", ADMIN),
+        ("/Admin", REQUIRED),
+        ("", OPTIONAL),
+        ("relative", REQUIRED),
+    ],
+)
+def test_the_most_specific_rule_applies(path: str, expected):
+    rules = Rules(
+        {
+            "/": OPTIONAL,
+            "/docs/*": PUBLIC,
+            "/admin/*": ADMIN,
+            "/admin/billing/*": BILLING,
+            "/admin/health": PUBLIC,
+        },
+        REQUIRED,
+    )
+
+    assert rules.for_path(path) is expected
+
+
+def test_a_rule_for_everything_is_the_default():
+    assert Rules({"/*": PUBLIC}, REQUIRED).for_path("/a/b") is PUBLIC
+    assert Rules({"/*": PUBLIC}, REQUIRED).for_path("/") is PUBLIC
+
+
+MEMBER = {"o": {"id": "org_1", "rol": "member", "per": "read", "fpm": "1"}, "fea": "o:billing"}
+
+
+@pytest.mark.parametrize(
+    ("requirement", "token_claims", "refused"),
+    [
+        (Requirement(), {}, None),
+        (Requirement(organization=True), {}, "organization-required"),
+        (Requirement(organization=True), MEMBER, None),
+        (Requirement(organization="org_1"), MEMBER, None),
+        (Requirement(organization="org_2"), MEMBER, "organization-required"),
+        (Requirement(role="org:member"), MEMBER, None),
+        (Requirement(role="member"), MEMBER, "role-required"),
+        (Requirement(role="org:admin"), MEMBER, "role-required"),
+        (Requirement(role="org:admin"), {}, "role-required"),
+        (Requirement(permission="org:billing:read"), MEMBER, None),
+        (Requirement(permission="org:billing:manage"), MEMBER, "permission-required"),
+        (Requirement(permission="org:billing:read"), {}, "permission-required"),
+        (Requirement(role="org:member", permission="org:billing:manage"), MEMBER, "permission-required"),
+        (Requirement(in_person=True), {}, None),
+        (Requirement(in_person=True), {"act": {"sub": "user_admin"}}, "impersonation-refused"),
+    ],
+)
+def test_a_requirement_names_what_is_missing(requirement, token_claims, refused):
+    problem = requirement.refusal(VERIFIER.verify_now(signed(claims(**token_claims))))
+
+    assert (None if problem is None else problem.code) == refused
+    assert problem is None or problem.status == 403
+
+
+def test_the_cookie_suffix_is_that_of_clerks_own_code():
+    # base64(sha1(key)) with + and / replaced by - and _, its first 8 characters, computed with OpenSSL.
+    assert cookie_suffix_of("pk_test_Y2xlcmsuZXhhbXBsZS5jb20k") == "l2OS3d9k"
