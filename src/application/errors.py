@@ -39,3 +39,7 @@ class UnstorableError(ApplicationError):
 
 class IdentityProviderUnavailableError(ApplicationError):
     """Clerk's API is out of reach, too slow or limiting us; the answer is not known."""
+
+
+class BrokerUnavailableError(ApplicationError):
+    """Kafka is out of reach, or it refuses; the message says what. Only commands meet it: HTTP needs no Kafka."""

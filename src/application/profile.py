@@ -1,9 +1,46 @@
 """The published shape of a user: the same in `/v1/me`, in events under `data.user` and in `users get --json`."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypedDict
 
 from domain.user import Tombstone, User
+
+
+class EmailDocument(TypedDict):
+    id: str
+    email: str
+    verified: bool
+    status: str | None
+
+
+class ProfileDocument(TypedDict):
+    """A user as the platform shows it; times are RFC 3339 in UTC with milliseconds."""
+
+    id: str
+    version: int
+    email: str | None
+    email_verified: bool
+    emails: list[EmailDocument]
+    phone: str | None
+    username: str | None
+    first_name: str | None
+    last_name: str | None
+    image_url: str | None
+    external_id: str | None
+    public_metadata: Mapping[str, Any]
+    banned: bool
+    locked: bool
+    created_at: str
+    updated_at: str
+
+
+class TombstoneDocument(TypedDict):
+    """What is published of a deleted user: no personal data."""
+
+    id: str
+    version: int
+    deleted_at: str
 
 
 def rfc3339(milliseconds: int) -> str:
@@ -12,7 +49,7 @@ def rfc3339(milliseconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
 
 
-def profile_document(user: User) -> dict[str, Any]:
+def profile_document(user: User) -> ProfileDocument:
     """Return the profile as a JSON object."""
     profile = user.profile
     return {
@@ -38,6 +75,5 @@ def profile_document(user: User) -> dict[str, Any]:
     }
 
 
-def tombstone_document(user: Tombstone) -> dict[str, Any]:
-    """Return what is published of a deleted user: no personal data."""
+def tombstone_document(user: Tombstone) -> TombstoneDocument:
     return {"id": user.id, "version": user.version, "deleted_at": rfc3339(user.deleted_at)}

@@ -1,12 +1,13 @@
 """Events as CloudEvents 1.0 in Kafka's binary mode (cloudevents/spec, bindings/kafka-protocol-binding.md)."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TypedDict
 from uuid import UUID, uuid5
 
 import msgspec
 
 from application.outbox import OutboxMessage
-from application.profile import profile_document, rfc3339, tombstone_document
+from application.profile import ProfileDocument, TombstoneDocument, profile_document, rfc3339, tombstone_document
 from domain.events import UserCreated, UserDeleted, UserEvent, UserUpdated, occurred_at
 
 SOURCE = "/auth-service"
@@ -19,6 +20,19 @@ CONTENT_TYPE = "application/json"
 SEQUENCE_DIGITS = 20
 
 _NAMESPACE = UUID("5c0f1d0a-4d0c-5f9b-9d55-0d7f3f6b3a11")
+
+
+class UserChangedData(TypedDict):
+    """The value of a created or updated event: the whole user, and what differs from the version before."""
+
+    user: ProfileDocument
+    changed: Sequence[str]
+
+
+class UserDeletedData(TypedDict):
+    """The value of a deleted event: no personal data."""
+
+    user: TombstoneDocument
 
 
 def encode(event: UserEvent) -> OutboxMessage:
@@ -53,7 +67,7 @@ def headers(message: OutboxMessage) -> dict[str, str]:
     return attributes
 
 
-def _data(event: UserEvent) -> dict[str, Any]:
+def _data(event: UserEvent) -> UserChangedData | UserDeletedData:
     match event:
         case UserCreated(user):
             return {"user": profile_document(user), "changed": []}

@@ -1,0 +1,193 @@
+"""`auth-service dev`: everything on this machine, until Ctrl-C."""
+
+import asyncio
+import logging
+import os
+import re
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from attrs import field, frozen
+from rich.console import Console
+from rich.text import Text
+
+from application.errors import ApplicationError
+from entrypoints.configuration import load, variables
+from entrypoints.container import container_for
+from entrypoints.embedded.data_dir import locked
+from entrypoints.embedded.errors import EmbeddedStackError
+from entrypoints.embedded.ports import free_port, require_free
+from entrypoints.embedded.stack import embedded_stack
+from entrypoints.local.environment import (
+    DATA_DIR,
+    NO_FILE,
+    base_url,
+    settings_of_last_dev,
+    under,
+    write_for_second_terminal,
+)
+from entrypoints.local.keys import ISSUER, keys_kept_in
+from entrypoints.local.process import ProcessFailedError, ServiceProcess, raise_if_ended, stop_all, until_ready
+from entrypoints.local.program import console_for_stdout, program
+from entrypoints.local.until_signal import run_until_signal
+from entrypoints.settings import DevSettings, EventsSettings, HttpSettings, MigrateSettings
+
+PARTITIONS = 6
+READY_S = 30.0
+_WATCH_S = 0.2
+_COLOURS = {"serve": "cyan", "relay": "magenta"}
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@frozen(kw_only=True)
+class _Plan:
+    """What is known before anything is started: where, on which port, and with which variables."""
+
+    data_dir: Path
+    lock: int
+    http: HttpSettings
+    environment: Mapping[str, str] = field(repr=False)
+    made_up: Mapping[str, str] = field(repr=False)
+    """Those of the variables that no second terminal can know."""
+
+
+def dev(*, data_dir: Path = DATA_DIR, port: int | None = None, fresh: bool = False) -> None:
+    """Run the whole service on this machine, with a real PostgreSQL and a real Kafka, until Ctrl-C.
+
+    Needs no Docker, no Java and no Clerk account: signing secret and session key are made up, unless CLERK_* variables
+    (environment or `.env`) name your Clerk instance. DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS are not read. The first
+    start downloads Kafka (54 MB). In a second terminal, `trigger`, `token` and `events tail` find this one.
+
+    Parameters
+    ----------
+    data_dir
+        Where users, events and keys are kept for the next start.
+    port
+        Port of the service, instead of PORT (3002).
+    fresh
+        Forget the users and events of earlier starts.
+    """
+    logging.basicConfig(level=logging.CRITICAL)  # the processes log for themselves
+    console = console_for_stdout()
+    began = time.monotonic()
+    try:
+        with locked(data_dir, "auth-service dev") as lock:
+            plan = _plan(data_dir, port, lock)
+            main = _dev(plan, console, fresh=fresh, began=began)
+            status = run_until_signal(main, on_signal=lambda: console.print("\nStopping ..."))
+    except (EmbeddedStackError, ProcessFailedError, ApplicationError) as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        status = None
+    if status is None:
+        console.print(f"Stopped. The data stays in {data_dir}.")
+
+
+def _plan(data_dir: Path, port: int | None, lock: int) -> _Plan:
+    (data_dir / ".gitignore").write_text("*\n")
+    made_up = {**keys_kept_in(data_dir).environment, "CLERK_ISSUER": ISSUER}
+    environment = under(variables(), {**made_up, "LOG_FORMAT": "console"})
+    if port is not None:
+        environment["PORT"] = str(port)
+    settings = load(DevSettings, environment=environment, env_file=NO_FILE)
+    require_free(settings.http.port, "auth-service serve")
+    # The servers are ours, and so is how to reach them: an empty variable counts as unset, also against `.env`.
+    of_other_servers = [name for name in environment if name.startswith(("KAFKA_SASL", "KAFKA_SECURITY", "KAFKA_SSL"))]
+    return _Plan(
+        data_dir=data_dir,
+        lock=lock,
+        http=settings.http,
+        environment={**os.environ, **environment, **dict.fromkeys(of_other_servers, "")},
+        made_up={name: value for name, value in made_up.items() if environment.get(name) == value},
+    )
+
+
+async def _dev(plan: _Plan, console: Console, *, fresh: bool, began: float) -> int:
+    last = settings_of_last_dev(plan.data_dir)
+    async with embedded_stack(
+        plan.data_dir,
+        fresh=fresh,
+        progress=lambda line: console.print(Text(line, style="dim")),
+        postgres_port=_again(last.get("DATABASE_URL")),
+        kafka_port=_again(last.get("KAFKA_BOOTSTRAP_SERVERS")),
+    ) as stack:
+        servers = {"DATABASE_URL": stack.postgres.dsn, "KAFKA_BOOTSTRAP_SERVERS": stack.kafka.bootstrap_servers}
+        environment = {**plan.environment, **servers}
+        await _prepare(environment)
+        async with _processes(environment, plan.lock, console) as processes:
+            await until_ready(f"{base_url(plan.http)}/health", processes, within_s=READY_S)
+            port = {"PORT": str(plan.http.port)}
+            file = write_for_second_terminal(plan.data_dir, {**servers, **port, **plan.made_up})
+            _greet(plan, servers, file, console, seconds=time.monotonic() - began)
+            while True:
+                raise_if_ended(processes)
+                await asyncio.sleep(_WATCH_S)
+
+
+async def _prepare(environment: Mapping[str, str]) -> None:
+    """Make the schema and the topic."""
+    database = container_for(load(MigrateSettings, environment=environment, env_file=NO_FILE))
+    await database.migrate()("head")
+    await database.engine().dispose()
+    kafka = container_for(load(EventsSettings, environment=environment, env_file=NO_FILE))
+    await kafka.create_topic()(partitions=PARTITIONS)
+
+
+@asynccontextmanager
+async def _processes(
+    environment: Mapping[str, str], lock: int, console: Console
+) -> AsyncIterator[list[ServiceProcess]]:
+    processes: list[ServiceProcess] = []
+    try:
+        for name in ("serve", "relay"):
+
+            def show(line: str, name: str = name) -> None:
+                text = Text.from_ansi(line) if console.is_terminal else Text(_ANSI.sub("", line))
+                console.print(Text.assemble((f"{name} | ", _COLOURS[name]), text))
+
+            processes.append(ServiceProcess([name], environment=environment, cwd=Path.cwd(), lock=lock, on_line=show))
+        yield processes
+    finally:
+        await stop_all(processes)
+
+
+def _again(address: str | None) -> int | None:
+    """Return the port of an earlier start when it is still free, so that bookmarks in other tools go on working."""
+    port_text = re.search(r":(\d+)(?:/|$)", address or "")
+    if port_text is None:
+        return None
+    port = int(port_text[1])
+    try:
+        require_free(port, "")
+    except EmbeddedStackError:
+        return free_port()
+    return port
+
+
+def _greet(plan: _Plan, servers: Mapping[str, str], file: Path, console: Console, *, seconds: float) -> None:
+    name = program()
+    where = "" if plan.data_dir == DATA_DIR else f" --data-dir {plan.data_dir}"
+    address = base_url(plan.http)
+    console.print(Text(f"\nReady after {seconds:.1f} s", style="bold green"))
+    for what, value in (
+        ("Service", f"{address}   API: {address}/schema"),
+        ("PostgreSQL", servers["DATABASE_URL"]),
+        ("Kafka", servers["KAFKA_BOOTSTRAP_SERVERS"]),
+        ("Variables", f"{file}"),
+    ):
+        console.print(Text.assemble((f"  {what:<12}", "cyan"), value))
+    commands = [
+        (f"{name} trigger{where} user.created --user user_ada", "Clerk tells us of a sign-up"),
+        (f"{name} trigger{where} user.updated --user user_ada --set first_name=Augusta", "and of a change"),
+        (f"{name} events tail{where} --from-beginning", "what other services hear"),
+    ]
+    if "CLERK_JWT_KEY" in plan.made_up:
+        token = f"$({name} token{where} --user user_ada)"
+        commands.insert(1, (f'curl -i {address}/v1/me -H "Authorization: Bearer {token}"', "who am I?"))
+    console.print(Text("\nTry, in a second terminal:", style="bold"))
+    for command, what in commands:
+        console.print(Text.assemble(f"  {command}", (f"   # {what}", "dim")))
+    console.print(f"\nCtrl-C stops everything; the data stays in {plan.data_dir}.\n")

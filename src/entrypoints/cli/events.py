@@ -1,0 +1,150 @@
+"""`auth-service events`: look at what other services hear."""
+
+import asyncio
+import base64
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cyclopts import App
+from rich.console import Console
+from rich.text import Text
+
+from application.errors import BrokerUnavailableError
+from entrypoints.container import container_for
+from entrypoints.local.environment import DATA_DIR, load_beside_dev
+from entrypoints.local.program import console_for_stdout
+from entrypoints.local.until_signal import run_until_signal
+from entrypoints.settings import EventsSettings
+
+if TYPE_CHECKING:
+    from adapters.kafka.consumer import Record
+
+CONNECT_S = 20.0
+_COLOURS = {"created": "green", "updated": "yellow", "deleted": "red"}
+
+app = App(help="Look at the events in Kafka.")
+
+
+@app.command
+def tail(  # options of a command
+    *,
+    from_beginning: bool = False,
+    user: str | None = None,
+    limit: int | None = None,
+    json: bool = False,  # the option's name
+    data_dir: Path = DATA_DIR,
+) -> None:
+    """Show the events as they come, until Ctrl-C. Belongs to no consumer group, so nobody else misses anything.
+
+    Needs KAFKA_BOOTSTRAP_SERVERS, from the environment, `.env`, or the `auth-service dev` that runs here.
+
+    Parameters
+    ----------
+    from_beginning
+        Start with the oldest event that the topic holds, not with the next one.
+    user
+        Only the events of this user (`user_…`).
+    limit
+        Stop after so many.
+    json
+        One CloudEvent in JSON a line, with all its data, for other programs.
+    data_dir
+        Data folder of `auth-service dev`.
+    """
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is wrong is said below, once
+    settings = load_beside_dev(EventsSettings, data_dir)
+    console = console_for_stdout()
+    main = _tail(settings, console, from_beginning=from_beginning, user=user, limit=limit, as_json=json)
+    try:
+        run_until_signal(main, on_signal=lambda: None)
+    except (BrokerUnavailableError, TimeoutError) as error:
+        brokers = ", ".join(settings.kafka.kafka_bootstrap_servers)
+        sys.exit(
+            f"{str(error) or f'Kafka at {brokers} did not answer within {CONNECT_S:g} s.'}\n"
+            "Is KAFKA_BOOTSTRAP_SERVERS right (environment, .env), or `auth-service dev` running? "
+            f"Its address is in {data_dir / 'dev.env'}."
+        )
+    except BrokenPipeError:
+        # `| head` has seen enough; Python would complain again when it closes standard output.
+        sys.stdout = None
+
+
+async def _tail(  # noqa: PLR0913  # the options
+    settings: EventsSettings,
+    console: Console,
+    *,
+    from_beginning: bool,
+    user: str | None,
+    limit: int | None,
+    as_json: bool,
+) -> int:
+    topic_tail = container_for(settings).tail_topic()(from_beginning=from_beginning)
+    tail = await asyncio.wait_for(topic_tail.__aenter__(), CONNECT_S)
+    try:
+        shown = 0
+        while limit is None or shown < limit:
+            record = await tail.next()
+            if user is not None and record.key != user.encode():
+                continue
+            shown += 1
+            if as_json:
+                print(json.dumps(cloud_event(record)), flush=True)
+            else:
+                console.print(line(record), soft_wrap=True)
+    finally:
+        await topic_tail.__aexit__(None, None, None)
+    return 0
+
+
+def cloud_event(record: "Record") -> dict[str, Any]:
+    """Return the event in CloudEvents' JSON format (cloudevents/spec, formats/json-format.md).
+
+    A message that is no CloudEvent of this form comes out with what there is of it.
+    """
+    event: dict[str, Any] = {
+        name.removeprefix("ce_"): value for name, value in record.headers.items() if name.startswith("ce_")
+    }
+    event |= {name: record.headers[name] for name in ("traceparent",) if name in record.headers}
+    if content_type := record.headers.get("content-type"):
+        event["datacontenttype"] = content_type
+    try:
+        event["data"] = json.loads(record.value or b"null")
+    except ValueError:
+        event["data_base64"] = base64.b64encode(record.value or b"").decode()
+    return event
+
+
+def line(record: "Record") -> Text:
+    """Return one line for people: when, what, who, which version, and what changed."""
+    event = cloud_event(record)
+    if "type" not in event:
+        return Text(
+            f"partition {record.partition} offset {record.offset}: a message that is no CloudEvent", style="dim"
+        )
+    kind = _kind(event["type"])
+    data = event.get("data")
+    changed = data.get("changed") if isinstance(data, dict) else None
+    names = ", ".join(map(str, changed)) if isinstance(changed, list) else ""
+    version = event.get("sequence", "").lstrip("0")
+    text = Text.assemble(
+        (_clean(event.get("time", "")), "dim"),
+        "  ",
+        (f"{_clean(kind):<8}", _COLOURS.get(kind, "")),
+        f" {_clean(event.get('subject', ''))}",
+        (f"  v{_clean(version)}", "cyan"),
+    )
+    return text.append(f"  {_clean(names)}") if names else text
+
+
+def _kind(event_type: str) -> str:
+    """`anomalyze.user.updated.v1` is `updated`; a type of another family stays whole."""
+    parts = event_type.split(".")
+    return parts[2] if event_type.startswith("anomalyze.user.") and len(parts) == 4 else event_type  # noqa: PLR2004
+
+
+def _clean(text: str) -> str:
+    """Whoever may write to the topic must not be able to steer this terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)

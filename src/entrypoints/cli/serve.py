@@ -1,0 +1,108 @@
+"""`auth-service serve`: the HTTP process, on granian."""
+
+import os
+import socket
+import sys
+import tempfile
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server import MPServer
+
+from entrypoints.configuration import load
+from entrypoints.logging import configure_logging
+from entrypoints.settings import HttpSettings, ServeSettings
+
+DRAIN_S = 20
+"""How long a request may still run after SIGTERM; below the 30 s that orchestrators give by default."""
+
+CONNECTIONS = 4096
+"""Open connections of one worker, idle ones among them; the rest wait in the kernel's queue."""
+
+LONGEST_HEADERS_BYTES = 64 * 1024
+
+# granian would write its lines by itself, past our format.
+_LOG_CONFIG: dict[str, Any] = {
+    "formatters": {},
+    "handlers": {},
+    "loggers": {"_granian": {"handlers": [], "propagate": True}},
+}
+
+
+def serve(
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    workers: Annotated[int, Parameter(env_var="WEB_CONCURRENCY")] = 1,
+    log_level: str | None = None,
+) -> None:
+    """Serve webhooks, /v1/me and forward auth over HTTP.
+
+    Needs DATABASE_URL, CLERK_WEBHOOK_SECRET and one of CLERK_PUBLISHABLE_KEY, CLERK_JWT_KEY, CLERK_JWKS_URL, from
+    the environment or `.env`. Kafka is not needed here: that is `auth-service relay`.
+
+    Parameters
+    ----------
+    host
+        Address to listen on, instead of HOST.
+    port
+        Port to listen on, instead of PORT.
+    workers
+        Processes; one per core is plenty.
+    log_level
+        debug, info, warning, error or critical, instead of LOG_LEVEL.
+    """
+    # The workers read the environment again, each for itself.
+    for variable, value in {"HOST": host, "PORT": port, "LOG_LEVEL": log_level}.items():
+        if value is not None:
+            os.environ[variable] = str(value)
+    settings = load(ServeSettings)
+    configure_logging(settings.log)
+    _refuse_taken_port(settings.http)
+    with tempfile.TemporaryDirectory(prefix="auth-service-metrics-") as metrics_folder:
+        if workers > 1:
+            # prometheus-client adds the workers' numbers up through files in this folder.
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics_folder
+        _server(settings, workers).serve()
+
+
+def _server(settings: ServeSettings, workers: int) -> MPServer:
+    return MPServer(
+        "entrypoints.http.app:create_app",
+        address=settings.http.host,
+        port=settings.http.port,
+        interface=Interfaces.ASGI,
+        factory=True,
+        workers=workers,
+        loop=Loops.uvloop,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=15_000, max_buffer_size=LONGEST_HEADERS_BYTES),
+        websockets=False,
+        backlog=2048,
+        backpressure=CONNECTIONS,
+        workers_kill_timeout=DRAIN_S,
+        respawn_failed_workers=workers > 1,
+        log_access=False,
+        log_level=LogLevels(settings.log.log_level),
+        log_dictconfig=_LOG_CONFIG,
+        process_name=None,
+    )
+
+
+def _refuse_taken_port(settings: HttpSettings) -> None:
+    """Granian shares ports between processes (SO_REUSEPORT): a second service would get half of the requests."""
+    try:
+        family, *_, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        sys.exit(
+            f"Cannot listen on HOST {settings.host}, PORT {settings.port}: {error.strerror}. "
+            "Set HOST and PORT (or --host, --port) to an address of this machine and a free port."
+        )

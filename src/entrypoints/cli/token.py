@@ -1,0 +1,91 @@
+"""`auth-service token`: mint a session token for local work."""
+
+import re
+import sys
+import time
+from pathlib import Path
+
+from domain.user import InvalidUserIdError, user_id
+from entrypoints.container import container_for
+from entrypoints.local.environment import DATA_DIR, load_beside_dev
+from entrypoints.local.keys import ISSUER, PRIVATE_KEY_FILE, public_half
+from entrypoints.settings import TokenCommandSettings, TokenSettings
+
+SAMPLE_USER = "user_ada"
+
+
+def token(
+    *,
+    user: str = SAMPLE_USER,
+    org: str | None = None,
+    azp: str | None = None,
+    lifetime: int = 60,
+    data_dir: Path = DATA_DIR,
+) -> None:
+    """Mint a session token as Clerk would, for the `auth-service dev` of this machine. Prints nothing but the token.
+
+    For example `curl http://localhost:3002/v1/me -H "Authorization: Bearer $(auth-service token --user user_ada)"`.
+    Works with the key that `auth-service dev` made up; only Clerk can mint tokens for a real instance.
+
+    Parameters
+    ----------
+    user
+        Whose token (`user_…`).
+    org
+        Id of the active organisation (`org_…`), with the user as its admin.
+    azp
+        Authorized party, the origin of the frontend; the first of CLERK_AUTHORIZED_PARTIES if left out.
+    lifetime
+        Seconds until it expires; Clerk's last 60.
+    data_dir
+        Data folder of `auth-service dev`.
+    """
+    everything = load_beside_dev(TokenCommandSettings, data_dir)
+    settings = everything.tokens
+    private_key = _key_that_is_trusted(settings, data_dir / PRIVATE_KEY_FILE)
+    try:
+        who = user_id(user)
+    except InvalidUserIdError as error:
+        sys.exit(f"--user {user}: {error}.")
+    minted = container_for(everything).mint_session_token()(
+        private_key,
+        user_id=who,
+        issuer=settings.issuer or ISSUER,
+        now_s=int(time.time()),
+        lifetime_s=lifetime,
+        authorized_party=azp or next(iter(settings.clerk_authorized_parties), None),
+        organization_id=org,
+    )
+    print(minted)
+
+
+def _key_that_is_trusted(settings: TokenSettings, file: Path) -> str:
+    """Return the private key that `dev` made up; ends the program when the service would not trust it."""
+    if settings.clerk_jwt_key is None:
+        sys.exit(
+            "Session tokens are verified here with the keys of a Clerk instance (CLERK_PUBLISHABLE_KEY or "
+            "CLERK_JWKS_URL is set), and only Clerk can mint those.\n"
+            "Sign in at your frontend, or run `auth-service dev` without these variables."
+        )
+    try:
+        private_key = file.read_text()
+        fits = _body(public_half(private_key)) == _body(settings.clerk_jwt_key)
+    except FileNotFoundError:
+        sys.exit(
+            f"There is no key to sign with: {file} is missing. `auth-service dev` makes it; this command is for "
+            "local work, and a deployed service has no such key.\n"
+            "Run it in the folder where `dev` runs, or name its data folder with --data-dir."
+        )
+    except (OSError, ValueError) as error:
+        sys.exit(f"{file} cannot be used: {error}.\nRemove it: the next `auth-service dev` makes another.")
+    if not fits:
+        sys.exit(
+            f"CLERK_JWT_KEY is not the public half of {file}: the service would refuse the token.\n"
+            "Only Clerk can mint tokens for that key; unset CLERK_JWT_KEY to work with `auth-service dev`."
+        )
+    return private_key
+
+
+def _body(pem: str) -> str:
+    """Return the base64 of a PEM key, however its line ends are written."""
+    return "".join(re.sub(r"-----[A-Z ]+-----", "", pem.replace("\\n", "\n")).split())

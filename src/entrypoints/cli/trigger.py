@@ -1,0 +1,124 @@
+"""`auth-service trigger`: be Clerk, and send a webhook."""
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import httpx
+from cyclopts import Parameter
+
+from domain.user import InvalidUserIdError, user_id
+from entrypoints.container import container_for
+from entrypoints.local.environment import DATA_DIR, base_url, load_beside_dev
+from entrypoints.settings import TriggerSettings
+
+EventType = Literal["user.created", "user.updated", "user.deleted"]
+
+ANSWER_S = 30.0
+
+
+def trigger(  # noqa: PLR0913  # options of a command
+    event: EventType,
+    /,
+    *,
+    user: str | None = None,
+    email: str | None = None,
+    changes: Annotated[Sequence[str], Parameter(name="--set", negative="")] = (),
+    data: Path | None = None,
+    times: int = 1,
+    url: str | None = None,
+    data_dir: Path = DATA_DIR,
+) -> None:
+    """Sign a Clerk-shaped webhook and send it to a running service. Nothing is remembered between two calls.
+
+    Needs CLERK_WEBHOOK_SECRET, the same as the service has, from the environment, `.env`, or the `auth-service dev`
+    that runs here. Ends with status 1 when the answer is not 2xx.
+
+    Parameters
+    ----------
+    event
+        What happened to the user.
+    user
+        Id of the user (`user_…`); a new one if left out.
+    email
+        The user's primary email address.
+    changes
+        `field=value` of Clerk's user object, as often as you like; the value is JSON, or else text:
+        `--set banned=true --set first_name=Grace --set 'public_metadata={"plan": "pro"}'`.
+    data
+        JSON file with Clerk's user object, or with a whole event as Clerk's dashboard shows it, instead of the sample.
+    times
+        Send the very same delivery so many times, as Clerk does when it missed our answer.
+    url
+        Where to; the default is the service on this machine (HOST, PORT).
+    data_dir
+        Data folder of `auth-service dev`.
+    """
+    settings = load_beside_dev(TriggerSettings, data_dir)
+    clerk = container_for(settings).clerk_stand_in()
+    now_ms = time.time_ns() // 1_000_000
+    found = _read(data) if data else None
+    try:
+        who = user_id(user or (found or {}).get("id") or clerk.new_user_id(now_ms=now_ms))
+    except InvalidUserIdError as error:
+        sys.exit(f"--user {user}: {error}." if user else f"{data}: its id is {error}.")
+    if event == "user.deleted":
+        if email or changes:
+            sys.exit("user.deleted says nothing but the id of the user: leave --email and --set out.")
+        body = {**(found or clerk.deleted_user(who)), "id": who}
+    else:
+        sample = clerk.user(who, now_ms=now_ms, email=email)
+        body = {**(sample if found is None else found), "id": who}
+        if found is not None and email:
+            body |= {name: sample[name] for name in ("email_addresses", "primary_email_address_id")}
+        body |= changed(changes)
+    webhook = clerk.webhook(event, body, happened_ms=now_ms, sent_s=now_ms // 1000)
+    address = url or f"{base_url(settings.http)}/webhooks/clerk"
+    for _ in range(times):
+        _send(address, webhook.headers, webhook.body, f"{event} {who}")
+
+
+def changed(changes: Sequence[str]) -> dict[str, Any]:
+    """Read `field=value` texts; ends the program when one is not of that form."""
+    fields: dict[str, Any] = {}
+    for change in changes:
+        name, separator, text = change.partition("=")
+        if not separator or not name:
+            sys.exit(f"--set {change}: expected field=value, such as --set first_name=Grace.")
+        try:
+            fields[name] = json.loads(text)
+        except ValueError:
+            fields[name] = text
+    return fields
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        sys.exit(f"{path} cannot be read as JSON: {error}.")
+    if isinstance(found, dict) and isinstance(found.get("data"), dict) and "type" in found:
+        found = found["data"]
+    if not isinstance(found, dict):
+        sys.exit(f"{path} holds no JSON object: expected Clerk's user object, or an event with the object in `data`.")
+    return found
+
+
+def _send(url: str, headers: Mapping[str, str], body: bytes, what: str) -> None:
+    try:
+        response = httpx.post(url, headers=headers, content=body, timeout=ANSWER_S, trust_env=False)
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        sys.exit(f"--url {url}: {error}")
+    except httpx.TransportError as error:
+        sys.exit(
+            f"No answer from {url} ({str(error) or type(error).__name__}).\n"
+            "Start the service with `auth-service dev`, or say with --url where it runs."
+        )
+    print(f"{what} -> {response.status_code} {response.text}", flush=True)
+    if response.status_code == httpx.codes.BAD_REQUEST:
+        print("Is CLERK_WEBHOOK_SECRET here the one that the service has?", file=sys.stderr)
+    if not response.is_success:
+        sys.exit(1)

@@ -1,0 +1,35 @@
+"""What can be wrong with a request before a use case sees it, and with the process that it meets."""
+
+from collections.abc import Mapping
+
+
+class HttpError(Exception):
+    """One of the failures below; problems.py maps each to an answer."""
+
+
+class BodyTooLargeError(HttpError):
+    """The body is longer than this route takes."""
+
+
+class BodyTooSlowError(HttpError):
+    """The body did not arrive in time."""
+
+
+class ClientDisconnectedError(HttpError):
+    """The client left before its request was complete: nobody reads the answer."""
+
+
+class TokenMissingError(HttpError):
+    """The request carries no session token."""
+
+
+class NotAdmittedError(HttpError):
+    """The token is good, but no user of ours stands behind it."""
+
+
+class NotReadyError(HttpError):
+    """Something that this process depends on is away."""
+
+    def __init__(self, checks: Mapping[str, str]) -> None:
+        super().__init__("not ready")
+        self.checks = dict(checks)

@@ -1,0 +1,129 @@
+"""The OpenAPI document: what the handlers declare, plus every problem they can answer with."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import frozen
+from litestar import Litestar
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.types import ControllerRouterHandler
+
+from entrypoints.http.dependencies import provided
+from entrypoints.http.problems import BAD_REQUEST, INTERNAL, MEDIA_TYPE, TABLE
+
+SESSION_TOKEN: Sequence[dict[str, list[str]]] = [{"bearer": []}, {"cookie": []}]
+
+VERSION = "0.1.0"
+
+
+@frozen
+class ProblemDocument:
+    """RFC 9457 problem details; branch on `code` (or `type`), show `title` and `detail`."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    reason: str | None = None
+    checks: dict[str, str] | None = None
+
+
+def problems(*errors: type[Exception], not_modified: bool = False) -> dict[int, ResponseSpec]:
+    """Return the responses an operation documents for these errors, and for those that any request can meet."""
+    titles: dict[int, list[str]] = defaultdict(list)
+    for problem in (*(TABLE[error] for error in errors), BAD_REQUEST, INTERNAL):
+        titles[problem.status].append(f"{problem.title} (`{problem.code}`)")
+    specs = {
+        status: ResponseSpec(
+            ProblemDocument, generate_examples=False, description="; ".join(titles[status]), media_type=MEDIA_TYPE
+        )
+        for status in sorted(titles)
+    }
+    if not_modified:
+        specs[304] = ResponseSpec(None, description="The content is the one that `If-None-Match` names.")
+    return specs
+
+
+def document(handlers: Sequence[ControllerRouterHandler], injected: Sequence[str]) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of these handlers; no settings and no database are needed."""
+    config = OpenAPIConfig(
+        title="auth-service",
+        version=VERSION,
+        summary="Users of the platform, true to Clerk, and who is calling.",
+        components=Components(
+            security_schemes={
+                "bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT"),
+                "cookie": SecurityScheme(type="apiKey", name="__session", security_scheme_in="cookie"),
+            }
+        ),
+        render_plugins=[],
+    )
+    nothing = {name: provided(lambda: None) for name in injected}
+    app = Litestar([*handlers], dependencies=nothing, openapi_config=config, logging_config=None)
+    described = app.openapi_schema.to_schema()
+    paths = described["paths"]
+    for (path, method), what in _BEYOND_SIGNATURES.items():
+        operation = paths[path][method]
+        operation["parameters"] = [*operation.get("parameters", []), *what.get("parameters", [])]
+        operation["responses"]["200"].setdefault("headers", {}).update(what.get("headers", {}))
+        if body := what.get("requestBody"):
+            operation["requestBody"] = body
+    paths["/v1/ext-authz/{path}"] = {"get": _under_any_path(paths["/v1/verify"]["get"])}
+    return described
+
+
+def _under_any_path(operation: dict[str, Any]) -> dict[str, Any]:
+    path = {"name": "path", "in": "path", "required": True, "schema": {"type": "string"}}
+    return {
+        **operation,
+        "operationId": "V1ExtAuthzVerify",
+        "summary": "Forward auth that keeps the original path (Envoy's path_prefix)",
+        "parameters": [path, *operation["parameters"]],
+    }
+
+
+def _header(name: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": True, "description": description, "schema": {"type": "string"}}
+
+
+_TEXT = {"schema": {"type": "string"}}
+
+# What Litestar cannot see, because the handlers read it from the raw request.
+_BEYOND_SIGNATURES: dict[tuple[str, str], dict[str, Any]] = {
+    ("/webhooks/clerk", "post"): {
+        "parameters": [
+            _header("svix-id", "The message's id, the same for every attempt to deliver it."),
+            _header("svix-timestamp", "When this attempt was made, seconds since 1970."),
+            _header("svix-signature", "`v1,` and the base64 HMAC-SHA256 of `id.timestamp.body`."),
+        ],
+        "requestBody": {
+            "required": True,
+            "description": "A Clerk event, at most 1 MiB, exactly as it was signed.",
+            "content": {"application/json": {"schema": {"type": "object"}}},
+        },
+    },
+    ("/v1/me", "get"): {
+        "parameters": [
+            {"name": "If-None-Match", "in": "header", "required": False, "schema": {"type": "string"}},
+        ],
+        "headers": {"ETag": _TEXT, "Cache-Control": _TEXT, "Vary": _TEXT},
+    },
+    ("/v1/verify", "get"): {
+        "parameters": [
+            {
+                "name": "active",
+                "in": "query",
+                "required": False,
+                "description": "`true`: the user must also be known here, not deleted and not banned.",
+                "schema": {"type": "boolean", "default": False},
+            },
+        ],
+        "headers": dict.fromkeys(
+            ("X-Auth-User-Id", "X-Auth-Session-Id", "X-Auth-Org-Id", "X-Auth-Org-Role", "X-Auth-Actor-Id"), _TEXT
+        ),
+    },
+}

@@ -1,0 +1,179 @@
+"""The one table of errors: which answer each of them gets, as RFC 9457 problem details."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from attrs import field, frozen
+from litestar.exceptions import HTTPException
+
+from anomalyze_auth import KeysUnavailable, TokenRejected
+from application import errors as application
+from entrypoints.http import errors as http
+
+MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:anomalyze:auth:problem:"
+
+_INVALID_TOKEN = {"www-authenticate": 'Bearer error="invalid_token", error_description="{}"'}
+
+
+@frozen(kw_only=True)
+class Problem:
+    """One kind of answer; `type`, `status`, `code` and `title` never change for a kind."""
+
+    status: int
+    code: str
+    title: str
+    detail: str
+    headers: Mapping[str, str] = field(factory=dict)
+
+    @property
+    def type(self) -> str:
+        return TYPE_PREFIX + self.code
+
+
+def _retry(seconds: int) -> dict[str, str]:
+    return {"retry-after": str(seconds)}
+
+
+_CLOSE = {"connection": "close"}  # what is left of the body would be taken for the next request
+
+TABLE: dict[type[Exception], Problem] = {
+    application.ForgedWebhookError: Problem(
+        status=400,
+        code="webhook-not-genuine",
+        title="Webhook signature not valid",
+        detail="The Svix signature headers are missing, malformed, expired or do not match this body and secret.",
+    ),
+    http.ClientDisconnectedError: Problem(
+        status=400, code="client-disconnected", title="Request incomplete", detail="The request ended too early."
+    ),
+    http.TokenMissingError: Problem(
+        status=401,
+        code="token-missing",
+        title="Session token missing",
+        detail="Send the session token as `Authorization: Bearer …` or in the cookie `__session`.",
+        headers={"www-authenticate": "Bearer"},
+    ),
+    TokenRejected: Problem(
+        status=401,
+        code="token-not-valid",
+        title="Session token not valid",
+        detail="{}",
+        headers=_INVALID_TOKEN,
+    ),
+    application.UserDeletedError: Problem(
+        status=401,
+        code="user-deleted",
+        title="User deleted",
+        detail="The user of this token was deleted.",
+        headers={"www-authenticate": _INVALID_TOKEN["www-authenticate"].format("The user of this token was deleted.")},
+    ),
+    application.UserBannedError: Problem(
+        status=403, code="user-banned", title="User banned", detail="The user of this token is banned."
+    ),
+    http.NotAdmittedError: Problem(
+        status=403, code="user-not-admitted", title="User not admitted", detail="The user of this token is not known."
+    ),
+    application.UserUnknownError: Problem(
+        status=404, code="user-unknown", title="User unknown", detail="The user of this token is not known (yet)."
+    ),
+    http.BodyTooSlowError: Problem(
+        status=408,
+        code="body-too-slow",
+        title="Request body too slow",
+        detail="The body did not arrive in time.",
+        headers=_CLOSE,
+    ),
+    http.BodyTooLargeError: Problem(
+        status=413,
+        code="body-too-large",
+        title="Request body too large",
+        detail="The body is longer than this route takes.",
+        headers=_CLOSE,
+    ),
+    application.UnusableWebhookError: Problem(
+        status=422, code="webhook-not-usable", title="Webhook payload not usable", detail="{}"
+    ),
+    application.UnstorableError: Problem(
+        status=422, code="not-storable", title="Change not storable", detail="The database refuses this content."
+    ),
+    application.StoreBusyError: Problem(
+        status=503,
+        code="store-busy",
+        title="Too many changes at once",
+        detail="Nothing was stored; send it again.",
+        headers=_retry(1),
+    ),
+    application.StoreUnavailableError: Problem(
+        status=503,
+        code="store-unavailable",
+        title="Database out of reach",
+        detail="The database does not answer; sending it again is safe.",
+        headers=_retry(5),
+    ),
+    application.IdentityProviderUnavailableError: Problem(
+        status=503,
+        code="identity-provider-unavailable",
+        title="Clerk out of reach",
+        detail="The user is not known here yet, and Clerk cannot be asked at the moment.",
+        headers=_retry(5),
+    ),
+    http.NotReadyError: Problem(
+        status=503,
+        code="not-ready",
+        title="Not ready",
+        detail="A dependency is out of reach; `checks` says which.",
+        headers=_retry(5),
+    ),
+    KeysUnavailable: Problem(
+        status=503,
+        code="keys-unavailable",
+        title="Signing keys out of reach",
+        detail="No token can be verified at the moment.",
+        headers=_retry(5),
+    ),
+}
+
+INTERNAL = Problem(
+    status=500, code="internal-error", title="Internal error", detail="Something is wrong on our side; it was logged."
+)
+
+BAD_REQUEST = Problem(status=400, code="bad-request", title="Bad request", detail="The request cannot be understood.")
+
+_BY_STATUS: dict[int, Problem] = {
+    404: Problem(status=404, code="not-found", title="Not found", detail="There is nothing at this path."),
+    405: Problem(
+        status=405, code="method-not-allowed", title="Method not allowed", detail="The Allow header says what is."
+    ),
+}
+"""What the router itself raises."""
+
+
+def problem_of(error: Exception) -> Problem:
+    """Return the answer to an error; whatever is not in the table is ours, and its text is not shown."""
+    if isinstance(error, HTTPException):
+        return _BY_STATUS.get(error.status_code, INTERNAL if error.status_code >= 500 else BAD_REQUEST)  # noqa: PLR2004
+    for kind in type(error).__mro__:
+        if kind in TABLE:
+            return TABLE[kind]
+    return INTERNAL
+
+
+def answer(error: Exception) -> tuple[Problem, dict[str, str], bytes]:
+    """Return the problem, the headers and the body of the answer to an error."""
+    problem = problem_of(error)
+    document: dict[str, Any] = {"type": problem.type, "title": problem.title, "status": problem.status}
+    document |= {"code": problem.code, "detail": problem.detail}
+    headers = {"content-type": MEDIA_TYPE, "cache-control": "no-store", **problem.headers}
+    match error:
+        case TokenRejected():
+            document |= {"detail": error.description, "reason": error.reason}
+            headers["www-authenticate"] = headers["www-authenticate"].format(error.description)
+        case application.UnusableWebhookError():
+            document["detail"] = str(error)
+        case http.NotReadyError():
+            document["checks"] = error.checks
+        case HTTPException(headers=dict(extra)):
+            headers |= {name: value for name, value in extra.items() if name.lower() == "allow"}
+    return problem, headers, msgspec.json.encode(document)

@@ -1,0 +1,70 @@
+"""What Clerk and this service share in real life, made up for one machine."""
+
+import base64
+import os
+import secrets
+from pathlib import Path
+
+from attrs import field, frozen
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+WEBHOOK_SECRET_FILE = "webhook-secret"  # noqa: S105  # a file's name
+ISSUER = "http://localhost/dev"
+PRIVATE_KEY_FILE = "session-key.pem"
+
+
+@frozen(kw_only=True)
+class LocalKeys:
+    """The webhook endpoint's signing secret, and the RSA key (PEM) that session tokens are signed with."""
+
+    webhook_secret: str = field(repr=False)
+    private_key: str = field(repr=False)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the service is configured with to trust them; each value is one line."""
+        public_key = public_half(self.private_key).replace("\n", "\\n")
+        return {"CLERK_WEBHOOK_SECRET": self.webhook_secret, "CLERK_JWT_KEY": public_key}
+
+
+def new_keys() -> LocalKeys:
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
+    return LocalKeys(
+        webhook_secret="whsec_" + base64.b64encode(secrets.token_bytes(24)).decode(),
+        private_key=key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+    )
+
+
+def keys_kept_in(folder: Path) -> LocalKeys:
+    """Return the keys of an earlier run, or new ones that are kept from now on, readable by their owner alone."""
+    secret_file, key_file = folder / WEBHOOK_SECRET_FILE, folder / PRIVATE_KEY_FILE
+    if not (secret_file.exists() and key_file.exists()):
+        made = new_keys()
+        write_private(secret_file, made.webhook_secret + "\n")
+        write_private(key_file, made.private_key)
+    return LocalKeys(webhook_secret=secret_file.read_text().strip(), private_key=key_file.read_text())
+
+
+def public_half(private_key: str) -> str:
+    """Return the public key (PEM) of a private one.
+
+    Raises:
+        ValueError: it is not a private key in PEM.
+    """
+    key = load_pem_private_key(private_key.encode(), password=None)
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode().strip()
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner may read, whole or not at all."""
+    unfinished = path.with_name(path.name + ".unfinished")
+    with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123  # with a mode
+        file.write(text)
+    unfinished.replace(path)

@@ -1,0 +1,162 @@
+"""Read one environment variable's text; every `ValueError` says what was expected and never repeats the text."""
+
+import base64
+import re
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import SplitResult, urlsplit
+
+from typed_settings.types import Secret
+
+T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
+
+_HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+_PUBLISHABLE_KEY = re.compile(r"pk_(?:test|live)_([A-Za-z0-9+/=_-]+)")
+
+
+def text(value: str) -> str:
+    return value
+
+
+def secret(parse: Callable[[str], T]) -> Callable[[str], Secret[T]]:
+    return lambda value: Secret(parse(value))
+
+
+def comma_separated(parse: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
+    """Read a list; blanks around its entries and a trailing comma are forgiven."""
+
+    def parse_all(value: str) -> tuple[T, ...]:
+        entries = tuple(parse(entry.strip()) for entry in value.split(",") if entry.strip())
+        if not entries:
+            raise ValueError("the list is empty")
+        return entries
+
+    return parse_all
+
+
+def one_of(choices: type[E]) -> Callable[[str], E]:
+    """Read a member by its value, in any case."""
+    by_text = {choice.value.casefold(): choice for choice in choices}
+
+    def parse(value: str) -> E:
+        try:
+            return by_text[value.casefold()]
+        except KeyError:
+            raise ValueError(f"not one of {', '.join(choices)}") from None
+
+    return parse
+
+
+def database_url(value: str) -> str:
+    """Check a libpq URL; the scheme may be `postgres` or `postgresql`, as hosting providers write either."""
+    parts = _split(value)
+    if parts.scheme not in ("postgresql", "postgres"):
+        raise ValueError("the scheme is not postgresql://")
+    if not parts.path.strip("/") and "dbname=" not in parts.query:
+        raise ValueError("the database name is missing")
+    return value
+
+
+def http_url(value: str) -> str:
+    parts = _split(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("not an http(s) URL")
+    return value.rstrip("/")
+
+
+def origin(value: str) -> str:
+    """Check an origin as browsers send it, and as Clerk puts it into `azp`: scheme, host, port and no path."""
+    parts = _split(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ValueError("not an origin (scheme, host and perhaps a port, no path)")
+    if "*" in value or "@" in value:
+        raise ValueError("an origin has no wildcard and no user")
+    return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+def host_and_port(value: str) -> str:
+    host, separator, port_text = value.rpartition(":")
+    if not separator or not host or "/" in value:
+        raise ValueError("not host:port")
+    port(port_text)
+    return value
+
+
+def port(value: str) -> int:
+    if not value.isascii() or not value.isdecimal() or not 1 <= int(value[:6]) <= 65535:  # noqa: PLR2004
+        raise ValueError("not a number from 1 to 65535")
+    return int(value)
+
+
+def existing_file(value: str) -> Path:
+    path = Path(value)
+    if not path.is_file():
+        raise ValueError("no such file")
+    return path
+
+
+def webhook_secret(value: str) -> str:
+    """Check a signing secret: `whsec_` and 24 to 64 bytes in base64 (Standard Webhooks, "Signature scheme")."""
+    if not value.startswith("whsec_"):
+        raise ValueError("it does not start with whsec_")
+    encoded = value.removeprefix("whsec_").rstrip("=")
+    try:
+        key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+    except ValueError:
+        raise ValueError("what follows whsec_ is not base64") from None
+    if not 24 <= len(key) <= 64:  # noqa: PLR2004
+        raise ValueError(f"it holds {len(key)} bytes and not 24 to 64")
+    return value
+
+
+def secret_key(value: str) -> str:
+    if not value.startswith(("sk_test_", "sk_live_")) or not value.isascii() or not value.isprintable():
+        raise ValueError("it does not start with sk_test_ or sk_live_")
+    return value
+
+
+def public_key(value: str) -> str:
+    """Check the instance's RSA public key; how it may be written is `PemKey`'s business."""
+    from anomalyze_auth import PemKey  # noqa: PLC0415  # only serve needs it, and cryptography is slow to import
+
+    PemKey(value)
+    return value
+
+
+def publishable_key(value: str) -> str:
+    """Check Clerk's `pk_test_…` or `pk_live_…`, which is the Frontend API host and `$` in base64."""
+    frontend_api_host(value)
+    return value
+
+
+def frontend_api_host(key: str) -> str:
+    match = _PUBLISHABLE_KEY.fullmatch(key)
+    if match is None:
+        raise ValueError("it does not start with pk_test_ or pk_live_")
+    encoded = match[1].rstrip("=")
+    try:
+        host = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode("ascii")
+    except ValueError:
+        raise ValueError("what follows the prefix is not base64") from None
+    if not host.endswith("$") or not _HOST_NAME.fullmatch(host[:-1]):
+        raise ValueError("it does not hold a host name")
+    return host[:-1]
+
+
+def topic(value: str) -> str:
+    """Check a Kafka topic name (Kafka's own rule: 249 characters of letters, digits, `.`, `_` and `-`)."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", value) or value in (".", ".."):
+        raise ValueError("not a Kafka topic name")
+    return value
+
+
+def _split(value: str) -> SplitResult:
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("not a URL") from None  # the original message repeats parts of it
+    return parts

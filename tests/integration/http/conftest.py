@@ -1,0 +1,35 @@
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from support.http_process import Served, start, wait_until_it_answers
+
+Serve = Callable[..., Served]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Start services; they are gone when the test ends."""
+    running: list[Served] = []
+
+    def started(*arguments: str, **variables: str) -> Served:
+        served = start(*arguments, **variables)
+        running.append(served)
+        wait_until_it_answers(served)
+        return served
+
+    yield started
+    for served in running:
+        if served.process.poll() is None:
+            served.process.kill()
+            served.process.communicate()
+
+
+@pytest.fixture(scope="module")
+def offline() -> Iterator[Served]:
+    """One service for the tests that come no further than the edge; its database is not there."""
+    served = start()
+    wait_until_it_answers(served)
+    yield served
+    served.process.kill()
+    served.process.communicate()

@@ -1,0 +1,152 @@
+"""`auth-service serve` as a process, on a real PostgreSQL."""
+
+import json
+import signal
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from entrypoints.configuration import EX_CONFIG
+from support.http_process import start
+from support.users import USER
+from support.web import SECRET, bearer, created, deleted, signed, token
+
+HALF_A_WEBHOOK = b"POST /webhooks/clerk HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc"
+
+
+def deliver(url, body):
+    return httpx.post(f"{url}/webhooks/clerk", content=body, headers=signed(body), timeout=20)
+
+
+def test_a_users_life_over_http(serve, database_url):
+    url = serve(DATABASE_URL=database_url).url
+
+    assert httpx.get(f"{url}/health").json()["checks"] == {"database": "ok", "session_keys": "ok"}
+    assert httpx.get(f"{url}/v1/me", headers=bearer()).status_code == 404
+    assert deliver(url, created()).json() == {"outcome": "created"}
+    assert deliver(url, created()).json() == {"outcome": "unchanged"}
+    me = httpx.get(f"{url}/v1/me", headers=bearer())
+    assert (me.status_code, me.json()["id"]) == (200, USER)
+    assert httpx.get(f"{url}/v1/me", headers={**bearer(), "if-none-match": me.headers["etag"]}).status_code == 304
+    assert httpx.get(f"{url}/v1/verify?active=true", headers=bearer()).headers["x-auth-user-id"] == USER
+    assert deliver(url, deleted()).json() == {"outcome": "deleted"}
+    assert httpx.get(f"{url}/v1/me", headers=bearer()).status_code == 401
+    assert deliver(url, created(at=1_800_000_000_000)).json() == {"outcome": "stale"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_request_under_way_is_finished_before_the_process_leaves(serve, number):
+    served = serve()
+    with served.connect() as idle, served.connect() as busy:
+        idle.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"200 OK" in idle.recv(1000)
+        busy.sendall(HALF_A_WEBHOOK)
+        time.sleep(0.5)  # until the server has the first half
+        served.process.send_signal(number)
+        _wait_until_refused(served.port)
+        busy.sendall(b"def")
+
+        assert b"HTTP/1.1 400" in busy.recv(1000)
+    assert served.ended() == 0
+
+
+def _wait_until_refused(port):
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            return
+        time.sleep(0.05)
+    raise AssertionError("still listening")
+
+
+def test_its_log_is_json_and_holds_no_secret(serve, database_url):
+    served = serve(DATABASE_URL=database_url, CLERK_SECRET_KEY="sk_test_hunter2")
+    deliver(served.url, created())
+    httpx.get(f"{served.url}/v1/me", headers=bearer())
+    served.stop()
+
+    lines = [json.loads(line) for line in served.log]
+    assert {"/webhooks/clerk", "/v1/me"} <= {line.get("route") for line in lines}
+    for secret in (SECRET, "hunter2", database_url, "example.org", USER):
+        assert secret not in "\n".join(served.log)
+
+
+def test_a_wrong_configuration_stops_the_start_naming_every_variable():
+    served = start(DATABASE_URL="mysql://u:hunter2@h/d", CLERK_WEBHOOK_SECRET="", CLERK_JWT_KEY="")
+
+    assert served.ended() == EX_CONFIG
+    message = "\n".join(served.log)
+    assert "DATABASE_URL" in message
+    assert "CLERK_WEBHOOK_SECRET" in message
+    assert "hunter2" not in message
+    assert "Traceback" not in message
+
+
+def test_a_taken_port_is_told_by_name():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        served = start(port=taken.getsockname()[1])
+
+        assert served.ended() == 1
+    assert "PORT" in served.log[-1]
+    assert "Address already in use" in served.log[-1]
+
+
+def test_a_second_service_on_the_port_is_refused_too(serve):
+    first = serve()
+    second = start(port=first.port)
+
+    assert second.ended() == 1
+
+
+def test_the_commands_option_goes_before_the_environment(serve):
+    served = serve(PORT="1", LOG_LEVEL="critical")
+
+    assert served.stop() == 0
+    assert served.log == []
+
+
+def test_workers_share_the_port_and_their_metrics_add_up(serve):
+    served = serve("--workers", "2")
+    for _ in range(40):
+        httpx.get(f"{served.url}/nowhere")
+    text = httpx.get(f"{served.url}/metrics").text
+
+    assert 'http_requests_total{method="GET",route="unmatched",status="404"} 40.0' in text
+    assert served.stop() == 0
+
+
+@pytest.mark.parametrize("database", ["refuses", "hangs"])
+def test_a_database_that_does_not_answer_is_503_in_bounded_time(serve, database):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        if database == "hangs":
+            silent.listen(64)  # and never accepts
+        url = serve(DATABASE_URL=f"postgresql://u:p@127.0.0.1:{silent.getsockname()[1]}/d").url
+        with ThreadPoolExecutor(24) as pool:
+            hooks = list(pool.map(lambda _: deliver(url, created()), range(12)))
+            reads = list(pool.map(lambda _: httpx.get(f"{url}/v1/me", headers=bearer(), timeout=20), range(12)))
+
+        for response in hooks + reads:
+            assert response.status_code == 503
+            assert response.headers["retry-after"]
+        assert httpx.get(f"{url}/health", timeout=20).status_code == 503
+        assert httpx.get(f"{url}/health/live").status_code == 200
+
+
+def test_keys_out_of_reach_is_503_and_garbage_is_still_401(serve):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        served = serve(CLERK_JWT_KEY="", CLERK_JWKS_URL=f"http://127.0.0.1:{closed.getsockname()[1]}/jwks")
+        session = token(key_id="ins_1")
+        good = httpx.get(f"{served.url}/v1/verify", headers={"authorization": f"Bearer {session}"}, timeout=20)
+        garbage = httpx.get(f"{served.url}/v1/verify", headers={"authorization": "Bearer a.b.c"})
+
+    assert (good.status_code, good.json()["code"]) == (503, "keys-unavailable")
+    assert garbage.status_code == 401

@@ -1,0 +1,92 @@
+"""`auth-service serve` as a process of its own, for tests of what only a real server shows."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+from attrs import define, field
+
+from support.web import environment
+
+START_S = 30
+
+
+@define
+class Served:
+    """A running `auth-service serve`."""
+
+    process: subprocess.Popen[str]
+    port: int
+    log: list[str] = field(factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+
+    def exchange(self, *parts: bytes) -> bytes:
+        """Send the parts on a connection of their own; return all that comes until it is closed or silent."""
+        with self.connect() as connection:
+            for part in parts:
+                connection.sendall(part)
+            return everything(connection)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.ended()
+
+    def ended(self) -> int:
+        output, _ = self.process.communicate(timeout=60)
+        self.log += output.splitlines()
+        return self.process.returncode
+
+
+def everything(connection: socket.socket, *, silence: float = 1.0) -> bytes:
+    """All that comes until the other side closes, or says nothing for a second after it spoke."""
+    received = b""
+    while True:
+        try:
+            chunk = connection.recv(65536)
+        except TimeoutError:
+            return received
+        except ConnectionResetError:
+            chunk = b""
+        if not chunk:
+            return received + b"<closed>"
+        received += chunk
+        connection.settimeout(silence)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start(*arguments: str, port: int | None = None, **variables: str) -> Served:
+    port = port or free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "entrypoints.cli.main", "serve", "--port", str(port), *arguments],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": ":".join(sys.path), **environment(**variables)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return Served(process, port)
+
+
+def wait_until_it_answers(served: Served) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and served.process.poll() is None:
+        try:
+            if b"200 OK" in served.exchange(b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"):
+                return
+        except OSError:
+            time.sleep(0.05)
+    served.process.kill()
+    raise AssertionError(served.process.communicate()[0])

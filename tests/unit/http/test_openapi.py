@@ -1,0 +1,95 @@
+import re
+
+import pytest
+
+from entrypoints.http.handlers import HANDLERS, INJECTED
+from entrypoints.http.openapi import document
+from entrypoints.http.problems import INTERNAL, TABLE
+from entrypoints.http.schema_page import page
+from support.web import bearer, created
+
+
+@pytest.fixture(scope="module")
+def described():
+    return document(HANDLERS, INJECTED)
+
+
+def test_it_is_openapi_3_1_with_every_route(described):
+    assert described["openapi"].startswith("3.1")
+    assert set(described["paths"]) == {
+        "/webhooks/clerk",
+        "/v1/me",
+        "/v1/verify",
+        "/v1/ext-authz/{path}",
+        "/health",
+        "/health/live",
+        "/health/ready",
+        "/metrics",
+    }
+
+
+def test_every_problem_is_documented_under_its_status(described):
+    documented = {
+        (int(status), code)
+        for item in described["paths"].values()
+        for operation in item.values()
+        for status, response in operation["responses"].items()
+        for code in re.findall(r"`([a-z-]+)`", response["description"])
+    }
+
+    assert {(problem.status, problem.code) for problem in (*TABLE.values(), INTERNAL)} <= documented
+
+
+def test_every_error_has_the_shape_of_a_problem(described):
+    for item in described["paths"].values():
+        for operation in item.values():
+            for status, response in operation["responses"].items():
+                if int(status) >= 400:
+                    schema = response["content"]["application/problem+json"]["schema"]
+
+                    assert schema == {"$ref": "#/components/schemas/ProblemDocument"}
+
+
+def test_what_the_container_injects_is_no_parameter(described):
+    names = {
+        parameter["name"]
+        for item in described["paths"].values()
+        for operation in item.values()
+        for parameter in operation.get("parameters", [])
+    }
+
+    assert names == {"svix-id", "svix-timestamp", "svix-signature", "If-None-Match", "active", "path"}
+
+
+async def test_the_answers_are_as_documented(web, described):
+    await web.deliver(created())
+    profile = (await web.me(**bearer())).json()
+    health = (await web.client.get("/health")).json()
+    problem = (await web.me()).json()
+
+    schemas = described["components"]["schemas"]
+    assert set(profile) == set(schemas["ProfileDocument"]["properties"])
+    assert set(health) == set(schemas["Health"]["properties"])
+    assert set(problem) <= set(schemas["ProblemDocument"]["properties"])
+
+
+async def test_the_document_is_served(web, described):
+    response = await web.client.get("/schema/openapi.json")
+
+    assert response.json() == described
+
+
+async def test_the_page_loads_nothing_from_elsewhere_and_runs_nothing(web):
+    response = await web.client.get("/schema")
+
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    assert not re.findall(r"<script|https?://|src=|@import|url\(", response.text)
+    assert "/webhooks/clerk" in response.text
+    assert "webhook-not-genuine" in response.text
+
+
+def test_the_page_shows_markup_as_text(described):
+    hostile = {**described, "info": {"title": "<script>", "version": "<b>"}}
+
+    assert "<script>" not in page(hostile)

@@ -1,0 +1,144 @@
+import httpx
+import pytest
+
+from application.errors import IdentityProviderUnavailableError, StoreUnavailableError
+from support.users import USER, snapshot
+from support.web import bearer, created, deleted
+
+IDENTITY = ["x-auth-user-id", "x-auth-session-id", "x-auth-org-id", "x-auth-org-role", "x-auth-actor-id"]
+
+
+def identity(response):
+    return {name: response.headers[name] for name in IDENTITY}
+
+
+async def test_a_good_token_is_exactly_200_with_an_empty_body_and_every_identity_header(web):
+    response = await web.client.get("/v1/verify", headers=bearer())
+
+    assert (response.status_code, response.content) == (200, b"")
+    assert identity(response) == dict.fromkeys(IDENTITY, "") | {"x-auth-user-id": USER, "x-auth-session-id": "sess_1"}
+    assert response.headers["cache-control"] == "no-store"
+
+
+async def test_organization_and_actor_are_passed_on_in_the_long_form(web):
+    claims = {"v": 2, "o": {"id": "org_1", "slg": "acme", "rol": "admin"}, "act": {"sub": "user_2admin"}}
+    response = await web.client.get("/v1/verify", headers=bearer(**claims))
+
+    assert identity(response) == {
+        "x-auth-user-id": USER,
+        "x-auth-session-id": "sess_1",
+        "x-auth-org-id": "org_1",
+        "x-auth-org-role": "org:admin",
+        "x-auth-actor-id": "user_2admin",
+    }
+
+
+async def test_what_the_client_claims_about_itself_is_not_repeated(web):
+    response = await web.client.get("/v1/verify", headers={**bearer(), "x-auth-org-id": "org_evil"})
+
+    assert response.headers.get_list("x-auth-org-id") == [""]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "X"])
+@pytest.mark.parametrize(
+    "path", ["/v1/verify", "/v1/verify/", "/v1/ext-authz", "/v1/ext-authz/", "/v1/ext-authz/a/b//c.php"]
+)
+async def test_any_method_and_under_the_prefix_any_path(web, method, path):
+    good = await web.client.request(method, path, headers=bearer(), content=b"body of the original request")
+    bad = await web.client.request(method, path)
+
+    assert (good.status_code, good.content) == (200, b"")
+    assert bad.status_code == 401
+    assert bad.headers["www-authenticate"] == "Bearer"
+
+
+async def test_a_preflight_of_another_service_is_judged_and_not_answered(web):
+    preflight = {"origin": "https://app.example.com", "access-control-request-method": "PUT"}
+    response = await web.client.options("/v1/ext-authz/orders", headers=preflight)
+
+    assert response.status_code == 401
+    assert "access-control-allow-origin" not in response.headers
+
+
+async def test_the_host_of_the_original_request_is_not_judged(web):
+    response = await web.client.get("/v1/ext-authz/", headers={**bearer(), "host": 'a b"'})
+
+    assert response.status_code == 200
+
+
+async def test_a_bad_token_is_401_with_a_reason(web):
+    response = await web.client.get("/v1/verify", headers=bearer(exp=1))
+
+    assert response.status_code == 401
+    assert 'error="invalid_token"' in response.headers["www-authenticate"]
+
+
+@pytest.mark.parametrize("claims", [{"sid": "s\r\nx-auth-user-id: user_root"}, {"act": {"sub": "usér"}}])
+async def test_a_claim_that_fits_no_header_is_401(web, claims):
+    response = await web.client.get("/v1/verify", headers=bearer(**claims))
+
+    assert response.status_code == 401
+
+
+async def test_without_active_our_row_is_not_read(web):
+    await web.deliver(created(banned=True))
+    response = await web.client.get("/v1/verify", headers=bearer())
+
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "query", ["active=true", "active=TRUE", "active=1", "active=true&active=false", "x=1&active=true"]
+)
+async def test_active_refuses_a_banned_user_with_403(web, query):
+    await web.deliver(created(banned=True))
+    response = await web.client.get(f"/v1/verify?{query}", headers=bearer())
+
+    assert (response.status_code, response.json()["code"]) == (403, "user-banned")
+
+
+@pytest.mark.parametrize("query", ["active=false", "active=", "active", "actives=true", "%zz=%00&&;=", "a=%ff"])
+async def test_any_other_query_is_the_original_requests_business(web, query):
+    response = await web.client.get(f"/v1/ext-authz/x?{query}", headers=bearer())
+
+    assert response.status_code == 200
+
+
+async def test_active_refuses_a_deleted_user_with_401(web):
+    await web.deliver(deleted())
+    response = await web.client.get("/v1/verify?active=true", headers=bearer())
+
+    assert (response.status_code, response.json()["code"]) == (401, "user-deleted")
+
+
+async def test_active_syncs_an_unknown_user_there_and_then(web):
+    web.identities.users[USER] = snapshot()
+    response = await web.client.get("/v1/verify?active=true", headers=bearer())
+
+    assert response.status_code == 200
+    assert USER in web.users.rows
+
+
+async def test_active_refuses_a_user_nobody_knows_with_403(web):
+    response = await web.client.get("/v1/verify?active=true", headers=bearer())
+
+    assert (response.status_code, response.json()["code"]) == (403, "user-not-admitted")
+
+
+@pytest.mark.parametrize("error", [StoreUnavailableError("down"), IdentityProviderUnavailableError("down")])
+async def test_a_fault_is_503_and_no_verdict(web, monkeypatch, error):
+    async def fail(*_):
+        raise error
+
+    part = web.users if isinstance(error, StoreUnavailableError) else web.identities
+    monkeypatch.setattr(type(part), "get", fail)
+    response = await web.client.get("/v1/verify?active=true", headers=bearer())
+
+    assert response.status_code == 503
+
+
+async def test_it_never_redirects(web):
+    for path in ("/v1/verify/", "/v1//verify", "/v1/ext-authz//evil.example"):
+        response = await web.client.get(httpx.URL(f"http://service.test{path}"))
+
+        assert response.status_code in (401, 404)

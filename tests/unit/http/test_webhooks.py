@@ -1,0 +1,147 @@
+import asyncio
+
+import pytest
+from dependency_injector.providers import Object
+
+from application.errors import ForgedWebhookError
+from entrypoints.http import deadline
+from entrypoints.http.body import read_body
+from entrypoints.http.errors import BodyTooLargeError, BodyTooSlowError, ClientDisconnectedError
+from entrypoints.http.webhooks import signed_headers
+from support.users import USER
+from support.web import created, signed
+
+
+def scope(**headers):
+    return {
+        "type": "http",
+        "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
+    }
+
+
+def arriving(*chunks, ends=True):
+    """A client that sends these chunks, and then nothing more or nothing at all."""
+    messages = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
+    if ends:
+        messages.append({"type": "http.request", "body": b"", "more_body": False})
+    received = []
+
+    async def receive():
+        if not messages:
+            await asyncio.Event().wait()
+        received.append(messages.pop(0))
+        return received[-1]
+
+    receive.received = received
+    return receive
+
+
+async def test_the_body_is_what_came_byte_for_byte():
+    assert await read_body(scope(), arriving(b"\x00a", b"", b"\xff")) == b"\x00a\xff"
+
+
+async def test_a_body_that_turns_out_too_long_is_not_kept():
+    receive = arriving(*[b"x" * 10] * 5)
+
+    with pytest.raises(BodyTooLargeError):
+        await read_body(scope(), receive, limit=20)
+
+
+async def test_a_body_announced_too_long_is_refused_without_asking_for_it():
+    receive = arriving(b"x" * 30)
+
+    with pytest.raises(BodyTooLargeError):
+        await read_body(scope(content_length="30", expect="100-continue"), receive, limit=20)
+    assert receive.received == []
+
+
+@pytest.mark.parametrize("length", ["99999999999999999999999999", "21", "٣"])
+async def test_an_announcement_is_not_trusted(length):
+    with pytest.raises(BodyTooLargeError):
+        await read_body(scope(content_length=length), arriving(b"x" * 21), limit=20)
+
+
+async def test_a_body_that_trickles_in_is_cut_off_however_steady_it_is():
+    async def trickle():
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    with pytest.raises(BodyTooSlowError):
+        await read_body(scope(), trickle, seconds=0.1)
+
+
+async def test_a_client_that_leaves_is_noticed():
+    async def gone():
+        return {"type": "http.disconnect"}
+
+    with pytest.raises(ClientDisconnectedError):
+        await read_body(scope(), gone)
+
+
+def test_headers_are_read_by_lower_case_name_whatever_bytes_they_hold():
+    assert signed_headers([(b"SVIX-Id", b"\xff\xfe"), (b"x", b"")]) == {"svix-id": "ÿþ", "x": ""}
+
+
+@pytest.mark.parametrize("name", [b"svix-id", b"svix-timestamp", b"svix-signature", b"webhook-signature"])
+def test_two_values_of_a_signed_header_are_a_forgery(name):
+    with pytest.raises(ForgedWebhookError):
+        signed_headers([(name, b"a"), (b"accept", b"*/*"), (name, b"a")])
+
+
+def test_other_headers_may_come_twice():
+    assert signed_headers([(b"accept", b"a"), (b"accept", b"b")]) == {"accept": "b"}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        [(b"svix-id", b"msg_1"), (b"svix-id", b"msg_1")],
+        [(b"svix-id", b"\xff")],
+        [(b"svix-timestamp", "١٢٣".encode())],
+        [(b"svix-signature", b"v1," * 2000)],
+        [(b"content-type", b"\xff\xff")],
+        [(b"content-length", b"1e9")],
+        [(b"cookie", b"\xff=\xff;;;=")],
+        [(b"origin", b"\xff")],
+        [(b"traceparent", b"\xff")],
+    ],
+)
+async def test_odd_headers_are_400_and_never_5xx(web, odd):
+    response = await web.client.post("/webhooks/clerk", content=b"{}", headers=odd)
+
+    assert response.status_code == 400
+
+
+async def test_a_forged_body_that_does_not_even_decode_is_400(web):
+    response = await web.deliver(b"\xff\xfe\x00", signed(b"{}"))
+
+    assert response.status_code == 400
+
+
+async def test_a_store_that_never_answers_is_503(web, monkeypatch):
+    class Stuck:
+        async def change(self, *_):
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr("entrypoints.http.webhooks.STORE_DEADLINE_S", 0.05)
+    web.container.user_store.override(Object(Stuck()))
+    response = await web.deliver(created())
+
+    assert response.status_code == 503
+    assert response.headers["retry-after"]
+    assert deadline.STORE_DEADLINE_S < 6
+
+
+async def test_deliveries_at_once_of_one_new_user_create_it_once(web):
+    outcomes = sorted((await asyncio.gather(*(web.deliver(created()) for _ in range(20)))), key=lambda r: r.text)
+
+    assert [response.json()["outcome"] for response in outcomes] == ["created"] + ["unchanged"] * 19
+    assert web.users.rows[USER].version == 1
+
+
+async def test_the_callers_trace_reaches_the_event(web):
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    body = created()
+    await web.deliver(body, {**signed(body), "traceparent": trace})
+
+    assert [message.traceparent for message in web.users.outbox] == [trace]

@@ -1,0 +1,41 @@
+import pytest
+from dependency_injector.errors import Error
+
+from adapters.clerk.identities import ClerkIdentities, NoIdentities
+from anomalyze_auth import JwksKeys, PemKey
+from entrypoints.configuration import load
+from entrypoints.container import container_for
+from entrypoints.settings import KafkaSettings, MigrateSettings, RelaySettings, ServeSettings
+from support.web import NO_FILE, environment
+
+
+def container(settings, **changes):
+    return container_for(load(settings, environment=environment(**changes), env_file=NO_FILE))
+
+
+async def test_every_provider_of_serve_and_relay_can_be_built():
+    """Typing does not see a wrong argument of a provider."""
+    everything = container(ServeSettings)
+    relay = load(RelaySettings, environment=environment(KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1"), env_file=NO_FILE)
+    everything.kafka.override(relay.kafka)
+
+    assert isinstance(everything.kafka(), KafkaSettings)
+    for name, provider in everything.providers.items():
+        made = provider(lambda: None) if name == "wake_listener" else provider()
+
+        assert made is not None, name
+
+
+def test_a_command_that_lacks_a_group_cannot_build_what_needs_it():
+    with pytest.raises(Error):
+        container(MigrateSettings).webhook_reader()
+
+
+def test_the_key_at_hand_goes_before_the_published_ones():
+    assert isinstance(container(ServeSettings).session_keys(), PemKey)
+    assert isinstance(container(ServeSettings, CLERK_JWT_KEY="").session_keys(), JwksKeys)
+
+
+def test_without_a_secret_key_clerk_is_not_asked():
+    assert isinstance(container(ServeSettings).identities(), NoIdentities)
+    assert isinstance(container(ServeSettings, CLERK_SECRET_KEY="sk_test_abc").identities(), ClerkIdentities)
