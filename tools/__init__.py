@@ -1,0 +1,1 @@
+"""What developers and CI run on this repository; nothing here is shipped."""
