@@ -46,7 +46,7 @@ class TombstoneDocument(TypedDict):
 def rfc3339(milliseconds: int) -> str:
     """Format epoch milliseconds as RFC 3339 in UTC with milliseconds: `2026-11-23T10:00:00.000Z`."""
     seconds, rest = divmod(milliseconds, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest:03d}Z"
 
 
 def profile_document(user: User) -> ProfileDocument:

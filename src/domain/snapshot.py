@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import asdict, fields, frozen
+from attrs import fields, frozen
 
 from domain.source_version import SourceVersion
 from domain.user import Profile, UserId
@@ -22,7 +22,7 @@ class Snapshot:
     @classmethod
     def of(cls, user_id: UserId, profile: Profile, *, updated_at: int, timestamp: int) -> "Snapshot":
         """Place `profile` in Clerk's time; both times are milliseconds."""
-        digest = hashlib.sha256(_canonical(asdict(profile)).encode()).digest()
+        digest = hashlib.sha256(_canonical(profile).encode()).digest()
         return cls(id=user_id, profile=profile, source=SourceVersion(updated_at, timestamp, digest))
 
 
@@ -47,6 +47,10 @@ def _differ(before: Any, after: Any) -> bool:
     return bool(before != after)
 
 
+def _values(value: Any) -> list[Any]:
+    return [getattr(value, field.name) for field in fields(type(value))]
+
+
 _FIELDS = tuple(field.name for field in fields(Profile))
-_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_values).encode
 """One text for one content."""

@@ -224,10 +224,10 @@ class Container(DeclarativeContainer):
     create_topic = Singleton(_create_topic, kafka)
     asyncapi_document = Singleton(_asyncapi_document)
 
-    sync_user = Factory(SyncUser, users=user_store)
-    delete_user = Factory(DeleteUser, users=user_store)
-    receive_webhook = Factory(ReceiveWebhook, webhooks=webhook_reader, sync_user=sync_user, delete_user=delete_user)
-    get_current_user = Factory(GetCurrentUser, users=user_reader, identities=identities, sync_user=sync_user)
+    sync_user = Singleton(SyncUser, users=user_store)
+    delete_user = Singleton(DeleteUser, users=user_store)
+    receive_webhook = Singleton(ReceiveWebhook, webhooks=webhook_reader, sync_user=sync_user, delete_user=delete_user)
+    get_current_user = Singleton(GetCurrentUser, users=user_reader, identities=identities, sync_user=sync_user)
 
 
 def container_for(settings: AttrsInstance) -> Container:

@@ -8,9 +8,6 @@ from application.errors import StoreUnavailableError
 
 T = TypeVar("T")
 
-STORE_DEADLINE_S = 5.5
-"""The store gives up after 5 s by itself; this is for the case that it does not."""
-
 LOOK_UP_DEADLINE_S = 15.0
 """A read, then Clerk, then a write, each with its own bound."""
 

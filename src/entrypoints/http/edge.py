@@ -1,10 +1,10 @@
 """The outermost layer: request id, trace context, HEAD, one log line, metrics, and the answer of last resort."""
 
+import os
 import re
 import time
 import traceback
 from typing import Any, cast
-from uuid import uuid4
 
 import structlog
 from attrs import frozen
@@ -105,7 +105,7 @@ def _ids(headers: Any) -> tuple[str, str | None]:
         elif name == b"traceparent":
             traces += 1
             trace = _traceparent(value)
-    return request_id or uuid4().hex, trace if traces == 1 else None
+    return request_id or os.urandom(16).hex(), trace if traces == 1 else None
 
 
 def _traceparent(value: bytes) -> str | None:

@@ -16,7 +16,6 @@ from application.errors import (
 from application.receive_webhook import ReceiveWebhook
 from domain.decision import Outcome
 from entrypoints.http.body import read_body
-from entrypoints.http.deadline import STORE_DEADLINE_S, within
 from entrypoints.http.dependencies import Injected
 from entrypoints.http.edge import note_outcome
 from entrypoints.http.errors import BodyTooLargeError, BodyTooSlowError, ClientDisconnectedError
@@ -51,7 +50,7 @@ async def handle_webhook(request: Request[Any, Any, Any], receive_webhook: Injec
     """Verify the Svix signature over the exact body, apply the news, and answer after COMMIT."""
     body = await read_body(request.scope, request.receive)
     headers = signed_headers(request.scope["headers"])
-    outcome = await within(STORE_DEADLINE_S, receive_webhook(headers, body))
+    outcome = await receive_webhook(headers, body)
     note_outcome(request.scope, outcome)
     return WebhookAnswer(outcome)
 

@@ -1,10 +1,8 @@
 import asyncio
 
 import pytest
-from dependency_injector.providers import Object
 
 from application.errors import ForgedWebhookError
-from entrypoints.http import deadline
 from entrypoints.http.body import read_body
 from entrypoints.http.errors import BodyTooLargeError, BodyTooSlowError, ClientDisconnectedError
 from entrypoints.http.webhooks import signed_headers
@@ -116,20 +114,6 @@ async def test_a_forged_body_that_does_not_even_decode_is_400(web):
     response = await web.deliver(b"\xff\xfe\x00", signed(b"{}"))
 
     assert response.status_code == 400
-
-
-async def test_a_store_that_never_answers_is_503(web, monkeypatch):
-    class Stuck:
-        async def change(self, *_):
-            await asyncio.Event().wait()
-
-    monkeypatch.setattr("entrypoints.http.webhooks.STORE_DEADLINE_S", 0.05)
-    web.container.user_store.override(Object(Stuck()))
-    response = await web.deliver(created())
-
-    assert response.status_code == 503
-    assert response.headers["retry-after"]
-    assert deadline.STORE_DEADLINE_S < 6
 
 
 async def test_deliveries_at_once_of_one_new_user_create_it_once(web):

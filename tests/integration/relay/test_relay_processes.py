@@ -1,0 +1,158 @@
+"""Relays as processes: killed, stopped, frozen and sharing, on real servers."""
+
+import asyncio
+import contextlib
+import random
+
+import asyncpg
+
+from application.lanes import LANES
+from application.relay_lanes import LEASE_S
+from support.ledger import faults, first_seen, read_topic_until
+
+
+async def query(database_url: str, statement: str) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(database_url)
+    try:
+        return list(await connection.fetch(statement))
+    finally:
+        await connection.close()
+
+
+async def owners(database_url: str) -> dict[str, int]:
+    rows = await query(
+        database_url,
+        "SELECT owner, count(*) AS lanes FROM outbox_lane WHERE owner IS NOT NULL AND lease_until > now() GROUP BY 1",
+    )
+    return {row["owner"]: row["lanes"] for row in rows}
+
+
+async def until_owners(database_url: str, expected: dict[str, int], *, within: float) -> dict[str, int]:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within):
+            while (held := await owners(database_url)) != expected:
+                await asyncio.sleep(0.1)
+    return held
+
+
+async def test_relays_that_are_killed_at_random_moments_lose_and_reorder_nothing(
+    start_relay, users, kafka_address, topic
+):
+    moments = random.Random(5)
+
+    async with users.changing(pause=0.001):
+        for _ in range(4):
+            relay = start_relay()
+            await asyncio.to_thread(relay.wait_for, "lanes held")
+            await asyncio.sleep(moments.uniform(0.1, 1.0))
+            await asyncio.to_thread(relay.kill)
+    start_relay()
+    got = await read_topic_until(kafka_address, topic, users.newest, within=20)
+
+    assert faults(got, users.newest) == []
+    assert len(got) > 500
+
+
+async def test_sigterm_ends_a_relay_at_once_and_gives_its_lanes_back(
+    start_relay, users, kafka_address, topic, database_url
+):
+    relay = start_relay("--name", "first")
+    await asyncio.to_thread(relay.wait_for, "lanes held")
+
+    async with users.changing(pause=0.001):
+        await asyncio.sleep(0.5)
+        status = await asyncio.to_thread(relay.stop, 5)
+        held = await owners(database_url)
+        known = await query(database_url, "SELECT name FROM relay")
+    start_relay()
+    got = await read_topic_until(kafka_address, topic, users.newest, within=20)
+
+    assert status == 0, relay.text()
+    assert (held, known) == ({}, [])
+    assert "Traceback" not in relay.text()
+    assert len(got) == sum(users.newest.values())  # it finished what it was sending: nothing came twice
+    assert faults(got, users.newest) == []
+
+
+async def test_three_relays_share_the_lanes_and_inherit_those_of_a_killed_and_of_a_frozen_one(
+    start_relay, users, kafka_address, topic, database_url
+):
+    one, two, three = (start_relay("--name", name) for name in ("one", "two", "three"))
+    shared = await until_owners(database_url, {"one": 22, "three": 21, "two": 21}, within=20)
+
+    async with users.changing():
+        await asyncio.sleep(0.5)
+        one.kill()
+        two.pause()
+        inherited = await until_owners(database_url, {"three": LANES}, within=2 * LEASE_S)
+        await asyncio.sleep(1)
+        two.resume()
+        again = await until_owners(database_url, {"three": 32, "two": 32}, within=2 * LEASE_S)
+    got = await read_topic_until(kafka_address, topic, users.newest, within=20)
+
+    assert shared == {"one": 22, "three": 21, "two": 21}
+    assert inherited == {"three": LANES}
+    assert again == {"three": 32, "two": 32}
+    assert two.alive
+    assert three.alive
+    assert faults(got, users.newest) == []
+
+
+async def test_an_idle_relay_costs_at_most_two_statements_a_second(start_relay, users, database_url, postgres_address):
+    relays = [start_relay() for _ in range(2)]
+    for relay in relays:
+        await asyncio.to_thread(relay.wait_for, "lanes held")
+    await asyncio.sleep(4)  # until they share, and poll at their longest interval
+    name = database_url.rsplit("/", 1)[1]
+    transactions = f"SELECT xact_commit + xact_rollback AS n FROM pg_stat_database WHERE datname = '{name}'"
+
+    [before] = await query(postgres_address, transactions)
+    await asyncio.sleep(10)
+    [after] = await query(postgres_address, transactions)
+
+    assert 10 <= after["n"] - before["n"] <= 2 * 2 * 10
+
+
+async def test_a_listener_whose_connection_is_cut_does_not_stop_the_events(
+    start_relay, users, kafka_address, topic, database_url
+):
+    relay = start_relay()
+    await asyncio.to_thread(relay.wait_for, "lanes held")
+    await users.changes(1)
+
+    [cut] = await query(
+        database_url,
+        "SELECT count(pg_terminate_backend(pid)) AS n FROM pg_stat_activity WHERE application_name = 'auth-service-wake'"
+        " AND datname = current_database()",
+    )
+    await users.changes(1)
+    got = await read_topic_until(kafka_address, topic, users.newest, within=10)
+
+    assert cut["n"] == 1
+    assert faults(got, users.newest) == []
+    assert relay.alive
+
+
+async def test_an_event_too_large_for_the_topic_becomes_a_dead_letter_and_the_next_version_goes_on(
+    start_relay, users, kafka_address, database_url, topic
+):
+    from integration.conftest import create_topic  # noqa: PLC0415
+
+    small = f"{topic}-small"
+    await create_topic(kafka_address, small, max_message_bytes="20000")
+    await users.change("user_0")
+    await users.change("user_0", size=50_000)
+    await users.change("user_0")
+    await users.changes(2)
+    relay = start_relay(to=small)
+
+    got = await read_topic_until(kafka_address, small, users.newest, within=20)
+    letters = await query(database_url, "SELECT key, version, error FROM outbox_dead")
+    left = await query(database_url, "SELECT key, version FROM outbox")
+
+    assert [tuple(letter) for letter in letters] == [("user_0", 2, "MessageSizeTooLargeError")]
+    assert left == []
+    seen = first_seen(got)
+    assert seen.pop("user_0") == [1, 3, 4, 5]
+    assert all(versions == [1, 2] for versions in seen.values())
+    assert [(entry["event"], entry["count"]) for entry in relay.events("events refused")] == [("events refused", 1)]
