@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.kafka.asyncapi import document, schemas
-from entrypoints.env_example import env_example
+from entrypoints.env_example import configuration_table, env_example
 from entrypoints.http.schema import openapi_json
 
 ROOT = Path(__file__).parent.parent
@@ -17,6 +17,7 @@ TOPIC = "auth.user.events.v1"
 
 def generated() -> Iterator[tuple[Path, str]]:
     yield ROOT / ".env.example", env_example()
+    yield ROOT / "README.md", _between_markers(ROOT / "README.md", configuration_table())
     yield ROOT / "docs/openapi.json", openapi_json().decode() + "\n"
     yield ROOT / "docs/asyncapi.json", _json(document(TOPIC))
     for name, schema in schemas().items():
@@ -43,6 +44,14 @@ def main() -> int:
         print("Generated files are not current: run `make generate` and commit what it writes.")
         return 1
     return 0
+
+
+def _between_markers(path: Path, text: str) -> str:
+    before, start, rest = path.read_text().partition("<!-- configuration: from the settings, by `make generate` -->\n")
+    _, end, after = rest.partition("<!-- end of configuration -->\n")
+    if not (start and end):
+        raise SystemExit(f"{path.name} has lost the markers around its configuration table")
+    return f"{before}{start}{text}{end}{after}"
 
 
 def _json(value: Any) -> str:

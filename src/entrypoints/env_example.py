@@ -1,6 +1,5 @@
-"""`.env.example`, from the settings themselves: `python -m entrypoints.env_example > .env.example`."""
+"""The settings as documents: `.env.example`, and the table in the README."""
 
-import sys
 import textwrap
 from collections.abc import Iterator
 from typing import Any
@@ -53,5 +52,15 @@ def _variable(name: str, metadata: dict[str, Any], default: Any) -> Iterator[str
         yield f"# {name}={metadata['example']}"
 
 
-if __name__ == "__main__":
-    sys.stdout.write(env_example())
+def configuration_table() -> str:
+    """Return every variable as a row of a Markdown table."""
+    rows = ["| variable | default | what it is |", "|---|---|---|"]
+    for group, title in _GROUPS.items():
+        rows.append(f"| **{title}** | | |")
+        for attribute in fields(group):
+            default = {NOTHING: "required", None: ""}.get(attribute.default, f"`{attribute.default}`")
+            if attribute.default == ():
+                default = ""
+            help_ = attribute.metadata[METADATA_KEY]["help"].replace("|", "\\|")
+            rows.append(f"| `{attribute.name.upper()}` | {default} | {help_} |")
+    return "\n".join(rows) + "\n"

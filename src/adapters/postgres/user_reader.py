@@ -1,28 +1,55 @@
-"""The read path: one user by id."""
+"""The read path: users by id; concurrent readers of one process share a statement."""
 
-from sqlalchemy import bindparam, select
+import asyncio
+
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.postgres.answer import Answer
 from adapters.postgres.faults import DATABASE_ERRORS, code_of
-from adapters.postgres.rows import user_from
-from adapters.postgres.tables import users
+from adapters.postgres.statements import read
 from application.errors import StoreUnavailableError
 from domain.user import Known, UserId
 
-_READ = select(users).where(users.c.id == bindparam("id"))
+BATCH_LIMIT = 256
+"""Users in one statement; a batch forms by itself while the one before it is in flight."""
 
 
 class PostgresUserReader:
-    """`UserReader` on PostgreSQL: one statement, outside any transaction."""
+    """`UserReader` on PostgreSQL.
+
+    A lone reader's statement goes at once. Whoever comes while it is in flight is in the next one, never in that one:
+    a reader sees everything that was committed before it asked.
+    """
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._waiting: list[tuple[UserId, Answer[Known]]] = []
+        self._reading: asyncio.Task[None] | None = None
 
     async def get(self, user_id: UserId) -> Known:
         """See `UserReader.get`."""
+        answer: Answer[Known] = Answer()
+        self._waiting.append((user_id, answer))
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read_batches(), name="user-reader")
+        return await answer.wait()
+
+    async def _read_batches(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:BATCH_LIMIT], self._waiting[BATCH_LIMIT:]
+                await self._read([(user_id, answer) for user_id, answer in batch if not answer.done])
+        finally:
+            self._reading = None
+
+    async def _read(self, batch: list[tuple[UserId, Answer[Known]]]) -> None:
         try:
             async with self._engine.begin() as connection:
-                row = (await connection.execute(_READ, {"id": user_id})).mappings().one_or_none()
+                stored = await read(connection, {user_id for user_id, _ in batch})
         except DATABASE_ERRORS as error:
-            raise StoreUnavailableError(f"PostgreSQL did not answer ({code_of(error)})") from None
-        return None if row is None else user_from(row)
+            for _, answer in batch:
+                answer.fail(StoreUnavailableError(f"PostgreSQL did not answer ({code_of(error)})"))
+            return
+        for user_id, answer in batch:
+            found = stored.get(user_id)
+            answer.give(found.user if found else None)

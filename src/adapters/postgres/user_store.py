@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from attrs import evolve, frozen
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.postgres.answer import Answer
 from adapters.postgres.engine import STATEMENT_TIMEOUT_S
 from adapters.postgres.faults import DATABASE_ERRORS, Fault, code_of, fault_of
-from adapters.postgres.write_statement import Write, read, write
+from adapters.postgres.statements import Write, read, write
 from application.errors import StoreBusyError, StoreUnavailableError, UnstorableError
 from application.outbox import Encode
 from application.ports import Decide
@@ -33,18 +34,7 @@ class _Change:
     user_id: UserId
     decide: Decide
     traceparent: str | None
-    answer: asyncio.Future[Decision]
-
-    def resolve(self, decision: Decision) -> None:
-        if not self.answer.done():  # the caller may have given up
-            self.answer.set_result(decision)
-
-    def fail(self, error: BaseException) -> None:
-        if not self.answer.done():
-            self.answer.set_exception(error)
-
-    def expire(self) -> None:
-        self.fail(StoreUnavailableError(f"PostgreSQL did not answer within {STATEMENT_TIMEOUT_S:g} s"))
+    answer: Answer[Decision]
 
 
 class PostgresUserStore:
@@ -86,18 +76,14 @@ class PostgresUserStore:
         """See `UserStore.change`."""
         if self._count >= QUEUE_LIMIT:
             raise StoreBusyError(f"{QUEUE_LIMIT} changes wait already")
-        loop = asyncio.get_running_loop()
-        change = _Change(user_id, decide, traceparent.get(), loop.create_future())
+        change = _Change(user_id, decide, traceparent.get(), Answer())
         self._waiting.setdefault(user_id, deque()).append(change)
         self._arrived.set()
         self._idle.clear()
         self._count += 1
-        # A timer of the loop: asyncio.timeout() costs five times as much, for every webhook.
-        timer = loop.call_later(STATEMENT_TIMEOUT_S, change.expire)
         try:
-            return await change.answer
+            return await change.answer.wait()
         finally:
-            timer.cancel()
             self._count -= 1
             if not self._count:
                 self._idle.set()
@@ -109,7 +95,7 @@ class PostgresUserStore:
             batch.append(changes.popleft())
             if changes:
                 self._waiting[user_id] = changes  # again at the end: one busy user does not hold up the others
-        return [change for change in batch if not change.answer.done()]
+        return [change for change in batch if not change.answer.done]
 
     async def _write_batches(self) -> None:
         while True:
@@ -122,12 +108,12 @@ class PostgresUserStore:
             except Exception as error:  # noqa: BLE001
                 # A bug, not a fault: the callers must hear of it, and the next batch must still be written.
                 for change in batch:
-                    change.fail(error)
+                    change.answer.fail(error)
 
     async def _settle(self, batch: Sequence[_Change]) -> None:
         """Bring every change of the batch to an answer."""
         for _ in range(TRIES):
-            batch = [change for change in batch if not change.answer.done()]
+            batch = [change for change in batch if not change.answer.done]
             if not batch:
                 return
             try:
@@ -141,12 +127,13 @@ class PostgresUserStore:
                         await self._settle(batch[len(batch) // 2 :])
                         return
                     case Fault.CHANGE:
-                        batch[0].fail(UnstorableError(f"PostgreSQL refused it ({code_of(error)})"))
+                        batch[0].answer.fail(UnstorableError(f"PostgreSQL refused it ({code_of(error)})"))
                     case Fault.DATABASE:
                         for change in batch:
-                            change.fail(StoreUnavailableError(f"PostgreSQL could not take it ({code_of(error)})"))
+                            reason = f"PostgreSQL could not take it ({code_of(error)})"
+                            change.answer.fail(StoreUnavailableError(reason))
         for change in batch:
-            change.fail(StoreUnavailableError("too many concurrent changes of this user"))
+            change.answer.fail(StoreUnavailableError("too many concurrent changes of this user"))
 
     async def _attempt(self, batch: Sequence[_Change]) -> None:
         """Read, decide, write; a change without an answer afterwards lost a race."""
@@ -159,14 +146,14 @@ class PostgresUserStore:
             try:
                 decision = change.decide(before)
                 if decision.user is None or decision.user is before:
-                    change.resolve(decision)
+                    change.answer.give(decision)
                     continue
                 messages = [evolve(self._encode(event), traceparent=change.traceparent) for event in decision.events]
                 prepared = Write.of(decision.user, stored.revision + 1 if stored else 1, messages)
             except UnicodeError:
-                change.fail(UnstorableError("a text that no encoding can carry"))
+                change.answer.fail(UnstorableError("a text that no encoding can carry"))
             except Exception as error:  # noqa: BLE001  # one bad decision must not fail its neighbours
-                change.fail(error)
+                change.answer.fail(error)
             else:
                 decided.append((change, decision, prepared))
         if not decided:
@@ -175,6 +162,6 @@ class PostgresUserStore:
             written = await write(connection, [prepared for _, _, prepared in decided])
         for change, decision, _ in decided:
             if change.user_id in written:
-                change.resolve(decision)
+                change.answer.give(decision)
         if any(prepared.events for _, _, prepared in decided):
             self._on_commit()

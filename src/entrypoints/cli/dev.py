@@ -72,6 +72,7 @@ def dev(*, data_dir: Path = DATA_DIR, port: int | None = None, fresh: bool = Fal
     """
     logging.basicConfig(level=logging.CRITICAL)  # the processes log for themselves
     console = console_for_stdout()
+    console.soft_wrap = True  # log lines and commands are for copying
     began = time.monotonic()
     try:
         with locked(data_dir, "auth-service dev") as lock:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CONNECT_S = 20.0
 _COLOURS = {"created": "green", "updated": "yellow", "deleted": "red"}
 
-app = App(help="Look at the events in Kafka.")
+app = App(name="events", help="Look at the events in Kafka.")
 
 
 @app.command

@@ -1,6 +1,10 @@
 """The ASGI application, from the container."""
 
 import gc
+import os
+import signal
+import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -26,7 +30,15 @@ def create_app() -> ASGIApp:
     """Return the application of one worker process, from its environment."""
     settings = load(ServeSettings)
     configure_logging(settings.log)
+    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True, name="leave-with-parent").start()
     return app_for(container_for(settings))
+
+
+def _leave_with(parent: int) -> None:
+    """Stop gracefully when the parent is gone: killed outright, it would leave workers that hold the port."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def app_for(container: Container) -> ASGIApp:

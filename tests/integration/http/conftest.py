@@ -21,8 +21,7 @@ def serve() -> Iterator[Serve]:
     yield started
     for served in running:
         if served.process.poll() is None:
-            served.process.kill()
-            served.process.communicate()
+            served.stop()
 
 
 @pytest.fixture(scope="module")
@@ -31,5 +30,4 @@ def offline() -> Iterator[Served]:
     served = start()
     wait_until_it_answers(served)
     yield served
-    served.process.kill()
-    served.process.communicate()
+    served.stop()

@@ -53,6 +53,14 @@ def test_a_request_under_way_is_finished_before_the_process_leaves(serve, number
     assert served.ended() == 0
 
 
+def test_workers_do_not_outlive_a_parent_that_was_killed(serve):
+    served = serve("--workers", "2")
+    served.process.kill()
+
+    assert served.ended() == -signal.SIGKILL  # returns when the last process has closed its output
+    _wait_until_refused(served.port)
+
+
 def _wait_until_refused(port):
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:

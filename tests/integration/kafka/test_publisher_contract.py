@@ -14,7 +14,7 @@ from adapters.kafka import publisher as publisher_module
 from adapters.kafka.cloudevents import encode
 from adapters.kafka.publisher import KafkaPublisher
 from application.lanes import lane_of
-from application.outbox import OutboxMessage, Pending
+from application.outbox import Pending
 from domain.sync_user import sync_user
 from domain.user import UserId
 from integration.conftest import create_topic
@@ -202,12 +202,3 @@ async def test_a_broker_that_is_not_there_is_told_in_bounded_time():
     deliveries = await publisher.publish([pending("user_a", 1)])
 
     assert deliveries.outage == "KafkaConnectionError"
-
-
-def test_the_same_event_always_has_the_same_id_and_another_one_another():
-    def event_id(user: str, version: int) -> object:
-        return encode(sync_user(None, snapshot(UserId(user))).events[0]).event_id if version == 1 else None
-
-    assert event_id("user_a", 1) == event_id("user_a", 1)
-    assert event_id("user_a", 1) != event_id("user_b", 1)
-    assert isinstance(encode(sync_user(None, snapshot()).events[0]), OutboxMessage)

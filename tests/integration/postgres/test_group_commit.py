@@ -11,7 +11,7 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.kafka.cloudevents import encode
-from adapters.postgres import user_store
+from adapters.postgres import answer, user_store
 from adapters.postgres.engine import create_engine
 from adapters.postgres.user_reader import PostgresUserReader
 from adapters.postgres.user_store import PostgresUserStore
@@ -143,7 +143,7 @@ async def test_a_commit_that_fails_leaves_neither_row_nor_event(store, database_
 async def test_a_database_that_does_not_answer_is_told_in_bounded_time_and_nothing_is_lost(
     engine, database_url, monkeypatch
 ):
-    monkeypatch.setattr(user_store, "STATEMENT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(answer, "STATEMENT_TIMEOUT_S", 0.5)
     store = PostgresUserStore(engine, encode, lambda: None)
     await store.start()
     blocker = await asyncpg.connect(database_url)

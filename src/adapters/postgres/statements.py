@@ -1,4 +1,4 @@
-"""The write path's two statements: read a batch of users, write a batch of users with their events."""
+"""The two statements behind every read and write: read a batch of users, write a batch with their events."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any

@@ -1,0 +1,101 @@
+"""Concurrent readers share a statement, and none of them sees less than it may."""
+
+import asyncio
+from functools import partial
+
+import asyncpg
+import pytest
+
+from adapters.postgres import answer
+from adapters.postgres.engine import create_engine
+from adapters.postgres.user_reader import PostgresUserReader
+from application.errors import StoreUnavailableError
+from domain.sync_user import sync_user
+from domain.user import UserId
+from integration.postgres.test_group_commit import creation, statements
+from support.memory import living
+from support.users import USER, snapshot
+
+
+async def test_a_lone_reader_is_one_statement(store, engine):
+    await creation(store, USER)
+    reader = PostgresUserReader(engine)
+    with statements(engine) as seen:
+        await reader.get(USER)
+
+    assert len(seen) == 1
+
+
+async def test_32_concurrent_readers_need_well_under_one_statement_each(store, engine):
+    users = [UserId(f"user_{number}") for number in range(32)]
+    await asyncio.gather(*(creation(store, user_id) for user_id in users))
+    reader = PostgresUserReader(engine)
+
+    async def read_repeatedly(user_id: UserId) -> None:
+        for _ in range(10):
+            assert living(await reader.get(user_id)).id == user_id
+
+    with statements(engine) as seen:
+        await asyncio.gather(*(read_repeatedly(user_id) for user_id in users))
+
+    assert len(seen) / 320 < 0.25
+
+
+async def test_a_reader_sees_what_was_committed_before_it_asked_though_a_statement_is_in_flight(store, engine):
+    reader = PostgresUserReader(engine)
+    for at in range(1000, 1050):
+        earlier = asyncio.create_task(reader.get(USER))
+        await asyncio.sleep(0)
+        written = await store.change(USER, partial(sync_user, snapshot=snapshot(at=at, first_name=f"{at}")))
+        seen = await reader.get(USER)
+        await earlier
+
+        assert seen == written.user
+
+
+async def test_a_reader_that_gives_up_does_not_disturb_the_others(store, engine):
+    await creation(store, USER)
+    reader = PostgresUserReader(engine)
+    impatient, patient = asyncio.create_task(reader.get(USER)), asyncio.create_task(reader.get(USER))
+    await asyncio.sleep(0)
+    impatient.cancel()
+
+    assert living(await patient).id == USER
+
+
+async def test_a_cut_connection_fails_those_in_flight_and_nobody_after_them(store, engine, database_url):
+    await creation(store, USER)
+    reader = PostgresUserReader(engine)
+    await reader.get(USER)
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name = 'tests'"
+    )
+    await connection.close()
+
+    results = [await asyncio.gather(reader.get(USER), return_exceptions=True) for _ in range(3)]
+
+    assert living(results[-1][0]).id == USER
+
+
+async def test_a_database_that_does_not_answer_is_told_in_bounded_time(engine, database_url, monkeypatch):
+    monkeypatch.setattr(answer, "STATEMENT_TIMEOUT_S", 0.3)
+    blocker = await asyncpg.connect(database_url)
+    transaction = blocker.transaction()
+    await transaction.start()
+    await blocker.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+    reader = PostgresUserReader(engine)
+
+    with pytest.raises(StoreUnavailableError):
+        await reader.get(USER)
+    await transaction.rollback()
+    await blocker.close()
+    assert await reader.get(USER) is None
+
+
+async def test_a_server_that_is_gone_is_unavailable_at_once():
+    engine = create_engine("postgresql://nobody@127.0.0.1:1/none", pool_size=1, application_name="tests")
+
+    with pytest.raises(StoreUnavailableError):
+        await PostgresUserReader(engine).get(USER)
