@@ -41,8 +41,10 @@ def configure_logging(settings: LogSettings) -> None:
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
     # These write a line for each request they make, with its URL.
-    for noisy in ("httpx", "httpcore", "aiokafka"):
+    for noisy in ("httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(max(level, logging.WARNING))
+    # And this one several for each attempt, ten times a second while a broker is away; what uses it says it once.
+    logging.getLogger("aiokafka").setLevel(level if level <= logging.DEBUG else logging.CRITICAL)
 
 
 def _encode(event: Any, **_: Any) -> str:

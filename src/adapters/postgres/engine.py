@@ -7,10 +7,20 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 import msgspec
+from sqlalchemy import event
+from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 STATEMENT_TIMEOUT_S = 5.0
 """How long one statement may take before its caller hears that the database is unavailable."""
+
+# asyncpg takes what it does not know for settings of the server, which then refuses the connection. These are libpq's
+# and Prisma's for the client; the bounds they set are ours to set.
+_NOT_FOR_THE_SERVER = (
+    *("channel_binding", "connect_timeout", "fallback_application_name", "gssencmode", "sslsni", "tcp_user_timeout"),
+    *("keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval"),
+    *("connection_limit", "pool_timeout", "socket_timeout"),
+)
 
 
 def create_engine(
@@ -24,7 +34,7 @@ def create_engine(
     itself. `?pgbouncer=true`, as Prisma and Supabase write it, says that a transaction-mode pooler is in between.
     """
     url, pooled = _split_pooler_flag(database_url)
-    return create_async_engine(
+    engine = create_async_engine(
         "postgresql+asyncpg://",
         connect_args={
             "async_creator_fn": partial(
@@ -44,6 +54,14 @@ def create_engine(
         json_serializer=lambda value: msgspec.json.encode(value).decode(),
         json_deserializer=msgspec.json.decode,
     )
+    event.listen(engine.sync_engine, "handle_error", _leave_a_server_that_became_read_only)
+    return engine
+
+
+def _leave_a_server_that_became_read_only(context: ExceptionContext) -> None:
+    """After a failover old connections may still reach the old primary: drop them and look the name up anew."""
+    if getattr(context.original_exception, "sqlstate", None) == "25006":
+        context.is_disconnect = True
 
 
 async def connect(database_url: str, *, application_name: str) -> "asyncpg.Connection[asyncpg.Record]":
@@ -76,5 +94,8 @@ def _split_pooler_flag(database_url: str) -> tuple[str, bool]:
     parts = urlsplit(database_url)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     pooled = query.pop("pgbouncer", "") == "true"
-    query.pop("channel_binding", None)  # hosted PostgreSQL puts it in; asyncpg would take it for a server setting
+    for name in _NOT_FOR_THE_SERVER:
+        query.pop(name, None)
+    if schema := query.pop("schema", None):  # Prisma's word
+        query["search_path"] = schema
     return urlunsplit(parts._replace(query=urlencode(query))), pooled

@@ -57,6 +57,10 @@ class PostgresUserStore:
         self._writer: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
+        # The first webhook should not be the one to pay for a connection and for compiling the statement.
+        with contextlib.suppress(*DATABASE_ERRORS):
+            async with self._engine.begin() as connection:
+                await read(connection, [])
         self._writer = asyncio.create_task(self._write_batches(), name="user-store-writer")
 
     async def aclose(self) -> None:
@@ -133,7 +137,7 @@ class PostgresUserStore:
                             reason = f"PostgreSQL could not take it ({code_of(error)})"
                             change.answer.fail(StoreUnavailableError(reason))
         for change in batch:
-            change.answer.fail(StoreUnavailableError("too many concurrent changes of this user"))
+            change.answer.fail(StoreUnavailableError(f"it lost a race or its connection {TRIES} times"))
 
     async def _attempt(self, batch: Sequence[_Change]) -> None:
         """Read, decide, write; a change without an answer afterwards lost a race."""

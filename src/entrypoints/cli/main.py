@@ -7,22 +7,34 @@ from cyclopts import App
 
 from entrypoints.configuration import EX_CONFIG, ConfigurationError
 
-app = App(name="auth-service", help="The platform's users, true to Clerk, and who is calling.")
-app.command("entrypoints.cli.serve:serve", name="serve", help="Serve webhooks, /v1/me and forward auth over HTTP.")
-app.command("entrypoints.cli.relay:relay", name="relay", help="Carry stored events to Kafka, in order for each user.")
-app.command("entrypoints.cli.migrate:migrate", name="migrate", help="Bring the database to this version's schema.")
-app.command("entrypoints.cli.dev:dev", name="dev", help="Run everything on this machine, until Ctrl-C.")
-app.command("entrypoints.cli.demo:demo", name="demo", help="Play a user's life through the real parts and check it.")
-app.command("entrypoints.cli.trigger:trigger", name="trigger", help="Sign and send a webhook, as Clerk would.")
-app.command("entrypoints.cli.token:token", name="token", help="Mint a session token for local work.")
-app.command("entrypoints.cli.events:app", name="events", help="Look at the events in Kafka.")
-app.command("entrypoints.cli.documents:openapi", name="openapi", help="Print the OpenAPI document of the HTTP API.")
-app.command("entrypoints.cli.documents:asyncapi", name="asyncapi", help="Print the AsyncAPI document of the events.")
+COMMANDS = {
+    "serve": ("entrypoints.cli.serve:serve", "Serve webhooks, /v1/me and forward auth over HTTP."),
+    "relay": ("entrypoints.cli.relay:relay", "Carry stored events to Kafka, in order for each user."),
+    "migrate": ("entrypoints.cli.migrate:migrate", "Bring the database to this version's schema."),
+    "dev": ("entrypoints.cli.dev:dev", "Run everything on this machine, until Ctrl-C."),
+    "demo": ("entrypoints.cli.demo:demo", "Play a user's life through the real parts and check it."),
+    "trigger": ("entrypoints.cli.trigger:trigger", "Sign and send a webhook, as Clerk would."),
+    "token": ("entrypoints.cli.token:token", "Mint a session token for local work."),
+    "events": ("entrypoints.cli.events:app", "Look at the events in Kafka."),
+    "openapi": ("entrypoints.cli.documents:openapi", "Print the OpenAPI document of the HTTP API."),
+    "asyncapi": ("entrypoints.cli.documents:asyncapi", "Print the AsyncAPI document of the events."),
+}
+
+
+def app_for(arguments: Sequence[str]) -> App:
+    """Return the application; a command that is named brings its own, longer help."""
+    listing = not (arguments and arguments[0] in COMMANDS)
+    app = App(name="auth-service", help="The platform's users, true to Clerk, and who is calling.")
+    for name, (path, summary) in COMMANDS.items():
+        # cyclopts would show the summary in place of the command's docstring.
+        app.command(path, name=name, help=summary if listing else None)
+    return app
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        app(arguments)
+        app_for(arguments)(arguments)
     except ConfigurationError as error:
         print(error, file=sys.stderr)  # logging is configured by what could not be read
         sys.exit(EX_CONFIG)
