@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import AttrsInstance, fields_dict
 from dependency_injector.containers import DeclarativeContainer
-from dependency_injector.providers import Dependency, Factory, Provider, Singleton
+from dependency_injector.providers import Dependency, Factory, Object, Provider, Singleton
 
 from anomalyze_auth import JwksKeys, KeySource, PemKey, SessionVerifier
 from application.delete_user import DeleteUser
 from application.get_current_user import GetCurrentUser
+from application.just_in_time import JustInTimeSync
 from application.outbox import Outbox
 from application.ports import IdentityProvider, UserReader, UserStore, WebhookReader
 from application.receive_webhook import ReceiveWebhook
@@ -227,7 +228,10 @@ class Container(DeclarativeContainer):
     sync_user = Singleton(SyncUser, users=user_store)
     delete_user = Singleton(DeleteUser, users=user_store)
     receive_webhook = Singleton(ReceiveWebhook, webhooks=webhook_reader, sync_user=sync_user, delete_user=delete_user)
-    get_current_user = Singleton(GetCurrentUser, users=user_reader, identities=identities, sync_user=sync_user)
+    just_in_time = Singleton(
+        JustInTimeSync, users=user_reader, identities=identities, sync_user=sync_user, clock=Object(time.monotonic)
+    )
+    get_current_user = Singleton(GetCurrentUser, users=user_reader, just_in_time=just_in_time)
 
 
 def container_for(settings: AttrsInstance) -> Container:

@@ -15,6 +15,8 @@ from typing import Any
 
 from attrs import define
 
+from support.web import environment
+
 _numbers = itertools.count(1)
 
 
@@ -72,7 +74,7 @@ class Process:
 
 
 @contextmanager
-def running(folder: Path, *arguments: str, **environment: str) -> Iterator[Process]:
+def running(folder: Path, *arguments: str, **variables: str) -> Iterator[Process]:
     """Run `auth-service` with nothing but these variables; on the way out it is killed if it is still there."""
     output = folder / f"{arguments[0]}-{next(_numbers)}.log"
     with output.open("wb") as file:
@@ -84,7 +86,7 @@ def running(folder: Path, *arguments: str, **environment: str) -> Iterator[Proce
                 "PYTHONPATH": os.pathsep.join(sys.path),
                 "PYTHONFAULTHANDLER": "1",
                 "LOG_FORMAT": "json",
-                **environment,
+                **variables,
             },
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -108,4 +110,11 @@ def relay(folder: Path, database_url: str, bootstrap_servers: str, topic: str, *
         KAFKA_BOOTSTRAP_SERVERS=bootstrap_servers,
         KAFKA_USER_EVENTS_TOPIC=topic,
     ) as process:
+        yield process
+
+
+@contextmanager
+def serve(folder: Path, database_url: str, port: int) -> Iterator[Process]:
+    """Run `auth-service serve`; it takes webhooks that are signed with `support.web.SECRET`."""
+    with running(folder, "serve", "--port", str(port), **environment(DATABASE_URL=database_url)) as process:
         yield process

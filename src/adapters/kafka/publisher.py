@@ -13,6 +13,7 @@ from faststream.response.publish_type import PublishType
 from faststream.security import BaseSecurity
 
 from adapters.kafka.cloudevents import headers
+from adapters.kafka.partition_order import stop_behind_failures
 from application.outbox import Deliveries, Pending, Refusal
 
 BATCH_BYTES = 512 * 1024
@@ -48,8 +49,9 @@ class KafkaPublisher:
     """`Publisher` on Kafka.
 
     Order rests on the idempotent producer: the broker takes a partition's batches only in the sequence they were
-    numbered in, so nothing lands behind a batch that failed. After a failure that producer is of no more use (its
-    numbering has a hole; aiokafka issue 1017), and the next send starts a new one.
+    numbered in, and `stop_behind_failures` covers what that leaves open, so nothing lands behind a batch that failed.
+    After a failure that producer is of no more use (its numbering has a hole; aiokafka issue 1017), and the next send
+    starts a new one.
     """
 
     def __init__(self, bootstrap_servers: Sequence[str], topic: str, security: BaseSecurity | None = None) -> None:
@@ -152,6 +154,7 @@ class KafkaPublisher:
             request_timeout_ms=int(CONNECT_S * 1000),
             **self._security,
         )
+        stop_behind_failures(self._client)
         await self._producer.connect(self._client, serializer=None)
         # Asked for by its name, a broker might create it, with partitions that nobody chose.
         if self._topic not in (await self._client.client.fetch_all_metadata()).topics():

@@ -70,6 +70,11 @@ async def connect(database_url: str, *, application_name: str) -> "asyncpg.Conne
     return await _connect(url, pooled=pooled, application_name=application_name, settings={})
 
 
+def is_pooled(database_url: str) -> bool:
+    """Tell whether the URL says that a transaction-mode pooler is in between: then there are no sessions."""
+    return _split_pooler_flag(database_url)[1]
+
+
 async def _connect(
     url: str, *, pooled: bool, application_name: str, settings: Mapping[str, str]
 ) -> "asyncpg.Connection[asyncpg.Record]":

@@ -8,19 +8,22 @@ from sqlalchemy import (
     Integer,
     SmallInteger,
     Text,
+    any_,
     bindparam,
+    case,
     column,
     delete,
     func,
     select,
     true,
+    update,
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.faults import DATABASE_ERRORS, code_of
 from adapters.postgres.rows import to_milliseconds
-from adapters.postgres.tables import outbox, outbox_dead
+from adapters.postgres.tables import outbox, outbox_dead, users
 from application.errors import StoreUnavailableError
 from application.outbox import OutboxMessage, Pending, Refusal
 from domain.user import UserId
@@ -63,8 +66,22 @@ _moved = (
     .returning(*outbox.c, _refused.c.error, _refused.c.attempts)
     .cte("moved")
 )
-_MOVED_COLUMNS = [*(c.name for c in outbox.c), "error", "attempts"]
-_BURY = insert(outbox_dead).from_select(_MOVED_COLUMNS, select(*(_moved.c[name] for name in _MOVED_COLUMNS)))
+# A user may be deleted at this moment, or have been before its event was refused; then the letter must not keep what
+# the deletion erased. The new revision makes a deletion that has not seen the letter yet lose its race and look again.
+_owner = (
+    update(users)
+    .where(users.c.id == any_(bindparam("keys", type_=ARRAY(Text))))
+    .values(revision=users.c.revision + 1)
+    .returning(users.c.id, users.c.deleted_at)
+    .cte("owner")
+)
+_MOVED_COLUMNS = [*(c.name for c in outbox.c if c.name != "payload"), "error", "attempts", "payload"]
+_BURY = insert(outbox_dead).from_select(
+    _MOVED_COLUMNS,
+    select(
+        *(_moved.c[name] for name in _MOVED_COLUMNS[:-1]), case((_owner.c.deleted_at.is_(None), _moved.c.payload))
+    ).select_from(_moved.outerjoin(_owner, _owner.c.id == _moved.c.key)),
+)
 
 # The table is empty most of the time, so its statistics advise a sequential scan; a cached plan would keep to that
 # when the broker has been away for an hour and a million rows wait. Behind a pooler nothing is cached: no need.
@@ -126,6 +143,7 @@ class PostgresOutbox:
                         "lanes": [refusal.pending.lane for refusal in refusals],
                         "errors": [refusal.error for refusal in refusals],
                         "attempts": [refusal.attempts for refusal in refusals],
+                        "keys": sorted({refusal.pending.message.key for refusal in refusals}),
                     },
                 )
         except DATABASE_ERRORS as error:

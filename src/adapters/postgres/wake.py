@@ -8,7 +8,7 @@ import asyncpg
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.engine import connect
+from adapters.postgres.engine import connect, is_pooled
 from adapters.postgres.faults import DATABASE_ERRORS
 
 CHANNEL = "outbox_wake"
@@ -53,7 +53,8 @@ class OutboxWake:
 class WakeListener:
     """Calls `on_wake` for each notification, and once after every (re)connection, for what was missed before it.
 
-    It needs a session of its own. Behind a transaction-mode pooler nothing arrives, and the relay's polling is all.
+    It needs a session of its own. Behind a transaction-mode pooler there is none: a LISTEN would stay on a server
+    connection that others use next, and tell them. So nothing is listened to there, and the relay's polling is all.
     """
 
     RECONNECT_S = 1.0
@@ -64,7 +65,8 @@ class WakeListener:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._listen(), name="outbox-wake-listener")
+        if not is_pooled(self._database_url):
+            self._task = asyncio.create_task(self._listen(), name="outbox-wake-listener")
 
     async def aclose(self) -> None:
         if self._task:

@@ -95,13 +95,11 @@ def _plan(data_dir: Path, port: int | None, lock: int) -> _Plan:
         environment["PORT"] = str(port)
     settings = load(DevSettings, environment=environment, env_file=NO_FILE)
     require_free(settings.http.port, "auth-service serve")
-    # The servers are ours, and so is how to reach them: an empty variable counts as unset, also against `.env`.
-    of_other_servers = [name for name in environment if name.startswith(("KAFKA_SASL", "KAFKA_SECURITY", "KAFKA_SSL"))]
     return _Plan(
         data_dir=data_dir,
         lock=lock,
         http=settings.http,
-        environment={**os.environ, **environment, **dict.fromkeys(of_other_servers, "")},
+        environment={**os.environ, **environment},
         made_up={name: value for name, value in made_up.items() if environment.get(name) == value},
     )
 
@@ -115,7 +113,11 @@ async def _dev(plan: _Plan, console: Console, *, fresh: bool, began: float) -> i
         postgres_port=_again(last.get("DATABASE_URL")),
         kafka_port=_again(last.get("KAFKA_BOOTSTRAP_SERVERS")),
     ) as stack:
-        servers = {"DATABASE_URL": stack.postgres.dsn, "KAFKA_BOOTSTRAP_SERVERS": stack.kafka.bootstrap_servers}
+        servers = {
+            "DATABASE_URL": stack.postgres.dsn,
+            "KAFKA_BOOTSTRAP_SERVERS": stack.kafka.bootstrap_servers,
+            "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
+        }
         environment = {**plan.environment, **servers}
         await _prepare(environment)
         async with _processes(environment, plan.lock, console) as processes:
@@ -143,13 +145,14 @@ async def _processes(
 ) -> AsyncIterator[list[ServiceProcess]]:
     processes: list[ServiceProcess] = []
     try:
-        for name in ("serve", "relay"):
+        for command in (["serve", "--workers=1"], ["relay"]):
+            name = command[0]
 
             def show(line: str, name: str = name) -> None:
                 text = Text.from_ansi(line) if console.is_terminal else Text(_ANSI.sub("", line))
                 console.print(Text.assemble((f"{name} | ", _COLOURS[name]), text))
 
-            processes.append(ServiceProcess([name], environment=environment, cwd=Path.cwd(), lock=lock, on_line=show))
+            processes.append(ServiceProcess(command, environment=environment, cwd=Path.cwd(), lock=lock, on_line=show))
         yield processes
     finally:
         await stop_all(processes)

@@ -22,6 +22,9 @@ DRAIN_S = 20
 CONNECTIONS = 4096
 """Open connections of one worker, idle ones among them; the rest wait in the kernel's queue."""
 
+MOST_WORKERS = 4
+"""Unless told otherwise: the database is the limit long before, and a container may not own the cores that it sees."""
+
 LONGEST_HEADERS_BYTES = 64 * 1024
 
 # granian would write its lines by itself, past our format.
@@ -36,7 +39,7 @@ def serve(
     *,
     host: str | None = None,
     port: int | None = None,
-    workers: Annotated[int, Parameter(env_var="WEB_CONCURRENCY")] = 1,
+    workers: Annotated[int | None, Parameter(env_var="WEB_CONCURRENCY")] = None,
     log_level: str | None = None,
 ) -> None:
     """Serve webhooks, /v1/me and forward auth over HTTP.
@@ -51,7 +54,7 @@ def serve(
     port
         Port to listen on, instead of PORT.
     workers
-        Processes; one per core is plenty.
+        Processes, instead of one for each core (four at most). In a container that is given one core, say 1.
     log_level
         debug, info, warning, error or critical, instead of LOG_LEVEL.
     """
@@ -59,6 +62,7 @@ def serve(
     for variable, value in {"HOST": host, "PORT": port, "LOG_LEVEL": log_level}.items():
         if value is not None:
             os.environ[variable] = str(value)
+    workers = workers or _usable_cores()
     settings = load(ServeSettings)
     configure_logging(settings.log)
     _refuse_taken_port(settings.http)
@@ -67,6 +71,14 @@ def serve(
             # prometheus-client adds the workers' numbers up through files in this folder.
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics_folder
         _server(settings, workers).serve()
+
+
+def _usable_cores() -> int:
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS
+        cores = os.cpu_count() or 1
+    return min(cores, MOST_WORKERS)
 
 
 def _server(settings: ServeSettings, workers: int) -> MPServer:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import httpx
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from domain.user import InvalidUserIdError, user_id
 from entrypoints.container import container_for
@@ -28,7 +29,7 @@ def trigger(  # noqa: PLR0913  # options of a command
     email: str | None = None,
     changes: Annotated[Sequence[str], Parameter(name="--set", negative="")] = (),
     data: Path | None = None,
-    times: int = 1,
+    times: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
     url: str | None = None,
     data_dir: Path = DATA_DIR,
 ) -> None:

@@ -126,7 +126,7 @@ async def open_stage(progress: Callable[[str], None]) -> AsyncIterator[Stage]:
         await behind.engine().dispose()
         progress(f"Schema is at {revision}; topic {behind.kafka().kafka_user_events_topic}, {PARTITIONS} partitions")
 
-        serve = ServiceProcess(["serve"], environment=environment, cwd=folder, lock=lock)
+        serve = ServiceProcess(["serve", "--workers=1"], environment=environment, cwd=folder, lock=lock)
         exits.push_async_callback(stop_all, [serve])
         relay = ServiceProcess(["relay"], environment=environment, cwd=folder, lock=lock)
         exits.push_async_callback(stop_all, [relay])

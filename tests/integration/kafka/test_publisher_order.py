@@ -11,7 +11,7 @@ from integration.kafka.test_publisher_contract import consume, pending, versions
 async def test_nothing_lands_behind_a_batch_that_a_broker_refused_as_a_whole(kafka_address, topic):
     """A broker checks the sequence only of producers it knows: a new one's second batch may come first."""
     small = f"{topic}-small"
-    await create_topic(kafka_address, small, partitions=1, max_message_bytes="20000")
+    await create_topic(kafka_address, small, partitions=1, max_message_bytes="100000")
     publisher = KafkaPublisher([kafka_address], small)
     size = 8_000
     batch = [pending("user_a", version, size=size) for version in range(1, BATCH_BYTES // size + 2)]

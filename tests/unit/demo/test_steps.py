@@ -50,10 +50,10 @@ async def test_a_service_that_is_right_passes_every_check(console):
     ("bent", "complaint"),
     [
         ({"bend_answer": lambda answer: evolve(answer, status=500)}, "answer.status: expected 200, was 500"),
-        ({"bend_answer": lambda answer: evolve(answer, body={"outcome": "created"})}, 'answer.body.outcome: expected'),
+        ({"bend_answer": lambda answer: evolve(answer, body={"outcome": "created"})}, "answer.body.outcome: expected"),
         ({"bend_answer": lambda answer: evolve(answer, headers={})}, "answer.etag: expected a strong ETag, was null"),
         ({"bend_answer": lambda answer: evolve(answer, body=None)}, "answer.code: expected"),
-        ({"bend_row": lambda row: None}, "row: expected"),
+        ({"bend_row": lambda row: None}, "row.id: expected"),
         ({"bend_row": lambda row: row and {**row, "version": row["version"] + 1}}, "row.version: expected 1, was 2"),
         ({"bend_row": lambda row: row and {**row, "username": PRIVATE}}, "row holds private metadata: expected false"),
         ({"bend_row": lambda row: row and {**row, "last_ip": "127.0.0.1"}}, "row.last_ip: expected absent"),

@@ -1,0 +1,57 @@
+"""`python -m bench [--quick] [NAME…]`: print a table for each benchmark and write var/bench/results.json."""
+
+import argparse
+import json
+import shlex
+import sys
+import time
+from typing import Any
+
+from bench import drain, flood, latency, me, verify, webhooks
+from bench.figures import document, markdown
+from bench.machine import description, load
+from bench.peers import FOLDER
+from bench.stage import open_stage
+
+BENCHMARKS = {
+    "webhooks": webhooks.measure,
+    "me": me.measure,
+    "verify": verify.measure,
+    "flood": flood.measure,
+    "drain": drain.measure,
+    "latency": latency.measure,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure the service beside its peers.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of: {', '.join(BENCHMARKS)}; all if left out")
+    parser.add_argument("--quick", action="store_true", help="smaller and shorter: to see that it works, not how fast")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(BENCHMARKS):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
+    results: dict[str, Any] = {
+        "command": shlex.join(["python", "-m", "bench", *sys.argv[1:]]),
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "where": description(),
+        "benchmarks": {},
+    }
+    print(f"`{results['command']}` at {results['at']}")
+    print("\n".join(f"- {name}: {value}" for name, value in results["where"].items()), flush=True)
+    with open_stage() as stage:
+        shown = stage.sql(stage.postgres.dsn, "SELECT version()")[0][0].partition(" on ")[0]
+        print(f"- servers: {shown} (fsync on), Apache Kafka 4.3.1, one broker, both on this machine", flush=True)
+        for name in arguments.names or BENCHMARKS:
+            before, began = load(), time.monotonic()
+            figures = [*BENCHMARKS[name](stage, quick=arguments.quick)]
+            seconds = round(time.monotonic() - began)
+            print(f"\n## {name}\n\nBefore: {before}. It took {seconds} s.\n\n{markdown(figures)}", flush=True)
+            results["benchmarks"][name] = {"before": before, "seconds": seconds, "figures": document(figures)}
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / "results.json").write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"\nWritten to {FOLDER / 'results.json'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

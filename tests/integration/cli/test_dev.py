@@ -1,0 +1,191 @@
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from entrypoints.embedded.ports import free_port
+from support.processes import running
+
+
+def environment():
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": os.environ.get("HOME", "/"),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+
+
+def command(folder, *arguments):
+    """Run a command in a second terminal."""
+    return subprocess.run(
+        [sys.executable, "-m", "entrypoints.cli.main", *arguments],
+        env=environment(),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@contextlib.contextmanager
+def dev(folder, port, *arguments, **variables):
+    """Run `dev` until it is ready; whatever happens, ask it to stop."""
+    with running(folder, "dev", "--port", str(port), *arguments, HOME=environment()["HOME"], **variables) as process:
+        try:
+            wait_for(process, "Ctrl-C stops everything")
+            yield process
+        finally:
+            if process.alive:
+                process.stop(60)
+
+
+def wait_for(process, text, within=60):
+    deadline = time.monotonic() + within
+    while text not in process.text():
+        assert process.alive, process.text()
+        assert time.monotonic() < deadline, process.text()
+        time.sleep(0.02)
+
+
+def me(folder, port, user):
+    minted = command(folder, "token", "--user", user)
+    assert minted.returncode == 0, minted.stderr
+    token = minted.stdout.strip()
+    return httpx.get(
+        f"http://127.0.0.1:{port}/v1/me", headers={"authorization": f"Bearer {token}"}, trust_env=False, timeout=10
+    )
+
+
+def events(folder, *arguments):
+    shown = command(folder, "events", "tail", "--json", "--from-beginning", *arguments)
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stderr == ""
+    return [json.loads(line) for line in shown.stdout.splitlines()]
+
+
+def test_what_was_done_is_still_there_at_the_second_start_and_nothing_runs_in_between(tmp_path, gone):
+    port = free_port()
+    with dev(tmp_path, port) as first:
+        sent = command(tmp_path, "trigger", "user.created", "--user", "user_ada", "--email", "ada@dev.example")
+        assert (sent.returncode, sent.stdout) == (0, 'user.created user_ada -> 200 {"outcome":"created"}\n')
+        before = me(tmp_path, port, "user_ada")
+        assert before.status_code == 200
+        assert before.json()["email"] == "ada@dev.example"
+        assert [event["sequence"][-1] for event in events(tmp_path, "--limit", "1")] == ["1"]
+        assert first.stop(60) == 0
+        assert "Stopped. The data stays in var/dev." in first.text()
+    assert gone(tmp_path, seconds=5)
+    assert (tmp_path / "var/dev/.gitignore").read_text() == "*\n"
+
+    with dev(tmp_path, port) as second:
+        after = me(tmp_path, port, "user_ada")
+        assert (after.json(), after.headers["etag"]) == (before.json(), before.headers["etag"])
+        changed = command(tmp_path, "trigger", "user.updated", "--user", "user_ada", "--set", "first_name=Augusta")
+        assert changed.stdout == 'user.updated user_ada -> 200 {"outcome":"updated"}\n'
+        two = events(tmp_path, "--limit", "2", "--user", "user_ada")
+        assert [event["type"] for event in two] == ["anomalyze.user.created.v1", "anomalyze.user.updated.v1"]
+        ready = [line for line in second.text().splitlines() if line.startswith("Ready after")]
+        sys.stderr.write(f" [second start: {ready[0]}] ")
+
+        assert command(tmp_path, "dev", "--port", str(free_port())).stderr.startswith(
+            "auth-service dev is already running on var/dev"
+        )
+        taken = command(tmp_path, "dev", "--data-dir", "elsewhere", "--port", str(port))
+        assert f"cannot listen on 127.0.0.1:{port}: the port is taken" in taken.stderr
+        assert taken.returncode == 1
+    assert gone(tmp_path, seconds=5)
+
+    with dev(tmp_path, port, "--fresh"):
+        assert me(tmp_path, port, "user_ada").status_code == 404
+
+
+def test_ctrl_c_ends_a_tail_quietly_and_it_shows_what_comes_after_its_start(tmp_path):
+    port = free_port()
+    with dev(tmp_path, port):
+        command(tmp_path, "trigger", "user.created", "--user", "user_before")
+        events(tmp_path, "--limit", "1")
+        output = tmp_path / "tail.txt"
+        with output.open("wb") as file:
+            tail = subprocess.Popen(
+                [sys.executable, "-m", "entrypoints.cli.main", "events", "tail"],
+                env=environment(),
+                cwd=tmp_path,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            # Nothing says when it stands at the end, so events are made until one is seen.
+            for number in range(60):
+                command(tmp_path, "trigger", "user.created", "--user", f"user_after{number}")
+                if "user_after" in output.read_text():
+                    break
+            tail.send_signal(signal.SIGINT)
+            status = tail.wait(20)
+        finally:
+            tail.kill()
+
+        lines = output.read_text().splitlines()
+        assert status == 0
+        assert all(line.split()[1:4:2] == ["created", "v1"] for line in lines)
+        assert "user_before" not in output.read_text()
+        assert len(lines) >= 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_however_dev_ends_no_process_is_left_and_the_next_one_starts(tmp_path, gone, number):
+    port = free_port()
+    with dev(tmp_path, port) as process:
+        os.kill(process.popen.pid, number)
+        status = process.popen.wait(60)
+
+        # At once, while the processes of the killed one are still being stopped.
+        with dev(tmp_path, free_port()):
+            pass
+
+    assert status == (-signal.SIGKILL if number == signal.SIGKILL else 0)
+    assert gone(tmp_path)
+
+
+def test_dev_ends_with_the_log_when_a_part_of_it_dies(tmp_path, gone):
+    with dev(tmp_path, free_port()) as process:
+        children = psutil.Process(process.popen.pid).children(recursive=True)
+        relay = next(
+            child for child in children if child.cmdline()[-1:] == ["relay"] and "guard" not in str(child.cmdline())
+        )
+        relay.kill()
+        status = process.popen.wait(60)
+
+    assert status == 1
+    assert "`auth-service relay` ended (exit status 137)" in process.text()
+    assert gone(tmp_path)
+
+
+def test_a_wrong_variable_of_a_clerk_instance_is_named_before_anything_starts(tmp_path):
+    (tmp_path / ".env").write_text("CLERK_PUBLISHABLE_KEY=pk_nonsense\n")
+
+    ended = command(tmp_path, "dev")
+
+    assert ended.returncode == 78
+    assert "CLERK_PUBLISHABLE_KEY: it does not start with pk_test_ or pk_live_" in ended.stderr
+    assert "Starting" not in ended.stdout
+
+
+def test_settings_for_other_servers_in_dot_env_do_not_reach_the_embedded_ones(tmp_path):
+    (tmp_path / ".env").write_text(
+        "DATABASE_URL=postgresql://nobody@127.0.0.1:1/x\nKAFKA_BOOTSTRAP_SERVERS=127.0.0.1:1\n"
+        "KAFKA_SECURITY_PROTOCOL=SASL_SSL\nKAFKA_SASL_MECHANISM=PLAIN\nKAFKA_SASL_USERNAME=u\nKAFKA_SASL_PASSWORD=p\n"
+    )
+    with dev(tmp_path, free_port()) as process:
+        assert command(tmp_path, "trigger", "user.created").returncode == 0
+        assert "Ready after" in process.text()
+        assert "events wait" not in process.text()
+    assert Path(tmp_path / "var/dev/dev.env").exists()

@@ -1,0 +1,77 @@
+"""Everything through PgBouncer in transaction mode: no session, no named statement, another server each time."""
+
+import asyncio
+import random
+
+import asyncpg
+import httpx
+
+from adapters.postgres.wake import WakeListener
+from entrypoints.embedded.ports import free_port
+from support import processes
+from support.ledger import faults, read_topic_until
+from support.pgbouncer import pgbouncer
+from support.senders import Life, Senders
+from support.web import SECRET
+
+
+async def test_serve_and_relays_behind_a_transaction_pooler_lose_reorder_and_refuse_nothing(
+    start_relay, database_url, kafka_address, topic, tmp_path
+):
+    port = free_port()
+    life = Life(random.Random(3), [f"user_{number}" for number in range(20)])
+    senders = Senders(life, [f"http://127.0.0.1:{port}"], SECRET)
+    with pgbouncer(database_url) as pooled, processes.serve(tmp_path, pooled, port) as serve:
+        relays = [start_relay(url=pooled) for _ in range(2)]
+        for relay in relays:
+            await asyncio.to_thread(relay.wait_for, "lanes held")
+        await until_ready(port)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(senders.run(senders=16))
+            await asyncio.sleep(6)
+            senders.stop()
+        connection = await asyncpg.connect(database_url)
+        newest = dict(await connection.fetch("SELECT id, version FROM users"))
+        await connection.close()
+        got = await read_topic_until(kafka_address, topic, newest, within=20)
+
+        said = "".join(process.text() for process in (serve, *relays))
+        assert (senders.retried, senders.refused) == ({}, []), said
+        assert len(senders.acknowledged) > 300
+        assert faults(got, newest) == []
+        assert "prepared statement" not in said
+        assert "Traceback" not in said
+        assert not any(relay.events("events wait") for relay in relays)
+        for process in (serve, *relays):
+            assert await asyncio.to_thread(process.stop) == 0
+
+
+async def test_nobody_listens_through_a_transaction_pooler(database_url):
+    woken: list[str] = []
+    with pgbouncer(database_url) as pooled:
+        listeners = [
+            WakeListener(pooled, lambda: woken.append("pooled")),
+            WakeListener(database_url, lambda: woken.append("direct")),
+        ]
+        for listener in listeners:
+            await listener.start()
+        async with asyncio.timeout(10):
+            while "direct" not in woken:
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)
+        for listener in listeners:
+            await listener.aclose()
+
+    assert set(woken) == {"direct"}
+
+
+async def until_ready(port: int) -> None:
+    async with httpx.AsyncClient() as client, asyncio.timeout(20):
+        while True:
+            try:
+                if (await client.get(f"http://127.0.0.1:{port}/health/ready")).is_success:
+                    return
+            except httpx.HTTPError:
+                pass
+            await asyncio.sleep(0.1)

@@ -1,0 +1,81 @@
+"""A real PgBouncer in transaction mode (Debian's package) in front of a test's database."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from entrypoints.embedded.ports import free_port
+
+UNPRIVILEGED = "nobody"
+
+
+@contextmanager
+def pgbouncer(database_url: str, *, server_connections: int = 3) -> Iterator[str]:
+    """Run it with so few server connections that clients keep changing them; return the URL through it."""
+    program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+    if program is None:
+        pytest.fail("pgbouncer is not installed, and these tests need the real one: apt-get install pgbouncer")
+    to = urlsplit(database_url)
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="test-pgbouncer-") as made:
+        folder = Path(made)
+        (folder / "users.txt").write_text(f'"{to.username}" "{to.password}"\n')
+        (folder / "pgbouncer.ini").write_text(
+            "\n".join(
+                (
+                    "[databases]",
+                    f"* = host={'127.0.0.1' if to.hostname == 'localhost' else to.hostname} port={to.port}",
+                    "[pgbouncer]",
+                    "listen_addr = 127.0.0.1",
+                    f"listen_port = {port}",
+                    "unix_socket_dir =",
+                    "auth_type = scram-sha-256",
+                    f"auth_file = {folder / 'users.txt'}",
+                    "pool_mode = transaction",
+                    f"default_pool_size = {server_connections}",
+                    "max_client_conn = 200",
+                    # The next transaction of a client is on another server connection whenever there is one.
+                    "server_round_robin = 1",
+                    "server_lifetime = 2",
+                    f"logfile = {folder / 'log'}",
+                    "",
+                )
+            )
+        )
+        as_root = os.geteuid() == 0
+        if as_root:  # it refuses to run as root
+            for path in (folder, *folder.iterdir()):
+                shutil.chown(path, UNPRIVILEGED)
+        process = subprocess.Popen(
+            [program, "--quiet", str(folder / "pgbouncer.ini")],
+            user=UNPRIVILEGED if as_root else None,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            _wait_until_it_listens(process, port, folder / "log")
+            yield f"postgresql://{to.username}:{to.password}@127.0.0.1:{port}{to.path}?pgbouncer=true"
+        finally:
+            process.kill()
+            process.wait(10)
+
+
+def _wait_until_it_listens(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    deadline = time.monotonic() + 10
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        if process.poll() is not None or time.monotonic() > deadline:
+            said = log.read_text() if log.exists() else "nothing"
+            pytest.fail(f"pgbouncer does not listen; it said: {said}")
+        time.sleep(0.02)

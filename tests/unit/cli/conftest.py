@@ -1,0 +1,28 @@
+import os
+
+import pytest
+
+from entrypoints.local.environment import write_for_second_terminal
+from entrypoints.local.keys import keys_kept_in
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder to run a command in, with nothing configured."""
+    for variable in [
+        name for name in os.environ if name.startswith(("CLERK_", "KAFKA_", "DATABASE_URL", "HOST", "PORT"))
+    ]:
+        monkeypatch.delenv(variable)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def keys(folder):
+    """The keys of a `dev` that runs, or ran, in the folder."""
+    data_dir = folder / "var" / "dev"
+    data_dir.mkdir(parents=True)
+    kept = keys_kept_in(data_dir)
+    values = {**kept.environment, "CLERK_ISSUER": "http://localhost/dev", "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    write_for_second_terminal(data_dir, values)
+    return kept

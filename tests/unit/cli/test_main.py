@@ -1,0 +1,55 @@
+import pytest
+
+from entrypoints.cli.main import COMMANDS, main
+
+
+def output_of(capsys, *arguments):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    shown = capsys.readouterr()
+    return stop.value.code, " ".join((shown.out + shown.err).replace("│", " ").split())
+
+
+def test_the_list_of_commands_says_what_each_is_for(capsys):
+    status, shown = output_of(capsys, "--help")
+
+    assert status == 0
+    for name, (_, summary) in COMMANDS.items():
+        assert f"{name} {summary}" in shown
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        (["serve"], "Kafka is not needed here"),
+        (["relay"], "The topic must exist."),
+        (["dev"], "Needs no Docker, no Java and no Clerk account"),
+        (["demo"], "leaves nothing behind"),
+        (["trigger"], "the same as the service has"),
+        (["token"], "Prints nothing but the token."),
+        (["events", "tail"], "Belongs to no consumer group"),
+    ],
+)
+def test_the_help_of_a_command_says_what_it_needs(capsys, command, sentence):
+    status, shown = output_of(capsys, *command, "--help")
+
+    assert status == 0
+    assert sentence in shown
+
+
+def test_an_unknown_command_is_answered_with_the_known_ones(capsys):
+    status, shown = output_of(capsys, "migrat")
+
+    assert status != 0
+    assert "migrate" in shown
+
+
+def test_a_wrong_configuration_names_the_variable_and_is_status_78(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", "mysql://root:topsecret@db/auth")
+
+    status, shown = output_of(capsys, "migrate")
+
+    assert status == 78
+    assert "DATABASE_URL: the scheme is not postgresql://" in shown
+    assert "topsecret" not in shown

@@ -1,0 +1,84 @@
+import base64
+
+import pytest
+
+from anomalyze_auth import PemKey, Reason, SessionVerifier, TokenRejected
+from entrypoints.cli.main import main
+from entrypoints.local.keys import new_keys, public_half
+
+
+def token(*arguments):
+    """Run the command and return its exit status or message."""
+    with pytest.raises(SystemExit) as stop:
+        main(["token", *arguments])
+    return stop.value.code
+
+
+def verifier(keys, **rules):
+    return SessionVerifier(PemKey(public_half(keys.private_key)), issuer="http://localhost/dev", **rules)
+
+
+async def test_the_output_is_a_token_that_the_service_of_dev_takes(keys, capsys):
+    token("--user", "user_grace", "--org", "org_Navy")
+
+    printed = capsys.readouterr()
+    identity = await verifier(keys).verify(printed.out.removesuffix("\n"))
+    assert identity.user_id == "user_grace"
+    assert (identity.organization.id, identity.organization.role) == ("org_Navy", "org:admin")
+    assert printed.err == ""
+
+
+async def test_the_first_authorized_party_is_the_tokens_own(keys, capsys, monkeypatch):
+    parties = ("http://localhost:5173", "http://localhost:8080")
+    monkeypatch.setenv("CLERK_AUTHORIZED_PARTIES", ",".join(parties))
+
+    token()
+
+    identity = await verifier(keys, authorized_parties=parties[:1]).verify(capsys.readouterr().out.strip())
+    assert identity.user_id == "user_ada"
+
+
+async def test_an_expired_token_can_be_had(keys, capsys):
+    token("--lifetime=-60")
+
+    with pytest.raises(TokenRejected) as rejected:
+        await verifier(keys).verify(capsys.readouterr().out.strip())
+
+    assert rejected.value.reason is Reason.TOKEN_EXPIRED
+
+
+def test_without_a_dev_there_is_no_key(folder, capsys):
+    assert token() == 78
+    assert "Or start `auth-service dev`" in capsys.readouterr().err
+
+
+def test_beside_a_deployed_service_there_is_no_key(folder, monkeypatch, capsys):
+    monkeypatch.setenv("CLERK_JWT_KEY", new_keys().environment["CLERK_JWT_KEY"])
+
+    assert "There is no key to sign with" in token()
+    assert capsys.readouterr().out == ""
+
+
+def test_a_key_of_another_instance_is_not_signed_against(keys, monkeypatch, capsys):
+    monkeypatch.setenv("CLERK_JWT_KEY", new_keys().environment["CLERK_JWT_KEY"])
+
+    assert "CLERK_JWT_KEY is not the public half of" in token()
+    assert capsys.readouterr().out == ""
+
+
+def test_tokens_of_a_clerk_instance_are_not_made_here(keys, monkeypatch, capsys):
+    host = base64.b64encode(b"clerk.example.com$").decode()
+    monkeypatch.setenv("CLERK_PUBLISHABLE_KEY", f"pk_test_{host}")
+
+    assert "only Clerk can mint those" in token()
+    assert capsys.readouterr().out == ""
+
+
+def test_a_damaged_key_file_is_named(keys, folder):
+    (folder / "var/dev/session-key.pem").write_text("-----BEGIN PRIVATE KEY-----\nnonsense")
+
+    assert "var/dev/session-key.pem cannot be used" in token()
+
+
+def test_what_is_no_user_id_is_refused(keys):
+    assert token("--user", "ada").startswith("--user ada: not a Clerk user id")

@@ -1,0 +1,176 @@
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import SimpleNamespace
+
+import pytest
+
+from adapters.clerk.webhooks import ClerkWebhooks
+from domain.snapshot import Deletion
+from entrypoints.cli.main import main
+
+
+class Service(HTTPServer):
+    """Takes deliveries and answers as it is told."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.deliveries = []
+        self.status = 200
+        self.url = f"http://127.0.0.1:{self.server_port}/webhooks/clerk"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.server.deliveries.append(SimpleNamespace(path=self.path, headers=headers, body=body))
+        answer = b'{"outcome":"created"}'
+        self.send_response(self.server.status)
+        self.send_header("content-length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def service():
+    with Service() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def trigger(*arguments):
+    """Run the command and return its exit status or message."""
+    with pytest.raises(SystemExit) as stop:
+        main(["trigger", *map(str, arguments)])
+    return stop.value.code
+
+
+def data_of(delivery):
+    return json.loads(delivery.body)["data"]
+
+
+def test_a_delivery_is_genuine_and_its_answer_is_shown(keys, service, capsys):
+    status = trigger("user.created", "--user", "user_ada", "--url", service.url)
+
+    assert status in (0, None)
+    (delivery,) = service.deliveries
+    assert delivery.path == "/webhooks/clerk"
+    news = ClerkWebhooks([keys.webhook_secret]).read(delivery.headers, delivery.body)
+    assert (news.id, news.profile.email) == ("user_ada", "ada@example.org")
+    assert capsys.readouterr().out == 'user.created user_ada -> 200 {"outcome":"created"}\n'
+
+
+def test_the_service_of_dev_is_where_it_goes_by_itself(keys, service, monkeypatch):
+    monkeypatch.setenv("PORT", str(service.server_port))
+
+    trigger("user.created")
+
+    assert [delivery.path for delivery in service.deliveries] == ["/webhooks/clerk"]
+
+
+def test_a_user_of_no_name_is_a_new_one_each_time_and_is_told(keys, service, capsys):
+    trigger("user.created", "--url", service.url)
+    trigger("user.created", "--url", service.url)
+
+    first, second = (data_of(delivery)["id"] for delivery in service.deliveries)
+    assert first != second
+    assert first in capsys.readouterr().out
+
+
+def test_fields_are_set_as_json_or_else_as_text(keys, service):
+    options = ["--set", "banned=true", "--set", "first_name=Grace", "--set", 'public_metadata={"plan": "a=b"}']
+
+    trigger("user.updated", *options, "--email", "grace@example.org", "--url", service.url)
+
+    (delivery,) = service.deliveries
+    news = ClerkWebhooks([keys.webhook_secret]).read(delivery.headers, delivery.body)
+    assert news.profile.banned is True
+    assert news.profile.first_name == "Grace"
+    assert news.profile.public_metadata == {"plan": "a=b"}
+    assert (news.profile.email, news.profile.email_verified) == ("grace@example.org", True)
+
+
+def test_two_events_of_one_user_differ_only_in_what_was_set(keys, service):
+    trigger("user.created", "--user", "user_ada", "--url", service.url)
+    trigger("user.updated", "--user", "user_ada", "--set", "first_name=Grace", "--url", service.url)
+
+    before, after = map(data_of, service.deliveries)
+    assert {name for name in before if before[name] != after[name]} <= {"first_name", "updated_at"}
+
+
+def test_the_same_delivery_goes_out_as_often_as_wanted(keys, service):
+    trigger("user.created", "--times", 3, "--url", service.url)
+
+    assert len(service.deliveries) == 3
+    assert len({(delivery.headers["svix-id"], delivery.body) for delivery in service.deliveries}) == 1
+
+
+def test_a_deletion_says_no_more_than_the_id(keys, service):
+    trigger("user.deleted", "--user", "user_ada", "--url", service.url)
+
+    (delivery,) = service.deliveries
+    news = ClerkWebhooks([keys.webhook_secret]).read(delivery.headers, delivery.body)
+    assert isinstance(news, Deletion)
+    assert data_of(delivery) == {"deleted": True, "id": "user_ada", "object": "user"}
+
+
+@pytest.mark.parametrize("wrap", [lambda user: user, lambda user: {"type": "user.created", "data": user}])
+def test_a_file_may_hold_the_user_or_the_whole_event(keys, service, folder, wrap):
+    user = {"id": "user_file", "created_at": 1, "updated_at": 2, "username": "from-file"}
+    (folder / "x.json").write_text(json.dumps(wrap(user)))
+
+    trigger("user.updated", "--data", "x.json", "--set", "banned=true", "--url", service.url)
+
+    assert data_of(service.deliveries[0]) == {**user, "banned": True}
+
+
+@pytest.mark.parametrize("content", ["", "[]", "nonsense", '"text"'])
+def test_a_file_that_holds_no_object_is_named_and_nothing_is_sent(keys, service, folder, content):
+    (folder / "x.json").write_text(content)
+
+    message = trigger("user.updated", "--data", "x.json", "--url", service.url)
+
+    assert message.startswith("x.json ")
+    assert service.deliveries == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["user.created", "--user", "ada"], "--user ada: not a Clerk user id"),
+        (["user.created", "--set", "first_name"], "--set first_name: expected field=value"),
+        (["user.deleted", "--set", "a=1"], "user.deleted says nothing but the id"),
+        (["user.created", "--url", "ftp://x"], "--url ftp://x: "),
+        (["user.created", "--data", "missing.json"], "missing.json cannot be read"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_a_reason(keys, options, message):
+    assert trigger(*options).startswith(message)
+
+
+@pytest.mark.parametrize(("status", "hint"), [(400, "Is CLERK_WEBHOOK_SECRET here the one"), (503, "")])
+def test_an_answer_that_is_not_2xx_is_status_1(keys, service, capsys, status, hint):
+    service.status = status
+
+    assert trigger("user.created", "--url", service.url) == 1
+    shown = capsys.readouterr()
+    assert f"-> {status}" in shown.out
+    assert hint in shown.err
+
+
+def test_nobody_there_says_how_to_start_the_service(keys):
+    assert "Start the service with `auth-service dev`" in trigger("user.created", "--url", "http://127.0.0.1:1/x")
+
+
+def test_without_a_secret_the_variable_and_the_way_out_are_named(folder, capsys):
+    assert trigger("user.created") == 78
+    shown = capsys.readouterr().err
+    assert "CLERK_WEBHOOK_SECRET: missing" in shown
+    assert "Or start `auth-service dev`" in shown
