@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from adapters.clerk.stand_in import ClerkStandIn
     from adapters.kafka.consumer import TopicTail
     from adapters.kafka.publisher import KafkaPublisher
+    from adapters.postgres.outbox_admin import PostgresOutboxAdmin
     from adapters.postgres.user_store import PostgresUserStore
     from adapters.postgres.wake import OutboxWake, WakeListener
 
@@ -77,6 +78,12 @@ def _outbox(engine: "AsyncEngine") -> Outbox:
     from adapters.postgres.outbox import PostgresOutbox
 
     return PostgresOutbox(engine)
+
+
+def _outbox_admin(engine: "AsyncEngine") -> "PostgresOutboxAdmin":
+    from adapters.postgres.outbox_admin import PostgresOutboxAdmin
+
+    return PostgresOutboxAdmin(engine)
 
 
 def _lane_leases(engine: "AsyncEngine") -> LaneLeases:
@@ -213,6 +220,7 @@ class Container(DeclarativeContainer):
 
     relay_engine = Singleton(_relay_engine, database)
     outbox: Provider[Outbox] = Singleton(_outbox, relay_engine)
+    outbox_admin = Singleton(_outbox_admin, engine)
     lane_leases: Provider[LaneLeases] = Singleton(_lane_leases, relay_engine)
     publisher = Singleton(_publisher, kafka)
     wake_listener = Factory(_wake_listener, database)

@@ -237,5 +237,10 @@ class TokenCommandSettings:
 
 
 @frozen(kw_only=True)
+class OutboxSettings:
+    database: DatabaseSettings
+
+
+@frozen(kw_only=True)
 class EventsSettings:
     kafka: KafkaSettings

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from socket import SO_LINGER, SOL_SOCKET
 from typing import Any
+from urllib.parse import urlsplit
 
 from attrs import define, field
 
@@ -154,3 +155,13 @@ def proxy(host: str, port: int, **options: Any) -> Iterator[Proxy]:
         made._loop.call_soon_threadsafe(made._loop.stop)
         thread.join(10)
         made._loop.close()
+
+
+@contextmanager
+def to_url(url: str) -> Iterator[tuple[Proxy, str]]:
+    """Run a proxy to the server of this URL; yield it, and the URL through it."""
+    address = urlsplit(url)
+    assert address.hostname
+    assert address.port
+    with proxy(address.hostname, address.port) as between:
+        yield between, url.replace(f"{address.hostname}:{address.port}", between.address)

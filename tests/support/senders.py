@@ -1,6 +1,7 @@
 """Clerk's side: users that live, and senders that deliver the news of it as Svix does, until it is taken."""
 
 import asyncio
+import contextlib
 import itertools
 import json
 import random
@@ -16,6 +17,9 @@ from adapters.clerk.signing import sign_webhook
 
 RETRIES_S = (0.05, 0.2, 0.5, 1.0, 1.0, 2.0)
 """Between attempts, the last one again and again: Svix's schedule (5 s, 5 min, 30 min, 2 h, …), compressed."""
+
+LATE = 5
+"""Messages of one sender that may wait for their next attempt; then nothing new happens for a while."""
 
 ATTEMPT_S = 8.0
 """How long an endpoint may take to answer; Svix gives 15 s."""
@@ -86,8 +90,7 @@ class Senders:
 
     async def run(self, *, senders: int, pause: Callable[[], float] = lambda: 0.0) -> None:
         """Deliver until `stop`, and return when all that began to be delivered is acknowledged."""
-        limits = httpx.Limits(max_connections=2 * senders)
-        async with httpx.AsyncClient(timeout=ATTEMPT_S, limits=limits) as client:
+        async with httpx.AsyncClient(timeout=httpx.Timeout(ATTEMPT_S, pool=None)) as client:
             await asyncio.gather(*(self._send_all(client, pause) for _ in range(senders)))
 
     def stop(self) -> None:
@@ -101,9 +104,20 @@ class Senders:
             if not await self._attempt(client, webhook):
                 task = asyncio.create_task(self._retry(client, webhook))
                 late.add(task)
-                task.add_done_callback(late.discard)
+            if len(late) > LATE:
+                _, late = await asyncio.wait(late, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.sleep(pause())
         await asyncio.gather(*late)
+
+    async def until_served(self) -> None:
+        """Wait until every endpoint is ready."""
+        async with httpx.AsyncClient() as client, asyncio.timeout(30):
+            for url in self.urls:
+                while True:
+                    with contextlib.suppress(httpx.HTTPError):
+                        if (await client.get(f"{url}/health/ready")).is_success:
+                            break
+                    await asyncio.sleep(0.1)
 
     async def _retry(self, client: httpx.AsyncClient, webhook: Webhook) -> None:
         for wait in itertools.chain(RETRIES_S, itertools.repeat(RETRIES_S[-1])):

@@ -1,5 +1,6 @@
 """Making the topic: for development and tests. In production an operator does, with the replication that is wanted."""
 
+import asyncio
 from collections.abc import Sequence
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -13,6 +14,7 @@ _TOPIC_ALREADY_EXISTS = 36
 """Kafka's error code (kafka.apache.org/protocol, "Error Codes")."""
 
 _REQUEST_MS = 10_000
+_POLL_S = 0.02
 
 
 async def create_topic(
@@ -28,12 +30,19 @@ async def create_topic(
     )
     try:
         await admin.start()
-        answer = await admin.create_topics([NewTopic(topic, num_partitions=partitions, replication_factor=1)])
-    except (KafkaError, OSError) as error:
-        raise BrokerUnavailableError(f"Kafka at {', '.join(bootstrap_servers)} is out of reach: {error}") from error
+        async with asyncio.timeout(_REQUEST_MS / 1000):
+            answer = await admin.create_topics([NewTopic(topic, num_partitions=partitions, replication_factor=1)])
+            _, code, message, *_ = answer.topic_errors[0]
+            if code not in (0, _TOPIC_ALREADY_EXISTS):
+                raise BrokerUnavailableError(
+                    f"The topic {topic} cannot be created: {message or for_code(code).__name__}"
+                )
+            # The controller made it; this broker may hear of it a moment later.
+            while topic not in await admin.list_topics():  # noqa: ASYNC110  # nobody tells us
+                await asyncio.sleep(_POLL_S)
+    except (KafkaError, OSError) as error:  # TimeoutError is an OSError, and has no text
+        reason = str(error) or "no answer in time"
+        raise BrokerUnavailableError(f"Kafka at {', '.join(bootstrap_servers)} is out of reach: {reason}") from error
     finally:
         await admin.close()
-    _, code, message, *_ = answer.topic_errors[0]
-    if code not in (0, _TOPIC_ALREADY_EXISTS):
-        raise BrokerUnavailableError(f"The topic {topic} cannot be created: {message or for_code(code).__name__}")
     return bool(code == 0)

@@ -88,7 +88,7 @@ def _say_what_next(console: Console) -> None:
     console.print()
     console.print("What to try next", style="bold")
     for command, what in (
-        (f"{name} dev", "run it all on this machine, until Ctrl-C"),
+        (f"{name} dev", "all of it on this machine"),
         (f"{name} trigger user.created", "in a second terminal: be Clerk"),
         (f"{name} events tail --from-beginning", "in a third: be another service"),
     ):

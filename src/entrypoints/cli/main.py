@@ -16,6 +16,7 @@ COMMANDS = {
     "trigger": ("entrypoints.cli.trigger:trigger", "Sign and send a webhook, as Clerk would."),
     "token": ("entrypoints.cli.token:token", "Mint a session token for local work."),
     "events": ("entrypoints.cli.events:app", "Look at the events in Kafka."),
+    "outbox": ("entrypoints.cli.outbox:app", "See how the outbox stands; retry or discard dead letters."),
     "openapi": ("entrypoints.cli.documents:openapi", "Print the OpenAPI document of the HTTP API."),
     "asyncapi": ("entrypoints.cli.documents:asyncapi", "Print the AsyncAPI document of the events."),
 }

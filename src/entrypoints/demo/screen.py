@@ -92,7 +92,7 @@ def as_json(value: object) -> str:
 def summary(scenes: Sequence[Scene]) -> RenderableType:
     table = Table(title="What happened", title_justify="left", title_style="bold")
     for name in ("", "step", "answer", "outcome", "event", "checks", "ms", ""):
-        table.add_column(name, justify="right" if name in ("", "checks", "ms") else "left")
+        table.add_column(name, justify="right" if name in ("", "checks", "ms") else "left", overflow="fold")
     for scene in scenes:
         verdict = Text("differs", style="bold red") if scene.differences else Text("ok", style="green")
         milliseconds = f"{scene.seconds * 1000:.0f}"

@@ -4,7 +4,6 @@ import asyncio
 import random
 
 import asyncpg
-import httpx
 
 from adapters.postgres.wake import WakeListener
 from entrypoints.embedded.ports import free_port
@@ -25,7 +24,7 @@ async def test_serve_and_relays_behind_a_transaction_pooler_lose_reorder_and_ref
         relays = [start_relay(url=pooled) for _ in range(2)]
         for relay in relays:
             await asyncio.to_thread(relay.wait_for, "lanes held")
-        await until_ready(port)
+        await senders.until_served()
 
         async with asyncio.TaskGroup() as group:
             group.create_task(senders.run(senders=16))
@@ -64,14 +63,3 @@ async def test_nobody_listens_through_a_transaction_pooler(database_url):
             await listener.aclose()
 
     assert set(woken) == {"direct"}
-
-
-async def until_ready(port: int) -> None:
-    async with httpx.AsyncClient() as client, asyncio.timeout(20):
-        while True:
-            try:
-                if (await client.get(f"http://127.0.0.1:{port}/health/ready")).is_success:
-                    return
-            except httpx.HTTPError:
-                pass
-            await asyncio.sleep(0.1)

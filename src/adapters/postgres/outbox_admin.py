@@ -1,0 +1,163 @@
+"""The outbox as an operator sees it: how it stands, and what to do with its dead letters."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ARRAY, BigInteger, Row, TextClause, bindparam, select, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters.postgres.faults import DATABASE_ERRORS, code_of
+from adapters.postgres.tables import outbox, outbox_dead
+from application.errors import StoreUnavailableError
+from application.outbox_status import DeadLetter, LaneBacklog, OutboxStatus, Repair, VacuumBlocker
+
+# The sequence counts what was stored without a row for it: with the depth it gives the rate, exactly and for free.
+_LANES = text("""
+    SELECT lane.lane, lane.waiting, lane.oldest_s, lane.owner,
+           extract(epoch FROM clock_timestamp())::float8 AS read_at,
+           coalesce(pg_sequence_last_value(pg_get_serial_sequence('outbox', 'id')::regclass), 0) AS stored,
+           (SELECT count(*) FROM outbox_dead WHERE discarded_at IS NULL) AS dead
+    FROM (
+        SELECT outbox_lane.lane,
+               CASE WHEN lease_until > clock_timestamp() THEN owner END AS owner,
+               coalesce(waiting, 0) AS waiting,
+               extract(epoch FROM clock_timestamp() - oldest)::float8 AS oldest_s
+        FROM outbox_lane
+        LEFT JOIN (SELECT lane, count(*) AS waiting, min(created_at) AS oldest FROM outbox GROUP BY lane) AS backlog
+            ON backlog.lane = outbox_lane.lane
+    ) AS lane
+    ORDER BY lane.lane
+""")
+_RELAYS = text("SELECT name, extract(epoch FROM clock_timestamp() - seen_at)::float8 AS seen_s FROM relay ORDER BY name")
+# All three ways to hold back `xmin` (PostgreSQL documentation, "Preventing Transaction ID Wraparound Failures").
+_BLOCKER = text("""
+    SELECT kind, name, age_s FROM (
+        SELECT 'session' AS kind, pid || coalesce(' ' || nullif(application_name, ''), '') AS name,
+               extract(epoch FROM clock_timestamp() - xact_start)::float8 AS age_s, age(backend_xmin) AS behind
+        FROM pg_stat_activity
+        WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid() AND datname = current_database()
+          AND backend_type <> 'autovacuum worker'
+        UNION ALL
+        SELECT 'prepared transaction', gid, extract(epoch FROM clock_timestamp() - prepared)::float8, age(transaction)
+        FROM pg_prepared_xacts WHERE database = current_database()
+        UNION ALL
+        SELECT 'replication slot', slot_name::text, NULL, age(coalesce(xmin, catalog_xmin))
+        FROM pg_replication_slots WHERE coalesce(xmin, catalog_xmin) IS NOT NULL
+    ) AS holder
+    WHERE age_s IS NULL OR age_s > :longer_than_s
+    ORDER BY behind DESC LIMIT 1
+""")
+
+_DEAD = select(*(column for column in outbox_dead.c if column.name not in {"payload", "traceparent"})).add_columns(
+    outbox_dead.c.payload.is_(None).label("erased")
+)
+
+_COLUMNS = ", ".join(column.name for column in outbox.c)
+
+
+def _with_ids(statement: str) -> TextClause:
+    return text(statement).bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
+
+
+# The user's row is locked: a deletion comes before, and then nothing is retried, or after, and then the old event is
+# published before the deletion's.
+_RETRY = _with_ids(f"""
+    WITH owner AS (
+        SELECT id, version, deleted_at FROM users
+        WHERE id IN (SELECT key FROM outbox_dead WHERE id = ANY(:ids)) FOR SHARE
+    ), letter AS (
+        DELETE FROM outbox_dead
+        WHERE id = ANY(:ids) AND payload IS NOT NULL
+          AND NOT EXISTS (SELECT FROM owner WHERE owner.id = outbox_dead.key AND owner.deleted_at IS NOT NULL)
+        RETURNING {_COLUMNS}
+    ), queued AS (
+        INSERT INTO outbox ({_COLUMNS}) OVERRIDING SYSTEM VALUE SELECT {_COLUMNS} FROM letter RETURNING id, key, version
+    )
+    SELECT queued.id, coalesce(owner.version > queued.version, false) AS overtaken
+    FROM queued LEFT JOIN owner ON owner.id = queued.key
+""")  # noqa: S608  # column names of ours
+_DISCARD = _with_ids("""
+    UPDATE outbox_dead SET discarded_at = clock_timestamp(), discard_reason = :reason, payload = NULL
+    WHERE id = ANY(:ids) AND discarded_at IS NULL RETURNING id
+""")
+_LEFT = _with_ids("SELECT id, discarded_at FROM outbox_dead WHERE id = ANY(:ids)")
+
+BLOCKER_AGE_S = 60
+"""A shorter transaction is everyday life."""
+
+
+class PostgresOutboxAdmin:
+    """Reads and repairs the outbox. All methods raise StoreUnavailableError when there is no database."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def status(self) -> OutboxStatus:
+        """Read how it stands; the cost grows with what waits, about 0.1 s for a million events."""
+        lanes = await self._all(_LANES)
+        relays = await self._all(_RELAYS)
+        blockers = await self._all(_BLOCKER, longer_than_s=BLOCKER_AGE_S)
+        return OutboxStatus(
+            read_at=lanes[0].read_at,
+            stored=lanes[0].stored,
+            lanes=[
+                LaneBacklog(lane=row.lane, owner=row.owner, waiting=row.waiting, oldest_s=row.oldest_s)
+                for row in lanes
+            ],
+            dead=lanes[0].dead,
+            relays={row.name: row.seen_s for row in relays},
+            vacuum_blocker=next(
+                (VacuumBlocker(kind=row.kind, name=row.name, age_s=row.age_s) for row in blockers), None
+            ),
+        )
+
+    async def dead(self, *, limit: int, discarded: bool = False) -> list[DeadLetter]:
+        """Return dead letters, those that died last first; with `discarded` also what needs nobody any more."""
+        statement = _DEAD.order_by(outbox_dead.c.died_at.desc(), outbox_dead.c.id.desc()).limit(limit)
+        rows = await self._all(statement if discarded else statement.where(outbox_dead.c.discarded_at.is_(None)))
+        return [
+            DeadLetter(
+                id=row.id,
+                key=row.key,
+                version=row.version,
+                event_id=row.event_id,
+                type=row.type,
+                error=row.error,
+                attempts=row.attempts,
+                created_at=row.created_at,
+                died_at=row.died_at,
+                erased=row.erased,
+                discarded_at=row.discarded_at,
+                discard_reason=row.discard_reason,
+            )
+            for row in rows
+        ]
+
+    async def retry(self, ids: Sequence[int]) -> dict[int, Repair]:
+        """Put these letters back into the outbox, each as it was and under the same event id."""
+        moved = {row.id: row.overtaken for row in await self._all(_RETRY, ids=list(ids))}
+        done = {number: Repair.OVERTAKEN if overtaken else Repair.RETRIED for number, overtaken in moved.items()}
+        return done | await self._why_not([number for number in ids if number not in done])
+
+    async def discard(self, ids: Sequence[int], reason: str) -> dict[int, Repair]:
+        """Give these letters up: the trace and the reason stay, the payload goes."""
+        done = {row.id: Repair.DISCARDED for row in await self._all(_DISCARD, ids=list(ids), reason=reason)}
+        return done | await self._why_not([number for number in ids if number not in done])
+
+    async def _why_not(self, ids: Sequence[int]) -> dict[int, Repair]:
+        if not ids:
+            return {}
+        left = {row.id: row.discarded_at for row in await self._all(_LEFT, ids=list(ids))}
+        return {
+            number: Repair.UNKNOWN if number not in left else Repair.GONE if left[number] else Repair.ERASED
+            for number in ids
+        }
+
+    async def _all(self, statement: Any, **parameters: Any) -> Sequence[Row[Any]]:
+        try:
+            async with self._engine.begin() as connection:
+                return (await connection.execute(statement, parameters)).all()
+        except DATABASE_ERRORS as error:
+            raise StoreUnavailableError(
+                f"PostgreSQL did not answer, or is not migrated ({code_of(error)})"
+            ) from None

@@ -1,0 +1,140 @@
+"""Webhooks flow while everything under them breaks; in the end nothing is lost and nothing is out of order.
+
+`make chaos` runs it longer. A run is chosen by a seed, which is printed; CHAOS_SEED=… plays it again.
+"""
+
+import asyncio
+import os
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from adapters.postgres.engine import create_engine
+from adapters.postgres.migrate import migrate
+from adapters.postgres.user_reader import PostgresUserReader
+from application.profile import profile_document
+from domain.user import Tombstone, User, UserId
+from entrypoints.embedded.kafka import start_kafka, start_kafka_cluster
+from entrypoints.embedded.ports import free_port
+from integration.conftest import create_topic
+from support import proxy, servers
+from support.chaos import World, slots
+from support.ledger import Got, faults, read_topic_until
+from support.senders import Life, Senders, Webhook
+from support.web import SECRET
+
+SECONDS = float(os.environ.get("CHAOS_SECONDS", "15"))
+SEED = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10_000))
+USERS = [f"user_{number}" for number in range(30)]
+SETTLE_S = 60
+"""How long the platform may take, once nothing breaks any more, until all is delivered."""
+
+
+@asynccontextmanager
+async def world(folder: Path, *, brokers: int) -> AsyncIterator[tuple[World, str, list[str]]]:
+    """Run PostgreSQL behind a proxy, Kafka (one broker behind a proxy, or a cluster), three relays and two `serve`."""
+    ports = [free_port(), free_port()]
+    with servers.postgres() as postgres, proxy.to_url(postgres.address) as (database_proxy, through):
+        engine = create_engine(postgres.address, pool_size=1, application_name="tests")
+        await migrate(engine)
+        await engine.dispose()
+        with proxy.proxy("127.0.0.1", 0) as broker_proxy:
+            if brokers == 1:
+                advertised = {"advertised.listeners": f"PLAINTEXT://{broker_proxy.address}"}
+                kafka = await asyncio.to_thread(start_kafka, folder / "kafka", settings=advertised)
+                broker_proxy.target = ("127.0.0.1", int(kafka.bootstrap_servers.rsplit(":", 1)[1]))
+                members, bootstrap = [kafka], broker_proxy.address
+            else:
+                kafka = await asyncio.to_thread(start_kafka_cluster, folder / "kafka", brokers)
+                members, bootstrap = list(kafka.brokers), kafka.bootstrap_servers
+            try:
+                await create_topic(bootstrap, "users", partitions=3, replicas=brokers)
+                async with slots(folder, through, bootstrap, "users", relays=3, ports=ports) as (relays, serves):
+                    made = World(
+                        postgres.address,
+                        postgres,
+                        database_proxy,
+                        members,
+                        broker_proxy if brokers == 1 else None,
+                        relays,
+                        serves,
+                    )
+                    yield made, bootstrap, [f"http://127.0.0.1:{port}" for port in ports]
+            finally:
+                await asyncio.to_thread(kafka.stop)
+
+
+@pytest.mark.parametrize("brokers", [1, 3])
+async def test_nothing_is_lost_or_reordered_whatever_breaks(tmp_path, brokers):
+    print(f"CHAOS_SEED={SEED}")
+    life = Life(random.Random(f"{SEED} life"), USERS)
+    async with world(tmp_path, brokers=brokers) as (made, bootstrap, urls):
+        senders = Senders(life, urls, SECRET)
+        await senders.until_served()
+        sending = asyncio.create_task(senders.run(senders=4, pause=lambda: 0.02))
+        until = asyncio.get_running_loop().time() + SECONDS
+        for_processes, for_servers = random.Random(f"{SEED} processes"), random.Random(f"{SEED} servers")
+        async with asyncio.TaskGroup() as injectors:
+            injectors.create_task(made.inject(made.faults_of_processes(for_processes), for_processes, until))
+            injectors.create_task(made.inject(made.faults_of_servers(for_servers), for_servers, until))
+        senders.stop()
+        async with asyncio.timeout(SETTLE_S):
+            await sending
+        stored = await users_of(made.database_url, {webhook.user for webhook in senders.acknowledged})
+        newest = {user_id: user.version for user_id, user in stored.items()}
+        got = await read_topic_until(bootstrap, "users", newest, within=SETTLE_S)
+        wrong = [*faults(got, newest), *differences(stored, got, senders.acknowledged)]
+        story = f"CHAOS_SEED={SEED}\n" + "\n".join(made.log)
+
+        assert wrong == [], story
+        assert senders.refused == [], story
+        assert made.died_by_themselves() == [], story
+        assert made.tracebacks() == [], story
+        print(
+            f"{len(senders.acknowledged)} webhooks acknowledged after {senders.attempts} attempts "
+            f"({senders.retried}); {sum(newest.values())} versions of {len(newest)} users, {len(got)} records; "
+            f"{dict(Counter(line.split('  ')[-1] for line in made.log))}"
+        )
+
+
+async def users_of(database_url: str, ids: set[str]) -> dict[str, User | Tombstone]:
+    engine = create_engine(database_url, pool_size=2, application_name="tests")
+    reader = PostgresUserReader(engine)
+    try:
+        rows = {user_id: await reader.get(UserId(user_id)) for user_id in ids}
+    finally:
+        await engine.dispose()
+    return {user_id: user for user_id, user in rows.items() if user is not None}
+
+
+def differences(stored: dict[str, User | Tombstone], got: Sequence[Got], acknowledged: Sequence[Webhook]) -> list[str]:
+    """Compare what was acknowledged with the table, and the table with the last event of each user."""
+    found = []
+    last = {}
+    for record in got:
+        if record.key not in last or record.version > last[record.key].version:
+            last[record.key] = record
+    for user_id in {webhook.user for webhook in acknowledged}:
+        news = [webhook for webhook in acknowledged if webhook.user == user_id]
+        newest = max(news, key=lambda webhook: webhook.at)
+        user = stored.get(user_id)
+        match user:
+            case None:
+                found.append(f"{user_id}: acknowledged {len(news)} times and not in the table")
+            case Tombstone():
+                if not newest.deleted:
+                    found.append(f"{user_id}: deleted, though nobody said so")
+                if user_id in last and not last[user_id].type.endswith("deleted.v1"):
+                    found.append(f"{user_id}: the last event is {last[user_id].type}")
+            case User():
+                if newest.deleted or user.profile.public_metadata != {"n": newest.at}:
+                    found.append(f"{user_id}: the table has {user.profile.public_metadata}, not {newest.at}")
+                if user_id in last and last[user_id].data["user"] != profile_document(user):
+                    found.append(f"{user_id}: the last event is not what the table has")
+    traces = {webhook.traceparent for webhook in acknowledged}
+    found += [f"{record.key}: unknown trace" for record in got if record.traceparent not in traces]
+    return found
