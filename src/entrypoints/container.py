@@ -12,6 +12,7 @@ from dependency_injector.providers import Dependency, Factory, Object, Provider,
 
 from anomalyze_auth import JwksKeys, KeySource, PemKey, SessionVerifier
 from application.delete_user import DeleteUser
+from application.examination import DatabaseFacts, TopicFacts
 from application.get_current_user import GetCurrentUser
 from application.just_in_time import JustInTimeSync
 from application.outbox import Outbox
@@ -113,9 +114,7 @@ def _kafka_security(settings: KafkaSettings) -> "BaseSecurity | None":
 def _publisher(settings: KafkaSettings) -> "KafkaPublisher":
     from adapters.kafka.publisher import KafkaPublisher
 
-    return KafkaPublisher(
-        settings.kafka_bootstrap_servers, settings.kafka_user_events_topic, _kafka_security(settings)
-    )
+    return KafkaPublisher(settings.kafka_bootstrap_servers, settings.kafka_user_events_topic, _kafka_security(settings))
 
 
 def _tail_topic(settings: KafkaSettings) -> "Callable[..., AbstractAsyncContextManager[TopicTail]]":
@@ -123,6 +122,20 @@ def _tail_topic(settings: KafkaSettings) -> "Callable[..., AbstractAsyncContextM
 
     return partial(
         tail_topic, settings.kafka_bootstrap_servers, settings.kafka_user_events_topic, _kafka_security(settings)
+    )
+
+
+def _examine_database(engine: "AsyncEngine") -> Callable[[], Awaitable[DatabaseFacts]]:
+    from adapters.postgres.examination import examine_database
+
+    return partial(examine_database, engine)
+
+
+def _examine_topic(settings: KafkaSettings) -> Callable[[], Awaitable[TopicFacts]]:
+    from adapters.kafka.examination import examine_topic
+
+    return partial(
+        examine_topic, settings.kafka_bootstrap_servers, settings.kafka_user_events_topic, _kafka_security(settings)
     )
 
 
@@ -221,6 +234,8 @@ class Container(DeclarativeContainer):
     relay_engine = Singleton(_relay_engine, database)
     outbox: Provider[Outbox] = Singleton(_outbox, relay_engine)
     outbox_admin = Singleton(_outbox_admin, engine)
+    examine_database = Singleton(_examine_database, engine)
+    examine_topic = Singleton(_examine_topic, kafka)
     lane_leases: Provider[LaneLeases] = Singleton(_lane_leases, relay_engine)
     publisher = Singleton(_publisher, kafka)
     wake_listener = Factory(_wake_listener, database)

@@ -237,6 +237,12 @@ class TokenCommandSettings:
 
 
 @frozen(kw_only=True)
+class DoctorSettings:
+    database: DatabaseSettings
+    kafka: KafkaSettings
+
+
+@frozen(kw_only=True)
 class OutboxSettings:
     database: DatabaseSettings
 

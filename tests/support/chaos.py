@@ -131,7 +131,7 @@ async def _delay(proxy: Proxy, seconds: float) -> None:
 async def _swallow(proxy: Proxy, seconds: float) -> None:
     await asyncio.to_thread(proxy.swallow)
     await asyncio.sleep(seconds)
-    await asyncio.to_thread(proxy.swallow, False)  # noqa: FBT003
+    await asyncio.to_thread(proxy.swallow, False)
 
 
 @asynccontextmanager

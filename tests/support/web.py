@@ -55,13 +55,15 @@ def environment(**changes: str) -> dict[str, str]:
     }
 
 
-def token(user_id: object = USER, *, key_id: str | None = None, **claims: Any) -> str:
+def token(
+    user_id: object = USER, *, key_id: str | None = None, key: rsa.RSAPrivateKey | None = None, **claims: Any
+) -> str:
     now = int(time.time())
     standard = {"sub": user_id, "iss": ISSUER, "azp": PARTY, "sid": "sess_1", "iat": now, "nbf": now, "exp": now + 60}
     present = {name: value for name, value in {**standard, **claims}.items() if value is not None}
     # Not PyJWT's own claims check: broken tokens are what tests want.
     headers = {"kid": key_id} if key_id else None
-    return jwt.api_jws.encode(json.dumps(present).encode(), signing_key(), algorithm="RS256", headers=headers)
+    return jwt.api_jws.encode(json.dumps(present).encode(), key or signing_key(), algorithm="RS256", headers=headers)
 
 
 def bearer(user_id: object = USER, **claims: Any) -> dict[str, str]:

@@ -28,7 +28,9 @@ _LANES = text("""
     ) AS lane
     ORDER BY lane.lane
 """)
-_RELAYS = text("SELECT name, extract(epoch FROM clock_timestamp() - seen_at)::float8 AS seen_s FROM relay ORDER BY name")
+_RELAYS = text(
+    "SELECT name, extract(epoch FROM clock_timestamp() - seen_at)::float8 AS seen_s FROM relay ORDER BY name"
+)
 # All three ways to hold back `xmin` (PostgreSQL documentation, "Preventing Transaction ID Wraparound Failures").
 _BLOCKER = text("""
     SELECT kind, name, age_s FROM (
@@ -101,8 +103,7 @@ class PostgresOutboxAdmin:
             read_at=lanes[0].read_at,
             stored=lanes[0].stored,
             lanes=[
-                LaneBacklog(lane=row.lane, owner=row.owner, waiting=row.waiting, oldest_s=row.oldest_s)
-                for row in lanes
+                LaneBacklog(lane=row.lane, owner=row.owner, waiting=row.waiting, oldest_s=row.oldest_s) for row in lanes
             ],
             dead=lanes[0].dead,
             relays={row.name: row.seen_s for row in relays},
@@ -158,6 +159,4 @@ class PostgresOutboxAdmin:
             async with self._engine.begin() as connection:
                 return (await connection.execute(statement, parameters)).all()
         except DATABASE_ERRORS as error:
-            raise StoreUnavailableError(
-                f"PostgreSQL did not answer, or is not migrated ({code_of(error)})"
-            ) from None
+            raise StoreUnavailableError(f"PostgreSQL did not answer, or is not migrated ({code_of(error)})") from None

@@ -17,6 +17,7 @@ COMMANDS = {
     "token": ("entrypoints.cli.token:token", "Mint a session token for local work."),
     "events": ("entrypoints.cli.events:app", "Look at the events in Kafka."),
     "outbox": ("entrypoints.cli.outbox:app", "See how the outbox stands; retry or discard dead letters."),
+    "doctor": ("entrypoints.cli.doctor:doctor", "Find out what is wrong, and what to do about it."),
     "openapi": ("entrypoints.cli.documents:openapi", "Print the OpenAPI document of the HTTP API."),
     "asyncapi": ("entrypoints.cli.documents:asyncapi", "Print the AsyncAPI document of the events."),
 }

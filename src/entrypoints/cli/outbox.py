@@ -37,6 +37,7 @@ BETWEEN_READINGS_S = 1.0
 LANES_SHOWN = 16
 
 T = TypeVar("T")
+Ids = Annotated[int, Parameter(validator=Number(gte=1, lt=2**63))]
 
 app = App(name="outbox", help="See how the outbox stands; retry or discard dead letters.")
 
@@ -101,7 +102,7 @@ def dead(
 
 
 @app.command
-def retry(*ids: int, data_dir: Path = DATA_DIR) -> None:
+def retry(*ids: Ids, data_dir: Path = DATA_DIR) -> None:
     """Send dead letters once more, each under the event id it had: first remove the cause, such as a topic's limit.
 
     Exit status 1 when any of them could not be retried; the others were.
@@ -118,7 +119,7 @@ def retry(*ids: int, data_dir: Path = DATA_DIR) -> None:
 
 
 @app.command
-def discard(*ids: int, reason: str | None = None, data_dir: Path = DATA_DIR) -> None:
+def discard(*ids: Ids, reason: str | None = None, data_dir: Path = DATA_DIR) -> None:
     """Give dead letters up: their data is erased, that they were and why they went is kept.
 
     A user's next event carries the full state, so consumers lose a step, not the user. Exit status 1 when any of them
@@ -181,7 +182,11 @@ def _fail(message: str, status: int) -> Any:
 
 
 async def _status(
-    admin: "PostgresOutboxAdmin", *, readings: int | None, every: float, show: Callable[[OutboxStatus, float], None] | None
+    admin: "PostgresOutboxAdmin",
+    *,
+    readings: int | None,
+    every: float,
+    show: Callable[[OutboxStatus, float], None] | None,
 ) -> None:
     before = await admin.status()
     pause = BETWEEN_READINGS_S

@@ -11,6 +11,7 @@ from prometheus_client import start_http_server
 from entrypoints.configuration import load
 from entrypoints.container import Container, container_for
 from entrypoints.logging import configure_logging
+from entrypoints.relay.backlog import watch_backlog
 from entrypoints.relay.loop import Relay
 from entrypoints.relay.telemetry import RelayTelemetry
 from entrypoints.settings import RelaySettings
@@ -35,19 +36,24 @@ def relay(*, name: str | None = None, metrics_port: int | None = None) -> None:
     if metrics_port:
         start_http_server(metrics_port)
     name = name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
-    asyncio.run(_run(container_for(settings), name))
+    asyncio.run(_run(container_for(settings), name, with_backlog=metrics_port is not None))
 
 
-async def _run(container: Container, name: str) -> None:
+async def _run(container: Container, name: str, *, with_backlog: bool) -> None:
     relay = Relay(name, container.relay_events(), container.lane_leases(), RelayTelemetry(name))
     listener = container.wake_listener(relay.wake)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, relay.stop)
     await listener.start()
+    backlog = asyncio.create_task(watch_backlog(container.outbox_admin().status)) if with_backlog else None
     try:
         await relay.run()
     finally:
+        if backlog:
+            backlog.cancel()
+            await asyncio.gather(backlog, return_exceptions=True)
+            await container.engine().dispose()
         await listener.aclose()
         await container.publisher().aclose()
         await container.relay_engine().dispose()

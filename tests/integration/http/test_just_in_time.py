@@ -28,7 +28,8 @@ def clerk():
 
 @pytest.fixture
 def url(serve, clerk, database_url):
-    return serve(DATABASE_URL=database_url, CLERK_SECRET_KEY=KEY, CLERK_API_URL=clerk.url).url
+    # One worker: a flight, and what is remembered, belong to a process.
+    return serve("--workers=1", DATABASE_URL=database_url, CLERK_SECRET_KEY=KEY, CLERK_API_URL=clerk.url).url
 
 
 def me(url, user=USER):

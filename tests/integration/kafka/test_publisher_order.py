@@ -1,9 +1,7 @@
 """Ways to get a later version of a user to land before an earlier one, tried on a real broker."""
 
-import pytest
 
 from adapters.kafka.publisher import BATCH_BYTES, KafkaPublisher
-from application.outbox import Pending
 from integration.conftest import create_topic
 from integration.kafka.test_publisher_contract import consume, pending, versions
 

@@ -3,12 +3,16 @@
 import asyncio
 import contextlib
 import random
+import time
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import asyncpg
 
 from application.lanes import LANES
 from application.relay_lanes import LEASE_S
+from entrypoints.embedded.ports import free_port
+from integration.conftest import create_topic
 from support import proxy
 from support.ledger import faults, first_seen, read_topic_until
 
@@ -116,7 +120,7 @@ async def test_an_idle_relay_costs_at_most_two_statements_a_second(start_relay, 
 
 
 def executed(data: bytes) -> int:
-    """Count the statements in what a client sent: Execute and Query messages (PostgreSQL's protocol, "Message Formats")."""
+    """Count the Execute and Query messages in what a client sent (PostgreSQL's protocol, "Message Formats")."""
     count = at = 0
     while at < len(data):
         count += data[at : at + 1] in (b"E", b"Q")
@@ -133,8 +137,8 @@ async def test_a_listener_whose_connection_is_cut_does_not_stop_the_events(
 
     [cut] = await query(
         database_url,
-        "SELECT count(pg_terminate_backend(pid)) AS n FROM pg_stat_activity WHERE application_name = 'auth-service-wake'"
-        " AND datname = current_database()",
+        "SELECT count(pg_terminate_backend(pid)) AS n FROM pg_stat_activity"
+        " WHERE application_name = 'auth-service-wake' AND datname = current_database()",
     )
     await users.changes(1)
     got = await read_topic_until(kafka_address, topic, users.newest, within=10)
@@ -147,8 +151,6 @@ async def test_a_listener_whose_connection_is_cut_does_not_stop_the_events(
 async def test_an_event_too_large_for_the_topic_becomes_a_dead_letter_and_the_next_version_goes_on(
     start_relay, users, kafka_address, database_url, topic
 ):
-    from integration.conftest import create_topic  # noqa: PLC0415
-
     small = f"{topic}-small"
     await create_topic(kafka_address, small, max_message_bytes="20000")
     await users.change("user_0")
@@ -167,3 +169,25 @@ async def test_an_event_too_large_for_the_topic_becomes_a_dead_letter_and_the_ne
     assert seen.pop("user_0") == [1, 3, 4, 5]
     assert all(versions == [1, 2] for versions in seen.values())
     assert [(entry["event"], entry["count"]) for entry in relay.events("events refused")] == [("events refused", 1)]
+
+
+async def test_metrics_tell_what_waits_and_what_was_done(start_relay, users, topic):
+    port = free_port()
+    await users.changes(2)
+    start_relay("--metrics-port", str(port), to=f"{topic}-missing")
+
+    seen = await asyncio.to_thread(metrics_with, port, "outbox_waiting_events 16.0")
+
+    assert "outbox_dead_letters 0.0" in seen
+    assert "outbox_relay_in_trouble 1.0" in seen
+
+
+def metrics_with(port: int, expected: str) -> str:
+    deadline = time.monotonic() + 20
+    while True:
+        with contextlib.suppress(OSError), urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            text: str = answer.read().decode()
+            if expected in text:
+                return text
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -1,0 +1,110 @@
+"""Other ways to do the same job, each small and idiomatic, installed from PyPI, npm and Maven into var/bench/."""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.stage import ISSUER, ROOT, Child, Stage
+from entrypoints.embedded.ports import free_port
+from entrypoints.local.keys import public_half
+
+FOLDER = ROOT / "var" / "bench"
+_SOURCES = Path(__file__).parent
+_INSTALL_S = 600
+
+# A table as each ORM would make it from its model, for both.
+USERS = """
+CREATE TABLE users (
+    id text PRIMARY KEY, email text, email_verified boolean NOT NULL, emails jsonb NOT NULL, phone text,
+    username text, first_name text, last_name text, image_url text, external_id text, public_metadata jsonb NOT NULL,
+    banned boolean NOT NULL, locked boolean NOT NULL, created_at timestamptz NOT NULL, updated_at timestamptz NOT NULL
+)"""
+
+
+def python() -> Path:
+    """Return the Python of the peers' virtual environment, made when it is missing or its requirements changed."""
+    requirements = _SOURCES / "requirements.txt"
+    folder = _fresh(FOLDER / "python", requirements)
+    if folder is not None:
+        _run([sys.executable, "-m", "venv", "--without-pip", folder])
+        target = ["--python", folder / "bin" / "python", "--requirement", requirements]
+        _run([Path(sys.executable).with_name("uv"), "pip", "install", "--quiet", *target])
+        _mark(folder, requirements)
+    return FOLDER / "python" / "bin" / "python"
+
+
+def node() -> Path:
+    """Return the folder of the Express service with its packages in it and Prisma's client generated."""
+    sources = [_SOURCES / "express" / name for name in ("package.json", "prisma/schema.prisma", "prisma.config.mjs")]
+    folder = _fresh(FOLDER / "express", *sources)
+    if folder is not None:
+        folder.mkdir(parents=True)
+        for source in sources:
+            target = folder / source.relative_to(_SOURCES / "express")
+            target.parent.mkdir(exist_ok=True)
+            shutil.copy(source, target)
+        _run(["npm", "install", "--no-audit", "--no-fund", "--loglevel=error"], cwd=folder)
+        # Generating needs no native engine, but asks for one unless it is told where it is.
+        generate = ["env", "PRISMA_SCHEMA_ENGINE_BINARY=/bin/true", "npx", "prisma", "generate"]
+        _run(generate, cwd=folder)
+        _mark(folder, *sources)
+    shutil.copy(_SOURCES / "express" / "server.mjs", FOLDER / "express" / "server.mjs")
+    return FOLDER / "express"
+
+
+@contextmanager
+def express(stage: Stage, url: str, topic: str) -> Iterator[tuple[int, Child]]:
+    folder, port = node(), free_port()
+    environment = {**_environment(stage, url, topic), "PORT": str(port), "NODE_ENV": "production"}
+    with stage.child("express", ["node", "server.mjs"], environment, cwd=folder, port=port) as child:
+        yield port, child
+
+
+@contextmanager
+def fastapi(stage: Stage, url: str, topic: str) -> Iterator[tuple[int, Child]]:
+    port = free_port()
+    app = ["--app-dir", _SOURCES, "fastapi_app:app", "--loop=uvloop", "--http=httptools", "--no-access-log"]
+    command = [python(), "-m", "uvicorn", *app, f"--port={port}", "--log-level=warning"]
+    with stage.child("fastapi", command, _environment(stage, url, topic), port=port) as child:
+        yield port, child
+
+
+def _environment(stage: Stage, url: str, topic: str) -> dict[str, str]:
+    return {
+        "DATABASE_URL": url,
+        "KAFKA_BOOTSTRAP_SERVERS": stage.kafka.bootstrap_servers,
+        "TOPIC": topic,
+        "CLERK_WEBHOOK_SECRET": stage.keys.webhook_secret,
+        "CLERK_JWT_KEY": public_half(stage.keys.private_key),
+        "CLERK_ISSUER": ISSUER,
+    }
+
+
+def _fresh(folder: Path, *sources: Path) -> Path | None:
+    """Return the folder, emptied, when what is in it was not made from these files."""
+    mark = folder / "made-from"
+    if mark.exists() and mark.read_text() == _digest(*sources):
+        return None
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _mark(folder: Path, *sources: Path) -> None:
+    (folder / "made-from").write_text(_digest(*sources))
+
+
+def _digest(*sources: Path) -> str:
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+
+
+def _run(command: list[str | Path], cwd: Path = ROOT) -> None:
+    done = subprocess.run(
+        [*map(str, command)], cwd=cwd, capture_output=True, text=True, timeout=_INSTALL_S, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"{command[0]} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")

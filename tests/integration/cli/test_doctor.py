@@ -1,0 +1,80 @@
+"""`auth-service doctor` against real servers, well and ill."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+AUTH_SERVICE = Path(sys.executable).with_name("auth-service")
+
+
+@pytest.fixture
+def examine(tmp_path, database_url, kafka_address, topic):
+    def run(**changes: str) -> tuple[int, dict[str, dict[str, str]]]:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "DATABASE_URL": database_url,
+            "KAFKA_BOOTSTRAP_SERVERS": kafka_address,
+            "KAFKA_USER_EVENTS_TOPIC": topic,
+            **changes,
+        }
+        done = subprocess.run(
+            [AUTH_SERVICE, "doctor", "--json"],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.stdout, done.stderr
+        return done.returncode, {finding["check"]: finding for finding in json.loads(done.stdout)}
+
+    return run
+
+
+def test_servers_that_are_well_have_no_failure(examine):
+    code, findings = examine()
+
+    assert code == 0, findings
+    assert findings["schema"]["grade"] == "ok"
+    assert findings["autovacuum"]["grade"] == "ok"
+    assert "6 partitions" in findings["topic"]["says"]
+    assert findings["relay"]["says"].startswith("no relay is alive")
+
+
+def test_a_database_without_its_schema_is_told_to_migrate(examine, empty_database):
+    code, findings = examine(DATABASE_URL=empty_database)
+
+    assert code == 1
+    assert findings["schema"]["advice"] == "auth-service migrate"
+
+
+def test_servers_that_are_not_there_are_both_named(examine):
+    code, findings = examine(DATABASE_URL="postgresql://x@127.0.0.1:1/x", KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
+
+    assert code == 1
+    assert (findings["database"]["grade"], findings["kafka"]["grade"]) == ("failure", "failure")
+
+
+def test_a_topic_that_is_not_there_is_told(examine):
+    code, findings = examine(KAFKA_USER_EVENTS_TOPIC="nobody-made-this")
+
+    assert code == 1
+    assert "does not exist" in findings["topic"]["says"]
+
+
+async def test_lost_vacuum_settings_and_a_database_that_takes_no_writes_are_told(examine, database_url):
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("ALTER TABLE outbox RESET (autovacuum_vacuum_cost_delay)")
+    await connection.close()
+
+    code, findings = examine(DATABASE_URL=f"{database_url}?options=-c%20default_transaction_read_only%3Don")
+
+    assert code == 1
+    assert findings["autovacuum"]["advice"] == "ALTER TABLE outbox SET (autovacuum_vacuum_cost_delay = 0)"
+    assert findings["writes"]["grade"] == "failure"
