@@ -7,19 +7,24 @@ import sys
 import time
 from typing import Any
 
-from bench import drain, flood, latency, me, verify, webhooks
+import bench.drain
+import bench.flood
+import bench.latency
+import bench.me
+import bench.verify
+import bench.webhooks
 from bench.figures import document, markdown
 from bench.machine import description, load
 from bench.peers import FOLDER
 from bench.stage import open_stage
 
 BENCHMARKS = {
-    "webhooks": webhooks.measure,
-    "me": me.measure,
-    "verify": verify.measure,
-    "flood": flood.measure,
-    "drain": drain.measure,
-    "latency": latency.measure,
+    "webhooks": bench.webhooks.measure,
+    "me": bench.me.measure,
+    "verify": bench.verify.measure,
+    "flood": bench.flood.measure,
+    "drain": bench.drain.measure,
+    "latency": bench.latency.measure,
 }
 
 

@@ -41,10 +41,12 @@ def percentiles(values: Iterable[float]) -> str:
 
 
 def markdown(figures: Sequence[Figure]) -> str:
-    rows = [("what", "unit", "runs", "min", "median", "max", "ratio of medians", "notes")]
+    rows: list[tuple[str, ...]] = [("what", "unit", "runs", "min", "median", "max", "ratio of medians", "notes")]
     rows += [_row(figure, ratio_of(figure, figures)) for figure in figures]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+    ]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
     return "\n".join([lines[0], rule, *lines[1:]])
 
@@ -61,7 +63,7 @@ def ratio_of(figure: Figure, figures: Iterable[Figure]) -> float | None:
 
 def _row(figure: Figure, ratio: float | None) -> tuple[str, ...]:
     numbers = (_number(value) for value in (min(figure.runs), figure.median, max(figure.runs)))
-    compared = "" if ratio is None else f"{ratio:.2f} × {figure.against}"
+    compared = "" if ratio is None else f"{ratio:.2f} of {figure.against}"
     return (figure.what, figure.unit, str(len(figure.runs)), *numbers, compared, figure.note)
 
 

@@ -143,7 +143,7 @@ class _Generator:
         self._end = began + self.plan.seconds
         if self.plan.rate:
             self._idle.extend(opened)
-            while self._send_due(int((time.time() - began) * self.plan.rate) + 1):
+            while self._send_due(int((time.time() - began) * self.plan.rate) + 1):  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
             self._all_sent = True
             self._finish()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 
 from bench import load
 from bench.figures import Figure
@@ -14,9 +15,9 @@ _USERS = 2_000
 
 def measure(stage: Stage, *, quick: bool) -> Iterator[Figure]:
     """Compare requests/s of one process at 32 connections; peers take turns with the service."""
-    runs, seconds = (1, 3) if quick else (5, 8)
+    runs, seconds = (1, 3) if quick else (5, 5)
     users = user_ids(stage, _USERS)
-    plan = {"requests": reads(session_tokens(stage, users)), "connections": 32, "cycle": True}
+    plan = partial(load.Plan, requests=reads(session_tokens(stage, users)), connections=32, cycle=True)
     url, peer_url = stage.database("bench_me"), stage.database("bench_me_peer", ours=False)
     stage.sql(peer_url, USERS)
     topic = stage.topic("bench-me")
@@ -28,10 +29,10 @@ def measure(stage: Stage, *, quick: bool) -> Iterator[Figure]:
             load.run(load.Plan(port=port, requests=webhooks(stage, users, _USERS)[0], connections=16, seconds=60))
         loads: dict[int, list[load.Load]] = {ours: [], node: [], python: []}
         for port in loads:
-            load.run(load.Plan(port=port, seconds=min(seconds, 4), **plan))
+            load.run(plan(port=port, seconds=min(seconds, 4)))
         for _ in range(runs):
             for port, done in loads.items():
-                done.append(load.run(load.Plan(port=port, seconds=seconds, **plan)))
+                done.append(load.run(plan(port=port, seconds=seconds)))
         names = {ours: "auth-service", node: "Express + Prisma", python: "FastAPI + ORM"}
         for port, done in loads.items():
             yield Figure(

@@ -37,7 +37,9 @@ VALUES ('user_2abcdefghijklmnopqrst' || :n, :version, :lane, gen_random_uuid(), 
 COMMIT;
 """
 # A colon before a letter would be a variable of pgbench's.
-_EMAILS = '[{"id": "idn_2abcdefghijklmnopqrstuvwxyz", "email": "ada@example.org", "verified": true, "status": "verified"}]'
+_EMAILS = (
+    '[{"id": "idn_2abcdefghijklmnopqrstuvwxyz", "email": "ada@example.org", "verified": true, "status": "verified"}]'
+)
 
 
 def prepare(stage: Stage, url: str) -> None:

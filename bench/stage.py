@@ -14,7 +14,7 @@ from typing import TypeAlias, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
-import psutil
+import psutil  # type: ignore[import-untyped]  # it ships no types
 from attrs import field, frozen
 
 from adapters.kafka.topics import create_topic
@@ -100,6 +100,13 @@ class Stage:
         if tables:
             self.sql(url, f"TRUNCATE {', '.join(tables)} RESTART IDENTITY")
         self.sql(url, "CHECKPOINT")
+
+    def wait_until_none(self, url: str, table: str) -> None:
+        deadline = time.monotonic() + _READY_S
+        while self.sql(url, f"SELECT 1 FROM {table} LIMIT 1"):  # noqa: S608  # a name of ours
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{table} does not get empty")
+            time.sleep(0.05)
 
     @contextmanager
     def child(

@@ -4,7 +4,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def python() -> Path:
     folder = _fresh(FOLDER / "python", requirements)
     if folder is not None:
         _run([sys.executable, "-m", "venv", "--without-pip", folder])
-        target = ["--python", folder / "bin" / "python", "--requirement", requirements]
+        target: list[str | Path] = ["--python", folder / "bin" / "python", "--requirement", requirements]
         _run([Path(sys.executable).with_name("uv"), "pip", "install", "--quiet", *target])
         _mark(folder, requirements)
     return FOLDER / "python" / "bin" / "python"
@@ -67,7 +67,14 @@ def express(stage: Stage, url: str, topic: str) -> Iterator[tuple[int, Child]]:
 @contextmanager
 def fastapi(stage: Stage, url: str, topic: str) -> Iterator[tuple[int, Child]]:
     port = free_port()
-    app = ["--app-dir", _SOURCES, "fastapi_app:app", "--loop=uvloop", "--http=httptools", "--no-access-log"]
+    app: list[str | Path] = [
+        "--app-dir",
+        _SOURCES,
+        "fastapi_app:app",
+        "--loop=uvloop",
+        "--http=httptools",
+        "--no-access-log",
+    ]
     command = [python(), "-m", "uvicorn", *app, f"--port={port}", "--log-level=warning"]
     with stage.child("fastapi", command, _environment(stage, url, topic), port=port) as child:
         yield port, child
@@ -102,7 +109,7 @@ def _digest(*sources: Path) -> str:
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
 
 
-def _run(command: list[str | Path], cwd: Path = ROOT) -> None:
+def _run(command: Sequence[str | Path], cwd: Path = ROOT) -> None:
     done = subprocess.run(
         [*map(str, command)], cwd=cwd, capture_output=True, text=True, timeout=_INSTALL_S, check=False
     )

@@ -1,4 +1,4 @@
-"""A whole platform in miniature, and what breaks in it: every fault is real, chosen by a seed, and healed in the end."""
+"""A platform in miniature, and what breaks in it: every fault is real, chosen by a seed, and healed in the end."""
 
 import asyncio
 import random

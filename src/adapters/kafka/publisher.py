@@ -13,7 +13,7 @@ from faststream.response.publish_type import PublishType
 from faststream.security import BaseSecurity
 
 from adapters.kafka.cloudevents import headers
-from adapters.kafka.partition_order import stop_behind_failures
+from adapters.kafka.partition_order import fail_unsent, stop_behind_failures
 from application.outbox import Deliveries, Pending, Refusal
 
 BATCH_BYTES = 512 * 1024
@@ -89,7 +89,9 @@ class KafkaPublisher:
             return
         sender = client._sender  # noqa: SLF001
         if sender and sender.sender_task:
-            sender.sender_task.cancel()  # stop() would wait for unsent batches, and they for a broker that may be gone
+            # stop() would wait for unsent batches, and they for a broker that may be gone.
+            sender.sender_task.cancel()
+            fail_unsent(client)
         try:
             await asyncio.wait_for(client.stop(), 2 * CONNECT_S)
         except TimeoutError:

@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 
 from attrs import field, frozen
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from application.errors import ApplicationError
+from domain.user import user_id
 from entrypoints.configuration import load, variables
 from entrypoints.container import container_for
 from entrypoints.embedded.data_dir import locked
@@ -29,6 +30,9 @@ from entrypoints.local.environment import (
     under,
     write_for_second_terminal,
 )
+from entrypoints.local.frontend import FOLDER as FRONTEND_FOLDER
+from entrypoints.local.frontend import PORT as FRONTEND_PORT
+from entrypoints.local.frontend import Mint, origins, serve_frontend
 from entrypoints.local.keys import ISSUER, keys_kept_in
 from entrypoints.local.process import ProcessFailedError, ServiceProcess, raise_if_ended, stop_all, until_ready
 from entrypoints.local.program import console_for_stdout, program
@@ -52,6 +56,9 @@ class _Plan:
     environment: Mapping[str, str] = field(repr=False)
     made_up: Mapping[str, str] = field(repr=False)
     """Those of the variables that no second terminal can know."""
+    frontend: int | None
+    """Port of the example page; `None` where tokens are a real Clerk instance's, whose frontend is not this page."""
+    mint: Mint | None = field(repr=False)
 
 
 def dev(*, data_dir: Path = DATA_DIR, port: int | None = None, fresh: bool = False) -> None:
@@ -89,19 +96,50 @@ def dev(*, data_dir: Path = DATA_DIR, port: int | None = None, fresh: bool = Fal
 
 def _plan(data_dir: Path, port: int | None, lock: int) -> _Plan:
     (data_dir / ".gitignore").write_text("*\n")
-    made_up = {**keys_kept_in(data_dir).environment, "CLERK_ISSUER": ISSUER}
+    keys = keys_kept_in(data_dir)
+    made_up = {**keys.environment, "CLERK_ISSUER": ISSUER}
     environment = under(variables(), {**made_up, "LOG_FORMAT": "console"})
     if port is not None:
         environment["PORT"] = str(port)
     settings = load(DevSettings, environment=environment, env_file=NO_FILE)
     require_free(settings.http.port, "auth-service serve")
+    frontend = mint = None
+    if environment.get("CLERK_JWT_KEY") == made_up["CLERK_JWT_KEY"] and FRONTEND_FOLDER.is_dir():
+        frontend = free_port() if settings.http.port == FRONTEND_PORT else _free_from(FRONTEND_PORT)
+        mint = _mint(settings, keys.private_key, origins(frontend)[0])
+        parties = ",".join([*settings.tokens.clerk_authorized_parties, *origins(frontend)])
+        environment["CLERK_AUTHORIZED_PARTIES"] = made_up["CLERK_AUTHORIZED_PARTIES"] = parties
     return _Plan(
         data_dir=data_dir,
         lock=lock,
         http=settings.http,
         environment={**os.environ, **environment},
         made_up={name: value for name, value in made_up.items() if environment.get(name) == value},
+        frontend=frontend,
+        mint=mint,
     )
+
+
+def _mint(settings: DevSettings, private_key: str, origin: str) -> Mint:
+    mint_session_token = container_for(settings).mint_session_token()
+
+    def mint(user: str) -> str:
+        return mint_session_token(
+            private_key,
+            user_id=user_id(user),
+            issuer=ISSUER,
+            now_s=int(time.time()),
+            lifetime_s=60,
+            authorized_party=origin,
+        )
+
+    return mint
+
+
+def _frontend(plan: _Plan) -> AbstractContextManager[None]:
+    if plan.frontend is None:
+        return nullcontext()
+    return serve_frontend(port=plan.frontend, api=base_url(plan.http), mint=plan.mint)
 
 
 async def _dev(plan: _Plan, console: Console, *, fresh: bool, began: float) -> int:
@@ -124,10 +162,11 @@ async def _dev(plan: _Plan, console: Console, *, fresh: bool, began: float) -> i
             await until_ready(f"{base_url(plan.http)}/health", processes, within_s=READY_S)
             port = {"PORT": str(plan.http.port)}
             file = write_for_second_terminal(plan.data_dir, {**servers, **port, **plan.made_up})
-            _greet(plan, servers, file, console, seconds=time.monotonic() - began)
-            while True:
-                raise_if_ended(processes)
-                await asyncio.sleep(_WATCH_S)
+            with _frontend(plan):
+                _greet(plan, servers, file, console, seconds=time.monotonic() - began)
+                while True:
+                    raise_if_ended(processes)
+                    await asyncio.sleep(_WATCH_S)
 
 
 async def _prepare(environment: Mapping[str, str]) -> None:
@@ -163,7 +202,11 @@ def _again(address: str | None) -> int | None:
     port_text = re.search(r":(\d+)(?:/|$)", address or "")
     if port_text is None:
         return None
-    port = int(port_text[1])
+    return _free_from(int(port_text[1]))
+
+
+def _free_from(port: int) -> int:
+    """Return this port, or another when it is taken."""
     try:
         require_free(port, "")
     except EmbeddedStackError:
@@ -176,8 +219,10 @@ def _greet(plan: _Plan, servers: Mapping[str, str], file: Path, console: Console
     where = "" if plan.data_dir == DATA_DIR else f" --data-dir {plan.data_dir}"
     address = base_url(plan.http)
     console.print(Text(f"\nReady after {seconds:.1f} s", style="bold green"))
+    page = [("Frontend", f"{origins(plan.frontend)[0]}   (examples/frontend)")] if plan.frontend else []
     for what, value in (
         ("Service", f"{address}   API: {address}/schema"),
+        *page,
         ("PostgreSQL", servers["DATABASE_URL"]),
         ("Kafka", servers["KAFKA_BOOTSTRAP_SERVERS"]),
         ("Variables", f"{file}"),

@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 from attrs import asdict
 from cyclopts import App, Parameter
@@ -176,7 +176,7 @@ def _run(data_dir: Path, ask: "Callable[[PostgresOutboxAdmin], Coroutine[Any, An
         sys.exit(0)  # how --watch ends
 
 
-def _fail(message: str, status: int) -> Any:
+def _fail(message: str, status: int) -> NoReturn:
     print(message, file=sys.stderr)
     sys.exit(status)
 

@@ -26,7 +26,7 @@ async def read_body(
     """
     if _announces_more_than(limit, scope):
         if not _waits_for_our_word(scope):
-            await _discard(receive)
+            await discard(receive)
         raise BodyTooLargeError
     body = bytearray()
     try:
@@ -45,11 +45,11 @@ async def read_body(
         raise BodyTooSlowError from None
     del body
     if more:
-        await _discard(receive)
+        await discard(receive)
     raise BodyTooLargeError
 
 
-async def _discard(receive: Receive) -> None:
+async def discard(receive: Receive) -> None:
     """Let a client finish sending, within bounds: closing on one that still sends makes it lose the answer (RST)."""
     left = DISCARD_LIMIT_BYTES
     with contextlib.suppress(TimeoutError):

@@ -14,7 +14,7 @@ EVERY_S = 15.0
 
 _waiting = Gauge("outbox_waiting_events", "Events that are not known to be published. All relays tell the same.")
 _oldest = Gauge("outbox_oldest_event_age_seconds", "Age of the oldest event that waits; 0 when none does.")
-_dead = Gauge("outbox_dead_letters", "Dead letters that nobody has retried or discarded.")
+_dead = Gauge("outbox_dead_letters_waiting", "Dead letters that nobody has retried or discarded.")
 _unowned = Gauge("outbox_lanes_unowned", "Lanes that no relay carries.")
 _blocked = Gauge(
     "outbox_vacuum_blocked_seconds", "Age of the oldest transaction that holds back vacuum, over a minute."

@@ -189,3 +189,22 @@ def test_settings_for_other_servers_in_dot_env_do_not_reach_the_embedded_ones(tm
         assert "Ready after" in process.text()
         assert "events wait" not in process.text()
     assert Path(tmp_path / "var/dev/dev.env").exists()
+
+
+def test_the_example_page_is_on_an_origin_of_its_own_and_gets_a_token_that_the_service_takes(tmp_path):
+    (tmp_path / ".env").write_text("CLERK_AUTHORIZED_PARTIES=http://localhost:5173\n")
+    port = free_port()
+    with dev(tmp_path, port) as process:
+        origin = next(line.split()[1] for line in process.text().splitlines() if line.strip().startswith("Frontend"))
+        page = origin.replace("localhost", "127.0.0.1")
+        assert httpx.get(page).status_code == 200
+        assert httpx.get(f"{page}/config.json").json() == {"api": f"http://127.0.0.1:{port}", "mints_tokens": True}
+        command(tmp_path, "trigger", "user.created", "--user", "user_ada")
+        token = httpx.get(f"{page}/token?user=user_ada").text
+        headers = {"authorization": f"Bearer {token}", "origin": origin}
+        answer = httpx.get(f"http://127.0.0.1:{port}/v1/me", headers=headers)
+
+        assert (answer.status_code, answer.json()["id"]) == (200, "user_ada")
+        assert answer.headers["access-control-allow-origin"] == origin
+        assert httpx.get(f"{page}/token?user=nobody").status_code == 400
+        assert me(tmp_path, port, "user_ada").status_code == 200  # a token of the command, for the configured party
