@@ -75,7 +75,7 @@ async def verdict(verifier: SessionVerifier, token: str) -> str:
 async def settled(keys: JwksKeys, fetches: int) -> None:
     """Wait until this many fetches are over, those in the background included."""
     async with asyncio.timeout(5):
-        while keys.state.fetches < fetches or keys._fetch is not None:  # noqa: ASYNC110
+        while keys.state.fetches < fetches or keys._fetch is not None:
             await asyncio.sleep(0.005)
 
 

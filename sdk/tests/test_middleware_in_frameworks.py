@@ -170,7 +170,7 @@ def test_a_websocket_with_a_cookie_from_the_authorized_origin_is_accepted(origin
         ("/admin/socket", bearer(PLAIN), None, 403, "role-required"),
     ],
 )
-def test_a_websocket_is_refused_before_it_is_accepted(path, headers, page, status, code, origin):  # noqa: PLR0917
+def test_a_websocket_is_refused_before_it_is_accepted(path, headers, page, status, code, origin):
     with (
         pytest.raises(InvalidStatus) as caught,
         connect(socket_url(origin, path), additional_headers=headers, origin=page),
