@@ -53,11 +53,16 @@ class Relay:
 
     async def run(self) -> None:
         keeper = asyncio.create_task(self._keep_lanes(), name="relay-lanes")
+        rounds = asyncio.create_task(self._run_rounds(), name="relay-rounds")
         try:
-            await self._run_rounds()
+            # Rounds end when they are told to; the keeper ends only by a bug, and then nobody renews: rather crash.
+            ended, _ = await asyncio.wait({keeper, rounds}, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
         finally:
-            keeper.cancel()
-            await asyncio.gather(keeper, return_exceptions=True)
+            for task in (keeper, rounds):
+                task.cancel()
+            await asyncio.gather(keeper, rounds, return_exceptions=True)
             with contextlib.suppress(StoreUnavailableError):  # then the leases run out by themselves
                 await self.leases.leave(self.name)
 

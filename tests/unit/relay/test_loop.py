@@ -1,0 +1,104 @@
+"""When a relay runs a round, when it rests, and how it ends."""
+
+import asyncio
+
+import pytest
+
+from adapters.kafka.cloudevents import encode
+from application.relay_events import RelayEvents, Round
+from domain.events import UserDeleted
+from domain.user import Tombstone, UserId
+from entrypoints.relay.loop import Relay
+from support.memory import MemoryLeases, MemoryOutbox, MemoryPublisher
+
+
+class Notes:
+    def __init__(self) -> None:
+        self.rounds: list[Round] = []
+        self.troubles: list[str] = []
+        self.lanes: list[int] = []
+
+    def round_done(self, done: Round) -> None:
+        self.rounds.append(done)
+
+    def trouble(self, reason: str) -> None:
+        self.troubles.append(reason)
+
+    def lanes_changed(self, lanes: frozenset[int]) -> None:
+        self.lanes.append(len(lanes))
+
+
+def message(version: int):
+    return encode(UserDeleted(Tombstone(id=UserId("user_a"), version=version, deleted_at=0)))
+
+
+def relay(leases=None) -> tuple[Relay, MemoryOutbox, MemoryPublisher, Notes]:
+    outbox, publisher, notes = MemoryOutbox(), MemoryPublisher(), Notes()
+    return Relay("r", RelayEvents(outbox, publisher), leases or MemoryLeases(), notes), outbox, publisher, notes
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_it_takes_the_lanes_delivers_and_leaves_them_when_told_to_stop():
+    leases = MemoryLeases()
+    one, outbox, publisher, notes = relay(leases)
+    outbox.add(message(1), message(2))
+    running = asyncio.create_task(one.run())
+    await until(lambda: len(publisher.delivered) == 2)
+    one.stop()
+    await running
+
+    assert notes.lanes == [64]
+    assert set(leases.owners.values()) == {None}
+
+
+async def test_a_wake_up_ends_the_rest_of_an_idle_relay_at_once():
+    one, outbox, publisher, _ = relay()
+    running = asyncio.create_task(one.run())
+    await asyncio.sleep(0.7)  # by now it rests for most of a second
+    outbox.add(message(1))
+    one.wake()
+    async with asyncio.timeout(0.4):
+        await until(lambda: publisher.delivered)
+    one.stop()
+    await running
+
+
+async def test_an_event_that_nobody_announced_is_found_by_polling():
+    one, outbox, publisher, _ = relay()
+    running = asyncio.create_task(one.run())
+    await asyncio.sleep(0.1)
+    outbox.add(message(1))
+    await until(lambda: publisher.delivered)
+    one.stop()
+    await running
+
+
+async def test_trouble_is_told_and_passes_by_itself():
+    one, outbox, publisher, notes = relay()
+    outbox.add(message(1))
+    publisher.fate[1] = "NotEnoughReplicas"
+    running = asyncio.create_task(one.run())
+    await until(lambda: notes.troubles)
+    publisher.fate.clear()
+    await until(lambda: publisher.delivered)
+    one.stop()
+    await running
+
+    assert set(notes.troubles) == {"NotEnoughReplicas"}
+
+
+async def test_a_relay_that_cannot_keep_its_lanes_because_of_a_bug_ends_instead_of_going_on_without_them():
+    class Broken(MemoryLeases):
+        async def read(self, relay: str):
+            raise ZeroDivisionError
+
+    one, *_ = relay(Broken())
+
+    with pytest.raises(ZeroDivisionError):
+        async with asyncio.timeout(5):
+            await one.run()
