@@ -8,6 +8,7 @@ from adapters.kafka.cloudevents import encode
 from application.relay_events import RelayEvents, Round
 from domain.events import UserDeleted
 from domain.user import Tombstone, UserId
+from entrypoints.relay import loop
 from entrypoints.relay.loop import Relay
 from support.memory import MemoryLeases, MemoryOutbox, MemoryPublisher
 
@@ -56,14 +57,14 @@ async def test_it_takes_the_lanes_delivers_and_leaves_them_when_told_to_stop():
     assert set(leases.owners.values()) == {None}
 
 
-async def test_a_wake_up_ends_the_rest_of_an_idle_relay_at_once():
-    one, outbox, publisher, _ = relay()
+async def test_a_wake_up_ends_the_rest_of_an_idle_relay(monkeypatch):
+    monkeypatch.setattr(loop, "SHORTEST_PAUSE_S", 3600)
+    one, outbox, publisher, notes = relay()
     running = asyncio.create_task(one.run())
-    await asyncio.sleep(0.7)  # by now it rests for most of a second
+    await until(lambda: len(notes.rounds) == 1)
     outbox.add(message(1))
     one.wake()
-    async with asyncio.timeout(0.4):
-        await until(lambda: publisher.delivered)
+    await until(lambda: publisher.delivered)
     one.stop()
     await running
 
