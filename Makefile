@@ -7,10 +7,10 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 	--no-emit-index-url --no-header --no-annotate --no-emit-package anomalyze-auth
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-programs chaos unit check format lock generate bench clean
+.PHONY: help install demo dev test test-faults test-programs chaos unit check format lock generate bench clean
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: .venv/installed  ## Build .venv with everything in it, and .venv/bin/auth-service
 
@@ -38,11 +38,14 @@ dev: install  ## Run the whole service on this machine, with everything it needs
 test: install  ## Unit and integration tests, on real servers
 	@$(BIN)/pytest
 
+test-faults: install  ## Kill, freeze and cut off everything for some minutes, and compare what was acknowledged
+	@$(BIN)/pytest tests/integration/faults
+
 test-programs: install .venv/proxies  ## Tests behind nginx, PgBouncer and Chromium, which must be installed
 	@PATH="$$PATH:/usr/sbin" $(BIN)/pytest tests/integration/programs
 
 chaos: install  ## Break everything for CHAOS_SECONDS (300) under a flow of webhooks; CHAOS_SEED=… plays a run again
-	@CHAOS_SECONDS=$${CHAOS_SECONDS:-300} $(BIN)/pytest tests/integration/faults -s -v
+	@CHAOS_SECONDS=$${CHAOS_SECONDS:-300} $(BIN)/pytest tests/integration/faults/test_chaos.py -s -v
 
 unit: install  ## The tests that need no server: seconds
 	@$(BIN)/pytest tests/unit

@@ -8,17 +8,18 @@ from application.lanes import lane_of
 from bench.figures import Figure
 from bench.peers import relays
 from bench.requests import user_ids
-from bench.stage import Stage
+from bench.stage import Connection, Stage
 from bench.topics import Filling, fill, out_of_order
 
 KEYS = 10_000
 PAYLOAD_BYTES = 700
 _MOST_S = 300.0
+_TRANSACTION = 20
 
 _KEYS = "CREATE TABLE IF NOT EXISTS bench_keys (n int PRIMARY KEY, key text NOT NULL, lane smallint NOT NULL)"
 # Rows in the order in which users change: every user's first version, then every user's second.
 _ROWS = f"""
-FROM generate_series(0, $1 - 1) AS row (number) JOIN bench_keys ON n = number % {KEYS}
+FROM generate_series($1::int, $2::int - 1) AS row (number) JOIN bench_keys ON n = number % {KEYS}
 CROSS JOIN LATERAL (SELECT number / {KEYS} + 1 AS version) AS versions
 CROSS JOIN LATERAL (SELECT '{{"user":{{"id":"' || key || '","version":' || version || '}},"pad":"' AS head) AS heads
 CROSS JOIN LATERAL (SELECT head || repeat('x', {PAYLOAD_BYTES} - length(head) - 2) || '"}}' AS payload) AS payloads
@@ -65,6 +66,7 @@ def _ours(stage: Stage, url: str, rows: int, run: str) -> tuple[Filling, str]:
         url,
         "INSERT INTO outbox (key, version, lane, event_id, type, occurred_at, payload) SELECT key, version, lane,"
         f" gen_random_uuid(), 'anomalyze.user.updated.v1', now(), convert_to(payload, 'UTF8') {_ROWS}",
+        0,
         rows,
     )
     stage.settle(url)
@@ -76,7 +78,7 @@ def _ours(stage: Stage, url: str, rows: int, run: str) -> tuple[Filling, str]:
 
 def _fill_peer(stage: Stage, url: str, rows: int, table: str) -> None:
     stage.settle(url, table)
-    stage.sql(url, relays.INSERT[table].format(rows=_ROWS), rows)
+    stage.sql(url, relays.INSERT[table].format(rows=_ROWS), 0, rows)
     stage.settle(url)
 
 
@@ -95,7 +97,15 @@ def _debezium(stage: Stage, url: str, rows: int, runs: int) -> list[tuple[Fillin
 
 
 def _insert_debezium(stage: Stage, url: str, rows: int) -> None:
-    relays.in_thread(lambda: stage.sql(url, relays.INSERT["debezium_outbox"].format(rows=_ROWS), rows))
+    """Write them as a busy service does: it reads transactions from the WAL, and one large one would be easier."""
+
+    async def insert(connection: Connection) -> None:
+        await connection.execute("SET synchronous_commit = off")
+        statement = await connection.prepare(relays.INSERT["debezium_outbox"].format(rows=_ROWS))
+        for first in range(0, rows, _TRANSACTION):
+            await statement.fetch(first, first + _TRANSACTION)
+
+    relays.in_thread(lambda: stage.database_work(url, insert))
 
 
 def _make_keys(stage: Stage, url: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import secrets
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -22,10 +23,13 @@ from entrypoints.local.keys import new_keys, public_half
 _KEY_ID = "ins_local"
 _USERS = 500
 
+_UNDER_WAY_S = 1.5
+"""Until the flood has begun: before it, answers are fast, and there would be many of them."""
+
 
 def measure(stage: Stage, *, quick: bool) -> Iterator[Figure]:
     """Compare the p50 of valid requests, few and many of them, with and without the flood."""
-    seconds = 3 if quick else 20
+    seconds = 5 if quick else 20
     users = user_ids(stage, _USERS)
     valid = reads(session_tokens(stage, users))
     floods = {"garbage": reads(_garbage(stage, users)), "unknown key ids": reads(_unknown_keys(users))}
@@ -43,7 +47,8 @@ def measure(stage: Stage, *, quick: bool) -> Iterator[Figure]:
                 flood = load.Running(
                     load.Plan(port=port, requests=requests, connections=32, seconds=seconds, cycle=True)
                 )
-                during = load.run(plan(seconds=seconds - 1))
+                time.sleep(_UNDER_WAY_S)
+                during = load.run(plan(seconds=seconds - _UNDER_WAY_S - 1))
                 sent = flood.result()
                 note = f"{during.summary}; flood {sent.rate:,.0f}/s, answers {sent.statuses}"
                 yield Figure(
