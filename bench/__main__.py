@@ -16,7 +16,7 @@ import bench.webhooks
 from bench.figures import document, markdown
 from bench.machine import description, load
 from bench.peers import FOLDER
-from bench.stage import open_stage
+from bench.stage import ROOT, open_stage
 
 BENCHMARKS = {
     "webhooks": bench.webhooks.measure,
@@ -35,14 +35,13 @@ def main() -> int:
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(BENCHMARKS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
-    results: dict[str, Any] = {
+    run = {
         "command": shlex.join(["python", "-m", "bench", *sys.argv[1:]]),
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "where": description(),
-        "benchmarks": {},
+        **description(),
     }
-    print(f"`{results['command']}` at {results['at']}")
-    print("\n".join(f"- {name}: {value}" for name, value in results["where"].items()), flush=True)
+    print("\n".join(f"- {name}: {value}" for name, value in run.items()), flush=True)
+    results: dict[str, Any] = {}
     with open_stage() as stage:
         shown = stage.sql(stage.postgres.dsn, "SELECT version()")[0][0].partition(" on ")[0]
         print(f"- servers: {shown} (fsync on), Apache Kafka 4.3.1, one broker, both on this machine", flush=True)
@@ -51,10 +50,13 @@ def main() -> int:
             figures = [*BENCHMARKS[name](stage, quick=arguments.quick)]
             seconds = round(time.monotonic() - began)
             print(f"\n## {name}\n\nBefore: {before}. It took {seconds} s.\n\n{markdown(figures)}", flush=True)
-            results["benchmarks"][name] = {"before": before, "seconds": seconds, "figures": document(figures)}
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    (FOLDER / "results.json").write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"\nWritten to {FOLDER / 'results.json'}")
+            results[name] = {"run": run, "before": before, "seconds": seconds, "figures": document(figures)}
+    file = FOLDER / "results.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # What this run did not measure stays as an earlier one left it.
+    results = (json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}) | results
+    file.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"\nWritten to {file.relative_to(ROOT)}")
     return 0
 
 
