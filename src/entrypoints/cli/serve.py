@@ -22,9 +22,6 @@ DRAIN_S = 20
 CONNECTIONS = 4096
 """Open connections of one worker, idle ones among them; the rest wait in the kernel's queue."""
 
-MOST_WORKERS = 4
-"""Unless told otherwise: the database is the limit long before, and a container may not own the cores that it sees."""
-
 LONGEST_HEADERS_BYTES = 64 * 1024
 
 # granian would write its lines by itself, past our format.
@@ -39,7 +36,7 @@ def serve(
     *,
     host: str | None = None,
     port: int | None = None,
-    workers: Annotated[int | None, Parameter(env_var="WEB_CONCURRENCY")] = None,
+    workers: Annotated[int, Parameter(env_var="WEB_CONCURRENCY")] = 1,
     log_level: str | None = None,
 ) -> None:
     """Serve webhooks, /v1/me and forward auth over HTTP.
@@ -54,7 +51,7 @@ def serve(
     port
         Port to listen on, instead of PORT.
     workers
-        Processes, instead of one for each core (four at most). In a container that is given one core, say 1.
+        Processes. More help where there are cores to spare beside PostgreSQL's; each forms smaller batches.
     log_level
         debug, info, warning, error or critical, instead of LOG_LEVEL.
     """
@@ -62,7 +59,6 @@ def serve(
     for variable, value in {"HOST": host, "PORT": port, "LOG_LEVEL": log_level}.items():
         if value is not None:
             os.environ[variable] = str(value)
-    workers = workers or _usable_cores()
     settings = load(ServeSettings)
     configure_logging(settings.log)
     _refuse_taken_port(settings.http)
@@ -71,14 +67,6 @@ def serve(
             # prometheus-client adds the workers' numbers up through files in this folder.
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics_folder
         _server(settings, workers).serve()
-
-
-def _usable_cores() -> int:
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS
-        cores = os.cpu_count() or 1
-    return min(cores, MOST_WORKERS)
 
 
 def _server(settings: ServeSettings, workers: int) -> MPServer:
