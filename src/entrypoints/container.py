@@ -49,9 +49,10 @@ POOL_SIZE = 8
 
 def _engine(settings: DatabaseSettings) -> "AsyncEngine":
     from adapters.postgres.engine import create_engine
+    from adapters.postgres.statements import BY_KEY
 
     url = settings.database_url.get_secret_value()
-    return create_engine(url, pool_size=POOL_SIZE, application_name="auth-service")
+    return create_engine(url, pool_size=POOL_SIZE, application_name="auth-service", settings=BY_KEY)
 
 
 def _outbox_wake(engine: "AsyncEngine") -> "OutboxWake":

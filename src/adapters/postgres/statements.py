@@ -93,6 +93,11 @@ _erased = (
 _WRITE = select(_stored.c.id).add_cte(_queued, _erased)
 _READ = select(users).where(users.c.id == any_(bindparam("ids", type_=ARRAY(Text))))
 
+# A new users table has no statistics, and its plan is a sequential scan that a connection then keeps: measured at 5 ms
+# a batch when 30,000 users have come, 0.02 ms by the index. The joins stay free: a batch is joined with its own events.
+BY_KEY = dict.fromkeys(("enable_seqscan", "enable_bitmapscan"), "off")
+"""Server settings of the connections that read and write users."""
+
 
 async def read(connection: AsyncConnection, ids: Collection[UserId]) -> dict[UserId, Stored]:
     """Read the committed state of these users; unknown ones are missing in the answer."""

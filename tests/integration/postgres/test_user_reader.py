@@ -5,9 +5,12 @@ from functools import partial
 
 import asyncpg
 import pytest
+from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
 from adapters.postgres import answer
+from adapters.postgres import statements as statements_module
 from adapters.postgres.engine import create_engine
+from adapters.postgres.statements import BY_KEY
 from adapters.postgres.user_reader import PostgresUserReader
 from application.errors import StoreUnavailableError
 from domain.sync_user import sync_user
@@ -92,6 +95,23 @@ async def test_a_database_that_does_not_answer_is_told_in_bounded_time(engine, d
     await transaction.rollback()
     await blocker.close()
     assert await reader.get(USER) is None
+
+
+@pytest.mark.parametrize("rows", [0, 20_000])
+async def test_the_read_uses_the_primary_key_whatever_the_table_looked_like_when_it_was_planned(database_url, rows):
+    connection = await asyncpg.connect(
+        database_url, server_settings={**BY_KEY, "plan_cache_mode": "force_generic_plan"}
+    )
+    await connection.execute(
+        "INSERT INTO users (id, version, revision, email_verified, banned, locked)"
+        " SELECT 'user_' || n, 1, 1, false, false, false FROM generate_series(1, $1::int) n",
+        rows,
+    )
+    await connection.execute(f"PREPARE read AS {statements_module._READ.compile(dialect=dialect())}")
+    plan = "\n".join(row[0] for row in await connection.fetch("EXPLAIN EXECUTE read ('{user_1,user_2}')"))
+    await connection.close()
+
+    assert "Index Scan using users_pkey" in plan, plan
 
 
 async def test_a_server_that_is_gone_is_unavailable_at_once():
