@@ -1,9 +1,14 @@
 """What a database error means: whose fault it is and whether trying again helps."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from enum import Enum, auto
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from application.errors import StoreUnavailableError
 
 DATABASE_ERRORS = (DBAPIError, PoolTimeoutError, OSError, TimeoutError)
 """Everything that a statement on the engine may raise when PostgreSQL is at fault or out of reach."""
@@ -47,6 +52,20 @@ def fault_of(error: BaseException) -> Fault:
 def code_of(error: BaseException) -> str:
     """Name an error for a log or a message; its text is left out, because PostgreSQL puts row values into it."""
     return getattr(getattr(error, "orig", None), "sqlstate", None) or type(error).__name__
+
+
+@asynccontextmanager
+async def connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Give a connection for one statement.
+
+    Raises:
+        StoreUnavailableError: the database does not answer, or refuses; the message has the code of the error.
+    """
+    try:
+        async with engine.begin() as connection:
+            yield connection
+    except DATABASE_ERRORS as error:
+        raise StoreUnavailableError(f"PostgreSQL does not answer, or is not migrated ({code_of(error)})") from None
 
 
 def _cause(error: DBAPIError) -> BaseException | None:

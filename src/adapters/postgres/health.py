@@ -3,8 +3,7 @@
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.faults import DATABASE_ERRORS, code_of
-from application.errors import StoreUnavailableError
+from adapters.postgres.faults import connected
 
 
 async def check_database(engine: AsyncEngine) -> None:
@@ -13,8 +12,5 @@ async def check_database(engine: AsyncEngine) -> None:
     Raises:
         StoreUnavailableError: it does not answer.
     """
-    try:
-        async with engine.begin() as connection:
-            await connection.execute(text("SELECT FROM users LIMIT 0"))
-    except DATABASE_ERRORS as error:
-        raise StoreUnavailableError(f"PostgreSQL does not answer, or is not migrated ({code_of(error)})") from None
+    async with connected(engine) as connection:
+        await connection.execute(text("SELECT FROM users LIMIT 0"))

@@ -20,9 +20,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.faults import DATABASE_ERRORS, code_of
+from adapters.postgres.faults import connected
 from adapters.postgres.tables import outbox_lane, relay
-from application.errors import StoreUnavailableError
 from application.relay_lanes import LEASE_S, LaneShare, LaneTable
 
 _lease = timedelta(seconds=LEASE_S)
@@ -75,11 +74,8 @@ class PostgresLaneLeases:
 
     async def read(self, relay: str) -> LaneTable:
         """See `LaneLeases.read`."""
-        try:
-            async with self._engine.begin() as connection:
-                rows = (await connection.execute(_READ, {"me": relay})).all()
-        except DATABASE_ERRORS as error:
-            raise _unavailable(error) from None
+        async with connected(self._engine) as connection:
+            rows = (await connection.execute(_READ, {"me": relay})).all()
         return LaneTable(
             owners={row.lane: row.name for row in rows if row.lane is not None},
             # The statement reads what was there before it wrote: add this relay's first sign of life.
@@ -88,23 +84,13 @@ class PostgresLaneLeases:
 
     async def write(self, relay: str, share: LaneShare) -> frozenset[int]:
         """See `LaneLeases.write`."""
-        try:
-            async with self._engine.begin() as connection:
-                rows = await connection.execute(
-                    _WRITE, {"me": relay, "hold": sorted(share.hold), "release": sorted(share.release)}
-                )
-                return frozenset(row.lane for row in rows if row.owner == relay)
-        except DATABASE_ERRORS as error:
-            raise _unavailable(error) from None
+        async with connected(self._engine) as connection:
+            rows = await connection.execute(
+                _WRITE, {"me": relay, "hold": sorted(share.hold), "release": sorted(share.release)}
+            )
+            return frozenset(row.lane for row in rows if row.owner == relay)
 
     async def leave(self, relay: str) -> None:
         """See `LaneLeases.leave`."""
-        try:
-            async with self._engine.begin() as connection:
-                await connection.execute(_LEAVE, {"me": relay})
-        except DATABASE_ERRORS as error:
-            raise _unavailable(error) from None
-
-
-def _unavailable(error: BaseException) -> StoreUnavailableError:
-    return StoreUnavailableError(f"PostgreSQL did not answer ({code_of(error)})")
+        async with connected(self._engine) as connection:
+            await connection.execute(_LEAVE, {"me": relay})

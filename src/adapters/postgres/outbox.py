@@ -21,10 +21,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.faults import DATABASE_ERRORS, code_of
+from adapters.postgres.faults import connected
 from adapters.postgres.rows import to_milliseconds
 from adapters.postgres.tables import outbox, outbox_dead, users
-from application.errors import StoreUnavailableError
 from application.outbox import OutboxMessage, Pending, Refusal
 from domain.user import UserId
 
@@ -99,11 +98,8 @@ class PostgresOutbox:
 
     async def oldest(self, lanes: Sequence[int], limit: int) -> list[Pending]:
         """See `Outbox.oldest`."""
-        try:
-            async with self._engine.begin() as connection:
-                rows = (await connection.execute(_OLDEST, {"lanes": list(lanes), "limit": limit})).all()
-        except DATABASE_ERRORS as error:
-            raise _unavailable(error) from None
+        async with connected(self._engine) as connection:
+            rows = (await connection.execute(_OLDEST, {"lanes": list(lanes), "limit": limit})).all()
         return [
             Pending(
                 id=row.id,
@@ -124,31 +120,21 @@ class PostgresOutbox:
 
     async def delete(self, published: Collection[Pending]) -> None:
         """See `Outbox.delete`."""
-        try:
-            async with self._engine.begin() as connection:
-                await connection.execute(
-                    _DELETE, {"lanes": [item.lane for item in published], "ids": [item.id for item in published]}
-                )
-        except DATABASE_ERRORS as error:
-            raise _unavailable(error) from None
+        async with connected(self._engine) as connection:
+            await connection.execute(
+                _DELETE, {"lanes": [item.lane for item in published], "ids": [item.id for item in published]}
+            )
 
     async def bury(self, refusals: Collection[Refusal]) -> None:
         """See `Outbox.bury`."""
-        try:
-            async with self._engine.begin() as connection:
-                await connection.execute(
-                    _BURY,
-                    {
-                        "ids": [refusal.pending.id for refusal in refusals],
-                        "lanes": [refusal.pending.lane for refusal in refusals],
-                        "errors": [refusal.error for refusal in refusals],
-                        "attempts": [refusal.attempts for refusal in refusals],
-                        "keys": sorted({refusal.pending.message.key for refusal in refusals}),
-                    },
-                )
-        except DATABASE_ERRORS as error:
-            raise _unavailable(error) from None
-
-
-def _unavailable(error: BaseException) -> StoreUnavailableError:
-    return StoreUnavailableError(f"PostgreSQL did not answer ({code_of(error)})")
+        async with connected(self._engine) as connection:
+            await connection.execute(
+                _BURY,
+                {
+                    "ids": [refusal.pending.id for refusal in refusals],
+                    "lanes": [refusal.pending.lane for refusal in refusals],
+                    "errors": [refusal.error for refusal in refusals],
+                    "attempts": [refusal.attempts for refusal in refusals],
+                    "keys": sorted({refusal.pending.message.key for refusal in refusals}),
+                },
+            )

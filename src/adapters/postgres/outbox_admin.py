@@ -6,9 +6,8 @@ from typing import Any
 from sqlalchemy import ARRAY, BigInteger, Row, TextClause, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.faults import DATABASE_ERRORS, code_of
+from adapters.postgres.faults import connected
 from adapters.postgres.tables import outbox, outbox_dead
-from application.errors import StoreUnavailableError
 from application.outbox_status import DeadLetter, LaneBacklog, OutboxStatus, Repair, VacuumBlocker
 
 # The sequence counts what was stored without a row for it: with the depth it gives the rate, exactly and for free.
@@ -155,8 +154,5 @@ class PostgresOutboxAdmin:
         }
 
     async def _all(self, statement: Any, **parameters: Any) -> Sequence[Row[Any]]:
-        try:
-            async with self._engine.begin() as connection:
-                return (await connection.execute(statement, parameters)).all()
-        except DATABASE_ERRORS as error:
-            raise StoreUnavailableError(f"PostgreSQL did not answer, or is not migrated ({code_of(error)})") from None
+        async with connected(self._engine) as connection:
+            return (await connection.execute(statement, parameters)).all()

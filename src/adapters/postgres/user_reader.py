@@ -5,7 +5,7 @@ import asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.answer import Answer
-from adapters.postgres.faults import DATABASE_ERRORS, code_of
+from adapters.postgres.faults import connected
 from adapters.postgres.statements import read
 from application.errors import StoreUnavailableError
 from domain.user import Known, UserId
@@ -44,11 +44,11 @@ class PostgresUserReader:
 
     async def _read(self, batch: list[tuple[UserId, Answer[Known]]]) -> None:
         try:
-            async with self._engine.begin() as connection:
+            async with connected(self._engine) as connection:
                 stored = await read(connection, {user_id for user_id, _ in batch})
-        except DATABASE_ERRORS as error:
+        except StoreUnavailableError as error:
             for _, answer in batch:
-                answer.fail(StoreUnavailableError(f"PostgreSQL did not answer ({code_of(error)})"))
+                answer.fail(StoreUnavailableError(*error.args))  # one each: a raised error keeps its caller's frames
             return
         for user_id, answer in batch:
             found = stored.get(user_id)

@@ -71,11 +71,6 @@ class PostgresUserStore:
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
 
-    @property
-    def waiting(self) -> int:
-        """Changes that are queued or in flight."""
-        return self._count
-
     async def change(self, user_id: UserId, decide: Decide) -> Decision:
         """See `UserStore.change`."""
         if self._count >= QUEUE_LIMIT:
