@@ -17,6 +17,9 @@ from entrypoints.settings import KafkaSettings, SecurityProtocol, TokenSettings
 EX_CONFIG = 78
 """Exit status for a wrong configuration (BSD sysexits.h)."""
 
+EX_UNAVAILABLE = 69
+"""Exit status when something that a command needs is out of reach (BSD sysexits.h)."""
+
 S = TypeVar("S")
 
 

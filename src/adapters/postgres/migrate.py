@@ -28,7 +28,10 @@ async def migrate(engine: AsyncEngine, revision: str = "head") -> tuple[str | No
     try:
         return await _locked(engine, revision)
     except DATABASE_ERRORS as error:
-        raise StoreUnavailableError(f"The migration failed: {getattr(error, 'orig', error)}") from error
+        raise StoreUnavailableError(
+            f"The migration failed: {getattr(error, 'orig', error)}\n"
+            "Check DATABASE_URL, the server, and that the role may create tables; running it again is safe."
+        ) from error
 
 
 async def _locked(engine: AsyncEngine, revision: str) -> tuple[str | None, str | None]:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from cyclopts import App
 
-from entrypoints.configuration import EX_CONFIG, ConfigurationError
+from application.errors import ApplicationError
+from entrypoints.configuration import EX_CONFIG, EX_UNAVAILABLE, ConfigurationError
 
 COMMANDS = {
     "serve": ("entrypoints.cli.serve:serve", "Serve webhooks, /v1/me and forward auth over HTTP."),
@@ -40,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ConfigurationError as error:
         print(error, file=sys.stderr)  # logging is configured by what could not be read
         sys.exit(EX_CONFIG)
+    except ApplicationError as error:
+        print(error, file=sys.stderr)
+        sys.exit(EX_UNAVAILABLE)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from rich.text import Text
 from application.errors import StoreUnavailableError
 from application.outbox_status import DeadLetter, OutboxStatus, Repair, publish_rate
 from application.profile import rfc3339
+from entrypoints.configuration import EX_UNAVAILABLE
 from entrypoints.container import container_for
 from entrypoints.local.environment import DATA_DIR, load_beside_dev
 from entrypoints.local.program import console_for_stdout
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 EX_USAGE = 2
 EX_NOT_DONE = 1
-EX_UNAVAILABLE = 69
-"""Exit status when the database cannot be asked (BSD sysexits.h)."""
 
 BETWEEN_READINGS_S = 1.0
 LANES_SHOWN = 16
