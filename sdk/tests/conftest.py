@@ -1,6 +1,6 @@
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -8,7 +8,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from anomalyze_auth import JwksKeys, SessionVerifier
 from sdktest.jwks_server import JwksServer
+from sdktest.tokens import ISSUER, NOW, jwk
+from sdktest.verdicts import Clock
 
 
 @pytest.fixture
@@ -16,6 +19,32 @@ def jwks_server() -> Iterator[JwksServer]:
     server = JwksServer()
     yield server
     server.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def keys(jwks_server: JwksServer, clock: Clock) -> AsyncIterator[JwksKeys]:
+    jwks_server.answer_keys(jwk())
+    keys = JwksKeys(
+        jwks_server.url,
+        fresh_for=300,
+        stale_for=3600,
+        cooldown=30,
+        retry_every=2,
+        timeout=1.0,
+        clock=clock,
+    )
+    yield keys
+    await keys.aclose()
+
+
+@pytest.fixture
+def verifier(keys: JwksKeys) -> SessionVerifier:
+    return SessionVerifier(keys, issuer=ISSUER, now=lambda: float(NOW))
 
 
 @pytest.fixture(scope="session")
