@@ -10,6 +10,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from typed_settings.types import Secret
 
+from application.signing_key import signing_key
+
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 
@@ -99,16 +101,7 @@ def existing_file(value: str) -> Path:
 
 
 def webhook_secret(value: str) -> str:
-    """Check a signing secret: `whsec_` and 24 to 64 bytes in base64 (Standard Webhooks, "Signature scheme")."""
-    if not value.startswith("whsec_"):
-        raise ValueError("it does not start with whsec_")
-    encoded = value.removeprefix("whsec_").rstrip("=")
-    try:
-        key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
-    except ValueError:
-        raise ValueError("what follows whsec_ is not base64") from None
-    if not 24 <= len(key) <= 64:  # noqa: PLR2004
-        raise ValueError(f"it holds {len(key)} bytes and not 24 to 64")
+    signing_key(value)
     return value
 
 

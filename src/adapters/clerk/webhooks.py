@@ -1,7 +1,5 @@
 """Genuine webhooks from Clerk: the signature first (svix), then what they say."""
 
-import base64
-import binascii
 import re
 from collections.abc import Mapping, Sequence
 
@@ -10,10 +8,8 @@ from svix.webhooks import Webhook, WebhookVerificationError
 
 from adapters.clerk.payloads import Milliseconds, decode, deletion_of, snapshot_of
 from application.errors import ForgedWebhookError
+from application.signing_key import signing_key
 from domain.snapshot import Deletion, Snapshot
-
-KEY_BYTES = range(24, 65)
-"""Length of a signing key (Standard Webhooks, "Signature scheme")."""
 
 MAX_SIGNATURES_LENGTH = 4096
 """Svix sends one signature for each secret of the last 24 h, 47 characters each; this is eighty."""
@@ -49,7 +45,7 @@ class ClerkWebhooks:
     def __init__(self, secrets: Sequence[str]) -> None:
         if not secrets:
             raise ValueError("no webhook signing secret")
-        self._webhooks = tuple(Webhook(_key(secret)) for secret in secrets)
+        self._webhooks = tuple(Webhook(signing_key(secret)) for secret in secrets)
 
     def read(self, headers: Mapping[str, str], body: bytes) -> Snapshot | Deletion | None:
         sent_at = self._verify(headers, body)
@@ -106,18 +102,3 @@ def _timestamp(event: _Event) -> int | None:
         return None
     timestamp = decode(event.timestamp, Milliseconds, at="timestamp")
     return timestamp * 1000 if timestamp < _SECONDS_BELOW else timestamp
-
-
-def _key(secret: str) -> bytes:
-    if secret.startswith("whpk_"):
-        raise ValueError("a webhook public key (whpk_…) verifies nothing here: use the signing secret (whsec_…)")
-    if not secret.startswith("whsec_"):
-        raise ValueError("a webhook signing secret starts with whsec_")
-    encoded = secret.removeprefix("whsec_").rstrip("=")
-    try:
-        key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        raise ValueError("what follows whsec_ in a webhook signing secret is not base64") from None
-    if len(key) not in KEY_BYTES:
-        raise ValueError(f"a webhook signing secret holds {KEY_BYTES[0]} to {KEY_BYTES[-1]} bytes, not {len(key)}")
-    return key

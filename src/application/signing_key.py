@@ -1,0 +1,27 @@
+"""What a webhook signing secret is: checked where it is configured, and again where it is used."""
+
+import base64
+import binascii
+
+KEY_BYTES = range(24, 65)
+"""Length of a signing key (Standard Webhooks, "Signature scheme")."""
+
+
+def signing_key(secret: str) -> bytes:
+    """Return the key in `whsec_…`.
+
+    Raises:
+        ValueError: it is not a signing secret; the message does not contain it.
+    """
+    if secret.startswith("whpk_"):
+        raise ValueError("a webhook public key (whpk_…) verifies nothing here: use the signing secret (whsec_…)")
+    if not secret.startswith("whsec_"):
+        raise ValueError("a webhook signing secret starts with whsec_")
+    encoded = secret.removeprefix("whsec_").rstrip("=")
+    try:
+        key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("what follows whsec_ in a webhook signing secret is not base64") from None
+    if len(key) not in KEY_BYTES:
+        raise ValueError(f"a webhook signing secret holds {KEY_BYTES[0]} to {KEY_BYTES[-1]} bytes, not {len(key)}")
+    return key
