@@ -78,6 +78,11 @@ class KafkaPublisher:
             outage = f"no acknowledgement within {DEADLINE_S:g} s"
         except _TROUBLE as error:
             outage = _reason(error)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            outage = "the client gave up a request"  # aiokafka's own cancellation, not ours
         if len(fates.arrived) < len(batch):
             await self.aclose()
         return Deliveries([item for item in batch if item.id in fates.arrived], refused, outage)
@@ -92,12 +97,12 @@ class KafkaPublisher:
             # stop() would wait for unsent batches, and they for a broker that may be gone.
             sender.sender_task.cancel()
             fail_unsent(client)
-        try:
-            await asyncio.wait_for(client.stop(), 2 * CONNECT_S)
-        except TimeoutError:
-            await client.client.close()
-        except _TROUBLE:
-            pass
+        # Waited for from outside: what aiokafka cancels of its own comes out of `stop` as if somebody cancelled us.
+        stopping = asyncio.create_task(client.stop())
+        await asyncio.wait({stopping}, timeout=2 * CONNECT_S)
+        if not stopping.done() or stopping.cancelled() or stopping.exception():
+            stopping.cancel()
+            await asyncio.wait({stopping, asyncio.create_task(client.client.close())}, timeout=CONNECT_S)
 
     async def _send(self, batch: Sequence[Pending], fates: _Fates) -> None:
         """Hand over the batch in order and note each message's fate; what was not handed over has none."""

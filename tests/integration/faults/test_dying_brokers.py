@@ -25,10 +25,10 @@ async def test_two_relays_on_the_same_lanes_reorder_nothing_while_brokers_die_an
     users = [f"user_{number}" for number in range(6)]
     for version in range(1, 81):
         outbox.add(*(pending(user, version, size=20_000).message for user in users))
+    await create_topic(cluster.bootstrap_servers, "users", partitions=2, replicas=3)
+    done = asyncio.Event()
+    breaking = asyncio.create_task(break_brokers(cluster, done))
     try:
-        await create_topic(cluster.bootstrap_servers, "users", partitions=2, replicas=3)
-        done = asyncio.Event()
-        breaking = asyncio.create_task(break_brokers(cluster, done))
         publishers = [KafkaPublisher(cluster.bootstrap_servers.split(","), "users") for _ in range(2)]
         relays = [RelayEvents(outbox, publisher) for publisher in publishers]
         outages = sum(await asyncio.gather(*(until_empty(relay) for relay in relays)))
@@ -38,6 +38,8 @@ async def test_two_relays_on_the_same_lanes_reorder_nothing_while_brokers_die_an
             await publisher.aclose()
         got = await read_topic(cluster.bootstrap_servers, "users")
     finally:
+        done.set()
+        await breaking
         await asyncio.to_thread(cluster.stop)
 
     assert outages > 0
