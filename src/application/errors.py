@@ -41,5 +41,26 @@ class IdentityProviderUnavailableError(ApplicationError):
     """Clerk's API is out of reach, too slow or limiting us; the answer is not known."""
 
 
+class IdentityProviderLimitedError(IdentityProviderUnavailableError):
+    """Clerk answers 429: we ask too much."""
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class IdentityProviderNotConfiguredError(ApplicationError):
+    """There is no `CLERK_SECRET_KEY`, so Clerk cannot be asked for anything."""
+
+
+class IdentityProviderRefusedError(ApplicationError):
+    """Clerk will not do it, whatever the time; the message holds Clerk's words, which name no secret."""
+
+    def __init__(self, message: str, *, status: int, codes: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.status = status
+        self.codes = codes
+
+
 class BrokerUnavailableError(ApplicationError):
     """Kafka is out of reach, or it refuses; the message says what. Only commands meet it: HTTP needs no Kafka."""

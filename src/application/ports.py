@@ -1,7 +1,9 @@
 """What the use cases need from the world. Each docstring is the contract that the adapters' tests hold."""
 
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from attrs import frozen
 
 from domain.decision import Decision
 from domain.snapshot import Deletion, Snapshot
@@ -57,12 +59,72 @@ class WebhookReader(Protocol):
 
 
 class IdentityProvider(Protocol):
-    """Clerk's own word on a user, for those whose webhook has not arrived."""
+    """Clerk itself: asked for users, and told what to do with them.
+
+    Whatever is asked is answered or given up in bounded time. Only what can be asked twice is: a look-up, and an
+    action whose second time changes nothing. A snapshot's place in time is that of the reading, taken before the
+    question was sent, so that news that Clerk published meanwhile is never older than it.
+
+    Every method raises:
+        IdentityProviderUnavailableError: no usable answer in bounded time; for an action, whether it was done is
+            unknown, and asking again is safe. `IdentityProviderLimitedError` when Clerk said how long to wait.
+        IdentityProviderRefusedError: Clerk will not do it, with its own codes.
+        IdentityProviderNotConfiguredError: there is no key to ask with (but see `get`).
+    """
 
     async def get(self, user_id: UserId) -> Snapshot | None:
-        """Read the user from Clerk; `None` when Clerk has none or may not be asked.
+        """Read the user from Clerk; `None` when Clerk has none or may not be asked."""
+        ...
 
-        Raises:
-            IdentityProviderUnavailableError: no usable answer in bounded time.
+    async def page(self, *, created_from: int, offset: int, limit: int) -> "Sequence[Listed]":
+        """Read users by time of creation, oldest first, from `created_from` (ms, inclusive), at most 500 of them.
+
+        A user that Clerk lists and we cannot read comes as `Unreadable`, and takes nothing from its neighbours.
         """
         ...
+
+    async def recently_updated(self, *, offset: int, limit: int) -> "Sequence[Listed]":
+        """Read users by time of change, newest first, at most 500 of them."""
+        ...
+
+    async def count(self) -> int:
+        """Tell how many users Clerk has."""
+        ...
+
+    async def set_banned(self, user_id: UserId, *, banned: bool) -> Snapshot:
+        """Ban or unban the user, and return the user as Clerk has it afterwards.
+
+        Raises:
+            UserUnknownError: Clerk has no such user. So do all the actions below.
+        """
+        ...
+
+    async def set_locked(self, user_id: UserId, *, locked: bool) -> Snapshot:
+        """Lock or unlock the user, and return the user as Clerk has it afterwards."""
+        ...
+
+    async def merge_public_metadata(self, user_id: UserId, patch: Mapping[str, Any]) -> Snapshot:
+        """Merge `patch` into the public metadata, deeply; a key set to null goes (Clerk, PATCH …/metadata)."""
+        ...
+
+    async def revoke_sessions(self, user_id: UserId) -> int:
+        """End every active session of the user, and return how many were ended."""
+        ...
+
+    async def delete(self, user_id: UserId) -> Deletion:
+        """Delete the user at Clerk, for good."""
+        ...
+
+
+@frozen(kw_only=True)
+class Unreadable:
+    """A user that Clerk lists, in a shape that Clerk does not document."""
+
+    id: UserId
+    created_at: int | None
+    """Milliseconds since 1970, when at least that can be read."""
+    reason: str
+    """Which field, never its value."""
+
+
+Listed = Snapshot | Unreadable

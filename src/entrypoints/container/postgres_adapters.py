@@ -1,0 +1,101 @@
+"""The adapters on PostgreSQL, made of the settings of a command."""
+
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from application.examination import DatabaseFacts
+from application.outbox import Outbox
+from application.ports import UserReader
+from application.relay_lanes import LaneLeases
+from entrypoints.settings import DatabaseSettings
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from adapters.postgres.outbox_admin import PostgresOutboxAdmin
+    from adapters.postgres.user_store import PostgresUserStore
+    from adapters.postgres.wake import OutboxWake, WakeListener
+
+POOL_SIZE = 8
+"""Connections of one process: one writes at a time (group commit), one wakes relays, the rest read."""
+
+# Adapters are imported where they are made: svix alone takes 0.4 s, and no process needs all of them.
+# ruff: noqa: PLC0415
+
+
+def engine(settings: DatabaseSettings) -> "AsyncEngine":
+    from adapters.postgres.engine import create_engine
+    from adapters.postgres.statements import BY_KEY
+
+    url = settings.database_url.get_secret_value()
+    return create_engine(url, pool_size=POOL_SIZE, application_name="auth-service", settings=BY_KEY)
+
+
+def outbox_wake(engine: "AsyncEngine") -> "OutboxWake":
+    from adapters.postgres.wake import OutboxWake
+
+    return OutboxWake(engine)
+
+
+def user_store(engine: "AsyncEngine", wake: "OutboxWake") -> "PostgresUserStore":
+    from adapters.kafka.cloudevents import encode
+    from adapters.postgres.user_store import PostgresUserStore
+
+    return PostgresUserStore(engine, encode, wake.set)
+
+
+def relay_engine(settings: DatabaseSettings) -> "AsyncEngine":
+    from adapters.postgres.engine import create_engine
+    from adapters.postgres.outbox import INDEX_PLANS
+
+    url = settings.database_url.get_secret_value()
+    return create_engine(url, pool_size=2, application_name="auth-service-relay", settings=INDEX_PLANS)
+
+
+def outbox(engine: "AsyncEngine") -> Outbox:
+    from adapters.postgres.outbox import PostgresOutbox
+
+    return PostgresOutbox(engine)
+
+
+def outbox_admin(engine: "AsyncEngine") -> "PostgresOutboxAdmin":
+    from adapters.postgres.outbox_admin import PostgresOutboxAdmin
+
+    return PostgresOutboxAdmin(engine)
+
+
+def lane_leases(engine: "AsyncEngine") -> LaneLeases:
+    from adapters.postgres.lane_leases import PostgresLaneLeases
+
+    return PostgresLaneLeases(engine)
+
+
+def wake_listener(settings: DatabaseSettings, on_wake: Callable[[], None]) -> "WakeListener":
+    from adapters.postgres.wake import WakeListener
+
+    return WakeListener(settings.database_url.get_secret_value(), on_wake)
+
+
+def examine_database(engine: "AsyncEngine") -> Callable[[], Awaitable[DatabaseFacts]]:
+    from adapters.postgres.examination import examine_database
+
+    return partial(examine_database, engine)
+
+
+def user_reader(engine: "AsyncEngine") -> UserReader:
+    from adapters.postgres.user_reader import PostgresUserReader
+
+    return PostgresUserReader(engine)
+
+
+def check_database(engine: "AsyncEngine") -> Callable[[], Awaitable[None]]:
+    from adapters.postgres.health import check_database
+
+    return partial(check_database, engine)
+
+
+def migrate(engine: "AsyncEngine") -> Callable[[str], Coroutine[Any, Any, tuple[str | None, str | None]]]:
+    from adapters.postgres.migrate import migrate
+
+    return partial(migrate, engine)
