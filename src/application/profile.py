@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TypedDict
 
 from domain.user import Tombstone, User
@@ -46,7 +47,12 @@ class TombstoneDocument(TypedDict):
 def rfc3339(milliseconds: int) -> str:
     """Format epoch milliseconds as RFC 3339 in UTC with milliseconds: `2026-11-23T10:00:00.000Z`."""
     seconds, rest = divmod(milliseconds, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest:03d}Z"
+    return f"{_to_the_second(seconds)}.{rest:03d}Z"
+
+
+@lru_cache(maxsize=1024)  # news comes together
+def _to_the_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
 
 
 def profile_document(user: User) -> ProfileDocument:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from attrs import fields, frozen
@@ -41,10 +40,10 @@ def changed_fields(before: Profile, after: Profile) -> tuple[str, ...]:
 
 
 def _differ(before: Any, after: Any) -> bool:
-    if isinstance(before, Mapping):
-        # Python's == would take `1`, `1.0` and `True` inside metadata for the same.
-        return _canonical(before) != _canonical(after)
-    return bool(before != after)
+    if before != after:
+        return True
+    # Python's == takes `1`, `1.0` and `True` inside metadata for the same.
+    return isinstance(before, dict) and bool(before) and _canonical(before) != _canonical(after)
 
 
 def _values(value: Any) -> list[Any]:

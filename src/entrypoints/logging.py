@@ -1,8 +1,10 @@
 """One line of JSON per event (or a readable one on a terminal), for structlog and for the standard library alike."""
 
+import asyncio
+import atexit
 import logging
 import sys
-from typing import Any
+from typing import Any, TextIO, cast
 
 import msgspec
 import structlog
@@ -25,7 +27,7 @@ def configure_logging(settings: LogSettings) -> None:
     structlog.configure(
         processors=[*_SHARED, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _OneWriteATurn(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -45,6 +47,39 @@ def configure_logging(settings: LogSettings) -> None:
         logging.getLogger(noisy).setLevel(max(level, logging.WARNING))
     # And this one several for each attempt, ten times a second while a broker is away; what uses it says it once.
     logging.getLogger("aiokafka").setLevel(level if level <= logging.DEBUG else logging.CRITICAL)
+
+
+class _OneWriteATurn:
+    """A stream that writes once a turn of the event loop: requests are answered in groups, and each write costs 7 µs.
+
+    A process that is killed outright loses the lines of that turn; one that fails or stops loses none.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lines: list[str] = []
+        self._scheduled = False
+        atexit.register(self._write)
+
+    def write(self, line: str) -> None:
+        self._lines.append(line)
+
+    def flush(self) -> None:
+        if self._scheduled:
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._write()
+        else:
+            self._scheduled = True
+            loop.call_soon(self._write)
+
+    def _write(self) -> None:
+        self._scheduled = False
+        lines, self._lines = self._lines, []
+        self._stream.write("".join(lines))
+        self._stream.flush()
 
 
 def _encode(event: Any, **_: Any) -> str:

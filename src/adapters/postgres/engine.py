@@ -24,11 +24,17 @@ _NOT_FOR_THE_SERVER = (
 
 
 def create_engine(
-    database_url: str, *, pool_size: int, application_name: str, settings: Mapping[str, str] | None = None
+    database_url: str,
+    *,
+    pool_size: int,
+    application_name: str,
+    settings: Mapping[str, str] | None = None,
+    statement_timeout_s: float | None = STATEMENT_TIMEOUT_S,
 ) -> AsyncEngine:
     """Return an engine; nothing is connected yet.
 
-    `settings` are PostgreSQL's own, for each connection; a pooler does without them.
+    `settings` are PostgreSQL's own, for each connection; a pooler does without them. Without a statement timeout a
+    migration may build an index for as long as it takes.
 
     `database_url` is a libpq URL (`postgresql://user:password@host:5432/db?sslmode=require`); asyncpg reads it
     itself. `?pgbouncer=true`, as Prisma and Supabase write it, says that a transaction-mode pooler is in between.
@@ -38,7 +44,12 @@ def create_engine(
         "postgresql+asyncpg://",
         connect_args={
             "async_creator_fn": partial(
-                _connect, url, pooled=pooled, application_name=application_name, settings=settings or {}
+                _connect,
+                url,
+                pooled=pooled,
+                application_name=application_name,
+                settings=settings or {},
+                statement_timeout_s=statement_timeout_s,
             ),
             # Older poolers keep no named statements for a client: the unnamed one lives inside the transaction.
             **({"prepared_statement_cache_size": 0, "prepared_statement_name_func": str} if pooled else {}),
@@ -46,6 +57,7 @@ def create_engine(
         # Every use of the engine is one statement; only behind a pooler it needs a transaction around it, so that
         # its PREPARE and EXECUTE meet the same server connection.
         isolation_level="READ COMMITTED" if pooled else "AUTOCOMMIT",
+        execution_options={"pooled": pooled},
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=STATEMENT_TIMEOUT_S,
@@ -76,7 +88,12 @@ def is_pooled(database_url: str) -> bool:
 
 
 async def _connect(
-    url: str, *, pooled: bool, application_name: str, settings: Mapping[str, str]
+    url: str,
+    *,
+    pooled: bool,
+    application_name: str,
+    settings: Mapping[str, str],
+    statement_timeout_s: float | None = STATEMENT_TIMEOUT_S,
 ) -> "asyncpg.Connection[asyncpg.Record]":
     options: dict[str, Any] = {}
     if pooled:
@@ -87,12 +104,12 @@ async def _connect(
             "server_settings": {
                 "application_name": application_name,
                 "jit": "off",
-                "statement_timeout": f"{int(STATEMENT_TIMEOUT_S * 1000)}",
+                "statement_timeout": f"{int((statement_timeout_s or 0) * 1000)}",
                 "idle_in_transaction_session_timeout": "30000",
                 **settings,
             }
         }
-    return await asyncpg.connect(url, timeout=STATEMENT_TIMEOUT_S, command_timeout=STATEMENT_TIMEOUT_S, **options)
+    return await asyncpg.connect(url, timeout=STATEMENT_TIMEOUT_S, command_timeout=statement_timeout_s, **options)
 
 
 def _split_pooler_flag(database_url: str) -> tuple[str, bool]:

@@ -1,7 +1,7 @@
 """What a database error means: whose fault it is and whether trying again helps."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from enum import Enum, auto
 
 from sqlalchemy.exc import DBAPIError
@@ -42,7 +42,7 @@ def fault_of(error: BaseException) -> Fault:
     # asyncpg has no SQLSTATE for what it refuses to encode itself; a lost connection has none either.
     if error.connection_invalidated:
         return Fault.CONNECTION
-    if sqlstate is None and isinstance(_cause(error), ValueError):
+    if sqlstate is None and any(isinstance(cause, ValueError) for cause in _causes(error)):
         return Fault.CHANGE
     if sqlstate and sqlstate.startswith(_CHANGE_CLASSES):
         return Fault.CHANGE
@@ -61,12 +61,20 @@ async def connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     Raises:
         StoreUnavailableError: the database does not answer, or refuses; the message has the code of the error.
     """
-    try:
+    with told_as_unavailable():
         async with engine.begin() as connection:
             yield connection
+
+
+@contextmanager
+def told_as_unavailable() -> Iterator[None]:
+    """Raise whatever is the database's fault in the application's words."""
+    try:
+        yield
     except DATABASE_ERRORS as error:
         raise StoreUnavailableError(f"PostgreSQL does not answer, or is not migrated ({code_of(error)})") from None
 
 
-def _cause(error: DBAPIError) -> BaseException | None:
-    return error.orig.__cause__ if error.orig else None
+def _causes(error: DBAPIError) -> tuple[BaseException | None, ...]:
+    """The driver's error, and what SQLAlchemy had wrapped in it."""
+    return error.orig, error.orig.__cause__ if error.orig else None

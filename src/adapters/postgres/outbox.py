@@ -1,6 +1,7 @@
 """The outbox as a relay reads it: the oldest of each lane, deleted once published."""
 
 from collections.abc import Collection, Sequence
+from operator import itemgetter
 
 from sqlalchemy import (
     ARRAY,
@@ -21,7 +22,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.faults import connected
+from adapters.postgres.direct import Compiled, directly
+from adapters.postgres.faults import connected, told_as_unavailable
 from adapters.postgres.rows import to_milliseconds
 from adapters.postgres.tables import outbox, outbox_dead, users
 from application.outbox import OutboxMessage, Pending, Refusal
@@ -38,14 +40,14 @@ _of_lane = (
 )
 # One index descent a lane, and it stops at the limit: the cost depends neither on the backlog nor on the lanes that
 # other relays hold. Reading by "id greater than the last" would be cheaper and wrong: ids become visible out of order.
-_OLDEST = select(_of_lane).select_from(_lanes.join(_of_lane, true())).limit(bindparam("limit", type_=Integer))
+_OLDEST = Compiled(select(_of_lane).select_from(_lanes.join(_of_lane, true())).limit(bindparam("limit", type_=Integer)))
 
 _gone = (
     func.unnest(bindparam("lanes", type_=ARRAY(SmallInteger)), bindparam("ids", type_=ARRAY(BigInteger)))
     .table_valued(column("lane", SmallInteger), column("id", BigInteger))
     .render_derived(name="gone")
 )
-_DELETE = delete(outbox).where(outbox.c.lane == _gone.c.lane, outbox.c.id == _gone.c.id)
+_DELETE = Compiled(delete(outbox).where(outbox.c.lane == _gone.c.lane, outbox.c.id == _gone.c.id))
 
 _refused = (
     func.unnest(
@@ -98,32 +100,33 @@ class PostgresOutbox:
 
     async def oldest(self, lanes: Sequence[int], limit: int) -> list[Pending]:
         """See `Outbox.oldest`."""
-        async with connected(self._engine) as connection:
-            rows = (await connection.execute(_OLDEST, {"lanes": list(lanes), "limit": limit})).all()
+        with told_as_unavailable():
+            async with directly(self._engine) as driver:
+                rows = await _OLDEST.fetch(driver, {"lanes": list(lanes), "limit": limit})
         return [
             Pending(
-                id=row.id,
-                lane=row.lane,
-                stored_at=row.created_at.timestamp(),
+                id=row["id"],
+                lane=row["lane"],
+                stored_at=row["created_at"].timestamp(),
                 message=OutboxMessage(
-                    key=UserId(row.key),
-                    version=row.version,
-                    event_id=row.event_id,
-                    type=row.type,
-                    occurred_at=to_milliseconds(row.occurred_at),
-                    payload=row.payload,
-                    traceparent=row.traceparent,
+                    key=UserId(row["key"]),
+                    version=row["version"],
+                    event_id=row["event_id"],
+                    type=row["type"],
+                    occurred_at=to_milliseconds(row["occurred_at"]),
+                    payload=row["payload"],
+                    traceparent=row["traceparent"],
                 ),
             )
-            for row in sorted(rows, key=lambda row: row.id)
+            for row in sorted(rows, key=itemgetter("id"))
         ]
 
     async def delete(self, published: Collection[Pending]) -> None:
         """See `Outbox.delete`."""
-        async with connected(self._engine) as connection:
-            await connection.execute(
-                _DELETE, {"lanes": [item.lane for item in published], "ids": [item.id for item in published]}
-            )
+        gone = {"lanes": [item.lane for item in published], "ids": [item.id for item in published]}
+        with told_as_unavailable():
+            async with directly(self._engine) as driver:
+                await _DELETE.fetch(driver, gone)
 
     async def bury(self, refusals: Collection[Refusal]) -> None:
         """See `Outbox.bury`."""

@@ -1,12 +1,12 @@
 """A user as a row, and back: the one place that knows both shapes."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from attrs import asdict
-from sqlalchemy import RowMapping
 
+from adapters.postgres.direct import Row
 from domain.source_version import SourceVersion
 from domain.user import EmailAddress, Profile, Tombstone, User, UserId
 
@@ -23,7 +23,7 @@ def to_milliseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // _MILLISECOND
 
 
-def user_from(row: RowMapping) -> User | Tombstone:
+def user_from(row: Mapping[str, Any] | Row) -> User | Tombstone:
     """Read one row of `users`."""
     if row["deleted_at"] is not None:
         return Tombstone(id=UserId(row["id"]), version=row["version"], deleted_at=to_milliseconds(row["deleted_at"]))
@@ -67,7 +67,7 @@ def row_from(user: User | Tombstone, *, revision: int) -> dict[str, Any]:
         "revision": revision,
         "email": profile.email,
         "email_verified": profile.email_verified,
-        "emails": msgspec.json.encode([asdict(entry) for entry in profile.emails]).decode(),
+        "emails": msgspec.json.encode(profile.emails).decode(),
         "phone": profile.phone,
         "username": profile.username,
         "first_name": profile.first_name,

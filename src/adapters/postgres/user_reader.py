@@ -5,7 +5,8 @@ import asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.answer import Answer
-from adapters.postgres.faults import connected
+from adapters.postgres.direct import directly
+from adapters.postgres.faults import told_as_unavailable
 from adapters.postgres.statements import read
 from application.errors import StoreUnavailableError
 from domain.user import Known, UserId
@@ -44,8 +45,9 @@ class PostgresUserReader:
 
     async def _read(self, batch: list[tuple[UserId, Answer[Known]]]) -> None:
         try:
-            async with connected(self._engine) as connection:
-                stored = await read(connection, {user_id for user_id, _ in batch})
+            with told_as_unavailable():
+                async with directly(self._engine) as driver:
+                    stored = await read(driver, {user_id for user_id, _ in batch})
         except StoreUnavailableError as error:
             for _, answer in batch:
                 answer.fail(StoreUnavailableError(*error.args))  # one each: a raised error keeps its caller's frames

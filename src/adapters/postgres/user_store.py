@@ -3,15 +3,16 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from attrs import evolve, frozen
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.answer import Answer
+from adapters.postgres.direct import directly
 from adapters.postgres.engine import STATEMENT_TIMEOUT_S
 from adapters.postgres.faults import DATABASE_ERRORS, Fault, code_of, fault_of
-from adapters.postgres.statements import Write, read, write
+from adapters.postgres.statements import Stored, Write, read, write
 from application.errors import StoreBusyError, StoreUnavailableError, UnstorableError
 from application.outbox import Encode
 from application.ports import Decide
@@ -59,8 +60,8 @@ class PostgresUserStore:
     async def start(self) -> None:
         # The first webhook should not be the one to pay for a connection and for compiling the statement.
         with contextlib.suppress(*DATABASE_ERRORS):
-            async with self._engine.begin() as connection:
-                await read(connection, [])
+            async with directly(self._engine) as driver:
+                await read(driver, [])
         self._writer = asyncio.create_task(self._write_batches(), name="user-store-writer")
 
     async def aclose(self) -> None:
@@ -138,8 +139,22 @@ class PostgresUserStore:
 
     async def _attempt(self, batch: Sequence[_Change]) -> None:
         """Read, decide, write; a change without an answer afterwards lost a race."""
-        async with self._engine.begin() as connection:
-            known = await read(connection, [change.user_id for change in batch])
+        async with directly(self._engine) as driver:
+            decided = self._decide(batch, await read(driver, [change.user_id for change in batch]))
+            if not decided:
+                return
+            written = await write(driver, [prepared for _, _, prepared in decided])
+        # Behind a pooler this is the first moment after COMMIT.
+        for change, decision, _ in decided:
+            if change.user_id in written:
+                change.answer.give(decision)
+        if any(prepared.events for _, _, prepared in decided):
+            self._on_commit()
+
+    def _decide(
+        self, batch: Sequence[_Change], known: Mapping[UserId, Stored]
+    ) -> list[tuple[_Change, Decision, Write]]:
+        """Return what has to be written, and answer what has not."""
         decided: list[tuple[_Change, Decision, Write]] = []
         for change in batch:
             stored = known.get(change.user_id)
@@ -157,12 +172,4 @@ class PostgresUserStore:
                 change.answer.fail(error)
             else:
                 decided.append((change, decision, prepared))
-        if not decided:
-            return
-        async with self._engine.begin() as connection:
-            written = await write(connection, [prepared for _, _, prepared in decided])
-        for change, decision, _ in decided:
-            if change.user_id in written:
-                change.answer.give(decision)
-        if any(prepared.events for _, _, prepared in decided):
-            self._on_commit()
+        return decided

@@ -1,14 +1,10 @@
 """Many changes share a statement, and one that cannot be stored takes nobody with it."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 
 import asyncpg
 import pytest
-from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.kafka.cloudevents import encode
 from adapters.postgres import answer, user_store
@@ -20,22 +16,8 @@ from domain.decision import Decision, Outcome
 from domain.sync_user import sync_user
 from domain.user import UserId
 from support.memory import living
+from support.statements import statements
 from support.users import USER, snapshot
-
-
-@contextmanager
-def statements(engine: AsyncEngine) -> Iterator[list[str]]:
-    """Every statement that reaches the driver meanwhile."""
-    seen: list[str] = []
-
-    def note(_connection, _cursor, statement, *_rest) -> None:
-        seen.append(statement)
-
-    event.listen(engine.sync_engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(engine.sync_engine, "before_cursor_execute", note)
 
 
 def creation(store: PostgresUserStore, user_id: UserId, **changes):
@@ -60,7 +42,7 @@ async def fetch(database_url: str, statement: str) -> list[asyncpg.Record]:
 
 
 async def test_a_lone_change_is_two_statements(store, engine):
-    with statements(engine) as seen:
+    async with statements(engine) as seen:
         await creation(store, USER)
 
     assert len(seen) == 2
@@ -68,7 +50,7 @@ async def test_a_lone_change_is_two_statements(store, engine):
 
 async def test_a_change_that_decides_nothing_is_one_statement(store, engine):
     await creation(store, USER)
-    with statements(engine) as seen:
+    async with statements(engine) as seen:
         await creation(store, USER)
 
     assert len(seen) == 1
@@ -79,7 +61,7 @@ async def test_32_concurrent_senders_need_well_under_one_statement_for_each_webh
         for at in range(20):
             await creation(store, UserId(f"user_{number}_{at}"))
 
-    with statements(engine) as seen:
+    async with statements(engine) as seen:
         await asyncio.gather(*(sender(number) for number in range(32)))
 
     assert len(seen) / (32 * 20) < 0.25

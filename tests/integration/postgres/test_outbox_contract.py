@@ -7,7 +7,6 @@ from functools import partial
 import asyncpg
 import pytest
 from attrs import frozen
-from sqlalchemy import event
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
 from adapters.kafka.cloudevents import encode
@@ -22,6 +21,7 @@ from domain.delete_user import delete_user
 from domain.sync_user import sync_user
 from domain.user import UserId
 from support.memory import MemoryOutbox
+from support.statements import statements
 from support.users import deletion, snapshot
 
 ALL = range(LANES)
@@ -244,7 +244,7 @@ async def test_the_relays_statements_use_the_index_whatever_the_table_looked_lik
         ("oldest", postgres_outbox._OLDEST, "'{1,2,3}', 10"),
         ("gone", postgres_outbox._DELETE, "'{1,2,3}', '{1,2,3}'"),
     ):
-        await connection.execute(f"PREPARE {name} AS {statement.compile(dialect=dialect())}")
+        await connection.execute(f"PREPARE {name} AS {statement.sql}")
         plan = await connection.fetch(f"EXPLAIN EXECUTE {name} ({arguments})")
         plans += "\n".join(row[0] for row in plan) + "\n"
     await connection.close()
@@ -271,11 +271,10 @@ async def test_a_round_is_two_statements_however_many_events_it_carries(store, e
             for news in (snapshot(UserId(f"user_{number}")) for number in range(200))
         )
     )
-    seen: list[str] = []
-    event.listen(engine.sync_engine, "before_cursor_execute", lambda _c, _k, statement, *_: seen.append(statement))
 
-    batch = await outbox.oldest(ALL, 1000)
-    await outbox.delete(batch)
+    async with statements(engine) as seen:
+        batch = await outbox.oldest(ALL, 1000)
+        await outbox.delete(batch)
 
     assert len(batch) == 200
     assert len(seen) == 2

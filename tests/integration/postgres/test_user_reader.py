@@ -5,25 +5,24 @@ from functools import partial
 
 import asyncpg
 import pytest
-from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
 from adapters.postgres import answer
-from adapters.postgres import statements as statements_module
 from adapters.postgres.engine import create_engine
-from adapters.postgres.statements import BY_KEY
+from adapters.postgres.statements import BY_KEY, READ
 from adapters.postgres.user_reader import PostgresUserReader
 from application.errors import StoreUnavailableError
 from domain.sync_user import sync_user
 from domain.user import UserId
-from integration.postgres.test_group_commit import creation, statements
+from integration.postgres.test_group_commit import creation
 from support.memory import living
+from support.statements import statements
 from support.users import USER, snapshot
 
 
 async def test_a_lone_reader_is_one_statement(store, engine):
     await creation(store, USER)
     reader = PostgresUserReader(engine)
-    with statements(engine) as seen:
+    async with statements(engine) as seen:
         await reader.get(USER)
 
     assert len(seen) == 1
@@ -38,7 +37,7 @@ async def test_32_concurrent_readers_need_well_under_one_statement_each(store, e
         for _ in range(10):
             assert living(await reader.get(user_id)).id == user_id
 
-    with statements(engine) as seen:
+    async with statements(engine) as seen:
         await asyncio.gather(*(read_repeatedly(user_id) for user_id in users))
 
     assert len(seen) / 320 < 0.25
@@ -107,7 +106,7 @@ async def test_the_read_uses_the_primary_key_whatever_the_table_looked_like_when
         " SELECT 'user_' || n, 1, 1, false, false, false FROM generate_series(1, $1::int) n",
         rows,
     )
-    await connection.execute(f"PREPARE read AS {statements_module._READ.compile(dialect=dialect())}")
+    await connection.execute(f"PREPARE read AS {READ.sql}")
     plan = "\n".join(row[0] for row in await connection.fetch("EXPLAIN EXECUTE read ('{user_1,user_2}')"))
     await connection.close()
 

@@ -1,0 +1,37 @@
+"""What reaches PostgreSQL: every statement of an engine's connections, whoever executes it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from asyncpg.connection import LoggedQuery
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+# asyncpg asks each new connection once for the types that it meets.
+_INTROSPECTION = ("typeinfo_tree", "set_config('jit'")
+
+
+@asynccontextmanager
+async def statements(engine: AsyncEngine) -> AsyncIterator[list[str]]:
+    """Note the statements executed on connections that are taken from the pool meanwhile."""
+    seen: list[str] = []
+    watched = set()
+
+    def note(query: LoggedQuery) -> None:
+        if not any(mark in query.query for mark in _INTROSPECTION):
+            seen.append(query.query)
+
+    def watch(connection, _record, _proxy) -> None:
+        if connection.driver_connection not in watched:
+            watched.add(connection.driver_connection)
+            connection.driver_connection.add_query_logger(note)
+
+    event.listen(engine.sync_engine, "checkout", watch)
+    try:
+        yield seen
+        await asyncio.sleep(0)  # asyncpg tells in the next turn of the loop
+    finally:
+        event.remove(engine.sync_engine, "checkout", watch)
+        for connection in watched:
+            connection.remove_query_logger(note)
