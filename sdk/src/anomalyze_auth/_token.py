@@ -2,6 +2,7 @@
 
 import re
 from base64 import urlsafe_b64decode
+from functools import lru_cache
 
 import attrs
 
@@ -47,6 +48,16 @@ def opened(token: str | bytes) -> UnverifiedToken:
     if form is None:
         raise _not_a_jws(text)
     header_segment, payload, signature_segment = form.groups()
+    key_id = _key_id_in(header_segment)
+    signature = base64url_decoded(signature_segment)
+    if signature is None:
+        raise TokenRejected(Reason.TOKEN_MALFORMED, "The token signature is not base64url.")
+    return UnverifiedToken(f"{header_segment}.{payload}".encode("ascii"), payload, signature, key_id)
+
+
+@lru_cache(maxsize=64)
+def _key_id_in(header_segment: str) -> str | None:
+    """Judge the header; all tokens of one Clerk instance have the same."""
     header_bytes = base64url_decoded(header_segment)
     header = None if header_bytes is None else decoded_object(header_bytes)
     if header is None:
@@ -64,10 +75,7 @@ def opened(token: str | bytes) -> UnverifiedToken:
     key_id = header.get("kid")
     if not isinstance(key_id, str) and "kid" in header:
         raise TokenRejected(Reason.TOKEN_MALFORMED, "The token header kid is not a string.")
-    signature = base64url_decoded(signature_segment)
-    if signature is None:
-        raise TokenRejected(Reason.TOKEN_MALFORMED, "The token signature is not base64url.")
-    return UnverifiedToken(f"{header_segment}.{payload}".encode("ascii"), payload, signature, key_id)
+    return key_id
 
 
 def base64url_decoded(segment: str) -> bytes | None:

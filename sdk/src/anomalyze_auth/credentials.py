@@ -5,7 +5,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from hashlib import sha1
 
-_BEARER = re.compile(rb"[ \t]*bearer[ \t]+(\S.*?)[ \t]*", re.IGNORECASE | re.DOTALL)
+_BEARER = re.compile(rb"[ \t]*bearer[ \t]+(\S.*)", re.IGNORECASE | re.DOTALL)
 _SESSION_COOKIE = b"__session"
 
 
@@ -39,7 +39,7 @@ def find_token(
             case b"authorization":
                 credentials = _BEARER.fullmatch(value)
                 if credentials is not None:
-                    bearer.append(credentials.group(1))
+                    bearer.append(credentials.group(1).rstrip(b" \t"))
             case b"cookie":
                 cookie_headers.append(value)
     if bearer:

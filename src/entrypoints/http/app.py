@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
 from litestar import Litestar, Request, Response
@@ -67,6 +68,7 @@ def app_for(container: Container) -> ASGIApp:
 def _dependencies(container: Container) -> dict[str, Provide]:
     """One for each handler: several of one handler would run as tasks of a task group, at 15 µs each."""
 
+    @cache
     def authentication() -> Authentication:
         return Authentication(
             container.session_verifier(), container.tokens().cookie_suffix, container.get_current_user()

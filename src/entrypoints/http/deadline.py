@@ -8,9 +8,6 @@ from application.errors import StoreUnavailableError
 
 T = TypeVar("T")
 
-LOOK_UP_DEADLINE_S = 15.0
-"""A read, then Clerk, then a write, each with its own bound."""
-
 
 async def within(seconds: float, awaitable: Awaitable[T]) -> T:
     """Await it.
