@@ -8,6 +8,7 @@ import asyncpg
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.postgres.direct import Compiled, directly
 from adapters.postgres.engine import connect, is_pooled
 from adapters.postgres.faults import DATABASE_ERRORS
 
@@ -18,7 +19,7 @@ DEBOUNCE_S = 0.005
 
 # NOTIFY takes a lock that every committing transaction in the database queues for: inside the write it was measured
 # to cost 44 % (8 writers) to 77 % (64 writers) of the commits. Here it is a transaction of its own.
-_NOTIFY = select(func.pg_notify(CHANNEL, ""))
+_NOTIFY = Compiled(select(func.pg_notify(CHANNEL, "")))
 
 
 class OutboxWake:
@@ -45,8 +46,8 @@ class OutboxWake:
             await self._dirty.wait()
             self._dirty.clear()
             with contextlib.suppress(*DATABASE_ERRORS):  # the relay polls: it finds the event without us
-                async with self._engine.begin() as connection:
-                    await connection.execute(_NOTIFY)
+                async with directly(self._engine) as driver:
+                    await _NOTIFY.fetch(driver, {})
             await asyncio.sleep(DEBOUNCE_S)
 
 

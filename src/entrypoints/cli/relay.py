@@ -6,6 +6,7 @@ import secrets
 import signal
 import socket
 
+import uvloop
 from prometheus_client import start_http_server
 
 from entrypoints.configuration import load
@@ -36,7 +37,7 @@ def relay(*, name: str | None = None, metrics_port: int | None = None) -> None:
     if metrics_port:
         start_http_server(metrics_port)
     name = name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
-    asyncio.run(_run(container_for(settings), name, with_backlog=bool(metrics_port)))
+    uvloop.run(_run(container_for(settings), name, with_backlog=bool(metrics_port)))
 
 
 async def _run(container: Container, name: str, *, with_backlog: bool) -> None:

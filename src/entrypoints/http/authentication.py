@@ -16,7 +16,6 @@ from application.errors import (
 )
 from application.get_current_user import GetCurrentUser
 from domain.user import InvalidUserIdError, User, user_id
-from entrypoints.http.deadline import LOOK_UP_DEADLINE_S, within
 from entrypoints.http.errors import TokenMissingError
 
 TOKEN_ERRORS = (TokenMissingError, TokenRejected, KeysUnavailable)
@@ -60,6 +59,6 @@ class Authentication:
             ApplicationError: as `GetCurrentUser`; a user that the database refuses is one that cannot be obtained.
         """
         try:
-            return await within(LOOK_UP_DEADLINE_S, self.get_current_user(user_id(identity.user_id)))
+            return await self.get_current_user(user_id(identity.user_id))
         except UnstorableError:
             raise UserUnknownError from None
