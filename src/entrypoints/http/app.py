@@ -22,6 +22,7 @@ from entrypoints.http.cors import Cors
 from entrypoints.http.dependencies import provided
 from entrypoints.http.edge import Edge, log_failure, note_outcome
 from entrypoints.http.handlers import HANDLERS
+from entrypoints.http.pace import Pace
 from entrypoints.http.verify import AnyMethodAnyPath
 from entrypoints.logging import configure_logging
 from entrypoints.settings import ServeSettings
@@ -71,7 +72,10 @@ def _dependencies(container: Container) -> dict[str, Provide]:
     @cache
     def authentication() -> Authentication:
         return Authentication(
-            container.session_verifier(), container.tokens().cookie_suffix, container.get_current_user()
+            container.session_verifier(),
+            container.tokens().cookie_suffix,
+            container.get_current_user(),
+            Pace(time.monotonic),
         )
 
     return {

@@ -17,6 +17,7 @@ from application.errors import (
 from application.get_current_user import GetCurrentUser
 from domain.user import InvalidUserIdError, User, user_id
 from entrypoints.http.errors import TokenMissingError
+from entrypoints.http.pace import Pace
 
 TOKEN_ERRORS = (TokenMissingError, TokenRejected, KeysUnavailable)
 USER_ERRORS = (
@@ -33,6 +34,7 @@ class Authentication:
     verifier: SessionVerifier
     cookie_suffix: str | None
     get_current_user: GetCurrentUser
+    rejections: Pace
 
     async def identity_in(self, headers: Iterable[tuple[bytes, bytes]]) -> Authenticated:
         """Return what the token says; nothing is verified when there is none.
@@ -45,11 +47,12 @@ class Authentication:
         token = token_from(headers, cookie_suffix=self.cookie_suffix)
         if not token:
             raise TokenMissingError
-        identity = await self.verifier.verify(token)
         try:
-            user_id(identity.user_id)
-        except InvalidUserIdError:
-            raise TokenRejected(Reason.CLAIM_INVALID, "The claim sub is not the id of a user.") from None
+            identity = await self.verifier.verify(token)
+            _require_user_id(identity)
+        except TokenRejected:
+            await self.rejections.turn()
+            raise
         return identity
 
     async def user_of(self, identity: Authenticated) -> User:
@@ -62,3 +65,10 @@ class Authentication:
             return await self.get_current_user(user_id(identity.user_id))
         except UnstorableError:
             raise UserUnknownError from None
+
+
+def _require_user_id(identity: Authenticated) -> None:
+    try:
+        user_id(identity.user_id)
+    except InvalidUserIdError:
+        raise TokenRejected(Reason.CLAIM_INVALID, "The claim sub is not the id of a user.") from None

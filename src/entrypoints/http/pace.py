@@ -1,0 +1,38 @@
+"""Bad tokens are answered at a bounded pace, so that a flood of them leaves the time to the good ones (ADR 0019)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from attrs import define, field
+
+PER_SECOND = 200.0
+"""Rejections that one process answers without delay; a browser whose token ran out meets none of this."""
+
+BURST_S = 1.0
+"""How many seconds' worth may come at once."""
+
+LONGEST_S = 0.1
+"""The longest delay: half of the 200 ms that Envoy grants an authorization service by default."""
+
+
+@define(eq=False)
+class Pace:
+    """One turn after the other, `PER_SECOND` of them a second; whoever would wait too long does not wait longer.
+
+    A client that waits for its answer before it sends again is slowed down to a few requests a second. One that opens
+    ever more connections is not, but each of its rejections costs no more than before.
+
+    Args:
+        clock: seconds that only ever go forward.
+        sleep: seconds.
+    """
+
+    clock: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    _next: float = field(default=float("-inf"), init=False)
+
+    async def turn(self) -> None:
+        now = self.clock()
+        self._next = min(max(self._next, now - BURST_S) + 1 / PER_SECOND, now + LONGEST_S)
+        if self._next > now:
+            await self.sleep(self._next - now)
