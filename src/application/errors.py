@@ -1,12 +1,28 @@
 """What can go wrong, in the application's words; entrypoints/http/problems.py maps each to an answer."""
 
+from enum import StrEnum
+
+from application.trouble import Trouble
+
 
 class ApplicationError(Exception):
     """One of the failures below, so that an entrypoint can tell the expected from a bug."""
 
 
+class Forgery(StrEnum):
+    """What speaks against a webhook; the value is a label of metrics."""
+
+    MALFORMED = "malformed"
+    SIGNATURE = "wrong signature"
+    TIME = "wrong time"
+
+
 class ForgedWebhookError(ApplicationError):
     """The signature is missing, malformed, expired or wrong: nobody we know sent this."""
+
+    def __init__(self, message: str, forgery: Forgery = Forgery.MALFORMED) -> None:
+        super().__init__(message)
+        self.forgery = forgery
 
 
 class UnusableWebhookError(ApplicationError):
@@ -27,6 +43,13 @@ class UserBannedError(ApplicationError):
 
 class StoreUnavailableError(ApplicationError):
     """PostgreSQL did not take it or did not answer in time; whether it was stored is unknown, trying again is safe."""
+
+    def __init__(self, message: str, trouble: Trouble = Trouble.NO_ANSWER) -> None:
+        super().__init__(message, trouble)
+        self.trouble = trouble
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class StoreBusyError(StoreUnavailableError):
@@ -49,6 +72,10 @@ class IdentityProviderLimitedError(IdentityProviderUnavailableError):
         self.retry_after_s = retry_after_s
 
 
+class IdentityProviderKeyRefusedError(IdentityProviderUnavailableError):
+    """Clerk does not take `CLERK_SECRET_KEY`, and no waiting mends that."""
+
+
 class IdentityProviderNotConfiguredError(ApplicationError):
     """There is no `CLERK_SECRET_KEY`, so Clerk cannot be asked for anything."""
 
@@ -62,5 +89,16 @@ class IdentityProviderRefusedError(ApplicationError):
         self.codes = codes
 
 
+class SafetyStopError(ApplicationError):
+    """Going on might delete users who are still there; the message says why, and nobody was deleted."""
+
+
 class BrokerUnavailableError(ApplicationError):
     """Kafka is out of reach, or it refuses; the message says what. Only commands meet it: HTTP needs no Kafka."""
+
+    def __init__(self, message: str, trouble: Trouble = Trouble.OUT_OF_REACH) -> None:
+        super().__init__(message, trouble)
+        self.trouble = trouble
+
+    def __str__(self) -> str:
+        return str(self.args[0])

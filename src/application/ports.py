@@ -1,13 +1,13 @@
 """What the use cases need from the world. Each docstring is the contract that the adapters' tests hold."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from attrs import frozen
 
 from domain.decision import Decision
 from domain.snapshot import Deletion, Snapshot
-from domain.user import Known, UserId
+from domain.user import Known, Tombstone, User, UserId
 
 Decide = Callable[[Known], Decision]
 """A pure decision with its news bound to it; it may be asked again on a fresher state."""
@@ -43,6 +43,31 @@ class UserReader(Protocol):
         ...
 
 
+class UserDirectory(Protocol):
+    """The read path for many users at a time. All methods raise StoreUnavailableError when there is no answer in time.
+
+    What is returned is what is committed; users that we know nothing of are missing in it.
+    """
+
+    async def get_many(self, user_ids: Collection[UserId]) -> Mapping[UserId, User | Tombstone]:
+        """Return those of these users that we know, the deleted ones as tombstones."""
+        ...
+
+    async def by_email(self, email: str, *, limit: int) -> Sequence[User]:
+        """Return up to `limit` users with this primary email, whatever the case of its letters, ordered by id."""
+        ...
+
+    async def page(
+        self, *, after: UserId | None, limit: int, banned: bool | None = None, locked: bool | None = None
+    ) -> Sequence[User]:
+        """Return up to `limit` living users beyond `after`, ordered by id.
+
+        The order is the database's, so go on after the last one returned and compare no ids. A flag that is `None`
+        does not matter.
+        """
+        ...
+
+
 class WebhookReader(Protocol):
     """Tell a genuine webhook from a forged one, and read the news out of it."""
 
@@ -69,11 +94,11 @@ class IdentityProvider(Protocol):
         IdentityProviderUnavailableError: no usable answer in bounded time; for an action, whether it was done is
             unknown, and asking again is safe. `IdentityProviderLimitedError` when Clerk said how long to wait.
         IdentityProviderRefusedError: Clerk will not do it, with its own codes.
-        IdentityProviderNotConfiguredError: there is no key to ask with (but see `get`).
+        IdentityProviderNotConfiguredError: there is no key to ask with.
     """
 
     async def get(self, user_id: UserId) -> Snapshot | None:
-        """Read the user from Clerk; `None` when Clerk has none or may not be asked."""
+        """Read the user from Clerk; `None` when Clerk has none. What Clerk refuses is unavailable."""
         ...
 
     async def page(self, *, created_from: int, offset: int, limit: int) -> "Sequence[Listed]":

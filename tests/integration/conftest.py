@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from adapters.postgres.engine import create_engine
 from adapters.postgres.migrate import migrate
 from support import servers
+from support.clerk_stand_in import RunningStandIn, running_stand_in
 
 _numbers = itertools.count(1)
 
@@ -67,6 +68,13 @@ async def topic(kafka_address: str) -> str:
     name = f"users-{os.getpid()}-{next(_numbers)}"
     await create_topic(kafka_address, name)
     return name
+
+
+@pytest.fixture
+def clerk_stand_in() -> Iterator[RunningStandIn]:
+    """A Clerk without users, rate limits or faults, whose webhooks go nowhere until they are told where."""
+    with running_stand_in() as clerk:
+        yield clerk
 
 
 async def create_topic(

@@ -1,115 +1,228 @@
-"""Users as Clerk's Backend API has them, for those whose webhook has not arrived."""
+"""Users as Clerk's Backend API has them, and what it is told to do with them."""
 
-import asyncio
-from collections.abc import Callable
-from contextlib import suppress
-from contextvars import ContextVar
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
-import httpx
+import msgspec
 
+from adapters.clerk.backend_api import Answer, Backend, Effort
 from adapters.clerk.payloads import snapshot_of
-from application.errors import IdentityProviderUnavailableError, UnusableWebhookError
-from domain.snapshot import Snapshot
-from domain.user import UserId
+from application.errors import (
+    IdentityProviderKeyRefusedError,
+    IdentityProviderRefusedError,
+    IdentityProviderUnavailableError,
+    UnusableWebhookError,
+    UserUnknownError,
+)
+from application.ports import Listed, Unreadable
+from domain.snapshot import Deletion, Snapshot
+from domain.user import InvalidUserIdError, UserId, user_id
 
-TIMEOUT_S = 3.0
-"""For one answer, the second attempt included: somebody is waiting on `/v1/me`."""
+if TYPE_CHECKING:
+    from clerk_backend_api import Clerk
+    from clerk_backend_api.models import GetUserListRequestTypedDict
 
-RETRY_AFTER_S = 0.1
-"""Before the second and last attempt."""
+HASTE = Effort(attempts=2, budget_s=3.0)
+"""Somebody waits on `/v1/me`."""
 
-_answer: ContextVar[httpx.Response] = ContextVar("clerk_answer")
+CARE = Effort(attempts=5, budget_s=20.0)
+"""A command or another service wants it done; below the 30 s that most proxies give."""
 
+PAGE_AT_MOST = 500
+"""Clerk's; it answers ten users to whoever asks for more."""
 
-class NoIdentities:
-    """Fills `application.ports.IdentityProvider` when no Clerk key is configured: nobody may be asked."""
+SESSIONS_AT_MOST = 500
 
-    async def get(self, user_id: UserId) -> None:  # noqa: ARG002  # the port's signature
-        return None
+_SESSION_ID = re.compile(r"sess_[A-Za-z0-9_-]{1,123}", re.ASCII)
+_LONGEST_MESSAGE = 200
 
 
 class ClerkIdentities:
     """Fills `application.ports.IdentityProvider` with the Clerk SDK.
 
-    The SDK makes the request; its answer is read as raw JSON, because the SDK's models refuse a 200 at the first
-    field that Clerk left out or set to null (`public_metadata: null`, no `passkeys`).
-
     Args:
-        secret_key: `sk_…`; it goes into requests and nowhere else.
-        api_url: Clerk's Backend API, with or without its `/v1`.
         now_ms: the clock, milliseconds since 1970.
     """
 
-    def __init__(self, secret_key: str, api_url: str, *, now_ms: Callable[[], int]) -> None:
-        # Most commands do without the SDK, which takes most of a second to import; `serve` takes it here, before it
-        # listens, and not in the middle of the first request that needs it.
-        from clerk_backend_api import Clerk, models  # noqa: PLC0415
-
+    def __init__(self, api: Backend, effort: Effort, *, now_ms: Callable[[], int]) -> None:
+        self._api = api
+        self._effort = effort
         self._now_ms = now_ms
-        self._http = httpx.AsyncClient(event_hooks={"response": [_keep]})
-        self._users = Clerk(
-            bearer_auth=secret_key,
-            server_url=api_url.rstrip("/").removesuffix("/v1") + "/v1",
-            async_client=self._http,
-            retry_config=None,  # its own would go on for an hour
-        ).users
-        self._sdk_error = models.ClerkBaseError
-        _ = models.User  # imported on first use
+
+    async def aclose(self) -> None:
+        await self._api.aclose()
 
     async def get(self, user_id: UserId) -> Snapshot | None:
         read_at = self._now_ms()
-        try:
-            async with asyncio.timeout(TIMEOUT_S):
-                answer = await self._ask_twice(user_id)
-        except TimeoutError:
-            raise IdentityProviderUnavailableError(f"Clerk's API did not answer within {TIMEOUT_S:g} s") from None
-        except httpx.HTTPError as error:
-            raise IdentityProviderUnavailableError(f"Clerk's API is out of reach: {type(error).__name__}") from None
+        answer = await self._api.ask(lambda clerk: clerk.users.get_async(user_id=user_id), self._effort)
+        if _says_not_found(answer):
+            return None
+        return _user(user_id, _expected(answer), read_at)
 
-        match answer.status_code:
-            case HTTPStatus.OK:
-                return _snapshot(user_id, answer.content, read_at)
-            case HTTPStatus.NOT_FOUND:
-                return None
-            case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN as status:
-                raise IdentityProviderUnavailableError(f"Clerk's API answered {status}: check CLERK_SECRET_KEY")
-            case status:
-                raise IdentityProviderUnavailableError(f"Clerk's API answered {status}")
+    async def page(self, *, created_from: int, offset: int, limit: int) -> Sequence[Listed]:
+        request: GetUserListRequestTypedDict = {"order_by": "+created_at", "offset": offset, "limit": _clamped(limit)}
+        if created_from > 0:
+            # Clerk does not say whether "after" includes the moment itself: one before it does either way.
+            request["created_at_after"] = created_from - 1
+        return await self._list(request)
 
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._http.aclose()
+    async def recently_updated(self, *, offset: int, limit: int) -> Sequence[Listed]:
+        return await self._list({"order_by": "-updated_at", "offset": offset, "limit": _clamped(limit)})
 
-    async def _ask_twice(self, user_id: UserId) -> httpx.Response:
-        """Ask again, once, after what passes by itself: a connection that broke (or had gone stale) and a 5xx."""
-        try:
-            answer = await self._ask(user_id)
-        except httpx.TransportError:
-            pass
-        else:
-            if not answer.is_server_error:
-                return answer
-        await asyncio.sleep(RETRY_AFTER_S)
-        return await self._ask(user_id)
+    async def count(self) -> int:
+        answer = await self._api.ask(lambda clerk: clerk.users.count_async(request={}), self._effort)
+        total: int = _decoded(_expected(answer), _Count, "number of users").total_count
+        return total
 
-    async def _ask(self, user_id: UserId) -> httpx.Response:
-        # Whether the SDK returns a model or raises an error of its own, there was a response, and it says more.
-        with suppress(self._sdk_error):
-            await self._users.get_async(user_id=user_id)
-        return _answer.get()
+    async def set_banned(self, user_id: UserId, *, banned: bool) -> Snapshot:
+        if banned:
+            return await self._act(user_id, lambda clerk: clerk.users.ban_async(user_id=user_id))
+        return await self._act(user_id, lambda clerk: clerk.users.unban_async(user_id=user_id))
+
+    async def set_locked(self, user_id: UserId, *, locked: bool) -> Snapshot:
+        if locked:
+            return await self._act(user_id, lambda clerk: clerk.users.lock_async(user_id=user_id))
+        return await self._act(user_id, lambda clerk: clerk.users.unlock_async(user_id=user_id))
+
+    async def merge_public_metadata(self, user_id: UserId, patch: Mapping[str, Any]) -> Snapshot:
+        return await self._act(
+            user_id, lambda clerk: clerk.users.update_metadata_async(user_id=user_id, public_metadata=patch)
+        )
+
+    async def revoke_sessions(self, user_id: UserId) -> int:
+        if await self.get(user_id) is None:
+            raise UserUnknownError  # Clerk lists no sessions of a user whom it does not know, and says nothing
+        from clerk_backend_api.models import QueryParamStatus  # noqa: PLC0415  # slow, and loaded by now
+
+        revoked = set[str]()
+        while True:
+            answer = await self._api.ask(
+                lambda clerk: clerk.sessions.list_async(
+                    user_id=user_id, status=QueryParamStatus.ACTIVE, limit=SESSIONS_AT_MOST, offset=0
+                ),
+                self._effort,
+            )
+            # One that was revoked a moment ago may still be listed; a second look at it alone finds no end.
+            left = [one.id for one in _sessions(_expected(answer)) if one.id not in revoked]
+            if not left:
+                return len(revoked)
+            for session_id in left:
+                await self._revoke(session_id)
+                revoked.add(session_id)
+
+    async def delete(self, user_id: UserId) -> Deletion:
+        asked_at = self._now_ms()
+        answer = await self._api.ask(lambda clerk: clerk.users.delete_async(user_id=user_id), self._effort)
+        if _says_not_found(answer):
+            if not answer.unclear:
+                raise UserUnknownError
+        elif _decoded(_expected(answer, acting=True), _Deleted, "deletion").id != user_id:
+            raise IdentityProviderUnavailableError("Clerk's API answered with another user")
+        return Deletion(id=user_id, deleted_at=asked_at)
+
+    async def _act(self, user_id: UserId, act: "Callable[[Clerk], Awaitable[object]]") -> Snapshot:
+        asked_at = self._now_ms()
+        answer = await self._api.ask(act, self._effort)
+        if _says_not_found(answer):
+            raise UserUnknownError
+        return _user(user_id, _expected(answer, acting=True), asked_at)
+
+    async def _revoke(self, session_id: str) -> None:
+        if not _SESSION_ID.fullmatch(session_id):  # it becomes a part of a path
+            raise IdentityProviderUnavailableError("Clerk's API answered no usable list of sessions")
+        answer = await self._api.ask(lambda clerk: clerk.sessions.revoke_async(session_id=session_id), self._effort)
+        # Ended by itself, or by an attempt whose answer was lost: what was wanted is so.
+        if not _says_not_found(answer) and answer.codes != ("invalid_action_for_session",):
+            _expected(answer, acting=True)
+
+    async def _list(self, request: "GetUserListRequestTypedDict") -> list[Listed]:
+        read_at = self._now_ms()
+        answer = await self._api.ask(lambda clerk: clerk.users.list_async(request=request), self._effort)
+        return [_listed(user, read_at) for user in _decoded(_expected(answer), list[msgspec.Raw], "list of users")]
 
 
-async def _keep(response: httpx.Response) -> None:
-    """Hand the response to the task that waits for it; the SDK returns a model only."""
-    _answer.set(response)
+class _Count(msgspec.Struct):
+    total_count: int
 
 
-def _snapshot(user_id: UserId, body: bytes, read_at: int) -> Snapshot:
+class _Deleted(msgspec.Struct):
+    id: str
+
+
+class _Session(msgspec.Struct):
+    id: str
+
+
+class _Page(msgspec.Struct):
+    data: list[_Session]
+
+
+class _Entry(msgspec.Struct):
+    id: str
+    created_at: Any = None
+
+
+def _says_not_found(answer: Answer) -> bool:
+    """Only Clerk's own 404 is its word on a user: a proxy's, or that of a wrong CLERK_API_URL, must delete nobody."""
+    return answer.status == HTTPStatus.NOT_FOUND and bool(answer.codes)
+
+
+def _expected(answer: Answer, *, acting: bool = False) -> bytes:
+    """Return the body of a success.
+
+    Raises:
+        IdentityProviderRefusedError: Clerk will not act. 403 is also its answer to what the instance's plan or settings
+            do not have.
+        IdentityProviderKeyRefusedError: there is no asking with this key.
+        IdentityProviderUnavailableError: anything else; a question that Clerk refuses is a fault of ours.
+    """
+    status = answer.status
+    if status == HTTPStatus.OK:
+        return answer.body
+    if acting and answer.codes and status != HTTPStatus.UNAUTHORIZED:
+        said = "".join(char for char in answer.message if char.isprintable())[:_LONGEST_MESSAGE]
+        raise IdentityProviderRefusedError(said or "no reason given", status=status, codes=answer.codes)
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        raise IdentityProviderKeyRefusedError(f"Clerk's API answered {status}: check CLERK_SECRET_KEY")
+    raise IdentityProviderUnavailableError(f"Clerk's API answered {status}")
+
+
+def _user(wanted: UserId, body: bytes, read_at: int) -> Snapshot:
     try:
         snapshot = snapshot_of(body, timestamp=read_at)
     except UnusableWebhookError as error:
         raise IdentityProviderUnavailableError(f"Clerk's API answered no usable user: {error}") from None
-    if snapshot.id != user_id:
+    if snapshot.id != wanted:
         raise IdentityProviderUnavailableError("Clerk's API answered with another user")
     return snapshot
+
+
+def _listed(user: msgspec.Raw, read_at: int) -> Listed:
+    try:
+        return snapshot_of(user, timestamp=read_at)
+    except UnusableWebhookError as error:
+        entry = _decoded(user, _Entry, "list of users")
+        created_at = entry.created_at if isinstance(entry.created_at, int) else None
+        try:
+            return Unreadable(id=user_id(entry.id), created_at=created_at, reason=str(error))
+        except InvalidUserIdError:
+            raise IdentityProviderUnavailableError("Clerk's API lists somebody without a user id") from None
+
+
+def _decoded(body: bytes | msgspec.Raw, shape: Any, what: str) -> Any:
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise IdentityProviderUnavailableError(f"Clerk's API answered no usable {what}") from None
+
+
+def _sessions(body: bytes) -> Sequence[_Session]:
+    """A bare list, or a page when Clerk answers with one (`paginated`)."""
+    found = _decoded(body, list[_Session] | _Page, "list of sessions")
+    return found.data if isinstance(found, _Page) else found
+
+
+def _clamped(limit: int) -> int:
+    return max(1, min(limit, PAGE_AT_MOST))

@@ -1,9 +1,13 @@
 """Session tokens as Clerk mints them (version 2), by a key of our own: for local work and tests."""
 
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 import jwt
+
+KEY_ID = "ins_local"
+"""The `kid` of our own key; Clerk's is the instance's id."""
 
 SESSION_CATEGORY = "cl_B7d4PD111AAA"
 """The protected header `cat` of session tokens (clerk/javascript, packages/backend/src/tokens/jwtCategories.ts)."""
@@ -18,6 +22,8 @@ def mint_session_token(  # noqa: PLR0913  # a token is made of them, and all go 
     lifetime_s: int,
     authorized_party: str | None = None,
     organization_id: str | None = None,
+    permissions: Sequence[str] = (),
+    session_id: str | None = None,
 ) -> str:
     """Return an RS256 session token.
 
@@ -29,12 +35,14 @@ def mint_session_token(  # noqa: PLR0913  # a token is made of them, and all go 
         lifetime_s: Clerk gives 60.
         authorized_party: the origin of the frontend (`azp`); Clerk leaves it out when there was none.
         organization_id: the active organisation; the user is its admin.
+        permissions: in that organisation, in the long form (`org:feature:permission`).
+        session_id: becomes `sid`; one that nobody knows if left out.
     """
     claims: dict[str, Any] = {
         "v": 2,
         "iss": issuer,
         "sub": user_id,
-        "sid": f"sess_{secrets.token_hex(12)}",
+        "sid": session_id or f"sess_{secrets.token_hex(12)}",
         "jti": secrets.token_hex(10),
         "iat": now_s,
         "nbf": now_s - 10,
@@ -47,5 +55,17 @@ def mint_session_token(  # noqa: PLR0913  # a token is made of them, and all go 
     if organization_id:
         slug = organization_id.removeprefix("org_").lower()
         claims["o"] = {"id": organization_id, "slg": slug, "rol": "admin"}
-    headers = {"cat": SESSION_CATEGORY, "kid": "ins_local"}
+        if permissions:
+            claims["fea"], packed = _packed(permissions)
+            claims["o"] |= packed
+    headers = {"cat": SESSION_CATEGORY, "kid": KEY_ID}
     return jwt.encode(claims, private_key, algorithm="RS256", headers=headers)
+
+
+def _packed(permissions: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """Bit j of mask i grants permission j of feature i (Clerk, "Session tokens", version 2)."""
+    pairs = [permission.removeprefix("org:").split(":", 1) for permission in permissions]
+    features = list(dict.fromkeys(feature for feature, _ in pairs))
+    names = list(dict.fromkeys(name for _, name in pairs))
+    masks = (sum(1 << bit for bit, name in enumerate(names) if [feature, name] in pairs) for feature in features)
+    return ",".join(f"o:{feature}" for feature in features), {"per": ",".join(names), "fpm": ",".join(map(str, masks))}

@@ -1,13 +1,16 @@
 """Genuine webhooks from Clerk: the signature first (svix), then what they say."""
 
+import hmac
 import re
+import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 import msgspec
 from svix.webhooks import Webhook, WebhookVerificationError
 
 from adapters.clerk.payloads import Milliseconds, decode, deletion_of, snapshot_of
-from application.errors import ForgedWebhookError
+from application.errors import ForgedWebhookError, Forgery
 from application.signing_key import signing_key
 from domain.snapshot import Deletion, Snapshot
 
@@ -88,7 +91,25 @@ class ClerkWebhooks:
                 problem = str(error)
             else:
                 return int(timestamp)
-        raise ForgedWebhookError(problem)
+        raise self._forged(problem, cleaned, text)
+
+    def _forged(self, problem: str, cleaned: Mapping[str, str], text: str) -> ForgedWebhookError:
+        """Say what speaks against it.
+
+        With the right signature and the wrong time it was genuine once: it is replayed, or a clock is wrong, which
+        refuses every webhook.
+        """
+        if "timestamp" not in problem:
+            return ForgedWebhookError(problem, Forgery.SIGNATURE)
+        sent_at = int(cleaned["svix-timestamp"])
+        at = datetime.fromtimestamp(sent_at, UTC)
+        expected = [webhook.sign(cleaned["svix-id"], at, text) for webhook in self._webhooks]
+        given = cleaned["svix-signature"].split()
+        if not any(hmac.compare_digest(one, other) for one in expected for other in given):
+            return ForgedWebhookError(f"{problem}, and no matching signature", Forgery.SIGNATURE)
+        behind_s = sent_at - time.time()
+        says = f"{problem}: genuine, and {abs(behind_s):.0f} s {'ahead of' if behind_s > 0 else 'behind'} our clock"
+        return ForgedWebhookError(says, Forgery.TIME)
 
 
 def _header(headers: Mapping[str, str], name: str) -> str:

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from application.errors import ApplicationError
+from application.topics import STATE
 from domain.user import user_id
 from entrypoints.configuration import load, variables
 from entrypoints.container import container_for
@@ -22,6 +23,8 @@ from entrypoints.embedded.data_dir import locked
 from entrypoints.embedded.errors import EmbeddedStackError
 from entrypoints.embedded.ports import free_port, require_free
 from entrypoints.embedded.stack import embedded_stack
+from entrypoints.local.clerk_stand_in import DATA_FILE as CLERK_FILE
+from entrypoints.local.clerk_stand_in import PORT as CLERK_PORT
 from entrypoints.local.environment import (
     DATA_DIR,
     NO_FILE,
@@ -33,16 +36,15 @@ from entrypoints.local.environment import (
 from entrypoints.local.frontend import FOLDER as FRONTEND_FOLDER
 from entrypoints.local.frontend import PORT as FRONTEND_PORT
 from entrypoints.local.frontend import Mint, origins, serve_frontend
-from entrypoints.local.keys import ISSUER, keys_kept_in
+from entrypoints.local.keys import ISSUER, keys_kept_in, secret_key_kept_in
 from entrypoints.local.process import ProcessFailedError, ServiceProcess, raise_if_ended, stop_all, until_ready
 from entrypoints.local.program import console_for_stdout, program
 from entrypoints.local.until_signal import run_until_signal
 from entrypoints.settings import DevSettings, EventsSettings, HttpSettings, MigrateSettings
 
-PARTITIONS = 6
 READY_S = 30.0
 _WATCH_S = 0.2
-_COLOURS = {"serve": "cyan", "relay": "magenta"}
+_COLOURS = {"serve": "cyan", "relay": "magenta", "clerk-stand-in": "yellow"}
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -59,14 +61,17 @@ class _Plan:
     frontend: int | None
     """Port of the example page; `None` where tokens are a real Clerk instance's, whose frontend is not this page."""
     mint: Mint | None = field(repr=False)
+    clerk: int | None
+    """Port of the Clerk stand-in; `None` where a real instance is configured."""
 
 
 def dev(*, data_dir: Path = DATA_DIR, port: int | None = None, fresh: bool = False) -> None:
     """Run the whole service on this machine, with a real PostgreSQL and a real Kafka, until Ctrl-C.
 
-    Needs no Docker, no Java and no Clerk account: signing secret and session key are made up, unless CLERK_* variables
-    (environment or `.env`) name your Clerk instance. DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS are not read. The first
-    start downloads Kafka (54 MB). In a second terminal, `trigger`, `token` and `events tail` find this one.
+    Needs no Docker, no Java and no Clerk account: a stand-in for Clerk runs beside the service, with a page to sign
+    users up, ban and delete them, unless CLERK_* variables (environment or `.env`) name your Clerk instance.
+    DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS are not read. The first start downloads Kafka (54 MB). In a second
+    terminal, `users`, `trigger`, `token` and `events tail` find this one.
 
     Parameters
     ----------
@@ -97,7 +102,16 @@ def dev(*, data_dir: Path = DATA_DIR, port: int | None = None, fresh: bool = Fal
 def _plan(data_dir: Path, port: int | None, lock: int) -> _Plan:
     (data_dir / ".gitignore").write_text("*\n")
     keys = keys_kept_in(data_dir)
-    made_up = {**keys.environment, "CLERK_ISSUER": ISSUER}
+    last = settings_of_last_dev(data_dir)
+    clerk = _again(last.get("CLERK_API_URL")) or _free_from(CLERK_PORT)
+    if str(clerk) == str(port or variables().get("PORT")):
+        clerk = free_port()
+    made_up = {
+        **keys.environment,
+        "CLERK_ISSUER": ISSUER,
+        "CLERK_SECRET_KEY": secret_key_kept_in(data_dir),
+        "CLERK_API_URL": _clerk_url(clerk),
+    }
     environment = under(variables(), {**made_up, "LOG_FORMAT": "console"})
     if port is not None:
         environment["PORT"] = str(port)
@@ -117,6 +131,7 @@ def _plan(data_dir: Path, port: int | None, lock: int) -> _Plan:
         made_up={name: value for name, value in made_up.items() if environment.get(name) == value},
         frontend=frontend,
         mint=mint,
+        clerk=clerk if environment.get("CLERK_API_URL") == made_up["CLERK_API_URL"] else None,
     )
 
 
@@ -155,11 +170,17 @@ async def _dev(plan: _Plan, console: Console, *, fresh: bool, began: float) -> i
             "DATABASE_URL": stack.postgres.dsn,
             "KAFKA_BOOTSTRAP_SERVERS": stack.kafka.bootstrap_servers,
             "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
+            "KAFKA_USER_STATE_TOPIC": plan.environment.get("KAFKA_USER_STATE_TOPIC") or STATE.default_name,
         }
-        environment = {**plan.environment, **servers}
+        # A file that the shell names for the real service would contradict the address of this one.
+        environment = {**plan.environment, **servers, "DATABASE_URL_FILE": ""}
         await _prepare(environment)
-        async with _processes(environment, plan.lock, console) as processes:
+        if fresh:
+            (plan.data_dir / CLERK_FILE).unlink(missing_ok=True)
+        async with _processes(_commands(plan), environment, plan.lock, console) as processes:
             await until_ready(f"{base_url(plan.http)}/health", processes, within_s=READY_S)
+            if plan.clerk is not None:
+                await until_ready(f"{_clerk_url(plan.clerk)}/.well-known/jwks.json", processes, within_s=READY_S)
             port = {"PORT": str(plan.http.port)}
             file = write_for_second_terminal(plan.data_dir, {**servers, **port, **plan.made_up})
             with _frontend(plan):
@@ -173,18 +194,29 @@ async def _prepare(environment: Mapping[str, str]) -> None:
     """Make the schema and the topic."""
     database = container_for(load(MigrateSettings, environment=environment, env_file=NO_FILE))
     await database.migrate()("head")
-    await database.engine().dispose()
     kafka = container_for(load(EventsSettings, environment=environment, env_file=NO_FILE))
-    await kafka.create_topic()(partitions=PARTITIONS)
+    await kafka.create_topics()()
+
+
+def _commands(plan: _Plan) -> list[list[str]]:
+    commands = [["serve", "--workers=1"], ["relay"]]
+    if plan.clerk is not None:
+        party = [f"--azp={origins(plan.frontend)[0]}"] if plan.frontend else []
+        commands.append(["clerk-stand-in", f"--port={plan.clerk}", f"--data-dir={plan.data_dir}", *party])
+    return commands
+
+
+def _clerk_url(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
 
 
 @asynccontextmanager
 async def _processes(
-    environment: Mapping[str, str], lock: int, console: Console
+    commands: Sequence[Sequence[str]], environment: Mapping[str, str], lock: int, console: Console
 ) -> AsyncIterator[list[ServiceProcess]]:
     processes: list[ServiceProcess] = []
     try:
-        for command in (["serve", "--workers=1"], ["relay"]):
+        for command in commands:
             name = command[0]
 
             def show(line: str, name: str = name) -> None:
@@ -220,6 +252,8 @@ def _greet(plan: _Plan, servers: Mapping[str, str], file: Path, console: Console
     address = base_url(plan.http)
     console.print(Text(f"\nReady after {seconds:.1f} s", style="bold green"))
     page = [("Frontend", f"{origins(plan.frontend)[0]}   (examples/frontend)")] if plan.frontend else []
+    if plan.clerk is not None:
+        page.insert(0, ("Clerk", f"{_clerk_url(plan.clerk)}   (a stand-in: sign users up, ban and delete them there)"))
     for what, value in (
         ("Service", f"{address}   API: {address}/schema"),
         *page,
@@ -236,6 +270,12 @@ def _greet(plan: _Plan, servers: Mapping[str, str], file: Path, console: Console
     if "CLERK_JWT_KEY" in plan.made_up:
         token = f"$({name} token{where} --user user_ada)"
         commands.insert(1, (f'curl -i {address}/v1/me -H "Authorization: Bearer {token}"', "who am I?"))
+    if plan.clerk is not None:
+        users = f"{_clerk_url(plan.clerk)}/v1/users"
+        key = f'-H "Authorization: Bearer {plan.environment["CLERK_SECRET_KEY"]}"'
+        form = """-d '{"email_address": ["grace@example.org"]}'"""
+        commands.append((f"curl {key} {users} {form}", "sign a user up at Clerk"))
+        commands.append((f"curl {key} -X POST {users}/user_.../ban", "and ban"))
     console.print(Text("\nTry, in a second terminal:", style="bold"))
     for command, what in commands:
         console.print(Text.assemble(f"  {command}", (f"   # {what}", "dim")))

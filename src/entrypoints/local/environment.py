@@ -8,9 +8,10 @@ from typing import TypeVar
 
 from dotenv import dotenv_values
 
-from entrypoints.configuration import EX_CONFIG, ConfigurationError, load, variables
+from entrypoints.configuration import EX_CONFIG, ConfigurationError, found_variables, load, variables
 from entrypoints.local.keys import write_private
 from entrypoints.settings import HttpSettings
+from entrypoints.sources import Found
 
 DATA_DIR = Path("var/dev")
 NO_FILE = Path(os.devnull)
@@ -19,6 +20,9 @@ _FILE = "dev.env"
 _TRUST = {"CLERK_PUBLISHABLE_KEY", "CLERK_JWT_KEY", "CLERK_ISSUER", "CLERK_JWKS_URL"}
 """They belong together: one of a real Clerk instance beside one that was made up would trust nobody."""
 
+_INSTANCE = {"CLERK_SECRET_KEY", "CLERK_API_URL"}
+"""Whose users these are. A real instance's, as soon as one of them or of `_TRUST` is configured."""
+
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # what to dial when a server listens there
 
 S = TypeVar("S")
@@ -26,7 +30,11 @@ S = TypeVar("S")
 
 def under(configured: Mapping[str, str], made_up: Mapping[str, str]) -> dict[str, str]:
     """Return all variables: what the user configured, and below it what was made up."""
-    shadowed = _TRUST if _TRUST & set(configured) else set()
+    shadowed = {name.removesuffix("_FILE") for name in configured}  # NAME_FILE says what NAME would
+    if _TRUST & shadowed:
+        shadowed |= _TRUST | _INSTANCE
+    if _INSTANCE & shadowed:
+        shadowed |= _INSTANCE
     return {**{name: value for name, value in made_up.items() if name not in shadowed}, **configured}
 
 
@@ -51,6 +59,15 @@ def load_beside_dev(settings_class: type[S], data_dir: Path) -> S:
         sys.exit(EX_CONFIG)
 
 
+def found_beside_dev(data_dir: Path) -> dict[str, Found]:
+    """Return what is set, as `load_beside_dev` reads it.
+
+    Raises:
+        ConfigurationError: `.env` is there and cannot be read.
+    """
+    return found_variables(under(variables(), settings_of_last_dev(data_dir)), NO_FILE)
+
+
 def base_url(settings: HttpSettings) -> str:
     """Return where a client on this machine finds the service."""
     host = _ANYWHERE.get(settings.host, settings.host)
@@ -64,7 +81,11 @@ def settings_of_last_dev(data_dir: Path) -> dict[str, str]:
 def write_for_second_terminal(data_dir: Path, values: Mapping[str, str]) -> Path:
     """Keep what other commands need to reach this `dev`; shells and dotenv libraries read the file alike."""
     path = data_dir / _FILE
-    lines = ["# Written by `auth-service dev` at each start, for the commands of a second terminal."]
-    lines += [f'{name}="{value}"' for name, value in values.items()]
-    write_private(path, "\n".join(lines) + "\n")
+    note = "# Written by `auth-service dev` at each start, for the commands of a second terminal.\n"
+    write_private(path, note + assignments(values))
     return path
+
+
+def assignments(values: Mapping[str, str]) -> str:
+    """Return the lines of an environment file."""
+    return "".join(f'{name}="{value}"\n' for name, value in values.items())

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 WEBHOOK_SECRET_FILE = "webhook-secret"  # noqa: S105  # a file's name
 ISSUER = "http://localhost/dev"
+SECRET_KEY_FILE = "clerk-secret-key"  # noqa: S105  # a file's name
 PRIVATE_KEY_FILE = "session-key.pem"
 
 
@@ -50,6 +51,14 @@ def keys_kept_in(folder: Path) -> LocalKeys:
         write_private(secret_file, made.webhook_secret + "\n")
         write_private(key_file, made.private_key)
     return LocalKeys(webhook_secret=secret_file.read_text().strip(), private_key=key_file.read_text())
+
+
+def secret_key_kept_in(folder: Path) -> str:
+    """Return the Backend API key of an earlier run's Clerk stand-in, or a new one that is kept from now on."""
+    file = folder / SECRET_KEY_FILE
+    if not file.exists():
+        write_private(file, f"sk_test_{secrets.token_hex(20)}\n")
+    return file.read_text().strip()
 
 
 def public_half(private_key: str) -> str:

@@ -28,3 +28,8 @@ def console_for_stdout() -> Console:
     if not console.is_terminal or console.width > WIDTH:
         console.width = WIDTH
     return console
+
+
+def printable(text: str) -> str:
+    """Return the text without what steers a terminal: whoever may choose a name must not be able to."""
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -6,10 +6,15 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from attrs import asdict, define, field
 
-from adapters.clerk import identities
-from adapters.clerk.identities import ClerkIdentities, NoIdentities
+from adapters.clerk import keeping
+from adapters.clerk.backend_api import BackendApi, Effort, NoBackend
+from adapters.clerk.identities import HASTE, ClerkIdentities
 from adapters.clerk.payloads import snapshot_of
-from application.errors import IdentityProviderUnavailableError
+from application.errors import (
+    IdentityProviderLimitedError,
+    IdentityProviderNotConfiguredError,
+    IdentityProviderUnavailableError,
+)
 from domain.user import UserId
 from support.clerk_payloads import NOW_MS, encoded, user_payload
 
@@ -65,6 +70,10 @@ async def dribble(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
             await asyncio.sleep(0.01)
 
 
+def identities(url: str, effort: Effort = HASTE, *, now_ms: Callable[[], int] = lambda: READ_AT_MS) -> ClerkIdentities:
+    return ClerkIdentities(BackendApi(KEY, url), effort, now_ms=now_ms)
+
+
 @define
 class Clerk:
     """A small Backend API: it plays `answers` one after the other; the last one stays."""
@@ -85,11 +94,11 @@ class Clerk:
 
 
 @asynccontextmanager
-async def clerk(*answers: Answer) -> AsyncIterator[tuple[Clerk, ClerkIdentities]]:
+async def clerk(*answers: Answer, effort: Effort = HASTE) -> AsyncIterator[tuple[Clerk, ClerkIdentities]]:
     fake = Clerk(list(answers))
     server = await asyncio.start_server(fake, "127.0.0.1", 0)
     fake.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    adapter = ClerkIdentities(KEY, fake.url, now_ms=lambda: READ_AT_MS)
+    adapter = identities(fake.url, effort)
     try:
         yield fake, adapter
     finally:
@@ -98,9 +107,9 @@ async def clerk(*answers: Answer) -> AsyncIterator[tuple[Clerk, ClerkIdentities]
         await server.wait_closed()
 
 
-async def failure(*answers: Answer) -> tuple[str, int]:
+async def failure(*answers: Answer, effort: Effort = HASTE) -> tuple[str, int]:
     """Return what the error says, and how often Clerk was asked."""
-    async with clerk(*answers) as (fake, adapter):
+    async with clerk(*answers, effort=effort) as (fake, adapter):
         with pytest.raises(IdentityProviderUnavailableError) as failed:
             await adapter.get(USER)
     assert KEY not in str(failed.value)
@@ -124,7 +133,7 @@ async def test_the_time_of_reading_is_taken_before_the_question_is_asked():
     ticks = iter(range(1, 100))
 
     async with clerk(http(500), http(200, user_payload(USER))) as (fake, _):
-        adapter = ClerkIdentities(KEY, fake.url, now_ms=lambda: next(ticks))
+        adapter = identities(fake.url, now_ms=lambda: next(ticks))
         snapshot = await adapter.get(USER)
         await adapter.aclose()
 
@@ -134,7 +143,7 @@ async def test_the_time_of_reading_is_taken_before_the_question_is_asked():
 @pytest.mark.parametrize("suffix", ["", "/", "/v1", "/v1/"])
 async def test_the_address_may_be_given_with_or_without_its_version(suffix):
     async with clerk(http(200, user_payload(USER))) as (fake, _):
-        adapter = ClerkIdentities(KEY, fake.url + suffix, now_ms=lambda: READ_AT_MS)
+        adapter = identities(fake.url + suffix)
         await adapter.get(USER)
         await adapter.aclose()
 
@@ -189,8 +198,26 @@ async def test_a_refused_key_is_a_fault_of_ours_and_says_what_to_check(status):
     assert await failure(http(status)) == (f"Clerk's API answered {status}: check CLERK_SECRET_KEY", 1)
 
 
-async def test_a_limit_is_not_pressed_further():
-    assert await failure(http(429, headers="retry-after: 1\r\n")) == ("Clerk's API answered 429", 1)
+@pytest.mark.parametrize("said", ["1", "", "soon", "-5", "1.5", "Wed, 21 Oct 2026 07:28:00 GMT"])
+async def test_a_limit_is_waited_out_for_as_long_as_clerk_says_and_a_second_when_it_says_nothing_clear(said):
+    began = asyncio.get_running_loop().time()
+
+    async with clerk(http(429, headers=f"retry-after: {said}\r\n"), http(200, user_payload(USER))) as (fake, adapter):
+        assert await adapter.get(USER) is not None
+
+    assert asyncio.get_running_loop().time() - began >= 1
+    assert len(fake.requests) == 2
+
+
+@pytest.mark.parametrize("said", ["4", "99999999999999", "9" * 300])
+async def test_a_limit_beyond_the_effort_is_told_at_once_and_nobody_else_asks_meanwhile(said):
+    async with clerk(http(429, headers=f"retry-after: {said}\r\n")) as (fake, adapter):
+        for _ in range(3):
+            with pytest.raises(IdentityProviderLimitedError) as limited:
+                await adapter.get(USER)
+
+    assert len(fake.requests) == 1 or said == "9" * 300
+    assert 1 <= limited.value.retry_after_s <= 3600
 
 
 @pytest.mark.parametrize("status", [400, 402, 409, 410, 422, 204, 206])
@@ -237,7 +264,7 @@ async def test_a_connection_that_breaks_twice_is_out_of_reach(broken):
 async def test_nobody_listening_is_out_of_reach():
     async with clerk(reset) as (fake, _):
         pass
-    adapter = ClerkIdentities(KEY, fake.url, now_ms=lambda: READ_AT_MS)
+    adapter = identities(fake.url)
 
     with pytest.raises(IdentityProviderUnavailableError, match="out of reach: ConnectError"):
         await adapter.get(USER)
@@ -245,16 +272,18 @@ async def test_nobody_listening_is_out_of_reach():
 
 
 @pytest.mark.parametrize("slow", [silence, dribble])
-async def test_an_answer_that_takes_too_long_is_not_waited_for(monkeypatch, slow):
-    monkeypatch.setattr(identities, "TIMEOUT_S", 0.2)
+async def test_an_answer_that_takes_too_long_is_not_waited_for(slow):
+    assert await failure(slow, effort=Effort(attempts=2, budget_s=0.2)) == (
+        "Clerk's API did not answer within 0.2 s",
+        1,
+    )
 
-    assert await failure(slow) == ("Clerk's API did not answer within 0.2 s", 1)
 
-
-async def test_the_second_attempt_is_inside_the_same_time(monkeypatch):
-    monkeypatch.setattr(identities, "TIMEOUT_S", 1.0)
-
-    assert await failure(http(500), silence) == ("Clerk's API did not answer within 1 s", 2)
+async def test_the_second_attempt_is_inside_the_same_time():
+    assert await failure(http(500), silence, effort=Effort(attempts=2, budget_s=1.0)) == (
+        "Clerk's API did not answer within 1 s",
+        2,
+    )
 
 
 @pytest.mark.parametrize(
@@ -323,4 +352,18 @@ async def test_an_error_of_clerk_is_not_repeated_to_ours():
 
 
 async def test_without_a_key_nobody_is_asked():
-    assert await NoIdentities().get(USER) is None
+    with pytest.raises(IdentityProviderNotConfiguredError):
+        await ClerkIdentities(NoBackend(), HASTE, now_ms=lambda: READ_AT_MS).get(USER)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>nginx</html>", b"{}", b'{"error": "no route"}'])
+async def test_a_404_that_is_not_clerks_own_is_no_word_on_the_user(body):
+    assert await failure(http(404, body)) == ("Clerk's API answered 404", 1)
+
+
+async def test_an_answer_without_end_is_cut(monkeypatch):
+    monkeypatch.setattr(keeping, "LARGEST_BYTES", 10_000)
+
+    message, _ = await failure(http(200, b" " * 20_000))
+
+    assert message == "Clerk's API is out of reach: ReadError"

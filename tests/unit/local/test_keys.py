@@ -3,8 +3,8 @@ import stat
 import pytest
 
 from anomalyze_auth import PemKey
-from entrypoints.local.keys import keys_kept_in, new_keys, public_half
-from entrypoints.parsing import webhook_secret
+from entrypoints.local.keys import keys_kept_in, new_keys, public_half, secret_key_kept_in
+from entrypoints.parsing import secret_key, webhook_secret
 
 
 def test_the_keys_of_a_folder_stay_the_same_and_are_their_owners_alone(tmp_path):
@@ -42,3 +42,10 @@ def test_they_do_not_show_themselves():
 def test_what_is_no_private_key_has_no_public_half():
     with pytest.raises(ValueError, match=r"PEM|key"):
         public_half("-----BEGIN PRIVATE KEY-----\nnonsense\n-----END PRIVATE KEY-----")
+
+
+def test_the_stand_ins_key_stays_the_same_is_its_owners_alone_and_is_accepted(tmp_path):
+    first = secret_key_kept_in(tmp_path)
+
+    assert secret_key_kept_in(tmp_path) == first == secret_key(first)
+    assert [stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()] == [0o600]

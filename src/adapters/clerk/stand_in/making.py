@@ -1,8 +1,8 @@
-"""Clerk as far as one machine without network needs it: users, and signed webhooks about them."""
+"""Clerk's users and signed webhooks, one at a time and without anything that remembers them."""
 
 import secrets
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -33,13 +33,7 @@ class ClerkStandIn:
     secret: str = field(repr=False)
 
     def new_user_id(self, *, now_ms: int) -> str:
-        """Return an id as Clerk makes them: `user_` and a KSUID, which holds the second it was made in."""
-        number = (now_ms // 1000 - _KSUID_EPOCH_S) << _KSUID_RANDOM_BITS | secrets.randbits(_KSUID_RANDOM_BITS)
-        digits = []
-        for _ in range(_KSUID_LENGTH):
-            number, digit = divmod(number, len(_ALPHABET))
-            digits.append(_ALPHABET[digit])
-        return "user_" + "".join(reversed(digits))
+        return new_id("user", now_ms=now_ms, random_bits=secrets.randbits)
 
     def user(self, user_id: str, *, now_ms: int, email: str | None = None, **overrides: Any) -> dict[str, Any]:
         """Return the user as of `now_ms`; the same id always gives the same time of creation.
@@ -61,6 +55,16 @@ class ClerkStandIn:
         body = msgspec.json.encode(sample_event(event_type, dict(data), timestamp_ms=happened_ms))
         signature = sign_webhook(self.secret, f"msg_{secrets.token_hex(13)}", sent_s, body)
         return SignedWebhook({"content-type": "application/json", **signature}, body)
+
+
+def new_id(kind: str, *, now_ms: int, random_bits: Callable[[int], int]) -> str:
+    """Return an id as Clerk makes them: `user_…`, `sess_…`, and a KSUID, which holds the second it was made in."""
+    number = (now_ms // 1000 - _KSUID_EPOCH_S) << _KSUID_RANDOM_BITS | random_bits(_KSUID_RANDOM_BITS)
+    digits = []
+    for _ in range(_KSUID_LENGTH):
+        number, digit = divmod(number, len(_ALPHABET))
+        digits.append(_ALPHABET[digit])
+    return f"{kind}_" + "".join(reversed(digits))
 
 
 def _created_ms(user_id: str) -> int:

@@ -1,0 +1,205 @@
+"""How Clerk's Backend API is asked: through its official SDK, bounded in time, number and size.
+
+The SDK makes each request; its answer is taken as raw JSON, because the SDK's models refuse a 200 at the first field
+that Clerk left out or set to null (ADR 0015).
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Annotated, NoReturn, Protocol
+
+import httpx
+import msgspec
+from attrs import frozen
+
+from adapters.clerk.allowance import Allowance
+from adapters.clerk.keeping import Keeping, Received, received
+from application.errors import (
+    IdentityProviderLimitedError,
+    IdentityProviderNotConfiguredError,
+    IdentityProviderUnavailableError,
+)
+
+if TYPE_CHECKING:
+    from clerk_backend_api import Clerk
+
+AT_ONCE = 16
+"""Requests under way at the same time, and connections."""
+
+ATTEMPT_S = 10.0
+"""For one answer, its last byte included."""
+
+LIVE, TEST = 1000, 100
+"""Requests in ten seconds that Clerk allows a production and a development instance (Clerk, System limits)."""
+
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 5.0
+"""Between attempts: doubling, with jitter; after a 429 what Clerk says instead."""
+
+_LONGEST_RETRY_AFTER_S = 3600.0
+_DIGITS = 9
+
+
+@frozen(kw_only=True)
+class Effort:
+    """How hard to try before giving up."""
+
+    attempts: int
+    budget_s: float
+    """For all attempts, and for what is waited between them."""
+
+
+@frozen(kw_only=True)
+class Answer:
+    """What Clerk said in the end."""
+
+    status: int
+    body: bytes
+    unclear: bool
+    """An earlier attempt got no answer, so what was asked for may have been done already."""
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """Clerk's own words for what is wrong; none when the body is not Clerk's."""
+        return tuple(error.code for error in self._errors)
+
+    @property
+    def message(self) -> str:
+        return "; ".join(error.message for error in self._errors)[:200]
+
+    @property
+    def _errors(self) -> "list[_Error]":
+        try:
+            return msgspec.json.decode(self.body, type=_Errors).errors
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return []
+
+
+class _Error(msgspec.Struct):
+    code: Annotated[str, msgspec.Meta(max_length=100)]
+    message: str = ""
+
+
+class _Errors(msgspec.Struct):
+    errors: list[_Error]
+
+
+class Backend(Protocol):
+    """What answers questions to Clerk."""
+
+    async def ask(self, question: "Callable[[Clerk], Awaitable[object]]", effort: Effort) -> Answer: ...
+    async def aclose(self) -> None: ...
+
+
+class NoBackend:
+    """There is no key to ask with."""
+
+    async def ask(self, question: "Callable[[Clerk], Awaitable[object]]", effort: Effort) -> NoReturn:  # noqa: ARG002  # the protocol's signature
+        raise IdentityProviderNotConfiguredError("there is no CLERK_SECRET_KEY to ask Clerk with")
+
+    async def aclose(self) -> None:
+        pass
+
+
+class BackendApi:
+    """One connection pool and one allowance for everything that this process asks of Clerk.
+
+    Args:
+        secret_key: `sk_…`; it goes into requests and nowhere else.
+        api_url: Clerk's Backend API, with or without its `/v1`.
+    """
+
+    def __init__(self, secret_key: str, api_url: str) -> None:
+        # Most commands do without the SDK, which takes most of a second to import; `serve` takes it here, before it
+        # listens, and not in the middle of the first request that needs it.
+        from clerk_backend_api import Clerk, models  # noqa: PLC0415
+
+        limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE)
+        self._http = httpx.AsyncClient(
+            transport=Keeping(httpx.AsyncHTTPTransport(limits=limits)),
+            timeout=ATTEMPT_S,
+            headers={"accept-encoding": "identity"},  # or a bound on what travels would be none on what is kept
+        )
+        self._sdk = Clerk(
+            bearer_auth=secret_key,
+            server_url=api_url.rstrip("/").removesuffix("/v1") + "/v1",
+            async_client=self._http,
+            retry_config=None,  # its own would go on for an hour
+        )
+        self._sdk_error = models.ClerkBaseError
+        _ = self._sdk.users, self._sdk.sessions, models.User, models.Session  # imported on first use
+        self._allowance = Allowance(LIVE if secret_key.startswith("sk_live_") else TEST)
+        self._at_once = asyncio.Semaphore(AT_ONCE)
+
+    async def ask(self, question: "Callable[[Clerk], Awaitable[object]]", effort: Effort) -> Answer:
+        """Ask until there is an answer other than 429 and 5xx; everything that is asked may be asked twice.
+
+        Raises:
+            IdentityProviderLimitedError: Clerk lets us wait longer than the effort goes.
+            IdentityProviderUnavailableError: no such answer within the effort.
+        """
+        ends = time.monotonic() + effort.budget_s
+        unclear = False
+        for attempt in range(1, effort.attempts + 1):
+            left = ends - time.monotonic()
+            if (closed := self._allowance.closed_for()) > left:
+                raise _limited(closed)
+            try:
+                async with asyncio.timeout(min(left, ATTEMPT_S)):
+                    answer = await self._ask(question)
+            except (TimeoutError, httpx.HTTPError) as error:
+                unclear = True
+                wait, trouble = _backoff(attempt), _out_of_reach(error, min(effort.budget_s, ATTEMPT_S))
+            else:
+                if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+                    wait = _seconds(answer.retry_after)
+                    self._allowance.close_for(wait)
+                    trouble = _limited(wait)
+                elif answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                    unclear = True
+                    wait = _backoff(attempt)
+                    trouble = IdentityProviderUnavailableError(f"Clerk's API answered {answer.status}")
+                else:
+                    return Answer(status=answer.status, body=answer.body, unclear=unclear)
+            if attempt == effort.attempts or time.monotonic() + wait > ends:
+                raise trouble from None
+            await asyncio.sleep(wait)
+        raise AssertionError  # an effort of no attempt
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def _ask(self, question: "Callable[[Clerk], Awaitable[object]]") -> Received:
+        async with self._at_once:
+            await self._allowance.take()
+            received.set(None)
+            # The SDK finds nothing in the answer, and says so; what came is with us.
+            with suppress(self._sdk_error):
+                await question(self._sdk)
+            if (came := received.get()) is None:
+                raise AssertionError("the SDK asked nothing")
+            return came
+
+
+def _limited(wait_s: float) -> IdentityProviderLimitedError:
+    return IdentityProviderLimitedError("Clerk's API answered 429", retry_after_s=max(1, int(wait_s)))
+
+
+def _out_of_reach(error: Exception, waited_s: float) -> IdentityProviderUnavailableError:
+    if isinstance(error, TimeoutError):
+        return IdentityProviderUnavailableError(f"Clerk's API did not answer within {waited_s:g} s")
+    return IdentityProviderUnavailableError(f"Clerk's API is out of reach: {type(error).__name__}")
+
+
+def _backoff(attempt: int) -> float:
+    return min(FIRST_WAIT_S * (1 << (attempt - 1)), LONGEST_WAIT_S) * random.uniform(0.5, 1)  # noqa: S311  # jitter
+
+
+def _seconds(said: str) -> float:
+    """Clerk says seconds (Clerk, System limits); anything else is taken for one."""
+    seconds = int(said[:_DIGITS]) if said.isascii() and said.isdigit() else 1
+    return min(float(seconds), _LONGEST_RETRY_AFTER_S) + random.uniform(0, 0.1)  # noqa: S311  # jitter

@@ -1,0 +1,51 @@
+"""What is wrong with a server, in the few words that logs, metrics, /health and `doctor` share."""
+
+from enum import StrEnum
+
+
+class Trouble(StrEnum):
+    """A cause that an operator can mend; the value is a label of metrics, so there are few of them."""
+
+    OUT_OF_REACH = "out of reach"
+    NO_ANSWER = "no answer in time"
+    TLS = "no TLS"
+    NOT_AUTHENTICATED = "credentials refused"
+    NOT_AUTHORIZED = "not authorized"
+    NO_DATABASE = "no such database"
+    NOT_MIGRATED = "not migrated"
+    READ_ONLY = "read-only"
+    DISK_FULL = "disk full"
+    TOO_MANY_CONNECTIONS = "too many connections"
+    BUSY = "too many changes at once"
+    TOPIC_MISSING = "topic missing"
+    NOT_ENOUGH_REPLICAS = "not enough replicas"
+    OTHER = "other"
+
+
+def told(server: str, trouble: str, detail: str = "") -> str:
+    """Say it in one line: `PostgreSQL: disk full (53100)`."""
+    return f"{server}: {trouble} ({detail})" if detail else f"{server}: {trouble}"
+
+
+def cause_of(line: str) -> str:
+    """Return of such a line what does not differ from one time to the next: `PostgreSQL: disk full`."""
+    return line.partition(" (")[0]
+
+
+ADVICE = {
+    Trouble.OUT_OF_REACH: "check the address, the server, and the network between",
+    Trouble.NO_ANSWER: "it is overloaded, or holds a lock on what we need: look for what it is busy with",
+    Trouble.TLS: "check the certificate authority and the security protocol that are configured",
+    Trouble.NOT_AUTHENTICATED: "check user and password: was a secret changed on one side only?",
+    Trouble.NOT_AUTHORIZED: "grant the right that is named",
+    Trouble.NO_DATABASE: "check the database name at the end of DATABASE_URL, or create the database",
+    Trouble.NOT_MIGRATED: "auth-service migrate",
+    Trouble.READ_ONLY: "point DATABASE_URL at the primary, or see why default_transaction_read_only is on",
+    Trouble.DISK_FULL: "make room on the server's disk: events stay in the outbox and Clerk sends again meanwhile",
+    Trouble.TOO_MANY_CONNECTIONS: "raise max_connections, put a pooler in front, or run fewer processes",
+    Trouble.BUSY: "the database is slower than webhooks come: see its load",
+    Trouble.TOPIC_MISSING: "auth-service topic create",
+    Trouble.NOT_ENOUGH_REPLICAS: "brokers that hold copies are away: bring them back",
+    Trouble.OTHER: "see the server's own log at this time",
+}
+"""What to do first."""
