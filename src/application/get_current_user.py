@@ -1,17 +1,15 @@
-"""Answer who the caller is, from our own row, asking Clerk when the webhook has not arrived yet."""
+"""Answer who the caller is."""
 
 from attrs import frozen
 
-from application.errors import UserBannedError, UserDeletedError
-from application.just_in_time import JustInTimeSync
-from application.ports import UserReader
-from domain.user import Tombstone, User, UserId
+from application.errors import UserBannedError
+from application.get_user import GetUser
+from domain.user import User, UserId
 
 
 @frozen
 class GetCurrentUser:
-    users: UserReader
-    just_in_time: JustInTimeSync
+    get_user: GetUser
 
     async def __call__(self, user_id: UserId) -> User:
         """Return the living, unbanned user.
@@ -20,9 +18,7 @@ class GetCurrentUser:
             UserUnknownError, UserDeletedError, UserBannedError: the verdict on this user.
             StoreUnavailableError, IdentityProviderUnavailableError, UnstorableError: there is no verdict.
         """
-        user = await self.users.get(user_id) or await self.just_in_time(user_id)
-        if isinstance(user, Tombstone):
-            raise UserDeletedError
+        user = await self.get_user(user_id)
         if user.profile.banned:
             raise UserBannedError
         return user

@@ -5,7 +5,11 @@ from collections.abc import Callable
 
 from attrs import define, field
 
-from application.errors import IdentityProviderUnavailableError, UserUnknownError
+from application.errors import (
+    IdentityProviderNotConfiguredError,
+    IdentityProviderUnavailableError,
+    UserUnknownError,
+)
 from application.ports import IdentityProvider, UserReader
 from application.sync_user import SyncUser
 from domain.user import Known, Tombstone, User, UserId
@@ -26,12 +30,14 @@ class JustInTimeSync:
 
     Args:
         clock: seconds that only ever go forward.
+        on_obtained: called for each user that Clerk had and we had not: a webhook is late, or lost.
     """
 
     users: UserReader
     identities: IdentityProvider
     sync_user: SyncUser
     clock: Callable[[], float]
+    on_obtained: Callable[[], None] = lambda: None
     _flights: "dict[UserId, asyncio.Task[User | Tombstone]]" = field(factory=dict, init=False)
     _unknown_until: dict[UserId, float] = field(factory=dict, init=False)
     """In the order of insertion, which is that of the times."""
@@ -72,6 +78,8 @@ class JustInTimeSync:
             return known
         try:
             snapshot = await self.identities.get(user_id)
+        except IdentityProviderNotConfiguredError:
+            snapshot = None
         except IdentityProviderUnavailableError:
             if known := await self.users.get(user_id):
                 return known  # the webhook landed meanwhile
@@ -82,6 +90,7 @@ class JustInTimeSync:
             self._remember_unknown(user_id)
             raise UserUnknownError
         synced: Known = (await self.sync_user(snapshot)).user
+        self.on_obtained()
         assert synced is not None  # noqa: S101  # a snapshot always leaves a user or meets a tombstone
         return synced
 

@@ -1,18 +1,20 @@
 """The ports in memory, for tests of what stands on them; the same contract suite holds these and the real ones."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from attrs import define, evolve, field
 
+from application.errors import UserUnknownError
 from application.lanes import LANES, lane_of
 from application.outbox import Deliveries, Encode, OutboxMessage, Pending, Refusal
-from application.ports import Decide
+from application.ports import Decide, Listed
 from application.relay_lanes import LaneShare, LaneTable
 from application.trace import traceparent
 from domain.decision import Decision
-from domain.snapshot import Snapshot
-from domain.user import Known, User, UserId
+from domain.snapshot import Deletion, Snapshot
+from domain.user import Known, Tombstone, User, UserId
 
 
 @define
@@ -22,6 +24,7 @@ class MemoryUsers:
     encode: Encode
     rows: dict[UserId, Known] = field(factory=dict)
     outbox: list[OutboxMessage] = field(factory=list)
+    waiting: int = 0
 
     async def change(self, user_id: UserId, decide: Decide) -> Decision:
         await asyncio.sleep(0)  # concurrent callers really interleave
@@ -36,15 +39,103 @@ class MemoryUsers:
 
 
 @define
+class MemoryDirectory:
+    """`UserDirectory` on the rows of `MemoryUsers`."""
+
+    users: MemoryUsers
+
+    async def get_many(self, user_ids: Collection[UserId]) -> Mapping[UserId, User | Tombstone]:
+        return {user_id: known for user_id in user_ids if (known := self.users.rows.get(user_id))}
+
+    async def by_email(self, email: str, *, limit: int) -> Sequence[User]:
+        return [user for user in self._living() if (user.profile.email or "").lower() == email.lower()][:limit]
+
+    async def page(
+        self, *, after: UserId | None, limit: int, banned: bool | None = None, locked: bool | None = None
+    ) -> Sequence[User]:
+        return [
+            user
+            for user in self._living()
+            if user.id > (after or "")
+            and banned in (None, user.profile.banned)
+            and locked in (None, user.profile.locked)
+        ][:limit]
+
+    def _living(self) -> list[User]:
+        return sorted((user for user in self.users.rows.values() if isinstance(user, User)), key=lambda user: user.id)
+
+
+@define
 class MemoryIdentities:
-    """`IdentityProvider` that knows what it was told."""
+    """`IdentityProvider` that knows what it was told, and remembers what it was asked and told to do."""
 
     users: dict[UserId, Snapshot] = field(factory=dict)
     asked: list[UserId] = field(factory=list)
+    done: list[tuple[Any, ...]] = field(factory=list)
+    """Each action, the user, and what else it was given."""
+    sessions: dict[UserId, int] = field(factory=dict)
+    trouble: Exception | None = None
+    """What every action ends in, undone."""
 
     async def get(self, user_id: UserId) -> Snapshot | None:
         self.asked.append(user_id)
         return self.users.get(user_id)
+
+    async def page(self, *, created_from: int, offset: int, limit: int) -> Sequence[Listed]:
+        users = sorted(self.users.values(), key=lambda user: user.profile.created_at)
+        return [user for user in users if user.profile.created_at >= created_from][offset : offset + limit]
+
+    async def recently_updated(self, *, offset: int, limit: int) -> Sequence[Listed]:
+        users = sorted(self.users.values(), key=lambda user: user.source.updated_at, reverse=True)
+        return users[offset : offset + limit]
+
+    async def count(self) -> int:
+        return len(self.users)
+
+    async def set_banned(self, user_id: UserId, *, banned: bool) -> Snapshot:
+        return self._changed(user_id, "set_banned", banned, banned=banned)
+
+    async def set_locked(self, user_id: UserId, *, locked: bool) -> Snapshot:
+        return self._changed(user_id, "set_locked", locked, locked=locked)
+
+    async def merge_public_metadata(self, user_id: UserId, patch: Mapping[str, Any]) -> Snapshot:
+        current = self.users[user_id].profile.public_metadata if user_id in self.users else {}
+        return self._changed(user_id, "merge_public_metadata", patch, public_metadata=_merged(current, patch))
+
+    async def revoke_sessions(self, user_id: UserId) -> int:
+        self._do(user_id, "revoke_sessions")
+        return self.sessions.pop(user_id, 0)
+
+    async def delete(self, user_id: UserId) -> Deletion:
+        self._do(user_id, "delete")
+        return Deletion(id=user_id, deleted_at=self.users.pop(user_id).source.updated_at + 1)
+
+    def _do(self, user_id: UserId, action: str, *given: Any) -> None:
+        if self.trouble:
+            raise self.trouble
+        if user_id not in self.users:
+            raise UserUnknownError
+        self.done.append((action, user_id, *given))
+
+    def _changed(self, user_id: UserId, action: str, given: Any, **changes: Any) -> Snapshot:
+        self._do(user_id, action, given)
+        before = self.users[user_id]
+        now = max(user.source.updated_at for user in self.users.values()) + 1
+        self.users[user_id] = Snapshot.of(user_id, evolve(before.profile, **changes), updated_at=now, timestamp=now)
+        return self.users[user_id]
+
+
+def _merged(current: Any, patch: Any) -> Any:
+    """RFC 7396, as Clerk merges metadata."""
+    if not isinstance(patch, Mapping):
+        return patch
+    merged = dict(current) if isinstance(current, Mapping) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = _merged(merged.get(key), value)
+    return merged
 
 
 @define

@@ -20,11 +20,12 @@ from adapters.clerk.samples import sample_deleted_user, sample_event, sample_use
 from adapters.clerk.signing import sign_webhook
 from adapters.kafka.cloudevents import encode
 from application.errors import StoreUnavailableError
+from application.outbox_status import OutboxStatus
 from entrypoints.configuration import load
 from entrypoints.container import Container, container_for
 from entrypoints.http.app import app_for
 from entrypoints.settings import ServeSettings
-from support.memory import MemoryIdentities, MemoryUsers
+from support.memory import MemoryDirectory, MemoryIdentities, MemoryUsers
 from support.users import USER
 
 SECRET = "whsec_" + "c2VjcmV0" * 4
@@ -88,13 +89,24 @@ def signed(body: bytes, **changes: str) -> dict[str, str]:
 
 @define
 class Database:
-    """What `check_database` meets."""
+    """What /health meets."""
 
     up: bool = True
+    write_fails: StoreUnavailableError | None = None
+    backlog: OutboxStatus = OutboxStatus(  # noqa: RUF009  # frozen
+        read_at=0.0, stored=0, lanes=[], dead=0, relays={"relay": 0.0}, vacuum_blocker=None
+    )
 
     async def __call__(self) -> None:
         if not self.up:
             raise StoreUnavailableError("down")
+
+    async def try_writing(self) -> None:
+        if self.write_fails:
+            raise self.write_fails
+
+    async def status(self) -> OutboxStatus:
+        return self.backlog
 
 
 @define
@@ -124,8 +136,12 @@ async def web(**variables: str) -> AsyncIterator[Web]:
     users, identities, database = MemoryUsers(encode), MemoryIdentities(), Database()
     container.user_store.override(Object(users))
     container.user_reader.override(Object(users))
+    container.user_directory.override(Object(MemoryDirectory(users)))
     container.identities.override(Object(identities))
+    container.hasty_identities.override(Object(identities))
     container.check_database.override(Object(database))
+    container.try_writing.override(Object(database.try_writing))
+    container.outbox_admin.override(Object(database))
     app = app_for(container)
     async with lifespan(app), client(app) as http:
         yield Web(http, container, users, identities, database)

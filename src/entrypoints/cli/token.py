@@ -3,9 +3,14 @@
 import re
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from domain.user import InvalidUserIdError, user_id
+from entrypoints import parsing
 from entrypoints.container import container_for
 from entrypoints.local.environment import DATA_DIR, load_beside_dev
 from entrypoints.local.keys import ISSUER, PRIVATE_KEY_FILE, public_half
@@ -14,10 +19,11 @@ from entrypoints.settings import TokenCommandSettings, TokenSettings
 SAMPLE_USER = "user_ada"
 
 
-def token(
+def token(  # noqa: PLR0913  # the options of a command
     *,
     user: str = SAMPLE_USER,
     org: str | None = None,
+    permission: Annotated[Sequence[str], Parameter(negative="")] = (),
     azp: str | None = None,
     lifetime: int = 60,
     data_dir: Path = DATA_DIR,
@@ -33,6 +39,8 @@ def token(
         Whose token (`user_…`).
     org
         Id of the active organisation (`org_…`), with the user as its admin.
+    permission
+        What the user may do in it, as often as you like: `org:users:manage` opens `/v1/users`.
     azp
         Authorized party, the origin of the frontend; the first of CLERK_AUTHORIZED_PARTIES if left out.
     lifetime
@@ -41,6 +49,12 @@ def token(
         Data folder of `auth-service dev`.
     """
     everything = load_beside_dev(TokenCommandSettings, data_dir)
+    if permission and not org:
+        sys.exit("--permission: permissions belong to an organisation; name one with --org.")
+    try:
+        permissions = [parsing.permission(name) for name in permission]
+    except ValueError as error:
+        sys.exit(f"--permission: {error}.")
     settings = everything.tokens
     private_key = _key_that_is_trusted(settings, data_dir / PRIVATE_KEY_FILE)
     try:
@@ -55,6 +69,7 @@ def token(
         lifetime_s=lifetime,
         authorized_party=azp or next(iter(settings.clerk_authorized_parties), None),
         organization_id=org,
+        permissions=permissions,
     )
     print(minted)
 

@@ -8,24 +8,37 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from dependency_injector.providers import Object
 from litestar import Litestar, Request, Response
 from litestar.di import Provide
 from litestar.types import ASGIApp
 
 from entrypoints.configuration import load
 from entrypoints.container import Container, container_for, serving
-from entrypoints.http import health, problems, schema
+from entrypoints.http import health, metrics, problems, schema
+from entrypoints.http.admission import Admission
 from entrypoints.http.authentication import Authentication
 from entrypoints.http.cors import Cors
+from entrypoints.http.departure import Departing, Departure
 from entrypoints.http.dependencies import provided
-from entrypoints.http.edge import Edge, log_failure, note_outcome
+from entrypoints.http.edge import Edge, log_failure, note_cause, note_outcome
 from entrypoints.http.handlers import HANDLERS
+from entrypoints.http.management import Management
 from entrypoints.http.pace import Pace
+from entrypoints.http.troubles import Troubles, cause_of
 from entrypoints.http.verify import AnyMethodAnyPath
-from entrypoints.logging import configure_logging
+from entrypoints.http.vitals import Vitals, telling
+from entrypoints.logging import configure_logging, log_loop_failures
 from entrypoints.settings import ServeSettings
+from entrypoints.tracing import tracing_of
+
+if TYPE_CHECKING:
+    from entrypoints.tracing.sdk import Tracing
+
+
+_STAYING = Departure(0)
 
 
 def create_app() -> ASGIApp:
@@ -33,7 +46,9 @@ def create_app() -> ASGIApp:
     settings = load(ServeSettings)
     configure_logging(settings.log)
     threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True, name="leave-with-parent").start()
-    return app_for(container_for(settings))
+    departure = Departure(settings.http.shutdown_delay_s)
+    tracing = tracing_of(settings.tracing, process="auth-service")
+    return Departing(app_for(container_for(settings), tracing, departure), departure)
 
 
 def _leave_with(parent: int) -> None:
@@ -43,30 +58,45 @@ def _leave_with(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def app_for(container: Container) -> ASGIApp:
+def app_for(container: Container, tracing: "Tracing | None" = None, departure: Departure = _STAYING) -> ASGIApp:
+    container.on_obtained.override(Object(metrics.count_obtained))
+    if tracing:
+        tracing.serving(container)
+
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        async with serving(container):
+        vitals = Vitals(container.database_load(), container.session_keys())
+        log_loop_failures()
+        async with serving(container), telling(vitals):
             # What is loaded by now lives as long as the process: a full collection would look at all of it again,
             # 70 ms in which every request waits.
             gc.collect()
             gc.freeze()
             yield
 
+    troubles = Troubles(time.monotonic)
+
+    def answered(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        if cause := cause_of(error):
+            troubles.went_wrong(cause)
+            note_cause(request.scope, cause)
+        return _answer(request, error)
+
     litestar = Litestar(
         [*HANDLERS, schema.read_page, schema.read_document],
-        dependencies=_dependencies(container),
-        exception_handlers={Exception: _answer},
+        dependencies=_dependencies(container, troubles, departure),
+        exception_handlers={Exception: answered},
         lifespan=[lifespan],
         logging_config=None,
         openapi_config=None,
         request_max_body_size=None,
     )
     origins = frozenset(origin.encode() for origin in container.tokens().clerk_authorized_parties)
-    return Edge(Cors(AnyMethodAnyPath(litestar), origins))
+    app: ASGIApp = Cors(AnyMethodAnyPath(litestar), origins)
+    return Edge(tracing.requests(app) if tracing else app, troubles)
 
 
-def _dependencies(container: Container) -> dict[str, Provide]:
+def _dependencies(container: Container, troubles: Troubles, departure: Departure) -> dict[str, Provide]:
     """One for each handler: several of one handler would run as tasks of a task group, at 15 µs each."""
 
     @cache
@@ -78,10 +108,45 @@ def _dependencies(container: Container) -> dict[str, Provide]:
             Pace(time.monotonic),
         )
 
+    @cache
+    def management() -> Management:
+        settings = container.management()
+        return Management(
+            admission=Admission(
+                authentication=authentication(),
+                keys=settings.auth_service_keys,
+                permission=settings.auth_service_permission,
+                organizations=settings.auth_service_organizations,
+            ),
+            directory=container.user_directory(),
+            get_user=container.get_user(),
+            ban_user=container.ban_user(),
+            unban_user=container.unban_user(),
+            lock_user=container.lock_user(),
+            unlock_user=container.unlock_user(),
+            set_public_metadata=container.set_public_metadata(),
+            revoke_sessions=container.revoke_sessions(),
+            sync_user=container.sync_user_from_clerk(),
+            delete_user=container.delete_user_at_clerk(),
+        )
+
+    @cache
+    def dependencies() -> health.Dependencies:
+        return health.Dependencies(
+            check_database=container.check_database(),
+            try_writing=container.try_writing(),
+            read_backlog=container.outbox_admin().status,
+            session_keys=container.session_keys(),
+            troubles=troubles,
+            departure=departure,
+            clock=time.monotonic,
+        )
+
     return {
         "receive_webhook": provided(container.receive_webhook),
         "authentication": provided(authentication),
-        "dependencies": provided(lambda: health.Dependencies(container.check_database(), container.session_keys())),
+        "management": provided(management),
+        "dependencies": provided(dependencies),
     }
 
 

@@ -6,6 +6,8 @@ from attrs import frozen
 
 from anomalyze_auth import Authenticated, KeysUnavailable, Reason, SessionVerifier, TokenRejected, token_from
 from application.errors import (
+    IdentityProviderKeyRefusedError,
+    IdentityProviderLimitedError,
     IdentityProviderUnavailableError,
     StoreBusyError,
     StoreUnavailableError,
@@ -26,6 +28,8 @@ USER_ERRORS = (
     StoreBusyError,
     StoreUnavailableError,
     IdentityProviderUnavailableError,
+    IdentityProviderLimitedError,
+    IdentityProviderKeyRefusedError,
 )
 
 
@@ -36,15 +40,15 @@ class Authentication:
     get_current_user: GetCurrentUser
     rejections: Pace
 
-    async def identity_in(self, headers: Iterable[tuple[bytes, bytes]]) -> Authenticated:
-        """Return what the token says; nothing is verified when there is none.
+    async def identity_in(self, headers: Iterable[tuple[bytes, bytes]], *, cookies: bool = True) -> Authenticated:
+        """Return what the token says; nothing is verified when there is none. Without `cookies`, of the header alone.
 
         Raises:
             TokenMissingError: neither header nor cookie holds a token.
             TokenRejected: it is not a valid session token of a user.
             KeysUnavailable: nobody can tell.
         """
-        token = token_from(headers, cookie_suffix=self.cookie_suffix)
+        token = token_from(headers, cookie_suffix=self.cookie_suffix, cookies=cookies)
         if not token:
             raise TokenMissingError
         try:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from application.errors import StoreUnavailableError
+from application.trouble import Trouble, told
 
 T = TypeVar("T")
 
@@ -19,4 +20,4 @@ async def within(seconds: float, awaitable: Awaitable[T]) -> T:
         async with asyncio.timeout(seconds):
             return await awaitable
     except TimeoutError:
-        raise StoreUnavailableError("no answer in time") from None
+        raise StoreUnavailableError(told("PostgreSQL", Trouble.NO_ANSWER)) from None

@@ -13,6 +13,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from application.trace import traceparent
 from entrypoints.http import metrics, problems
+from entrypoints.http.troubles import WEBHOOKS, Cause, Troubles
 
 log = structlog.get_logger("http")
 
@@ -21,13 +22,14 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 # W3C Trace Context, section 3.2: of a later version the four fields are read as of version 00.
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-((?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2})(-.*)?")
 
-_QUIET = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
+QUIET = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
 """Asked every few seconds by machines: their lines would bury the others."""
 
 
 @frozen
 class Edge:
     app: ASGIApp
+    troubles: Troubles
 
     async def __call__(self, outer: Scope, receive: Receive, send: Send) -> None:
         if outer["type"] != ScopeType.HTTP:
@@ -62,8 +64,10 @@ class Edge:
             if not status:
                 await _send_problem(send_with_id, error)
         finally:
-            traceparent.reset(context)
             _report(scope, method, status, time.perf_counter() - started)
+            traceparent.reset(context)
+            if status == 200 and _notes(scope).get("path_template") == metrics.WEBHOOK_ROUTE:  # noqa: PLR2004
+                self.troubles.went_right(WEBHOOKS)
 
 
 def note_outcome(scope: Scope, outcome: str) -> None:
@@ -71,12 +75,19 @@ def note_outcome(scope: Scope, outcome: str) -> None:
     _notes(scope)["outcome"] = outcome
 
 
+def note_cause(scope: Scope, cause: Cause) -> None:
+    """Leave the log and the metrics a word on what an operator has to mend."""
+    _notes(scope)["cause"] = cause
+
+
+def id_of_request(scope: Scope) -> str | None:
+    return _notes(scope).get("request_id")
+
+
 def log_failure(scope: Scope, error: BaseException) -> None:
     """Log where a bug is, and not the error's text, which may quote what a client sent."""
     frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
-    log.error(
-        "unhandled_error", request_id=_notes(scope).get("request_id"), error=type(error).__name__, at=frames[-12:]
-    )
+    log.error("unhandled_error", request_id=id_of_request(scope), error=type(error).__name__, at=frames[-12:])
 
 
 def _report(scope: HTTPScope, method: str, status: int, seconds: float) -> None:
@@ -84,7 +95,12 @@ def _report(scope: HTTPScope, method: str, status: int, seconds: float) -> None:
     route = notes.get("path_template", "unmatched")
     outcome = notes.get("outcome")
     metrics.observe(method=method, route=route, status=status, seconds=seconds, outcome=outcome)
-    write = log.debug if route in _QUIET else log.info
+    write = log.debug if route in QUIET else log.info
+    more = {}
+    if cause := notes.get("cause"):
+        metrics.count_trouble(cause.label)
+        # A signature that does not fit is most often somebody else's affair, a database that is away never is.
+        write, more = log.warning if status >= 500 else log.info, {"cause": cause.says}  # noqa: PLR2004
     write(
         "request",
         request_id=notes["request_id"],
@@ -93,6 +109,7 @@ def _report(scope: HTTPScope, method: str, status: int, seconds: float) -> None:
         status=status,
         duration_ms=round(seconds * 1000, 2),
         outcome=outcome,
+        **more,
     )
 
 

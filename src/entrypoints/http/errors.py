@@ -27,9 +27,34 @@ class NotAdmittedError(HttpError):
     """The token is good, but no user of ours stands behind it."""
 
 
+class CredentialsMissingError(HttpError):
+    """The request carries neither a session token nor a service key."""
+
+
+class ServiceKeyRejectedError(HttpError):
+    """What looks like a service key is none of ours."""
+
+
+class PermissionMissingError(HttpError):
+    """The session token does not let its user manage users."""
+
+
+class ImpersonatedError(HttpError):
+    """The session is somebody else's who acts as this user: it may look, not act."""
+
+
+class RequestNotValidError(HttpError):
+    """Parameters or body are not what the route takes; the message names the place, never a value."""
+
+
+class UserGoneError(HttpError):
+    """The user that the path names was deleted, for ever."""
+
+
 class NotReadyError(HttpError):
     """Something that this process depends on is away."""
 
-    def __init__(self, checks: Mapping[str, str]) -> None:
+    def __init__(self, checks: Mapping[str, str], causes: Mapping[str, str]) -> None:
         super().__init__("not ready")
         self.checks = dict(checks)
+        self.causes = dict(causes)

@@ -3,71 +3,151 @@
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 
-from attrs import frozen
+import structlog
+from attrs import define, field, frozen
 from litestar import Response, get
 
 from anomalyze_auth import JwksKeys, KeySource
 from application.errors import StoreUnavailableError
+from application.examination.findings import Grade
+from application.examination.outbox import outbox_findings
+from application.outbox_status import OutboxStatus
+from application.trouble import cause_of, told
 from entrypoints.http import metrics
 from entrypoints.http.deadline import within
+from entrypoints.http.departure import Departure
 from entrypoints.http.dependencies import Injected
 from entrypoints.http.errors import NotReadyError
 from entrypoints.http.openapi import problems
+from entrypoints.http.troubles import CLERK, POSTGRES, WEBHOOKS, Troubles
+
+log = structlog.get_logger("http")
 
 CHECK_DEADLINE_S = 2.0
 """Shorter than an orchestrator's patience, or it would see a time-out instead of an answer."""
 
+WRITE_EVERY_S = 60.0
+"""How often a write is tried while all is well: a full disk shows nowhere else, and each try leaves a dead row."""
+
+BACKLOG_EVERY_S = 5.0
+"""Counting what waits takes 0.1 s for a million events, and several may ask each second."""
+
 
 class State(StrEnum):
     OK = "ok"
+    DEGRADED = "degraded"
+    """Requests are served; something else needs an operator."""
     UNAVAILABLE = "unavailable"
     NOT_ASKED_YET = "not asked yet"
 
 
 @frozen
 class Health:
-    """The state of the process and of what it depends on, by name."""
+    """The state of the process and of what it depends on, by name; and of what is not well, why."""
 
     status: State
     checks: dict[str, State]
+    causes: dict[str, str]
 
 
 @frozen
+class _Check:
+    name: str
+    state: State
+    cause: str = ""
+
+
+@define(kw_only=True)
 class Dependencies:
-    """What requests need beside this process; Kafka is the relay's."""
+    """What requests need beside this process; Kafka is the relay's, and shows here as events that wait."""
 
     check_database: Callable[[], Awaitable[None]]
+    try_writing: Callable[[], Awaitable[None]]
+    read_backlog: Callable[[], Awaitable[OutboxStatus]]
     session_keys: KeySource
+    troubles: Troubles
+    departure: Departure
+    clock: Callable[[], float]
+    _cause: str | None = field(default=None, init=False)
+    _written_at: float = field(default=float("-inf"), init=False)
+    _backlog: tuple[float, list[_Check]] = field(default=(float("-inf"), []), init=False)
 
-    async def database(self) -> State:
+    def process(self) -> list[_Check]:
+        return [_Check("process", State.UNAVAILABLE, "it is about to leave")] if self.departure.begun else []
+
+    async def database(self) -> _Check:
         try:
             await within(CHECK_DEADLINE_S, self.check_database())
-        except StoreUnavailableError:
-            return State.UNAVAILABLE
-        return State.OK
+            if self.troubles.of(POSTGRES) or self.clock() - self._written_at > WRITE_EVERY_S:
+                await within(CHECK_DEADLINE_S, self.try_writing())
+                self._written_at = self.clock()
+                self.troubles.went_right(POSTGRES)
+        except StoreUnavailableError as error:
+            self._tell(str(error))
+            metrics.count_trouble(told(POSTGRES, error.trouble))
+            return _Check("database", State.UNAVAILABLE, str(error))
+        self._tell(None)
+        return _Check("database", State.OK)
 
-    def keys(self) -> State:
+    def _tell(self, cause: str | None) -> None:
+        """Log it when the database becomes unusable and when it is usable again: probes ask every few seconds."""
+        if cause and cause_of(cause) != cause_of(self._cause or ""):
+            log.error("not ready", cause=cause)
+        elif self._cause and not cause:
+            log.info("ready again", cause=self._cause)
+        self._cause = cause
+
+    def keys(self) -> _Check:
         if not isinstance(self.session_keys, JwksKeys) or self.session_keys.state.usable:
-            return State.OK
-        return State.UNAVAILABLE if self.session_keys.state.fetches else State.NOT_ASKED_YET
+            return _Check("session_keys", State.OK)
+        if not self.session_keys.state.fetches:
+            return _Check("session_keys", State.NOT_ASKED_YET)
+        return _Check("session_keys", State.UNAVAILABLE, self.session_keys.state.last_error or "")
+
+    def lately(self, name: str, subject: str) -> _Check:
+        cause = self.troubles.of(subject)
+        return _Check(name, State.DEGRADED, cause) if cause else _Check(name, State.OK)
+
+    async def events(self) -> list[_Check]:
+        """Look whether events leave, and whether something keeps PostgreSQL from tidying up behind them."""
+        read_at, checks = self._backlog
+        if self.clock() - read_at > BACKLOG_EVERY_S:
+            try:
+                checks = _of_backlog(await within(CHECK_DEADLINE_S, self.read_backlog()))
+            except StoreUnavailableError:  # told by the check of the database, or too many to count
+                checks = []
+            self._backlog = (self.clock(), checks)
+        return checks
 
 
 @get("/health/live", summary="Whether the process runs", responses=problems())
 async def live() -> Health:
     """Answer, and nothing else: a database that is away is no reason to restart this process."""
-    return Health(State.OK, {})
+    return Health(State.OK, {}, {})
 
 
 @get("/health/ready", summary="Whether requests can be served", responses=problems(NotReadyError))
 async def ready(dependencies: Injected[Dependencies]) -> Health:
-    """Ask the database."""
-    return _verdict({"database": await dependencies.database()})
+    """Ask the database, and now and then whether it takes a write."""
+    return _verdict([await dependencies.database(), *dependencies.process()])
 
 
 @get("/health", summary="The state of every dependency", responses=problems(NotReadyError))
 async def health(dependencies: Injected[Dependencies]) -> Health:
-    """Ask the database and look at the signing keys."""
-    return _verdict({"database": await dependencies.database(), "session_keys": dependencies.keys()})
+    """Ask the database, look at the signing keys, at what failed lately, and at the events that wait.
+
+    Only what requests cannot do without makes it 503; the rest is `degraded`, and 200.
+    """
+    return _verdict(
+        [
+            await dependencies.database(),
+            dependencies.keys(),
+            dependencies.lately("webhooks", WEBHOOKS),
+            dependencies.lately("clerk", CLERK),
+            *await dependencies.events(),
+            *dependencies.process(),
+        ]
+    )
 
 
 @get("/metrics", summary="Prometheus metrics", media_type="text/plain", responses=problems())
@@ -76,7 +156,21 @@ async def read_metrics() -> Response[bytes]:
     return Response(metrics.render(), headers={"content-type": metrics.CONTENT_TYPE})
 
 
-def _verdict(checks: dict[str, State]) -> Health:
+def _of_backlog(status: OutboxStatus) -> list[_Check]:
+    """Take `doctor`'s word for it; that nobody relays while nothing waits is no trouble of this process."""
+    worse = [finding for finding in outbox_findings(status) if finding.grade is not Grade.OK]
+    causes = {"events": "", "vacuum": ""}
+    for finding in worse:
+        if finding.check in ("relay", "dead letters") and (status.waiting or status.dead):
+            causes["events"] = "; ".join(filter(None, (causes["events"], finding.says)))
+        elif finding.check == "vacuum":
+            causes["vacuum"] = finding.says
+    return [_Check(name, State.DEGRADED if cause else State.OK, cause) for name, cause in causes.items()]
+
+
+def _verdict(found: list[_Check]) -> Health:
+    checks = {check.name: check.state for check in found}
+    causes = {check.name: check.cause for check in found if check.cause}
     if State.UNAVAILABLE in checks.values():
-        raise NotReadyError(checks)
-    return Health(State.OK, checks)
+        raise NotReadyError(checks, causes)
+    return Health(State.DEGRADED if State.DEGRADED in checks.values() else State.OK, checks, causes)

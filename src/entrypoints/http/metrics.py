@@ -1,9 +1,14 @@
 """What Prometheus is told about requests: labelled by route template, never by path."""
 
 import os
+import re
+import time
+from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from domain.decision import Outcome
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -16,28 +21,77 @@ _DURATION = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0),
 )
 _WEBHOOKS = Counter("auth_webhooks_total", "Webhook deliveries by what came of them.", ["outcome"])
+for _outcome in (*Outcome, "webhook-not-genuine", "webhook-not-usable", "not-storable"):
+    _WEBHOOKS.labels(_outcome)  # at 0: an alert tells none from no service, and sees the first of a kind
+_OBTAINED = Counter("auth_users_obtained_total", "Users read from Clerk because no webhook had told of them.")
+_TROUBLES = Counter("auth_troubles_total", "Requests that failed for a cause that an operator can mend.", ["cause"])
+
+WEBHOOK_ROUTE = "/webhooks/clerk"
+
+_ACTIONS = Counter("auth_user_actions_total", "Actions on users by what came of them.", ["action", "outcome"])
+_ACTION_ROUTE = "/v1/users/{user_id}/"
 
 # `labels()` checks and hashes its arguments on each call; looking the result up costs a tenth of that.
-_children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+_children: dict[tuple[str, str, int, str | None], tuple[Counter, Histogram, Counter | None]] = {}
+
+# Of a worker that died: its counts stay true, its gauges do not.
+_LIVING = re.compile(r"gauge_live[a-z]*_(\d+)\.db")
+
+webhook_accepted_at = 0.0
+"""When this process last accepted a webhook, seconds since 1970; 0 before the first."""
 
 
 def observe(*, method: str, route: str, status: int, seconds: float, outcome: str | None) -> None:
     """Count one request; a method that is not HTTP's own counts as `other`, so that clients cannot make labels."""
-    key = (method if method in METHODS else "other", route, status)
+    key = (method if method in METHODS else "other", route, status, outcome)
     children = _children.get(key)
     if children is None:
-        children = (_REQUESTS.labels(key[0], route, str(status)), _DURATION.labels(key[0], route))
-        _children[key] = children
-    children[0].inc()
-    children[1].observe(seconds)
-    if route == "/webhooks/clerk" and outcome:
-        _WEBHOOKS.labels(outcome).inc()
+        requests = _REQUESTS.labels(key[0], route, str(status))
+        children = _children[key] = (requests, _DURATION.labels(key[0], route), _by_outcome(route, outcome))
+    requests, duration, by_outcome = children
+    requests.inc()
+    duration.observe(seconds)
+    if by_outcome is not None:
+        by_outcome.inc()
+        if status == 200 and route == WEBHOOK_ROUTE:  # noqa: PLR2004
+            global webhook_accepted_at  # noqa: PLW0603  # a gauge of Prometheus would be a write to disk for each
+            webhook_accepted_at = time.time()
+
+
+def _by_outcome(route: str, outcome: str | None) -> Counter | None:
+    if not outcome:
+        return None
+    if route == WEBHOOK_ROUTE:
+        return _WEBHOOKS.labels(outcome)
+    if route.startswith(_ACTION_ROUTE):
+        return _ACTIONS.labels(route.removeprefix(_ACTION_ROUTE), outcome)
+    return None
+
+
+def count_obtained() -> None:
+    """Count a user that was read from Clerk."""
+    _OBTAINED.inc()
+
+
+def count_trouble(cause: str) -> None:
+    """Count a failed request; `cause` is one of few texts, such as `PostgreSQL: disk full`."""
+    _TROUBLES.labels(cause).inc()
 
 
 def render() -> bytes:
     """Return the text format; of all workers together when there are several."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return generate_latest(REGISTRY)
+    _forget_the_dead(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return generate_latest(registry)
+
+
+def _forget_the_dead(folder: Path) -> None:
+    for file in folder.glob("gauge_live*.db"):
+        if match := _LIVING.fullmatch(file.name):
+            try:
+                os.kill(int(match[1]), 0)
+            except ProcessLookupError:
+                file.unlink(missing_ok=True)

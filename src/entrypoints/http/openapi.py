@@ -16,6 +16,9 @@ from entrypoints.http.problems import BAD_REQUEST, INTERNAL, MEDIA_TYPE, TABLE
 
 SESSION_TOKEN: Sequence[dict[str, list[str]]] = [{"bearer": []}, {"cookie": []}]
 
+MANAGERS: Sequence[dict[str, list[str]]] = [{"bearer": []}, {"serviceKey": []}]
+"""The session token of a person who has the permission, or another service's key."""
+
 VERSION = "0.1.0"
 
 
@@ -29,6 +32,9 @@ class ProblemDocument:
     code: str
     detail: str
     reason: str | None = None
+    """Why a token is refused."""
+    codes: list[str] | None = None
+    """Clerk's own codes, when it refuses."""
     checks: dict[str, str] | None = None
 
 
@@ -57,6 +63,9 @@ def document(handlers: Sequence[ControllerRouterHandler], injected: Sequence[str
         components=Components(
             security_schemes={
                 "bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT"),
+                "serviceKey": SecurityScheme(
+                    type="http", scheme="bearer", bearer_format="ask_…", description="The key of another service."
+                ),
                 "cookie": SecurityScheme(type="apiKey", name="__session", security_scheme_in="cookie"),
             }
         ),
@@ -111,6 +120,42 @@ _BEYOND_SIGNATURES: dict[tuple[str, str], dict[str, Any]] = {
             {"name": "If-None-Match", "in": "header", "required": False, "schema": {"type": "string"}},
         ],
         "headers": {"ETag": _TEXT, "Cache-Control": _TEXT, "Vary": _TEXT},
+    },
+    ("/v1/users", "get"): {
+        "parameters": [
+            {
+                "name": "ids",
+                "in": "query",
+                "required": False,
+                "description": "At most 100 user ids, comma-separated or repeated. Exactly one of `ids` and `email`.",
+                "style": "form",
+                "explode": False,
+                "schema": {"type": "array", "items": {"type": "string"}, "maxItems": 100},
+            },
+            {
+                "name": "email",
+                "in": "query",
+                "required": False,
+                "description": "A primary email address, in any case. Answers at most 100 users.",
+                "schema": {"type": "string"},
+            },
+        ],
+    },
+    ("/v1/users/{user_id}/set-metadata", "post"): {
+        "requestBody": {
+            "required": True,
+            "description": "At most 64 KiB.",
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["public_metadata"],
+                        "properties": {"public_metadata": {"type": "object"}},
+                        "additionalProperties": False,
+                    }
+                }
+            },
+        },
     },
     ("/v1/verify", "get"): {
         "parameters": [

@@ -14,6 +14,9 @@ from entrypoints.http import errors as http
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:anomalyze:auth:problem:"
 
+LONGEST_RETRY_AFTER_S = 300
+"""What Clerk may make our clients wait; whatever it says, it is worth asking again by then."""
+
 _INVALID_TOKEN = {"www-authenticate": 'Bearer error="invalid_token", error_description="{}"'}
 
 
@@ -62,6 +65,20 @@ TABLE: dict[type[Exception], Problem] = {
         detail="{}",
         headers=_INVALID_TOKEN,
     ),
+    http.CredentialsMissingError: Problem(
+        status=401,
+        code="credentials-missing",
+        title="Credentials missing",
+        detail="Send a session token or a service key as `Authorization: Bearer …`; the cookie is not looked at here.",
+        headers={"www-authenticate": "Bearer"},
+    ),
+    http.ServiceKeyRejectedError: Problem(
+        status=401,
+        code="service-key-not-valid",
+        title="Service key not valid",
+        detail="No configured key is this one.",
+        headers={"www-authenticate": _INVALID_TOKEN["www-authenticate"].format("No configured key is this one.")},
+    ),
     application.UserDeletedError: Problem(
         status=401,
         code="user-deleted",
@@ -75,8 +92,20 @@ TABLE: dict[type[Exception], Problem] = {
     http.NotAdmittedError: Problem(
         status=403, code="user-not-admitted", title="User not admitted", detail="The user of this token is not known."
     ),
+    http.PermissionMissingError: Problem(
+        status=403,
+        code="permission-missing",
+        title="Permission missing",
+        detail="The session token does not carry the permission to manage users.",
+    ),
+    http.ImpersonatedError: Problem(
+        status=403,
+        code="impersonation-refused",
+        title="Impersonated session",
+        detail="Somebody else acts in this session; that is enough to look at users, not to change them.",
+    ),
     application.UserUnknownError: Problem(
-        status=404, code="user-unknown", title="User unknown", detail="The user of this token is not known (yet)."
+        status=404, code="user-unknown", title="User unknown", detail="The user is not known (yet)."
     ),
     http.BodyTooSlowError: Problem(
         status=408,
@@ -84,6 +113,9 @@ TABLE: dict[type[Exception], Problem] = {
         title="Request body too slow",
         detail="The body did not arrive in time.",
         headers=_CLOSE,
+    ),
+    http.UserGoneError: Problem(
+        status=410, code="user-gone", title="User gone", detail="The user was deleted, for ever."
     ),
     http.BodyTooLargeError: Problem(
         status=413,
@@ -95,8 +127,24 @@ TABLE: dict[type[Exception], Problem] = {
     application.UnusableWebhookError: Problem(
         status=422, code="webhook-not-usable", title="Webhook payload not usable", detail="{}"
     ),
+    http.RequestNotValidError: Problem(status=422, code="request-not-valid", title="Request not valid", detail="{}"),
+    application.IdentityProviderRefusedError: Problem(
+        status=422, code="identity-provider-refused", title="Clerk refuses", detail="{}"
+    ),
     application.UnstorableError: Problem(
         status=422, code="not-storable", title="Change not storable", detail="The database refuses this content."
+    ),
+    application.SafetyStopError: Problem(
+        status=409,
+        code="safety-stop",
+        title="Nobody was deleted",
+        detail="Clerk knows none of our users, so its word that this one is gone is not taken.",
+    ),
+    application.IdentityProviderNotConfiguredError: Problem(
+        status=501,
+        code="identity-provider-not-configured",
+        title="Clerk not configured",
+        detail="This service has no CLERK_SECRET_KEY, so it can do nothing at Clerk.",
     ),
     application.StoreBusyError: Problem(
         status=503,
@@ -116,14 +164,28 @@ TABLE: dict[type[Exception], Problem] = {
         status=503,
         code="identity-provider-unavailable",
         title="Clerk out of reach",
-        detail="The user is not known here yet, and Clerk cannot be asked at the moment.",
+        detail="Clerk does not answer; asking again is safe.",
         headers=_retry(5),
+    ),
+    application.IdentityProviderLimitedError: Problem(
+        status=503,
+        code="identity-provider-limited",
+        title="Clerk limits us",
+        detail="Clerk takes no more requests for now; asking again is safe.",
+        headers=_retry(5),
+    ),
+    application.IdentityProviderKeyRefusedError: Problem(
+        status=503,
+        code="identity-provider-key-refused",
+        title="Clerk refuses our key",
+        detail="Clerk does not take the CLERK_SECRET_KEY of this service; whoever runs it has to set the right one.",
+        headers=_retry(60),
     ),
     http.NotReadyError: Problem(
         status=503,
         code="not-ready",
         title="Not ready",
-        detail="A dependency is out of reach; `checks` says which.",
+        detail="A dependency cannot be used; `checks` says which, and `causes` why.",
         headers=_retry(5),
     ),
     KeysUnavailable: Problem(
@@ -170,10 +232,14 @@ def answer(error: Exception) -> tuple[Problem, dict[str, str], bytes]:
         case TokenRejected():
             document |= {"detail": error.description, "reason": error.reason}
             headers["www-authenticate"] = headers["www-authenticate"].format(error.description)
-        case application.UnusableWebhookError():
+        case application.UnusableWebhookError() | http.RequestNotValidError():
             document["detail"] = str(error)
+        case application.IdentityProviderRefusedError():
+            document |= {"detail": str(error), "codes": error.codes}
+        case application.IdentityProviderLimitedError():
+            headers |= _retry(min(max(error.retry_after_s, 1), LONGEST_RETRY_AFTER_S))
         case http.NotReadyError():
-            document["checks"] = error.checks
+            document |= {"checks": error.checks, "causes": error.causes}
         case HTTPException(headers=dict(extra)):
             headers |= {name: value for name, value in extra.items() if name.lower() == "allow"}
     return problem, headers, msgspec.json.encode(document)

@@ -24,7 +24,7 @@ def deliver(url, body):
 def test_a_users_life_over_http(serve, database_url):
     url = serve(DATABASE_URL=database_url).url
 
-    assert httpx.get(f"{url}/health").json()["checks"] == {"database": "ok", "session_keys": "ok"}
+    assert set(httpx.get(f"{url}/health").json()["checks"].values()) == {"ok"}
     assert httpx.get(f"{url}/v1/me", headers=bearer()).status_code == 404
     assert deliver(url, created()).json() == {"outcome": "created"}
     assert deliver(url, created()).json() == {"outcome": "unchanged"}

@@ -17,6 +17,7 @@ from application.errors import (
     UserUnknownError,
 )
 from application.get_current_user import GetCurrentUser
+from application.get_user import GetUser
 from application.just_in_time import UNKNOWN_FOR_S, JustInTimeSync
 from application.sync_user import SyncUser
 from domain.snapshot import Snapshot
@@ -51,11 +52,11 @@ class World:
     def __attrs_post_init__(self) -> None:
         self.clerk.open.set()
         obtain = JustInTimeSync(self.users, self.clerk, SyncUser(self.users), lambda: self.now)
-        self.current = GetCurrentUser(self.users, obtain)
+        self.current = GetCurrentUser(GetUser(self.users, obtain))
 
     @property
     def just_in_time(self) -> JustInTimeSync:
-        return self.current.just_in_time
+        return self.current.get_user.just_in_time
 
     @contextmanager
     def while_clerk_thinks(self) -> Iterator[None]:

@@ -44,6 +44,26 @@ def test_an_unknown_command_is_answered_with_the_known_ones(capsys):
     assert "migrate" in shown
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["migrat"],
+        ["migrate", "--revison", "x"],
+        ["users", "bann", "user_a"],
+        ["users", "list", "--limit", "0"],
+        ["users", "list", "--limit", "ten"],
+        ["outbox", "retry", "x"],
+        ["service-key", "new"],
+    ],
+    ids=" ".join,
+)
+def test_what_a_command_cannot_understand_is_status_2(capsys, arguments):
+    status, shown = output_of(capsys, *arguments)
+
+    assert status == 2
+    assert "Traceback" not in shown
+
+
 def test_a_wrong_configuration_names_the_variable_and_is_status_78(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATABASE_URL", "mysql://root:topsecret@db/auth")

@@ -28,6 +28,22 @@ async def test_the_output_is_a_token_that_the_service_of_dev_takes(keys, capsys)
     assert printed.err == ""
 
 
+async def test_permissions_are_those_that_were_named(keys, capsys):
+    named = ["org:users:manage", "org:billing:read", "org:billing:manage"]
+    token("--org", "org_Navy", *(argument for name in named for argument in ("--permission", name)))
+
+    identity = await verifier(keys).verify(capsys.readouterr().out.strip())
+    assert identity.organization.permissions == set(named)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--permission", "org:users:manage"], ["--org", "org_Navy", "--permission", "users:manage"]]
+)
+def test_a_permission_without_an_organisation_or_of_another_form_is_refused(keys, capsys, arguments):
+    assert str(token(*arguments)).startswith("--permission: ")
+    assert capsys.readouterr().out == ""
+
+
 async def test_the_first_authorized_party_is_the_tokens_own(keys, capsys, monkeypatch):
     parties = ("http://localhost:5173", "http://localhost:8080")
     monkeypatch.setenv("CLERK_AUTHORIZED_PARTIES", ",".join(parties))

@@ -8,6 +8,8 @@ from entrypoints.http.problems import INTERNAL, TABLE
 from entrypoints.http.schema_page import page
 from support.web import bearer, created
 
+ACTIONS = ("ban", "unban", "lock", "unlock", "set-metadata", "revoke-sessions", "sync", "delete")
+
 
 @pytest.fixture(scope="module")
 def described():
@@ -21,6 +23,9 @@ def test_it_is_openapi_3_1_with_every_route(described):
         "/v1/me",
         "/v1/verify",
         "/v1/ext-authz/{path}",
+        "/v1/users",
+        "/v1/users/{user_id}",
+        *(f"/v1/users/{{user_id}}/{action}" for action in ACTIONS),
         "/health",
         "/health/live",
         "/health/ready",
@@ -58,7 +63,22 @@ def test_what_the_container_injects_is_no_parameter(described):
         for parameter in operation.get("parameters", [])
     }
 
-    assert names == {"svix-id", "svix-timestamp", "svix-signature", "If-None-Match", "active", "path"}
+    of_users = {"user_id", "ids", "email"}
+    assert names == {"svix-id", "svix-timestamp", "svix-signature", "If-None-Match", "active", "path"} | of_users
+
+
+def test_every_route_of_users_says_whom_it_admits_and_only_one_takes_a_body(described):
+    operations = {
+        path: operation
+        for path, item in described["paths"].items()
+        for operation in item.values()
+        if path.startswith("/v1/users")
+    }
+
+    assert all(operation["security"] == [{"bearer": []}, {"serviceKey": []}] for operation in operations.values())
+    assert [path for path, operation in operations.items() if "requestBody" in operation] == [
+        "/v1/users/{user_id}/set-metadata"
+    ]
 
 
 async def test_the_answers_are_as_documented(web, described):

@@ -6,7 +6,13 @@ from litestar.exceptions import HTTPException, NotAuthorizedException, Permissio
 from structlog.testing import capture_logs
 
 from anomalyze_auth import KeysUnavailable, Reason, TokenRejected
-from application.errors import ApplicationError, BrokerUnavailableError, UnusableWebhookError
+from application.errors import (
+    ApplicationError,
+    BrokerUnavailableError,
+    IdentityProviderLimitedError,
+    IdentityProviderRefusedError,
+    UnusableWebhookError,
+)
 from entrypoints.http.errors import HttpError
 from entrypoints.http.problems import INTERNAL, TABLE, answer, problem_of
 from support.web import created, signed
@@ -17,13 +23,13 @@ def leaves(kind):
     return {kind for child in below for kind in (child, *leaves(child))}
 
 
-ONLY_THE_RELAYS = {BrokerUnavailableError}
+ONLY_OF_COMMANDS = {BrokerUnavailableError}
 
 
 def test_every_error_a_request_can_meet_has_a_row_of_its_own():
     expected = leaves(ApplicationError) | leaves(HttpError) | {TokenRejected, KeysUnavailable}
 
-    assert set(TABLE) == expected - ONLY_THE_RELAYS
+    assert set(TABLE) == expected - ONLY_OF_COMMANDS
 
 
 def test_codes_are_unique_and_each_503_says_when_to_come_back():
@@ -65,6 +71,21 @@ def test_an_unusable_webhook_names_the_field():
     _, _, body = answer(UnusableWebhookError("data.updated_at is missing"))
 
     assert json.loads(body)["detail"] == "data.updated_at is missing"
+
+
+@pytest.mark.parametrize(("said_s", "told_s"), [(0, 1), (-5, 1), (7, 7), (10**9, 300)])
+def test_clerks_limit_says_when_to_come_back_in_bounds(said_s, told_s):
+    problem, headers, _ = answer(IdentityProviderLimitedError("429", retry_after_s=said_s))
+
+    assert (problem.code, headers["retry-after"]) == ("identity-provider-limited", str(told_s))
+
+
+def test_clerks_refusal_is_told_with_its_codes():
+    error = IdentityProviderRefusedError("No such plan.", status=402, codes=("unsupported_subscription_plan_features",))
+    document = json.loads(answer(error)[2])
+
+    assert (document["code"], document["status"]) == ("identity-provider-refused", 422)
+    assert (document["detail"], document["codes"]) == ("No such plan.", ["unsupported_subscription_plan_features"])
 
 
 async def test_a_bug_is_500_without_internals_and_is_logged_without_the_errors_text(web):

@@ -1,0 +1,45 @@
+"""Where the workers of one `serve` keep their numbers, for Prometheus to see them added up."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""Read by prometheus-client, when it is imported."""
+
+_PREFIX = "auth-service-metrics-"
+_LOCK = "in-use"
+
+
+@contextmanager
+def metrics_folder() -> Iterator[None]:
+    """Make a folder for the workers that are started meanwhile; first remove those that killed services left."""
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        # A lock, not a process id: it ends with its holder, and means the same in every container that shares the disk.
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for other in folder.parent.glob(f"{_PREFIX}*"):
+            if other != folder:
+                _remove_if_left_behind(other)
+        os.environ[VARIABLE] = str(folder)
+        yield
+    finally:
+        os.environ.pop(VARIABLE, None)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _remove_if_left_behind(folder: Path) -> None:
+    # Another user's folder, one that goes at this moment, one that is not locked yet: let it be.
+    with suppress(OSError):
+        lock = os.open(folder / _LOCK, os.O_RDWR)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(lock)

@@ -1,0 +1,96 @@
+"""A database, Clerk's stand-in, and `auth-service users …` on both, as a person and as a script use it."""
+
+import asyncio
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from attrs import frozen
+
+from adapters.clerk.payloads import snapshot_of
+from adapters.kafka.cloudevents import encode
+from adapters.postgres.engine import create_engine
+from adapters.postgres.user_store import PostgresUserStore
+from domain.sync_user import sync_user
+from support.clerk_stand_in import RunningStandIn
+
+Answer = subprocess.CompletedProcess[str]
+
+
+@frozen
+class Stage:
+    database_url: str
+    folder: Path
+    clerk: RunningStandIn
+
+    async def run(
+        self,
+        *arguments: str,
+        stdin: int = asyncio.subprocess.DEVNULL,
+        through: str | None = None,
+        meanwhile: Callable[[int], Awaitable[None]] | None = None,
+        **variables: str,
+    ) -> Answer:
+        """Run `auth-service users` with these arguments; an empty variable is not set.
+
+        `through` is a shell command that its output is piped to; `meanwhile` is given its process id.
+        """
+        ours = {
+            "DATABASE_URL": self.database_url,
+            "CLERK_SECRET_KEY": self.clerk.secret_key,
+            "CLERK_API_URL": self.clerk.url,
+            **variables,
+        }
+        command = [sys.executable, "-m", "entrypoints.cli.main", "users", *arguments]
+        process = await asyncio.create_subprocess_exec(
+            *(["sh", "-c", f"{shlex.join(command)} | {through}"] if through else command),
+            cwd=self.folder,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **ours},
+            stdin=stdin,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            async with asyncio.timeout(60):
+                if meanwhile:
+                    await meanwhile(process.pid)
+                out, err = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+        return Answer(command, process.returncode or 0, out.decode(), err.decode())
+
+    async def json(self, *arguments: str) -> tuple[list[dict[str, Any]], int]:
+        """Run it with --json, and return the objects and the exit status."""
+        answer = await self.run(*arguments, "--json")
+        return [json.loads(line) for line in answer.stdout.splitlines()], answer.returncode
+
+    async def sign_up(self, user: str, **fields: Any) -> None:
+        """Make a user at Clerk, and let us know of it as a webhook would."""
+        document = self.clerk.instance.create(user, **fields)
+        snapshot = snapshot_of(json.dumps(document).encode(), timestamp=document["updated_at"])
+        engine = create_engine(self.database_url, pool_size=1, application_name="tests")
+        store = PostgresUserStore(engine, encode, lambda: None)
+        await store.start()
+        await store.change(snapshot.id, partial(sync_user, snapshot=snapshot))
+        await store.aclose()
+        await engine.dispose()
+
+    async def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        connection = await asyncpg.connect(self.database_url)
+        try:
+            return [tuple(row) for row in await connection.fetch(statement)]
+        finally:
+            await connection.close()
+
+    async def events(self) -> list[tuple[str, int, str]]:
+        """Every event that waits: whose, which version, and the last word of its kind."""
+        rows = await self.rows("SELECT key, version, split_part(type, '.', 3) FROM outbox ORDER BY id")
+        return [(key, version, kind) for key, version, kind in rows]

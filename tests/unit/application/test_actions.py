@@ -1,0 +1,187 @@
+"""What is done through Clerk: the caller reads its own write, and the webhook that follows is old news."""
+
+from typing import Any
+
+import pytest
+from attrs import define, field
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.kafka.cloudevents import encode
+from application.act_at_clerk import ActAtClerk
+from application.ban_user import BanUser, UnbanUser
+from application.delete_user import DeleteUser
+from application.delete_user_at_clerk import DeleteUserAtClerk
+from application.errors import IdentityProviderRefusedError, SafetyStopError, UserDeletedError, UserUnknownError
+from application.lock_user import LockUser, UnlockUser
+from application.revoke_sessions import RevokeSessions
+from application.set_public_metadata import SetPublicMetadata
+from application.sync_user import SyncUser
+from application.sync_user_from_clerk import SyncUserFromClerk
+from domain.decision import Outcome
+from domain.user import Tombstone, UserId
+from support.memory import MemoryIdentities, MemoryUsers, living
+from support.reconciling import MemoryLiving
+from support.users import USER, deletion, snapshot
+
+NOW_MS = 50_000
+
+
+@define(slots=False)
+class World:
+    """Clerk, our users, and every use case between them."""
+
+    clerk: MemoryIdentities = field(factory=MemoryIdentities)
+    users: MemoryUsers = field(factory=lambda: MemoryUsers(encode))
+
+    def __attrs_post_init__(self) -> None:
+        self.sync_user, self.delete_user = SyncUser(self.users), DeleteUser(self.users)
+        act = ActAtClerk(self.users, self.sync_user)
+        self.actions: dict[str, Any] = {
+            "ban": BanUser(self.clerk, act),
+            "unban": UnbanUser(self.clerk, act),
+            "lock": LockUser(self.clerk, act),
+            "unlock": UnlockUser(self.clerk, act),
+        }
+        self.set_public_metadata = SetPublicMetadata(self.clerk, act)
+        self.revoke_sessions = RevokeSessions(self.clerk, act)
+        self.delete = DeleteUserAtClerk(self.users, self.clerk, self.delete_user, lambda: NOW_MS)
+        self.sync = SyncUserFromClerk(
+            users=self.users,
+            living=MemoryLiving(self.users),
+            identities=self.clerk,
+            sync_user=self.sync_user,
+            delete_user=self.delete_user,
+            now_ms=lambda: NOW_MS,
+        )
+
+    async def ours(self) -> Any:
+        return await self.users.get(USER)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@given(st.lists(st.sampled_from(["ban", "unban", "lock", "unlock"]), max_size=8), st.booleans())
+async def test_after_every_action_our_row_is_clerks_and_each_webhook_that_follows_changes_nothing(names, known):
+    world = World()
+    world.clerk.users[USER] = snapshot()
+    if known:
+        await world.sync_user(snapshot())
+    for name in names:
+        decision = await world.actions[name](USER)
+
+        assert living(await world.ours()).profile == world.clerk.users[USER].profile
+        assert living(decision.user).profile == world.clerk.users[USER].profile
+        assert (await world.sync_user(world.clerk.users[USER])).outcome == Outcome.UNCHANGED
+    versions = [message.version for message in world.users.outbox]
+
+    assert versions == list(range(1, len(versions) + 1))
+
+
+async def test_metadata_is_merged_at_clerk_and_taken_over(world):
+    world.clerk.users[USER] = snapshot(public_metadata={"plan": "free", "seats": 1})
+
+    decision = await world.set_public_metadata(USER, {"plan": None, "team": {"id": 7}})
+
+    assert living(decision.user).profile.public_metadata == {"seats": 1, "team": {"id": 7}}
+    assert living(await world.ours()).profile.public_metadata == {"seats": 1, "team": {"id": 7}}
+
+
+@pytest.mark.parametrize("name", ["ban", "unban", "lock", "unlock"])
+async def test_nothing_is_done_to_a_user_whom_we_know_to_be_deleted(world, name):
+    world.clerk.users[USER] = snapshot()
+    await world.delete_user(deletion())
+
+    for act in (world.actions[name], world.revoke_sessions, lambda user: world.set_public_metadata(user, {})):
+        with pytest.raises(UserDeletedError):
+            await act(USER)
+    assert world.clerk.done == []
+
+
+async def test_an_action_on_somebody_whom_clerk_does_not_have_leaves_our_row_alone(world):
+    await world.sync_user(snapshot())
+
+    with pytest.raises(UserUnknownError):
+        await world.actions["ban"](USER)
+    assert living(await world.ours()).version == 1
+
+
+async def test_what_clerk_refuses_changes_nothing_here(world):
+    world.clerk.users[USER] = snapshot()
+    await world.sync_user(snapshot())
+    world.clerk.trouble = IdentityProviderRefusedError("no", status=402, codes=("payment_required",))
+
+    for act in (world.actions["ban"], world.delete):
+        with pytest.raises(IdentityProviderRefusedError):
+            await act(USER)
+    assert living(await world.ours()).version == 1
+
+
+async def test_deleting_is_for_good_here_and_there_and_a_second_time_unchanged(world):
+    world.clerk.users[USER] = snapshot()
+    await world.sync_user(snapshot())
+
+    assert (await world.delete(USER)).outcome == Outcome.DELETED
+    assert isinstance(await world.ours(), Tombstone)
+    assert USER not in world.clerk.users
+    assert (await world.delete(USER)).outcome == Outcome.UNCHANGED
+
+
+async def test_a_user_whom_only_we_still_have_is_deleted_when_that_is_wanted(world):
+    await world.sync_user(snapshot())
+
+    assert (await world.delete(USER)).outcome == Outcome.DELETED
+
+
+async def test_deleting_somebody_unknown_to_both_leaves_no_tombstone(world):
+    with pytest.raises(UserUnknownError):
+        await world.delete(USER)
+    assert await world.ours() is None
+
+
+async def test_a_sync_creates_updates_and_deletes_after_clerks_word(world):
+    world.clerk.users[USER] = snapshot(at=1000)
+    outcomes = [(await world.sync(USER)).outcome, (await world.sync(USER)).outcome]
+    world.clerk.users[USER] = snapshot(at=2000, first_name="Augusta")
+    outcomes.append((await world.sync(USER)).outcome)
+    del world.clerk.users[USER]
+    outcomes += [(await world.sync(USER)).outcome, (await world.sync(USER)).outcome]
+
+    assert outcomes == ["created", "unchanged", "updated", "deleted", "unchanged"]
+
+
+async def test_a_sync_deletes_nobody_when_clerk_knows_none_of_ours(world):
+    for number in range(3):
+        await world.sync_user(snapshot(UserId(f"user_{number}")))
+    await world.sync_user(snapshot())
+
+    with pytest.raises(SafetyStopError):
+        await world.sync(USER)
+    assert living(await world.ours()).version == 1
+
+    world.clerk.users[UserId("user_1")] = snapshot(UserId("user_1"))
+    assert (await world.sync(USER)).outcome == Outcome.DELETED
+
+
+async def test_a_sync_does_not_resurrect(world):
+    world.clerk.users[USER] = snapshot()
+    await world.delete_user(deletion())
+
+    assert (await world.sync(USER)).outcome == Outcome.STALE
+    assert isinstance(await world.ours(), Tombstone)
+
+
+async def test_a_sync_of_somebody_unknown_to_both_says_so(world):
+    with pytest.raises(UserUnknownError):
+        await world.sync(USER)
+
+
+async def test_sessions_are_ended_at_clerk_and_counted(world):
+    world.clerk.users[USER] = snapshot()
+    world.clerk.sessions[USER] = 3
+
+    assert await world.revoke_sessions(USER) == 3
+    assert await world.revoke_sessions(USER) == 0

@@ -1,0 +1,95 @@
+"""`auth-service doctor` where little or nothing is configured."""
+
+import json
+import os
+
+import pytest
+
+from entrypoints.cli import doctor as doctor_module
+from entrypoints.cli.main import main
+from support.web import SECRET
+
+
+@pytest.fixture
+def doctor(tmp_path, monkeypatch, capsys):
+    def run(*arguments: str, **variables: str):
+        for name in [*os.environ]:
+            if name not in ("PATH", "HOME", "TMPDIR", "PYTEST_CURRENT_TEST"):
+                monkeypatch.delenv(name)
+        # Nobody answers there.
+        for name, value in {"PORT": "1", **variables}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(SystemExit) as stop:
+            main(["doctor", "--json", *arguments])
+        return stop.value.code, json.loads(capsys.readouterr().out)
+
+    return run
+
+
+def grades(found):
+    return {(finding["check"], finding["grade"]): finding for finding in found}
+
+
+def test_without_anything_it_says_what_is_missing_and_what_was_not_checked(doctor):
+    code, found = doctor()
+    by_grade = grades(found)
+
+    assert code
+    assert by_grade["configuration", "failure"]["says"] == "DATABASE_URL: missing"
+    for check in ("kafka", "webhook secret", "clerk secret key", "session tokens"):
+        assert by_grade[check, "warning"]["says"].startswith("not checked: ")
+        assert by_grade[check, "warning"]["advice"]
+
+
+def test_all_that_is_wrong_is_told_and_the_rest_is_still_looked_at(doctor):
+    code, found = doctor(
+        DATABASE_URL="postgresql://x@127.0.0.1:1/x",
+        PORT="x",
+        CLERK_WEBHOOK_SECRET=f"{SECRET},whsec_hunter2",
+        KAFKA_SECURITY_PROTOCOL="SASL_SSL",
+        CLERK_SECRET_KEY_FILE="/nowhere",
+    )
+    wrong = {finding["says"].partition(":")[0] for finding in found if finding["check"] == "configuration"}
+    by_grade = grades(found)
+
+    assert code
+    assert wrong == {
+        "PORT",
+        "CLERK_WEBHOOK_SECRET",
+        "CLERK_SECRET_KEY_FILE",
+        "KAFKA_BOOTSTRAP_SERVERS",
+        "KAFKA_SASL_MECHANISM",
+        "KAFKA_SASL_USERNAME",
+        "KAFKA_SASL_PASSWORD",
+    }
+    assert "entry 2: " in json.dumps(found)
+    assert by_grade["database", "failure"]["says"].startswith("PostgreSQL: out of reach")
+    assert "hunter2" not in json.dumps(found)
+
+
+def test_a_name_that_is_nearly_ours_is_told(doctor):
+    _, found = doctor(CLERK_WEBHOOK_SECRETS=SECRET)
+
+    assert any("is CLERK_WEBHOOK_SECRET meant?" in finding["says"] for finding in found)
+
+
+def test_an_env_file_that_cannot_be_read_is_a_finding(doctor, tmp_path):
+    (tmp_path / ".env").write_bytes(b"\xff")
+    code, found = doctor()
+
+    assert code
+    assert found[0]["says"].startswith(".env: cannot be read")
+
+
+async def test_a_check_that_fails_by_a_bug_or_takes_for_ever_hides_no_other(monkeypatch):
+    async def broken():
+        raise ZeroDivisionError
+
+    async def endless():
+        await doctor_module.asyncio.sleep(60)
+
+    monkeypatch.setattr(doctor_module, "LIMIT_S", 0.01)
+
+    assert "ZeroDivisionError" in (await doctor_module._ask(broken)).says
+    assert (await doctor_module._ask(endless)).says == "no answer within 0.01 s"

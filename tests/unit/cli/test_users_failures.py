@@ -1,0 +1,63 @@
+import pytest
+
+from application.errors import (
+    BrokerUnavailableError,
+    IdentityProviderKeyRefusedError,
+    IdentityProviderLimitedError,
+    IdentityProviderNotConfiguredError,
+    IdentityProviderRefusedError,
+    IdentityProviderUnavailableError,
+    StoreBusyError,
+    StoreUnavailableError,
+    UnstorableError,
+    UserDeletedError,
+    UserUnknownError,
+)
+from entrypoints.cli.users_failures import NOT_TRIED, exit_status, failure_of
+
+NO_USER = failure_of(UserUnknownError())
+OUTAGE = failure_of(IdentityProviderUnavailableError("down"))
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "of_everybody"),
+    [
+        (UserUnknownError(), 67, False),
+        (UserDeletedError(), 67, False),
+        (UnstorableError("22001"), 65, False),
+        (IdentityProviderRefusedError("no", status=402, codes=("plan",)), 77, False),
+        (IdentityProviderUnavailableError("down"), 69, True),
+        (IdentityProviderLimitedError("429", retry_after_s=1), 69, True),
+        (StoreUnavailableError("down"), 69, True),
+        (StoreBusyError("full"), 69, True),
+        (IdentityProviderKeyRefusedError("401"), 78, True),
+        (IdentityProviderNotConfiguredError("no key"), 78, True),
+    ],
+)
+def test_every_kind_of_failure_has_its_status_and_those_of_everybody_end_the_run(error, status, of_everybody):
+    failure = failure_of(error)
+
+    assert (failure.status, failure.of_everybody) == (status, of_everybody)
+
+
+def test_what_is_not_expected_is_not_named():
+    with pytest.raises(BrokerUnavailableError):
+        failure_of(BrokerUnavailableError("Kafka"))
+
+
+def test_nobody_steers_a_terminal_by_what_clerk_says():
+    assert "\x1b" not in failure_of(IdentityProviderRefusedError("\x1b[2J", status=402, codes=("\x1b",))).message
+
+
+@pytest.mark.parametrize(
+    ("failures", "status"),
+    [
+        ([], 0),
+        ([NO_USER], 67),
+        ([NO_USER, failure_of(UserDeletedError())], 67),
+        ([OUTAGE, NOT_TRIED, NOT_TRIED], 69),
+        ([NO_USER, OUTAGE, NOT_TRIED], 1),
+    ],
+)
+def test_one_kind_of_failure_is_its_own_status_and_several_are_1(failures, status):
+    assert exit_status(failures) == status

@@ -1,0 +1,181 @@
+"""Who may look at users, and who may act on them."""
+
+import pytest
+
+from entrypoints.service_keys import new_service_key
+from support.users import USER, snapshot
+from support.web import bearer, created, deleted, token, web
+
+ADMIN = "user_admin"
+ADA = {"ids": USER}
+KEY, CONFIGURED = new_service_key("billing")
+SERVICE = {"authorization": f"Bearer {KEY}"}
+
+
+def organization(*permissions: str, id_: str = "org_ours") -> dict[str, object]:
+    """The claims of a session in which an organization is active (version 2)."""
+    names = [permission.removeprefix("org:").split(":") for permission in permissions]
+    features = list(dict.fromkeys(feature for feature, _ in names))
+    actions = list(dict.fromkeys(action for _, action in names))
+    masks = [sum(1 << actions.index(action) for f, action in names if f == feature) for feature in features]
+    return {
+        "v": 2,
+        "fea": ",".join(f"o:{feature}" for feature in features),
+        "o": {"id": id_, "rol": "admin", "per": ",".join(actions), "fpm": ",".join(map(str, masks))},
+    }
+
+
+MANAGE = organization("org:users:manage")
+
+
+@pytest.fixture
+async def served():
+    async with web(AUTH_SERVICE_KEYS=str(CONFIGURED)) as started:
+        await started.deliver(created(ADMIN))
+        await started.deliver(created(USER))
+        yield started
+
+
+async def asked(served, headers):
+    """The answers to a look and to an act: status, and code if it is a problem."""
+    look = await served.client.get("/v1/users", params=ADA, headers=headers)
+    act = await served.client.post(f"/v1/users/{USER}/ban", headers=headers)
+    return [(answer.status_code, answer.json().get("code")) for answer in (look, act)]
+
+
+async def test_a_service_by_its_key_may_do_both(served):
+    served.identities.users[USER] = snapshot()
+
+    assert await asked(served, SERVICE) == [(200, None)] * 2
+
+
+async def test_a_person_with_the_permission_may_do_both(served):
+    served.identities.users[USER] = snapshot()
+
+    assert await asked(served, bearer(ADMIN, **MANAGE)) == [(200, None)] * 2
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {},
+        {"org_id": "org_ours", "org_role": "org:admin"},
+        organization("org:users:read"),
+        organization("org:billing:manage", "org:users:read"),
+        {**MANAGE, "fea": "u:users"},
+        {"org_permissions": ["org:users:manage"]},
+        {"permissions": ["org:users:manage"], "role": "admin"},
+    ],
+    ids=["no-organization", "role-alone", "other-action", "crossed", "of-the-user", "no-active-one", "custom-claims"],
+)
+async def test_a_person_without_the_permission_may_do_neither(served, claims):
+    assert await asked(served, bearer(ADMIN, **claims)) == [(403, "permission-missing")] * 2
+    assert served.identities.done == []
+
+
+async def test_the_permission_is_configurable():
+    async with web(AUTH_SERVICE_PERMISSION="org:staff:support") as served:
+        await served.deliver(created(ADMIN))
+        may = await served.client.get(
+            "/v1/users", params=ADA, headers=bearer(ADMIN, **organization("org:staff:support"))
+        )
+        may_not = await served.client.get("/v1/users", params=ADA, headers=bearer(ADMIN, **MANAGE))
+
+    assert (may.status_code, may_not.status_code) == (200, 403)
+
+
+async def test_the_permission_counts_in_the_configured_organizations_alone():
+    async with web(AUTH_SERVICE_ORGANIZATIONS="org_ours,org_too") as served:
+        await served.deliver(created(ADMIN))
+        statuses = {}
+        for id_ in ("org_ours", "org_too", "org_customer"):
+            headers = bearer(ADMIN, **organization("org:users:manage", id_=id_))
+            statuses[id_] = (await served.client.get("/v1/users", params=ADA, headers=headers)).status_code
+
+    assert statuses == {"org_ours": 200, "org_too": 200, "org_customer": 403}
+
+
+async def test_an_impersonated_session_may_look_and_not_act(served):
+    headers = bearer(ADMIN, **MANAGE, act={"sub": "user_support", "iss": "https://clerk.example.com", "sid": "sess_2"})
+
+    assert await asked(served, headers) == [(200, None), (403, "impersonation-refused")]
+    assert served.identities.done == []
+
+
+async def test_a_banned_admin_may_do_neither_whatever_the_token_says(served):
+    await served.deliver(created(ADMIN, at=1_800_000_000_000, banned=True))
+
+    assert await asked(served, bearer(ADMIN, **MANAGE)) == [(403, "user-banned")] * 2
+    assert served.identities.done == []
+
+
+async def test_a_deleted_admin_has_to_sign_in_again(served):
+    await served.deliver(deleted(ADMIN))
+
+    assert await asked(served, bearer(ADMIN, **MANAGE)) == [(401, "user-deleted")] * 2
+
+
+async def test_an_admin_whom_nobody_knows_is_not_admitted(served):
+    assert await asked(served, bearer("user_nobody", **MANAGE)) == [(403, "user-not-admitted")] * 2
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"authorization": "Basic dTpw"}, {"authorization": KEY}, {"x-service-key": KEY}]
+)
+async def test_without_credentials_it_is_401_with_a_bare_challenge(served, headers):
+    answer = await served.client.get("/v1/users", params=ADA, headers=headers)
+
+    assert await asked(served, headers) == [(401, "credentials-missing")] * 2
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_a_cookie_bans_nobody(served):
+    """Browsers send it along with requests that other pages make."""
+    headers = {"cookie": f"__session={token(ADMIN, **MANAGE)}"}
+
+    assert await asked(served, headers) == [(401, "credentials-missing")] * 2
+    assert served.identities.done == []
+
+
+async def test_a_cookie_beside_a_key_does_not_matter(served):
+    answer = await served.client.get("/v1/users", params=ADA, headers={**SERVICE, "cookie": "__session=stale"})
+
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "key", ["ask_", KEY[:-1], KEY + "x", KEY + " x", new_service_key("billing")[0], f"{KEY}, {KEY}"]
+)
+async def test_a_key_that_is_none_of_ours_is_401_and_is_not_repeated(served, key):
+    answer = await served.client.get("/v1/users", params=ADA, headers={"authorization": f"Bearer {key}"})
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "service-key-not-valid")
+    assert 'error="invalid_token"' in answer.headers["www-authenticate"]
+    assert KEY[4:20] not in answer.text + str(answer.headers)
+
+
+async def test_without_a_configured_key_no_key_is_good(web):
+    answer = await web.client.get("/v1/users", params=ADA, headers=SERVICE)
+
+    assert answer.json()["code"] == "service-key-not-valid"
+
+
+async def test_while_rotating_both_keys_are_good():
+    new, configured = new_service_key("billing-2")
+    async with web(AUTH_SERVICE_KEYS=f"{CONFIGURED},{configured}") as served:
+        for key in (KEY, new):
+            answer = await served.client.get("/v1/users", params=ADA, headers={"authorization": f"bearer {key}"})
+
+            assert answer.status_code == 200
+
+
+async def test_a_service_key_is_no_session_token(served):
+    me = await served.me(**SERVICE)
+    verify = await served.client.get("/v1/verify", headers=SERVICE)
+
+    assert (me.status_code, verify.status_code) == (401, 401)
+
+
+@pytest.mark.parametrize("claims", [{"exp": 1}, {"sts": "pending"}, {"azp": "https://evil.example"}, {"sub": "mch_1"}])
+async def test_a_bad_token_is_401_as_everywhere(served, claims):
+    assert await asked(served, bearer(**{"user_id": ADMIN, **MANAGE, **claims})) == [(401, "token-not-valid")] * 2

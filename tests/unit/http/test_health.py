@@ -1,0 +1,213 @@
+"""/health names each cause, and so do the log and the metrics."""
+
+import re
+import time
+
+import pytest
+from attrs import evolve
+from structlog.testing import capture_logs
+
+from adapters.clerk.signing import sign_webhook
+from application.errors import (
+    IdentityProviderKeyRefusedError,
+    IdentityProviderUnavailableError,
+    StoreUnavailableError,
+)
+from application.outbox_status import LaneBacklog, OutboxStatus, VacuumBlocker
+from application.trouble import Trouble, told
+from entrypoints.http.departure import Departure
+from entrypoints.http.health import BACKLOG_EVERY_S, WRITE_EVERY_S, Dependencies
+from entrypoints.http.troubles import REMEMBERED_S, Troubles, cause_of
+from support.memory import MemoryUsers
+from support.web import SECRET, Database, bearer, created, signed
+
+FULL = StoreUnavailableError(told("PostgreSQL", Trouble.DISK_FULL, "53100"), Trouble.DISK_FULL)
+WAITING = OutboxStatus(
+    read_at=0.0,
+    stored=5,
+    lanes=[LaneBacklog(lane=0, owner="a", waiting=5, oldest_s=95.0)],
+    dead=0,
+    relays={"a": 0.0},
+    vacuum_blocker=None,
+)
+
+
+async def health(web) -> tuple[int, dict[str, str], dict[str, str]]:
+    response = await web.client.get("/health")
+    return response.status_code, response.json()["checks"], response.json()["causes"]
+
+
+async def trouble_metrics(web) -> list[str]:
+    text = (await web.client.get("/metrics")).text
+    return [line for line in text.splitlines() if line.startswith("auth_troubles_total")]
+
+
+async def test_all_is_well(web):
+    status, checks, causes = await health(web)
+
+    assert (status, set(checks.values()), causes) == (200, {"ok"}, {})
+    assert set(checks) == {"database", "session_keys", "webhooks", "clerk", "events", "vacuum"}
+
+
+async def test_a_wrong_webhook_secret_is_named(web):
+    other = "whsec_" + "b3RoZXIh" * 4
+    with capture_logs() as logs:
+        for _ in range(2):
+            await web.deliver(created(), sign_webhook(other, "msg_1", int(time.time()), created()))
+    status, checks, causes = await health(web)
+
+    assert (status, checks["webhooks"]) == (200, "degraded")
+    assert causes["webhooks"].startswith("webhook: wrong signature: ")
+    assert "(2 times, and never right since)" in causes["webhooks"]
+    assert all("No matching signature" in line["cause"] for line in logs if line["event"] == "request")
+    assert any('cause="webhook: wrong signature"' in line for line in await trouble_metrics(web))
+
+
+@pytest.mark.parametrize(("off_s", "where"), [(-600, "behind"), (600, "ahead of")])
+async def test_a_clock_that_is_off_by_ten_minutes_is_told_from_a_forgery(web, off_s, where):
+    body = created()
+    with capture_logs() as logs:
+        response = await web.deliver(body, sign_webhook(SECRET, "msg_1", int(time.time()) + off_s, body))
+    _, _, causes = await health(web)
+
+    assert response.status_code == 400
+    assert causes["webhooks"].startswith("webhook: wrong time: Message timestamp too ")
+    assert re.search(f"genuine, and (599|60[01]) s {where} our clock", causes["webhooks"])
+    assert "our clock" in logs[0]["cause"]
+    assert any('cause="webhook: wrong time"' in line for line in await trouble_metrics(web))
+
+
+async def test_an_old_forgery_is_a_forgery(web):
+    other = "whsec_" + "b3RoZXIh" * 4
+    await web.deliver(created(), sign_webhook(other, "msg_1", int(time.time()) - 600, created()))
+    _, _, causes = await health(web)
+
+    assert causes["webhooks"].startswith("webhook: wrong signature: ")
+
+
+async def test_a_genuine_webhook_ends_the_trouble(web):
+    await web.deliver(created(), signed(b"something else"))
+    await web.deliver(created())
+    _, checks, causes = await health(web)
+
+    assert (checks["webhooks"], causes) == ("ok", {})
+
+
+async def test_a_database_that_takes_no_webhook_is_asked_whether_it_still_does_not(web, monkeypatch):
+    async def change(*_):
+        raise FULL
+
+    monkeypatch.setattr(MemoryUsers, "change", change)
+    await health(web)
+    with capture_logs() as logs:
+        await web.deliver(created())
+    web.database.write_fails = FULL
+    status, checks, causes = await health(web)
+
+    assert (status, checks["database"]) == (503, "unavailable")
+    assert causes["database"] == "PostgreSQL: disk full (53100)"
+    assert (logs[0]["cause"], logs[0]["log_level"]) == ("PostgreSQL: disk full (53100)", "warning")
+    assert any('cause="PostgreSQL: disk full"' in line for line in await trouble_metrics(web))
+
+    web.database.write_fails = None
+
+    assert (await health(web))[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/ready"])
+async def test_a_full_disk_is_found_before_the_first_webhook(web, path):
+    web.database.write_fails = FULL
+    response = await web.client.get(path)
+
+    assert (response.status_code, response.json()["causes"]) == (503, {"database": "PostgreSQL: disk full (53100)"})
+
+
+async def test_events_that_wait_and_a_transaction_that_blocks_vacuum_are_named_and_no_reason_for_503(web):
+    blocker = VacuumBlocker(kind="session", name="42 psql", age_s=900.0)
+    web.database.backlog = evolve(WAITING, relays={}, dead=2, vacuum_blocker=blocker)
+    status, checks, causes = await health(web)
+
+    assert status == 200
+    assert checks["events"] == checks["vacuum"] == "degraded"
+    assert causes["events"] == ("no relay is alive; 5 events wait, the oldest for 95 s; 2 events were refused by Kafka")
+    assert "session 42 psql has held back vacuum for 900 s" in causes["vacuum"]
+
+
+async def test_nobody_relays_while_nothing_waits(web):
+    web.database.backlog = evolve(WAITING, relays={}, lanes=[])
+
+    assert (await health(web))[1]["events"] == "ok"
+
+
+async def test_a_wrong_secret_key_is_named(web, monkeypatch):
+    async def get(*_):
+        raise IdentityProviderKeyRefusedError("Clerk's API answered 401: check CLERK_SECRET_KEY")
+
+    monkeypatch.setattr(type(web.identities), "get", get)
+    await web.me(**bearer())
+    _, checks, causes = await health(web)
+
+    assert checks["clerk"] == "degraded"
+    assert causes["clerk"].startswith("Clerk: credentials refused: Clerk's API answered 401")
+
+
+def dependencies(database: Database, clock) -> Dependencies:
+    return Dependencies(
+        check_database=database,
+        try_writing=database.try_writing,
+        read_backlog=database.status,
+        session_keys=None,
+        troubles=Troubles(clock),
+        departure=Departure(0.0),
+        clock=clock,
+    )
+
+
+class Counting(Database):
+    writes = 0
+    reads = 0
+
+    async def try_writing(self) -> None:
+        self.writes += 1
+
+    async def status(self) -> OutboxStatus:
+        self.reads += 1
+        return WAITING
+
+
+async def test_while_all_is_well_it_writes_once_a_minute_and_counts_every_few_seconds():
+    now = 1000.0
+    database = Counting()
+    checked = dependencies(database, lambda: now)
+    for _ in range(5):
+        await checked.database()
+        await checked.events()
+
+    assert (database.writes, database.reads) == (1, 1)
+
+    now += BACKLOG_EVERY_S + 1
+    await checked.database()
+    await checked.events()
+
+    assert (database.writes, database.reads) == (1, 2)
+
+    now += WRITE_EVERY_S + 1
+    await checked.database()
+
+    assert database.writes == 2
+
+
+def test_a_trouble_that_has_not_shown_for_long_is_over():
+    now = 0.0
+    troubles = Troubles(lambda: now)
+    troubles.went_wrong(cause_of(IdentityProviderUnavailableError("Clerk's API did not answer")))
+
+    assert troubles.of("Clerk").startswith("Clerk: out of reach: ")
+
+    now = REMEMBERED_S + 1
+
+    assert troubles.of("Clerk") is None
+
+
+def test_the_clients_own_errors_are_no_trouble_of_ours():
+    assert cause_of(ValueError("x")) is None
