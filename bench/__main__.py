@@ -11,6 +11,7 @@ import bench.drain
 import bench.flood
 import bench.latency
 import bench.me
+import bench.reconcile
 import bench.verify
 import bench.webhooks
 from bench.figures import document, markdown
@@ -25,6 +26,7 @@ BENCHMARKS = {
     "flood": bench.flood.measure,
     "drain": bench.drain.measure,
     "latency": bench.latency.measure,
+    "reconcile": bench.reconcile.measure,
 }
 
 

@@ -1,0 +1,141 @@
+"""How our users differ from Clerk's, and when a run must rather stop than repair: values in, verdicts out."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Protocol
+
+from attrs import frozen
+
+from domain.snapshot import Snapshot
+from domain.user import Known, Tombstone, User, UserId
+
+
+class Drift(StrEnum):
+    """How one user differs; the first three can be repaired."""
+
+    MISSING = "missing"
+    """Clerk has the user, and we have nothing."""
+    STALE = "stale"
+    """Clerk's state is newer than ours, and a kept field differs."""
+    GONE = "gone"
+    """We hold the user, and Clerk has none."""
+    DELETED_HERE = "deleted-here"
+    """Clerk has the user, and we keep a tombstone, which nothing resurrects."""
+    NEWER_HERE = "newer-here"
+    """What we hold claims a later place in Clerk's time than what Clerk says now, and a kept field differs."""
+    UNREADABLE = "unreadable"
+    """Clerk has the user in a shape that Clerk does not document."""
+    UNSTORABLE = "unstorable"
+    """PostgreSQL refuses what Clerk has, whatever the time."""
+
+
+@frozen(kw_only=True)
+class Difference:
+    """One user who differs, or did."""
+
+    user_id: UserId
+    drift: Drift
+    repaired: bool = False
+    detail: str = ""
+    """Names of fields, or what was wrong with one; never a value."""
+
+
+@frozen(order=True)
+class Mark:
+    """A place among our living users, in the order of their creation at Clerk."""
+
+    created_at: int
+    """Milliseconds since 1970."""
+    user_id: UserId
+
+
+class LivingUsers(Protocol):
+    """Our living users, without what is in them. All methods raise StoreUnavailableError when there is no answer."""
+
+    async def created(self, after: Mark, before: int, limit: int) -> Sequence[Mark]:
+        """Return up to `limit` marks beyond `after`, in their order, of users created before `before` (ms)."""
+        ...
+
+    async def count(self) -> int:
+        """Tell how many there are."""
+        ...
+
+    async def sample(self) -> Sequence[UserId]:
+        """Return up to ten of them, the oldest and the newest."""
+        ...
+
+
+def drift_of(snapshot: Snapshot, known: Known) -> Drift | None:
+    """Compare what Clerk has with what we hold; `None` when no kept field differs."""
+    if known is None:
+        return Drift.MISSING
+    if isinstance(known, Tombstone):
+        return Drift.DELETED_HERE
+    if snapshot.source.digest == known.source.digest:
+        return None
+    return Drift.STALE if snapshot.source > known.source else Drift.NEWER_HERE
+
+
+def lags(snapshot: Snapshot, known: Known) -> bool:
+    """Tell whether the same content stands at an older place here than at Clerk.
+
+    It has to move (`SyncUser` does so without an event): or else a late webhook about a state in between would pass
+    for news.
+    """
+    return (
+        isinstance(known, User)
+        and snapshot.source.digest == known.source.digest
+        and snapshot.source.updated_at > known.source.updated_at
+    )
+
+
+@frozen(kw_only=True)
+class Allowance:
+    """How many users a run may delete; more of them look like the wrong key, or a list cut short."""
+
+    share: float = 0.05
+    """Of our living users."""
+    at_least: int = 10
+    explicit: bool = False
+    """Somebody has said so."""
+
+    def of(self, living: int) -> int:
+        return max(self.at_least, int(living * self.share))
+
+
+def objection_before(*, living: int, at_clerk: int, in_common: bool, allowance: Allowance) -> str | None:
+    """Say why nothing should be compared at all, from two counts and a sample."""
+    allowed = allowance.of(living)
+    if not living or (allowance.explicit and allowed >= living):
+        return None
+    if not at_clerk:
+        return f"Clerk has no user at all, and we hold {living:,}"
+    if not in_common:
+        return f"none of those we looked up is at Clerk, of the {living:,} users that we hold"
+    if living - at_clerk > allowed:
+        return f"we hold {living:,} users and Clerk has {at_clerk:,}, so more than {allowed:,} would be deleted"
+    return None
+
+
+def objection_to_list(*, listed: int, at_clerk: int, allowance: Allowance) -> str | None:
+    """Say why a finished list is no ground for deleting anybody."""
+    if at_clerk - listed > allowance.of(at_clerk):
+        return f"Clerk counts {at_clerk:,} users and listed {listed:,}"
+    return None
+
+
+def objection_to_deleting(*, gone: int, unlisted: int, living: int, allowance: Allowance) -> str | None:
+    """Say why nobody should be deleted, from what is known so far.
+
+    Args:
+        gone: those that Clerk neither listed nor has.
+        unlisted: those that Clerk did not list, and has.
+        living: our users.
+        allowance: how many may go.
+    """
+    allowed = allowance.of(living)
+    if gone > allowed:
+        return f"more than {allowed:,} of the {living:,} users that we hold would be deleted"
+    if unlisted > allowed:
+        return f"Clerk has more than {allowed:,} users that it did not list"
+    return None

@@ -1,0 +1,68 @@
+"""Waiting out the trouble of others: bounded, and said aloud."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, TypeVar
+
+from attrs import frozen
+
+from application.errors import (
+    IdentityProviderKeyRefusedError,
+    IdentityProviderLimitedError,
+    IdentityProviderUnavailableError,
+    StoreUnavailableError,
+)
+
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+"""Between tries while Clerk or the database is out of reach, with jitter; after a 429, what Clerk asks for."""
+
+T = TypeVar("T")
+
+
+@frozen
+class Patience:
+    """Ask again while nothing but time is needed, for `limit_s` seconds of trouble on end.
+
+    Args:
+        clock: seconds that only ever go forward.
+        on_wait: is told each reason to wait, and for how many seconds.
+    """
+
+    limit_s: float
+    clock: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]]
+    on_wait: Callable[[str, float], None]
+
+    async def __call__(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Return the answer.
+
+        Raises:
+            IdentityProviderUnavailableError, StoreUnavailableError: the trouble lasted, or would.
+        """
+        since, pause = self.clock(), SHORTEST_PAUSE_S
+        while True:
+            try:
+                return await ask()
+            except IdentityProviderKeyRefusedError:
+                raise
+            except (IdentityProviderUnavailableError, StoreUnavailableError) as error:
+                wait = pause * random.uniform(0.5, 1)  # noqa: S311  # jitter, not a secret
+                if isinstance(error, IdentityProviderLimitedError):
+                    wait += error.retry_after_s
+                if self.clock() + wait - since > self.limit_s:
+                    raise
+                self.on_wait(str(error), wait)
+                await self.sleep(wait)
+                pause = min(pause * 2, LONGEST_PAUSE_S)
+
+
+async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run all of it at once; when one fails, the others are stopped before its error is passed on."""
+    tasks = [asyncio.create_task(part) for part in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
