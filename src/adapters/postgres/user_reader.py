@@ -52,6 +52,11 @@ class PostgresUserReader:
             for _, answer in batch:
                 answer.fail(StoreUnavailableError(*error.args))  # one each: a raised error keeps its caller's frames
             return
+        except Exception as error:  # noqa: BLE001
+            # A bug, not a fault: the callers must hear of it, and at once.
+            for _, answer in batch:
+                answer.fail(error)
+            return
         for user_id, answer in batch:
             found = stored.get(user_id)
             answer.give(found.user if found else None)

@@ -118,3 +118,14 @@ async def test_a_server_that_is_gone_is_unavailable_at_once():
 
     with pytest.raises(StoreUnavailableError):
         await PostgresUserReader(engine).get(USER)
+
+
+async def test_a_row_that_cannot_be_read_is_told_at_once(store, engine, database_url):
+    await creation(store, USER)
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("UPDATE users SET emails = '7'")
+    await connection.close()
+    reader = PostgresUserReader(engine)
+
+    with pytest.raises(TypeError):
+        await reader.get(USER)
