@@ -17,9 +17,10 @@ import asyncpg
 import psutil  # type: ignore[import-untyped]  # it ships no types
 from attrs import field, frozen
 
-from adapters.kafka.topics import create_topic
+from adapters.kafka.topics import create_topics
 from adapters.postgres.engine import create_engine
 from adapters.postgres.migrate import migrate
+from application.topics import EVENTS, Topic
 from entrypoints.embedded import guard
 from entrypoints.embedded.data_dir import locked
 from entrypoints.embedded.kafka import EmbeddedKafka, start_kafka
@@ -79,7 +80,8 @@ class Stage:
         return url
 
     def topic(self, name: str) -> str:
-        asyncio.run(create_topic([self.kafka.bootstrap_servers], name, None, partitions=PARTITIONS))
+        topics = [Topic(name, EVENTS)]
+        asyncio.run(create_topics([self.kafka.bootstrap_servers], topics, None, partitions=PARTITIONS))
         return name
 
     def sql(self, url: str, statement: str, *parameters: object) -> list[asyncpg.Record]:

@@ -1,18 +1,21 @@
 """Load a command's settings from the environment and `.env`, and report everything that is wrong at once."""
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import typed_settings as ts
-from attrs import fields, frozen, has
-from dotenv import dotenv_values
+from attrs import fields, has
 from typed_settings.dict_utils import set_path
 from typed_settings.loaders import Loader
 from typed_settings.types import LoadedSettings, LoaderMeta, OptionInfo, OptionList, SettingsClass, SettingsDict
 
 from entrypoints.settings import KafkaSettings, SecurityProtocol, TokenSettings
+from entrypoints.sources import ENV_FILE, Found, Problem, SourceError, look_up, read
+
+EX_USAGE = 2
+"""Exit status for what a command cannot understand, as shells and most programs have it; nothing was done."""
 
 EX_CONFIG = 78
 """Exit status for a wrong configuration (BSD sysexits.h)."""
@@ -21,18 +24,6 @@ EX_UNAVAILABLE = 69
 """Exit status when something that a command needs is out of reach (BSD sysexits.h)."""
 
 S = TypeVar("S")
-
-
-@frozen
-class Problem:
-    """What is wrong with one variable; no text in it comes from a value."""
-
-    variable: str
-    what: str
-    example: str
-
-    def __str__(self) -> str:
-        return f"{self.variable}: {self.what}\n    for example {self.variable}={self.example}"
 
 
 class ConfigurationError(Exception):
@@ -44,24 +35,39 @@ class ConfigurationError(Exception):
         super().__init__(f"The configuration (environment or .env) is not usable:\n{listed}")
 
 
-def load(settings_class: type[S], *, environment: Mapping[str, str] | None = None, env_file: Path = Path(".env")) -> S:
+def load(settings_class: type[S], *, environment: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> S:
     """Return the settings of a command; the environment wins over `.env`, and an empty variable counts as unset.
+
+    `NAME_FILE` may stand for a secret `NAME`: the file holds it. `settings_class` may also be a single group.
 
     Raises:
         ConfigurationError: naming every variable that is missing or wrong.
     """
-    loader = _loader(variables(environment, env_file))
-    return ts.load_settings(settings_class, loaders=[loader], processors=[_parse], converter=_AsParsed())
+    return load_from(settings_class, found_variables(environment, env_file))
 
 
-def variables(environment: Mapping[str, str] | None = None, env_file: Path = Path(".env")) -> dict[str, str]:
-    """Return what is set, by name: the environment over `.env`; an empty variable counts as unset.
+def load_from(settings_class: type[S], found: Mapping[str, Found]) -> S:
+    """See `load`."""
+    problems: dict[str, Problem] = {}
+    loader, parse = _loader(found, problems), partial(_parse, problems)
+    return ts.load_settings(settings_class, loaders=[loader], processors=[parse], converter=_AsParsed())
+
+
+def found_variables(environment: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> dict[str, Found]:
+    """Return what is set and where, by name.
 
     Raises:
         ConfigurationError: `.env` is there and cannot be read.
     """
-    sources = (_from_file(env_file), os.environ if environment is None else environment)
-    return {name: text for source in sources for name, value in source.items() if (text := value.strip())}
+    try:
+        return read(environment, env_file)
+    except SourceError as error:
+        raise ConfigurationError([error.problem]) from None
+
+
+def variables(environment: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> dict[str, str]:
+    """Return what is set, by name, ready to be the environment of another process: see `found_variables`."""
+    return {name: found.text for name, found in found_variables(environment, env_file).items()}
 
 
 def variable_of(option_path: str) -> str:
@@ -69,28 +75,26 @@ def variable_of(option_path: str) -> str:
     return option_path.rpartition(".")[2].upper()
 
 
-def _from_file(env_file: Path) -> dict[str, str]:
-    try:
-        found = dotenv_values(env_file, interpolate=False)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError([Problem(".env", f"cannot be read ({type(error).__name__})", "…")]) from None
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _loader(found_variables: Mapping[str, str]) -> Loader:
-    def read(settings_cls: SettingsClass, options: OptionList) -> LoadedSettings:  # noqa: ARG001  # passed by name
-        found: SettingsDict = {}
+def _loader(found: Mapping[str, Found], problems: dict[str, Problem]) -> Loader:
+    def load_texts(settings_cls: SettingsClass, options: OptionList) -> LoadedSettings:  # noqa: ARG001  # by name
+        texts: SettingsDict = {}
         for option in options:
-            if value := found_variables.get(variable_of(option.path)):
-                set_path(found, option.path, value)
-        return LoadedSettings(found, LoaderMeta("environment"))
+            try:
+                entry = look_up(variable_of(option.path), found, in_file=option.metadata["in_file"])
+            except SourceError as error:
+                problems[option.path] = error.problem
+            else:
+                if entry:
+                    set_path(texts, option.path, entry.text)
+        return LoadedSettings(texts, LoaderMeta("environment"))
 
-    return read
+    return load_texts
 
 
-def _parse(settings_dict: SettingsDict, settings_cls: SettingsClass, options: OptionList) -> SettingsDict:
+def _parse(
+    problems: dict[str, Problem], settings_dict: SettingsDict, settings_cls: SettingsClass, options: OptionList
+) -> SettingsDict:
     """Replace texts by values: here, not in typed-settings' conversion, whose messages repeat the value."""
-    problems: list[Problem] = []
     parsed: SettingsDict = {}
     for option in options:
         value = _lookup(settings_dict, option.path)
@@ -98,15 +102,17 @@ def _parse(settings_dict: SettingsDict, settings_cls: SettingsClass, options: Op
             try:
                 value = option.metadata["parse"](value)
             except ValueError as error:
-                problems.append(_problem(option, str(error)))
+                problems[option.path] = _problem(option, str(error))
         elif value is None and option.has_no_default:
-            problems.append(_problem(option, "missing"))
+            problems.setdefault(option.path, _problem(option, "missing"))
         set_path(parsed, option.path, value)
-    if not problems:
-        by_name = {option.name: option for option in options}
-        problems = [_problem(by_name[name], what) for name, what in _contradictions(parsed, settings_cls)]
+    by_path = {option.path: option for option in options}
+    for path, what in _contradictions(
+        parsed, settings_cls, {option.name for option in options if option.path in problems}
+    ):
+        problems.setdefault(path, _problem(by_path[path], what))
     if problems:
-        raise ConfigurationError(problems)
+        raise ConfigurationError([problems[option.path] for option in options if option.path in problems])
     return parsed
 
 
@@ -119,28 +125,33 @@ def _problem(option: OptionInfo, what: str) -> Problem:
     return Problem(variable_of(option.path), what, option.metadata["example"])
 
 
-def _contradictions(parsed: SettingsDict, settings_class: SettingsClass) -> list[tuple[str, str]]:
-    """Name the variables that are wrong only together with others, and say what is wrong."""
-    groups = {
-        attribute.type: attribute.type(**parsed[attribute.name])
-        for attribute in fields(settings_class)
-        if attribute.type in (TokenSettings, KafkaSettings)
-    }
-    tokens, kafka = groups.get(TokenSettings), groups.get(KafkaSettings)
-    if tokens and not (tokens.clerk_jwt_key or tokens.jwks_url):
-        return [
-            (
-                "clerk_publishable_key",
-                "missing; session tokens are verified with it, or else with CLERK_JWT_KEY or CLERK_JWKS_URL",
-            )
-        ]
-    if kafka and kafka.kafka_security_protocol in (SecurityProtocol.SASL_PLAINTEXT, SecurityProtocol.SASL_SSL):
-        return [
-            (name, f"missing; {kafka.kafka_security_protocol} needs it")
-            for name in ("kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password")
-            if getattr(kafka, name) is None
-        ]
-    return []
+def _contradictions(parsed: SettingsDict, settings_class: SettingsClass, wrong: set[str]) -> Iterator[tuple[str, str]]:
+    """Name the variables that are wrong only together with others, and say what is wrong.
+
+    A value that was refused is still the text here: it is there, which is all that is asked of it.
+    """
+    of_itself = [("", settings_class, parsed)]
+    groups = [(f"{part.name}.", part.type, parsed[part.name]) for part in fields(settings_class) if has(part.type)]
+    for prefix, kind, values in groups or of_itself:
+        if kind in _CONTRADICTIONS:
+            yield from ((f"{prefix}{name}", what) for name, what in _CONTRADICTIONS[kind](kind(**values), wrong))
+
+
+def _in_tokens(tokens: TokenSettings, wrong: set[str]) -> Iterator[tuple[str, str]]:
+    names = ("clerk_publishable_key", "clerk_jwt_key", "clerk_jwks_url", "clerk_issuer")
+    if not any(getattr(tokens, name) or name in wrong for name in names):
+        what = "missing; session tokens are verified with it, or else with CLERK_JWT_KEY or CLERK_JWKS_URL"
+        yield "clerk_publishable_key", what
+
+
+def _in_kafka(kafka: KafkaSettings, wrong: set[str]) -> Iterator[tuple[str, str]]:
+    if kafka.kafka_security_protocol in (SecurityProtocol.SASL_PLAINTEXT, SecurityProtocol.SASL_SSL):
+        for name in ("kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password"):
+            if getattr(kafka, name) is None and name not in wrong:
+                yield name, f"missing; {kafka.kafka_security_protocol} needs it"
+
+
+_CONTRADICTIONS: Mapping[Any, Any] = {TokenSettings: _in_tokens, KafkaSettings: _in_kafka}
 
 
 class _AsParsed:

@@ -2,30 +2,13 @@
 
 import textwrap
 from collections.abc import Iterator
-from typing import Any
 
-from attrs import NOTHING, fields
-from typed_settings.constants import METADATA_KEY
+from entrypoints.settings.catalogue import GROUPS, Variable, variables_of
 
-from entrypoints.settings import (
-    ClerkApiSettings,
-    DatabaseSettings,
-    HttpSettings,
-    KafkaSettings,
-    LogSettings,
-    TokenSettings,
-    WebhookSettings,
-)
-
-_GROUPS: dict[type, str] = {
-    DatabaseSettings: "PostgreSQL: serve, relay, migrate",
-    WebhookSettings: "Webhooks: serve",
-    TokenSettings: "Session tokens: serve (one of the first two, or CLERK_JWKS_URL)",
-    ClerkApiSettings: "Clerk's Backend API: serve (optional), users, reconcile",
-    HttpSettings: "HTTP: serve",
-    KafkaSettings: "Kafka: relay",
-    LogSettings: "Logs: every command",
-}
+_TOP = """\
+# Copy to .env and fill in. The environment wins over this file; an empty variable counts as unset.
+# A secret may stand in a file instead, as Docker and Kubernetes hand them over: where it says so below, set
+# NAME_FILE=/run/secrets/name in place of NAME. `auth-service config` shows what is set, and where."""
 
 
 def env_example() -> str:
@@ -34,33 +17,32 @@ def env_example() -> str:
 
 
 def _lines() -> Iterator[str]:
-    yield "# Copy to .env and fill in. The environment wins over this file; an empty variable counts as unset."
-    for group, title in _GROUPS.items():
+    yield _TOP
+    for group, title in GROUPS.items():
         yield f"\n# --- {title} ---"
-        for attribute in fields(group):
+        for variable in variables_of(group):
             yield ""
-            yield from _variable(attribute.name.upper(), attribute.metadata[METADATA_KEY], attribute.default)
+            yield from _entry(variable)
 
 
-def _variable(name: str, metadata: dict[str, Any], default: Any) -> Iterator[str]:
-    yield from textwrap.wrap(metadata["help"], 110, initial_indent="# ", subsequent_indent="# ")
-    if default is NOTHING:
-        yield f"{name}={metadata['example']}"
-    elif default:
-        yield f"# {name}={default}"
+def _entry(variable: Variable) -> Iterator[str]:
+    yield from textwrap.wrap(_help(variable), 110, initial_indent="# ", subsequent_indent="# ")
+    if variable.required:
+        yield f"{variable.name}={variable.example}"
     else:
-        yield f"# {name}={metadata['example']}"
+        yield f"# {variable.name}={variable.default or variable.example}"
+
+
+def _help(variable: Variable) -> str:
+    return f"{variable.help} Or {variable.name}_FILE." if variable.in_file else variable.help
 
 
 def configuration_table() -> str:
     """Return every variable as a row of a Markdown table."""
     rows = ["| variable | default | what it is |", "|---|---|---|"]
-    for group, title in _GROUPS.items():
+    for group, title in GROUPS.items():
         rows.append(f"| **{title}** | | |")
-        for attribute in fields(group):
-            default = {NOTHING: "required", None: ""}.get(attribute.default, f"`{attribute.default}`")
-            if attribute.default == ():
-                default = ""
-            help_ = attribute.metadata[METADATA_KEY]["help"].replace("|", "\\|")
-            rows.append(f"| `{attribute.name.upper()}` | {default} | {help_} |")
+        for variable in variables_of(group):
+            default = "required" if variable.required else f"`{variable.default}`" if variable.default else ""
+            rows.append(f"| `{variable.name}` | {default} | {_help(variable).replace('|', chr(92) + '|')} |")
     return "\n".join(rows) + "\n"

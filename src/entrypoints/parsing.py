@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from typed_settings.types import Secret
-
 from application.signing_key import signing_key
+from entrypoints.secret import Secret
+from entrypoints.service_keys import ServiceKey, service_key
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
@@ -18,8 +18,17 @@ E = TypeVar("E", bound=StrEnum)
 _HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _PUBLISHABLE_KEY = re.compile(r"pk_(?:test|live)_([A-Za-z0-9+/=_-]+)")
 
+LONGEST_DELAY_S = 300
+
 
 def text(value: str) -> str:
+    return value
+
+
+def line(value: str) -> str:
+    """Check that it is one line: whatever else is invisible came with the file or the clipboard."""
+    if not value.isprintable():
+        raise ValueError("it holds line breaks or other invisible characters")
     return value
 
 
@@ -31,10 +40,18 @@ def comma_separated(parse: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]
     """Read a list; blanks around its entries and a trailing comma are forgiven."""
 
     def parse_all(value: str) -> tuple[T, ...]:
-        entries = tuple(parse(entry.strip()) for entry in value.split(",") if entry.strip())
-        if not entries:
+        texts = [entry.strip() for entry in value.split(",") if entry.strip()]
+        if not texts:
             raise ValueError("the list is empty")
-        return entries
+        entries, problems = [], []
+        for number, entry in enumerate(texts, 1):
+            try:
+                entries.append(parse(entry))
+            except ValueError as error:
+                problems.append(str(error) if len(texts) == 1 else f"entry {number}: {error}")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return tuple(entries)
 
     return parse_all
 
@@ -52,9 +69,35 @@ def one_of(choices: type[E]) -> Callable[[str], E]:
     return parse
 
 
+def true_or_false(value: str) -> bool:
+    if value.lower() not in ("true", "false"):
+        raise ValueError("neither true nor false")
+    return value.lower() == "true"
+
+
+def ratio(value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        raise ValueError("not a number from 0 to 1") from None
+    if not 0 <= number <= 1:
+        raise ValueError("not a number from 0 to 1")
+    return number
+
+
+def delay_s(value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1
+    if not 0 <= number <= LONGEST_DELAY_S:
+        raise ValueError(f"not a number of seconds from 0 to {LONGEST_DELAY_S}")
+    return number
+
+
 def database_url(value: str) -> str:
     """Check a libpq URL; the scheme may be `postgres` or `postgresql`, as hosting providers write either."""
-    parts = _split(value)
+    parts = _split(line(value))  # urlsplit drops line breaks without a word
     if parts.scheme not in ("postgresql", "postgres"):
         raise ValueError("the scheme is not postgresql://")
     if not parts.path.strip("/") and "dbname=" not in parts.query:
@@ -93,10 +136,17 @@ def port(value: str) -> int:
     return int(value)
 
 
-def existing_file(value: str) -> Path:
+def certificates(value: str) -> Path:
+    """Check a file of certificates in PEM."""
+    import ssl  # noqa: PLC0415  # only what uses Kafka over TLS needs it
+
     path = Path(value)
-    if not path.is_file():
-        raise ValueError("no such file")
+    try:
+        if not path.is_file():
+            raise ValueError("no such file")
+        ssl.create_default_context(cafile=path)
+    except OSError:  # ssl.SSLError too
+        raise ValueError("the file cannot be read, or holds no certificates in PEM") from None
     return path
 
 
@@ -108,6 +158,26 @@ def webhook_secret(value: str) -> str:
 def secret_key(value: str) -> str:
     if not value.startswith(("sk_test_", "sk_live_")) or not value.isascii() or not value.isprintable():
         raise ValueError("it does not start with sk_test_ or sk_live_")
+    return value
+
+
+def service_keys(value: str) -> tuple[ServiceKey, ...]:
+    keys = comma_separated(service_key)(value)
+    if len({key.name for key in keys}) < len(keys):
+        raise ValueError("two keys have one name; name them apart, so that the log can tell which was used")
+    return keys
+
+
+def permission(value: str) -> str:
+    """Check the key of a Clerk permission in its long form, as session tokens are read."""
+    if not re.fullmatch(r"org:[A-Za-z0-9_]+:[A-Za-z0-9_]+", value):
+        raise ValueError("not a permission of an organization (org:feature:permission)")
+    return value
+
+
+def organization_id(value: str) -> str:
+    if not re.fullmatch(r"org_[A-Za-z0-9_-]{1,123}", value):
+        raise ValueError("not the id of an organization (org_…)")
     return value
 
 

@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,6 +28,8 @@ class Answer:
     document: Any = None
     """Sent as JSON."""
     after_s: float = 0.0
+    clock_off_s: float = 0.0
+    """How far the server's clock is ahead, as its `Date` tells."""
 
 
 Answers = Callable[[Request], Answer]
@@ -95,7 +98,8 @@ class _Handler(BaseHTTPRequestHandler):
         answer = self.server.server.answers(request)
         self.server.closing.wait(answer.after_s)
         body = json.dumps(answer.document).encode()
-        self.send_response(answer.status)
+        self.send_response_only(answer.status)
+        self.send_header("date", self.date_time_string(int(time.time() + answer.clock_off_s)))
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
         self.end_headers()

@@ -100,8 +100,16 @@ def running(folder: Path, *arguments: str, **variables: str) -> Iterator[Process
 
 
 @contextmanager
-def relay(folder: Path, database_url: str, bootstrap_servers: str, topic: str, *arguments: str) -> Iterator[Process]:
-    """Run `auth-service relay`."""
+def relay(
+    folder: Path,
+    database_url: str,
+    bootstrap_servers: str,
+    topic: str,
+    *arguments: str,
+    state_topic: str = "",
+    **variables: str,
+) -> Iterator[Process]:
+    """Run `auth-service relay`; without a `state_topic` it feeds none."""
     with running(
         folder,
         "relay",
@@ -109,12 +117,15 @@ def relay(folder: Path, database_url: str, bootstrap_servers: str, topic: str, *
         DATABASE_URL=database_url,
         KAFKA_BOOTSTRAP_SERVERS=bootstrap_servers,
         KAFKA_USER_EVENTS_TOPIC=topic,
+        KAFKA_USER_STATE_TOPIC=state_topic,
+        **variables,
     ) as process:
         yield process
 
 
 @contextmanager
-def serve(folder: Path, database_url: str, port: int) -> Iterator[Process]:
+def serve(folder: Path, database_url: str, port: int, *arguments: str, **variables: str) -> Iterator[Process]:
     """Run `auth-service serve`; it takes webhooks that are signed with `support.web.SECRET`."""
-    with running(folder, "serve", "--port", str(port), **environment(DATABASE_URL=database_url)) as process:
+    variables = environment(DATABASE_URL=database_url, **variables)
+    with running(folder, "serve", "--port", str(port), *arguments, **variables) as process:
         yield process

@@ -3,7 +3,7 @@
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -57,8 +57,8 @@ def _docker_has_images() -> bool:
 
 
 @contextmanager
-def postgres() -> Iterator[Server]:
-    """Run a PostgreSQL of its own, which a test may crash."""
+def postgres(*, tmpfs: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """Run a PostgreSQL of its own, which a test may crash; `tmpfs` are small disks in its container."""
     if kind() == "containers":
         with _container(
             POSTGRES_IMAGE,
@@ -67,6 +67,7 @@ def postgres() -> Iterator[Server]:
             # Over TCP: the throw-away server that sets up the cluster listens on a socket file only.
             ready=["pg_isready", "--host=127.0.0.1", "--username=postgres"],
             command=" ".join(f"-c {name}={value}" for name, value in POSTGRES_SETTINGS.items()),
+            tmpfs=tmpfs,
         ) as server:
             server.address = f"postgresql://postgres:postgres@{server.address}/postgres"
             yield server
@@ -82,10 +83,10 @@ def postgres() -> Iterator[Server]:
 
 
 @contextmanager
-def kafka(**settings: str) -> Iterator[Server]:
+def kafka(*, port: int | None = None, more_ports: Sequence[int] = (), **settings: str) -> Iterator[Server]:
     """Run an Apache Kafka of its own; `settings` are the broker's, with `_` for `.`."""
     if kind() == "containers":
-        port = _free_port()
+        port = port or free_port()
         env = {
             "KAFKA_NODE_ID": "1",
             "KAFKA_PROCESS_ROLES": "broker,controller",
@@ -104,7 +105,7 @@ def kafka(**settings: str) -> Iterator[Server]:
             **{f"KAFKA_{name.upper()}": value for name, value in settings.items()},
         }
         ready = ["/opt/kafka/bin/kafka-broker-api-versions.sh", f"--bootstrap-server=localhost:{port}"]
-        with _container(KAFKA_IMAGE, port=port, bind=port, env=env, ready=ready) as server:
+        with _container(KAFKA_IMAGE, port=port, bind=port, also=more_ports, env=env, ready=ready) as server:
             yield server
     else:
         from entrypoints.embedded.kafka import start_kafka  # noqa: PLC0415
@@ -167,24 +168,30 @@ def _container(
     env: dict[str, str],
     ready: list[str],
     bind: int | None = None,
+    also: Sequence[int] = (),
     command: str | None = None,
+    tmpfs: Mapping[str, str] | None = None,
 ) -> Iterator[_Container]:
     from testcontainers.core.container import DockerContainer  # noqa: PLC0415
 
     # A random host port would change when the container is stopped and started.
-    bind = bind or _free_port()
+    bind = bind or free_port()
     container = DockerContainer(image).with_bind_ports(port, bind)
     for name, value in env.items():
         container = container.with_env(name, value)
+    for other in also:
+        container = container.with_bind_ports(other, other)
     if command:
         container = container.with_command(command)
+    for path, options in (tmpfs or {}).items():
+        container = container.with_tmpfs_mount(path, options)
     with container:
         server = _Container(container.get_wrapped_container(), f"localhost:{bind}", ready)
         server.wait_until_ready()
         yield server
 
 
-def _free_port() -> int:
-    from entrypoints.embedded.ports import free_port  # noqa: PLC0415
+def free_port() -> int:
+    from entrypoints.embedded import ports  # noqa: PLC0415
 
-    return free_port()
+    return ports.free_port()

@@ -14,9 +14,10 @@ from adapters.postgres.user_store import PostgresUserStore
 from adapters.postgres.wake import OutboxWake
 from application.errors import StoreUnavailableError
 from domain.decision import Decision
+from domain.delete_user import delete_user
 from domain.sync_user import sync_user
 from domain.user import UserId
-from support.users import snapshot
+from support.users import deletion, snapshot
 
 
 @define(eq=False)
@@ -34,6 +35,13 @@ class Writer:
         at = next(self._times)
         news = snapshot(UserId(user), at=at, public_metadata={"n": at, "pad": "x" * size})
         decision: Decision = await self.store.change(news.id, partial(sync_user, snapshot=news))
+        assert decision.user is not None
+        self.newest[user] = decision.user.version
+
+    async def delete(self, user: str) -> None:
+        """Delete the user, for good."""
+        gone = deletion(UserId(user))
+        decision: Decision = await self.store.change(gone.id, partial(delete_user, deletion=gone))
         assert decision.user is not None
         self.newest[user] = decision.user.version
 

@@ -2,46 +2,27 @@ import base64
 from pathlib import Path
 
 import pytest
-from attrs import fields
 from hypothesis import given
 from hypothesis import strategies as st
 
 from entrypoints.configuration import ConfigurationError, load
 from entrypoints.env_example import env_example
 from entrypoints.settings import (
-    ClerkApiSettings,
-    DatabaseSettings,
-    HttpSettings,
-    KafkaSettings,
     LogFormat,
     LogLevel,
-    LogSettings,
     MigrateSettings,
     RelaySettings,
     SaslMechanism,
     SecurityProtocol,
     ServeSettings,
-    TokenSettings,
-    WebhookSettings,
 )
+from entrypoints.settings.catalogue import all_variables
 from support.web import ISSUER, NO_FILE, PUBLISHABLE_KEY, SECRET, public_key
 
 DATABASE = {"DATABASE_URL": "postgresql://auth:hunter2@db.example:5432/auth?sslmode=require"}
 SERVE = {**DATABASE, "CLERK_WEBHOOK_SECRET": SECRET, "CLERK_PUBLISHABLE_KEY": PUBLISHABLE_KEY}
 RELAY = {**DATABASE, "KAFKA_BOOTSTRAP_SERVERS": "localhost:9092"}
-VARIABLES = {
-    attribute.name.upper()
-    for group in (
-        DatabaseSettings,
-        WebhookSettings,
-        TokenSettings,
-        ClerkApiSettings,
-        KafkaSettings,
-        HttpSettings,
-        LogSettings,
-    )
-    for attribute in fields(group)
-}
+VARIABLES = {variable.name for variable in all_variables()}
 
 
 def serve(**changes):
@@ -68,7 +49,14 @@ def test_a_command_needs_only_what_it_uses():
 def test_everything_that_is_wrong_is_told_at_once():
     problems, message = refused(ServeSettings, {"PORT": "0", "LOG_LEVEL": "loud", "CLERK_API_URL": "clerk"})
 
-    assert set(problems) == {"DATABASE_URL", "CLERK_WEBHOOK_SECRET", "PORT", "LOG_LEVEL", "CLERK_API_URL"}
+    assert set(problems) == {
+        "DATABASE_URL",
+        "CLERK_WEBHOOK_SECRET",
+        "CLERK_PUBLISHABLE_KEY",
+        "CLERK_API_URL",
+        "PORT",
+        "LOG_LEVEL",
+    }
     assert problems["DATABASE_URL"] == "missing"
     for variable in problems:
         assert f"for example {variable}=" in message
@@ -167,6 +155,12 @@ def test_the_database_url_is_taken_as_everyone_writes_it(url):
         ("CLERK_AUTHORIZED_PARTIES", "https://app.example.com/hunter2"),
         ("CLERK_AUTHORIZED_PARTIES", "app.example.com,hunter2"),
         ("CLERK_AUTHORIZED_PARTIES", "https://*.hunter2.com"),
+        ("AUTH_SERVICE_KEYS", "ask_hunter2"),
+        ("AUTH_SERVICE_KEYS", "hunter2:abc"),
+        ("AUTH_SERVICE_KEYS", f"hunter2:{'0' * 64},hunter2:{'1' * 64}"),
+        ("AUTH_SERVICE_PERMISSION", "hunter2"),
+        ("AUTH_SERVICE_PERMISSION", "org:hunter2"),
+        ("AUTH_SERVICE_ORGANIZATIONS", "hunter2"),
         ("PORT", "hunter2"),
         ("PORT", "65536"),
         ("PORT", "-1"),
@@ -228,6 +222,18 @@ def test_authorized_parties_are_origins_as_browsers_send_them():
     parties = serve(CLERK_AUTHORIZED_PARTIES="https://App.Example.com/, http://localhost:5173").tokens
 
     assert parties.clerk_authorized_parties == ("https://app.example.com", "http://localhost:5173")
+
+
+def test_several_service_keys_may_be_given_while_rotating():
+    keys = serve(AUTH_SERVICE_KEYS=f"billing-1:{'0' * 64}, billing-2:{'A' * 64},").management.auth_service_keys
+
+    assert [(key.name, key.digest.hex()) for key in keys] == [("billing-1", "0" * 64), ("billing-2", "a" * 64)]
+
+
+def test_users_are_managed_by_a_permission_of_our_own_and_no_key_unless_told_otherwise():
+    management = serve().management
+
+    assert (management.auth_service_permission, management.auth_service_keys) == ("org:users:manage", ())
 
 
 def test_secrets_are_masked_in_every_text():

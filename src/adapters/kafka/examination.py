@@ -1,41 +1,56 @@
-"""What `doctor` wants to know of the topic."""
+"""What `doctor` and `topic` want to know of the topics."""
 
-import asyncio
 from collections.abc import Sequence
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError
-from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity
 
-from application.errors import BrokerUnavailableError
-from application.examination import TopicFacts
+from adapters.kafka.metadata import NOT_AUTHORIZED, UNKNOWN_TOPIC, Described, client_of, describe
+from adapters.kafka.topics import administering, refused
+from application.topics import Topic, TopicFacts
 
-_REQUEST_MS = 5_000
 
-
-async def examine_topic(bootstrap_servers: Sequence[str], topic: str, security: BaseSecurity | None) -> TopicFacts:
-    """Ask the brokers about the topic, without making it.
+async def examine_topics(
+    bootstrap_servers: Sequence[str], topics: Sequence[Topic], security: BaseSecurity | None
+) -> list[TopicFacts]:
+    """Ask the brokers about the topics, without making any.
 
     Raises:
-        BrokerUnavailableError: no broker answers, or it refuses.
+        BrokerUnavailableError: no broker answers, or it refuses; the message says why.
     """
-    admin = AIOKafkaAdminClient(
-        bootstrap_servers=list(bootstrap_servers), request_timeout_ms=_REQUEST_MS, **parse_security(security)
+    async with administering(bootstrap_servers, security) as admin:
+        brokers, found = await describe(client_of(admin), [topic.name for topic in topics])
+        return [await _facts(admin, topic, brokers, found[topic.name]) for topic in topics]
+
+
+async def _facts(admin: AIOKafkaAdminClient, topic: Topic, brokers: int, found: Described) -> TopicFacts:
+    match found.error_code:
+        case 0:
+            pass
+        case code if code == UNKNOWN_TOPIC:
+            return TopicFacts(topic=topic, brokers=brokers)
+        case code if code == NOT_AUTHORIZED:
+            return TopicFacts(topic=topic, brokers=brokers, hidden=True)
+        case code:
+            raise refused(f"The topic {topic.name} cannot be described", code, None)
+    return TopicFacts(
+        topic=topic,
+        brokers=brokers,
+        partitions=len(found.partitions),
+        replication_factor=min(len(partition["replicas"]) for partition in found.partitions),
+        in_sync=min(len(partition["isr"]) for partition in found.partitions),
+        leaderless=sum(partition["leader"] < 0 for partition in found.partitions),
+        settings=await _settings(admin, topic.name),
+        operations=found.operations,
     )
-    try:
-        async with asyncio.timeout(3 * _REQUEST_MS / 1000):
-            await admin.start()
-            if topic not in await admin.list_topics():
-                return TopicFacts(topic=topic, partitions=None, settings={})
-            [described] = await admin.describe_topics([topic])
-            [configs] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
-    except (KafkaError, OSError, TimeoutError) as error:
-        servers = ", ".join(bootstrap_servers)
-        raise BrokerUnavailableError(f"Kafka at {servers} does not answer ({type(error).__name__})") from error
-    finally:
-        await admin.close()
-    [(_, _, _, _, entries)] = configs.resources
-    settings = {entry[0]: entry[1] for entry in entries}
-    return TopicFacts(topic=topic, partitions=len(described["partitions"]), settings=settings)
+
+
+async def _settings(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str] | None:
+    [answer] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+    [(code, _, _, _, entries)] = answer.resources
+    if code == NOT_AUTHORIZED:
+        return None
+    if code:
+        raise refused(f"The settings of {topic} cannot be read", code, None)
+    return {entry[0]: entry[1] for entry in entries if entry[1] is not None}

@@ -1,14 +1,19 @@
-"""Making the topic: for development and tests. In production an operator does, with the replication that is wanted."""
+"""Making topics, as they are defined, and adding partitions to them. Nothing else of a topic that exists is touched."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import KafkaError, for_code
 from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity
 
+from adapters.kafka.metadata import UNKNOWN_TOPIC, client_of, describe
+from adapters.kafka.reach import why_out_of_reach
 from application.errors import BrokerUnavailableError
+from application.topics import Topic, min_in_sync, replication_factor
+from application.trouble import Trouble, told
 
 _TOPIC_ALREADY_EXISTS = 36
 """Kafka's error code (kafka.apache.org/protocol, "Error Codes")."""
@@ -17,32 +22,96 @@ _REQUEST_MS = 10_000
 _POLL_S = 0.02
 
 
-async def create_topic(
-    bootstrap_servers: Sequence[str], topic: str, security: BaseSecurity | None, *, partitions: int
-) -> bool:
-    """Create the topic, one copy of it, and say whether it was missing.
+@asynccontextmanager
+async def administering(
+    bootstrap_servers: Sequence[str], security: BaseSecurity | None
+) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Give an admin client, for as long as `_REQUEST_MS`.
 
     Raises:
-        BrokerUnavailableError: the brokers are out of reach or refuse.
+        BrokerUnavailableError: the brokers are out of reach or refuse, and why.
     """
     admin = AIOKafkaAdminClient(
         bootstrap_servers=list(bootstrap_servers), request_timeout_ms=_REQUEST_MS, **parse_security(security)
     )
     try:
-        await admin.start()
         async with asyncio.timeout(_REQUEST_MS / 1000):
-            answer = await admin.create_topics([NewTopic(topic, num_partitions=partitions, replication_factor=1)])
-            _, code, message, *_ = answer.topic_errors[0]
-            if code not in (0, _TOPIC_ALREADY_EXISTS):
-                raise BrokerUnavailableError(
-                    f"The topic {topic} cannot be created: {message or for_code(code).__name__}"
-                )
-            # The controller made it; this broker may hear of it a moment later.
-            while topic not in await admin.list_topics():  # noqa: ASYNC110  # nobody tells us
-                await asyncio.sleep(_POLL_S)
+            await admin.start()
+            yield admin
     except (KafkaError, OSError) as error:  # TimeoutError is an OSError, and has no text
-        reason = str(error) or "no answer in time"
-        raise BrokerUnavailableError(f"Kafka at {', '.join(bootstrap_servers)} is out of reach: {reason}") from error
+        why = await why_out_of_reach(bootstrap_servers, parse_security(security))
+        trouble, detail = why or (Trouble.OTHER, type(error).__name__)
+        raise BrokerUnavailableError(told("Kafka", trouble, detail), trouble) from error
     finally:
         await admin.close()
-    return bool(code == 0)
+
+
+async def create_topics(
+    bootstrap_servers: Sequence[str],
+    topics: Sequence[Topic],
+    security: BaseSecurity | None,
+    *,
+    partitions: int | None = None,
+    copies: int | None = None,
+) -> list[str]:
+    """Create those of the topics that are missing, and return their names.
+
+    Without `partitions` each gets as many as are defined; without `copies` as many as are defined and have brokers.
+
+    Raises:
+        BrokerUnavailableError: the brokers are out of reach or refuse.
+    """
+    async with administering(bootstrap_servers, security) as admin:
+        brokers, found = await describe(client_of(admin), [topic.name for topic in topics])
+        missing = [topic for topic in topics if found[topic.name].error_code == UNKNOWN_TOPIC]
+        if not missing:
+            return []
+        answer = await admin.create_topics([_new(topic, brokers, partitions, copies) for topic in missing])
+        created = []
+        for name, code, message, *_ in answer.topic_errors:
+            if code == 0:
+                created.append(name)
+            elif code != _TOPIC_ALREADY_EXISTS:  # somebody else was quicker
+                raise refused(f"The topic {name} cannot be created", code, message)
+        await _heard_of(admin, created)
+        return created
+
+
+async def add_partitions(
+    bootstrap_servers: Sequence[str], topic: str, security: BaseSecurity | None, *, partitions: int
+) -> None:
+    """Raise the number of the topic's partitions to `partitions`. Keys move to other ones by it.
+
+    Raises:
+        BrokerUnavailableError: the brokers are out of reach or refuse.
+    """
+    async with administering(bootstrap_servers, security) as admin:
+        try:
+            await admin.create_partitions({topic: NewPartitions(partitions)})
+        except KafkaError as error:
+            raise refused(f"The partitions of {topic} cannot be added", error.errno, None) from error
+
+
+def refused(what: str, code: int, message: str | None) -> BrokerUnavailableError:
+    """Return the error that says what the brokers would not do, and why."""
+    kind = for_code(code)
+    trouble = Trouble.NOT_AUTHORIZED if "AuthorizationFailed" in kind.__name__ else Trouble.OTHER
+    return BrokerUnavailableError(f"{what}: {message or kind.__name__}", trouble)
+
+
+def _new(topic: Topic, brokers: int, partitions: int | None, copies: int | None) -> NewTopic:
+    definition = topic.definition
+    copies = copies or replication_factor(definition, brokers)
+    settings = {setting.name: setting.value for setting in definition.settings}
+    return NewTopic(
+        topic.name,
+        num_partitions=partitions or definition.partitions,
+        replication_factor=copies,
+        topic_configs={**settings, "min.insync.replicas": str(min_in_sync(copies))},
+    )
+
+
+async def _heard_of(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> None:
+    """Wait until this broker knows: the controller made them, and tells the others a moment later."""
+    while set(topics) - set(await admin.list_topics()):  # noqa: ASYNC110  # nobody tells us
+        await asyncio.sleep(_POLL_S)

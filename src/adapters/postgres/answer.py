@@ -5,6 +5,7 @@ from typing import Generic, TypeVar
 
 from adapters.postgres.engine import STATEMENT_TIMEOUT_S
 from application.errors import StoreUnavailableError
+from application.trouble import Trouble, told
 
 T = TypeVar("T")
 
@@ -45,4 +46,4 @@ class Answer(Generic[T]):
             timer.cancel()
 
     def _expire(self) -> None:
-        self.fail(StoreUnavailableError(f"PostgreSQL did not answer within {STATEMENT_TIMEOUT_S:g} s"))
+        self.fail(StoreUnavailableError(told("PostgreSQL", Trouble.NO_ANSWER, f"{STATEMENT_TIMEOUT_S:g} s")))

@@ -1,48 +1,98 @@
 """What `doctor` wants to know of the database."""
 
+import secrets
 import time
+from uuid import uuid4
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.faults import DATABASE_ERRORS, code_of
+from adapters.postgres.faults import connected, told_as_unavailable
 from adapters.postgres.migrate import revisions
-from application.errors import StoreUnavailableError
-from application.examination import DatabaseFacts
+from adapters.postgres.revisions import known_revisions
+from application.examination.database import DatabaseFacts
 
 _FACTS = text("""
     SELECT current_setting('server_version') AS server,
-           pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' AS read_only,
+           current_setting('server_version_num')::int AS version,
+           pg_is_in_recovery() AS standby,
+           current_setting('default_transaction_read_only') = 'on' AS read_only,
            extract(epoch FROM clock_timestamp())::float8 AS now,
            (SELECT json_object_agg(name, setting) FROM pg_settings
-            WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit')) AS settings,
+            WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit', 'autovacuum', 'track_counts'))
+               AS settings,
+           (SELECT setting::int FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout') AS idle_limit_ms,
+           (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS connections,
+           (SELECT sum(CASE name WHEN 'max_connections' THEN setting::int ELSE -setting::int END) FROM pg_settings
+            WHERE name IN ('max_connections', 'superuser_reserved_connections', 'reserved_connections'))
+               AS connections_allowed,
            (SELECT json_object_agg(option_name, option_value)
             FROM pg_class, pg_options_to_table(reloptions) WHERE oid = to_regclass('outbox')) AS options,
-           coalesce(pg_total_relation_size(to_regclass('outbox')), 0) AS bytes
+           coalesce(pg_total_relation_size(to_regclass('outbox')), 0) AS bytes,
+           coalesce(pg_relation_size(to_regclass('users')), 0) AS users_bytes,
+           coalesce((SELECT reltuples >= 0 FROM pg_class WHERE oid = to_regclass('users')), false) AS users_analyzed
 """)
+
+PROBE_BYTES = 64 * 1024
+"""Of random bytes, which cannot be compressed: enough to make the table's files grow, where a disk is full."""
+
+# Only the columns that must be there; the key is no Clerk id, so that it can meet nobody's row.
+_STORE_USER = text("""
+    INSERT INTO users (id, version, revision, email_verified, banned, locked) VALUES (:key, 1, 1, false, false, false)
+""")
+# With an id of its own: the sequence counts the events that were ever stored.
+_STORE_EVENT = text("""
+    INSERT INTO outbox (id, key, version, lane, event_id, type, occurred_at, payload) OVERRIDING SYSTEM VALUE
+    VALUES (-1, :key, 1, 0, :event_id, 'doctor', clock_timestamp(), :payload)
+""")
+_UNSTORE_EVENT = text("DELETE FROM outbox WHERE key = :key")
 
 
 async def examine_database(engine: AsyncEngine) -> DatabaseFacts:
     """Ask the database about itself.
 
     Raises:
-        StoreUnavailableError: it does not answer; the message has the code of the error.
+        StoreUnavailableError: it does not answer; the message has the cause.
     """
-    try:
-        async with engine.begin() as connection:
-            asked = time.time()
-            row = (await connection.execute(_FACTS)).one()
-            answered = time.time()
-        revision, head = await revisions(engine)
-    except DATABASE_ERRORS as error:
-        raise StoreUnavailableError(f"PostgreSQL does not answer ({code_of(error)})") from None
+    async with connected(engine) as connection:
+        asked = time.time()
+        row = (await connection.execute(_FACTS)).one()
+        answered = time.time()
+    with told_as_unavailable():
+        revision, _ = await revisions(engine)
     return DatabaseFacts(
         server=row.server,
+        version=row.version,
         revision=revision,
-        head=head,
+        revisions=known_revisions(),
+        standby=row.standby,
         read_only=row.read_only,
         clock_ahead_s=row.now - (asked + answered) / 2,
         settings=row.settings,
+        connections=row.connections,
+        connections_allowed=int(row.connections_allowed),
+        idle_limit_ms=row.idle_limit_ms,
         outbox_options=row.options or {},
         outbox_bytes=row.bytes,
+        users_bytes=row.users_bytes,
+        users_analyzed=row.users_analyzed,
     )
+
+
+async def try_writing(engine: AsyncEngine, payload_bytes: int = PROBE_BYTES) -> None:
+    """Store a user and an event and take it back, so that nobody ever sees them: only a write tells what a write meets.
+
+    Raises:
+        StoreUnavailableError: it cannot be done; the message has the cause.
+    """
+    key = f"doctor-{uuid4()}"
+    with told_as_unavailable():
+        async with engine.execution_options(isolation_level="READ COMMITTED").connect() as connection:
+            transaction = await connection.begin()
+            try:
+                await connection.execute(_STORE_USER, {"key": key})
+                payload = secrets.token_bytes(payload_bytes)
+                await connection.execute(_STORE_EVENT, {"key": key, "event_id": uuid4(), "payload": payload})
+                await connection.execute(_UNSTORE_EVENT, {"key": key})  # a relay needs this right too
+            finally:
+                await transaction.rollback()

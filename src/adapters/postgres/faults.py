@@ -9,6 +9,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from application.errors import StoreUnavailableError
+from application.trouble import Trouble, told
 
 DATABASE_ERRORS = (DBAPIError, PoolTimeoutError, OSError, TimeoutError)
 """Everything that a statement on the engine may raise when PostgreSQL is at fault or out of reach."""
@@ -30,6 +31,25 @@ class Fault(Enum):
 # PostgreSQL documentation, appendix A, by class (the first two characters).
 _CHANGE_CLASSES = ("22", "23", "54", "P0")
 _RACES = ("40001", "40P01")
+
+# The same appendix; the first that fits.
+_TROUBLES = {
+    "25006": Trouble.READ_ONLY,
+    "28": Trouble.NOT_AUTHENTICATED,
+    "3D": Trouble.NO_DATABASE,
+    "3F": Trouble.NOT_MIGRATED,
+    "42501": Trouble.NOT_AUTHORIZED,
+    "42P01": Trouble.NOT_MIGRATED,
+    "42703": Trouble.NOT_MIGRATED,
+    "42883": Trouble.NOT_MIGRATED,
+    "53100": Trouble.DISK_FULL,
+    "53300": Trouble.TOO_MANY_CONNECTIONS,
+    "53400": Trouble.TOO_MANY_CONNECTIONS,
+    "55P03": Trouble.NO_ANSWER,
+    "57014": Trouble.NO_ANSWER,
+    "57P": Trouble.OUT_OF_REACH,
+    "08": Trouble.OUT_OF_REACH,
+}
 
 
 def fault_of(error: BaseException) -> Fault:
@@ -72,7 +92,25 @@ def told_as_unavailable() -> Iterator[None]:
     try:
         yield
     except DATABASE_ERRORS as error:
-        raise StoreUnavailableError(f"PostgreSQL does not answer, or is not migrated ({code_of(error)})") from None
+        raise unavailable(error) from None
+
+
+def unavailable(error: BaseException) -> StoreUnavailableError:
+    """Say an error from `DATABASE_ERRORS` in the application's words."""
+    trouble = trouble_of(error)
+    return StoreUnavailableError(told("PostgreSQL", trouble, code_of(error)), trouble)
+
+
+def trouble_of(error: BaseException) -> Trouble:
+    """Return what an operator has to mend for an error from `DATABASE_ERRORS`."""
+    sqlstate = getattr(getattr(error, "orig", None), "sqlstate", None)
+    if sqlstate:
+        return next((trouble for start, trouble in _TROUBLES.items() if sqlstate.startswith(start)), Trouble.OTHER)
+    if isinstance(error, (PoolTimeoutError, TimeoutError)):
+        return Trouble.NO_ANSWER
+    if isinstance(error, OSError) or (isinstance(error, DBAPIError) and error.connection_invalidated):
+        return Trouble.OUT_OF_REACH
+    return Trouble.OTHER
 
 
 def _causes(error: DBAPIError) -> tuple[BaseException | None, ...]:

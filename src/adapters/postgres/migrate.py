@@ -16,6 +16,9 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 7166_0001
 """An arbitrary number that only migrations of this service lock on."""
 
+LOCK_TIMEOUT_MS = 4_000
+"""Shorter than a webhook's patience for its statement: while a migration waits, writes wait behind it."""
+
 
 async def migrate(engine: AsyncEngine, revision: str = "head") -> tuple[str | None, str | None]:
     """Upgrade or downgrade to `revision` (`base` is the empty database) and return the revisions before and after.
@@ -39,6 +42,8 @@ async def _locked(engine: AsyncEngine, revision: str) -> tuple[str | None, str |
         # A deployment may start several of these: they queue here, and the later ones find nothing to do.
         await connection.execute(text("SET LOCAL statement_timeout = 0"))
         await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        # A migration that waits for a table holds up everybody who comes after it, webhooks among them.
+        await connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
         before = await connection.run_sync(_current)
         await connection.run_sync(_migrate, revision)
         return before, await connection.run_sync(_current)

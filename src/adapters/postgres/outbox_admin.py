@@ -72,10 +72,12 @@ _RETRY = _with_ids(f"""
           AND NOT EXISTS (SELECT FROM owner WHERE owner.id = outbox_dead.key AND owner.deleted_at IS NOT NULL)
         RETURNING {_COLUMNS}
     ), queued AS (
-        INSERT INTO outbox ({_COLUMNS}) OVERRIDING SYSTEM VALUE SELECT {_COLUMNS} FROM letter RETURNING id, key, version
+        INSERT INTO outbox ({_COLUMNS}) OVERRIDING SYSTEM VALUE SELECT {_COLUMNS} FROM letter
+        -- What waits for the state topic alone goes with the event.
+        ON CONFLICT (key, version) DO UPDATE SET lane = EXCLUDED.lane, type = EXCLUDED.type, payload = EXCLUDED.payload
     )
-    SELECT queued.id, coalesce(owner.version > queued.version, false) AS overtaken
-    FROM queued LEFT JOIN owner ON owner.id = queued.key
+    SELECT letter.id, coalesce(owner.version > letter.version, false) AS overtaken
+    FROM letter LEFT JOIN owner ON owner.id = letter.key
 """)  # noqa: S608  # column names of ours
 _DISCARD = _with_ids("""
     UPDATE outbox_dead SET discarded_at = clock_timestamp(), discard_reason = :reason, payload = NULL

@@ -39,10 +39,10 @@ class Write:
         Raises:
             UnicodeError: a text that no encoding can carry.
         """
-        return cls(user.id, row_from(user, revision=revision), tuple(_event_row(message) for message in messages))
+        return cls(user.id, row_from(user, revision=revision), tuple(event_row(message) for message in messages))
 
 
-def _rows(name: str, table: Table, columns: Sequence[Column[Any]]) -> TableValuedAlias:
+def rows_of(name: str, table: Table, columns: Sequence[Column[Any]]) -> TableValuedAlias:
     """Make rows out of one array a column, so that a batch of any size is one statement with one plan."""
     arrays = [
         bindparam(f"{table.name}_{c.name}", type_=ARRAY(Text if isinstance(c.type, JSON) else c.type)) for c in columns
@@ -51,12 +51,12 @@ def _rows(name: str, table: Table, columns: Sequence[Column[Any]]) -> TableValue
 
 
 _USER_COLUMNS = list(users.c)
-_EVENT_COLUMNS = [
+EVENT_COLUMNS = [
     outbox.c[name] for name in ("key", "version", "lane", "event_id", "type", "occurred_at", "payload", "traceparent")
 ]
 
-_changes = _rows("change", users, _USER_COLUMNS)
-_events = _rows("event", outbox, _EVENT_COLUMNS)
+_changes = rows_of("change", users, _USER_COLUMNS)
+_events = rows_of("event", outbox, EVENT_COLUMNS)
 
 _upsert = insert(users).from_select(
     _USER_COLUMNS,
@@ -78,8 +78,8 @@ _stored = (
 _queued = (
     insert(outbox)
     .from_select(
-        _EVENT_COLUMNS,
-        select(*(_events.c[c.name] for c in _EVENT_COLUMNS)).join_from(_events, _stored, _stored.c.id == _events.c.key),
+        EVENT_COLUMNS,
+        select(*(_events.c[c.name] for c in EVENT_COLUMNS)).join_from(_events, _stored, _stored.c.id == _events.c.key),
     )
     .cte("queued")
 )
@@ -117,12 +117,12 @@ async def write(driver: Driver, writes: Sequence[Write]) -> set[UserId]:
     stored = await WRITE.fetch(
         driver,
         {f"users_{c.name}": [row[c.name] for row in rows] for c in _USER_COLUMNS}
-        | {f"outbox_{c.name}": [event[c.name] for event in events] for c in _EVENT_COLUMNS},
+        | {f"outbox_{c.name}": [event[c.name] for event in events] for c in EVENT_COLUMNS},
     )
     return {row["id"] for row in stored}
 
 
-def _event_row(message: OutboxMessage) -> dict[str, Any]:
+def event_row(message: OutboxMessage) -> dict[str, Any]:
     return {
         "key": message.key,
         "version": message.version,

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Text,
     Uuid,
     func,
+    text,
 )
 
 metadata = MetaData(
@@ -72,6 +73,10 @@ users = Table(
         "deleted_at IS NULL OR coalesce(" + ", ".join(f"{name}::text" for name in _PERSONAL) + ") IS NULL",
         name="tombstone_holds_no_personal_data",
     ),
+    # Only a change of the email touches it: all other updates stay on their page (HOT).
+    Index("users_lower_email_idx", text("lower(email)"), postgresql_using="hash", postgresql_where="email IS NOT NULL"),
+    # For reconcile, which reads ours beside Clerk's list; no update changes what is in it.
+    Index("users_created_at_idx", "created_at", "id", postgresql_where="deleted_at IS NULL"),
 )
 
 outbox = Table(
@@ -96,7 +101,8 @@ outbox_dead = Table(
     metadata,
     Column("key", Text, primary_key=True),
     Column("version", BigInteger, primary_key=True),
-    Column("id", BigInteger, nullable=False, unique=True),
+    # Drawn by the outbox, so it is unique; a constraint would keep the table from being spread by user.
+    Column("id", BigInteger, nullable=False),
     Column("lane", SmallInteger, nullable=False),
     Column("event_id", Uuid, nullable=False),
     Column("type", Text, nullable=False),
@@ -110,6 +116,7 @@ outbox_dead = Table(
     Column("attempts", Integer, nullable=False),
     Column("discarded_at", DateTime(timezone=True)),
     Column("discard_reason", Text),
+    Index("outbox_dead_id_idx", "id"),
 )
 
 outbox_lane = Table(
@@ -118,6 +125,8 @@ outbox_lane = Table(
     Column("lane", SmallInteger, primary_key=True, autoincrement=False),
     Column("owner", Text),
     Column("lease_until", DateTime(timezone=True)),
+    # The only producer that may write this lane's users into the state topic (ADR 0017); it may be long dead.
+    Column("state_writer", Text),
 )
 
 relay = Table(
@@ -125,4 +134,15 @@ relay = Table(
     metadata,
     Column("name", Text, primary_key=True),
     Column("seen_at", DateTime(timezone=True), nullable=False),
+)
+
+reconcile_checkpoint = Table(
+    "reconcile_checkpoint",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("run", Text, nullable=False),
+    # Null until the run has come somewhere.
+    Column("began_at", DateTime(timezone=True)),
+    Column("state", JSON(none_as_null=True)),
+    CheckConstraint("id = 1", name="one_row"),
 )

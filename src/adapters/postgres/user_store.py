@@ -11,12 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.postgres.answer import Answer
 from adapters.postgres.direct import directly
 from adapters.postgres.engine import STATEMENT_TIMEOUT_S
-from adapters.postgres.faults import DATABASE_ERRORS, Fault, code_of, fault_of
+from adapters.postgres.faults import DATABASE_ERRORS, Fault, code_of, fault_of, unavailable
 from adapters.postgres.statements import Stored, Write, read, write
 from application.errors import StoreBusyError, StoreUnavailableError, UnstorableError
 from application.outbox import Encode
 from application.ports import Decide
 from application.trace import traceparent
+from application.trouble import Trouble, told
 from domain.decision import Decision
 from domain.user import UserId
 
@@ -38,6 +39,12 @@ class _Change:
     answer: Answer[Decision]
 
 
+AroundBatch = Callable[[Sequence[_Change]], contextlib.AbstractContextManager[None]]
+"""What a batch runs in: a span, when there are traces."""
+
+_nothing = contextlib.nullcontext()
+
+
 class PostgresUserStore:
     """`UserStore` on PostgreSQL.
 
@@ -45,17 +52,29 @@ class PostgresUserStore:
     user has at most one change in a batch, so its changes are decided one after the other, in the order they came.
     """
 
-    def __init__(self, engine: AsyncEngine, encode: Encode, on_commit: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        encode: Encode,
+        on_commit: Callable[[], None],
+        around_batch: AroundBatch = lambda _: _nothing,
+    ) -> None:
         """`on_commit` is called after a COMMIT that stored events; it must not block."""
         self._engine = engine
         self._encode = encode
         self._on_commit = on_commit
+        self._around_batch = around_batch
         self._waiting: dict[UserId, deque[_Change]] = {}
         self._count = 0
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._writer: asyncio.Task[None] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Return how many changes have no answer yet."""
+        return self._count
 
     async def start(self) -> None:
         # The first webhook should not be the one to pay for a connection and for compiling the statement.
@@ -75,7 +94,7 @@ class PostgresUserStore:
     async def change(self, user_id: UserId, decide: Decide) -> Decision:
         """See `UserStore.change`."""
         if self._count >= QUEUE_LIMIT:
-            raise StoreBusyError(f"{QUEUE_LIMIT} changes wait already")
+            raise StoreBusyError(told("PostgreSQL", Trouble.BUSY, f"{QUEUE_LIMIT} wait already"), Trouble.BUSY)
         change = _Change(user_id, decide, traceparent.get(), Answer())
         self._waiting.setdefault(user_id, deque()).append(change)
         self._arrived.set()
@@ -114,6 +133,7 @@ class PostgresUserStore:
 
     async def _settle(self, batch: Sequence[_Change]) -> None:
         """Bring every change of the batch to an answer."""
+        lost: BaseException | None = None
         for _ in range(TRIES):
             batch = [change for change in batch if not change.answer.done]
             if not batch:
@@ -123,7 +143,7 @@ class PostgresUserStore:
             except DATABASE_ERRORS as error:
                 match fault_of(error):
                     case Fault.RACE | Fault.CONNECTION:
-                        continue
+                        lost = error
                     case Fault.CHANGE if len(batch) > 1:
                         await self._settle(batch[: len(batch) // 2])
                         await self._settle(batch[len(batch) // 2 :])
@@ -132,18 +152,18 @@ class PostgresUserStore:
                         batch[0].answer.fail(UnstorableError(f"PostgreSQL refused it ({code_of(error)})"))
                     case Fault.DATABASE:
                         for change in batch:
-                            reason = f"PostgreSQL could not take it ({code_of(error)})"
-                            change.answer.fail(StoreUnavailableError(reason))
+                            change.answer.fail(unavailable(error))
         for change in batch:
-            change.answer.fail(StoreUnavailableError(f"it lost a race or its connection {TRIES} times"))
+            change.answer.fail(unavailable(lost) if lost else StoreUnavailableError(f"it lost a race {TRIES} times"))
 
     async def _attempt(self, batch: Sequence[_Change]) -> None:
         """Read, decide, write; a change without an answer afterwards lost a race."""
-        async with directly(self._engine) as driver:
-            decided = self._decide(batch, await read(driver, [change.user_id for change in batch]))
-            if not decided:
-                return
-            written = await write(driver, [prepared for _, _, prepared in decided])
+        with self._around_batch(batch):
+            async with directly(self._engine) as driver:
+                decided = self._decide(batch, await read(driver, [change.user_id for change in batch]))
+                if not decided:
+                    return
+                written = await write(driver, [prepared for _, _, prepared in decided])
         # Behind a pooler this is the first moment after COMMIT.
         for change, decision, _ in decided:
             if change.user_id in written:

@@ -4,77 +4,153 @@ import asyncio
 import json as json_
 import logging
 import sys
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
-from attrs import asdict
+import httpx
+from attrs import asdict, frozen
 from rich.table import Table
+from rich.text import Text
 
 from application.errors import BrokerUnavailableError, StoreUnavailableError
-from application.examination import Finding, Grade, database_findings, outbox_findings, topic_findings
-from entrypoints.container import Container, container_for
-from entrypoints.local.environment import DATA_DIR, load_beside_dev
+from application.examination.clerk import ClerkFacts, clerk_findings
+from application.examination.clocks import clock_findings
+from application.examination.database import DatabaseFacts, database_findings, write_findings
+from application.examination.findings import Finding, Grade, Unanswered, not_checked, passed
+from application.examination.outbox import outbox_findings
+from application.examination.serving import ServingFacts, serving_findings
+from application.examination.topics import topic_findings
+from application.outbox_status import OutboxStatus
+from application.topics import TopicFacts
+from application.trouble import Trouble
+from entrypoints.cli.doctor_configuration import Configured, configured
+from entrypoints.local.environment import DATA_DIR, base_url
 from entrypoints.local.program import console_for_stdout
-from entrypoints.settings import DoctorSettings
+from entrypoints.settings import HttpSettings
+
+LIMIT_S = 20.0
+"""For each check; they run side by side."""
 
 _COLOURS = {Grade.OK: "green", Grade.WARNING: "yellow", Grade.FAILURE: "red"}
 
+T = TypeVar("T")
 
-def doctor(*, json: bool = False, data_dir: Path = DATA_DIR) -> None:
-    """Examine configuration, database, outbox and topic, and say what to do about each finding.
 
-    Needs DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS, from the environment, `.env`, or the `auth-service dev` that runs
-    here. Ends with 1 when something has failed, and with 0 otherwise.
+def doctor(*, json: bool = False, strict: bool = False, data_dir: Path = DATA_DIR) -> None:
+    """Examine configuration, database, outbox, Kafka and Clerk, and say what to do about each finding.
+
+    Looks at whatever is configured, in the environment, `.env`, or the `auth-service dev` that runs here, and says
+    what it could not look at. Changes nothing: the one write that it tries is rolled back. Ends with 1 when something
+    has failed, and with 0 otherwise.
 
     Parameters
     ----------
     json
         One list of findings, for other programs.
+    strict
+        End with 1 for warnings too.
     data_dir
         Data folder of `auth-service dev`.
     """
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is wrong is said below, once
-    settings = load_beside_dev(DoctorSettings, data_dir)
-    findings = asyncio.run(_findings(container_for(settings)))
+    found = configured(data_dir)
+    findings = [*found.findings, *asyncio.run(_examine(found))]
     if json:
-        _print_json(findings)
+        print(json_.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         _print_table(findings)
-    sys.exit(any(finding.grade is Grade.FAILURE for finding in findings))
+    sys.exit(not passed(findings, strict=strict))
 
 
-async def _findings(container: Container) -> list[Finding]:
-    return [finding async for finding in _examine(container)]
+@frozen(kw_only=True)
+class _Facts:
+    """What was found out; None where nothing is configured to ask."""
+
+    database: DatabaseFacts | Unanswered | None
+    written: Unanswered | None
+    outbox: OutboxStatus | Unanswered | None
+    topics: list[TopicFacts] | Unanswered | None
+    clerk: ClerkFacts | Unanswered
+    serving: ServingFacts | Unanswered | None
 
 
-async def _examine(container: Container) -> AsyncIterator[Finding]:
-    yield Finding("configuration", Grade.OK, "every variable that was looked at is well-formed")
+async def _examine(found: Configured) -> list[Finding]:
+    container = found.container
     try:
-        facts = await container.examine_database()()
-        for finding in database_findings(facts):
-            yield finding
-        if facts.revision == facts.head:
-            for finding in outbox_findings(await container.outbox_admin().status()):
-                yield finding
-    except StoreUnavailableError as error:
-        yield Finding("database", Grade.FAILURE, str(error), "check DATABASE_URL, the server and the way to it")
+        database, written, outbox, topics, clerk, serving = await asyncio.gather(
+            _ask(container.examine_database()) if found.database else _nothing(),
+            _ask(container.try_writing()) if found.database else _nothing(),
+            _ask(container.outbox_admin().status) if found.database else _nothing(),
+            _ask(container.examine_topics()) if found.kafka else _nothing(),
+            _ask(lambda: container.examine_clerk()(found.tokens, found.clerk_api)),
+            _ask(partial(_ask_serve, found.http)) if found.http else _nothing(),
+        )
     finally:
-        await container.engine().dispose()
+        if found.database:
+            await container.engine().dispose()
+    facts = _Facts(database=database, written=written, outbox=outbox, topics=topics, clerk=clerk, serving=serving)
+    return [*_findings(facts)]
+
+
+async def _ask_serve(settings: HttpSettings) -> ServingFacts:
+    """Ask the `serve` on this machine what it has met: a wrong signing secret, say, shows nowhere else."""
+    address = base_url(settings)
     try:
-        for finding in topic_findings(await container.examine_topic()()):
-            yield finding
-    except BrokerUnavailableError as error:
-        advice = "check KAFKA_BOOTSTRAP_SERVERS, KAFKA_SECURITY_PROTOCOL and KAFKA_SASL_*, and the brokers"
-        yield Finding("kafka", Grade.FAILURE, str(error), advice)
+        async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
+            document = (await client.get(f"{address}/health")).json()
+        return ServingFacts(address=address, answers=True, checks=document["checks"], causes=document["causes"])
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):  # nobody, or somebody else, is there
+        return ServingFacts(address=address, answers=False)
 
 
-def _print_json(findings: list[Finding]) -> None:
-    print(json_.dumps([asdict(finding) for finding in findings], indent=2))
+async def _ask(question: Callable[[], Awaitable[T]]) -> T | Unanswered:
+    """Ask, in bounded time; whatever goes wrong is an answer too, so that no check hides another."""
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            return await question()
+    except TimeoutError:
+        return Unanswered(f"no answer within {LIMIT_S:g} s", Trouble.NO_ANSWER)
+    except (StoreUnavailableError, BrokerUnavailableError) as error:
+        return Unanswered(str(error), error.trouble)
+    except Exception as error:  # noqa: BLE001
+        return Unanswered(f"the check itself failed, which is a bug ({type(error).__name__})")
 
 
-def _print_table(findings: list[Finding]) -> None:
+async def _nothing() -> None:
+    return None
+
+
+def _findings(facts: _Facts) -> Iterator[Finding]:
+    clocks: dict[str, float] = {}
+    if facts.database is not None:
+        yield from database_findings(facts.database)
+        yield from write_findings(facts.database, facts.written)
+        if isinstance(facts.database, DatabaseFacts):
+            clocks["PostgreSQL"] = facts.database.clock_ahead_s
+    if facts.outbox is not None:
+        yield from outbox_findings(facts.outbox)
+    if facts.topics is not None:
+        yield from topic_findings(facts.topics)
+    if isinstance(facts.clerk, Unanswered):
+        yield not_checked("clerk", facts.clerk.says)
+    else:
+        yield from clerk_findings(facts.clerk)
+        if facts.clerk.clock_ahead_s is not None:
+            clocks["Clerk"] = facts.clerk.clock_ahead_s
+    yield from clock_findings(clocks)
+    if isinstance(facts.serving, ServingFacts):
+        yield from serving_findings(facts.serving)
+
+
+def _print_table(findings: Sequence[Finding]) -> None:
     table = Table("check", "", "what", "what to do", box=None, pad_edge=False)
     for finding in findings:
-        colour = _COLOURS[finding.grade]
-        table.add_row(finding.check, f"[{colour}]{finding.grade}[/]", finding.says, finding.advice)
-    console_for_stdout().print(table)
+        grade = Text(finding.grade, style=_COLOURS[finding.grade])
+        table.add_row(Text(finding.check), grade, Text(finding.says), Text(finding.advice))
+    console = console_for_stdout()
+    console.print(table)
+    count = Counter(finding.grade for finding in findings)
+    console.print(f"\n{count[Grade.FAILURE]} failures, {count[Grade.WARNING]} warnings.")

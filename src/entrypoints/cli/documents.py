@@ -11,12 +11,14 @@ def openapi() -> None:
     print(openapi_json().decode())
 
 
-def asyncapi(*, topic: str = "auth.user.events.v1") -> None:
+def asyncapi(*, topic: str = "auth.user.events.v1", state_topic: str = "auth.user.state.v1") -> None:
     """Print the AsyncAPI 3 document of the events. Needs no configuration.
 
     Parameters
     ----------
     topic
         Where the events are, as in KAFKA_USER_EVENTS_TOPIC.
+    state_topic
+        Where each user's newest version is, as in KAFKA_USER_STATE_TOPIC.
     """
-    print(json.dumps(Container.asyncapi_document()(topic), indent=2, ensure_ascii=False))
+    print(json.dumps(Container.asyncapi_document()(topic, state_topic), indent=2, ensure_ascii=False))

@@ -16,7 +16,7 @@ from rich.text import Text
 from application.errors import BrokerUnavailableError
 from entrypoints.container import container_for
 from entrypoints.local.environment import DATA_DIR, load_beside_dev
-from entrypoints.local.program import console_for_stdout
+from entrypoints.local.program import console_for_stdout, printable
 from entrypoints.local.until_signal import run_until_signal
 from entrypoints.settings import EventsSettings
 
@@ -131,21 +131,16 @@ def line(record: "Record") -> Text:
     names = ", ".join(map(str, changed)) if isinstance(changed, list) else ""
     version = event.get("sequence", "").lstrip("0")
     text = Text.assemble(
-        (_clean(event.get("time", "")), "dim"),
+        (printable(event.get("time", "")), "dim"),
         "  ",
-        (f"{_clean(kind):<8}", _COLOURS.get(kind, "")),
-        f" {_clean(event.get('subject', ''))}",
-        (f"  v{_clean(version)}", "cyan"),
+        (f"{printable(kind):<8}", _COLOURS.get(kind, "")),
+        f" {printable(event.get('subject', ''))}",
+        (f"  v{printable(version)}", "cyan"),
     )
-    return text.append(f"  {_clean(names)}") if names else text
+    return text.append(f"  {printable(names)}") if names else text
 
 
 def _kind(event_type: str) -> str:
     """`anomalyze.user.updated.v1` is `updated`; a type of another family stays whole."""
     parts = event_type.split(".")
     return parts[2] if event_type.startswith("anomalyze.user.") and len(parts) == 4 else event_type  # noqa: PLR2004
-
-
-def _clean(text: str) -> str:
-    """Whoever may write to the topic must not be able to steer this terminal."""
-    return "".join(character if character.isprintable() else "?" for character in text)

@@ -3,10 +3,13 @@
 import sys
 from collections.abc import Sequence
 
-from cyclopts import App
+from cyclopts import App, CycloptsError
 
 from application.errors import ApplicationError
-from entrypoints.configuration import EX_CONFIG, EX_UNAVAILABLE, ConfigurationError
+from entrypoints.configuration import EX_CONFIG, EX_UNAVAILABLE, EX_USAGE, ConfigurationError
+
+EX_PIPE = 141
+"""128 and the number of SIGPIPE, as shells have it."""
 
 COMMANDS = {
     "serve": ("entrypoints.cli.serve:serve", "Serve webhooks, /v1/me and forward auth over HTTP."),
@@ -16,8 +19,18 @@ COMMANDS = {
     "demo": ("entrypoints.cli.demo:demo", "Play a user's life through the real parts and check it."),
     "trigger": ("entrypoints.cli.trigger:trigger", "Sign and send a webhook, as Clerk would."),
     "token": ("entrypoints.cli.token:token", "Mint a session token for local work."),
+    "dev-keys": ("entrypoints.cli.dev_keys:dev_keys", "Make up keys where there is no Clerk; never in production."),
+    "clerk-stand-in": (
+        "entrypoints.cli.clerk_stand_in:clerk_stand_in",
+        "Be Clerk, for development and tests; never in production.",
+    ),
     "events": ("entrypoints.cli.events:app", "Look at the events in Kafka."),
     "outbox": ("entrypoints.cli.outbox:app", "See how the outbox stands; retry or discard dead letters."),
+    "users": ("entrypoints.cli.users:app", "Look users up; ban, lock, delete them, set metadata, end sessions."),
+    "service-key": ("entrypoints.cli.service_key:app", "Make keys with which other services manage users."),
+    "reconcile": ("entrypoints.cli.reconcile:reconcile", "Compare all users with Clerk's, and repair both ways."),
+    "topic": ("entrypoints.cli.topic:app", "Make the Kafka topics, and compare them with their definition."),
+    "config": ("entrypoints.cli.config:config", "Show what is configured, where, and what is wrong with it."),
     "doctor": ("entrypoints.cli.doctor:doctor", "Find out what is wrong, and what to do about it."),
     "openapi": ("entrypoints.cli.documents:openapi", "Print the OpenAPI document of the HTTP API."),
     "asyncapi": ("entrypoints.cli.documents:asyncapi", "Print the AsyncAPI document of the events."),
@@ -37,7 +50,12 @@ def app_for(arguments: Sequence[str]) -> App:
 def main(arguments: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        app_for(arguments)(arguments)
+        app_for(arguments)(arguments, exit_on_error=False)
+    except CycloptsError:
+        sys.exit(EX_USAGE)  # it has been printed
+    except BrokenPipeError:
+        sys.stdout = None  # `| head` has seen enough; Python would complain again when it closes it
+        sys.exit(EX_PIPE)
     except ConfigurationError as error:
         print(error, file=sys.stderr)  # logging is configured by what could not be read
         sys.exit(EX_CONFIG)

@@ -208,3 +208,52 @@ def test_the_example_page_is_on_an_origin_of_its_own_and_gets_a_token_that_the_s
         assert answer.headers["access-control-allow-origin"] == origin
         assert httpx.get(f"{page}/token?user=nobody").status_code == 400
         assert me(tmp_path, port, "user_ada").status_code == 200  # a token of the command, for the configured party
+
+
+def test_without_an_account_a_user_who_signs_up_at_the_stand_in_is_known_banned_and_deleted(tmp_path):
+    port = free_port()
+    with dev(tmp_path, port) as process:
+        clerk = next(line.split()[1] for line in process.text().splitlines() if line.strip().startswith("Clerk"))
+        key = (tmp_path / "var/dev/clerk-secret-key").read_text().strip()
+        with httpx.Client(base_url=clerk, headers={"authorization": f"Bearer {key}"}, trust_env=False) as http:
+            user = http.post("/v1/users", json={"email_address": ["grace@dev.example"]}).json()["id"]
+            known = me_until(tmp_path, port, user, 200)
+            assert (known.json()["email"], known.json()["version"]) == ("grace@dev.example", 1)
+
+            session = http.post("/v1/sessions", json={"user_id": user}).json()["id"]
+            minted = http.post(f"/v1/sessions/{session}/tokens", json={}).json()["jwt"]
+            headers = {"authorization": f"Bearer {minted}"}
+            signed_in = httpx.get(f"http://127.0.0.1:{port}/v1/me", headers=headers, trust_env=False)
+            assert (signed_in.status_code, signed_in.json()["id"]) == (200, user)
+
+            http.post(f"/v1/users/{user}/ban")
+            me_until(tmp_path, port, user, 403)
+            http.delete(f"/v1/users/{user}")
+            me_until(tmp_path, port, user, 401)
+            types = [event["type"].split(".")[2] for event in events(tmp_path, "--limit", "3", "--user", user)]
+            assert types == ["created", "updated", "deleted"]
+
+            kept = http.post("/v1/users", json={"username": "kept"}).json()["id"]
+        assert process.stop(60) == 0
+
+    headers = {"authorization": f"Bearer {key}"}
+    with dev(tmp_path, port), httpx.Client(base_url=clerk, headers=headers, trust_env=False) as http:
+        assert http.get(f"/v1/users/{kept}").status_code == 200
+        assert http.get(f"/v1/users/{user}").status_code == 404
+
+
+def test_with_keys_of_a_clerk_instance_there_is_no_stand_in(tmp_path):
+    (tmp_path / ".env").write_text("CLERK_SECRET_KEY=sk_test_of_an_instance\n")
+    with dev(tmp_path, free_port()) as process:
+        assert "clerk-stand-in" not in process.text()
+        settings = (tmp_path / "var/dev/dev.env").read_text()
+
+    assert "CLERK_API_URL" not in settings
+    assert "CLERK_SECRET_KEY" not in settings
+
+
+def me_until(folder, port, user, status, within=20):
+    deadline = time.monotonic() + within
+    while (answer := me(folder, port, user)).status_code != status:
+        assert time.monotonic() < deadline, (answer.status_code, answer.text)
+    return answer

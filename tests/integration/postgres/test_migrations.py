@@ -1,15 +1,21 @@
 import asyncio
 
+import asyncpg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
+from adapters.postgres import migrate as migrate_module
 from adapters.postgres.engine import create_engine
 from adapters.postgres.migrate import migrate, revisions
+from adapters.postgres.revisions import MIGRATIONS, known_revisions
 from adapters.postgres.tables import metadata
 from application.errors import StoreUnavailableError
 from application.lanes import LANES
+
+HEAD = "0004"
 
 
 @pytest.fixture
@@ -46,7 +52,7 @@ async def test_up_down_and_up_again_gives_the_same_schema(engine):
 
     assert empty == {}
     assert second == first
-    assert len(first) == 5
+    assert len(first) == 6
 
 
 async def test_the_migrated_schema_equals_the_tables_in_code(engine):
@@ -68,8 +74,8 @@ async def test_the_migrated_schema_equals_the_tables_in_code(engine):
 async def test_migrating_twice_at_once_is_safe(engine):
     results = await asyncio.gather(migrate(engine), migrate(engine))
 
-    assert set(results) == {(None, "0001"), ("0001", "0001")}
-    assert await revisions(engine) == ("0001", "0001")
+    assert set(results) == {(None, HEAD), (HEAD, HEAD)}
+    assert await revisions(engine) == (HEAD, HEAD)
 
 
 async def test_every_lane_has_its_row(engine):
@@ -98,3 +104,61 @@ async def test_an_unreachable_database_is_told_clearly():
 
     with pytest.raises(StoreUnavailableError, match="migration failed"):
         await migrate(engine)
+
+
+async def test_every_unique_constraint_of_what_belongs_to_a_user_holds_the_users_id(engine):
+    """So that these tables can be spread over servers by user."""
+    await migrate(engine)
+    async with engine.begin() as connection:
+        rows = await connection.execute(
+            text(
+                "SELECT indrelid::regclass::text AS of, array_agg(attname::text) AS columns FROM pg_index"
+                " JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY(indkey)"
+                " WHERE indisunique AND indrelid = ANY(ARRAY['users', 'outbox', 'outbox_dead']::regclass[])"
+                " GROUP BY indexrelid, indrelid"
+            )
+        )
+        unique = [(row.of, row.columns) for row in rows]
+
+    assert len(unique) >= 3
+    assert all(("id" if table == "users" else "key") in columns for table, columns in unique), unique
+
+
+async def test_a_migration_waits_for_a_table_no_longer_than_it_may(engine, empty_database, monkeypatch):
+    monkeypatch.setattr(migrate_module, "LOCK_TIMEOUT_MS", 200)
+    await migrate(engine, "0001")
+    holder = await asyncpg.connect(empty_database)
+    await holder.execute("BEGIN; LOCK TABLE outbox_dead IN ACCESS SHARE MODE")
+
+    with pytest.raises(StoreUnavailableError, match="lock timeout"):
+        await migrate(engine)
+    assert (await revisions(engine))[0] == "0001"
+    await holder.close()
+    await migrate(engine)
+
+
+@pytest.mark.parametrize("valid", [True, False])
+async def test_an_index_that_was_built_before_is_taken_if_it_was_finished(engine, empty_database, valid):
+    await migrate(engine, "0001")
+    connection = await asyncpg.connect(empty_database)
+    await connection.execute(
+        "CREATE INDEX CONCURRENTLY users_lower_email_idx ON users USING hash (lower(email)) WHERE email IS NOT NULL"
+    )
+    await connection.execute(
+        "UPDATE pg_index SET indisvalid = $1 WHERE indexrelid = 'users_lower_email_idx'::regclass", valid
+    )
+    before = await connection.fetchval("SELECT 'users_lower_email_idx'::regclass::oid")
+    await migrate(engine)
+    after = await connection.fetchrow(
+        "SELECT indexrelid AS oid, indisvalid FROM pg_index WHERE indexrelid = 'users_lower_email_idx'::regclass"
+    )
+    await connection.close()
+
+    assert after["indisvalid"]
+    assert (after["oid"] == before) == valid
+
+
+def test_the_revisions_that_health_knows_are_alembics():
+    scripts = ScriptDirectory(str(MIGRATIONS))
+
+    assert list(known_revisions()) == [script.revision for script in scripts.walk_revisions()][::-1]

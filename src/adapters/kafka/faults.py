@@ -1,0 +1,56 @@
+"""What a Kafka error means: what an operator has to mend."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    NodeNotReadyError,
+    NotEnoughReplicasAfterAppendError,
+    NotEnoughReplicasError,
+    RequestTimedOutError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+)
+
+from adapters.kafka.reach import REFUSALS, why_out_of_reach
+from application.trouble import Trouble, told
+
+
+class TopicMissingError(Exception):
+    """The relay never creates a topic. The text is the topic's name."""
+
+
+TROUBLE = (KafkaError, OSError, TimeoutError, TopicMissingError)
+"""Everything that a producer may raise when the brokers are at fault or out of reach."""
+
+# The first that fits: TimeoutError is an OSError.
+_TROUBLES: Sequence[tuple[tuple[type[BaseException], ...], Trouble]] = (
+    ((TopicMissingError,), Trouble.TOPIC_MISSING),
+    (
+        (TopicAuthorizationFailedError, ClusterAuthorizationFailedError, TransactionalIdAuthorizationFailed),
+        Trouble.NOT_AUTHORIZED,
+    ),
+    (REFUSALS, Trouble.NOT_AUTHENTICATED),
+    ((NotEnoughReplicasError, NotEnoughReplicasAfterAppendError), Trouble.NOT_ENOUGH_REPLICAS),
+    ((RequestTimedOutError, KafkaTimeoutError, TimeoutError), Trouble.NO_ANSWER),
+    ((KafkaConnectionError, NodeNotReadyError, OSError), Trouble.OUT_OF_REACH),
+)
+
+
+def reason(error: BaseException) -> str:
+    """Say an error in a way that does not differ from one time to the next."""
+    detail = str(error) if isinstance(error, TopicMissingError) else type(error).__name__
+    return told(
+        "Kafka", next((trouble for kinds, trouble in _TROUBLES if isinstance(error, kinds)), Trouble.OTHER), detail
+    )
+
+
+async def explained(error: BaseException, bootstrap_servers: Sequence[str], security: Mapping[str, Any]) -> str:
+    """Say an error, and of a connection that was not made, why: aiokafka keeps the reason for its own log."""
+    if isinstance(error, KafkaConnectionError) and (why := await why_out_of_reach(bootstrap_servers, security)):
+        return told("Kafka", *why)
+    return reason(error)

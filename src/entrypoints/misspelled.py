@@ -1,0 +1,35 @@
+"""Variables that are nobody's, and look as if they were meant to be ours."""
+
+from collections.abc import Collection, Iterable, Iterator
+from difflib import SequenceMatcher
+
+from attrs import frozen
+
+_ALIKE = 0.8
+"""Of two texts' characters, how many match: CLERK_WEBHOOK_SIGNING_SECRET, Clerk's own name in its SDKs, has 0.83."""
+
+_SHORT = 4
+"""HOST and PORT resemble too much that is none of ours."""
+
+
+@frozen
+class Misspelled:
+    """A variable that is set and never read."""
+
+    name: str
+    meant: str
+    """The nearest name that is."""
+
+    def __str__(self) -> str:
+        return f"{self.name} is set, and nothing reads it: is {self.meant} meant?"
+
+
+def misspelled(names: Iterable[str], known: Collection[str]) -> Iterator[Misspelled]:
+    """Find among names that are set those that resemble a known one without being one."""
+    candidates = [name for name in known if len(name) > _SHORT]
+    for name in sorted(set(names) - set(known)):
+        if name.startswith("OTEL_"):  # OpenTelemetry reads many more than we declare
+            continue
+        ratio, meant = max((SequenceMatcher(None, name.upper(), other).ratio(), other) for other in candidates)
+        if ratio >= _ALIKE:
+            yield Misspelled(name, meant)

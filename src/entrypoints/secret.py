@@ -1,0 +1,24 @@
+"""A value that nobody prints by accident."""
+
+from typing import Any, Never, TypeVar
+
+from typed_settings.types import Secret as MaskedSecret
+
+T = TypeVar("T")
+
+
+class Secret(MaskedSecret[T]):
+    """Masked in every text (typed-settings' part), and never written out as bytes: `get_secret_value` is the only way.
+
+    Raises:
+        TypeError: when it is pickled, for a cache or another process.
+    """
+
+    def __reduce_ex__(self, protocol: Any) -> Never:
+        raise TypeError("a secret is not written out")
+
+    def __copy__(self) -> "Secret[T]":
+        return self
+
+    def __deepcopy__(self, memo: Any) -> "Secret[T]":
+        return self

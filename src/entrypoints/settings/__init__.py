@@ -1,0 +1,66 @@
+"""Every variable the service reads, in groups; and the groups that each command reads."""
+
+from entrypoints.settings.clerk import (
+    ClerkApiSettings,
+    TokenSettings,
+    WebhookSettings,
+)
+from entrypoints.settings.commands import (
+    ClerkStandInSettings,
+    DevSettings,
+    DoctorSettings,
+    EventsSettings,
+    FillSettings,
+    MigrateSettings,
+    OutboxSettings,
+    ReconcileSettings,
+    RelaySettings,
+    ServeSettings,
+    TokenCommandSettings,
+    TriggerSettings,
+    UsersSettings,
+)
+from entrypoints.settings.kafka import (
+    KafkaSettings,
+    SaslMechanism,
+    SecurityProtocol,
+)
+from entrypoints.settings.service import (
+    DatabaseSettings,
+    HttpSettings,
+    LogFormat,
+    LogLevel,
+    LogSettings,
+    ManagementSettings,
+)
+from entrypoints.settings.tracing import TracesExporter, TracingSettings
+
+__all__ = [
+    "ClerkApiSettings",
+    "ClerkStandInSettings",
+    "DatabaseSettings",
+    "DevSettings",
+    "DoctorSettings",
+    "EventsSettings",
+    "FillSettings",
+    "HttpSettings",
+    "KafkaSettings",
+    "LogFormat",
+    "LogLevel",
+    "LogSettings",
+    "ManagementSettings",
+    "MigrateSettings",
+    "OutboxSettings",
+    "ReconcileSettings",
+    "RelaySettings",
+    "SaslMechanism",
+    "SecurityProtocol",
+    "ServeSettings",
+    "TokenCommandSettings",
+    "TokenSettings",
+    "TracesExporter",
+    "TracingSettings",
+    "TriggerSettings",
+    "UsersSettings",
+    "WebhookSettings",
+]

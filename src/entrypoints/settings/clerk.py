@@ -1,0 +1,92 @@
+"""Clerk: its webhooks, its session tokens, its Backend API."""
+
+# ruff: noqa: RUF009  # a field is declared by a call
+
+import base64
+import hashlib
+
+from attrs import frozen
+
+from entrypoints import parsing
+from entrypoints.secret import Secret
+from entrypoints.settings.variable import variable
+
+
+@frozen
+class WebhookSettings:
+    clerk_webhook_secret: Secret[tuple[str, ...]] = variable(
+        parsing.secret(parsing.comma_separated(parsing.webhook_secret)),
+        "Signing secret of the webhook endpoint (dashboard > Webhooks). Several while rotating, comma-separated.",
+        example="whsec_…",
+        in_file=True,
+    )
+
+
+@frozen
+class TokenSettings:
+    """How session tokens are verified: by a key at hand (no network), or by Clerk's published keys."""
+
+    clerk_publishable_key: str | None = variable(
+        parsing.publishable_key,
+        "Clerk dashboard > API keys. The token issuer and the JWKS address follow from it.",
+        example="pk_test_Y2xlcmsuZXhhbXBsZS5jb20k",
+        default=None,
+    )
+    clerk_jwt_key: str | None = variable(
+        parsing.public_key,
+        "The instance's RSA public key in PEM (API keys > JWKS public key): tokens are then verified without network.",
+        example='"-----BEGIN PUBLIC KEY-----\\nMIIB…\\n-----END PUBLIC KEY-----"',
+        in_file=True,
+        default=None,
+    )
+    clerk_issuer: str | None = variable(
+        parsing.http_url,
+        "Token issuer, when it does not follow from the publishable key (a proxied Frontend API).",
+        example="https://clerk.example.com",
+        default=None,
+    )
+    clerk_jwks_url: str | None = variable(
+        parsing.http_url,
+        "Where the public keys are, when it does not follow from the publishable key.",
+        example="https://clerk.example.com/.well-known/jwks.json",
+        default=None,
+    )
+    clerk_authorized_parties: tuple[str, ...] = variable(
+        parsing.comma_separated(parsing.origin),
+        "Origins of your frontends, comma-separated: a token's `azp` must be one of them, and CORS admits them.",
+        example="https://app.example.com,http://localhost:5173",
+        default=(),
+    )
+
+    @property
+    def issuer(self) -> str | None:
+        """The `iss` that tokens must carry; `None` when only a key was configured."""
+        if self.clerk_issuer or not self.clerk_publishable_key:
+            return self.clerk_issuer
+        return f"https://{parsing.frontend_api_host(self.clerk_publishable_key)}"
+
+    @property
+    def cookie_suffix(self) -> str | None:
+        """What Clerk appends to `__session_` for this instance (@clerk/shared, keys.ts, getCookieSuffix)."""
+        if not self.clerk_publishable_key:
+            return None
+        digest = hashlib.sha1(self.clerk_publishable_key.encode(), usedforsecurity=False).digest()
+        return base64.urlsafe_b64encode(digest).decode()[:8]
+
+    @property
+    def jwks_url(self) -> str | None:
+        return self.clerk_jwks_url or (f"{self.issuer}/.well-known/jwks.json" if self.issuer else None)
+
+
+@frozen
+class ClerkApiSettings:
+    clerk_secret_key: Secret[str] | None = variable(
+        parsing.secret(parsing.secret_key),
+        "Backend API key. With it a user who signs in before the webhook lands is fetched there and then.",
+        example="sk_test_…",
+        in_file=True,
+        default=None,
+    )
+    clerk_api_url: str = variable(
+        parsing.http_url, "Clerk's Backend API.", example="https://api.clerk.com", default="https://api.clerk.com"
+    )

@@ -1,0 +1,100 @@
+"""What each command reads: groups of variables, so that it asks for no more than it uses."""
+
+from attrs import frozen
+
+from entrypoints.settings.clerk import ClerkApiSettings, TokenSettings, WebhookSettings
+from entrypoints.settings.kafka import KafkaSettings
+from entrypoints.settings.service import DatabaseSettings, HttpSettings, LogSettings, ManagementSettings
+from entrypoints.settings.tracing import TracingSettings
+
+
+@frozen(kw_only=True)
+class ServeSettings:
+    database: DatabaseSettings
+    webhooks: WebhookSettings
+    tokens: TokenSettings
+    clerk_api: ClerkApiSettings
+    management: ManagementSettings
+    http: HttpSettings
+    log: LogSettings
+    tracing: TracingSettings
+
+
+@frozen(kw_only=True)
+class RelaySettings:
+    database: DatabaseSettings
+    kafka: KafkaSettings
+    log: LogSettings
+    tracing: TracingSettings
+
+
+@frozen(kw_only=True)
+class MigrateSettings:
+    database: DatabaseSettings
+    log: LogSettings
+
+
+@frozen(kw_only=True)
+class DevSettings:
+    """What `dev` does not provide itself."""
+
+    webhooks: WebhookSettings
+    tokens: TokenSettings
+    clerk_api: ClerkApiSettings
+    management: ManagementSettings
+    http: HttpSettings
+    log: LogSettings
+
+
+@frozen(kw_only=True)
+class ClerkStandInSettings:
+    webhooks: WebhookSettings
+    clerk_api: ClerkApiSettings
+    http: HttpSettings
+    log: LogSettings
+
+
+@frozen(kw_only=True)
+class TriggerSettings:
+    webhooks: WebhookSettings
+    http: HttpSettings
+
+
+@frozen(kw_only=True)
+class TokenCommandSettings:
+    tokens: TokenSettings
+
+
+@frozen(kw_only=True)
+class DoctorSettings:
+    database: DatabaseSettings
+    kafka: KafkaSettings
+
+
+@frozen(kw_only=True)
+class OutboxSettings:
+    database: DatabaseSettings
+
+
+@frozen(kw_only=True)
+class UsersSettings:
+    database: DatabaseSettings
+    clerk_api: ClerkApiSettings
+
+
+@frozen(kw_only=True)
+class ReconcileSettings:
+    database: DatabaseSettings
+    clerk_api: ClerkApiSettings
+    log: LogSettings
+
+
+@frozen(kw_only=True)
+class EventsSettings:
+    kafka: KafkaSettings
+
+
+@frozen(kw_only=True)
+class FillSettings:
+    database: DatabaseSettings
+    kafka: KafkaSettings

@@ -1,0 +1,67 @@
+"""Kafka: where the brokers are, how they know us, and the topics."""
+
+# ruff: noqa: RUF009  # a field is declared by a call
+
+from enum import StrEnum
+from pathlib import Path
+
+from attrs import frozen
+
+from entrypoints import parsing
+from entrypoints.secret import Secret
+from entrypoints.settings.variable import variable
+
+
+class SecurityProtocol(StrEnum):
+    PLAINTEXT = "PLAINTEXT"
+    SSL = "SSL"
+    SASL_PLAINTEXT = "SASL_PLAINTEXT"
+    SASL_SSL = "SASL_SSL"
+
+
+class SaslMechanism(StrEnum):
+    PLAIN = "PLAIN"
+    SCRAM_SHA_256 = "SCRAM-SHA-256"
+    SCRAM_SHA_512 = "SCRAM-SHA-512"
+
+
+@frozen
+class KafkaSettings:
+    kafka_bootstrap_servers: tuple[str, ...] = variable(
+        parsing.comma_separated(parsing.host_and_port),
+        "Kafka brokers, comma-separated. Only `auth-service relay` and the event commands need them.",
+        example="localhost:9092",
+    )
+    kafka_security_protocol: SecurityProtocol = variable(
+        parsing.one_of(SecurityProtocol),
+        f"How to reach them: {', '.join(SecurityProtocol)}.",
+        example="PLAINTEXT",
+        default=SecurityProtocol.PLAINTEXT,
+    )
+    kafka_sasl_mechanism: SaslMechanism | None = variable(
+        parsing.one_of(SaslMechanism), f"With SASL: {', '.join(SaslMechanism)}.", example="SCRAM-SHA-512", default=None
+    )
+    kafka_sasl_username: str | None = variable(
+        parsing.line, "With SASL: who we are.", example="auth-service", default=None, in_file=True
+    )
+    kafka_sasl_password: Secret[str] | None = variable(
+        parsing.secret(parsing.line), "With SASL: the password.", example="secret", default=None, in_file=True
+    )
+    kafka_ssl_ca_file: Path | None = variable(
+        parsing.certificates,
+        "With SSL: the certificate authority, when it is not one the system trusts.",
+        example="/etc/ssl/kafka-ca.pem",
+        default=None,
+    )
+    kafka_user_events_topic: str = variable(
+        parsing.topic,
+        "Where user events go. The relay never creates it.",
+        example="auth.user.events.v1",
+        default="auth.user.events.v1",
+    )
+    kafka_user_state_topic: str | None = variable(
+        parsing.topic,
+        "Where each user's newest version goes, compacted, for services that begin with all users. Unset: nowhere.",
+        example="auth.user.state.v1",
+        default=None,
+    )

@@ -1,0 +1,126 @@
+"""The database is a migration behind, read-only, full, or does not let us in."""
+
+import asyncio
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from adapters.postgres.engine import create_engine
+from adapters.postgres.migrate import migrate
+from adapters.postgres.revisions import known_revisions
+from support.drill import until
+from support.small_disk import full, small_disk
+
+
+def name_of(url: str) -> str:
+    return urlsplit(url).path.removeprefix("/")
+
+
+async def test_a_schema_one_migration_behind(start, database_url, kafka_address, topic):
+    behind, head = known_revisions()[-2:]
+    engine = create_engine(database_url, pool_size=1, application_name="drill")
+    await migrate(engine, behind)
+    await engine.dispose()
+    service = start(database_url, kafka_address, topic)
+    status, causes = service.health()
+    code, found = service.doctor()
+
+    said = f"PostgreSQL: not migrated (the schema is at {behind}, this version expects {head})"
+    assert (status, causes["database"]) == (503, said)
+    assert code == 1
+    assert found["schema"]["says"] == f"at {behind}, 1 behind {head}, which this version expects"
+    assert found["schema"]["advice"] == "auth-service migrate"
+    assert said in [line.get("cause") for line in service.logs()]
+    assert 'auth_troubles_total{cause="PostgreSQL: not migrated"}' in service.metrics()
+
+
+async def test_a_database_that_became_read_only(start, database_url, kafka_address, topic, sql):
+    service = start(database_url, kafka_address, topic)
+    assert service.webhook() == 200
+    await sql.execute(f"ALTER DATABASE {name_of(database_url)} SET default_transaction_read_only = on")
+    await sql.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND pid <> pg_backend_pid()"
+    )
+    refused = await asyncio.to_thread(service.webhook, at=1_700_000_001_000)
+    await until(lambda: "lanes" in service.relay_health()[1])
+    status, causes = service.health()
+    code, found = service.doctor()
+
+    assert refused == 503
+    assert (status, causes["database"]) == (503, "PostgreSQL: read-only")
+    assert service.relay_health()[0] == 503
+    assert service.relay_health()[1]["lanes"] == "PostgreSQL: read-only (25006)"
+    assert code == 1
+    assert found["writes"]["says"] == "PostgreSQL: read-only (25006)"
+    assert "default_transaction_read_only" in found["writes"]["advice"]
+    said = [line.get("cause") or line.get("reason") for line in service.logs()]
+    assert said.count("PostgreSQL: read-only (25006)") >= 2  # the webhook's line, and the relay's
+    assert 'auth_troubles_total{cause="PostgreSQL: read-only"}' in service.metrics()
+    assert 'outbox_trouble_total{reason="PostgreSQL: read-only"}' in service.metrics()
+
+    await sql.execute("SET transaction_read_only = off")
+    await sql.execute(f"ALTER DATABASE {name_of(database_url)} RESET default_transaction_read_only")
+    await sql.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND pid <> pg_backend_pid()"
+    )
+
+    await until(lambda: service.health()[0] == 200)
+    await until(lambda: service.relay_health()[0] == 200)
+
+
+@pytest.fixture(scope="module")
+def disk():
+    with small_disk() as small:
+        yield small
+
+
+async def test_a_full_disk(start, disk, kafka_address, topic):
+    url = urlunsplit(urlsplit(disk.address)._replace(path="/auth"))
+    admin = await asyncpg.connect(disk.address)
+    await admin.execute("CREATE DATABASE auth")
+    await admin.close()
+    engine = create_engine(url, pool_size=1, application_name="drill")
+    await migrate(engine)
+    await engine.dispose()
+    async with full(disk, url):
+        service = start(url, kafka_address, topic)
+        refused = await asyncio.to_thread(service.webhook)
+        status, causes = service.health()
+        code, found = service.doctor()
+
+        assert refused == 503
+        assert (status, causes["database"]) == (503, "PostgreSQL: disk full (53100)")
+        assert code == 1
+        assert found["writes"]["says"] == "PostgreSQL: disk full (53100)"
+        assert "make room" in found["writes"]["advice"]
+        assert "PostgreSQL: disk full (53100)" in [line.get("cause") for line in service.logs()]
+        assert 'auth_troubles_total{cause="PostgreSQL: disk full"}' in service.metrics()
+
+    await until(lambda: service.health()[0] == 200)
+    assert await asyncio.to_thread(service.webhook) == 200
+
+
+async def test_a_database_that_refuses_our_password(start, database_url, kafka_address, topic, sql):
+    role = f"{name_of(database_url)}_role"
+    parts = urlsplit(database_url)
+    wrong = urlunsplit(parts._replace(netloc=f"{role}:wrong@{parts.netloc.rpartition('@')[2]}"))
+    await sql.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'right'")
+    try:
+        service = start(wrong, kafka_address, topic)
+        refused = await asyncio.to_thread(service.webhook)
+        status, causes = service.health()
+        code, found = service.doctor()
+
+        assert refused == 503
+        assert (status, causes["database"]) == (503, "PostgreSQL: credentials refused (28P01)")
+        assert code == 1
+        assert found["database"]["says"] == "PostgreSQL: credentials refused (28P01)"
+        assert "PostgreSQL: credentials refused (28P01)" in [line.get("cause") for line in service.logs()]
+        assert 'auth_troubles_total{cause="PostgreSQL: credentials refused"}' in service.metrics()
+        await until(lambda: service.relay_health()[0] == 503)
+        assert service.relay_health()[1]["lanes"] == "PostgreSQL: credentials refused (28P01)"
+    finally:
+        await sql.execute(f"DROP ROLE {role}")
