@@ -10,6 +10,7 @@ from typing import Any
 from adapters.kafka.asyncapi import document, schemas
 from entrypoints.env_example import configuration_table, env_example
 from entrypoints.http.schema import openapi_json
+from tools.dashboard import dashboard
 
 ROOT = Path(__file__).parent.parent
 TOPIC = "auth.user.events.v1"
@@ -22,6 +23,7 @@ def generated() -> Iterator[tuple[Path, str]]:
     yield ROOT / "docs/asyncapi.json", _json(document(TOPIC))
     for name, schema in schemas().items():
         yield ROOT / f"docs/events/{name}.schema.json", _json(schema)
+    yield ROOT / "deploy/observability/grafana/dashboards/auth-service.json", _json(dashboard())
 
 
 def main() -> int:

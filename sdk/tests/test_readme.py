@@ -13,6 +13,10 @@ from types import ModuleType, SimpleNamespace
 import httpx
 import pytest
 from faststream.kafka import TestKafkaBroker
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from anomalyze_auth import Reason
 from sdktest.messages import deleted, updated
@@ -57,7 +61,7 @@ def bearer(issuer: str, **changes) -> dict[str, str]:
 
 def test_every_python_block_is_an_example_that_is_run():
     assert README.count("```python") == len(EXAMPLES)
-    assert set(EXAMPLES) == {*WEB, "verify", "faststream", "transaction"}
+    assert set(EXAMPLES) == {*WEB, "verify", "faststream", "tracing", "transaction", "bootstrap"}
 
 
 @pytest.fixture(params=WEB)
@@ -107,6 +111,23 @@ async def test_the_faststream_example_follows_users(issuer: str, pasted):
             await broker.publish(value, example.TOPIC, headers=headers)
 
     assert example.names == {"user_2": "Ada"}
+
+
+async def test_the_tracing_example_continues_the_trace_of_the_event(issuer: str, pasted, monkeypatch):
+    exported = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exported))
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
+    example = pasted("tracing")
+    headers, value = updated(1)
+    async with TestKafkaBroker(example.broker) as broker:
+        # The middleware is the publisher's here too: its header comes of the span that is current.
+        with provider.get_tracer("elsewhere").start_as_current_span("webhook") as webhook:
+            await broker.publish(value, example.TOPIC, headers=headers)
+    [greeted] = [span for span in exported.get_finished_spans() if span.name == "greet"]
+
+    assert greeted.context.trace_id == webhook.get_span_context().trace_id
+    assert greeted.attributes == {"user.id": "user_1"}
 
 
 async def test_the_transaction_example_has_one_effect_of_each_version(pasted):

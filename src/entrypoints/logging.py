@@ -4,15 +4,26 @@ import asyncio
 import atexit
 import logging
 import sys
+import traceback
 from typing import Any, TextIO, cast
 
 import msgspec
 import structlog
 
+from application.trace import traceparent
 from entrypoints.settings import LogFormat, LogSettings
+
+
+def _with_trace_id(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Say which request a line comes of, whoever writes it, as soon as its caller or we have named its trace."""
+    if trace := traceparent.get():
+        event["trace_id"] = trace[3:35]
+    return event
+
 
 _SHARED: list[Any] = [
     structlog.stdlib.add_log_level,
+    _with_trace_id,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
 
@@ -23,7 +34,11 @@ def configure_logging(settings: LogSettings) -> None:
     as_json = settings.log_format is LogFormat.JSON or (
         settings.log_format is LogFormat.AUTO and not sys.stderr.isatty()
     )
-    renderer: Any = structlog.processors.JSONRenderer(_encode) if as_json else structlog.dev.ConsoleRenderer()
+    renderer: Any = (
+        structlog.processors.JSONRenderer(_encode)
+        if as_json
+        else structlog.dev.ConsoleRenderer(exception_formatter=_write_traceback)
+    )
     structlog.configure(
         processors=[*_SHARED, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -36,7 +51,7 @@ def configure_logging(settings: LogSettings) -> None:
             foreign_pre_chain=[*_SHARED, structlog.stdlib.add_logger_name],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *([structlog.processors.format_exc_info] if as_json else []),
+                *([structlog.processors.ExceptionRenderer(_traceback)] if as_json else []),
                 renderer,
             ],
         )
@@ -45,8 +60,41 @@ def configure_logging(settings: LogSettings) -> None:
     # These write a line for each request they make, with its URL.
     for noisy in ("httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(max(level, logging.WARNING))
-    # And this one several for each attempt, ten times a second while a broker is away; what uses it says it once.
-    logging.getLogger("aiokafka").setLevel(level if level <= logging.DEBUG else logging.CRITICAL)
+    # And this one several for each attempt, ten times a second while a broker is away; what uses it says it once. Its
+    # lines for debugging hold whole events.
+    logging.getLogger("aiokafka").setLevel(logging.INFO if level <= logging.DEBUG else logging.CRITICAL)
+
+
+def log_loop_failures() -> None:
+    """Log what nobody waited for in the running loop: asyncio would write the error's text, which may quote a row."""
+    log = structlog.get_logger("asyncio")
+
+    def handle(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        more = {"error": type(error).__name__, "at": places(error)} if error else {}
+        log.error("unhandled_error", where=context["message"], **more)
+
+    asyncio.get_running_loop().set_exception_handler(handle)
+
+
+def places(error: BaseException) -> list[str]:
+    """Return where an error came from, the innermost place last; nothing of what it says."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames][-12:]
+
+
+def _write_traceback(out: TextIO, exc_info: Any) -> None:
+    out.write(_traceback(exc_info))
+
+
+def _traceback(exc_info: Any) -> str:
+    """Write an error without its text and without the values around it: either may hold what nobody may read."""
+    error: BaseException | None = exc_info[1]
+    lines: list[str] = []
+    while error is not None:
+        lines += [*places(error), type(error).__name__]
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\n".join(lines)
 
 
 class _OneWriteATurn:

@@ -7,15 +7,17 @@ import signal
 import socket
 
 import uvloop
-from prometheus_client import start_http_server
 
 from entrypoints.configuration import load
 from entrypoints.container import Container, container_for
-from entrypoints.logging import configure_logging
+from entrypoints.logging import configure_logging, log_loop_failures
 from entrypoints.relay.backlog import watch_backlog
 from entrypoints.relay.loop import Relay
+from entrypoints.relay.status_server import start_status_server
 from entrypoints.relay.telemetry import RelayTelemetry
+from entrypoints.relay.timed import time_parts
 from entrypoints.settings import RelaySettings
+from entrypoints.tracing import tracing_of
 
 
 def relay(*, name: str | None = None, metrics_port: int | None = None) -> None:
@@ -30,31 +32,50 @@ def relay(*, name: str | None = None, metrics_port: int | None = None) -> None:
         Shown in `outbox status` and in the log; must differ between relays. Host, process id and a random part if
         left out.
     metrics_port
-        Serve Prometheus metrics on this port of 0.0.0.0.
+        Serve `/metrics`, `/health` and `/health/live` on this port of 0.0.0.0.
     """
     settings = load(RelaySettings)
     configure_logging(settings.log)
-    if metrics_port:
-        start_http_server(metrics_port)
     name = name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
-    uvloop.run(_run(container_for(settings), name, with_backlog=bool(metrics_port)))
+    telemetry = RelayTelemetry(name)
+    if metrics_port:
+        start_status_server(metrics_port, telemetry.health)
+    container = container_for(settings)
+    tracing = tracing_of(settings.tracing, process="auth-service-relay")
+    time_parts(container)
+    if tracing:
+        tracing.relaying(container, settings.kafka.kafka_user_events_topic)
+    try:
+        uvloop.run(_run(container, name, telemetry))
+    finally:
+        if tracing:
+            tracing.end()
 
 
-async def _run(container: Container, name: str, *, with_backlog: bool) -> None:
-    relay = Relay(name, container.relay_events(), container.lane_leases(), RelayTelemetry(name))
-    listener = container.wake_listener(relay.wake)
+async def _run(container: Container, name: str, telemetry: RelayTelemetry) -> None:
+    log_loop_failures()
+    state = container.state_publisher()
+    run_round = container.relay_events_and_state(name) if state else container.relay_events()
+    relay = Relay(name, run_round, container.lane_leases(), telemetry)
+
+    def wake() -> None:
+        telemetry.woken()
+        relay.wake()
+
+    listener = container.wake_listener(wake)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, relay.stop)
     await listener.start()
-    backlog = asyncio.create_task(watch_backlog(container.outbox_admin().status)) if with_backlog else None
+    backlog = asyncio.create_task(watch_backlog(container.outbox_admin().status, telemetry.backlog_read))
     try:
         await relay.run()
     finally:
-        if backlog:
-            backlog.cancel()
-            await asyncio.gather(backlog, return_exceptions=True)
-            await container.engine().dispose()
+        backlog.cancel()
+        await asyncio.gather(backlog, return_exceptions=True)
+        await container.engine().dispose()
         await listener.aclose()
         await container.publisher().aclose()
+        if state:
+            await state.aclose()
         await container.relay_engine().dispose()

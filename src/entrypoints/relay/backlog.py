@@ -21,11 +21,12 @@ _blocked = Gauge(
 )
 
 
-async def watch_backlog(read: Callable[[], Awaitable[OutboxStatus]]) -> None:
-    """Keep the gauges true until cancelled; while there is no database they stay as they were."""
+async def watch_backlog(read: Callable[[], Awaitable[OutboxStatus]], tell: Callable[[OutboxStatus], None]) -> None:
+    """Keep the gauges true until cancelled, and tell each reading; without a database they stay as they were."""
     while True:
         with contextlib.suppress(StoreUnavailableError):  # the relay's rounds meet the same trouble, and tell
             status = await read()
+            tell(status)
             _waiting.set(status.waiting)
             _oldest.set(status.oldest_s)
             _dead.set(status.dead)

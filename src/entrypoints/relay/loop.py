@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import random
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from attrs import define, field
 
 from application.errors import StoreUnavailableError
-from application.relay_events import RelayEvents, Round
+from application.relay_events import Round
 from application.relay_lanes import LEASE_S, LaneLeases, share_lanes
 
 BATCH = 1000
@@ -22,11 +23,16 @@ SHORTEST_BACKOFF_S, LONGEST_BACKOFF_S = 0.2, 5.0
 """Between rounds while the broker or the database is in trouble, with jitter."""
 
 
+RunRound = Callable[[Sequence[int], int], Awaitable[Round]]
+"""`RelayEvents` or `RelayEventsAndState`: carry up to so many messages of these lanes."""
+
+
 class Observer(Protocol):
     """Whom a relay tells what it did."""
 
     def round_done(self, done: Round) -> None: ...
     def trouble(self, reason: str) -> None: ...
+    def lease_trouble(self, reason: str | None) -> None: ...
     def lanes_changed(self, lanes: frozenset[int]) -> None: ...
 
 
@@ -35,7 +41,7 @@ class Relay:
     """One relay: `run` returns after `stop`, when the round in hand is finished."""
 
     name: str
-    relay_events: RelayEvents
+    relay_events: RunRound
     leases: LaneLeases
     observer: Observer
     _lanes: list[int] = field(factory=list, init=False)
@@ -108,10 +114,12 @@ class Relay:
             try:
                 table = await self.leases.read(self.name)
                 held = await self.leases.write(self.name, share_lanes(table, self.name))
-            except StoreUnavailableError:  # the rounds meet the same trouble, and tell
+            except StoreUnavailableError as error:  # while nothing waits, rounds write nothing and meet no trouble
+                self.observer.lease_trouble(str(error))
                 if time.monotonic() - renewed > LEASE_S:
                     self._hold(frozenset())  # another relay has them by now
             else:
+                self.observer.lease_trouble(None)
                 renewed = time.monotonic()
                 self._hold(held)
             await asyncio.sleep(LEASE_S / 3)  # three chances to renew in the time of a lease

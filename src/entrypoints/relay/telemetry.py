@@ -1,11 +1,16 @@
 """What a relay says: one log line when something begins or ends, numbers for everything else."""
 
 import time
+from collections.abc import Mapping
 
 import structlog
+from attrs import frozen
 from prometheus_client import Counter, Gauge, Histogram
 
+from application.examination.outbox import blocked_by
+from application.outbox_status import OutboxStatus
 from application.relay_events import Round
+from application.trouble import cause_of
 
 log = structlog.get_logger("relay")
 
@@ -19,7 +24,29 @@ _age = Histogram(
     "From an event being stored to being acknowledged by Kafka.",
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800),
 )
+_wake = Histogram(
+    "outbox_wake_to_publish_seconds",
+    "From being told that there is work to its being acknowledged by Kafka.",
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15),
+)
 _lanes = Gauge("outbox_lanes_held", "Lanes that this relay holds.")
+
+
+@frozen
+class RelayHealth:
+    """`/health` of a relay: what is not well has a cause."""
+
+    status: str
+    checks: Mapping[str, str]
+    causes: Mapping[str, str]
+
+    @classmethod
+    def of(cls, vital: Mapping[str, str | None], other: Mapping[str, str | None] = {}) -> "RelayHealth":
+        """Make the verdict of causes by name, None where all is well."""
+        checks = {name: "unavailable" if cause else "ok" for name, cause in vital.items()}
+        checks |= {name: "degraded" if cause else "ok" for name, cause in other.items()}
+        worst = next((state for state in ("unavailable", "degraded") if state in checks.values()), "ok")
+        return cls(worst, checks, {name: cause for name, cause in {**vital, **other}.items() if cause})
 
 
 class RelayTelemetry:
@@ -29,6 +56,14 @@ class RelayTelemetry:
         self._log = log.bind(relay=name)
         self._reason: str | None = None
         self._since = 0.0
+        self._lease_reason: str | None = None
+        self._blocked: str | None = None
+        self._woken_at: float | None = None
+
+    def woken(self) -> None:
+        """Somebody says that there is work."""
+        if self._woken_at is None:
+            self._woken_at = time.perf_counter()
 
     def round_done(self, done: Round) -> None:
         if done.taken:
@@ -37,6 +72,9 @@ class RelayTelemetry:
             _published.inc(len(done.published))
             # Of a batch, the oldest event tells what a consumer had to wait.
             _age.observe(max(0.0, time.time() - min(pending.stored_at for pending in done.published)))
+            if self._woken_at is not None:
+                _wake.observe(time.perf_counter() - self._woken_at)
+        self._woken_at = None  # also by a round that found nothing: it was another relay's
         if done.refused:
             _dead.inc(done.refused)
             self._log.error("events refused", count=done.refused, next_step="auth-service outbox dead")
@@ -46,13 +84,36 @@ class RelayTelemetry:
             _in_trouble.set(0)
 
     def trouble(self, reason: str) -> None:
-        _trouble.labels(reason.split(" ", 1)[0]).inc()
+        _trouble.labels(cause_of(reason)).inc()
         _in_trouble.set(1)
         if self._reason is None:
             self._since = time.monotonic()
-        if reason != self._reason:  # once for each reason, not once for each round
+        if self._reason is None or cause_of(reason) != cause_of(self._reason):  # once for each, not for each round
             self._log.error("events wait", reason=reason)
-            self._reason = reason
+        self._reason = reason
+
+    def lease_trouble(self, reason: str | None) -> None:
+        """Lanes cannot be renewed (a database that takes no writes shows here first), or can be again."""
+        if reason and (self._lease_reason is None or cause_of(reason) != cause_of(self._lease_reason)):
+            self._log.error("lanes cannot be renewed", reason=reason)
+        if reason:
+            _trouble.labels(cause_of(reason)).inc()
+        elif self._lease_reason:
+            self._log.info("lanes are renewed again", reason=self._lease_reason)
+        self._lease_reason = reason
+
+    def backlog_read(self, status: OutboxStatus) -> None:
+        """See whether something keeps PostgreSQL from removing the rows of events that are out."""
+        says = blocked_by(status.vacuum_blocker) if status.vacuum_blocker else None
+        if says and not self._blocked:
+            self._log.warning("vacuum is held back", reason=says)
+        elif self._blocked and not says:
+            self._log.info("vacuum goes on")
+        self._blocked = says
+
+    def health(self) -> RelayHealth:
+        """Return what is wrong now; events that wait while this is well are another relay's, or only just stored."""
+        return RelayHealth.of({"events": self._reason, "lanes": self._lease_reason}, {"vacuum": self._blocked})
 
     def lanes_changed(self, lanes: frozenset[int]) -> None:
         _lanes.set(len(lanes))

@@ -17,6 +17,7 @@ class Notes:
     def __init__(self) -> None:
         self.rounds: list[Round] = []
         self.troubles: list[str] = []
+        self.lease_troubles: list[str | None] = []
         self.lanes: list[int] = []
 
     def round_done(self, done: Round) -> None:
@@ -24,6 +25,9 @@ class Notes:
 
     def trouble(self, reason: str) -> None:
         self.troubles.append(reason)
+
+    def lease_trouble(self, reason: str | None) -> None:
+        self.lease_troubles.append(reason)
 
     def lanes_changed(self, lanes: frozenset[int]) -> None:
         self.lanes.append(len(lanes))

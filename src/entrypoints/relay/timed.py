@@ -1,0 +1,71 @@
+"""How long the parts of a round take: one figure a batch."""
+
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol, cast
+
+from attrs import frozen
+from dependency_injector.providers import Object
+from prometheus_client import Histogram
+
+from application.outbox import Deliveries, Outbox, Pending, Publisher, Refusal
+from entrypoints.container import Container
+
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15)
+
+_publish = Histogram(
+    "outbox_publish_duration_seconds", "One batch to Kafka, until each fate is known.", buckets=_BUCKETS
+)
+_delete = Histogram("outbox_delete_duration_seconds", "Deleting one published batch.", buckets=_BUCKETS)
+
+
+class _Publisher(Publisher, Protocol):
+    async def aclose(self) -> None: ...
+
+
+def time_parts(container: Container) -> None:
+    """Measure both; before a round is made of them."""
+    publisher = cast("_Publisher", container.publisher())
+    container.publisher.override(Object(TimedPublisher(publisher)))
+    container.outbox.override(Object(TimedOutbox(container.outbox())))
+
+
+@frozen
+class TimedPublisher:
+    """`Publisher`, measured."""
+
+    publisher: _Publisher
+
+    async def publish(self, batch: Sequence[Pending]) -> Deliveries:
+        with _timed(_publish):
+            return await self.publisher.publish(batch)
+
+    async def aclose(self) -> None:
+        await self.publisher.aclose()
+
+
+@frozen
+class TimedOutbox:
+    """`Outbox`, measured where it deletes."""
+
+    outbox: Outbox
+
+    async def oldest(self, lanes: Sequence[int], limit: int) -> list[Pending]:
+        return await self.outbox.oldest(lanes, limit)
+
+    async def delete(self, published: Collection[Pending]) -> None:
+        with _timed(_delete):
+            await self.outbox.delete(published)
+
+    async def bury(self, refusals: Collection[Refusal]) -> None:
+        await self.outbox.bury(refusals)
+
+
+@contextmanager
+def _timed(histogram: Histogram) -> Iterator[None]:
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        histogram.observe(time.perf_counter() - began)

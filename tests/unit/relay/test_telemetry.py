@@ -1,0 +1,109 @@
+"""What a relay says of its trouble: the log, the metrics and /health."""
+
+import json
+import urllib.error
+import urllib.request
+
+import pytest
+from attrs import evolve
+from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
+
+from application.outbox_status import OutboxStatus, VacuumBlocker
+from application.relay_events import Round
+from application.trouble import Trouble, told
+from entrypoints.relay.status_server import start_status_server
+from entrypoints.relay.telemetry import RelayTelemetry
+
+DENIED = told("Kafka", Trouble.NOT_AUTHORIZED, "TopicAuthorizationFailedError")
+READ_ONLY = told("PostgreSQL", Trouble.READ_ONLY, "25006")
+STATUS = OutboxStatus(read_at=0.0, stored=0, lanes=[], dead=0, relays={}, vacuum_blocker=None)
+
+
+def counted(reason: str) -> float:
+    return REGISTRY.get_sample_value("outbox_trouble_total", {"reason": reason}) or 0.0
+
+
+def test_a_trouble_is_named_in_log_metrics_and_health_until_it_is_over():
+    telemetry = RelayTelemetry("r")
+    before = counted("Kafka: not authorized")
+    with capture_logs() as logs:
+        for _ in range(3):
+            telemetry.trouble(DENIED)
+        during = telemetry.health()
+        telemetry.round_done(Round(0))
+
+    assert [line["event"] for line in logs] == ["events wait", "trouble is over"]
+    assert logs[0]["reason"] == DENIED
+    assert counted("Kafka: not authorized") - before == 3
+    assert (during.status, during.causes) == ("unavailable", {"events": DENIED})
+    assert telemetry.health().status == "ok"
+
+
+def test_the_same_cause_with_other_details_is_told_once():
+    telemetry = RelayTelemetry("r")
+    with capture_logs() as logs:
+        telemetry.trouble(told("Kafka", Trouble.OUT_OF_REACH, "a:1: refused"))
+        telemetry.trouble(told("Kafka", Trouble.OUT_OF_REACH, "b:1 does not answer"))
+        telemetry.trouble(DENIED)
+
+    assert [line["reason"] for line in logs] == ["Kafka: out of reach (a:1: refused)", DENIED]
+
+
+def test_leases_that_cannot_be_renewed_are_told_although_no_event_waits():
+    telemetry = RelayTelemetry("r")
+    with capture_logs() as logs:
+        telemetry.lease_trouble(READ_ONLY)
+        telemetry.lease_trouble(READ_ONLY)
+        during = telemetry.health()
+        telemetry.lease_trouble(None)
+        telemetry.lease_trouble(None)
+
+    assert [line["event"] for line in logs] == ["lanes cannot be renewed", "lanes are renewed again"]
+    assert during.causes == {"lanes": READ_ONLY}
+    assert telemetry.health().status == "ok"
+
+
+def test_a_transaction_that_holds_back_vacuum_is_told_when_it_begins_and_ends():
+    telemetry = RelayTelemetry("r")
+    blocked = evolve(STATUS, vacuum_blocker=VacuumBlocker(kind="session", name="42 psql", age_s=900.0))
+    with capture_logs() as logs:
+        for status in (STATUS, blocked, blocked):
+            telemetry.backlog_read(status)
+        during = telemetry.health()
+        telemetry.backlog_read(STATUS)
+
+    assert [line["event"] for line in logs] == ["vacuum is held back", "vacuum goes on"]
+    assert "session 42 psql" in logs[0]["reason"]
+    assert during.status == "degraded"
+    assert "session 42 psql" in during.causes["vacuum"]
+
+
+@pytest.fixture
+def ask():
+    telemetry = RelayTelemetry("r")
+    port = start_status_server(0, telemetry.health, host="127.0.0.1")
+
+    def ask_(path: str):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    return telemetry, ask_
+
+
+def test_a_relay_answers_its_health_its_life_and_its_metrics(ask):
+    telemetry, get = ask
+    well = get("/health")
+    telemetry.trouble(DENIED)
+    ill = get("/health")
+
+    assert (well[0], json.loads(well[1])["status"]) == (200, "ok")
+    assert (ill[0], json.loads(ill[1])["causes"]) == (503, {"events": DENIED})
+    assert get("/health/live")[0] == 200
+    status, text = get("/metrics")
+    assert status == 200
+    assert 'outbox_trouble_total{reason="Kafka: not authorized"}' in text

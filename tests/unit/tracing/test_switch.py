@@ -1,0 +1,80 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from entrypoints.configuration import ConfigurationError, load
+from entrypoints.settings import TracesExporter, TracingSettings
+from entrypoints.tracing import require_extra
+from support.web import NO_FILE, environment
+
+ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
+OTLP, CONSOLE = TracesExporter.OTLP, TracesExporter.CONSOLE
+
+IMPORTED_BY_THE_APPLICATION = """
+import sys
+sys.modules["fastapi"] = None  # not in the production image; it imports OpenTelemetry, and others import it
+from entrypoints.http.app import create_app
+create_app()
+print([name for name, module in sys.modules.items() if name.startswith("opentelemetry") and module is not None])
+"""
+
+
+def settings(**variables):
+    return load(TracingSettings, environment=variables, env_file=NO_FILE)
+
+
+@pytest.mark.parametrize(
+    ("variables", "exporter"),
+    [
+        ({}, None),
+        (ENDPOINT, OTLP),
+        ({"OTEL_TRACES_EXPORTER": "otlp"}, OTLP),
+        ({"OTEL_TRACES_EXPORTER": "Console"}, CONSOLE),
+        ({**ENDPOINT, "OTEL_TRACES_EXPORTER": "console"}, CONSOLE),
+        ({**ENDPOINT, "OTEL_TRACES_EXPORTER": "none"}, None),
+        ({**ENDPOINT, "OTEL_SDK_DISABLED": "TRUE"}, None),
+        ({**ENDPOINT, "OTEL_SDK_DISABLED": "false"}, OTLP),
+        ({"OTEL_SERVICE_NAME": "users", "OTEL_TRACES_SAMPLER": "always_on"}, None),
+    ],
+)
+def test_there_are_traces_when_an_endpoint_or_an_exporter_is_named(variables, exporter):
+    assert settings(**variables).exporter is exporter
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_TRACES_EXPORTER", "zipkin"),
+        ("OTEL_TRACES_SAMPLER", "sometimes"),
+        ("OTEL_TRACES_SAMPLER_ARG", "5 %"),
+        ("OTEL_TRACES_SAMPLER_ARG", "nan"),
+        ("OTEL_SDK_DISABLED", "yes"),
+    ],
+)
+def test_what_the_sdk_would_pass_over_stops_the_start(name, text):
+    with pytest.raises(ConfigurationError, match=name):
+        settings(**{name: text})
+
+
+def test_without_the_extra_the_start_stops_only_if_traces_are_asked_for(monkeypatch):
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk", None)
+    require_extra(settings())
+
+    with pytest.raises(ConfigurationError, match="OTEL_EXPORTER_OTLP_ENDPOINT: set, and the extra `otel`"):
+        require_extra(settings(**ENDPOINT))
+
+
+def test_the_application_imports_nothing_of_it_unless_asked():
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED_BY_THE_APPLICATION],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **environment()},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.strip() == "[]"
