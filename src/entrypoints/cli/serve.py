@@ -1,28 +1,34 @@
 """`auth-service serve`: the HTTP process, on granian."""
 
+import math
 import os
 import socket
 import sys
-import tempfile
+from contextlib import nullcontext
 from typing import Annotated, Any
 
+import structlog
 from cyclopts import Parameter
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import MPServer
 
-from entrypoints.configuration import load
+from entrypoints.configuration import ConfigurationError, load
+from entrypoints.http.metrics_folder import metrics_folder
 from entrypoints.logging import configure_logging
 from entrypoints.settings import HttpSettings, ServeSettings
+from entrypoints.tracing import require_extra
 
 DRAIN_S = 20
-"""How long a request may still run after SIGTERM; below the 30 s that orchestrators give by default."""
+"""How long a request may run after SIGTERM and SHUTDOWN_DELAY_S; below the 30 s that orchestrators give by default."""
 
 CONNECTIONS = 4096
 """Open connections of one worker, idle ones among them; the rest wait in the kernel's queue."""
 
 LONGEST_HEADERS_BYTES = 64 * 1024
+
+log = structlog.get_logger("serve")
 
 # granian would write its lines by itself, past our format.
 _LOG_CONFIG: dict[str, Any] = {
@@ -62,15 +68,26 @@ def serve(
     settings = load(ServeSettings)
     configure_logging(settings.log)
     _refuse_taken_port(settings.http)
-    with tempfile.TemporaryDirectory(prefix="auth-service-metrics-") as metrics_folder:
-        if workers > 1:
-            # prometheus-client adds the workers' numbers up through files in this folder.
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics_folder
+    require_extra(settings.tracing)  # here, where it is said once, and not by each worker
+    with metrics_folder() if workers > 1 else nullcontext():
         _server(settings, workers).serve()
 
 
+class _Server(MPServer):
+    """On SIGHUP new workers read `.env` and `*_FILE` again and take over, but not when they could not begin."""
+
+    def signal_handler_reload(self, *arguments: Any, **named: Any) -> None:
+        try:
+            load(ServeSettings)
+        except ConfigurationError as error:  # new workers would end at once, and granian with them
+            problems = [str(problem) for problem in error.problems]
+            log.error("not reloaded", problems=problems)  # noqa: TRY400  # where it was raised says nothing more
+        else:
+            super().signal_handler_reload(*arguments, **named)  # type: ignore[no-untyped-call]
+
+
 def _server(settings: ServeSettings, workers: int) -> MPServer:
-    return MPServer(
+    return _Server(
         "entrypoints.http.app:create_app",
         address=settings.http.host,
         port=settings.http.port,
@@ -83,7 +100,7 @@ def _server(settings: ServeSettings, workers: int) -> MPServer:
         websockets=False,
         backlog=2048,
         backpressure=CONNECTIONS,
-        workers_kill_timeout=DRAIN_S,
+        workers_kill_timeout=DRAIN_S + math.ceil(settings.http.shutdown_delay_s),
         respawn_failed_workers=workers > 1,
         log_access=False,
         log_level=LogLevels(settings.log.log_level),

@@ -1,0 +1,222 @@
+"""What kustomize makes of `deploy/k8s`: against Kubernetes' own schemas, and against the service that it runs."""
+
+import json
+import re
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from application.topics import TOPICS, min_in_sync
+from entrypoints.cli.serve import DRAIN_S
+from entrypoints.settings import DatabaseSettings, HttpSettings, KafkaSettings, LogSettings
+from entrypoints.settings.catalogue import known_names, variables_of
+
+ROOT = Path(__file__).parents[4]
+K8S = ROOT / "deploy" / "k8s"
+OVERLAYS = ("example", "example-migration", "example-topics")
+OLDEST, NEWEST = "1.31", kubernetes_validate.latest_version()
+"""The oldest that the README admits, and the newest whose schemas there are."""
+
+CUSTOM = {"ServiceMonitor", "PodMonitor", "KafkaTopic"}
+"""Kinds that an operator brings along: not in Kubernetes' schemas."""
+
+
+@cache
+def built(overlay):
+    kustomize = shutil.which("kustomize") or shutil.which("kustomize", path=ROOT / ".venv" / "bin")
+    assert kustomize, "kustomize is missing: run `make test-programs`"
+    done = subprocess.run(
+        [kustomize, "build", str(K8S / "overlays" / overlay)], capture_output=True, text=True, check=True
+    )
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def of_kind(*kinds):
+    return [document for overlay in OVERLAYS for document in built(overlay) if document["kind"] in kinds]
+
+
+def named(documents):
+    return pytest.mark.parametrize("document", documents, ids=lambda each: f"{each['kind']} {each['metadata']['name']}")
+
+
+def workloads():
+    return of_kind("Deployment", "Job")
+
+
+def pod(document):
+    return document["spec"]["template"]["spec"]
+
+
+def container(document):
+    (only,) = pod(document)["containers"]
+    return only
+
+
+def environment(document):
+    """Names that reach the process, `_FILE` taken off."""
+    maps = {each["metadata"]["name"]: each["data"] for each in of_kind("ConfigMap")}
+    names = {entry["name"] for entry in container(document).get("env", ())}
+    for source in container(document).get("envFrom", ()):
+        names |= maps[source["configMapRef"]["name"]].keys()
+    return names
+
+
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_each_document_is_what_kubernetes_schemas_say(overlay, version):
+    documents = [document for document in built(overlay) if document["kind"] not in CUSTOM]
+
+    for document in documents:
+        kubernetes_validate.validate(document, version, strict=True)
+    assert documents or overlay == "example-topics"
+
+
+def test_the_schemas_refuse_what_is_misspelled():
+    deployment = json.loads(json.dumps(of_kind("Deployment")[0]))
+    deployment["spec"]["template"]["spec"]["containers"][0]["readynessProbe"] = {}
+
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(deployment, NEWEST, strict=True)
+
+
+@named(workloads())
+def test_a_pod_meets_the_restricted_security_standard(document):
+    (spec, only) = pod(document), container(document)
+
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert only["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert {key for volume in spec["volumes"] for key in volume} == {"name", "secret", "emptyDir"}
+    assert only["resources"]["requests"].keys() == {"cpu", "memory"}
+    assert "memory" in only["resources"]["limits"]
+
+
+@named(workloads())
+def test_a_pod_is_configured_with_variables_that_exist_and_files_that_are_there(document):
+    secrets = {
+        each["metadata"]["name"]: each["stringData"]
+        for each in yaml.safe_load_all((K8S / "overlays/example/secrets.example.yaml").read_text())
+    }
+    (volume,) = [each["secret"] for each in pod(document)["volumes"] if "secret" in each]
+    (mount,) = [each["mountPath"] for each in container(document)["volumeMounts"] if each["name"] == "secrets"]
+    files = [entry["value"] for entry in container(document)["env"] if entry["name"].endswith("_FILE")]
+
+    assert environment(document) <= known_names()
+    assert {name.removesuffix("_FILE") for name in environment(document)} >= required(container(document)["args"][0])
+    assert {Path(file).name for file in files} <= secrets[volume["secretName"]].keys()
+    assert {str(Path(file).parent) for file in files} == {mount}
+
+
+def required(command):
+    groups = {"serve": [DatabaseSettings, HttpSettings], "relay": [DatabaseSettings, KafkaSettings]}
+    return {
+        variable.name
+        for group in groups.get(command, [DatabaseSettings, LogSettings])
+        for variable in variables_of(group)
+        if variable.required
+    }
+
+
+@named(of_kind("Deployment"))
+def test_a_pod_has_time_to_finish_before_it_is_killed(document):
+    delay = {entry["name"]: entry.get("value") for entry in container(document)["env"]}.get("SHUTDOWN_DELAY_S", "0")
+
+    assert pod(document)["terminationGracePeriodSeconds"] > float(delay) + DRAIN_S
+
+
+@named(of_kind("Deployment"))
+def test_probes_ask_paths_and_ports_that_the_process_has(document):
+    only = container(document)
+    ports = {port["name"] for port in only["ports"]}
+    known = {*json.loads((ROOT / "docs" / "openapi.json").read_text())["paths"]}
+
+    for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert only[kind]["httpGet"]["port"] in ports
+        assert only[kind]["httpGet"]["path"] in known
+    assert only["livenessProbe"]["httpGet"]["path"] == "/health/live"  # never a restart for a database that is away
+
+
+@named(of_kind("Deployment"))
+def test_one_pod_at_a_time_leaves(document):
+    budgets = [each for each in of_kind("PodDisruptionBudget") if selects(each["spec"]["selector"], document)]
+
+    assert [budget["spec"]["maxUnavailable"] for budget in budgets] == [1]
+    assert document["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+
+
+@named(workloads())
+def test_a_network_policy_names_what_the_pod_talks_to(document):
+    policies = [each["spec"] for each in of_kind("NetworkPolicy") if selects(each["spec"]["podSelector"], document)]
+    (policy,) = policies
+    ports = {port["port"] for rule in policy["egress"] for port in rule["ports"]}
+
+    assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
+    assert {53, 5432} <= ports
+    assert (9092 in ports) == (container(document)["args"][0] == "relay")
+    admitted = {port["port"] for rule in policy.get("ingress", ()) for port in rule["ports"]}
+    assert admitted == {port["name"] for port in container(document).get("ports", ())}
+
+
+def selects(selector, document):
+    labels = document["spec"]["template"]["metadata"]["labels"]
+    return selector["matchLabels"].items() <= labels.items()
+
+
+@named(of_kind("Service", "ServiceMonitor", "PodMonitor"))
+def test_a_service_or_monitor_finds_its_pods_and_their_port(document):
+    spec = document["spec"]
+    wanted = spec["selector"].get("matchLabels", spec["selector"])
+    if document["kind"] == "ServiceMonitor":
+        found = [each for each in of_kind("Service") if wanted.items() <= each["metadata"]["labels"].items()]
+        ports = {port["name"] for each in found for port in each["spec"]["ports"]}
+    else:
+        found = [each for each in of_kind("Deployment") if selects({"matchLabels": wanted}, each)]
+        ports = {port["name"] for each in found for port in container(each)["ports"]}
+    entries = spec.get("ports") or spec.get("endpoints") or spec["podMetricsEndpoints"]
+
+    assert len(found) == 1
+    assert {entry.get("targetPort") or entry["port"] for entry in entries} <= ports
+
+
+@named(of_kind("HorizontalPodAutoscaler"))
+def test_an_autoscaler_goes_by_metrics_that_are_exported_and_translated(document):
+    code = "\n".join(path.read_text() for path in (ROOT / "src" / "entrypoints").rglob("*.py"))
+    rules = yaml.safe_load((K8S / "components/autoscaling/prometheus-adapter.yaml").read_text())["rules"]
+    series = {
+        kind: {re.match(r"\w+", rule["seriesQuery"])[0] for rule in rules[key]}
+        for kind, key in (("Pods", "custom"), ("External", "external"))
+    }
+    own = [metric for metric in document["spec"]["metrics"] if metric["type"] != "Resource"]
+    (target,) = [
+        each for each in of_kind("Deployment") if each["metadata"]["name"] == document["spec"]["scaleTargetRef"]["name"]
+    ]
+
+    assert own
+    for metric in own:
+        name = metric[metric["type"].lower()]["metric"]["name"]
+        assert f'"{name}"' in code
+        assert name in series[metric["type"]]
+    assert "replicas" not in target["spec"]
+
+
+@pytest.mark.parametrize("definition", TOPICS, ids=lambda definition: definition.default_name)
+def test_a_topic_is_what_the_service_defines(definition):
+    (topic,) = [each for each in of_kind("KafkaTopic") if each["metadata"]["name"] == definition.default_name]
+    spec = topic["spec"]
+
+    assert topic["apiVersion"] == "kafka.strimzi.io/v1"
+    assert (spec["partitions"], spec["replicas"]) == (definition.partitions, definition.replication_factor)
+    assert {name: str(value) for name, value in spec["config"].items()} == {
+        **{setting.name: setting.value for setting in definition.settings},
+        "min.insync.replicas": str(min_in_sync(spec["replicas"])),
+    }
