@@ -35,7 +35,7 @@ class RelayEvents:
         if not batch:
             return Round(0)
         deliveries = await self.publisher.publish(batch)
-        published = _settled(batch, deliveries)
+        published = settled(batch, deliveries)
         if published:
             await self.outbox.delete(published)
         if deliveries.refused:
@@ -43,7 +43,7 @@ class RelayEvents:
         return Round(len(batch), published, len(deliveries.refused), deliveries.outage)
 
 
-def _settled(batch: Iterable[Pending], deliveries: Deliveries) -> list[Pending]:
+def settled(batch: Iterable[Pending], deliveries: Deliveries) -> list[Pending]:
     """Return what may be deleted: acknowledged, with nothing unsettled before it in its key.
 
     The publisher promises that nothing is acknowledged behind a gap. Should a broker ever break that, the whole run is

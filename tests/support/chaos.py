@@ -135,14 +135,23 @@ async def _swallow(proxy: Proxy, seconds: float) -> None:
 
 
 @asynccontextmanager
-async def slots(
-    folder: Path, database_url: str, bootstrap_servers: str, topic: str, *, relays: int, ports: Sequence[int]
+async def slots(  # by name
+    folder: Path,
+    database_url: str,
+    bootstrap_servers: str,
+    topic: str,
+    *,
+    state_topic: str,
+    relays: int,
+    ports: Sequence[int],
 ) -> AsyncIterator[tuple[list[Slot], list[Slot]]]:
     """Run the relays, and one `serve` on each of the ports."""
     with ExitStack() as stack:
 
         def relay() -> Process:
-            return stack.enter_context(processes.relay(folder, database_url, bootstrap_servers, topic))
+            return stack.enter_context(
+                processes.relay(folder, database_url, bootstrap_servers, topic, state_topic=state_topic)
+            )
 
         def serve(port: int) -> Process:
             return stack.enter_context(processes.serve(folder, database_url, port))

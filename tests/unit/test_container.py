@@ -1,7 +1,7 @@
 import pytest
 from dependency_injector.errors import Error
 
-from adapters.clerk.identities import ClerkIdentities, NoIdentities
+from adapters.clerk.backend_api import BackendApi, NoBackend
 from anomalyze_auth import JwksKeys, PemKey
 from entrypoints.configuration import load
 from entrypoints.container import container_for
@@ -16,12 +16,14 @@ def container(settings, **changes):
 async def test_every_provider_of_serve_and_relay_can_be_built():
     """Typing does not see a wrong argument of a provider."""
     everything = container(ServeSettings)
-    relay = load(RelaySettings, environment=environment(KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1"), env_file=NO_FILE)
+    kafka = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "KAFKA_USER_STATE_TOPIC": "auth.user.state.v1"}
+    relay = load(RelaySettings, environment=environment(**kafka), env_file=NO_FILE)
     everything.kafka.override(relay.kafka)
 
     assert isinstance(everything.kafka(), KafkaSettings)
+    asked = {"wake_listener": [lambda: None], "relay_events_and_state": ["relay"]}
     for name, provider in everything.providers.items():
-        made = provider(lambda: None) if name == "wake_listener" else provider()
+        made = provider(*asked.get(name, ()))
 
         assert made is not None, name
 
@@ -37,5 +39,5 @@ def test_the_key_at_hand_goes_before_the_published_ones():
 
 
 def test_without_a_secret_key_clerk_is_not_asked():
-    assert isinstance(container(ServeSettings).identities(), NoIdentities)
-    assert isinstance(container(ServeSettings, CLERK_SECRET_KEY="sk_test_abc").identities(), ClerkIdentities)
+    assert isinstance(container(ServeSettings).backend(), NoBackend)
+    assert isinstance(container(ServeSettings, CLERK_SECRET_KEY="sk_test_abc").backend(), BackendApi)

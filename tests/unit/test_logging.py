@@ -2,6 +2,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 LOG_BOTH = """
 import logging, structlog
 from entrypoints.logging import configure_logging
@@ -11,16 +13,25 @@ structlog.get_logger().info("ours", number=1)
 structlog.get_logger().debug("hidden")
 logging.getLogger("some.library").warning("theirs %s", 2)
 logging.getLogger("httpx").info("hidden")
+def divide(private):
+    try:
+        1 / 0
+    except ZeroDivisionError:
+        raise ValueError(private)
 try:
-    1 / 0
-except ZeroDivisionError:
+    divide("hunter2")
+except ValueError:
     logging.getLogger("some.library").exception("failed")
 """
 
 
 def lines(log_format):
+    return written(LOG_BOTH.format(format=log_format))
+
+
+def written(program):
     done = subprocess.run(
-        [sys.executable, "-c", LOG_BOTH.format(format=log_format)],
+        [sys.executable, "-c", program],
         capture_output=True,
         text=True,
         check=True,
@@ -35,8 +46,63 @@ def test_json_is_one_object_a_line_for_structlog_and_the_standard_library_alike(
 
     assert (ours["event"], ours["level"], ours["number"]) == ("ours", "info", 1)
     assert (theirs["event"], theirs["level"], theirs["logger"]) == ("theirs 2", "warning", "some.library")
-    assert "ZeroDivisionError" in failed["exception"]
+    assert [line.split(" ")[-1] for line in failed["exception"].splitlines()] == [
+        *("<module>", "divide", "ValueError"),
+        *("divide", "ZeroDivisionError"),
+    ]
     assert ours["timestamp"].endswith("Z")
+
+
+@pytest.mark.parametrize("log_format", ["JSON", "CONSOLE"])
+def test_an_error_is_told_without_its_text_and_the_values_around_it(log_format):
+    text = "\n".join(lines(log_format))
+
+    assert "ValueError" in text
+    assert "hunter2" not in text
+
+
+ASYNCIO = """
+import asyncio
+from entrypoints.logging import configure_logging, log_loop_failures
+from entrypoints.settings import LogFormat, LogLevel, LogSettings
+configure_logging(LogSettings(log_level=LogLevel.INFO, log_format=LogFormat.JSON))
+async def fail(private):
+    raise ValueError(private)
+async def run():
+    log_loop_failures()
+    task = asyncio.create_task(fail("hunter2"))
+    await asyncio.wait([task])
+asyncio.run(run())
+"""
+
+
+def test_a_failure_that_nobody_waited_for_is_told_without_its_text():
+    [line] = written(ASYNCIO)
+    told = json.loads(line)
+
+    assert (told["event"], told["error"], told["level"]) == ("unhandled_error", "ValueError", "error")
+    assert told["at"][-1].endswith(" fail")
+    assert "hunter2" not in line
+
+
+TRACED = """
+import logging, structlog
+from application.trace import traceparent
+from entrypoints.logging import configure_logging
+from entrypoints.settings import LogFormat, LogLevel, LogSettings
+configure_logging(LogSettings(log_level=LogLevel.INFO, log_format=LogFormat.JSON))
+structlog.get_logger().info("outside")
+traceparent.set("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+structlog.get_logger().info("ours")
+logging.getLogger("some.library").warning("theirs")
+"""
+
+
+def test_every_line_that_comes_of_a_request_names_its_trace():
+    outside, ours, theirs = map(json.loads, written(TRACED))
+
+    assert "trace_id" not in outside
+    assert ours["trace_id"] == theirs["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
 
 
 def test_off_a_terminal_auto_is_json():

@@ -142,14 +142,8 @@ def decode(headers: Headers, value: bytes | None) -> UserEvent | UnknownEvent:
         UnusableEvent: it is no CloudEvent in binary mode, its data is not of its type's shape, or its
             headers contradict its data.
     """
-    attributes = _attributes(headers)
-    if attributes.get("content-type", "").startswith("application/cloudevents"):
-        raise UnusableEvent("a CloudEvent in structured mode; this topic carries binary mode")
-    if attributes.get("ce_specversion") != "1.0":
-        raise UnusableEvent("no CloudEvent 1.0: the header ce_specversion is missing or another")
-    event_id, kind = attributes.get("ce_id"), attributes.get("ce_type")
-    if not event_id or not kind:
-        raise UnusableEvent("the header ce_id or ce_type is missing")
+    attributes = attributes_of(headers)
+    event_id, kind = attributes["ce_id"], attributes["ce_type"]
     if kind not in _KINDS:
         return UnknownEvent(event_id=event_id, type=kind)
     if value is None:
@@ -165,7 +159,39 @@ _DELETED_V1 = "anomalyze.user.deleted.v1"
 _KINDS = frozenset({_CREATED_V1, _UPDATED_V1, _DELETED_V1})
 
 
-def _attributes(headers: Headers) -> dict[str, str]:
+def attributes_of(headers: Headers) -> dict[str, str]:
+    """The attributes of a CloudEvent in binary mode, `ce_id` and `ce_type` among them.
+
+    Raises:
+        UnusableEvent: it is none.
+    """
+    attributes = _texts(headers)
+    if attributes.get("content-type", "").startswith("application/cloudevents"):
+        raise UnusableEvent("a CloudEvent in structured mode; this topic carries binary mode")
+    if attributes.get("ce_specversion") != "1.0":
+        raise UnusableEvent("no CloudEvent 1.0: the header ce_specversion is missing or another")
+    if not attributes.get("ce_id") or not attributes.get("ce_type"):
+        raise UnusableEvent("the header ce_id or ce_type is missing")
+    return attributes
+
+
+def version_in(attributes: Mapping[str, str]) -> int:
+    """The user's version, from the header.
+
+    Raises:
+        UnusableEvent: it is missing or no number.
+    """
+    sequence = attributes.get("ce_sequence", "")
+    if not (sequence.isascii() and sequence.isdecimal() and len(sequence) <= _LONGEST_SEQUENCE):
+        raise UnusableEvent("the header ce_sequence is not a version")
+    return int(sequence)
+
+
+_LONGEST_SEQUENCE = 40
+"""Twenty digits are sent; `int` refuses thousands with an error of its own."""
+
+
+def _texts(headers: Headers) -> dict[str, str]:
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     try:
         return {name: value.decode() if isinstance(value, bytes) else value for name, value in pairs}

@@ -1,13 +1,19 @@
 """The events' contract as documents: a JSON Schema for each type, and AsyncAPI 3 around them."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from adapters.kafka.cloudevents import CONTENT_TYPE, SOURCE, TYPES, UserChangedData, UserDeletedData
+from adapters.kafka.user_state import STATE_TYPE, UserStateData
+from application.topics import EVENTS, STATE, TopicDefinition
 from domain.events import UserCreated, UserDeleted, UserEvent, UserUpdated
 
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+_BOUND_SETTINGS = {"cleanup.policy", "retention.ms", "delete.retention.ms", "max.message.bytes"}
+"""The topic's settings that the binding has a place for."""
 
 _DATA: dict[type[UserEvent], Any] = {
     UserCreated: UserChangedData,
@@ -19,6 +25,9 @@ _SUMMARIES: dict[type[UserEvent], str] = {
     UserUpdated: "At least one field of the profile differs from the version before; `changed` names them.",
     UserDeleted: "The user is gone for good; nothing follows for this id.",
 }
+_STATE_SUMMARY = "A user's newest version, as a whole; it takes the place of every record of this user before it."
+_TOMBSTONE_SUMMARY = "The user is gone for good: no value, so compaction erases what stood under this key."
+
 _HEADERS: dict[str, tuple[dict[str, Any], str]] = {
     "ce_specversion": ({"const": "1.0"}, "CloudEvents version."),
     "ce_id": ({"type": "string", "format": "uuid"}, "The same on every retry of one event."),
@@ -42,13 +51,23 @@ def schemas() -> dict[str, dict[str, Any]]:
     for event, name in TYPES.items():
         document = msgspec.json.schema(_DATA[event])
         documents[name] = {"$schema": SCHEMA_DIALECT, "title": name, "description": _SUMMARIES[event], **document}
+    state = msgspec.json.schema(UserStateData)
+    documents[STATE_TYPE] = {"$schema": SCHEMA_DIALECT, "title": STATE_TYPE, "description": _STATE_SUMMARY, **state}
     return documents
 
 
-def document(topic: str) -> dict[str, Any]:
-    """Return the AsyncAPI 3 document of the topic."""
-    messages = {name: _message(event, name) for event, name in TYPES.items()}
-    (*_, components) = msgspec.json.schema_components(_DATA.values(), ref_template="#/components/schemas/{name}")
+def document(topic: str, state_topic: str = STATE.default_name) -> dict[str, Any]:
+    """Return the AsyncAPI 3 document of both topics."""
+    events = {
+        name: _message(name, _SUMMARIES[event], {"$ref": f"#/components/schemas/{_DATA[event].__name__}"})
+        for event, name in TYPES.items()
+    }
+    states = {
+        STATE_TYPE: _message(STATE_TYPE, _STATE_SUMMARY, {"$ref": f"#/components/schemas/{UserStateData.__name__}"}),
+        f"{STATE_TYPE}.tombstone": _message(STATE_TYPE, _TOMBSTONE_SUMMARY, {"type": "null"}),
+    }
+    kinds = [*_DATA.values(), UserStateData]
+    (*_, components) = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -56,7 +75,8 @@ def document(topic: str) -> dict[str, Any]:
             "version": "1.0.0",
             "description": (
                 "What happened to the platform's users: CloudEvents 1.0 in binary mode, at least once, in version "
-                "order for each user. A consumer that drops sequences it has seen sees each version once."
+                "order for each user. A consumer that drops sequences it has seen sees each version once. And who they "
+                "are now: each user's newest version, compacted, for a service that begins with all of them."
             ),
         },
         "defaultContentType": CONTENT_TYPE,
@@ -64,25 +84,57 @@ def document(topic: str) -> dict[str, Any]:
             "userEvents": {
                 "address": topic,
                 "description": "Key: the user's id. Each event carries the user's full state.",
-                "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
-                "bindings": {"kafka": {"topic": topic, "bindingVersion": "0.5.0"}},
-            }
+                "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in events},
+                "bindings": {"kafka": channel_binding(EVENTS, topic)},
+            },
+            "userState": {
+                "address": state_topic,
+                "description": (
+                    "Key: the user's id. No version of a user ever comes after a newer one; the last record of a key "
+                    "is what the user is now. Read it from the beginning to have all users; keep reading to stay "
+                    "current. Off unless the service is told this topic's name."
+                ),
+                "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in states},
+                "bindings": {"kafka": channel_binding(STATE, state_topic)},
+            },
         },
         "operations": {
-            "publishUserEvents": {
-                "action": "send",
-                "channel": {"$ref": "#/channels/userEvents"},
-                "messages": [{"$ref": f"#/channels/userEvents/messages/{name}"} for name in messages],
-            }
+            "publishUserEvents": _operation("userEvents", events),
+            "publishUserState": _operation("userState", states),
         },
-        "components": {"messages": messages, "schemas": components},
+        "components": {"messages": events | states, "schemas": components},
     }
 
 
-def _message(event: type[UserEvent], name: str) -> dict[str, Any]:
+def channel_binding(definition: TopicDefinition, topic: str) -> dict[str, Any]:
+    """Return AsyncAPI's Kafka channel binding (asyncapi/bindings, kafka 0.5.0): what the topic is defined to be."""
+    configuration = {
+        setting.name: [setting.value] if setting.name == "cleanup.policy" else int(setting.value)
+        for setting in definition.settings
+        if setting.name in _BOUND_SETTINGS
+    }
+    return {
+        "topic": topic,
+        "partitions": definition.partitions,
+        "replicas": definition.replication_factor,
+        "topicConfiguration": configuration,
+        "bindingVersion": "0.5.0",
+    }
+
+
+def _operation(channel: str, messages: Iterable[str]) -> dict[str, Any]:
+    return {
+        "action": "send",
+        "channel": {"$ref": f"#/channels/{channel}"},
+        "messages": [{"$ref": f"#/channels/{channel}/messages/{name}"} for name in messages],
+    }
+
+
+def _message(name: str, summary: str, payload: dict[str, Any]) -> dict[str, Any]:
+    optional = {"traceparent"} | ({"content-type"} if payload == {"type": "null"} else set())
     return {
         "name": name,
-        "summary": _SUMMARIES[event],
+        "summary": summary,
         "contentType": CONTENT_TYPE,
         "headers": {
             "type": "object",
@@ -90,8 +142,8 @@ def _message(event: type[UserEvent], name: str) -> dict[str, Any]:
                 header: {**schema, **({"const": name} if header == "ce_type" else {}), "description": text}
                 for header, (schema, text) in _HEADERS.items()
             },
-            "required": [header for header in _HEADERS if header != "traceparent"],
+            "required": [header for header in _HEADERS if header not in optional],
         },
-        "payload": {"$ref": f"#/components/schemas/{_DATA[event].__name__}"},
+        "payload": payload,
         "bindings": {"kafka": {"key": {"type": "string"}, "bindingVersion": "0.5.0"}},
     }

@@ -45,4 +45,5 @@ def fail_unsent(client: AIOKafkaProducer) -> None:
 def _fail(batches: Iterable[MessageBatch], error: BaseException) -> None:
     for batch in batches:
         batch.drain_ready()
+        batch._drain_waiter.exception()  # noqa: SLF001  # a sender that died left one that nobody asks for
         batch.failure(error)

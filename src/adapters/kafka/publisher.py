@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError, TopicAuthorizationFailedError
 from attrs import field, frozen
 from faststream.kafka.publisher.producer import AioKafkaFastProducerImpl
 from faststream.kafka.response import KafkaPublishCommand
@@ -13,6 +13,8 @@ from faststream.response.publish_type import PublishType
 from faststream.security import BaseSecurity
 
 from adapters.kafka.cloudevents import headers
+from adapters.kafka.faults import TROUBLE, TopicMissingError, explained, reason
+from adapters.kafka.metadata import NOT_AUTHORIZED, describe
 from adapters.kafka.partition_order import fail_unsent, stop_behind_failures
 from application.outbox import Deliveries, Pending, Refusal
 
@@ -26,19 +28,12 @@ CONNECT_S = 5.0
 DEADLINE_S = 15.0
 """How long a batch may take. aiokafka never gives up an idempotent batch by itself; a relay has to."""
 
-_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
+TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 """The one thing that a broker holds against a record for ever; everything else may pass."""
 
 
-class _TopicMissingError(Exception):
-    pass
-
-
-_TROUBLE = (KafkaError, OSError, TimeoutError, _TopicMissingError)
-
-
 @frozen
-class _Fates:
+class Fates:
     """What is known of each message of a batch, by its id; what was not handed over is in neither."""
 
     arrived: set[int] = field(factory=set)
@@ -64,20 +59,20 @@ class KafkaPublisher:
 
     async def publish(self, batch: Sequence[Pending]) -> Deliveries:
         """See `Publisher.publish`."""
-        fates = _Fates()
+        fates = Fates()
         refused: list[Refusal] = []
         outage = None
         try:
             async with asyncio.timeout(DEADLINE_S):
                 await self._send(batch, fates)
-                if any(isinstance(error, _TOO_LARGE) for error in fates.failed.values()):
+                if any(isinstance(error, TOO_LARGE) for error in fates.failed.values()):
                     await self._find_refused([item for item in batch if item.id not in fates.arrived], fates, refused)
                 elif fates.failed:
-                    outage = _reason(next(iter(fates.failed.values())))
+                    outage = reason(next(iter(fates.failed.values())))
         except TimeoutError:
             outage = f"no acknowledgement within {DEADLINE_S:g} s"
-        except _TROUBLE as error:
-            outage = _reason(error)
+        except TROUBLE as error:
+            outage = await explained(error, self._bootstrap_servers, self._security)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -90,21 +85,10 @@ class KafkaPublisher:
     async def aclose(self) -> None:
         """Close the connection; what is not acknowledged by now is not sent any more."""
         client, self._client = self._client, None
-        if client is None:
-            return
-        sender = client._sender  # noqa: SLF001
-        if sender and sender.sender_task:
-            # stop() would wait for unsent batches, and they for a broker that may be gone.
-            sender.sender_task.cancel()
-            fail_unsent(client)
-        # Waited for from outside: what aiokafka cancels of its own comes out of `stop` as if somebody cancelled us.
-        stopping = asyncio.create_task(client.stop())
-        await asyncio.wait({stopping}, timeout=2 * CONNECT_S)
-        if not stopping.done() or stopping.cancelled() or stopping.exception():
-            stopping.cancel()
-            await asyncio.wait({stopping, asyncio.create_task(client.client.close())}, timeout=CONNECT_S)
+        if client is not None:
+            await throw_away(client)
 
-    async def _send(self, batch: Sequence[Pending], fates: _Fates) -> None:
+    async def _send(self, batch: Sequence[Pending], fates: Fates) -> None:
         """Hand over the batch in order and note each message's fate; what was not handed over has none."""
         await self._connect()
         waiting: list[tuple[int, asyncio.Future[object]]] = []
@@ -133,7 +117,7 @@ class KafkaPublisher:
                 else:
                     fates.arrived.add(pending_id)
 
-    async def _find_refused(self, suspects: Sequence[Pending], fates: _Fates, refused: list[Refusal]) -> None:
+    async def _find_refused(self, suspects: Sequence[Pending], fates: Fates, refused: list[Refusal]) -> None:
         """Send one by one what failed together: only a message that fails alone is to blame."""
         await self.aclose()
         for item in suspects:
@@ -143,9 +127,9 @@ class KafkaPublisher:
             if error is None:
                 continue
             await self.aclose()
-            if not isinstance(error, _TOO_LARGE):
+            if not isinstance(error, TOO_LARGE):
                 raise error
-            refused.append(Refusal(item, _reason(error), attempts=2))
+            refused.append(Refusal(item, f"{self._topic}: {type(error).__name__}", attempts=2))
 
     async def _connect(self) -> None:
         if self._client is not None:
@@ -163,10 +147,33 @@ class KafkaPublisher:
         )
         stop_behind_failures(self._client)
         await self._producer.connect(self._client, serializer=None)
-        # Asked for by its name, a broker might create it, with partitions that nobody chose.
-        if self._topic not in (await self._client.client.fetch_all_metadata()).topics():
-            raise _TopicMissingError(f"topic {self._topic} does not exist")
+        await require_topic(self._client, self._topic)
 
 
-def _reason(error: BaseException) -> str:
-    return str(error) if isinstance(error, _TopicMissingError) else type(error).__name__
+async def throw_away(client: AIOKafkaProducer) -> None:
+    """Close a producer in bounded time, whatever it has on its way."""
+    sender = client._sender  # noqa: SLF001
+    if sender and sender.sender_task:
+        # stop() would wait for unsent batches, and they for a broker that may be gone.
+        sender.sender_task.cancel()
+        fail_unsent(client)
+    # Waited for from outside: what aiokafka cancels of its own comes out of `stop` as if somebody cancelled us.
+    stopping = asyncio.create_task(client.stop())
+    await asyncio.wait({stopping}, timeout=2 * CONNECT_S)
+    if not stopping.done() or stopping.cancelled() or stopping.exception():
+        stopping.cancel()
+        await asyncio.wait({stopping, asyncio.create_task(client.client.close())}, timeout=CONNECT_S)
+
+
+async def require_topic(client: AIOKafkaProducer, topic: str) -> None:
+    """Look the topic up among all: asked for by its name, a broker might create it, with partitions nobody chose.
+
+    Raises:
+        TopicMissingError: it does not exist.
+        TopicAuthorizationFailedError: we may not know whether it does.
+    """
+    if topic not in (await client.client.fetch_all_metadata()).topics():
+        _, described = await describe(client.client, [topic])
+        raise (
+            TopicAuthorizationFailedError if described[topic].error_code == NOT_AUTHORIZED else TopicMissingError(topic)
+        )

@@ -15,6 +15,7 @@ from sqlalchemy import (
     column,
     delete,
     func,
+    null,
     select,
     text,
     true,
@@ -85,6 +86,18 @@ _BURY = insert(outbox_dead).from_select(
     select(
         *(_moved.c[name] for name in _MOVED_COLUMNS[:-1]), case((_owner.c.deleted_at.is_(None), _moved.c.payload))
     ).select_from(_moved.outerjoin(_owner, _owner.c.id == _moved.c.key)),
+)
+# The version may have died before and been filled into the state topic since. A letter that waits stays, because it
+# stands for the event too; one that was discarded is now a letter again.
+_BURY = _BURY.on_conflict_do_update(
+    index_elements=[outbox_dead.c.key, outbox_dead.c.version],
+    set_={
+        **{c.name: _BURY.excluded[c.name] for c in outbox_dead.c if not c.primary_key},
+        "died_at": func.clock_timestamp(),
+        "discarded_at": null(),
+        "discard_reason": null(),
+    },
+    where=outbox_dead.c.discarded_at.is_not(None),
 )
 
 # The table is empty most of the time, so its statistics advise a sequential scan; a cached plan would keep to that

@@ -1,28 +1,46 @@
 """The composition root: which adapter fills which port. Nothing else knows."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from typing import Any
 
 from attrs import AttrsInstance, fields_dict
 from dependency_injector.containers import DeclarativeContainer
 from dependency_injector.providers import Dependency, Factory, Object, Provider, Singleton
 
 from anomalyze_auth import KeySource
+from application.act_at_clerk import ActAtClerk
+from application.ban_user import BanUser, UnbanUser
 from application.delete_user import DeleteUser
+from application.delete_user_at_clerk import DeleteUserAtClerk
+from application.drift import LivingUsers
+from application.fill_state import FillState
 from application.get_current_user import GetCurrentUser
+from application.get_user import GetUser
 from application.just_in_time import JustInTimeSync
+from application.lock_user import LockUser, UnlockUser
 from application.outbox import Outbox
-from application.ports import IdentityProvider, UserReader, UserStore, WebhookReader
+from application.ports import IdentityProvider, UserDirectory, UserReader, UserStore, WebhookReader
 from application.receive_webhook import ReceiveWebhook
+from application.reconcile import Reconcile
+from application.reconciliation import Checkpoints
 from application.relay_events import RelayEvents
 from application.relay_lanes import LaneLeases
+from application.relay_state import RelayEventsAndState
+from application.revoke_sessions import RevokeSessions
+from application.set_public_metadata import SetPublicMetadata
+from application.state_topic import StateLanes
 from application.sync_user import SyncUser
+from application.sync_user_from_clerk import SyncUserFromClerk
 from entrypoints.container import clerk_adapters, kafka_adapters, postgres_adapters
 from entrypoints.settings import (
     ClerkApiSettings,
     DatabaseSettings,
     KafkaSettings,
+    ManagementSettings,
     TokenSettings,
     WebhookSettings,
 )
@@ -35,17 +53,28 @@ class Container(DeclarativeContainer):
     webhooks: Dependency[WebhookSettings] = Dependency(instance_of=WebhookSettings)
     tokens: Dependency[TokenSettings] = Dependency(instance_of=TokenSettings)
     clerk_api: Dependency[ClerkApiSettings] = Dependency(instance_of=ClerkApiSettings)
+    management: Dependency[ManagementSettings] = Dependency(instance_of=ManagementSettings)
     kafka: Dependency[KafkaSettings] = Dependency(instance_of=KafkaSettings)
+
+    now_ms: Provider[Callable[[], int]] = Object(lambda: time.time_ns() // 1_000_000)
 
     engine = Singleton(postgres_adapters.engine, database)
     outbox_wake = Singleton(postgres_adapters.outbox_wake, engine)
-    user_store: Provider[UserStore] = Singleton(postgres_adapters.user_store, engine, outbox_wake)
+    around_batch: Provider[Any] = Object(lambda _: nullcontext())
+    """`adapters.postgres.user_store.AroundBatch`; the traces have their own."""
+    user_store: Provider[UserStore] = Singleton(postgres_adapters.user_store, engine, outbox_wake, around_batch)
     user_reader: Provider[UserReader] = Singleton(postgres_adapters.user_reader, engine)
-    migrate = Singleton(postgres_adapters.migrate, engine)
+    user_directory: Provider[UserDirectory] = Singleton(postgres_adapters.user_directory, engine)
+    living_users: Provider[LivingUsers] = Singleton(postgres_adapters.living_users, engine)
+    checkpoints: Provider[Checkpoints] = Singleton(postgres_adapters.checkpoints, engine)
+    migrate = Singleton(postgres_adapters.migrate, database)
     check_database = Singleton(postgres_adapters.check_database, engine)
+    database_load = Singleton(postgres_adapters.database_load, engine, user_store)
 
     webhook_reader: Provider[WebhookReader] = Singleton(clerk_adapters.webhook_reader, webhooks)
-    identities: Provider[IdentityProvider] = Singleton(clerk_adapters.identities, clerk_api)
+    backend = Singleton(clerk_adapters.backend, clerk_api)
+    identities: Provider[IdentityProvider] = Singleton(clerk_adapters.identities, backend, now_ms)
+    hasty_identities: Provider[IdentityProvider] = Singleton(clerk_adapters.hasty_identities, backend, now_ms)
     session_keys: Provider[KeySource] = Singleton(clerk_adapters.session_keys, tokens)
     session_verifier = Singleton(clerk_adapters.session_verifier, session_keys, tokens)
 
@@ -53,26 +82,76 @@ class Container(DeclarativeContainer):
     outbox: Provider[Outbox] = Singleton(postgres_adapters.outbox, relay_engine)
     outbox_admin = Singleton(postgres_adapters.outbox_admin, engine)
     examine_database = Singleton(postgres_adapters.examine_database, engine)
-    examine_topic = Singleton(kafka_adapters.examine_topic, kafka)
+    try_writing = Singleton(postgres_adapters.try_writing, engine)
+    examine_topics = Singleton(kafka_adapters.examine_topics, kafka)
+    examine_clerk = Singleton(clerk_adapters.examine_clerk)
     lane_leases: Provider[LaneLeases] = Singleton(postgres_adapters.lane_leases, relay_engine)
     publisher = Singleton(kafka_adapters.publisher, kafka)
     wake_listener = Factory(postgres_adapters.wake_listener, database)
+    state_publisher = Singleton(kafka_adapters.state_publisher, kafka)
+    state_lanes: Provider[StateLanes] = Singleton(postgres_adapters.state_lanes, relay_engine)
     relay_events = Factory(RelayEvents, outbox=outbox, publisher=publisher)
+    relay_events_and_state = Factory(
+        RelayEventsAndState, outbox=outbox, publisher=publisher, state=state_publisher, lanes=state_lanes
+    )
+    fill_state = Factory(FillState, Singleton(postgres_adapters.state_fill, engine))
 
-    # For the commands of a developer's machine: `dev`, `demo`, `trigger`, `token`, `events`.
+    # For the commands of a developer's machine: `dev`, `demo`, `trigger`, `token`, `events`, `clerk-stand-in`.
     clerk_stand_in = Singleton(clerk_adapters.clerk_stand_in, webhooks)
+    clerk_backend = Singleton(clerk_adapters.clerk_backend, webhooks, clerk_api)
     mint_session_token = Singleton(clerk_adapters.mint_session_token)
     tail_topic = Singleton(kafka_adapters.tail_topic, kafka)
-    create_topic = Singleton(kafka_adapters.create_topic, kafka)
+    create_topics = Singleton(kafka_adapters.create_topics, kafka)
+    add_partitions = Singleton(kafka_adapters.add_partitions, kafka)
     asyncapi_document = Singleton(kafka_adapters.asyncapi_document)
 
     sync_user = Singleton(SyncUser, users=user_store)
     delete_user = Singleton(DeleteUser, users=user_store)
     receive_webhook = Singleton(ReceiveWebhook, webhooks=webhook_reader, sync_user=sync_user, delete_user=delete_user)
+    on_obtained: Provider[Any] = Object(lambda: None)
     just_in_time = Singleton(
-        JustInTimeSync, users=user_reader, identities=identities, sync_user=sync_user, clock=Object(time.monotonic)
+        JustInTimeSync,
+        users=user_reader,
+        identities=hasty_identities,
+        sync_user=sync_user,
+        clock=Object(time.monotonic),
+        on_obtained=on_obtained,
     )
-    get_current_user = Singleton(GetCurrentUser, users=user_reader, just_in_time=just_in_time)
+    reconcile = Singleton(
+        Reconcile,
+        identities=identities,
+        users=user_directory,
+        living=living_users,
+        sync_user=sync_user,
+        delete_user=delete_user,
+        checkpoints=checkpoints,
+        now_ms=now_ms,
+        clock=Object(time.monotonic),
+        sleep=Object(asyncio.sleep),
+        new_run=Object(lambda: uuid.uuid4().hex),
+    )
+    get_user = Singleton(GetUser, users=user_reader, just_in_time=just_in_time)
+    get_current_user = Singleton(GetCurrentUser, get_user=get_user)
+
+    act_at_clerk = Singleton(ActAtClerk, users=user_reader, sync_user=sync_user)
+    ban_user = Singleton(BanUser, identities=identities, act_at_clerk=act_at_clerk)
+    unban_user = Singleton(UnbanUser, identities=identities, act_at_clerk=act_at_clerk)
+    lock_user = Singleton(LockUser, identities=identities, act_at_clerk=act_at_clerk)
+    unlock_user = Singleton(UnlockUser, identities=identities, act_at_clerk=act_at_clerk)
+    set_public_metadata = Singleton(SetPublicMetadata, identities=identities, act_at_clerk=act_at_clerk)
+    revoke_sessions = Singleton(RevokeSessions, identities=identities, act_at_clerk=act_at_clerk)
+    delete_user_at_clerk = Singleton(
+        DeleteUserAtClerk, users=user_reader, identities=identities, delete_user=delete_user, now_ms=now_ms
+    )
+    sync_user_from_clerk = Singleton(
+        SyncUserFromClerk,
+        users=user_reader,
+        living=living_users,
+        identities=identities,
+        sync_user=sync_user,
+        delete_user=delete_user,
+        now_ms=now_ms,
+    )
 
 
 def container_for(settings: AttrsInstance) -> Container:
@@ -84,9 +163,24 @@ def container_for(settings: AttrsInstance) -> Container:
 @asynccontextmanager
 async def serving(container: Container) -> AsyncIterator[None]:
     """Start what the HTTP process runs in the background, in the running loop, and close it in reverse order."""
+    async with acting(container), _started(container.session_keys):
+        yield
+
+
+@asynccontextmanager
+async def acting(container: Container) -> AsyncIterator[None]:
+    """Start what asks Clerk and writes users, in the running loop, and close it in reverse order."""
+    try:
+        async with _started(container.outbox_wake, container.user_store, container.backend):
+            yield
+    finally:
+        await container.engine().dispose()
+
+
+@asynccontextmanager
+async def _started(*providers: Provider[Any]) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(container.engine().dispose)
-        for provider in (container.outbox_wake, container.user_store, container.identities, container.session_keys):
+        for provider in providers:
             part = provider()
             if start := getattr(part, "start", None):
                 await start()

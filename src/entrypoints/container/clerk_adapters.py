@@ -1,15 +1,19 @@
 """The adapters to Clerk, made of the settings of a command."""
 
-import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from anomalyze_auth import JwksKeys, KeySource, PemKey, SessionVerifier
+from application.examination.clerk import ClerkFacts
 from application.ports import IdentityProvider, WebhookReader
+from entrypoints.parsing import frontend_api_host
 from entrypoints.settings import ClerkApiSettings, TokenSettings, WebhookSettings
 
 if TYPE_CHECKING:
+    from adapters.clerk.backend_api import Backend
     from adapters.clerk.stand_in import ClerkStandIn
+    from adapters.clerk.stand_in.assembly import StandIn
 
 # Adapters are imported where they are made: svix alone takes 0.4 s, and no process needs all of them.
 # ruff: noqa: PLC0415
@@ -27,20 +31,45 @@ def clerk_stand_in(settings: WebhookSettings) -> "ClerkStandIn":
     return ClerkStandIn(settings.clerk_webhook_secret.get_secret_value()[0])
 
 
+def clerk_backend(webhooks: WebhookSettings, api: ClerkApiSettings) -> "Callable[..., StandIn]":
+    """Return what makes the stand-in; `endpoints` are URLs, signed for with the configured secret."""
+    from adapters.clerk.stand_in.assembly import stand_in
+    from adapters.clerk.stand_in.webhook_sender import Endpoint
+
+    def made(*, endpoints: Sequence[str], **how: Any) -> "StandIn":
+        assert api.clerk_secret_key  # noqa: S101  # the command makes one up
+        secret_key = api.clerk_secret_key.get_secret_value()
+        signing_secret = webhooks.clerk_webhook_secret.get_secret_value()[0]
+        signed = [Endpoint(url=url, secrets=(signing_secret,)) for url in endpoints]
+        return stand_in(secret_key=secret_key, endpoints=signed, **how)
+
+    return made
+
+
 def mint_session_token() -> Callable[..., str]:
     from adapters.clerk.session_tokens import mint_session_token
 
     return mint_session_token
 
 
-def identities(settings: ClerkApiSettings) -> IdentityProvider:
-    from adapters.clerk.identities import ClerkIdentities, NoIdentities
+def backend(settings: ClerkApiSettings) -> "Backend":
+    from adapters.clerk.backend_api import BackendApi, NoBackend
 
     if settings.clerk_secret_key is None:
-        return NoIdentities()
-    return ClerkIdentities(
-        settings.clerk_secret_key.get_secret_value(), settings.clerk_api_url, now_ms=lambda: time.time_ns() // 1_000_000
-    )
+        return NoBackend()
+    return BackendApi(settings.clerk_secret_key.get_secret_value(), settings.clerk_api_url)
+
+
+def hasty_identities(api: "Backend", now_ms: Callable[[], int]) -> IdentityProvider:
+    from adapters.clerk.identities import HASTE, ClerkIdentities
+
+    return ClerkIdentities(api, HASTE, now_ms=now_ms)
+
+
+def identities(api: "Backend", now_ms: Callable[[], int]) -> IdentityProvider:
+    from adapters.clerk.identities import CARE, ClerkIdentities
+
+    return ClerkIdentities(api, CARE, now_ms=now_ms)
 
 
 def session_keys(settings: TokenSettings) -> KeySource:
@@ -52,3 +81,38 @@ def session_keys(settings: TokenSettings) -> KeySource:
 
 def session_verifier(keys: KeySource, settings: TokenSettings) -> SessionVerifier:
     return SessionVerifier(keys, issuer=settings.issuer, authorized_parties=settings.clerk_authorized_parties)
+
+
+def examine_clerk() -> Callable[[TokenSettings | None, ClerkApiSettings | None], Awaitable[ClerkFacts]]:
+    """Return what asks Clerk about as much as is configured."""
+    from adapters.clerk.examination import key_set_of, thumbprint_of_pem
+
+    async def examined(tokens: TokenSettings | None, api: ClerkApiSettings | None) -> ClerkFacts:
+        secret_key = api.clerk_secret_key.get_secret_value() if api and api.clerk_secret_key else None
+        publishable_key = tokens.clerk_publishable_key if tokens else None
+        pem = tokens.clerk_jwt_key if tokens else None
+        api_keys = f"{api.clerk_api_url.removesuffix('/v1')}/v1/jwks" if api else None
+        # A proxied issuer alone does not say that it serves keys; beside a PEM nobody asks it for any.
+        asks = tokens and (publishable_key or tokens.clerk_jwks_url or not pem)
+        of_secret_key, published = await asyncio.gather(
+            key_set_of(api_keys if secret_key else None, secret_key=secret_key),
+            key_set_of(tokens.jwks_url if tokens and asks else None),
+        )
+        return ClerkFacts(
+            secret_key_kind=_kind(secret_key),
+            publishable_key_kind=_kind(publishable_key),
+            tokens=tokens is not None,
+            issuer=tokens.issuer if tokens else None,
+            issuer_of_publishable_key=f"https://{frontend_api_host(publishable_key)}" if publishable_key else None,
+            pem_thumbprint=thumbprint_of_pem(pem) if pem else None,
+            authorized_parties=len(tokens.clerk_authorized_parties) if tokens else 0,
+            of_secret_key=of_secret_key,
+            published=published,
+        )
+
+    return examined
+
+
+def _kind(key: str | None) -> str | None:
+    """`test` or `live`: the second part of any Clerk key."""
+    return key.split("_")[1] if key else None

@@ -1,11 +1,11 @@
 """The adapters on Kafka, made of the settings of a command."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from application.examination import TopicFacts
+from application.topics import TOPICS, Topic, TopicFacts
 from entrypoints.settings import KafkaSettings
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from adapters.kafka.consumer import TopicTail
     from adapters.kafka.publisher import KafkaPublisher
+    from adapters.kafka.state_publisher import KafkaStatePublisher
 
 # Adapters are imported where they are made: svix alone takes 0.4 s, and no process needs all of them.
 # ruff: noqa: PLC0415
@@ -36,6 +37,17 @@ def publisher(settings: KafkaSettings) -> "KafkaPublisher":
     return KafkaPublisher(settings.kafka_bootstrap_servers, settings.kafka_user_events_topic, _kafka_security(settings))
 
 
+def state_publisher(settings: KafkaSettings) -> "KafkaStatePublisher | None":
+    """Return what feeds the state topic; `None` when there is none."""
+    from adapters.kafka.state_publisher import KafkaStatePublisher
+
+    if settings.kafka_user_state_topic is None:
+        return None
+    return KafkaStatePublisher(
+        settings.kafka_bootstrap_servers, settings.kafka_user_state_topic, _kafka_security(settings)
+    )
+
+
 def tail_topic(settings: KafkaSettings) -> "Callable[..., AbstractAsyncContextManager[TopicTail]]":
     from adapters.kafka.consumer import tail_topic
 
@@ -44,23 +56,36 @@ def tail_topic(settings: KafkaSettings) -> "Callable[..., AbstractAsyncContextMa
     )
 
 
-def examine_topic(settings: KafkaSettings) -> Callable[[], Awaitable[TopicFacts]]:
-    from adapters.kafka.examination import examine_topic
-
-    return partial(
-        examine_topic, settings.kafka_bootstrap_servers, settings.kafka_user_events_topic, _kafka_security(settings)
-    )
+def topics(settings: KafkaSettings) -> list[Topic]:
+    """Return the topics of this installation; one that has no name is not used."""
+    named = [(getattr(settings, definition.variable.lower()), definition) for definition in TOPICS]
+    return [Topic(name, definition) for name, definition in named if name]
 
 
-def create_topic(settings: KafkaSettings) -> Callable[..., Coroutine[Any, Any, bool]]:
-    from adapters.kafka.topics import create_topic
+def examine_topics(settings: KafkaSettings) -> Callable[[], Coroutine[Any, Any, list[TopicFacts]]]:
+    from adapters.kafka.examination import examine_topics
 
-    return partial(
-        create_topic, settings.kafka_bootstrap_servers, settings.kafka_user_events_topic, _kafka_security(settings)
-    )
+    return partial(examine_topics, settings.kafka_bootstrap_servers, topics(settings), _kafka_security(settings))
 
 
-def asyncapi_document() -> Callable[[str], dict[str, Any]]:
+def create_topics(settings: KafkaSettings) -> Callable[..., Coroutine[Any, Any, list[str]]]:
+    from adapters.kafka.topics import create_topics
+
+    return partial(create_topics, settings.kafka_bootstrap_servers, topics(settings), _kafka_security(settings))
+
+
+def add_partitions(settings: KafkaSettings) -> Callable[..., Coroutine[Any, Any, None]]:
+    from adapters.kafka.topics import add_partitions
+
+    security = _kafka_security(settings)
+
+    async def added(topic: str, *, partitions: int) -> None:
+        await add_partitions(settings.kafka_bootstrap_servers, topic, security, partitions=partitions)
+
+    return added
+
+
+def asyncapi_document() -> Callable[[str, str], dict[str, Any]]:
     from adapters.kafka.asyncapi import document
 
     return document

@@ -4,17 +4,22 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from application.examination import DatabaseFacts
+from application.database_load import DatabaseLoad
+from application.drift import LivingUsers
+from application.examination.database import DatabaseFacts
+from application.fill_state import StateFill
 from application.outbox import Outbox
-from application.ports import UserReader
+from application.ports import UserDirectory, UserReader
+from application.reconciliation import Checkpoints
 from application.relay_lanes import LaneLeases
+from application.state_topic import StateLanes
 from entrypoints.settings import DatabaseSettings
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from adapters.postgres.outbox_admin import PostgresOutboxAdmin
-    from adapters.postgres.user_store import PostgresUserStore
+    from adapters.postgres.user_store import AroundBatch, PostgresUserStore
     from adapters.postgres.wake import OutboxWake, WakeListener
 
 POOL_SIZE = 8
@@ -38,11 +43,23 @@ def outbox_wake(engine: "AsyncEngine") -> "OutboxWake":
     return OutboxWake(engine)
 
 
-def user_store(engine: "AsyncEngine", wake: "OutboxWake") -> "PostgresUserStore":
+def user_store(engine: "AsyncEngine", wake: "OutboxWake", around_batch: "AroundBatch") -> "PostgresUserStore":
     from adapters.kafka.cloudevents import encode
     from adapters.postgres.user_store import PostgresUserStore
 
-    return PostgresUserStore(engine, encode, wake.set)
+    return PostgresUserStore(engine, encode, wake.set, around_batch)
+
+
+def database_load(engine: "AsyncEngine", store: "PostgresUserStore") -> Callable[[], DatabaseLoad]:
+    from sqlalchemy import QueuePool
+
+    def read() -> DatabaseLoad:
+        pool = engine.pool
+        assert isinstance(pool, QueuePool)  # noqa: S101  # `engine` made it
+        in_use, idle = pool.checkedout(), pool.checkedin()
+        return DatabaseLoad(waiting_changes=store.waiting, connections_in_use=in_use, connections_idle=idle)
+
+    return read
 
 
 def relay_engine(settings: DatabaseSettings) -> "AsyncEngine":
@@ -57,6 +74,19 @@ def outbox(engine: "AsyncEngine") -> Outbox:
     from adapters.postgres.outbox import PostgresOutbox
 
     return PostgresOutbox(engine)
+
+
+def state_lanes(engine: "AsyncEngine") -> StateLanes:
+    from adapters.postgres.state_lanes import PostgresStateLanes
+
+    return PostgresStateLanes(engine)
+
+
+def state_fill(engine: "AsyncEngine") -> StateFill:
+    from adapters.kafka.cloudevents import encode
+    from adapters.postgres.state_fill import PostgresStateFill
+
+    return PostgresStateFill(engine, encode)
 
 
 def outbox_admin(engine: "AsyncEngine") -> "PostgresOutboxAdmin":
@@ -83,10 +113,34 @@ def examine_database(engine: "AsyncEngine") -> Callable[[], Awaitable[DatabaseFa
     return partial(examine_database, engine)
 
 
+def try_writing(engine: "AsyncEngine") -> Callable[[], Awaitable[None]]:
+    from adapters.postgres.examination import try_writing
+
+    return partial(try_writing, engine)
+
+
 def user_reader(engine: "AsyncEngine") -> UserReader:
     from adapters.postgres.user_reader import PostgresUserReader
 
     return PostgresUserReader(engine)
+
+
+def user_directory(engine: "AsyncEngine") -> UserDirectory:
+    from adapters.postgres.user_directory import PostgresUserDirectory
+
+    return PostgresUserDirectory(engine)
+
+
+def living_users(engine: "AsyncEngine") -> LivingUsers:
+    from adapters.postgres.living_users import PostgresLivingUsers
+
+    return PostgresLivingUsers(engine)
+
+
+def checkpoints(engine: "AsyncEngine") -> Checkpoints:
+    from adapters.postgres.reconcile_checkpoint import PostgresCheckpoints
+
+    return PostgresCheckpoints(engine)
 
 
 def check_database(engine: "AsyncEngine") -> Callable[[], Awaitable[None]]:
@@ -95,7 +149,16 @@ def check_database(engine: "AsyncEngine") -> Callable[[], Awaitable[None]]:
     return partial(check_database, engine)
 
 
-def migrate(engine: "AsyncEngine") -> Callable[[str], Coroutine[Any, Any, tuple[str | None, str | None]]]:
+def migrate(settings: DatabaseSettings) -> Callable[[str], Coroutine[Any, Any, tuple[str | None, str | None]]]:
+    from adapters.postgres.engine import create_engine
     from adapters.postgres.migrate import migrate
 
-    return partial(migrate, engine)
+    async def migrated(revision: str) -> tuple[str | None, str | None]:
+        url = settings.database_url.get_secret_value()
+        engine = create_engine(url, pool_size=1, application_name="auth-service-migrate", statement_timeout_s=None)
+        try:
+            return await migrate(engine, revision)
+        finally:
+            await engine.dispose()
+
+    return migrated

@@ -13,6 +13,7 @@ import asyncpg
 import httpx
 from attrs import field, frozen
 
+from application.topics import EVENTS
 from entrypoints.configuration import load
 from entrypoints.container import container_for
 from entrypoints.embedded.data_dir import locked
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from adapters.clerk.stand_in import ClerkStandIn, SignedWebhook
     from adapters.kafka.consumer import Record, TopicTail
 
-PARTITIONS = 6
 ISSUER = "https://clerk.demo.example"
 READY_S = 30.0
 PATIENCE_S = 15.0
@@ -121,10 +121,11 @@ async def open_stage(progress: Callable[[str], None]) -> AsyncIterator[Stage]:
         nowhere = folder / "no.env"
         behind = container_for(load(RelaySettings, environment=environment, env_file=nowhere))
         in_front = container_for(load(TriggerSettings, environment=environment, env_file=nowhere))
-        await behind.create_topic()(partitions=PARTITIONS)
+        await behind.create_topics()()
         _, revision = await behind.migrate()("head")
-        await behind.engine().dispose()
-        progress(f"Schema is at {revision}; topic {behind.kafka().kafka_user_events_topic}, {PARTITIONS} partitions")
+        progress(
+            f"Schema is at {revision}; topic {behind.kafka().kafka_user_events_topic}, {EVENTS.partitions} partitions"
+        )
 
         serve = ServiceProcess(["serve", "--workers=1"], environment=environment, cwd=folder, lock=lock)
         exits.push_async_callback(stop_all, [serve])

@@ -21,10 +21,11 @@ from domain.user import Tombstone, User, UserId
 from entrypoints.embedded.kafka import start_kafka, start_kafka_cluster
 from entrypoints.embedded.ports import free_port
 from integration.conftest import create_topic
-from support import proxy, servers
+from support import proxy, servers, state_ledger
 from support.chaos import World, slots
 from support.ledger import Got, faults, read_topic_until
 from support.senders import Life, Senders, Webhook
+from support.state_ledger import read_states_until
 from support.web import SECRET
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "10"))
@@ -53,7 +54,9 @@ async def world(folder: Path, *, brokers: int) -> AsyncIterator[tuple[World, str
                 members, bootstrap = list(kafka.brokers), kafka.bootstrap_servers
             try:
                 await create_topic(bootstrap, "users", partitions=3, replicas=brokers)
-                async with slots(folder, through, bootstrap, "users", relays=3, ports=ports) as (relays, serves):
+                await create_topic(bootstrap, "states", partitions=3, replicas=brokers, cleanup_policy="compact")
+                running = slots(folder, through, bootstrap, "users", state_topic="states", relays=3, ports=ports)
+                async with running as (relays, serves):
                     made = World(
                         postgres.address,
                         postgres,
@@ -87,7 +90,10 @@ async def test_nothing_is_lost_or_reordered_whatever_breaks(tmp_path, brokers):
         stored = await users_of(made.database_url, {webhook.user for webhook in senders.acknowledged})
         newest = {user_id: user.version for user_id, user in stored.items()}
         got = await read_topic_until(bootstrap, "users", newest, within=SETTLE_S)
+        states = await read_states_until(bootstrap, "states", stored, within=SETTLE_S)
         wrong = [*faults(got, newest), *differences(stored, got, senders.acknowledged)]
+        wrong += state_ledger.faults(states, stored)
+        wrong += state_ledger.faults(await state_ledger.read_states(bootstrap, "states"), stored)
         story = f"CHAOS_SEED={SEED}\n" + "\n".join(made.log)
 
         assert made.died_by_themselves() == [], story
@@ -96,7 +102,8 @@ async def test_nothing_is_lost_or_reordered_whatever_breaks(tmp_path, brokers):
         assert made.tracebacks() == [], story
         print(
             f"{len(senders.acknowledged)} webhooks acknowledged after {senders.attempts} attempts "
-            f"({senders.retried}); {sum(newest.values())} versions of {len(newest)} users, {len(got)} records; "
+            f"({senders.retried}); {sum(newest.values())} versions of {len(newest)} users, {len(got)} records, "
+            f"{len(states)} states; "
             f"{dict(Counter(line.split('  ')[-1] for line in made.log))}"
         )
 

@@ -24,7 +24,7 @@ async def test_a_missing_topic_is_said_once_and_its_events_wait_for_it(start_rel
     await create_topic(kafka_address, late)
     got = await read_topic_until(kafka_address, late, users.newest, within=20)
 
-    assert [entry["reason"] for entry in said] == [f"topic {late} does not exist"]
+    assert [entry["reason"] for entry in said] == [f"Kafka: topic missing ({late})"]
     assert faults(got, users.newest) == []
     await asyncio.to_thread(relay.wait_for, "trouble is over")
 

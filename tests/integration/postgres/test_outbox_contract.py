@@ -7,7 +7,6 @@ from functools import partial
 import asyncpg
 import pytest
 from attrs import frozen
-from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
 from adapters.kafka.cloudevents import encode
 from adapters.postgres import outbox as postgres_outbox

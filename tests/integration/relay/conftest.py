@@ -22,7 +22,9 @@ def start_relay(database_url: str, kafka_address: str, topic: str, tmp_path: Pat
     """Start a relay on the test's database and topic; it is gone after the test."""
     with ExitStack() as stack:
 
-        def start(*arguments: str, url: str = database_url, kafka: str = kafka_address, to: str = topic) -> Process:
-            return stack.enter_context(processes.relay(tmp_path, url, kafka, to, *arguments))
+        def start(
+            *arguments: str, url: str = database_url, kafka: str = kafka_address, to: str = topic, **more: str
+        ) -> Process:
+            return stack.enter_context(processes.relay(tmp_path, url, kafka, to, *arguments, **more))
 
         yield start

@@ -172,7 +172,7 @@ async def test_an_event_too_large_for_the_topic_becomes_a_dead_letter_and_the_ne
     left = await until_empty(database_url)  # what was consumed is deleted, or put aside, a moment later
     letters = await query(database_url, "SELECT key, version, error FROM outbox_dead")
 
-    assert [tuple(letter) for letter in letters] == [("user_0", 2, "MessageSizeTooLargeError")]
+    assert [tuple(letter) for letter in letters] == [("user_0", 2, f"{small}: MessageSizeTooLargeError")]
     assert left == []
     seen = first_seen(got)
     assert seen.pop("user_0") == [1, 3, 4, 5]

@@ -1,25 +1,40 @@
+"""`doctor`'s verdicts as a table: facts on the left, what is found on the right."""
+
 import pytest
 from attrs import evolve
 
-from application.examination import (
-    DatabaseFacts,
-    Grade,
-    TopicFacts,
-    database_findings,
-    outbox_findings,
-    topic_findings,
-)
+from application.examination.clerk import ClerkFacts, KeySet, clerk_findings
+from application.examination.clocks import clock_findings
+from application.examination.database import DatabaseFacts, database_findings, write_findings
+from application.examination.findings import Finding, Grade, Unanswered, not_checked, passed
+from application.examination.outbox import outbox_findings
+from application.examination.serving import ServingFacts, serving_findings
+from application.examination.topics import topic_findings
 from application.outbox_status import LaneBacklog, OutboxStatus, VacuumBlocker
+from application.topics import DAY_MS, EVENTS, STATE, Topic, TopicFacts
+from application.trouble import ADVICE, Trouble
+
+OK, WARNING, FAILURE = Grade.OK, Grade.WARNING, Grade.FAILURE
 
 DATABASE = DatabaseFacts(
     server="17.0",
-    revision="0001",
-    head="0001",
+    version=170_000,
+    revision="0002",
+    revisions=["0001", "0002"],
+    standby=False,
     read_only=False,
     clock_ahead_s=0.1,
-    settings={"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"},
+    settings={
+        **dict.fromkeys(["fsync", "full_page_writes", "synchronous_commit"], "on"),
+        **dict.fromkeys(["autovacuum", "track_counts"], "on"),
+    },
+    connections=10,
+    connections_allowed=97,
+    idle_limit_ms=30_000,
     outbox_options={"autovacuum_vacuum_scale_factor": "0", "autovacuum_vacuum_cost_delay": "0"},
     outbox_bytes=8192,
+    users_bytes=8192,
+    users_analyzed=False,
 )
 OUTBOX = OutboxStatus(
     read_at=0.0,
@@ -29,69 +44,286 @@ OUTBOX = OutboxStatus(
     relays={"a": 1.0},
     vacuum_blocker=None,
 )
-TOPIC = TopicFacts(topic="users", partitions=6, settings={"retention.ms": "604800000", "cleanup.policy": "delete"})
+ALL = frozenset({"read", "write", "describe", "describe_configs"})
+TOPIC = TopicFacts(
+    topic=Topic("users", EVENTS),
+    brokers=3,
+    partitions=6,
+    replication_factor=3,
+    in_sync=3,
+    settings={
+        "retention.ms": str(7 * DAY_MS),
+        "cleanup.policy": "delete",
+        "max.message.bytes": "2097152",
+        "min.insync.replicas": "2",
+    },
+    operations=ALL,
+)
+STATE_TOPIC = evolve(
+    TOPIC,
+    topic=Topic("state", STATE),
+    settings={
+        "cleanup.policy": "compact",
+        "delete.retention.ms": str(7 * DAY_MS),
+        "max.compaction.lag.ms": str(DAY_MS),
+        "max.message.bytes": "2097152",
+        "min.insync.replicas": "2",
+    },
+)
+KEYS = KeySet(address="clerk.example.com", status=200, keys={"ins_1": "A"}, clock_ahead_s=0.2)
+CLERK = ClerkFacts(
+    secret_key_kind="test",
+    publishable_key_kind="test",
+    tokens=True,
+    issuer="https://clerk.example.com",
+    issuer_of_publishable_key="https://clerk.example.com",
+    pem_thumbprint="A",
+    authorized_parties=1,
+    of_secret_key=KEYS,
+    published=KEYS,
+)
 
 
 def bad(findings) -> dict[str, Grade]:
-    return {finding.check: finding.grade for finding in findings if finding.grade is not Grade.OK}
+    """What is not well, and all of it with advice."""
+    found = [finding for finding in findings if finding.grade is not OK]
+    assert all(finding.advice for finding in found), found
+    return {finding.check: finding.grade for finding in found}
 
 
 def test_a_healthy_service_has_nothing_to_be_done():
-    findings = [*database_findings(DATABASE), *outbox_findings(OUTBOX), *topic_findings(TOPIC)]
+    findings = [
+        *database_findings(DATABASE),
+        *write_findings(DATABASE, None),
+        *outbox_findings(OUTBOX),
+        *topic_findings([TOPIC, STATE_TOPIC]),
+        *clerk_findings(CLERK),
+        *clock_findings({"PostgreSQL": 0.1, "Clerk": -0.9}),
+    ]
 
     assert bad(findings) == {}
     assert {finding.advice for finding in findings} == {""}
+    assert passed(findings, strict=True)
 
 
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"revision": None}, {"schema": Grade.FAILURE}),
-        ({"revision": "0000"}, {"schema": Grade.FAILURE}),
-        ({"read_only": True}, {"writes": Grade.FAILURE}),
-        ({"clock_ahead_s": -600.0}, {"clock": Grade.FAILURE}),
-        ({"settings": {"fsync": "off"}}, {"durability": Grade.WARNING}),
-        ({"settings": {"synchronous_commit": "off"}}, {"durability": Grade.WARNING}),
-        ({"outbox_options": {}}, {"autovacuum": Grade.WARNING}),
-        ({"outbox_options": {"autovacuum_vacuum_scale_factor": "0.2"}}, {"autovacuum": Grade.WARNING}),
+        ({"revision": None}, {"schema": FAILURE}),
+        ({"revision": "0001"}, {"schema": FAILURE}),
+        ({"revision": "0003"}, {"schema": WARNING}),
+        ({"version": 140_005}, {"database version": WARNING}),
+        ({"settings": {"fsync": "off"}}, {"durability": WARNING}),
+        ({"settings": {"synchronous_commit": "off"}}, {"durability": WARNING}),
+        ({"settings": {"full_page_writes": "off"}}, {"durability": WARNING}),
+        ({"settings": {"autovacuum": "off"}}, {"autovacuum": FAILURE}),
+        ({"settings": {"track_counts": "off"}}, {"autovacuum": FAILURE}),
+        ({"outbox_options": {}}, {"autovacuum": WARNING}),
+        ({"outbox_options": {"autovacuum_vacuum_scale_factor": "0.2"}}, {"autovacuum": WARNING}),
+        ({"idle_limit_ms": 0}, {"idle transactions": WARNING}),
+        ({"connections": 95}, {"connections": WARNING}),
+        ({"users_bytes": 80_000_000}, {"statistics": WARNING}),
+        ({"users_bytes": 80_000_000, "users_analyzed": True}, {}),
     ],
 )
-def test_what_is_wrong_with_the_database_is_found_and_has_advice(change, expected):
-    findings = list(database_findings(evolve(DATABASE, **change)))
+def test_what_is_wrong_with_the_database_is_found(change, expected):
+    assert bad(database_findings(evolve(DATABASE, **change))) == expected
 
-    assert bad(findings) == expected
-    assert all(finding.advice for finding in findings if finding.grade is not Grade.OK)
+
+def test_a_schema_behind_says_how_far_and_which():
+    [schema] = [finding for finding in database_findings(evolve(DATABASE, revision="0001")) if finding.grade is FAILURE]
+
+    assert schema.says == "at 0001, 1 behind 0002, which this version expects"
+    assert schema.advice == "auth-service migrate"
+
+
+@pytest.mark.parametrize("trouble", Trouble)
+def test_a_write_that_fails_is_named_with_its_cause(trouble):
+    [writes] = write_findings(DATABASE, Unanswered(f"PostgreSQL: {trouble} (53100)", trouble))
+
+    assert (writes.grade, writes.says) == (FAILURE, f"PostgreSQL: {trouble} (53100)")
+    assert writes.advice
+
+
+def test_a_standby_is_told_to_be_one():
+    [writes] = write_findings(evolve(DATABASE, standby=True), Unanswered("no", Trouble.READ_ONLY))
+
+    assert "standby" in writes.advice
+
+
+def test_a_database_that_does_not_answer_is_said_once():
+    gone = Unanswered("PostgreSQL: out of reach (ConnectionRefusedError)", Trouble.OUT_OF_REACH)
+
+    assert bad(database_findings(gone)) == {"database": FAILURE}
+    assert [*write_findings(gone, gone)] == []
+    assert bad(outbox_findings(gone)) == {"relay": WARNING}
 
 
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"relays": {}}, {"relay": Grade.FAILURE}),
-        ({"relays": {"a": 3600.0}}, {"relay": Grade.FAILURE}),
-        ({"relays": {}, "lanes": []}, {"relay": Grade.WARNING}),
-        ({"lanes": [LaneBacklog(lane=0, owner="a", waiting=9, oldest_s=300.0)]}, {"relay": Grade.FAILURE}),
-        ({"dead": 3}, {"dead letters": Grade.WARNING}),
-        ({"vacuum_blocker": VacuumBlocker(kind="session", name="42", age_s=900.0)}, {"vacuum": Grade.WARNING}),
-        ({"vacuum_blocker": VacuumBlocker(kind="replication slot", name="s", age_s=None)}, {"vacuum": Grade.WARNING}),
+        ({"relays": {}}, {"relay": FAILURE}),
+        ({"relays": {"a": 3600.0}}, {"relay": FAILURE}),
+        ({"relays": {}, "lanes": []}, {"relay": WARNING}),
+        ({"lanes": [LaneBacklog(lane=0, owner="a", waiting=9, oldest_s=300.0)]}, {"relay": FAILURE}),
+        ({"dead": 3}, {"dead letters": WARNING}),
+        ({"vacuum_blocker": VacuumBlocker(kind="session", name="42", age_s=900.0)}, {"vacuum": WARNING}),
+        ({"vacuum_blocker": VacuumBlocker(kind="replication slot", name="s", age_s=None)}, {"vacuum": WARNING}),
     ],
 )
-def test_what_is_wrong_with_the_outbox_is_found_and_has_advice(change, expected):
-    findings = list(outbox_findings(evolve(OUTBOX, **change)))
+def test_what_is_wrong_with_the_outbox_is_found(change, expected):
+    assert bad(outbox_findings(evolve(OUTBOX, **change))) == expected
 
-    assert bad(findings) == expected
-    assert all(finding.advice for finding in findings if finding.grade is not Grade.OK)
+
+def settings(**changes: str) -> dict[str, dict[str, str]]:
+    return {"settings": {**TOPIC.settings, **{name.replace("_", "."): value for name, value in changes.items()}}}
 
 
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"partitions": None}, {"topic": Grade.FAILURE}),
-        ({"settings": {"retention.ms": "-1", "cleanup.policy": "delete"}}, {"retention": Grade.WARNING}),
-        ({"settings": {"retention.ms": "1", "max.message.bytes": "1000"}}, {"message size": Grade.WARNING}),
+        ({"partitions": None}, {"topic": FAILURE}),
+        ({"partitions": None, "hidden": True}, {"topic": FAILURE}),
+        ({"partitions": 3}, {"topic settings": WARNING}),
+        ({"partitions": 60}, {}),
+        ({"replication_factor": 1, "in_sync": 1, **settings(min_insync_replicas="1")}, {"topic settings": WARNING}),
+        ({"replication_factor": 1, "in_sync": 1, "brokers": 1, **settings(min_insync_replicas="1")}, {}),
+        ({"in_sync": 2}, {"topic copies": WARNING}),
+        ({"in_sync": 1}, {"topic copies": FAILURE}),
+        ({"leaderless": 1}, {"topic copies": FAILURE}),
+        (settings(min_insync_replicas="1"), {"topic settings": WARNING}),
+        (settings(min_insync_replicas="4"), {"topic settings": FAILURE}),
+        (settings(retention_ms="-1"), {"topic settings": WARNING}),
+        (settings(retention_ms=str(29 * DAY_MS)), {"topic settings": WARNING}),
+        (settings(max_message_bytes="1000"), {"topic settings": WARNING}),
+        (settings(cleanup_policy="compact"), {"topic settings": FAILURE}),
+        (settings(cleanup_policy="compact,delete"), {"topic settings": FAILURE}),
+        ({"settings": None}, {"topic settings": WARNING}),
+        ({"operations": frozenset({"describe", "read"})}, {"topic rights": FAILURE}),
+        ({"operations": frozenset({"describe", "write"})}, {"topic rights": WARNING}),
+        ({"operations": None}, {}),
     ],
 )
-def test_what_is_wrong_with_the_topic_is_found_and_has_advice(change, expected):
-    findings = list(topic_findings(evolve(TOPIC, **change)))
+def test_what_is_wrong_with_the_topic_is_found(change, expected):
+    assert bad(topic_findings([evolve(TOPIC, **change)])) == expected
 
-    assert bad(findings) == expected
-    assert all(finding.advice for finding in findings if finding.grade is not Grade.OK)
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("cleanup.policy", "delete", FAILURE),
+        ("delete.retention.ms", str(DAY_MS), WARNING),
+        ("max.compaction.lag.ms", "9223372036854775807", WARNING),
+    ],
+)
+def test_what_is_wrong_with_the_state_topic_is_found(name, value, expected):
+    facts = evolve(STATE_TOPIC, settings={**STATE_TOPIC.settings, name: value})
+
+    assert bad(topic_findings([TOPIC, facts])) == {"topic settings": expected}
+
+
+def test_brokers_out_of_reach_and_a_wrong_password_have_different_advice():
+    [away] = topic_findings(Unanswered("x", Trouble.OUT_OF_REACH))
+    [wrong] = topic_findings(Unanswered("x", Trouble.NOT_AUTHENTICATED))
+
+    assert "the network between (KAFKA_BOOTSTRAP_SERVERS" in away.advice
+    assert "user and password" in wrong.advice
+
+
+AWAY = KeySet(address="clerk.example.com", status=None, problem="out of reach (ConnectError)")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"of_secret_key": None, "secret_key_kind": None}, {"clerk secret key": WARNING}),
+        ({"of_secret_key": evolve(AWAY, status=401, problem="it answers 401")}, {"clerk secret key": FAILURE}),
+        ({"of_secret_key": evolve(AWAY, status=500, problem="it answers 500")}, {"clerk secret key": FAILURE}),
+        ({"of_secret_key": AWAY}, {"clerk secret key": FAILURE}),
+        ({"published": AWAY}, {"signing keys": WARNING}),
+        ({"published": AWAY, "pem_thumbprint": None}, {"signing keys": FAILURE}),
+        ({"published": None}, {}),
+        ({"pem_thumbprint": None}, {}),
+        ({"secret_key_kind": "live"}, {"clerk instance": FAILURE}),
+        ({"pem_thumbprint": "B"}, {"clerk instance": FAILURE}),
+        ({"of_secret_key": evolve(KEYS, keys={"ins_2": "B"})}, {"clerk instance": FAILURE}),
+        ({"published": evolve(KEYS, keys={"ins_2": "B", "ins_1": "A"})}, {}),
+        ({"issuer": None, "issuer_of_publishable_key": None}, {"token issuer": WARNING}),
+        ({"issuer": "https://proxy.example"}, {"token issuer": WARNING}),
+        ({"authorized_parties": 0}, {"authorized parties": WARNING}),
+        ({"tokens": False}, {"session tokens": WARNING}),
+    ],
+)
+def test_what_is_wrong_with_clerk_is_found(change, expected):
+    assert bad(clerk_findings(evolve(CLERK, **change))) == expected
+
+
+def test_a_key_of_another_instance_names_the_variables():
+    says = [f.says for f in clerk_findings(evolve(CLERK, pem_thumbprint="B")) if f.grade is FAILURE]
+
+    assert all("CLERK_JWT_KEY" in text for text in says)
+    assert len(says) == 2
+
+
+@pytest.mark.parametrize(
+    ("ahead", "expected"),
+    [
+        ({"PostgreSQL": 0.4, "Clerk": -0.6}, {}),
+        ({"Clerk": 600.0}, {"clock": FAILURE}),
+        ({"PostgreSQL": -600.0}, {"clock": FAILURE}),
+        ({"PostgreSQL": 0.0, "Clerk": 600.0}, {"clock": FAILURE}),
+        ({}, {}),
+    ],
+)
+def test_a_clock_that_is_off_is_found(ahead, expected):
+    assert bad(clock_findings(ahead)) == expected
+
+
+def test_a_clock_that_is_off_is_told_with_its_distance_and_whose_it_is():
+    ours = [*clock_findings({"PostgreSQL": 600.4, "Clerk": 599.0})]
+    theirs = [*clock_findings({"PostgreSQL": 600.0, "Clerk": 0.0})]
+
+    assert [finding.says for finding in ours] == [
+        "this machine's clock is 600 s behind PostgreSQL's",
+        "this machine's clock is 599 s behind Clerk's",
+    ]
+    assert all("synchronise this machine's (NTP)" in finding.advice for finding in ours)
+    assert "this machine's or PostgreSQL's" in theirs[0].advice
+
+
+@pytest.mark.parametrize(
+    ("state", "cause", "expected"),
+    [
+        ("degraded", "webhook: wrong signature: No matching signature found (3 times, …)", FAILURE),
+        ("degraded", "webhook: wrong time: genuine, and 600 s behind our clock", FAILURE),
+        ("degraded", "webhook: malformed: svix-id is missing", WARNING),
+        ("degraded", "Clerk: credentials refused: 401", FAILURE),
+        ("degraded", "Clerk: out of reach: ConnectError", WARNING),
+        ("unavailable", "PostgreSQL: disk full (53100)", FAILURE),
+    ],
+)
+def test_what_a_running_serve_has_met_is_told_in_its_words(state, cause, expected):
+    facts = ServingFacts(address="http://127.0.0.1:3002", answers=True, checks={"x": state}, causes={"x": cause})
+    [found] = serving_findings(facts)
+
+    assert (found.check, found.grade, found.says) == ("serve: x", expected, cause)
+    assert found.advice
+
+
+def test_a_serve_without_trouble_and_no_serve_at_all_are_fine():
+    quiet = ServingFacts(address="a", answers=True, checks={"x": "ok", "y": "not asked yet"})
+
+    assert [finding.grade for finding in serving_findings(quiet)] == [OK]
+    assert [finding.grade for finding in serving_findings(ServingFacts(address="a", answers=False))] == [OK]
+
+
+def test_warnings_pass_unless_asked_to_be_strict():
+    warned = [Finding("a", OK, ""), not_checked("b", "nobody knows")]
+
+    assert passed(warned)
+    assert not passed(warned, strict=True)
+    assert not passed([Finding("a", FAILURE, "")])
+
+
+def test_every_trouble_has_advice():
+    assert set(ADVICE) == set(Trouble)

@@ -1,0 +1,55 @@
+"""Whether the markers of a committed transaction have been written: its acknowledgement does not say so."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import LeaderNotAvailableError, for_code
+from aiokafka.protocol.offset import OffsetRequest
+
+PATIENCE_S = 1.0
+"""Another relay's transaction that stands before ours holds up the answer, for long if that relay was killed. Markers
+take milliseconds: when the brokers have gone on answering for this long, ours are written."""
+
+_LATEST = -1
+_READ_COMMITTED = 1
+
+
+async def until_stable(client: AIOKafkaProducer, topic: str, ends: Mapping[int, int]) -> None:
+    """Wait until what was committed before these offsets, by partition, is what `read_committed` consumers see.
+
+    A commit is acknowledged when the coordinator has noted it, and its markers are written afterwards. A broker that is
+    killed in between and comes back as the only one forgets them now and then (seen with Kafka 4.3.1: the coordinator
+    completes a transaction before it knows the topic); then the records would count as rolled back.
+
+    Raises:
+        KafkaError: a broker was lost meanwhile, so it is not known.
+    """
+    pause, patience = 0.001, asyncio.get_running_loop().time() + PATIENCE_S
+    while True:
+        stable = await _last_stable(client, topic, ends)
+        if all(stable[partition] >= end for partition, end in ends.items()):
+            return
+        if asyncio.get_running_loop().time() > patience:
+            return
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, 0.05)
+
+
+async def _last_stable(client: AIOKafkaProducer, topic: str, partitions: Collection[int]) -> dict[int, int]:
+    by_leader: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for partition in partitions:
+        leader = client.client.cluster.leader_for_partition(TopicPartition(topic, partition))
+        if leader is None or leader < 0:
+            raise LeaderNotAvailableError
+        by_leader[leader].append((partition, _LATEST))
+    stable = {}
+    for leader, asked in by_leader.items():
+        answer = await client.client.send(leader, OffsetRequest(-1, _READ_COMMITTED, [(topic, asked)]))
+        for _, found in answer.topics:
+            for partition, code, _, offset in found:
+                if code:
+                    raise for_code(code)
+                stable[partition] = offset
+    return stable

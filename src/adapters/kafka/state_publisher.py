@@ -1,0 +1,278 @@
+"""The state topic's producer: one transaction a round, and a way to bar a producer for ever."""
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any
+
+import aiokafka.producer.sender
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    InvalidTxnState,
+    OutOfOrderSequenceNumber,
+    ProducerClosed,
+    ProducerFenced,
+)
+from attrs import frozen
+from faststream.kafka.security import parse_security
+from faststream.security import BaseSecurity
+
+from adapters.kafka.faults import TROUBLE, explained
+from adapters.kafka.publisher import (
+    BATCH_BYTES,
+    CONNECT_S,
+    LARGEST_BYTES,
+    TOO_LARGE,
+    Fates,
+    require_topic,
+    throw_away,
+)
+from adapters.kafka.stable import until_stable
+from adapters.kafka.user_state import state_headers, state_value
+from application.errors import BrokerUnavailableError
+from application.outbox import Deliveries, Pending, Refusal
+from application.state_topic import FencedError
+
+WRITER_PREFIX = "auth-service-state-"
+"""Of the transactional ids; a broker with access control must let the relay write all of them."""
+
+DEADLINE_S = 15.0
+TRANSACTION_MS = 30_000
+"""After this the coordinator aborts by itself what a dead relay began; it holds up `read_committed` consumers."""
+
+PULSE_S = 3600.0
+"""A broker closes a segment, and compacts it, only when something is appended (seen with Kafka 4.3.1). For the sake of
+what deleted users once were, partitions that nobody writes to get the markers of an empty transaction."""
+
+_BARRED = (ProducerFenced, InvalidProducerEpoch, InvalidTxnState, InvalidProducerIdMapping)
+
+# A transaction that begins while the markers of the one before are still being written is told to come back; markers
+# take about a millisecond, and aiokafka's 20 would be most of a round.
+aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.002
+
+
+@frozen
+class _Producer:
+    client: AIOKafkaProducer
+    requests: "set[asyncio.Task[Any]]"
+
+    async def throw_away(self) -> None:
+        """Close it at once: nobody waits for what it has under way, and it will be barred before it is replaced."""
+        for request in list(self.requests):
+            request.cancel()
+        for batch in list(self.client._message_accumulator._pending_batches):  # noqa: SLF001
+            batch.failure(ProducerClosed())
+        await throw_away(self.client)
+        ended = self.client._txn_manager._transaction_waiter  # noqa: SLF001
+        if ended is not None and ended.done() and not ended.cancelled():
+            ended.exception()  # nobody asks for it any more, and asyncio would complain
+
+
+class KafkaStatePublisher:
+    """`StatePublisher` on a transactional producer.
+
+    Its transactional id is drawn for each producer, and used for nothing but this: asking for the id's producer epoch
+    once more (`InitProducerId`) makes the coordinator refuse the older one for ever, and rolls back what it had open
+    (KIP-98; Kafka Connect bars its zombies in the same way, KIP-618). Then the newer epoch rolls back an empty
+    transaction on every partition, so that each partition's leader knows it too. After that nothing of the barred
+    writer can land, be it frozen, retrying, or waiting in a buffer of a broker.
+    """
+
+    def __init__(self, bootstrap_servers: Sequence[str], topic: str, security: BaseSecurity | None = None) -> None:
+        self._bootstrap_servers = list(bootstrap_servers)
+        self._topic = topic
+        self._security = parse_security(security)
+        self._producer: _Producer | None = None
+        self._writer = ""
+        self._broken = False
+        self._pulse_at = 0.0
+        # Failed together with others and have to be tried alone, to find the one that is too large.
+        self._suspects: set[int] = set()
+
+    async def writer(self) -> str:
+        """See `StatePublisher.writer`."""
+        if self._producer is None or self._broken:
+            await self.aclose()
+            writer = WRITER_PREFIX + secrets.token_hex(8)
+            self._producer = await self._started(writer)
+            self._writer, self._broken, self._pulse_at = writer, False, time.monotonic() + PULSE_S
+        if time.monotonic() > self._pulse_at:
+            self._broken = True
+            try:
+                await self._mark(self._producer.client, commit=True)
+            except FencedError:
+                return await self.writer()
+            self._broken, self._pulse_at = False, time.monotonic() + PULSE_S
+        return self._writer
+
+    async def fence(self, writers: Collection[str]) -> None:
+        """See `StatePublisher.fence`."""
+        for writer in writers:
+            while True:
+                try:
+                    await self._bar(writer)
+                    break
+                except FencedError:  # somebody else is barring it at this moment, and may not be done
+                    await asyncio.sleep(random.uniform(0.01, 0.1))  # noqa: S311  # jitter, not a secret
+
+    async def publish(self, writer: str, batch: Sequence[Pending]) -> Deliveries:
+        """See `StatePublisher.publish`."""
+        if self._producer is None or self._broken or writer != self._writer:
+            raise FencedError
+        if not batch:
+            return Deliveries()
+        fates, outage = Fates(), None
+        self._suspects &= {item.id for item in batch}
+        self._broken = True  # until the commit is known, also when this is cancelled
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                await self._transact(self._producer.client, batch, fates)
+        except _BARRED:
+            raise FencedError from None
+        except TimeoutError:
+            outage = f"no acknowledgement of {self._topic} within {DEADLINE_S:g} s"
+        except TROUBLE as error:
+            outage = await explained(error, self._bootstrap_servers, self._security)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            outage = "the client gave up a request"  # aiokafka's own cancellation, not ours
+        if outage:
+            await self.aclose()  # or it would go on trying
+            return Deliveries(outage=outage)
+        # A producer has no more use after a failure: its numbering has a hole (ADR 0007).
+        self._broken = bool(fates.failed)
+        refused = [
+            Refusal(item, f"{self._topic}: {type(fates.failed[item.id]).__name__}", attempts=2)
+            for item in batch
+            if item.id in fates.failed and item.id in self._suspects
+        ]
+        if fates.failed and not refused:
+            self._suspects |= {item.id for item in batch if item.id not in fates.arrived}
+        return Deliveries([item for item in batch if item.id in fates.arrived], refused)
+
+    async def aclose(self) -> None:
+        """Close the producer; a transaction that is open is rolled back when it is barred, or by the coordinator."""
+        producer, self._producer = self._producer, None
+        if producer:
+            await producer.throw_away()
+
+    async def _bar(self, writer: str) -> None:
+        producer = await self._started(writer)
+        try:
+            await self._mark(producer.client, commit=False)
+        finally:
+            await producer.throw_away()
+        # The markers are written a moment after they are acknowledged, and before the epoch is given once more.
+        await (await self._started(writer)).throw_away()
+
+    async def _mark(self, client: AIOKafkaProducer, *, commit: bool) -> None:
+        """Write the marker of an empty transaction to every partition.
+
+        Raises:
+            BrokerUnavailableError: Kafka is out of reach.
+            FencedError: somebody asked for the epoch meanwhile.
+        """
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                await client.begin_transaction()
+                for partition in await client.partitions_for(self._topic):
+                    client._txn_manager.maybe_add_partition_to_txn(TopicPartition(self._topic, partition))  # noqa: SLF001
+                await (client.commit_transaction() if commit else client.abort_transaction())
+        except _BARRED:
+            raise FencedError from None
+        except TROUBLE as error:
+            why = await explained(error, self._bootstrap_servers, self._security)
+            raise BrokerUnavailableError(why) from None
+
+    async def _transact(self, client: AIOKafkaProducer, batch: Sequence[Pending], fates: Fates) -> None:
+        """Write the batch in one transaction; what is too large, or may be, is left out of it.
+
+        A broker refuses a partition's records together, so only one that is refused alone is to blame. Suspects are
+        tried alone and last, until the first that fails: nothing can be written to its partition after it.
+        """
+        ends: dict[int, int] = {}
+        await client.begin_transaction()
+        await self._send(client, [item for item in batch if item.id not in self._suspects], fates, ends)
+        for item in batch:
+            if fates.failed:
+                break
+            if item.id in self._suspects:
+                await self._send(client, [item], fates, ends)
+        refused = any(isinstance(error, TOO_LARGE) for error in fates.failed.values())
+        for error in fates.failed.values():
+            # Behind a batch that was refused the next one of its partition is out of sequence, and as harmless.
+            if not (refused and isinstance(error, (*TOO_LARGE, OutOfOrderSequenceNumber))):
+                raise error
+        await client.commit_transaction()
+        await until_stable(client, self._topic, ends)
+
+    async def _send(
+        self, client: AIOKafkaProducer, batch: Sequence[Pending], fates: Fates, ends: dict[int, int]
+    ) -> None:
+        """Send the records, pipelined; note each one's fate and how far each partition got. Raise when barred."""
+        waiting = []
+        for item in batch:
+            value = state_value(item.message)
+            record = {"key": item.message.key.encode(), "headers": state_headers(item.message, value)}
+            waiting.append(await client.send(self._topic, value, **record))
+        for item, fate in zip(batch, await asyncio.gather(*waiting, return_exceptions=True), strict=True):
+            if isinstance(fate, _BARRED):
+                raise fate
+            if isinstance(fate, BaseException):
+                fates.failed[item.id] = fate
+            else:
+                fates.arrived.add(item.id)
+                ends[fate.partition] = max(fate.offset + 1, ends.get(fate.partition, 0))
+
+    async def _started(self, writer: str) -> _Producer:
+        client = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap_servers,
+            client_id="auth-service-relay-state",
+            transactional_id=writer,
+            transaction_timeout_ms=TRANSACTION_MS,
+            acks="all",
+            linger_ms=0,
+            max_batch_size=BATCH_BYTES,
+            max_request_size=LARGEST_BYTES,
+            request_timeout_ms=int(CONNECT_S * 1000),
+            **self._security,
+        )
+        producer = _Producer(client, _remember_requests(client))
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                await client.start()
+                await require_topic(client, self._topic)
+        except TROUBLE as error:
+            await producer.throw_away()
+            why = await explained(error, self._bootstrap_servers, self._security)
+            raise BrokerUnavailableError(why) from None
+        except BaseException:
+            await producer.throw_away()
+            raise
+        return producer
+
+
+def _remember_requests(client: AIOKafkaProducer) -> "set[asyncio.Task[Any]]":
+    """Return what the producer's sender has under way, kept current: aiokafka itself would wait for it, or for ever."""
+    sender = client._sender  # noqa: SLF001
+    under_way: set[asyncio.Task[Any]] = set()
+
+    def registered(request: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def register(*arguments: Any) -> Any:
+            task = asyncio.current_task()
+            assert task  # noqa: S101  # the sender makes one for each request
+            under_way.add(task)
+            task.add_done_callback(under_way.discard)
+            return await request(*arguments)
+
+        return register
+
+    for name in ("_send_produce_req", "_do_add_partitions_to_txn", "_do_txn_commit"):
+        setattr(sender, name, registered(getattr(sender, name)))
+    return under_way

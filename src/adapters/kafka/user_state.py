@@ -1,0 +1,38 @@
+"""Records of the state topic: a user's newest version under the user's id, and no value once the user is gone."""
+
+from typing import TypedDict
+
+from adapters.kafka.cloudevents import TYPES, headers
+from application.outbox import OutboxMessage
+from application.profile import ProfileDocument
+from domain.events import UserDeleted
+
+STATE_TYPE = "anomalyze.user.state.v1"
+
+_CHANGED = b',"changed":'
+_DELETED_TYPE = TYPES[UserDeleted]
+
+
+class UserStateData(TypedDict):
+    """The value of a state record: the whole user."""
+
+    user: ProfileDocument
+
+
+def state_value(message: OutboxMessage) -> bytes | None:
+    """Cut the state out of an event's bytes; `None`, a tombstone, for a deletion.
+
+    `changed` stays out: consumers of a compacted topic have not seen the version before.
+    """
+    if message.type == _DELETED_TYPE:
+        return None
+    user, found, _ = message.payload.rpartition(_CHANGED)
+    return user + b"}" if found else message.payload
+
+
+def state_headers(message: OutboxMessage, value: bytes | None) -> list[tuple[str, bytes]]:
+    """Return the event's attributes under the state's type; without a value there is no content type."""
+    attributes = headers(message) | {"ce_type": STATE_TYPE}
+    if value is None:
+        del attributes["content-type"]
+    return [(name, text.encode()) for name, text in attributes.items()]

@@ -1,0 +1,71 @@
+"""Who may write the state of which lane, and which messages are their user's newest."""
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import ARRAY, BigInteger, SmallInteger, Text, any_, bindparam, column, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters.postgres.faults import connected
+from adapters.postgres.tables import outbox_lane, users
+from application.outbox import Pending
+
+_of_lanes = outbox_lane.c.lane == any_(bindparam("lanes", type_=ARRAY(SmallInteger)))
+_WRITERS = (
+    select(outbox_lane.c.state_writer).distinct().where(_of_lanes, outbox_lane.c.state_writer != bindparam("but"))
+)
+_CLAIM = (
+    update(outbox_lane)
+    .where(
+        _of_lanes,
+        outbox_lane.c.owner == bindparam("relay"),
+        # Somebody else may have become the writer since `writers` was asked, and has not been barred.
+        or_(
+            outbox_lane.c.state_writer.is_(None),
+            outbox_lane.c.state_writer == any_(bindparam("fenced", type_=ARRAY(Text))),
+        ),
+    )
+    .values(state_writer=bindparam("writer"))
+    .returning(outbox_lane.c.lane)
+)
+
+_batch = (
+    func.unnest(
+        bindparam("ids", type_=ARRAY(BigInteger)),
+        bindparam("keys", type_=ARRAY(Text)),
+        bindparam("versions", type_=ARRAY(BigInteger)),
+    )
+    .table_valued(column("id", BigInteger), column("key", Text), column("version", BigInteger))
+    .render_derived(name="batch")
+)
+_NEWEST = select(_batch.c.id).join_from(
+    _batch, users, (users.c.id == _batch.c.key) & (users.c.version == _batch.c.version)
+)
+
+
+class PostgresStateLanes:
+    """`StateLanes` on PostgreSQL: one statement a call."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def writers(self, lanes: Collection[int], *, but: str) -> frozenset[str]:
+        """See `StateLanes.writers`."""
+        async with connected(self._engine) as connection:
+            found = await connection.execute(_WRITERS, {"lanes": sorted(lanes), "but": but})
+            return frozenset(found.scalars())
+
+    async def claim(self, relay: str, lanes: Collection[int], writer: str, fenced: Collection[str]) -> frozenset[int]:
+        """See `StateLanes.claim`."""
+        asked = {"relay": relay, "lanes": sorted(lanes), "writer": writer, "fenced": sorted(fenced)}
+        async with connected(self._engine) as connection:
+            return frozenset((await connection.execute(_CLAIM, asked)).scalars())
+
+    async def newest(self, batch: Sequence[Pending]) -> frozenset[int]:
+        """See `StateLanes.newest`."""
+        asked = {
+            "ids": [item.id for item in batch],
+            "keys": [item.message.key for item in batch],
+            "versions": [item.message.version for item in batch],
+        }
+        async with connected(self._engine) as connection:
+            return frozenset((await connection.execute(_NEWEST, asked)).scalars())

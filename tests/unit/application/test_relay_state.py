@@ -1,0 +1,190 @@
+import pytest
+
+from adapters.kafka.cloudevents import encode
+from application.lanes import LANES, lane_of
+from application.outbox import OutboxMessage, Pending
+from application.relay_state import RelayEventsAndState
+from application.state_topic import fill_lane
+from domain.events import UserDeleted
+from domain.user import Tombstone, UserId
+from support.memory import MemoryOutbox, MemoryPublisher
+from support.state_memory import MemoryStateLanes, MemoryStatePublisher
+
+ALL = range(LANES)
+
+
+def message(user: str, version: int) -> OutboxMessage:
+    return encode(UserDeleted(Tombstone(id=UserId(f"user_{user}"), version=version, deleted_at=0)))
+
+
+def relay(*messages: OutboxMessage, events: dict[int, str] | None = None, state: dict[int, str] | None = None):
+    outbox = MemoryOutbox()
+    outbox.add(*messages)
+    newest = {item.key: item.version for item in messages}
+    return RelayEventsAndState(
+        "me", outbox, MemoryPublisher(events or {}), MemoryStatePublisher(fate=state or {}), MemoryStateLanes(newest)
+    )
+
+
+def left(run_round: RelayEventsAndState) -> list[int]:
+    return [row.id for row in run_round.outbox.rows]
+
+
+def delivered(run_round: RelayEventsAndState) -> list[tuple[str, int]]:
+    return [(item.message.key, item.message.version) for item in run_round.publisher.delivered]
+
+
+def written(run_round: RelayEventsAndState) -> list[tuple[str, int]]:
+    return run_round.state.topic.log
+
+
+async def test_every_event_goes_to_one_topic_and_each_users_newest_version_to_the_other():
+    run_round = relay(message("a", 1), message("a", 2), message("b", 1))
+
+    done = await run_round(ALL, 10)
+
+    assert (done.taken, len(done.published), done.outage) == (3, 3, None)
+    assert delivered(run_round) == [("user_a", 1), ("user_a", 2), ("user_b", 1)]
+    assert written(run_round) == [("user_a", 2), ("user_b", 1)]
+    assert left(run_round) == []
+
+
+async def test_a_version_that_another_has_overtaken_beyond_the_batch_is_not_written():
+    run_round = relay(message("a", 1), message("a", 2))
+
+    await run_round(ALL, 1)
+    first = list(written(run_round))
+    await run_round(ALL, 1)
+
+    assert (first, written(run_round)) == ([], [("user_a", 2)])
+
+
+async def test_an_empty_outbox_costs_no_send():
+    assert (await relay()(ALL, 10)).taken == 0
+
+
+async def test_what_only_the_event_topic_took_stays_and_is_not_sent_to_it_again():
+    run_round = relay(message("a", 1), message("b", 1), state={2: "NotEnoughReplicas"})
+
+    done = await run_round(ALL, 10)
+    kept = left(run_round)
+    again = await run_round(ALL, 10)
+
+    assert (done.outage, kept) == ("NotEnoughReplicas", [1, 2])
+    assert (again.outage, left(run_round)) == (None, [])
+    assert delivered(run_round) == [("user_a", 1), ("user_b", 1)]
+
+
+async def test_what_only_the_state_topic_took_stays_and_goes_to_both_again():
+    run_round = relay(message("a", 1), events={1: "NotEnoughReplicas"})
+
+    done = await run_round(ALL, 10)
+    kept = left(run_round)
+    run_round.publisher.fate.clear()
+    await run_round(ALL, 10)
+
+    assert (done.outage, kept, left(run_round)) == ("NotEnoughReplicas", [1], [])
+    assert delivered(run_round) == [("user_a", 1)]
+    assert set(written(run_round)) == {("user_a", 1)}
+
+
+async def test_without_the_state_topic_no_event_is_sent_either_so_that_none_is_sent_every_round():
+    run_round = relay(message("a", 1))
+    run_round.state.outage = "topic state does not exist"
+
+    done = await run_round(ALL, 10)
+
+    assert (done.taken, done.outage) == (0, "topic state does not exist")
+    assert delivered(run_round) == []
+    assert left(run_round) == [1]
+
+
+@pytest.mark.parametrize(("events", "state"), [({1: "refused"}, {}), ({}, {1: "refused"}), ({1: "refused"},) * 2])
+async def test_what_one_of_the_topics_refuses_is_put_aside_once_and_names_the_topic(events, state):
+    run_round = relay(message("a", 1), message("b", 1), events=dict(events), state=dict(state))
+
+    done = await run_round(ALL, 10)
+
+    assert (len(done.published), done.refused, done.outage) == (1, 1, None)
+    assert left(run_round) == []
+    [letter] = run_round.outbox.dead
+    assert letter.pending.id == 1
+    assert ("state: " in letter.error) == bool(state)
+    assert letter.error.replace("state: ", "").count("too large") == len(events) + len(state)
+
+
+async def test_what_one_topic_refuses_waits_until_the_other_has_answered():
+    run_round = relay(message("a", 1), events={1: "refused"}, state={1: "NotEnoughReplicas"})
+
+    done = await run_round(ALL, 10)
+    kept, buried = left(run_round), list(run_round.outbox.dead)
+    await run_round(ALL, 10)
+
+    assert (done.refused, kept, buried) == (0, [1], [])
+    assert [letter.pending.id for letter in run_round.outbox.dead] == [1]
+    assert written(run_round)[-1] == ("user_a", 1)
+
+
+async def test_a_relay_bars_who_wrote_a_lane_before_it_and_claims_each_lane_once():
+    run_round = relay(message("a", 1), message("b", 1))
+    run_round.lanes.by_lane = {lane_of("user_a"): "the dead", lane_of("user_b"): "the frozen"}
+
+    await run_round(ALL, 1)
+    await run_round(ALL, 1)
+
+    assert run_round.state.fenced == ["the dead", "the frozen"]
+    assert set(run_round.lanes.by_lane.values()) == {await run_round.state.writer()}
+
+
+async def test_a_relay_that_was_barred_begins_again_at_once_and_is_in_trouble_only_the_second_time():
+    run_round = relay(message("a", 1))
+    run_round.state.topic.barred |= {"writer-0", "writer-1"}
+
+    rounds = [await run_round(ALL, 10) for _ in range(3)]
+
+    assert [(done.taken, bool(done.outage)) for done in rounds] == [(1, False), (1, True), (1, False)]
+    assert left(run_round) == []
+    assert delivered(run_round) == [("user_a", 1)]
+
+
+async def test_a_failed_writer_is_barred_before_its_lanes_are_read_again():
+    run_round = relay(message("a", 1), state={1: "cut"})
+
+    await run_round(ALL, 10)
+    await run_round(ALL, 10)
+
+    assert run_round.state.fenced == ["writer-0"]
+
+
+async def test_lanes_that_another_relay_holds_are_not_touched():
+    run_round = relay(message("a", 1), message("b", 1))
+    run_round.lanes.owners = {lane_of("user_a"): "another"}
+
+    await run_round(ALL, 10)
+
+    assert left(run_round) == [1]
+    assert delivered(run_round) == [("user_b", 1)]
+
+
+async def test_what_waits_for_the_state_topic_alone_comes_after_the_events_and_stays_out_of_their_topic():
+    run_round = relay(message("a", 1))
+    filled = message("b", 4)
+    run_round.lanes.newest_versions["user_b"] = 4
+    run_round.outbox.rows.insert(0, Pending(id=7, lane=fill_lane(lane_of("user_b")), stored_at=0, message=filled))
+
+    done = await run_round(ALL, 10)
+
+    assert done.taken == 2
+    assert delivered(run_round) == [("user_a", 1)]
+    assert set(written(run_round)) == {("user_a", 1), ("user_b", 4)}
+    assert left(run_round) == []
+
+
+async def test_a_filled_version_that_was_overtaken_is_dropped():
+    run_round = relay()
+    run_round.lanes.newest_versions["user_b"] = 5
+    run_round.outbox.rows.append(Pending(id=7, lane=fill_lane(lane_of("user_b")), stored_at=0, message=message("b", 4)))
+
+    await run_round(ALL, 10)
+
+    assert (written(run_round), left(run_round)) == ([], [])
