@@ -7,8 +7,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
 from adapters.kafka.consumer import tail_topic
-from adapters.kafka.topics import create_topic
+from adapters.kafka.topics import create_topics
 from application.errors import BrokerUnavailableError
+from application.topics import EVENTS, Topic
 
 
 async def publish(address, topic, *values, **headers):
@@ -77,18 +78,19 @@ async def test_brokers_out_of_reach_are_told():
         async with tail_topic(["127.0.0.1:1"], "any", None, from_beginning=True):
             pytest.fail("there is nobody")
     with pytest.raises(BrokerUnavailableError, match=r"127\.0\.0\.1:1 is out of reach"):
-        await create_topic(["127.0.0.1:1"], "any", None, partitions=1)
+        await create_topics(["127.0.0.1:1"], [Topic("any", EVENTS)], None)
 
 
 async def test_a_topic_is_made_once(kafka_address, topic):
-    first = await create_topic([kafka_address], f"{topic}-made", None, partitions=3)
-    second = await create_topic([kafka_address], f"{topic}-made", None, partitions=5)
+    made = Topic(f"{topic}-made", EVENTS)
+    first = await create_topics([kafka_address], [made], None, partitions=3)
+    second = await create_topics([kafka_address], [made], None, partitions=5)
 
-    assert (first, second) == (True, False)
-    async with tail_topic([kafka_address], f"{topic}-made", None, from_beginning=True) as tail:
+    assert (first, second) == ([made.name], [])
+    async with tail_topic([kafka_address], made.name, None, from_beginning=True) as tail:
         assert len(tail._partitions) == 3
 
 
 async def test_a_name_that_kafka_refuses_is_told(kafka_address):
     with pytest.raises(BrokerUnavailableError, match="cannot be created"):
-        await create_topic([kafka_address], "no/topic", None, partitions=1)
+        await create_topics([kafka_address], [Topic("no/topic", EVENTS)], None)
