@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError, for_code
 from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity
 
-from adapters.kafka.metadata import UNKNOWN_TOPIC, client_of, describe
+from adapters.kafka.metadata import client_of, describe
 from adapters.kafka.reach import why_out_of_reach
 from application.errors import BrokerUnavailableError
 from application.topics import Topic, min_in_sync, replication_factor
@@ -63,7 +63,8 @@ async def create_topics(
     """
     async with administering(bootstrap_servers, security) as admin:
         brokers, found = await describe(client_of(admin), [topic.name for topic in topics])
-        missing = [topic for topic in topics if found[topic.name].error_code == UNKNOWN_TOPIC]
+        # Whatever is said of one that does not exist (unknown, not ours to know, no possible name): creating it tells.
+        missing = [topic for topic in topics if found[topic.name].error_code]
         if not missing:
             return []
         answer = await admin.create_topics([_new(topic, brokers, partitions, copies) for topic in missing])
