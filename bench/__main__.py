@@ -7,6 +7,7 @@ import sys
 import time
 from typing import Any
 
+import bench.bloat
 import bench.drain
 import bench.flood
 import bench.latency
@@ -26,6 +27,7 @@ BENCHMARKS = {
     "flood": bench.flood.measure,
     "drain": bench.drain.measure,
     "latency": bench.latency.measure,
+    "bloat": bench.bloat.measure,
     "reconcile": bench.reconcile.measure,
 }
 

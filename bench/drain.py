@@ -31,7 +31,7 @@ def measure(stage: Stage, *, quick: bool) -> Iterator[Figure]:
     """Compare events/s from the first event in Kafka to the last, and say whether each user's order was kept."""
     runs, rows, most = (1, 20_000, 200_000) if quick else (3, 100_000, 1_000_000)
     url = stage.database("bench_drain")
-    _make_keys(stage, url)
+    make_keys(stage, url)
     reference = f"auth-service relay, {rows:,} rows"
     yield _figure(reference, None, [_ours(stage, url, rows, f"r{run}") for run in range(runs)])
     small, large = "auth-service relay, 10,000 rows", f"auth-service relay, {most:,} rows"
@@ -39,7 +39,7 @@ def measure(stage: Stage, *, quick: bool) -> Iterator[Figure]:
     yield _figure(large, small, [_ours(stage, url, most, f"l{run}") for run in range(1 if quick else 2)])
 
     peer_url = stage.database("bench_drain_peer", ours=False)
-    _make_keys(stage, peer_url)
+    make_keys(stage, peer_url)
     relays.prepare(stage, peer_url)
     few = rows // 10 if quick else rows // 5
     pollers: dict[str, tuple[str, Callable[..., relays.Running]]] = {
@@ -61,9 +61,7 @@ def measure(stage: Stage, *, quick: bool) -> Iterator[Figure]:
     yield _figure(f"Debezium, {rows:,} rows, warm", reference, warm)
 
 
-def _ours(stage: Stage, url: str, rows: int, run: str) -> tuple[Filling, str]:
-    topic = stage.topic(f"drain-{run}")
-    stage.settle(url, "outbox")
+def fill_outbox(stage: Stage, url: str, rows: int) -> None:
     stage.sql(
         url,
         "INSERT INTO outbox (key, version, lane, event_id, type, occurred_at, payload) SELECT key, version, lane,"
@@ -72,6 +70,12 @@ def _ours(stage: Stage, url: str, rows: int, run: str) -> tuple[Filling, str]:
         rows,
     )
     stage.settle(url)
+
+
+def _ours(stage: Stage, url: str, rows: int, run: str) -> tuple[Filling, str]:
+    topic = stage.topic(f"drain-{run}")
+    stage.settle(url, "outbox")
+    fill_outbox(stage, url, rows)
     with stage.relay(url, topic) as relay:
         filling = fill(stage, topic, rows, timeout_s=_MOST_S)
         cpu = relay.cpu_seconds()
@@ -112,7 +116,7 @@ def _insert_debezium(stage: Stage, url: str, rows: int) -> None:
     relays.in_thread(lambda: stage.database_work(url, insert))
 
 
-def _make_keys(stage: Stage, url: str) -> None:
+def make_keys(stage: Stage, url: str) -> None:
     keys = [(number, key, lane_of(key)) for number, key in enumerate(user_ids(stage, KEYS))]
     stage.sql(url, _KEYS)
     stage.database_work(url, lambda connection: connection.copy_records_to_table("bench_keys", records=keys))

@@ -7,8 +7,8 @@ that Clerk left out or set to null (ADR 0015).
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, NoReturn, Protocol
 
@@ -16,7 +16,7 @@ import httpx
 import msgspec
 from attrs import frozen
 
-from adapters.clerk.allowance import Allowance
+from adapters.clerk.allowance import WINDOW_S, Allowance
 from adapters.clerk.keeping import Keeping, Received, received
 from application.errors import (
     IdentityProviderLimitedError,
@@ -59,7 +59,7 @@ class Answer:
     status: int
     body: bytes
     unclear: bool
-    """An earlier attempt got no answer, so what was asked for may have been done already."""
+    """An earlier attempt was sent and got no answer, so what was asked for may have been done already."""
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -74,7 +74,7 @@ class Answer:
     def _errors(self) -> "list[_Error]":
         try:
             return msgspec.json.decode(self.body, type=_Errors).errors
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return []
 
 
@@ -90,14 +90,22 @@ class _Errors(msgspec.Struct):
 class Backend(Protocol):
     """What answers questions to Clerk."""
 
-    async def ask(self, question: "Callable[[Clerk], Awaitable[object]]", effort: Effort) -> Answer: ...
+    async def ask(
+        self, question: "Callable[[Clerk], Awaitable[object]]", effort: Effort, *, limited_by_itself: bool = False
+    ) -> Answer: ...
     async def aclose(self) -> None: ...
 
 
 class NoBackend:
     """There is no key to ask with."""
 
-    async def ask(self, question: "Callable[[Clerk], Awaitable[object]]", effort: Effort) -> NoReturn:  # noqa: ARG002  # the protocol's signature
+    async def ask(
+        self,
+        question: "Callable[[Clerk], Awaitable[object]]",  # noqa: ARG002  # the protocol's signature
+        effort: Effort,  # noqa: ARG002
+        *,
+        limited_by_itself: bool = False,  # noqa: ARG002
+    ) -> NoReturn:
         raise IdentityProviderNotConfiguredError("there is no CLERK_SECRET_KEY to ask Clerk with")
 
     async def aclose(self) -> None:
@@ -134,8 +142,13 @@ class BackendApi:
         self._allowance = Allowance(LIVE if secret_key.startswith("sk_live_") else TEST)
         self._at_once = asyncio.Semaphore(AT_ONCE)
 
-    async def ask(self, question: "Callable[[Clerk], Awaitable[object]]", effort: Effort) -> Answer:
+    async def ask(
+        self, question: "Callable[[Clerk], Awaitable[object]]", effort: Effort, *, limited_by_itself: bool = False
+    ) -> Answer:
         """Ask until there is an answer other than 429 and 5xx; everything that is asked may be asked twice.
+
+        With `limited_by_itself` a 429 says nothing about other questions: Clerk counts changes of metadata for each
+        user too, 10 in 10 s (Clerk, System limits).
 
         Raises:
             IdentityProviderLimitedError: Clerk lets us wait longer than the effort goes.
@@ -148,15 +161,19 @@ class BackendApi:
             if (closed := self._allowance.closed_for()) > left:
                 raise _limited(closed)
             try:
-                async with asyncio.timeout(min(left, ATTEMPT_S)):
-                    answer = await self._ask(question)
+                async with self._turn(left):
+                    async with asyncio.timeout(min(ends - time.monotonic(), ATTEMPT_S)):
+                        answer = await self._send(question)
             except (TimeoutError, httpx.HTTPError) as error:
                 unclear = True
                 wait, trouble = _backoff(attempt), _out_of_reach(error, min(effort.budget_s, ATTEMPT_S))
             else:
                 if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
                     wait = _seconds(answer.retry_after)
-                    self._allowance.close_for(wait)
+                    if not limited_by_itself:
+                        # Whoever else asks would hear the same, but for no longer than Clerk counts: what stands in one
+                        # header must not keep this process from Clerk for an hour.
+                        self._allowance.close_for(min(wait, WINDOW_S))
                     trouble = _limited(wait)
                 elif answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                     unclear = True
@@ -173,16 +190,34 @@ class BackendApi:
         """Close the connections."""
         await self._http.aclose()
 
-    async def _ask(self, question: "Callable[[Clerk], Awaitable[object]]") -> Received:
-        async with self._at_once:
-            await self._allowance.take()
-            received.set(None)
-            # The SDK finds nothing in the answer, and says so; what came is with us.
-            with suppress(self._sdk_error):
-                await question(self._sdk)
-            if (came := received.get()) is None:
-                raise AssertionError("the SDK asked nothing")
-            return came
+    @asynccontextmanager
+    async def _turn(self, within_s: float) -> AsyncIterator[None]:
+        """Wait for a turn, and hold it. Nothing was sent when none comes, so nothing is unclear either."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self._at_once.acquire()
+                try:
+                    await self._allowance.take()
+                except BaseException:
+                    self._at_once.release()
+                    raise
+        except TimeoutError:
+            if (closed := self._allowance.closed_for()) > 0:
+                raise _limited(closed) from None
+            raise IdentityProviderUnavailableError("too many questions to Clerk's API wait already") from None
+        try:
+            yield
+        finally:
+            self._at_once.release()
+
+    async def _send(self, question: "Callable[[Clerk], Awaitable[object]]") -> Received:
+        received.set(None)
+        # The SDK finds nothing in the answer, and says so; what came is with us.
+        with suppress(self._sdk_error):
+            await question(self._sdk)
+        if (came := received.get()) is None:
+            raise AssertionError("the SDK asked nothing")
+        return came
 
 
 def _limited(wait_s: float) -> IdentityProviderLimitedError:

@@ -1,5 +1,6 @@
 """Users as Clerk's Backend API has them, and what it is told to do with them."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -55,6 +56,7 @@ class ClerkIdentities:
         await self._api.aclose()
 
     async def get(self, user_id: UserId) -> Snapshot | None:
+        _require_user_id(user_id)
         read_at = self._now_ms()
         answer = await self._api.ask(lambda clerk: clerk.users.get_async(user_id=user_id), self._effort)
         if _says_not_found(answer):
@@ -88,15 +90,27 @@ class ClerkIdentities:
 
     async def merge_public_metadata(self, user_id: UserId, patch: Mapping[str, Any]) -> Snapshot:
         return await self._act(
-            user_id, lambda clerk: clerk.users.update_metadata_async(user_id=user_id, public_metadata=patch)
+            user_id,
+            lambda clerk: clerk.users.update_metadata_async(user_id=user_id, public_metadata=patch),
+            limited_by_itself=True,
         )
 
     async def revoke_sessions(self, user_id: UserId) -> int:
         if await self.get(user_id) is None:
             raise UserUnknownError  # Clerk lists no sessions of a user whom it does not know, and says nothing
+        revoked = set[str]()
+        try:
+            async with asyncio.timeout(self._effort.budget_s):  # for all of them, however many and slow they are
+                await self._revoke_all(user_id, revoked)
+        except TimeoutError:
+            raise IdentityProviderUnavailableError(
+                f"Clerk's API ended {len(revoked)} sessions within {self._effort.budget_s:g} s, and there are more"
+            ) from None
+        return len(revoked)
+
+    async def _revoke_all(self, user_id: UserId, revoked: set[str]) -> None:
         from clerk_backend_api.models import QueryParamStatus  # noqa: PLC0415  # slow, and loaded by now
 
-        revoked = set[str]()
         while True:
             answer = await self._api.ask(
                 lambda clerk: clerk.sessions.list_async(
@@ -107,12 +121,13 @@ class ClerkIdentities:
             # One that was revoked a moment ago may still be listed; a second look at it alone finds no end.
             left = [one.id for one in _sessions(_expected(answer)) if one.id not in revoked]
             if not left:
-                return len(revoked)
+                return
             for session_id in left:
                 await self._revoke(session_id)
                 revoked.add(session_id)
 
     async def delete(self, user_id: UserId) -> Deletion:
+        _require_user_id(user_id)
         asked_at = self._now_ms()
         answer = await self._api.ask(lambda clerk: clerk.users.delete_async(user_id=user_id), self._effort)
         if _says_not_found(answer):
@@ -122,9 +137,12 @@ class ClerkIdentities:
             raise IdentityProviderUnavailableError("Clerk's API answered with another user")
         return Deletion(id=user_id, deleted_at=asked_at)
 
-    async def _act(self, user_id: UserId, act: "Callable[[Clerk], Awaitable[object]]") -> Snapshot:
+    async def _act(
+        self, user_id: UserId, act: "Callable[[Clerk], Awaitable[object]]", *, limited_by_itself: bool = False
+    ) -> Snapshot:
+        _require_user_id(user_id)
         asked_at = self._now_ms()
-        answer = await self._api.ask(act, self._effort)
+        answer = await self._api.ask(act, self._effort, limited_by_itself=limited_by_itself)
         if _says_not_found(answer):
             raise UserUnknownError
         return _user(user_id, _expected(answer, acting=True), asked_at)
@@ -165,8 +183,16 @@ class _Entry(msgspec.Struct):
 
 
 def _says_not_found(answer: Answer) -> bool:
-    """Only Clerk's own 404 is its word on a user: a proxy's, or that of a wrong CLERK_API_URL, must delete nobody."""
-    return answer.status == HTTPStatus.NOT_FOUND and bool(answer.codes)
+    """Only Clerk's own 404 is its word on a user: a proxy's, or that of a wrong CLERK_API_URL, must delete nobody.
+
+    Nor may one that is about something else than the user.
+    """
+    return answer.status == HTTPStatus.NOT_FOUND and "resource_not_found" in answer.codes
+
+
+def _require_user_id(text: UserId) -> None:
+    """The SDK puts it into the path as it is: `../sessions/x` would ask for something else, with our key."""
+    user_id(text)
 
 
 def _expected(answer: Answer, *, acting: bool = False) -> bytes:

@@ -9,11 +9,9 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from application.errors import UnusableWebhookError
+from application.metadata_depth import MAX_METADATA_DEPTH, is_too_deep
 from domain.snapshot import Deletion, Snapshot
 from domain.user import EmailAddress, InvalidUserIdError, Profile, UserId, user_id
-
-MAX_METADATA_DEPTH = 100
-"""Objects and lists inside one another; whoever reads the event has a stack as well."""
 
 Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999)]
 """Since 1970, up to the year 9999, where RFC 3339 ends."""
@@ -123,7 +121,8 @@ def snapshot_of(data: Json, *, timestamp: int | None) -> Snapshot:
         created_at=user.created_at,
     )
     _check_texts(profile)
-    _check_depth(profile.public_metadata)
+    if is_too_deep(profile.public_metadata):
+        raise UnusableWebhookError(f"data.public_metadata: nested more than {MAX_METADATA_DEPTH} deep")
     return Snapshot.of(
         _user_id(user.id),
         profile,
@@ -162,17 +161,3 @@ def _check_texts(profile: Profile) -> None:
     for name, text in texts:
         if text is not None and "\0" in text:
             raise UnusableWebhookError(f"data.{name}: holds U+0000, which cannot be stored")
-
-
-def _check_depth(metadata: Any) -> None:
-    level = [metadata]
-    for _ in range(MAX_METADATA_DEPTH):
-        level = [
-            child
-            for node in level
-            for child in (node.values() if isinstance(node, dict) else node)
-            if isinstance(child, (dict, list))
-        ]
-        if not level:
-            return
-    raise UnusableWebhookError(f"data.public_metadata: nested more than {MAX_METADATA_DEPTH} deep")

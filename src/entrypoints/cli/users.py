@@ -8,6 +8,7 @@ import msgspec
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
+from application.metadata_depth import MAX_METADATA_DEPTH, is_too_deep
 from application.ports import Listed
 from domain.decision import Decision
 from domain.user import User, UserId
@@ -259,6 +260,8 @@ def _patch(values: Sequence[str], patch: str | None) -> dict[str, Any]:
             merged[key] = msgspec.json.decode(text)
         except msgspec.DecodeError:
             merged[key] = text
+    if is_too_deep(merged):
+        fail(f"The metadata is nested more than {MAX_METADATA_DEPTH} deep. Nothing was done.", EX_USAGE)
     if not merged:
         fail("Say what to merge: --set key=value, or --patch with a JSON object that is not empty.", EX_USAGE)
     return dict(merged)

@@ -21,6 +21,7 @@ from application.fill_state import FillState
 from application.get_current_user import GetCurrentUser
 from application.get_user import GetUser
 from application.just_in_time import JustInTimeSync
+from application.list_users import ListUsers
 from application.lock_user import LockUser, UnlockUser
 from application.outbox import Outbox
 from application.ports import IdentityProvider, UserDirectory, UserReader, UserStore, WebhookReader
@@ -133,6 +134,7 @@ class Container(DeclarativeContainer):
     get_user = Singleton(GetUser, users=user_reader, just_in_time=just_in_time)
     get_current_user = Singleton(GetCurrentUser, get_user=get_user)
 
+    list_users = Singleton(ListUsers, directory=user_directory)
     act_at_clerk = Singleton(ActAtClerk, users=user_reader, sync_user=sync_user)
     ban_user = Singleton(BanUser, identities=identities, act_at_clerk=act_at_clerk)
     unban_user = Singleton(UnbanUser, identities=identities, act_at_clerk=act_at_clerk)

@@ -118,7 +118,7 @@ def _dependencies(container: Container, troubles: Troubles, departure: Departure
                 permission=settings.auth_service_permission,
                 organizations=settings.auth_service_organizations,
             ),
-            directory=container.user_directory(),
+            list_users=container.list_users(),
             get_user=container.get_user(),
             ban_user=container.ban_user(),
             unban_user=container.unban_user(),

@@ -11,8 +11,8 @@ from application.ban_user import BanUser, UnbanUser
 from application.delete_user_at_clerk import DeleteUserAtClerk
 from application.errors import UserDeletedError
 from application.get_user import GetUser
+from application.list_users import ListUsers
 from application.lock_user import LockUser, UnlockUser
-from application.ports import UserDirectory
 from application.revoke_sessions import RevokeSessions
 from application.set_public_metadata import SetPublicMetadata
 from application.sync_user_from_clerk import SyncUserFromClerk
@@ -30,7 +30,7 @@ AnyRequest = Request[Any, Any, Any]
 @frozen(kw_only=True)
 class Management:
     admission: Admission
-    directory: UserDirectory
+    list_users: ListUsers
     get_user: GetUser
     ban_user: BanUser
     unban_user: UnbanUser

@@ -7,6 +7,7 @@ from urllib.parse import unquote
 import msgspec
 from attrs import frozen
 
+from application.metadata_depth import MAX_METADATA_DEPTH, is_too_deep
 from domain.user import InvalidUserIdError, UserId, user_id
 from entrypoints.http.errors import RequestNotValidError
 
@@ -18,9 +19,6 @@ EMAIL_CHARACTERS_AT_MOST = 320
 
 BODY_BYTES_AT_MOST = 64 * 1024
 """Clerk takes 8 KB of metadata."""
-
-METADATA_DEPTH_AT_MOST = 100
-"""Objects and lists inside one another: what is read back from Clerk must be storable."""
 
 
 @frozen
@@ -93,8 +91,8 @@ def metadata_patch(body: bytes) -> Mapping[str, Any]:
     patch = _fields(body, "public_metadata").get("public_metadata")
     if not isinstance(patch, dict):
         raise RequestNotValidError("The body: `public_metadata` must be there, and an object.")
-    if _depth(patch) > METADATA_DEPTH_AT_MOST:
-        raise RequestNotValidError(f"The body: `public_metadata` is nested more than {METADATA_DEPTH_AT_MOST} deep.")
+    if is_too_deep(patch):
+        raise RequestNotValidError(f"The body: `public_metadata` is nested more than {MAX_METADATA_DEPTH} deep.")
     return patch
 
 
@@ -133,17 +131,3 @@ def _fields(body: bytes, *allowed: str) -> dict[str, Any]:
             f"The body: has {len(unknown)} fields that this route does not know; it takes {expected}."
         )
     return document
-
-
-def _depth(value: Any) -> int:
-    depth = 0
-    level = [value]
-    while level:
-        depth += 1
-        level = [
-            child
-            for node in level
-            for child in (node.values() if isinstance(node, dict) else node)
-            if isinstance(child, (dict, list))
-        ]
-    return depth

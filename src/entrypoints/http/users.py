@@ -7,15 +7,12 @@ from litestar.params import FromPath
 
 from application.errors import UnstorableError, UserUnknownError
 from application.profile import ProfileDocument, profile_document
-from domain.user import User
 from entrypoints.http.admission import ADMISSION_ERRORS
 from entrypoints.http.dependencies import Injected
 from entrypoints.http.errors import RequestNotValidError, UserGoneError
 from entrypoints.http.management import Management
 from entrypoints.http.openapi import MANAGERS, problems
 from entrypoints.http.user_requests import ByEmail, ByIds, named_user, wanted_users
-
-USERS_OF_ONE_EMAIL = 100
 
 _PRIVATE = {"cache-control": "no-store"}
 
@@ -56,10 +53,7 @@ async def read_users(request: Request[Any, Any, Any], management: Injected[Manag
 async def _found(management: Management, query: bytes) -> UsersDocument:
     match wanted_users(query):
         case ByIds(ids):
-            known = await management.directory.get_many(set(ids))
-            living = {user_id: user for user_id, user in known.items() if isinstance(user, User)}
-            users = [living[user_id] for user_id in ids if user_id in living]
-            missing = [user_id for user_id in dict.fromkeys(ids) if user_id not in living]
+            found = await management.list_users.by_ids(ids)
         case ByEmail(email):
-            users, missing = list(await management.directory.by_email(email, limit=USERS_OF_ONE_EMAIL)), []
-    return {"users": [profile_document(user) for user in users], "missing": [*missing]}
+            found = await management.list_users.by_email(email)
+    return {"users": [profile_document(user) for user in found.users], "missing": [*found.missing]}

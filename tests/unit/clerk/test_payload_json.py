@@ -5,8 +5,9 @@ import json
 import msgspec
 import pytest
 
-from adapters.clerk.payloads import MAX_METADATA_DEPTH, snapshot_of
+from adapters.clerk.payloads import snapshot_of
 from application.errors import UnusableWebhookError
+from application.metadata_depth import MAX_METADATA_DEPTH
 from support.clerk_reading import nested, read, read_json, refusal
 
 

@@ -1,0 +1,100 @@
+"""How Clerk is asked: what one question may cost the others, and what was never sent is never taken for done."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from adapters.clerk import backend_api
+from adapters.clerk.backend_api import BackendApi, Effort
+from adapters.clerk.identities import CARE, HASTE, ClerkIdentities
+from adapters.clerk.stand_in.rate_limits import RateLimits
+from application.errors import (
+    IdentityProviderLimitedError,
+    IdentityProviderUnavailableError,
+    UserUnknownError,
+)
+from domain.user import UserId
+from support.clerk_stand_in import RunningStandIn, running_stand_in
+
+ADA, GRACE = UserId("user_ada"), UserId("user_grace")
+
+
+@pytest.fixture
+def clerk() -> Iterator[RunningStandIn]:
+    with running_stand_in() as running:
+        running.instance.create(ADA)
+        running.instance.create(GRACE)
+        yield running
+
+
+@pytest.fixture
+async def api(clerk) -> AsyncIterator[BackendApi]:
+    backend = BackendApi(clerk.secret_key, clerk.url)
+    yield backend
+    await backend.aclose()
+
+
+def provider(api: BackendApi, effort: Effort = HASTE) -> ClerkIdentities:
+    return ClerkIdentities(api, effort, now_ms=lambda: 1)
+
+
+async def test_the_limit_of_one_users_metadata_keeps_nobody_from_asking_about_others():
+    with running_stand_in(limits=RateLimits(requests=None, changes_per_user=1), now_ms=lambda: 0) as clerk:
+        for user in (ADA, GRACE):
+            clerk.instance.create(user)
+        api = BackendApi(clerk.secret_key, clerk.url)
+        await provider(api).merge_public_metadata(ADA, {"n": 1})
+        with pytest.raises(IdentityProviderLimitedError):
+            await provider(api).merge_public_metadata(ADA, {"n": 2})
+
+        assert (await provider(api).get(GRACE)).id == GRACE
+        await api.aclose()
+
+
+async def test_a_huge_retry_after_is_told_but_keeps_others_waiting_no_longer_than_clerk_counts(clerk, api):
+    clerk.fails("status", status=429, retry_after_s=999_999, times=1)
+    with pytest.raises(IdentityProviderLimitedError) as limited:
+        await provider(api).get(ADA)
+    with pytest.raises(IdentityProviderLimitedError) as others:
+        await provider(api).get(GRACE)
+
+    assert limited.value.retry_after_s == 3600
+    assert others.value.retry_after_s <= 10
+
+
+async def test_a_deletion_that_waited_for_its_turn_is_not_taken_for_one_that_was_sent(clerk, api, monkeypatch):
+    monkeypatch.setattr(backend_api, "ATTEMPT_S", 2.0)
+    api._allowance.close_for(2.2)
+
+    with pytest.raises(UserUnknownError):
+        await provider(api, CARE).delete(UserId("user_never"))
+    assert [asked.method for asked in clerk.requests] == ["DELETE"]
+
+
+async def test_who_gets_no_turn_hears_that_and_nothing_is_sent(clerk, api):
+    turns = asyncio.Semaphore(1)
+    api._at_once = turns
+    await turns.acquire()
+
+    with pytest.raises(IdentityProviderUnavailableError, match="wait already"):
+        await provider(api, Effort(attempts=2, budget_s=0.1)).delete(ADA)
+    assert clerk.requests == []
+    turns.release()
+    assert (await provider(api).get(ADA)).id == ADA
+
+
+async def test_a_turn_is_given_back_whatever_becomes_of_the_question(clerk, api):
+    api._at_once = asyncio.Semaphore(1)
+    for kind in ("reset", "malformed", "html", "truncated"):
+        clerk.fails(kind, times=2)
+        with pytest.raises(IdentityProviderUnavailableError):
+            await provider(api).get(ADA)
+        clerk.faults.clear()
+    clerk.fails("latency", delay_s=5, times=1)
+    leaving = asyncio.create_task(provider(api).get(ADA))
+    await asyncio.sleep(0.1)
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+
+    assert (await provider(api).get(GRACE)).id == GRACE
