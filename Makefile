@@ -6,6 +6,8 @@ BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate --no-emit-package anomalyze-auth
 
+TEST_PROCESSES ?= 3
+
 KUSTOMIZE := sigs.k8s.io/kustomize/kustomize/v5@v5.7.1
 
 .DEFAULT_GOAL := help
@@ -43,8 +45,9 @@ dev: install  ## Run the whole service on this machine, with everything it needs
 	@command -v kustomize > /dev/null || [ -x $(BIN)/kustomize ] || GOFLAGS= GOBIN="$(CURDIR)/$(BIN)" go install $(KUSTOMIZE)
 	@touch $@
 
+# Most of an integration test is waiting for a process: three at a time, each with servers of its own.
 test: install  ## Unit and integration tests, on real servers
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses=$(TEST_PROCESSES) --dist=loadfile
 
 test-faults: install  ## Kill, freeze and cut off everything for some minutes, and compare what was acknowledged
 	@$(BIN)/pytest tests/integration/faults

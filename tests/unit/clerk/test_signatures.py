@@ -112,7 +112,9 @@ def test_a_changed_byte_anywhere_is_forged():
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("svix-id", "msg_other"), ("svix-timestamp", str(int(time.time()) - 5)), ("svix-id", "msg_1 ")]
+    ("name", "value"),
+    [("svix-id", "msg_other"), ("svix-timestamp", str(int(time.time()) - 5)), ("svix-id", "msg_1 ")],
+    ids=["id", "timestamp", "space"],
 )
 def test_a_header_that_was_not_signed_is_forged(name, value):
     assert not accepted(signed(SECRET, BODY, msg_id="msg_1") | {name: value})

@@ -144,7 +144,9 @@ async def test_a_cookie_beside_a_key_does_not_matter(served):
 
 
 @pytest.mark.parametrize(
-    "key", ["ask_", KEY[:-1], KEY + "x", KEY + " x", new_service_key("billing")[0], f"{KEY}, {KEY}"]
+    "key",
+    ["ask_", KEY[:-1], KEY + "x", KEY + " x", new_service_key("billing")[0], f"{KEY}, {KEY}"],
+    ids=["empty", "cut", "longer", "with a word", "another", "twice"],  # the key differs from run to run
 )
 async def test_a_key_that_is_none_of_ours_is_401_and_is_not_repeated(served, key):
     answer = await served.client.get("/v1/users", params=ADA, headers={"authorization": f"Bearer {key}"})

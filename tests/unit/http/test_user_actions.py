@@ -260,13 +260,13 @@ async def test_the_audit_line_says_which_person_in_which_session_did_it(served):
 @pytest.mark.parametrize(
     ("credentials", "outcome", "by"),
     [
-        ({"authorization": ""}, "credentials-missing", {}),
-        ({"authorization": "Bearer ask_wrong"}, "service-key-not-valid", {}),
-        ({"authorization": "Bearer x.y.z"}, "token-not-valid", {}),
-        (bearer("user_mallory"), "permission-missing", {"by_user": "user_mallory"}),
-        (bearer("user_nobody", **MANAGE), "user-not-admitted", {"by_user": "user_nobody"}),
+        (lambda: {"authorization": ""}, "credentials-missing", {}),
+        (lambda: {"authorization": "Bearer ask_wrong"}, "service-key-not-valid", {}),
+        (lambda: {"authorization": "Bearer x.y.z"}, "token-not-valid", {}),
+        (lambda: bearer("user_mallory"), "permission-missing", {"by_user": "user_mallory"}),
+        (lambda: bearer("user_nobody", **MANAGE), "user-not-admitted", {"by_user": "user_nobody"}),
         (
-            bearer("user_admin", **MANAGE, act={"sub": "user_support"}),
+            lambda: bearer("user_admin", **MANAGE, act={"sub": "user_support"}),
             "impersonation-refused",
             {"by_user": "user_admin", "by_actor": "user_support"},
         ),
@@ -274,7 +274,7 @@ async def test_the_audit_line_says_which_person_in_which_session_did_it(served):
 )
 async def test_what_was_refused_is_written_down_too(served, credentials, outcome, by):
     with capture_logs() as logs:
-        await act(served, "delete", headers=credentials)
+        await act(served, "delete", headers=credentials())
 
     (line,) = audited(logs)
     assert (line["log_level"], line["action"], line["outcome"]) == ("warning", "delete", outcome)
