@@ -8,7 +8,7 @@ from bench.peers import USERS, express, fastapi
 from bench.requests import user_ids, webhooks
 from bench.stage import Stage
 
-_REFERENCE = "pgbench, prepared, 32 clients"
+_REFERENCE = "pgbench, simple, 32 clients"
 _STORING = ('{"outcome":"created"}', '{"outcome":"updated"}')
 
 
@@ -42,8 +42,8 @@ def measure(stage: Stage, *, quick: bool) -> Iterator[Figure]:
             note = f"{loads[-1].summary}; row, then Kafka, then 200"
             what, rates = f"{name} dual write, 32 connections", [load.rate for load in loads]
             yield Figure(what=what, unit="webhooks/s", runs=rates, against=_REFERENCE, note=note)
-    again = [pgbench.transactions(stage, url, "prepared", clients=32, seconds=seconds) for _ in range(runs)]
-    what = "pgbench, prepared, 32 clients, at the end"
+    again = [pgbench.transactions(stage, url, "simple", clients=32, seconds=seconds) for _ in range(runs)]
+    what = "pgbench, simple, 32 clients, at the end"
     yield Figure(what=what, unit="transactions/s", runs=again, against=_REFERENCE, note="how steady the machine was")
 
 
