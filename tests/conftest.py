@@ -1,6 +1,7 @@
 """What every test run says about itself."""
 
 import os
+import signal
 
 from hypothesis import HealthCheck, settings
 
@@ -18,3 +19,9 @@ def pytest_report_header() -> str:
         "embedded": "embedded (no Docker daemon with the images answered, or TEST_SERVERS=embedded)",
     }[servers.kind()]
     return f"real servers: {what}"
+
+
+# A shell starts what it puts into the background with SIGINT ignored, and every process that a test starts would
+# inherit that; some of them are sent one.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -16,6 +16,10 @@ KAFKA_IMAGE = os.environ.get("TEST_KAFKA_IMAGE", "apache/kafka:4.3.1")
 POSTGRES_SETTINGS = {"max_connections": "300", "autovacuum_naptime": "5s"}
 
 
+PASSWORD = "seldom-seen-7Q2x"  # no word that a log has anyway: a test searches them for it
+"""Of the containers' PostgreSQL."""
+
+
 class Server(Protocol):
     """A server that can be crashed; after `start` or `restart` it has the same address and data."""
 
@@ -63,13 +67,13 @@ def postgres(*, tmpfs: Mapping[str, str] | None = None) -> Iterator[Server]:
         with _container(
             POSTGRES_IMAGE,
             port=5432,
-            env={"POSTGRES_PASSWORD": "postgres"},
+            env={"POSTGRES_PASSWORD": PASSWORD},
             # Over TCP: the throw-away server that sets up the cluster listens on a socket file only.
             ready=["pg_isready", "--host=127.0.0.1", "--username=postgres"],
             command=" ".join(f"-c {name}={value}" for name, value in POSTGRES_SETTINGS.items()),
             tmpfs=tmpfs,
         ) as server:
-            server.address = f"postgresql://postgres:postgres@{server.address}/postgres"
+            server.address = f"postgresql://postgres:{PASSWORD}@{server.address}/postgres"
             yield server
     else:
         from entrypoints.embedded.postgres import start_postgres  # noqa: PLC0415
