@@ -75,7 +75,7 @@ format: install  ## Let ruff rewrite what it can
 	@$(BIN)/ruff check --quiet --fix . || true
 	@$(BIN)/ruff format .
 
-generate: install  ## Write the generated files again: OpenAPI, AsyncAPI, JSON Schemas, .env.example
+generate: install  ## Write the generated files again: OpenAPI, AsyncAPI, JSON Schemas, .env.example, README, dashboard
 	@$(BIN)/python -m tools.generate
 
 lock: install  ## Resolve the dependencies again

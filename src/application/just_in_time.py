@@ -18,7 +18,7 @@ LIMIT_S = 12.0
 """For a read, Clerk and a write, each of which has a bound of its own."""
 
 UNKNOWN_FOR_S = 5.0
-"""How long Clerk's word that it has no such user is taken for granted; the webhook is noticed all the same."""
+"""How long it is taken for granted that Clerk has no such user; the webhook is noticed all the same."""
 
 UNKNOWN_AT_MOST = 10_000
 """Users of whom that is remembered; the oldest are forgotten first."""
@@ -46,7 +46,7 @@ class JustInTimeSync:
         """Return a user whose row was not there a moment ago.
 
         Raises:
-            UserUnknownError: Clerk has none, or said so a few seconds ago.
+            UserUnknownError: Clerk has none, or said so a few seconds ago; or there is no key to ask it with.
             IdentityProviderUnavailableError, StoreUnavailableError, UnstorableError: it could not be obtained in
                 bounded time. Nothing of that is remembered.
         """

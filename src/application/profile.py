@@ -83,3 +83,8 @@ def profile_document(user: User) -> ProfileDocument:
 
 def tombstone_document(user: Tombstone) -> TombstoneDocument:
     return {"id": user.id, "version": user.version, "deleted_at": rfc3339(user.deleted_at)}
+
+
+def user_document(user: User | Tombstone) -> ProfileDocument | TombstoneDocument:
+    """Return what is shown of a user who may have been deleted."""
+    return tombstone_document(user) if isinstance(user, Tombstone) else profile_document(user)

@@ -22,12 +22,12 @@ class Trouble(StrEnum):
     OTHER = "other"
 
 
-def told(server: str, trouble: str, detail: str = "") -> str:
+def told(subject: str, trouble: str, detail: str = "") -> str:
     """Say it in one line: `PostgreSQL: disk full (53100)`."""
-    return f"{server}: {trouble} ({detail})" if detail else f"{server}: {trouble}"
+    return f"{subject}: {trouble} ({detail})" if detail else f"{subject}: {trouble}"
 
 
-def cause_of(line: str) -> str:
+def without_detail(line: str) -> str:
     """Return of such a line what does not differ from one time to the next: `PostgreSQL: disk full`."""
     return line.partition(" (")[0]
 

@@ -13,9 +13,6 @@ from entrypoints.sources import Found, Problem, SourceError, look_up
 _NOTHING = (NOTHING, None, ())
 """Defaults that are none."""
 
-OTHERS = {"WEB_CONCURRENCY", "PROMETHEUS_MULTIPROC_DIR"}
-"""Read by us too, but not of the settings."""
-
 
 @frozen(kw_only=True)
 class Effective:
@@ -44,8 +41,7 @@ def effective(found: Mapping[str, Found], commands: Iterable[str]) -> Configurat
     return Configuration(
         variables=[_effective(variable, found) for variable in read],
         problems=_problems(found, commands),
-        # OpenTelemetry's SDK reads many more than we do.
-        suspects=list(misspelled((name for name in found if not name.startswith("OTEL_")), known_names() | OTHERS)),
+        suspects=list(misspelled(found, known_names())),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Protocol
 import asyncpg
 from attrs import define, field
 
+from adapters.kafka.publisher import DEADLINE_S
 from application.relay_lanes import LEASE_S
 from support import processes
 from support.processes import Process
@@ -64,7 +65,7 @@ class World:
         return {
             "kill -9 relay": lambda: dice.choice(self.relays).kill(dice.uniform(0.1, 1)),
             "kill -9 serve": lambda: dice.choice(self.serves).kill(dice.uniform(0.1, 1)),
-            "freeze relay": lambda: dice.choice(self.relays).freeze(dice.choice([1, 3, LEASE_S + 2])),
+            "freeze relay": lambda: dice.choice(self.relays).freeze(dice.choice([1, 3, LEASE_S + 2, DEADLINE_S + 2])),
             "freeze serve": lambda: dice.choice(self.serves).freeze(dice.uniform(0.5, 3)),
         }
 

@@ -22,21 +22,28 @@ class Got:
     data: dict[str, Any] = field(repr=False)
 
 
-async def read_topic(bootstrap_servers: str, topic: str) -> list[Got]:
-    """Return all that is in the topic by now; each partition's records in their order."""
-    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap_servers, auto_offset_reset="earliest")
+async def read_records(bootstrap_servers: str, topic: str, *, isolation: str = "read_uncommitted") -> list[Any]:
+    """Return all that is in the topic by now, as aiokafka has it; each partition's records in their order."""
+    consumer = AIOKafkaConsumer(
+        topic, bootstrap_servers=bootstrap_servers, auto_offset_reset="earliest", isolation_level=isolation
+    )
     await consumer.start()
     try:
         partitions = sorted(consumer.assignment())
         ends = await consumer.end_offsets(partitions)
         await consumer.seek_to_beginning(*partitions)
-        records = []
+        records: list[Any] = []
         while any([await consumer.position(partition) < ends[partition] for partition in partitions]):
             for batch in (await consumer.getmany(timeout_ms=500)).values():
                 records += batch
     finally:
         await consumer.stop()
-    return [_got(record) for record in records]
+    return records
+
+
+async def read_topic(bootstrap_servers: str, topic: str) -> list[Got]:
+    """Return all that is in the topic by now; each partition's records in their order."""
+    return [_got(record) for record in await read_records(bootstrap_servers, topic)]
 
 
 async def read_topic_until(bootstrap_servers: str, topic: str, keys: dict[str, int], *, within: float) -> list[Got]:

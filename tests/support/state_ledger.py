@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from aiokafka import AIOKafkaConsumer
 from attrs import field, frozen
 
 from application.profile import profile_document
 from domain.user import Tombstone, User
+from support.ledger import read_records
 
 
 @frozen(kw_only=True)
@@ -25,21 +25,7 @@ class Record:
 async def read_states(bootstrap_servers: str, topic: str, *, committed: bool = False) -> list[Record]:
     """Return all that is in the topic by now, in each partition's order; `committed`: without what was rolled back."""
     isolation = "read_committed" if committed else "read_uncommitted"
-    consumer = AIOKafkaConsumer(
-        topic, bootstrap_servers=bootstrap_servers, auto_offset_reset="earliest", isolation_level=isolation
-    )
-    await consumer.start()
-    try:
-        partitions = sorted(consumer.assignment())
-        ends = await consumer.end_offsets(partitions)
-        await consumer.seek_to_beginning(*partitions)
-        records = []
-        while any([await consumer.position(partition) < ends[partition] for partition in partitions]):
-            for batch in (await consumer.getmany(timeout_ms=500)).values():
-                records += batch
-    finally:
-        await consumer.stop()
-    return [_record(record) for record in records]
+    return [_record(record) for record in await read_records(bootstrap_servers, topic, isolation=isolation)]
 
 
 async def read_states_until(

@@ -1,7 +1,8 @@
 """Trust a request: verify Clerk session tokens, and say who is calling.
 
 The framework helpers and the Kafka side are modules of their own, imported only where they are used:
-`anomalyze_auth.fastapi`, `anomalyze_auth.litestar`, `anomalyze_auth.events`, `anomalyze_auth.consumer`.
+`anomalyze_auth.fastapi`, `anomalyze_auth.litestar`, `anomalyze_auth.events`, `anomalyze_auth.state`,
+`anomalyze_auth.consumer`.
 """
 
 from anomalyze_auth.access import OPTIONAL, PUBLIC, REQUIRED, Access, Requirement

@@ -48,7 +48,7 @@ def opened(token: str | bytes) -> UnverifiedToken:
     if form is None:
         raise _not_a_jws(text)
     header_segment, payload, signature_segment = form.groups()
-    key_id = _key_id_in(header_segment)
+    key_id = _key_id_of_judged(header_segment)
     signature = base64url_decoded(signature_segment)
     if signature is None:
         raise TokenRejected(Reason.TOKEN_MALFORMED, "The token signature is not base64url.")
@@ -56,7 +56,7 @@ def opened(token: str | bytes) -> UnverifiedToken:
 
 
 @lru_cache(maxsize=64)
-def _key_id_in(header_segment: str) -> str | None:
+def _key_id_of_judged(header_segment: str) -> str | None:
     """Judge the header; all tokens of one Clerk instance have the same."""
     header_bytes = base64url_decoded(header_segment)
     header = None if header_bytes is None else decoded_object(header_bytes)

@@ -5,6 +5,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from hashlib import sha1
 
+# Blanks behind the token are cut off afterwards: a lazy match up to them would try every character in turn.
 _BEARER = re.compile(rb"[ \t]*bearer[ \t]+(\S.*)", re.IGNORECASE | re.DOTALL)
 _SESSION_COOKIE = b"__session"
 

@@ -229,6 +229,5 @@ def _time(text: str | None) -> datetime | None:
 def _require_agreement(event: UserEvent, attributes: Mapping[str, str]) -> None:
     if attributes.get("ce_subject") != event.user_id:
         raise UnusableEvent("the header ce_subject is not the id of the user in the data")
-    sequence = attributes.get("ce_sequence", "")
-    if not (sequence.isascii() and sequence.isdecimal() and sequence.lstrip("0") == str(event.version)):
+    if version_in(attributes) != event.version:
         raise UnusableEvent("the header ce_sequence is not the version of the user in the data")

@@ -16,8 +16,8 @@ import httpx
 import msgspec
 from attrs import frozen
 
-from adapters.clerk.allowance import WINDOW_S, Allowance
 from adapters.clerk.keeping import Keeping, Received, received
+from adapters.clerk.throttle import WINDOW_S, Throttle
 from application.errors import (
     IdentityProviderLimitedError,
     IdentityProviderNotConfiguredError,
@@ -41,6 +41,7 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 5.0
 
 _LONGEST_RETRY_AFTER_S = 3600.0
 _DIGITS = 9
+_LONGEST_MESSAGE = 200
 
 
 @frozen(kw_only=True)
@@ -68,7 +69,7 @@ class Answer:
 
     @property
     def message(self) -> str:
-        return "; ".join(error.message for error in self._errors)[:200]
+        return "; ".join(error.message for error in self._errors)[:_LONGEST_MESSAGE]
 
     @property
     def _errors(self) -> "list[_Error]":
@@ -113,7 +114,7 @@ class NoBackend:
 
 
 class BackendApi:
-    """One connection pool and one allowance for everything that this process asks of Clerk.
+    """One connection pool and one throttle for everything that this process asks of Clerk.
 
     Args:
         secret_key: `sk_…`; it goes into requests and nowhere else.
@@ -139,7 +140,7 @@ class BackendApi:
         )
         self._sdk_error = models.ClerkBaseError
         _ = self._sdk.users, self._sdk.sessions, models.User, models.Session  # imported on first use
-        self._allowance = Allowance(LIVE if secret_key.startswith("sk_live_") else TEST)
+        self._throttle = Throttle(LIVE if secret_key.startswith("sk_live_") else TEST)
         self._at_once = asyncio.Semaphore(AT_ONCE)
 
     async def ask(
@@ -158,7 +159,7 @@ class BackendApi:
         unclear = False
         for attempt in range(1, effort.attempts + 1):
             left = ends - time.monotonic()
-            if (closed := self._allowance.closed_for()) > left:
+            if (closed := self._throttle.closed_for()) > left:
                 raise _limited(closed)
             try:
                 async with self._turn(left):
@@ -173,7 +174,7 @@ class BackendApi:
                     if not limited_by_itself:
                         # Whoever else asks would hear the same, but for no longer than Clerk counts: what stands in one
                         # header must not keep this process from Clerk for an hour.
-                        self._allowance.close_for(min(wait, WINDOW_S))
+                        self._throttle.close_for(min(wait, WINDOW_S))
                     trouble = _limited(wait)
                 elif answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                     unclear = True
@@ -197,12 +198,12 @@ class BackendApi:
             async with asyncio.timeout(within_s):
                 await self._at_once.acquire()
                 try:
-                    await self._allowance.take()
+                    await self._throttle.take()
                 except BaseException:
                     self._at_once.release()
                     raise
         except TimeoutError:
-            if (closed := self._allowance.closed_for()) > 0:
+            if (closed := self._throttle.closed_for()) > 0:
                 raise _limited(closed) from None
             raise IdentityProviderUnavailableError("too many questions to Clerk's API wait already") from None
         try:

@@ -37,7 +37,6 @@ PAGE_AT_MOST = 500
 SESSIONS_AT_MOST = 500
 
 _SESSION_ID = re.compile(r"sess_[A-Za-z0-9_-]{1,123}", re.ASCII)
-_LONGEST_MESSAGE = 200
 
 
 class ClerkIdentities:
@@ -208,7 +207,7 @@ def _expected(answer: Answer, *, acting: bool = False) -> bytes:
     if status == HTTPStatus.OK:
         return answer.body
     if acting and answer.codes and status != HTTPStatus.UNAUTHORIZED:
-        said = "".join(char for char in answer.message if char.isprintable())[:_LONGEST_MESSAGE]
+        said = "".join(char for char in answer.message if char.isprintable())
         raise IdentityProviderRefusedError(said or "no reason given", status=status, codes=answer.codes)
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         raise IdentityProviderKeyRefusedError(f"Clerk's API answered {status}: check CLERK_SECRET_KEY")

@@ -1,6 +1,7 @@
 """What a Kafka error means: what an operator has to mend."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from aiokafka.errors import (
@@ -54,3 +55,32 @@ async def explained(error: BaseException, bootstrap_servers: Sequence[str], secu
     if isinstance(error, KafkaConnectionError) and (why := await why_out_of_reach(bootstrap_servers, security)):
         return told("Kafka", *why)
     return reason(error)
+
+
+async def outage_of(
+    attempt: Coroutine[Any, Any, str | None],
+    *,
+    within_s: float,
+    unanswered: str,
+    explain: Callable[[BaseException], Awaitable[str]],
+) -> str | None:
+    """Make an attempt at Kafka, and return why it came to nothing; `None` when it did not.
+
+    Args:
+        attempt: returns the outage that it met itself, if any.
+        within_s: how long it may take.
+        unanswered: what is said when time is up.
+        explain: says an error from `TROUBLE`.
+    """
+    try:
+        async with asyncio.timeout(within_s):
+            return await attempt
+    except TimeoutError:
+        return f"{unanswered} within {within_s:g} s"
+    except TROUBLE as error:
+        return await explain(error)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        return "the client gave up a request"  # aiokafka's own cancellation, not ours

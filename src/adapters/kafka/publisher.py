@@ -13,7 +13,7 @@ from faststream.response.publish_type import PublishType
 from faststream.security import BaseSecurity
 
 from adapters.kafka.cloudevents import headers
-from adapters.kafka.faults import TROUBLE, TopicMissingError, explained, reason
+from adapters.kafka.faults import TopicMissingError, explained, outage_of, reason
 from adapters.kafka.metadata import NOT_AUTHORIZED, describe
 from adapters.kafka.partition_order import fail_unsent, stop_behind_failures
 from application.outbox import Deliveries, Pending, Refusal
@@ -61,23 +61,12 @@ class KafkaPublisher:
         """See `Publisher.publish`."""
         fates = Fates()
         refused: list[Refusal] = []
-        outage = None
-        try:
-            async with asyncio.timeout(DEADLINE_S):
-                await self._send(batch, fates)
-                if any(isinstance(error, TOO_LARGE) for error in fates.failed.values()):
-                    await self._find_refused([item for item in batch if item.id not in fates.arrived], fates, refused)
-                elif fates.failed:
-                    outage = reason(next(iter(fates.failed.values())))
-        except TimeoutError:
-            outage = f"no acknowledgement within {DEADLINE_S:g} s"
-        except TROUBLE as error:
-            outage = await explained(error, self._bootstrap_servers, self._security)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            outage = "the client gave up a request"  # aiokafka's own cancellation, not ours
+        outage = await outage_of(
+            self._send_all(batch, fates, refused),
+            within_s=DEADLINE_S,
+            unanswered="no acknowledgement",
+            explain=self._explained,
+        )
         if len(fates.arrived) < len(batch):
             await self.aclose()
         return Deliveries([item for item in batch if item.id in fates.arrived], refused, outage)
@@ -87,6 +76,18 @@ class KafkaPublisher:
         client, self._client = self._client, None
         if client is not None:
             await throw_away(client)
+
+    async def _explained(self, error: BaseException) -> str:
+        return await explained(error, self._bootstrap_servers, self._security)
+
+    async def _send_all(self, batch: Sequence[Pending], fates: Fates, refused: list[Refusal]) -> str | None:
+        """Send the batch, find what is refused for good, and return the outage that kept the rest from arriving."""
+        await self._send(batch, fates)
+        if any(isinstance(error, TOO_LARGE) for error in fates.failed.values()):
+            await self._find_refused([item for item in batch if item.id not in fates.arrived], fates, refused)
+        elif fates.failed:
+            return reason(next(iter(fates.failed.values())))
+        return None
 
     async def _send(self, batch: Sequence[Pending], fates: Fates) -> None:
         """Hand over the batch in order and note each message's fate; what was not handed over has none."""

@@ -4,7 +4,8 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import aiokafka.producer.sender
@@ -21,7 +22,7 @@ from attrs import frozen
 from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity
 
-from adapters.kafka.faults import TROUBLE, explained
+from adapters.kafka.faults import TROUBLE, explained, outage_of
 from adapters.kafka.publisher import (
     BATCH_BYTES,
     CONNECT_S,
@@ -125,23 +126,15 @@ class KafkaStatePublisher:
             raise FencedError
         if not batch:
             return Deliveries()
-        fates, outage = Fates(), None
+        fates = Fates()
         self._suspects &= {item.id for item in batch}
         self._broken = True  # until the commit is known, also when this is cancelled
-        try:
-            async with asyncio.timeout(DEADLINE_S):
-                await self._transact(self._producer.client, batch, fates)
-        except _BARRED:
-            raise FencedError from None
-        except TimeoutError:
-            outage = f"no acknowledgement of {self._topic} within {DEADLINE_S:g} s"
-        except TROUBLE as error:
-            outage = await explained(error, self._bootstrap_servers, self._security)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            outage = "the client gave up a request"  # aiokafka's own cancellation, not ours
+        outage = await outage_of(
+            self._transact(self._producer.client, batch, fates),
+            within_s=DEADLINE_S,
+            unanswered=f"no acknowledgement of {self._topic}",
+            explain=self._explained,
+        )
         if outage:
             await self.aclose()  # or it would go on trying
             return Deliveries(outage=outage)
@@ -179,38 +172,43 @@ class KafkaStatePublisher:
             FencedError: somebody asked for the epoch meanwhile.
         """
         try:
-            async with asyncio.timeout(DEADLINE_S):
-                await client.begin_transaction()
-                for partition in await client.partitions_for(self._topic):
-                    client._txn_manager.maybe_add_partition_to_txn(TopicPartition(self._topic, partition))  # noqa: SLF001
-                await (client.commit_transaction() if commit else client.abort_transaction())
-        except _BARRED:
-            raise FencedError from None
+            with _fenced_when_barred():
+                async with asyncio.timeout(DEADLINE_S):
+                    await client.begin_transaction()
+                    for partition in await client.partitions_for(self._topic):
+                        client._txn_manager.maybe_add_partition_to_txn(TopicPartition(self._topic, partition))  # noqa: SLF001
+                    await (client.commit_transaction() if commit else client.abort_transaction())
         except TROUBLE as error:
-            why = await explained(error, self._bootstrap_servers, self._security)
-            raise BrokerUnavailableError(why) from None
+            raise BrokerUnavailableError(await self._explained(error)) from None
+
+    async def _explained(self, error: BaseException) -> str:
+        return await explained(error, self._bootstrap_servers, self._security)
 
     async def _transact(self, client: AIOKafkaProducer, batch: Sequence[Pending], fates: Fates) -> None:
         """Write the batch in one transaction; what is too large, or may be, is left out of it.
 
         A broker refuses a partition's records together, so only one that is refused alone is to blame. Suspects are
         tried alone and last, until the first that fails: nothing can be written to its partition after it.
+
+        Raises:
+            FencedError: somebody barred this writer.
         """
         ends: dict[int, int] = {}
-        await client.begin_transaction()
-        await self._send(client, [item for item in batch if item.id not in self._suspects], fates, ends)
-        for item in batch:
-            if fates.failed:
-                break
-            if item.id in self._suspects:
-                await self._send(client, [item], fates, ends)
-        refused = any(isinstance(error, TOO_LARGE) for error in fates.failed.values())
-        for error in fates.failed.values():
-            # Behind a batch that was refused the next one of its partition is out of sequence, and as harmless.
-            if not (refused and isinstance(error, (*TOO_LARGE, OutOfOrderSequenceNumber))):
-                raise error
-        await client.commit_transaction()
-        await until_stable(client, self._topic, ends)
+        with _fenced_when_barred():
+            await client.begin_transaction()
+            await self._send(client, [item for item in batch if item.id not in self._suspects], fates, ends)
+            for item in batch:
+                if fates.failed:
+                    break
+                if item.id in self._suspects:
+                    await self._send(client, [item], fates, ends)
+            refused = any(isinstance(error, TOO_LARGE) for error in fates.failed.values())
+            for error in fates.failed.values():
+                # Behind a batch that was refused the next one of its partition is out of sequence, and as harmless.
+                if not (refused and isinstance(error, (*TOO_LARGE, OutOfOrderSequenceNumber))):
+                    raise error
+            await client.commit_transaction()
+            await until_stable(client, self._topic, ends)
 
     async def _send(
         self, client: AIOKafkaProducer, batch: Sequence[Pending], fates: Fates, ends: dict[int, int]
@@ -250,12 +248,20 @@ class KafkaStatePublisher:
                 await require_topic(client, self._topic)
         except TROUBLE as error:
             await producer.throw_away()
-            why = await explained(error, self._bootstrap_servers, self._security)
-            raise BrokerUnavailableError(why) from None
+            raise BrokerUnavailableError(await self._explained(error)) from None
         except BaseException:
             await producer.throw_away()
             raise
         return producer
+
+
+@contextmanager
+def _fenced_when_barred() -> Iterator[None]:
+    """Say in the application's words that the brokers take no more of this writer."""
+    try:
+        yield
+    except _BARRED:
+        raise FencedError from None
 
 
 def _remember_requests(client: AIOKafkaProducer) -> "set[asyncio.Task[Any]]":

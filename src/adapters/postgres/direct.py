@@ -14,12 +14,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from adapters.postgres.engine import READ_ONLY
+
 Driver: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Row: TypeAlias = asyncpg.Record
 
 # PostgreSQL documentation, appendix A. The server says goodbye before asyncpg sees the connection end; and after a
 # failover an old connection may still reach the old primary, which is read-only now: look the name up anew.
-_LEAVE = ("08", "57P01", "57P02", "57P03", "25006")
+_LEAVE = ("08", "57P01", "57P02", "57P03", READ_ONLY)
 
 
 class Compiled:

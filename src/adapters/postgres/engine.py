@@ -14,6 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 STATEMENT_TIMEOUT_S = 5.0
 """How long one statement may take before its caller hears that the database is unavailable."""
 
+READ_ONLY = "25006"
+"""SQLSTATE of a server that takes no writes (PostgreSQL documentation, appendix A)."""
+
 # asyncpg takes what it does not know for settings of the server, which then refuses the connection. These are libpq's
 # and Prisma's for the client; the bounds they set are ours to set.
 _NOT_FOR_THE_SERVER = (
@@ -72,7 +75,7 @@ def create_engine(
 
 def _leave_a_server_that_became_read_only(context: ExceptionContext) -> None:
     """After a failover old connections may still reach the old primary: drop them and look the name up anew."""
-    if getattr(context.original_exception, "sqlstate", None) == "25006":
+    if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
         context.is_disconnect = True
 
 

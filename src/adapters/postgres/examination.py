@@ -16,7 +16,6 @@ _FACTS = text("""
     SELECT current_setting('server_version') AS server,
            current_setting('server_version_num')::int AS version,
            pg_is_in_recovery() AS standby,
-           current_setting('default_transaction_read_only') = 'on' AS read_only,
            extract(epoch FROM clock_timestamp())::float8 AS now,
            (SELECT json_object_agg(name, setting) FROM pg_settings
             WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit', 'autovacuum', 'track_counts'))
@@ -66,7 +65,6 @@ async def examine_database(engine: AsyncEngine) -> DatabaseFacts:
         revision=revision,
         revisions=known_revisions(),
         standby=row.standby,
-        read_only=row.read_only,
         clock_ahead_s=row.now - (asked + answered) / 2,
         settings=row.settings,
         connections=row.connections,

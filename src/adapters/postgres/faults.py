@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from application.errors import StoreUnavailableError
 from application.trouble import Trouble, told
 
-DATABASE_ERRORS = (DBAPIError, PoolTimeoutError, OSError, TimeoutError)
+DATABASE_ERRORS = (DBAPIError, PoolTimeoutError, OSError)
 """Everything that a statement on the engine may raise when PostgreSQL is at fault or out of reach."""
 
 
@@ -56,7 +56,7 @@ def fault_of(error: BaseException) -> Fault:
     """Classify an error from `DATABASE_ERRORS`."""
     if not isinstance(error, DBAPIError):
         return Fault.DATABASE
-    sqlstate = getattr(error.orig, "sqlstate", None)
+    sqlstate = _sqlstate(error)
     if sqlstate in _RACES:
         return Fault.RACE
     # asyncpg has no SQLSTATE for what it refuses to encode itself; a lost connection has none either.
@@ -71,7 +71,7 @@ def fault_of(error: BaseException) -> Fault:
 
 def code_of(error: BaseException) -> str:
     """Name an error for a log or a message; its text is left out, because PostgreSQL puts row values into it."""
-    return getattr(getattr(error, "orig", None), "sqlstate", None) or type(error).__name__
+    return _sqlstate(error) or type(error).__name__
 
 
 @asynccontextmanager
@@ -103,7 +103,7 @@ def unavailable(error: BaseException) -> StoreUnavailableError:
 
 def trouble_of(error: BaseException) -> Trouble:
     """Return what an operator has to mend for an error from `DATABASE_ERRORS`."""
-    sqlstate = getattr(getattr(error, "orig", None), "sqlstate", None)
+    sqlstate = _sqlstate(error)
     if sqlstate:
         return next((trouble for start, trouble in _TROUBLES.items() if sqlstate.startswith(start)), Trouble.OTHER)
     if isinstance(error, (PoolTimeoutError, TimeoutError)):
@@ -111,6 +111,10 @@ def trouble_of(error: BaseException) -> Trouble:
     if isinstance(error, OSError) or (isinstance(error, DBAPIError) and error.connection_invalidated):
         return Trouble.OUT_OF_REACH
     return Trouble.OTHER
+
+
+def _sqlstate(error: BaseException) -> str | None:
+    return getattr(getattr(error, "orig", None), "sqlstate", None)
 
 
 def _causes(error: DBAPIError) -> tuple[BaseException | None, ...]:

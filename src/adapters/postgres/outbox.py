@@ -31,8 +31,11 @@ from adapters.postgres.tables import outbox, outbox_dead, users
 from application.outbox import OutboxMessage, Pending, Refusal
 from domain.user import UserId
 
-_lanes = func.unnest(bindparam("lanes", type_=ARRAY(SmallInteger))).table_valued(column("lane", SmallInteger))
-_lanes = _lanes.render_derived(name="mine")
+_lanes = (
+    func.unnest(bindparam("lanes", type_=ARRAY(SmallInteger)))
+    .table_valued(column("lane", SmallInteger))
+    .render_derived(name="mine")
+)
 _of_lane = (
     select(outbox)
     .where(outbox.c.lane == _lanes.c.lane)
@@ -81,7 +84,7 @@ _owner = (
     .cte("owner")
 )
 _MOVED_COLUMNS = [*(c.name for c in outbox.c if c.name != "payload"), "error", "attempts", "payload"]
-_BURY = insert(outbox_dead).from_select(
+_put_aside = insert(outbox_dead).from_select(
     _MOVED_COLUMNS,
     select(
         *(_moved.c[name] for name in _MOVED_COLUMNS[:-1]), case((_owner.c.deleted_at.is_(None), _moved.c.payload))
@@ -89,10 +92,10 @@ _BURY = insert(outbox_dead).from_select(
 )
 # The version may have died before and been filled into the state topic since. A letter that waits stays, because it
 # stands for the event too; one that was discarded is now a letter again.
-_BURY = _BURY.on_conflict_do_update(
+_BURY = _put_aside.on_conflict_do_update(
     index_elements=[outbox_dead.c.key, outbox_dead.c.version],
     set_={
-        **{c.name: _BURY.excluded[c.name] for c in outbox_dead.c if not c.primary_key},
+        **{c.name: _put_aside.excluded[c.name] for c in outbox_dead.c if not c.primary_key},
         "died_at": func.clock_timestamp(),
         "discarded_at": null(),
         "discard_reason": null(),

@@ -39,7 +39,8 @@ class PostgresUserReader:
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting[:BATCH_LIMIT], self._waiting[BATCH_LIMIT:]
-                await self._read([(user_id, answer) for user_id, answer in batch if not answer.done])
+                if wanted := [(user_id, answer) for user_id, answer in batch if not answer.done]:
+                    await self._read(wanted)
         finally:
             self._reading = None
 

@@ -77,7 +77,7 @@ class PostgresUserStore:
         return self._count
 
     async def start(self) -> None:
-        # The first webhook should not be the one to pay for a connection and for compiling the statement.
+        # The first webhook should not be the one to pay for a connection and for preparing the statement.
         with contextlib.suppress(*DATABASE_ERRORS):
             async with directly(self._engine) as driver:
                 await read(driver, [])
@@ -154,7 +154,7 @@ class PostgresUserStore:
                         for change in batch:
                             change.answer.fail(unavailable(error))
         for change in batch:
-            change.answer.fail(unavailable(lost) if lost else StoreUnavailableError(f"it lost a race {TRIES} times"))
+            change.answer.fail(unavailable(lost) if lost else _overtaken())
 
     async def _attempt(self, batch: Sequence[_Change]) -> None:
         """Read, decide, write; a change without an answer afterwards lost a race."""
@@ -193,3 +193,7 @@ class PostgresUserStore:
             else:
                 decided.append((change, decision, prepared))
         return decided
+
+
+def _overtaken() -> StoreUnavailableError:
+    return StoreUnavailableError(told("PostgreSQL", Trouble.BUSY, f"lost a race {TRIES} times"), Trouble.BUSY)

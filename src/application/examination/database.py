@@ -14,7 +14,7 @@ OLDEST_VERSION = 150_000
 """`server_version_num` of the oldest major version that this service was run on."""
 
 CONNECTIONS_OF_A_PROCESS = 10
-"""What one more `serve` may take: its pool, and a listener."""
+"""About what one more process may take: a worker of `serve` 8, a relay 11."""
 
 WORTH_ANALYZING_BYTES = 8_000_000
 """A smaller table is read as quickly whatever the planner believes."""
@@ -39,8 +39,6 @@ class DatabaseFacts:
     """The schemas that this version knows, oldest first; it expects the last."""
     standby: bool
     """It follows a primary."""
-    read_only: bool
-    """Its transactions are read-only unless they say otherwise."""
     clock_ahead_s: float
     """How far the database's clock is ahead of ours, seconds."""
     settings: Mapping[str, str]

@@ -27,7 +27,7 @@ def demo() -> None:
     """Play a user's life through a real PostgreSQL, a real Kafka and this service, and check every step.
 
     Needs no configuration, no Docker and no Clerk account. Uses free ports and a temporary folder, and leaves nothing
-    behind. The first run downloads Kafka (54 MB). Ends with status 1 when anything comes out other than it should.
+    behind. The first run downloads Kafka (45 MB). Ends with status 1 when anything comes out other than it should.
     """
     logging.basicConfig(level=logging.CRITICAL)  # what matters is shown by the steps
     console = console_for_stdout()

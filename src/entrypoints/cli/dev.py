@@ -70,7 +70,7 @@ def dev(*, data_dir: Path = DATA_DIR, port: int | None = None, fresh: bool = Fal
 
     Needs no Docker, no Java and no Clerk account: a stand-in for Clerk runs beside the service, with a page to sign
     users up, ban and delete them, unless CLERK_* variables (environment or `.env`) name your Clerk instance.
-    DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS are not read. The first start downloads Kafka (54 MB). In a second
+    DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS are not read. The first start downloads Kafka (45 MB). In a second
     terminal, `users`, `trigger`, `token` and `events tail` find this one.
 
     Parameters
@@ -191,7 +191,7 @@ async def _dev(plan: _Plan, console: Console, *, fresh: bool, began: float) -> i
 
 
 async def _prepare(environment: Mapping[str, str]) -> None:
-    """Make the schema and the topic."""
+    """Make the schema and the topics."""
     database = container_for(load(MigrateSettings, environment=environment, env_file=NO_FILE))
     await database.migrate()("head")
     kafka = container_for(load(EventsSettings, environment=environment, env_file=NO_FILE))

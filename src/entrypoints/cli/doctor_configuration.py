@@ -9,7 +9,6 @@ from attrs import frozen
 from application.examination.findings import Finding, Grade, not_checked
 from entrypoints.configuration import ConfigurationError, load_from
 from entrypoints.container import Container
-from entrypoints.effective import OTHERS
 from entrypoints.local.environment import found_beside_dev
 from entrypoints.misspelled import misspelled
 from entrypoints.settings import (
@@ -89,7 +88,7 @@ def _findings(groups: Mapping[type, object], found: Mapping[str, Found]) -> Iter
     if not any(finding.grade is Grade.FAILURE for finding in wrong):
         yield Finding("configuration", Grade.OK, "every variable that is set is well-formed")
     yield from wrong
-    for suspect in misspelled(found, known_names() | OTHERS):
+    for suspect in misspelled(found, known_names()):
         yield Finding("configuration", Grade.WARNING, str(suspect), "rename it, or remove it")
     webhooks = _usable(groups[WebhookSettings], WebhookSettings)
     if webhooks is not None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated, TypeVar
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -24,14 +24,15 @@ from application.errors import (
 from application.reconciliation import Order, Tally
 from domain.user import user_id
 from entrypoints.cli.reconcile_output import Output, Result
-from entrypoints.configuration import EX_CONFIG, EX_UNAVAILABLE
+from entrypoints.configuration import EX_CONFIG, EX_UNAVAILABLE, EX_USAGE
 from entrypoints.container import Container, acting, container_for
 from entrypoints.local.environment import DATA_DIR, load_beside_dev
+from entrypoints.local.program import fail
 from entrypoints.local.until_signal import run_until_signal
 from entrypoints.logging import configure_logging
 from entrypoints.settings import ReconcileSettings
 
-EX_DIFFERENT, EX_USAGE = 1, 2
+EX_DIFFERENT = 1
 EX_DATAERR, EX_TEMPFAIL = 65, 75
 """BSD sysexits.h."""
 
@@ -105,17 +106,15 @@ def reconcile(  # noqa: PLR0913  # a command's options
         restart=restart,
     )
     if order.user and order.since is not None:
-        _fail("--user and --since exclude each other.", EX_USAGE)
+        fail("--user and --since exclude each other.", EX_USAGE)
     settings = load_beside_dev(ReconcileSettings, data_dir)
     if settings.clerk_api.clerk_secret_key is None:
-        _fail(
-            "CLERK_SECRET_KEY: missing; Clerk is asked with it\n    for example CLERK_SECRET_KEY=sk_test_…", EX_CONFIG
-        )
+        fail("CLERK_SECRET_KEY: missing; Clerk is asked with it\n    for example CLERK_SECRET_KEY=sk_test_…", EX_CONFIG)
     with ExitStack() as exits:
         try:
             output = exits.enter_context(Output(order, Tally(), report=report, as_json=json))
         except OSError as error:
-            _fail(f"--report {report}: {error.strerror}", EX_USAGE)
+            fail(f"--report {report}: {error.strerror}", EX_USAGE)
         configure_logging(settings.log)
         status = run_until_signal(_run(container_for(settings), order, output), on_signal=output.signalled)
     sys.exit(EX_TEMPFAIL if status is None else status)
@@ -182,9 +181,4 @@ def _option(name: str, read: Callable[[], T]) -> T:
     try:
         return read()
     except ValueError as error:
-        _fail(f"{name}: {error}", EX_USAGE)
-
-
-def _fail(message: str, status: int) -> NoReturn:
-    print(message, file=sys.stderr)
-    sys.exit(status)
+        fail(f"{name}: {error}", EX_USAGE)

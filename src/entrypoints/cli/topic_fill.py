@@ -11,12 +11,10 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from application.fill_state import Filled
 from domain.user import InvalidUserIdError, UserId, user_id
-from entrypoints.configuration import EX_CONFIG
+from entrypoints.configuration import EX_CONFIG, EX_USAGE
 from entrypoints.container import Container, container_for
 from entrypoints.local.environment import DATA_DIR, load_beside_dev
 from entrypoints.settings import FillSettings
-
-EX_USAGE = 2
 
 
 def fill(*, after: Annotated[str | None, Parameter(name="--after")] = None, data_dir: Path = DATA_DIR) -> None:

@@ -8,18 +8,18 @@ import msgspec
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
+from application.clerk_listing import PAGE
 from application.metadata_depth import MAX_METADATA_DEPTH, is_too_deep
 from application.ports import Listed
+from application.profile import profile_document, user_document
 from domain.decision import Decision
 from domain.user import User, UserId
 from entrypoints.cli import users_output as output
-from entrypoints.cli.users_running import confirm, fail, run, run_for_each, user_ids
+from entrypoints.cli.users_running import confirm, run, run_for_each, user_ids
 from entrypoints.configuration import EX_USAGE
 from entrypoints.container import Container
 from entrypoints.local.environment import DATA_DIR
-
-AT_CLERK_AT_ONCE = 500
-"""Users in one of Clerk's lists."""
+from entrypoints.local.program import fail
 
 app = App(
     name="users",
@@ -46,7 +46,7 @@ def get(*ids: Ids, json: Json = False, data_dir: DataDir = DATA_DIR) -> None:
 
     def show(_: UserId, user: User) -> None:
         if json:
-            output.print_json([output.as_document(user)])
+            output.print_json([profile_document(user)])
         else:
             output.print_user(user)
 
@@ -99,7 +99,7 @@ def list_users(  # noqa: PLR0913  # the options of a command
 
     users = run(data_dir, found)
     if json:
-        output.print_json(output.as_document(user) for user in users)
+        output.print_json(profile_document(user) for user in users)
     elif not users:
         print("There are no such users.")
     else:
@@ -210,7 +210,7 @@ def _act(  # noqa: PLR0913  # what the commands differ in
         user = decision.user
         assert user is not None  # noqa: S101  # Clerk's answer leaves a user or a tombstone
         if json:
-            output.print_json([{"id": user_id, "outcome": decision.outcome, "user": output.as_document(user)}])
+            output.print_json([{"id": user_id, "outcome": decision.outcome, "user": user_document(user)}])
         else:
             print(f"{user_id}: {done} ({decision.outcome}; version {user.version} here)", flush=True)
 
@@ -221,7 +221,7 @@ async def _at_clerk(container: Container, limit: int) -> Sequence[Listed]:
     identities = container.identities()
     users: list[Listed] = []
     while len(users) < limit:
-        page = min(AT_CLERK_AT_ONCE, limit - len(users))
+        page = min(PAGE, limit - len(users))
         listed = await identities.recently_updated(offset=len(users), limit=page)
         users += listed
         if len(listed) < page:

@@ -9,16 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from application.ports import Listed, Unreadable
-from application.profile import ProfileDocument, TombstoneDocument, profile_document, rfc3339, tombstone_document
+from application.profile import profile_document, rfc3339
 from domain.snapshot import Snapshot
-from domain.user import Profile, Tombstone, User, UserId
+from domain.user import Profile, User, UserId
 from entrypoints.cli.users_failures import Failure
 from entrypoints.local.program import console_for_stdout, printable
-
-
-def as_document(user: User | Tombstone) -> ProfileDocument | TombstoneDocument:
-    """Return the published shape, the same as `/v1/users/{id}` answers."""
-    return tombstone_document(user) if isinstance(user, Tombstone) else profile_document(user)
 
 
 def as_listed(listed: Listed) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from entrypoints.cli.users_output import print_failure
 from entrypoints.configuration import EX_USAGE
 from entrypoints.container import Container, acting, container_for
 from entrypoints.local.environment import load_beside_dev
+from entrypoints.local.program import fail
 from entrypoints.settings import UsersSettings
 
 EX_INTERRUPTED = 130
@@ -91,11 +92,6 @@ def run_for_each(
 
     run(data_dir, do)
     sys.exit(exit_status(failures))
-
-
-def fail(message: str, status: int) -> NoReturn:
-    print(message, file=sys.stderr)
-    sys.exit(status)
 
 
 def _is_user_id(text: str) -> bool:

@@ -92,24 +92,24 @@ class Server:
 
     def stop(self, timeout: float = 30.0) -> None:
         """Shut down gracefully, by force after `timeout` seconds; nothing happens when it does not run."""
-        if self._guarded is None:
+        guarded, self._guarded = self._guarded, None  # at once: a signal may have it stopped from two sides
+        if guarded is None:
             return
         with contextlib.suppress(BrokenPipeError):
-            os.write(self._guarded.lifeline, b"s")
+            os.write(guarded.lifeline, b"s")
         try:
-            self._guarded.process.wait(timeout)
+            guarded.process.wait(timeout)
         except subprocess.TimeoutExpired:
             _kill_with_children(self._pid)
-        self._guarded.let_go()
-        self._guarded = None
+        guarded.let_go()
 
     def kill(self) -> None:
         """SIGKILL the process and all its children at once, as a crash would, and wait until they are gone."""
-        if self._guarded is None:
+        guarded, self._guarded = self._guarded, None
+        if guarded is None:
             return
         _kill_with_children(self._pid)
-        self._guarded.let_go()
-        self._guarded = None
+        guarded.let_go()
 
     def _wait_until_ready(self, guarded: _Guarded) -> None:
         deadline = time.monotonic() + self.ready_within

@@ -131,7 +131,7 @@ def _dependencies(container: Container, troubles: Troubles, departure: Departure
         )
 
     @cache
-    def dependencies() -> health.Dependencies:
+    def health_dependencies() -> health.Dependencies:
         return health.Dependencies(
             check_database=container.check_database(),
             try_writing=container.try_writing(),
@@ -146,7 +146,7 @@ def _dependencies(container: Container, troubles: Troubles, departure: Departure
         "receive_webhook": provided(container.receive_webhook),
         "authentication": provided(authentication),
         "management": provided(management),
-        "dependencies": provided(dependencies),
+        "dependencies": provided(health_dependencies),
     }
 
 

@@ -3,7 +3,6 @@
 import os
 import re
 import time
-import traceback
 from typing import Any, cast
 
 import structlog
@@ -14,6 +13,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from application.trace import traceparent
 from entrypoints.http import metrics, problems
 from entrypoints.http.troubles import WEBHOOKS, Cause, Troubles
+from entrypoints.logging import places
 
 log = structlog.get_logger("http")
 
@@ -86,8 +86,7 @@ def id_of_request(scope: Scope) -> str | None:
 
 def log_failure(scope: Scope, error: BaseException) -> None:
     """Log where a bug is, and not the error's text, which may quote what a client sent."""
-    frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
-    log.error("unhandled_error", request_id=id_of_request(scope), error=type(error).__name__, at=frames[-12:])
+    log.error("unhandled_error", request_id=id_of_request(scope), error=type(error).__name__, at=places(error))
 
 
 def _report(scope: HTTPScope, method: str, status: int, seconds: float) -> None:

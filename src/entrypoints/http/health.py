@@ -12,7 +12,7 @@ from application.errors import StoreUnavailableError
 from application.examination.findings import Grade
 from application.examination.outbox import outbox_findings
 from application.outbox_status import OutboxStatus
-from application.trouble import cause_of, told
+from application.trouble import told, without_detail
 from entrypoints.http import metrics
 from entrypoints.http.deadline import within
 from entrypoints.http.departure import Departure
@@ -91,7 +91,7 @@ class Dependencies:
 
     def _tell(self, cause: str | None) -> None:
         """Log it when the database becomes unusable and when it is usable again: probes ask every few seconds."""
-        if cause and cause_of(cause) != cause_of(self._cause or ""):
+        if cause and without_detail(cause) != without_detail(self._cause or ""):
             log.error("not ready", cause=cause)
         elif self._cause and not cause:
             log.info("ready again", cause=self._cause)

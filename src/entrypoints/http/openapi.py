@@ -36,6 +36,9 @@ class ProblemDocument:
     codes: list[str] | None = None
     """Clerk's own codes, when it refuses."""
     checks: dict[str, str] | None = None
+    """The state of each dependency, when the service is not ready."""
+    causes: dict[str, str] | None = None
+    """Why, by the names of `checks`."""
 
 
 def problems(*errors: type[Exception], not_modified: bool = False) -> dict[int, ResponseSpec]:

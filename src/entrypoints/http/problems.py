@@ -171,7 +171,7 @@ TABLE: dict[type[Exception], Problem] = {
         status=503,
         code="identity-provider-limited",
         title="Clerk limits us",
-        detail="Clerk takes no more requests for now; asking again is safe.",
+        detail="Clerk takes no more requests until Retry-After has passed; asking again then is safe.",
         headers=_retry(5),
     ),
     application.IdentityProviderKeyRefusedError: Problem(

@@ -14,9 +14,9 @@ from application.errors import (
     UnstorableError,
     UserUnknownError,
 )
-from application.profile import ProfileDocument, TombstoneDocument, profile_document, tombstone_document
+from application.profile import ProfileDocument, TombstoneDocument, user_document
 from domain.decision import Decision
-from domain.user import Tombstone, UserId
+from domain.user import UserId
 from entrypoints.http.admission import ADMISSION_ERRORS
 from entrypoints.http.dependencies import Injected
 from entrypoints.http.errors import (
@@ -149,7 +149,5 @@ def _outcome(decision: Decision) -> str:
 
 
 def _document(decision: Decision) -> ActionDocument:
-    user = decision.user
-    assert user is not None  # noqa: S101  # Clerk's answer leaves a user or a tombstone
-    shown = tombstone_document(user) if isinstance(user, Tombstone) else profile_document(user)
-    return {"outcome": decision.outcome, "user": shown}
+    assert decision.user is not None  # noqa: S101  # Clerk's answer leaves a user or a tombstone
+    return {"outcome": decision.outcome, "user": user_document(decision.user)}

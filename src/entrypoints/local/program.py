@@ -1,8 +1,9 @@
-"""This program on a terminal: what it is called there, and how wide it may write."""
+"""This program on a terminal: what it is called there, how wide it may write, and how it ends with a word."""
 
 import shutil
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 
@@ -28,6 +29,12 @@ def console_for_stdout() -> Console:
     if not console.is_terminal or console.width > WIDTH:
         console.width = WIDTH
     return console
+
+
+def fail(message: str, status: int) -> NoReturn:
+    """End the program: `message` on stderr, and this exit status."""
+    sys.stderr.write(f"{message}\n")
+    sys.exit(status)
 
 
 def printable(text: str) -> str:

@@ -10,7 +10,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from application.examination.outbox import blocked_by
 from application.outbox_status import OutboxStatus
 from application.relay_events import Round
-from application.trouble import cause_of
+from application.trouble import without_detail
 
 log = structlog.get_logger("relay")
 
@@ -84,20 +84,20 @@ class RelayTelemetry:
             _in_trouble.set(0)
 
     def trouble(self, reason: str) -> None:
-        _trouble.labels(cause_of(reason)).inc()
+        _trouble.labels(without_detail(reason)).inc()
         _in_trouble.set(1)
         if self._reason is None:
             self._since = time.monotonic()
-        if self._reason is None or cause_of(reason) != cause_of(self._reason):  # once for each, not for each round
+        if without_detail(reason) != without_detail(self._reason or ""):  # once for each, not for each round
             self._log.error("events wait", reason=reason)
         self._reason = reason
 
     def lease_trouble(self, reason: str | None) -> None:
         """Lanes cannot be renewed (a database that takes no writes shows here first), or can be again."""
-        if reason and (self._lease_reason is None or cause_of(reason) != cause_of(self._lease_reason)):
+        if reason and without_detail(reason) != without_detail(self._lease_reason or ""):
             self._log.error("lanes cannot be renewed", reason=reason)
         if reason:
-            _trouble.labels(cause_of(reason)).inc()
+            _trouble.labels(without_detail(reason)).inc()
         elif self._lease_reason:
             self._log.info("lanes are renewed again", reason=self._lease_reason)
         self._lease_reason = reason

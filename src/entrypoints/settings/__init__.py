@@ -8,7 +8,6 @@ from entrypoints.settings.clerk import (
 from entrypoints.settings.commands import (
     ClerkStandInSettings,
     DevSettings,
-    DoctorSettings,
     EventsSettings,
     FillSettings,
     MigrateSettings,
@@ -40,7 +39,6 @@ __all__ = [
     "ClerkStandInSettings",
     "DatabaseSettings",
     "DevSettings",
-    "DoctorSettings",
     "EventsSettings",
     "FillSettings",
     "HttpSettings",

@@ -13,6 +13,7 @@ from entrypoints.settings.commands import (
     EventsSettings,
     MigrateSettings,
     OutboxSettings,
+    ReconcileSettings,
     RelaySettings,
     ServeSettings,
     TokenCommandSettings,
@@ -31,7 +32,7 @@ GROUPS: Mapping[type, str] = {
     ManagementSettings: "Managing users over HTTP: serve",
     HttpSettings: "HTTP: serve",
     KafkaSettings: "Kafka: relay",
-    LogSettings: "Logs: every command",
+    LogSettings: "Logs: serve, relay, reconcile",
     TracingSettings: "Traces: serve, relay (none unless asked for; OpenTelemetry's other variables count too)",
 }
 
@@ -43,7 +44,7 @@ COMMANDS: Mapping[str, type] = {
     "relay": RelaySettings,
     "migrate": MigrateSettings,
     "users": UsersSettings,
-    "reconcile": UsersSettings,
+    "reconcile": ReconcileSettings,
     "outbox": OutboxSettings,
     "events": EventsSettings,
     "topic": EventsSettings,
@@ -53,6 +54,9 @@ COMMANDS: Mapping[str, type] = {
     "token": TokenCommandSettings,
 }
 """What each command reads; `doctor` and `config` look at everything, and need nothing."""
+
+_OTHERS = frozenset({"WEB_CONCURRENCY", "PROMETHEUS_MULTIPROC_DIR"})
+"""Read too, by the command line and by prometheus-client: they are no settings."""
 
 
 @frozen(kw_only=True)
@@ -106,4 +110,4 @@ def known_names() -> frozenset[str]:
     """Return every name that means something to us."""
     names = {variable.name for variable in all_variables()}
     in_files = {f"{variable.name}_FILE" for variable in all_variables() if variable.in_file}
-    return frozenset(names | in_files)
+    return _OTHERS | names | in_files

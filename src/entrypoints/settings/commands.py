@@ -31,7 +31,6 @@ class RelaySettings:
 @frozen(kw_only=True)
 class MigrateSettings:
     database: DatabaseSettings
-    log: LogSettings
 
 
 @frozen(kw_only=True)
@@ -63,12 +62,6 @@ class TriggerSettings:
 @frozen(kw_only=True)
 class TokenCommandSettings:
     tokens: TokenSettings
-
-
-@frozen(kw_only=True)
-class DoctorSettings:
-    database: DatabaseSettings
-    kafka: KafkaSettings
 
 
 @frozen(kw_only=True)

@@ -9,8 +9,8 @@ from attrs import frozen
 
 from adapters.kafka.cloudevents import encode
 from adapters.postgres.engine import create_engine
-from adapters.postgres.statements import BY_KEY
-from adapters.postgres.user_directory import BY_EMAIL, BY_IDS, PAGE, PostgresUserDirectory
+from adapters.postgres.statements import BY_KEY, READ
+from adapters.postgres.user_directory import BY_EMAIL, PAGE, PostgresUserDirectory
 from adapters.postgres.user_store import PostgresUserStore
 from application.errors import StoreUnavailableError
 from application.ports import UserDirectory, UserStore
@@ -145,7 +145,7 @@ async def test_a_server_that_is_gone_is_unavailable():
 @pytest.mark.parametrize(
     ("statement", "arguments", "index"),
     [
-        (BY_IDS, "'{user_1,user_2}'", "users_pkey"),
+        (READ, "'{user_1,user_2}'", "users_pkey"),
         (BY_EMAIL, "'ADA7@example.org', 100", "users_lower_email_idx"),
         (PAGE, "'user_5', true, NULL, 100", "users_pkey"),
     ],

@@ -10,6 +10,7 @@ import asyncpg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.clerk.payloads import snapshot_of
 from adapters.kafka.cloudevents import encode
 from adapters.postgres.engine import create_engine
 from adapters.postgres.user_reader import PostgresUserReader
@@ -20,7 +21,9 @@ from domain.decision import Outcome
 from domain.snapshot import Snapshot
 from domain.sync_user import sync_user
 from domain.user import Tombstone, User, UserId
+from support.clerk_payloads import encoded
 from support.memory import living
+from support.private_payloads import CANARY, private_payloads
 from support.users import USER, deletions, snapshot, snapshots
 
 _numbers = itertools.count()
@@ -136,3 +139,25 @@ async def test_concurrent_writers_converge_like_the_domain_does(database_url, da
         newest = max((news for news in deliveries if isinstance(news, Snapshot)), key=lambda news: news.source)
         assert isinstance(known, User)
         assert (known.source, known.profile) == (newest.source, newest.profile)
+
+
+@settings(max_examples=25)
+@given(payloads=st.lists(private_payloads("user_drawn"), min_size=1, max_size=6))
+async def test_no_private_field_reaches_a_row_or_an_event_whoever_writes(database_url, payloads):
+    user_id = f"user_{next(_numbers)}"  # not drawn: a repeated example must meet an empty database
+    news = [snapshot_of(encoded(payload | {"id": user_id}), timestamp=payload["updated_at"]) for payload in payloads]
+
+    async with AsyncExitStack() as stack:
+        stores = await writers(stack, database_url, 3)
+        await asyncio.gather(*(SyncUser(stores[number % 3])(each) for number, each in enumerate(news)))
+    connection = await asyncpg.connect(database_url)
+    try:
+        [row] = await connection.fetch("SELECT users::text AS stored FROM users WHERE id = $1", user_id)
+        events = await connection.fetch(
+            "SELECT outbox::text || convert_from(payload, 'UTF8') AS stored FROM outbox WHERE key = $1", user_id
+        )
+    finally:
+        await connection.close()
+
+    assert len(events) >= 1
+    assert [stored for (stored,) in (row, *events) if user_id not in stored or CANARY in stored] == []

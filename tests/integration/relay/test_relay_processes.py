@@ -56,7 +56,7 @@ async def test_relays_that_are_killed_at_random_moments_lose_and_reorder_nothing
     got = await read_topic_until(kafka_address, topic, users.newest, within=20)
 
     assert faults(got, users.newest) == []
-    assert len(got) > 500
+    assert len(got) > len(users.newest)
 
 
 async def test_sigterm_ends_a_relay_at_once_and_gives_its_lanes_back(

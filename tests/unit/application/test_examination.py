@@ -22,7 +22,6 @@ DATABASE = DatabaseFacts(
     revision="0002",
     revisions=["0001", "0002"],
     standby=False,
-    read_only=False,
     clock_ahead_s=0.1,
     settings={
         **dict.fromkeys(["fsync", "full_page_writes", "synchronous_commit"], "on"),

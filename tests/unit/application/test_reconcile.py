@@ -1,28 +1,11 @@
 """`Reconcile` over fakes: what it repairs, and what it leaves alone."""
 
-import pytest
-
-from application import clerk_listing, reconcile
-from application.errors import (
-    UnstorableError,
-)
+from application.errors import UnstorableError
 from application.ports import Unreadable
 from domain.snapshot import Deletion
 from domain.user import Tombstone, UserId
 from support.memory import living
-from support.reconciling import NOW, World, clerk_user, name, twenty_users
-
-
-@pytest.fixture(autouse=True)
-def _small_pages(monkeypatch):
-    monkeypatch.setattr(clerk_listing, "OVERLAP", 2)
-    monkeypatch.setattr(reconcile, "PAGE", 5)
-    monkeypatch.setattr(reconcile, "LIVING", 3)
-
-
-@pytest.fixture
-async def world() -> World:
-    return await twenty_users()
+from support.reconciling import NOW, clerk_user, name
 
 
 async def test_equal_tables_give_no_difference_no_event_and_no_write(world):

@@ -2,20 +2,7 @@
 
 import pytest
 
-from application import clerk_listing, reconcile
-from support.reconciling import World, clerk_user, twenty_users
-
-
-@pytest.fixture(autouse=True)
-def _small_pages(monkeypatch):
-    monkeypatch.setattr(clerk_listing, "OVERLAP", 2)
-    monkeypatch.setattr(reconcile, "PAGE", 5)
-    monkeypatch.setattr(reconcile, "LIVING", 3)
-
-
-@pytest.fixture
-async def world() -> World:
-    return await twenty_users()
+from support.reconciling import clerk_user
 
 
 @pytest.mark.parametrize("count", [1, 4, 5, 6, 12])

@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from application import clerk_listing, reconcile
 from application.drift import Allowance
 from application.errors import (
     IdentityProviderKeyRefusedError,
@@ -14,21 +13,10 @@ from application.errors import (
     SafetyStopError,
     StoreUnavailableError,
 )
+from application.reconcile import RESUMED_FOR_MS
 from domain.user import Tombstone, UserId
 from support.memory import living
-from support.reconciling import World, clerk_user, name, twenty_users
-
-
-@pytest.fixture(autouse=True)
-def _small_pages(monkeypatch):
-    monkeypatch.setattr(clerk_listing, "OVERLAP", 2)
-    monkeypatch.setattr(reconcile, "PAGE", 5)
-    monkeypatch.setattr(reconcile, "LIVING", 3)
-
-
-@pytest.fixture
-async def world() -> World:
-    return await twenty_users()
+from support.reconciling import World, clerk_user, name
 
 
 async def test_an_empty_list_stops_the_run_before_anything(world):
@@ -214,7 +202,7 @@ async def test_an_interrupted_run_is_begun_anew_when_told_to_or_after_a_day(worl
     assert "page 0+0" in world.clerk.asked
 
     await interrupted()
-    world.clerk.now += reconcile.RESUMED_FOR_MS + 1
+    world.clerk.now += RESUMED_FOR_MS + 1
     await world.reconcile()
     assert "page 0+0" in world.clerk.asked
 

@@ -1,13 +1,12 @@
 """How Clerk is asked: what one question may cost the others, and what was never sent is never taken for done."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from adapters.clerk import backend_api
 from adapters.clerk.backend_api import BackendApi, Effort
-from adapters.clerk.identities import CARE, HASTE, ClerkIdentities
+from adapters.clerk.identities import CARE
 from adapters.clerk.stand_in.rate_limits import RateLimits
 from application.errors import (
     IdentityProviderLimitedError,
@@ -15,28 +14,8 @@ from application.errors import (
     UserUnknownError,
 )
 from domain.user import UserId
-from support.clerk_stand_in import RunningStandIn, running_stand_in
-
-ADA, GRACE = UserId("user_ada"), UserId("user_grace")
-
-
-@pytest.fixture
-def clerk() -> Iterator[RunningStandIn]:
-    with running_stand_in() as running:
-        running.instance.create(ADA)
-        running.instance.create(GRACE)
-        yield running
-
-
-@pytest.fixture
-async def api(clerk) -> AsyncIterator[BackendApi]:
-    backend = BackendApi(clerk.secret_key, clerk.url)
-    yield backend
-    await backend.aclose()
-
-
-def provider(api: BackendApi, effort: Effort = HASTE) -> ClerkIdentities:
-    return ClerkIdentities(api, effort, now_ms=lambda: 1)
+from support.asking_clerk import ADA, GRACE, provider
+from support.clerk_stand_in import running_stand_in
 
 
 async def test_the_limit_of_one_users_metadata_keeps_nobody_from_asking_about_others():
@@ -65,7 +44,7 @@ async def test_a_huge_retry_after_is_told_but_keeps_others_waiting_no_longer_tha
 
 async def test_a_deletion_that_waited_for_its_turn_is_not_taken_for_one_that_was_sent(clerk, api, monkeypatch):
     monkeypatch.setattr(backend_api, "ATTEMPT_S", 2.0)
-    api._allowance.close_for(2.2)
+    api._throttle.close_for(2.2)
 
     with pytest.raises(UserUnknownError):
         await provider(api, CARE).delete(UserId("user_never"))

@@ -1,40 +1,18 @@
 """Where a question may go, what a 404 may say, and how long all of an action may take."""
 
-from collections.abc import AsyncIterator, Iterator
 from functools import partial
 
 import pytest
 
 from adapters.clerk import backend_api
-from adapters.clerk.backend_api import BackendApi, Effort
-from adapters.clerk.identities import CARE, HASTE, ClerkIdentities
+from adapters.clerk.backend_api import Effort
+from adapters.clerk.identities import CARE
 from application.errors import (
     IdentityProviderRefusedError,
     IdentityProviderUnavailableError,
 )
 from domain.user import InvalidUserIdError, UserId
-from support.clerk_stand_in import RunningStandIn, running_stand_in
-
-ADA, GRACE = UserId("user_ada"), UserId("user_grace")
-
-
-@pytest.fixture
-def clerk() -> Iterator[RunningStandIn]:
-    with running_stand_in() as running:
-        running.instance.create(ADA)
-        running.instance.create(GRACE)
-        yield running
-
-
-@pytest.fixture
-async def api(clerk) -> AsyncIterator[BackendApi]:
-    backend = BackendApi(clerk.secret_key, clerk.url)
-    yield backend
-    await backend.aclose()
-
-
-def provider(api: BackendApi, effort: Effort = HASTE) -> ClerkIdentities:
-    return ClerkIdentities(api, effort, now_ms=lambda: 1)
+from support.asking_clerk import ADA, provider
 
 
 async def test_revoking_many_slow_sessions_ends_in_the_time_of_the_effort_and_goes_on_when_asked_again(clerk, api):

@@ -164,18 +164,11 @@ def _count(call: Call) -> Any:
     return {"object": "total_count", "total_count": call.instance.count(query_of(call.parameters))}
 
 
-def _ban_many(call: Call) -> Any:
+def _set_banned_many(call: Call, *, banned: bool) -> Any:
     ids = forms.checked(forms.USER_IDS, call.body).get("user_ids")
     if not ids:
         raise missing_parameter("user_ids")
-    return [call.instance.set_banned(user_id, banned=True) for user_id in ids]
-
-
-def _unban_many(call: Call) -> Any:
-    ids = forms.checked(forms.USER_IDS, call.body).get("user_ids")
-    if not ids:
-        raise missing_parameter("user_ids")
-    return [call.instance.set_banned(user_id, banned=False) for user_id in ids]
+    return [call.instance.set_banned(user_id, banned=banned) for user_id in ids]
 
 
 def _add_email(call: Call) -> Any:
@@ -240,8 +233,8 @@ _ROUTES = (
     _of("GET", "/v1/users", _users),
     _of("POST", "/v1/users", lambda call: call.instance.create(**call.body)),
     _of("GET", "/v1/users/count", _count),
-    _of("POST", "/v1/users/ban", _ban_many),
-    _of("POST", "/v1/users/unban", _unban_many),
+    _of("POST", "/v1/users/ban", lambda call: _set_banned_many(call, banned=True)),
+    _of("POST", "/v1/users/unban", lambda call: _set_banned_many(call, banned=False)),
     _of("GET", "/v1/users/{id}", lambda call: call.instance.get(*call.ids)),
     _of("PATCH", "/v1/users/{id}", lambda call: call.instance.update(*call.ids, **call.body), changes_user=True),
     _of("DELETE", "/v1/users/{id}", lambda call: call.instance.delete(*call.ids)),

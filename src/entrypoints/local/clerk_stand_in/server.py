@@ -6,13 +6,14 @@ asyncio and h11 instead of an ASGI server: those keep an application from doing 
 import asyncio
 import socket
 import struct
-import traceback
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import h11
 import structlog
+
+from entrypoints.logging import places
 
 if TYPE_CHECKING:
     from adapters.clerk.stand_in.answer import Answer
@@ -112,7 +113,7 @@ class _Connection:
         try:
             answer = self._answers(method, target, headers, body)
         except Exception as error:  # noqa: BLE001  # a bug of ours is no reason to hang up without a word
-            log.error("unhandled_error", at=traceback.format_tb(error.__traceback__)[-3:], error=type(error).__name__)  # noqa: TRY400  # no locals
+            log.error("unhandled_error", error=type(error).__name__, at=places(error))  # noqa: TRY400  # no locals
             await self._send(h11.Response(status_code=500, headers=[("content-length", "0")]), h11.EndOfMessage())
             return True
         if answer.delay_s:

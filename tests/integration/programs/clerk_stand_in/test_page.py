@@ -3,18 +3,10 @@
 import pytest
 
 from entrypoints.local.clerk_stand_in import html
-from support.browser import browser_tab
 from support.clerk_stand_in import SECRET_KEY, running_stand_in
 
 SERVICE = "http://127.0.0.1:3999"
 TABLE = "document.querySelector('#users').innerText"
-
-
-@pytest.fixture(scope="module")
-def tab(tmp_path_factory):
-    with browser_tab(tmp_path_factory.mktemp("browser") / "profile") as opened:
-        yield opened
-        assert opened.complaints() == []
 
 
 @pytest.fixture

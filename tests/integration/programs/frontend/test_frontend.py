@@ -4,7 +4,6 @@ import httpx
 import pytest
 
 from entrypoints.local.frontend import origins, serve_frontend
-from support.browser import browser_tab
 from support.http_process import free_port, start, wait_until_it_answers
 from support.http_server import Answer, http_server
 from support.users import USER
@@ -12,13 +11,6 @@ from support.web import created, deleted, signed, token
 
 TITLE = "document.querySelector('#answer h2').textContent"
 ANSWER = "document.querySelector('#answer').innerText"
-
-
-@pytest.fixture(scope="module")
-def tab(tmp_path_factory):
-    with browser_tab(tmp_path_factory.mktemp("browser") / "profile") as opened:
-        yield opened
-        assert opened.complaints() == []
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ WINDOW_S = 10.0
 
 
 @define(eq=False)
-class Allowance:
+class Throttle:
     """A token bucket: a fifth of a window's requests at once, the rest evenly, so that no window holds too many."""
 
     in_window: int

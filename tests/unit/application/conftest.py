@@ -1,0 +1,13 @@
+import pytest
+
+from application import clerk_listing, reconcile
+from support.reconciling import World, twenty_users
+
+
+@pytest.fixture
+async def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    """Twenty users, the same here and at Clerk, for a reconcile that reads them in small pages."""
+    monkeypatch.setattr(clerk_listing, "OVERLAP", 2)
+    monkeypatch.setattr(reconcile, "PAGE", 5)
+    monkeypatch.setattr(reconcile, "LIVING", 3)
+    return await twenty_users()

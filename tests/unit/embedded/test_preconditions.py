@@ -1,0 +1,32 @@
+"""What the embedded servers cannot start on is said before they try."""
+
+import os
+import shutil
+from types import SimpleNamespace
+
+import pytest
+
+from entrypoints.embedded.data_dir import require_space
+from entrypoints.embedded.errors import EmbeddedStackError
+from entrypoints.embedded.server import require_platform
+
+
+def test_a_disk_that_is_too_full_is_told_with_what_is_needed_and_what_is_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=99_000_000))
+
+    require_space(tmp_path, "Kafka", 99)
+    with pytest.raises(
+        EmbeddedStackError, match=r"Kafka needs 100 MB for new data, and the disk of .* has 99 MB left"
+    ) as told:
+        require_space(tmp_path, "Kafka", 100)
+    assert "another disk" in str(told.value)
+
+
+def test_a_platform_that_the_guard_cannot_work_on_is_told_with_the_way_out(monkeypatch):
+    require_platform()
+
+    monkeypatch.setattr(os, "name", "nt")
+    with pytest.raises(EmbeddedStackError, match="run on Linux and macOS") as told:
+        require_platform()
+    monkeypatch.undo()
+    assert "docker-compose.yml" in str(told.value)
