@@ -1,7 +1,6 @@
 """One line of JSON per event (or a readable one on a terminal), for structlog and for the standard library alike."""
 
 import asyncio
-import atexit
 import logging
 import sys
 import traceback
@@ -11,6 +10,7 @@ import msgspec
 import structlog
 
 from application.trace import traceparent
+from entrypoints.log_stream import LogStream
 from entrypoints.settings import LogFormat, LogSettings
 
 
@@ -39,13 +39,14 @@ def configure_logging(settings: LogSettings) -> None:
         if as_json
         else structlog.dev.ConsoleRenderer(exception_formatter=_write_traceback)
     )
+    stream = LogStream(sys.stderr)
     structlog.configure(
         processors=[*_SHARED, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _OneWriteATurn(sys.stderr))),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", stream)),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(cast("TextIO", stream))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*_SHARED, structlog.stdlib.add_logger_name],
@@ -60,6 +61,8 @@ def configure_logging(settings: LogSettings) -> None:
     # These write a line for each request they make, with its URL.
     for noisy in ("httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(max(level, logging.WARNING))
+    # Seven lines about itself, in every process that knows of migrations.
+    logging.getLogger("alembic.runtime.plugins").setLevel(max(level, logging.WARNING))
     # And this one several for each attempt, ten times a second while a broker is away; what uses it says it once. Its
     # lines for debugging hold whole events.
     logging.getLogger("aiokafka").setLevel(logging.INFO if level <= logging.DEBUG else logging.CRITICAL)
@@ -95,39 +98,6 @@ def _traceback(exc_info: Any) -> str:
         lines += [*places(error), type(error).__name__]
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return "\n".join(lines)
-
-
-class _OneWriteATurn:
-    """A stream that writes once a turn of the event loop: requests are answered in groups, and each write costs 7 µs.
-
-    A process that is killed outright loses the lines of that turn; one that fails or stops loses none.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._lines: list[str] = []
-        self._scheduled = False
-        atexit.register(self._write)
-
-    def write(self, line: str) -> None:
-        self._lines.append(line)
-
-    def flush(self) -> None:
-        if self._scheduled:
-            return
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            self._write()
-        else:
-            self._scheduled = True
-            loop.call_soon(self._write)
-
-    def _write(self) -> None:
-        self._scheduled = False
-        lines, self._lines = self._lines, []
-        self._stream.write("".join(lines))
-        self._stream.flush()
 
 
 def _encode(event: Any, **_: Any) -> str:

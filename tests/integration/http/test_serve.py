@@ -84,6 +84,18 @@ def test_its_log_is_json_and_holds_no_secret(serve, database_url):
         assert secret not in "\n".join(served.log)
 
 
+def test_a_log_that_nobody_reads_stops_no_request_and_no_stop(serve):
+    served = serve()
+    garbage = b"GET /v1/me HTTP/1.1\r\nHost: x\r\n\r\n"
+    with served.connect() as connection:
+        for _ in range(1_000):  # a pipe holds the lines of about 280
+            connection.sendall(garbage)
+            assert b"HTTP/1.1 401" in connection.recv(10_000)
+
+    assert served.stop() == 0
+    assert sum('"/v1/me"' in line for line in served.log) == 1_000
+
+
 def test_a_wrong_configuration_stops_the_start_naming_every_variable():
     served = start(DATABASE_URL="mysql://u:hunter2@h/d", CLERK_WEBHOOK_SECRET="", CLERK_JWT_KEY="")
 
