@@ -11,7 +11,9 @@ SUFFIX = "abcdEF12"
         (b"Bearer a.b.c", "a.b.c"),
         (b"bearer a.b.c", "a.b.c"),
         (b"BEARER a.b.c", "a.b.c"),
-        (b"  Bearer \t a.b.c  ", "a.b.c"),
+        (b"  Bearer   a.b.c \t ", "a.b.c"),
+        (b"Bearer\ta.b.c", None),
+        (b"Bearer \t a.b.c", None),
         (b"Bearer a.b.c d.e.f", "a.b.c d.e.f"),  # no verifier accepts this
         (b"Bearer a\xff", "aÿ"),
         (b"Bearer", None),

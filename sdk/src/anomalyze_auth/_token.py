@@ -66,6 +66,8 @@ def _key_id_of_judged(header_segment: str) -> str | None:
         raise TokenRejected(Reason.TOKEN_INVALID_ALGORITHM, "The token is not signed with RS256.")
     if "crit" in header or header.get("b64", True) is not True:
         raise TokenRejected(Reason.UNSUPPORTED_HEADER, "The token header asks for an extension (crit).")
+    if _is_token_in_token(header.get("cty")):
+        raise TokenRejected(Reason.UNSUPPORTED_HEADER, "The token header says that it holds another token (cty).")
     if header.get("typ", "JWT") != "JWT":
         raise TokenRejected(Reason.WRONG_TOKEN_TYPE, "The token header typ is not JWT: not a session token.")
     if "cat" in header and not _is_session_category(header["cat"]):
@@ -86,6 +88,11 @@ def base64url_decoded(segment: str) -> bytes | None:
     if segment[-1] not in _LAST_CHARACTERS.get(remainder, ()):
         return None
     return urlsafe_b64decode(segment + "=="[remainder - 2 :])
+
+
+def _is_token_in_token(content_type: object) -> bool:
+    # RFC 7519 section 7.2 step 8: the payload is then to be read as a token, and its claims are nobody's.
+    return isinstance(content_type, str) and content_type.lower() in ("jwt", "application/jwt")
 
 
 def _is_session_category(category: object) -> bool:

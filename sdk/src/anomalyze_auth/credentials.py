@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from hashlib import sha1
 
 # Blanks behind the token are cut off afterwards: a lazy match up to them would try every character in turn.
-_BEARER = re.compile(rb"[ \t]*bearer[ \t]+(\S.*)", re.IGNORECASE | re.DOTALL)
+_BEARER = re.compile(rb"[ \t]*bearer +(\S.*)", re.IGNORECASE | re.DOTALL)
 _SESSION_COOKIE = b"__session"
 
 
@@ -15,8 +15,8 @@ def token_from(
 ) -> str | None:
     """The session token of a request with these raw headers, or None when there is none.
 
-    `Authorization: Bearer …` comes first (the scheme in any case, RFC 7235 section 2.1); other schemes
-    are ignored. Then the cookie `__session_<suffix>`, which belongs to one Clerk instance, then
+    `Authorization: Bearer …` comes first (the scheme in any case, then spaces and no tab, RFC 9110 section
+    11.4); other schemes are ignored. Then the cookie `__session_<suffix>`, which belongs to one Clerk instance, then
     `__session`, which all instances on a domain share. Of several cookies of one name the first counts.
     Several Bearer headers are joined, which no verifier accepts: it must not depend on a proxy's
     choice which of two tokens is meant.

@@ -5,7 +5,6 @@ from base64 import b64decode
 from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 _SMALLEST_KEY_BITS = 2048  # RFC 7518 section 3.3
 _LARGEST_KEY_BITS = 8192
@@ -62,6 +61,9 @@ def weakness(key: RSAPublicKey) -> str | None:
 
 
 def _read(pem: str) -> RSAPublicKey:
+    # A tenth of this package's import time, which whoever takes keys from an address does not need at once.
+    from cryptography.hazmat.primitives.serialization import load_der_public_key  # noqa: PLC0415
+
     text = pem.replace("\\r", "").replace("\\n", "\n").strip().strip("\"'")
     if not text:
         raise ValueError("The PEM key is empty.")

@@ -167,6 +167,10 @@ def _headers() -> Iterator[Case]:
     yield Case("crit b64", signed(protected=header(crit=["b64"], b64=True)), Reason.UNSUPPORTED_HEADER)
     yield Case("crit null", signed(protected=header(crit=None)), Reason.UNSUPPORTED_HEADER)
     yield Case("b64 false", signed(protected=header(b64=False)), Reason.UNSUPPORTED_HEADER)
+    for cty in ("JWT", "jwt", "application/jwt"):
+        yield Case(f"cty {cty!r}", signed(protected=header(cty=cty)), Reason.UNSUPPORTED_HEADER)
+    yield Case("a token in a token", signed(signed().encode(), header(cty="JWT")), Reason.UNSUPPORTED_HEADER)
+    yield Case("cty of no token", signed(protected=header(cty="json")), ACCEPTED)
     for kid in ("../../etc/passwd", "' OR 1=1 --", "ins_another", "", "é" * 99, "/dev/null"):
         yield Case(f"kid {kid[:20]!r}", signed(protected=header(kid=kid)), ACCEPTED, with_jwks=Reason.UNKNOWN_KEY)
     yield Case("kid missing", signed(protected=header(kid=...)), ACCEPTED, with_jwks=Reason.UNKNOWN_KEY)

@@ -19,8 +19,8 @@ DOWN = {"nginx": 503, "caddy": 502, "traefik": 500, "envoy": 503}
 
 
 def identity(request):
-    """What an application takes for the identity: as CGI, WSGI and Rack read names, and without empty values."""
-    seen = [(re.sub("_", "-", name).lower(), value) for name, value in request.headers]
+    """What an application takes for the identity: as CGI, WSGI, Rack and PHP read names, and without empty values."""
+    seen = [(re.sub("[_.]", "-", name).lower(), value) for name, value in request.headers]
     found = [(name, value) for name, value in seen if name in HEADERS and value]
     assert len(found) == len(dict(found)), "an identity header comes twice"
     return dict(found)
@@ -91,10 +91,11 @@ def test_a_banned_and_an_unknown_user_is_403(url, application, user):
         [("X-Auth-Org-Id", "org_1"), ("X-Auth-Org-Id", "org_2")],
         [("x-AUTH-oRG-iD", "org_root"), ("X-AUTH-USER-ID", "user_root")],
         [("X_Auth_User_Id", "user_root"), ("x_auth_org_id", "org_root"), ("X-Auth_Org-Role", "org:admin")],
+        [("X.Auth.User.Id", "user_root"), ("x.auth.org.id", "org_root"), ("X-Auth.Org-Role", "org:admin")],
         [("Connection", "X-Auth-User-Id, X-Auth-Session-Id"), ("X-Auth-User-Id", "user_root")],
         [("X-Auth-User-Id", ""), ("X-Auth-Org-Id", "")],
     ],
-    ids=["plain", "empty-one", "twice", "odd-case", "underscores", "hop-by-hop", "empty"],
+    ids=["plain", "empty-one", "twice", "odd-case", "underscores", "dots", "hop-by-hop", "empty"],
 )
 def test_what_a_client_says_about_itself_never_reaches_the_application(url, application, spoofed):
     headers = [(name.encode(), value.encode()) for name, value in [*bearer(GOOD).items(), *spoofed]]
