@@ -38,8 +38,8 @@ def session_tokens(stage: Stage, users: Sequence[str], *, private_key: str | Non
     return [mint_session_token(key, user_id=user, issuer=ISSUER, now_s=now_s, lifetime_s=3600) for user in users]
 
 
-def reads(tokens: Sequence[str]) -> list[bytes]:
-    return [_request("GET /v1/me", {"authorization": f"Bearer {token}"}, b"") for token in tokens]
+def reads(tokens: Sequence[str], path: str = "/v1/me") -> list[bytes]:
+    return [_request(f"GET {path}", {"authorization": f"Bearer {token}"}, b"") for token in tokens]
 
 
 def _request(line: str, headers: Mapping[str, str], body: bytes) -> bytes:

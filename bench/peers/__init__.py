@@ -1,5 +1,6 @@
 """Other ways to do the same job, each small and idiomatic, installed from PyPI, npm and Maven into var/bench/."""
 
+import base64
 import hashlib
 import shutil
 import subprocess
@@ -23,6 +24,12 @@ CREATE TABLE users (
     username text, first_name text, last_name text, image_url text, external_id text, public_metadata jsonb NOT NULL,
     banned boolean NOT NULL, locked boolean NOT NULL, created_at timestamptz NOT NULL, updated_at timestamptz NOT NULL
 )"""
+
+# Clerk's middleware does not start without them; with the JWT key at hand it asks nobody.
+_CLERK_KEYS = {
+    "CLERK_PUBLISHABLE_KEY": "pk_test_" + base64.b64encode(b"clerk.bench.example$").decode(),
+    "CLERK_SECRET_KEY": "sk_test_unused",
+}
 
 
 def python() -> Path:
@@ -59,7 +66,7 @@ def node() -> Path:
 @contextmanager
 def express(stage: Stage, url: str, topic: str) -> Iterator[tuple[int, Child]]:
     folder, port = node(), free_port()
-    environment = {**_environment(stage, url, topic), "PORT": str(port), "NODE_ENV": "production"}
+    environment = {**_environment(stage, url, topic), **_CLERK_KEYS, "PORT": str(port), "NODE_ENV": "production"}
     with stage.child("express", ["node", "server.mjs"], environment, cwd=folder, port=port) as child:
         yield port, child
 

@@ -1,5 +1,6 @@
 // Peer: Express, Prisma and a dual write (database, then Kafka), as tutorials show it.
 import { verifyToken } from '@clerk/backend'
+import { clerkMiddleware, getAuth } from '@clerk/express'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { PrismaClient } from '@prisma/client'
 import express from 'express'
@@ -36,6 +37,14 @@ app.get('/v1/me', async (request, response) => {
     return response.status(401).json({ error: 'token' })
   }
   const user = await prisma.user.findUnique({ where: { id: claims.sub } })
+  return user ? response.json(user) : response.status(404).json({ error: 'unknown' })
+})
+
+// The same as Clerk's guide for Express has it: its middleware, and the same key at hand.
+app.get('/v1/me-guide', clerkMiddleware({ jwtKey: CLERK_JWT_KEY }), async (request, response) => {
+  const { isAuthenticated, userId } = getAuth(request)
+  if (!isAuthenticated) return response.status(401).json({ error: 'token' })
+  const user = await prisma.user.findUnique({ where: { id: userId } })
   return user ? response.json(user) : response.status(404).json({ error: 'unknown' })
 })
 
