@@ -11,8 +11,9 @@ import asyncpg
 from sqlalchemy import ClauseElement
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.util.concurrency import greenlet_spawn
 
 from adapters.postgres.engine import READ_ONLY
 
@@ -52,8 +53,10 @@ async def directly(engine: AsyncEngine) -> AsyncIterator[Driver]:
     Raises:
         DBAPIError: as from the engine; after a connection that broke, the pool has fresh ones.
     """
-    async with engine.connect() as connection:
-        driver = cast("Driver", (await connection.get_raw_connection()).driver_connection)
+    # Not `connect()`: what SQLAlchemy's own connection adds takes as long as the driver's part of a short statement.
+    pooled_connection = await engine.raw_connection()
+    try:
+        driver = cast("Driver", pooled_connection.driver_connection)
         try:
             if engine.get_execution_options()["pooled"]:
                 async with driver.transaction():
@@ -68,13 +71,10 @@ async def directly(engine: AsyncEngine) -> AsyncIterator[Driver]:
                 or (getattr(error, "sqlstate", None) or "").startswith(_LEAVE)
             )
             if lost:
-                await _leave(connection, error)
+                # Drop this connection and every other of its age, as SQLAlchemy does when it meets the error itself.
+                await greenlet_spawn(engine.sync_engine.pool._invalidate, pooled_connection, error)  # noqa: SLF001
             elif isinstance(error, OSError):
                 raise  # no answer in time, on a connection that lives
             raise DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=lost) from error
-
-
-async def _leave(connection: AsyncConnection, error: Exception) -> None:
-    """Drop this connection and every other of its age, as SQLAlchemy does when it meets the error itself."""
-    raw = await connection.get_raw_connection()
-    await connection.run_sync(lambda sync: sync.engine.pool._invalidate(raw, error))  # noqa: SLF001
+    finally:
+        await greenlet_spawn(pooled_connection.close)
