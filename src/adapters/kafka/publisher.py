@@ -1,22 +1,20 @@
-"""The producer: pipelined and idempotent, through FastStream on aiokafka."""
+"""The producer of events: idempotent, one batch of records for each partition."""
 
 import asyncio
 from collections.abc import Sequence
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError, TopicAuthorizationFailedError
-from attrs import field, frozen
-from faststream.kafka.publisher.producer import AioKafkaFastProducerImpl
-from faststream.kafka.response import KafkaPublishCommand
+from aiokafka.structs import RecordMetadata
 from faststream.kafka.security import parse_security
-from faststream.response.publish_type import PublishType
 from faststream.security import BaseSecurity
 
 from adapters.kafka.cloudevents import headers
 from adapters.kafka.faults import TopicMissingError, explained, outage_of, reason
 from adapters.kafka.metadata import NOT_AUTHORIZED, describe
 from adapters.kafka.partition_order import fail_unsent, stop_behind_failures
-from application.outbox import Deliveries, Pending, Refusal
+from adapters.kafka.shares import Fates, Record, shares_of
+from application.outbox import Deliveries, OutboxMessage, Pending, Refusal
 
 BATCH_BYTES = 512 * 1024
 """A partition's share of one request; brokers count a whole batch against `max.message.bytes` (1 MiB by default)."""
@@ -30,14 +28,6 @@ DEADLINE_S = 15.0
 
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 """The one thing that a broker holds against a record for ever; everything else may pass."""
-
-
-@frozen
-class Fates:
-    """What is known of each message of a batch, by its id; what was not handed over is in neither."""
-
-    arrived: set[int] = field(factory=set)
-    failed: dict[int, BaseException] = field(factory=dict)
 
 
 class KafkaPublisher:
@@ -54,8 +44,6 @@ class KafkaPublisher:
         self._topic = topic
         self._security = parse_security(security)
         self._client: AIOKafkaProducer | None = None
-        # Not `KafkaBroker.publish`: it adds a correlation_id header of its own, a new one for every retry.
-        self._producer = AioKafkaFastProducerImpl(parser=None, decoder=None)
 
     async def publish(self, batch: Sequence[Pending]) -> Deliveries:
         """See `Publisher.publish`."""
@@ -91,32 +79,20 @@ class KafkaPublisher:
 
     async def _send(self, batch: Sequence[Pending], fates: Fates) -> None:
         """Hand over the batch in order and note each message's fate; what was not handed over has none."""
-        await self._connect()
-        waiting: list[tuple[int, asyncio.Future[object]]] = []
+        client = await self._connected()
+        waiting: list[tuple[list[Pending], asyncio.Future[RecordMetadata]]] = []
         try:
-            for item in batch:
-                command = KafkaPublishCommand(
-                    item.message.payload,
-                    topic=self._topic,
-                    key=item.message.key.encode(),
-                    headers=headers(item.message),
-                    no_confirm=True,
-                    _publish_type=PublishType.PUBLISH,
-                )
+            for share in await shares_of(client, self._topic, batch, _record):
                 try:
-                    waiting.append((item.id, await self._producer.publish(command)))
+                    waiting.append((share.items, await share.hand_over(client, self._topic)))
                 except KafkaError as error:
-                    fates.failed[item.id] = error
+                    fates.note(share.items, error)
                     break  # nothing may overtake a message that was not even handed over
             await asyncio.gather(*(future for _, future in waiting), return_exceptions=True)
         finally:
-            for pending_id, future in waiting:
-                if not future.done() or future.cancelled():
-                    continue
-                if failure := future.exception():
-                    fates.failed[pending_id] = failure
-                else:
-                    fates.arrived.add(pending_id)
+            for items, future in waiting:
+                if future.done() and not future.cancelled():
+                    fates.note(items, future.exception())
 
     async def _find_refused(self, suspects: Sequence[Pending], fates: Fates, refused: list[Refusal]) -> None:
         """Send one by one what failed together: only a message that fails alone is to blame."""
@@ -132,10 +108,10 @@ class KafkaPublisher:
                 raise error
             refused.append(Refusal(item, f"{self._topic}: {type(error).__name__}", attempts=2))
 
-    async def _connect(self) -> None:
+    async def _connected(self) -> AIOKafkaProducer:
         if self._client is not None:
-            return
-        self._client = AIOKafkaProducer(
+            return self._client
+        self._client = client = AIOKafkaProducer(
             bootstrap_servers=self._bootstrap_servers,
             client_id="auth-service-relay",
             enable_idempotence=True,
@@ -146,9 +122,14 @@ class KafkaPublisher:
             request_timeout_ms=int(CONNECT_S * 1000),
             **self._security,
         )
-        stop_behind_failures(self._client)
-        await self._producer.connect(self._client, serializer=None)
-        await require_topic(self._client, self._topic)
+        stop_behind_failures(client)
+        await client.start()
+        await require_topic(client, self._topic)
+        return client
+
+
+def _record(message: OutboxMessage) -> Record:
+    return message.payload, [(name, value.encode()) for name, value in headers(message).items()]
 
 
 async def throw_away(client: AIOKafkaProducer) -> None:

@@ -28,14 +28,14 @@ from adapters.kafka.publisher import (
     CONNECT_S,
     LARGEST_BYTES,
     TOO_LARGE,
-    Fates,
     require_topic,
     throw_away,
 )
+from adapters.kafka.shares import Fates, Record, shares_of
 from adapters.kafka.stable import until_stable
 from adapters.kafka.user_state import state_headers, state_value
 from application.errors import BrokerUnavailableError
-from application.outbox import Deliveries, Pending, Refusal
+from application.outbox import Deliveries, OutboxMessage, Pending, Refusal
 from application.state_topic import FencedError
 
 WRITER_PREFIX = "auth-service-state-"
@@ -214,19 +214,16 @@ class KafkaStatePublisher:
         self, client: AIOKafkaProducer, batch: Sequence[Pending], fates: Fates, ends: dict[int, int]
     ) -> None:
         """Send the records, pipelined; note each one's fate and how far each partition got. Raise when barred."""
-        waiting = []
-        for item in batch:
-            value = state_value(item.message)
-            record = {"key": item.message.key.encode(), "headers": state_headers(item.message, value)}
-            waiting.append(await client.send(self._topic, value, **record))
-        for item, fate in zip(batch, await asyncio.gather(*waiting, return_exceptions=True), strict=True):
-            if isinstance(fate, _BARRED):
-                raise fate
+        shares = await shares_of(client, self._topic, batch, _record)
+        waiting = [await share.hand_over(client, self._topic) for share in shares]
+        for share, fate in zip(shares, await asyncio.gather(*waiting, return_exceptions=True), strict=True):
             if isinstance(fate, BaseException):
-                fates.failed[item.id] = fate
+                if isinstance(fate, _BARRED):
+                    raise fate
+                fates.note(share.items, fate)
             else:
-                fates.arrived.add(item.id)
-                ends[fate.partition] = max(fate.offset + 1, ends.get(fate.partition, 0))
+                fates.note(share.items, None)
+                ends[share.partition] = max(fate.offset + len(share.items), ends.get(share.partition, 0))
 
     async def _started(self, writer: str) -> _Producer:
         client = AIOKafkaProducer(
@@ -243,9 +240,10 @@ class KafkaStatePublisher:
         )
         producer = _Producer(client, _remember_requests(client))
         try:
-            async with asyncio.timeout(DEADLINE_S):
-                await client.start()
-                await require_topic(client, self._topic)
+            with _fenced_when_barred():  # by another relay that asks for the same epoch at this moment
+                async with asyncio.timeout(DEADLINE_S):
+                    await client.start()
+                    await require_topic(client, self._topic)
         except TROUBLE as error:
             await producer.throw_away()
             raise BrokerUnavailableError(await self._explained(error)) from None
@@ -253,6 +251,11 @@ class KafkaStatePublisher:
             await producer.throw_away()
             raise
         return producer
+
+
+def _record(message: OutboxMessage) -> Record:
+    value = state_value(message)
+    return value, state_headers(message, value)
 
 
 @contextmanager

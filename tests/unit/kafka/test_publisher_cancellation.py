@@ -21,37 +21,34 @@ class Connections:
 
 
 class Client:
-    """A producer at the moment when one of its own requests was cancelled."""
+    """A producer that is asked for the topic's partitions, and fails or waits at that moment."""
 
     _sender = None
 
-    def __init__(self) -> None:
+    def __init__(self, ends: asyncio.Event | None = None) -> None:
         self.client = Connections()
+        self.ends = ends
+
+    async def partitions_for(self, _) -> set[int]:
+        if self.ends is None:
+            raise asyncio.CancelledError
+        await self.ends.wait()
+        return {0}
 
     async def stop(self) -> None:
         raise asyncio.CancelledError
 
 
-class Sending:
-    def __init__(self, ends: asyncio.Event | None = None) -> None:
-        self.ends = ends
-
-    async def publish(self, _) -> None:
-        if self.ends is None:
-            raise asyncio.CancelledError
-        await self.ends.wait()
-
-
-def publisher(sending: Sending) -> tuple[KafkaPublisher, Client]:
-    made, client = KafkaPublisher(["127.0.0.1:1"], "users"), Client()
-    made._client, made._producer = client, sending
-    return made, client
+def publisher(client: Client) -> KafkaPublisher:
+    made = KafkaPublisher(["127.0.0.1:1"], "users")
+    made._client = client
+    return made
 
 
 async def test_a_request_that_the_client_gave_up_is_an_outage_and_the_relay_goes_on():
-    made, client = publisher(Sending())
+    client = Client()
 
-    deliveries = await made.publish([PENDING])
+    deliveries = await publisher(client).publish([PENDING])
 
     assert deliveries.outage == "the client gave up a request"
     assert list(deliveries.acknowledged) == []
@@ -59,8 +56,7 @@ async def test_a_request_that_the_client_gave_up_is_an_outage_and_the_relay_goes
 
 
 async def test_being_cancelled_ourselves_is_no_outage():
-    made, _ = publisher(Sending(asyncio.Event()))
-    publishing = asyncio.create_task(made.publish([PENDING]))
+    publishing = asyncio.create_task(publisher(Client(asyncio.Event())).publish([PENDING]))
     await asyncio.sleep(0)
     publishing.cancel()
 
