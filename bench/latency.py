@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 from attrs import frozen
 
-from bench import load
+from bench import floor, load
 from bench.consume import Arrival, Consumer
 from bench.figures import Figure, percentile, percentiles
 from bench.peers import relays
@@ -36,8 +36,9 @@ def measure(stage: Stage, *, quick: bool) -> Iterator[Figure]:
     url, topic = stage.database("bench_latency"), stage.topic("bench-latency")
     with stage.serve(url) as (port, serve), stage.relay(url, topic) as relay:
         service = _Service(stage, url, topic, port)
-        _send(service, 400, 3)  # warm up
+        _send(service, 400, 3 if quick else 15)  # warm up: Java compiles what it has run a few thousand times
         yield from _figures("idle, 5/s", [_send(service, 5, idle_s)[1] for _ in range(runs)])
+        yield from floor.measure(stage, url, port, quick=quick)
         busy = [serve.cpu_seconds(), relay.cpu_seconds()]
         done = [_send(service, 600, seconds)[1] for _ in range(runs)]
         shares = [
