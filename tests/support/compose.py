@@ -3,12 +3,12 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from attrs import define
+from attrs import define, field
 
 from support.http_process import free_port
 
@@ -21,6 +21,10 @@ class Stack:
 
     project: str
     port: int
+    folder: Path = ROOT
+    """Where docker-compose.yml is, and `.env`, if there is one."""
+    variables: Mapping[str, str] = field(factory=dict)
+    """Of Compose's own, such as COMPOSE_PROFILES."""
 
     @property
     def url(self) -> str:
@@ -33,6 +37,7 @@ class Stack:
             "COMPOSE_PROJECT_NAME": self.project,
             "AUTH_SERVICE_VERSION": "test",
             "HTTP_PORT": str(self.port),
+            **self.variables,
         }
 
     def compose(self, *arguments: str, check: bool = True) -> str:
@@ -41,7 +46,7 @@ class Stack:
 
     def run(self, *command: str, check: bool = True, within: float = 300) -> str:
         done = subprocess.run(
-            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=within, check=False
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=within, check=False
         )
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
@@ -71,13 +76,14 @@ class Stack:
 
 
 @contextmanager
-def stack(*, up: Sequence[str] = ("up", "--build", "--detach", "--wait")) -> Iterator[Stack]:
-    """Build the images, bring everything up, and leave nothing behind but the images."""
+def stack(folder: Path = ROOT, **variables: str) -> Iterator[Stack]:
+    """Build the images, bring everything up that is in the folder, and leave nothing behind but the images."""
     assert not (ROOT / ".env").exists(), "a .env would configure the stack under test: move it away for this test"
     port = free_port()
-    running = Stack(f"auth-service-test-{port}", port)
+    running = Stack(f"auth-service-test-{port}", port, folder, variables)
     try:
-        running.compose(*up)
+        Stack(running.project, port).compose("build")
+        running.compose("up", "--detach", "--wait")
         yield running
     except AssertionError:
         print(running.compose("logs", "--tail=60", check=False))

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from support.web import environment
 
 _numbers = itertools.count(1)
 
+started: "list[Process]" = []
+"""Every process of this run, for whoever searches what they wrote."""
+
 
 @define(eq=False)
 class Process:
@@ -26,6 +29,7 @@ class Process:
 
     popen: "subprocess.Popen[bytes]"
     output: Path
+    variables: Mapping[str, str]
 
     @property
     def alive(self) -> bool:
@@ -92,7 +96,8 @@ def running(folder: Path, *arguments: str, **variables: str) -> Iterator[Process
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    process = Process(popen, output)
+    process = Process(popen, output, variables)
+    started.append(process)
     try:
         yield process
     finally:

@@ -30,6 +30,9 @@ class Server(Protocol):
     def start(self) -> None: ...
     def restart(self) -> None: ...
 
+    def log(self) -> str:
+        """Return what it wrote, before its last start too."""
+
 
 @cache
 def kind() -> str:
@@ -137,6 +140,10 @@ class _Embedded:
     def restart(self) -> None:
         self._server.restart()
 
+    def log(self) -> str:
+        files = sorted(self._server.data_dir.glob("server.log*"))
+        return "".join(file.read_text(errors="replace") for file in files)
+
 
 class _Container:
     def __init__(self, container: Any, address: str, ready: list[str]) -> None:
@@ -155,6 +162,9 @@ class _Container:
     def restart(self) -> None:
         self._container.stop(timeout=20)
         self.start()
+
+    def log(self) -> str:
+        return str(self._container.logs().decode(errors="replace"))
 
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + 60

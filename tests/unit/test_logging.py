@@ -13,6 +13,8 @@ structlog.get_logger().info("ours", number=1)
 structlog.get_logger().debug("hidden")
 logging.getLogger("some.library").warning("theirs %s", 2)
 logging.getLogger("httpx").info("hidden")
+logging.getLogger("alembic.runtime.plugins").info("hidden")
+logging.getLogger("alembic.runtime.plugins.tables").info("hidden")
 def divide(private):
     try:
         1 / 0

@@ -54,7 +54,11 @@ async def directly(engine: AsyncEngine) -> AsyncIterator[Driver]:
         DBAPIError: as from the engine; after a connection that broke, the pool has fresh ones.
     """
     # Not `connect()`: what SQLAlchemy's own connection adds takes as long as the driver's part of a short statement.
-    pooled_connection = await engine.raw_connection()
+    try:
+        pooled_connection = await engine.raw_connection()
+    except engine.dialect.loaded_dbapi.Error as error:
+        # The pool tells it as the driver did, and `connect()` would not: a password refused, no connection left.
+        raise DBAPIError(None, None, error, hide_parameters=True) from error
     try:
         driver = cast("Driver", pooled_connection.driver_connection)
         try:

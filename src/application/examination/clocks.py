@@ -17,7 +17,7 @@ def clock_findings(ahead_s: Mapping[str, float]) -> Iterator[Finding]:
         return
     wrong = {name: seconds for name, seconds in ahead_s.items() if abs(seconds) > TOLERATED_S}
     if not wrong:
-        says = ", ".join(f"{name} {seconds:+.1f} s" for name, seconds in ahead_s.items())
+        says = ", ".join(f"{name} {seconds:+z.1f} s" for name, seconds in ahead_s.items())
         yield Finding("clock", Grade.OK, f"compared with ours: {says}")
         return
     # The same distance from everybody: it is our own that is wrong.

@@ -7,9 +7,9 @@ from attrs import asdict
 from rich.table import Table
 from rich.text import Text
 
-from entrypoints.configuration import EX_CONFIG, ConfigurationError, found_variables
+from entrypoints.configuration import EX_CONFIG, EX_USAGE, ConfigurationError, found_variables
 from entrypoints.effective import Configuration, effective
-from entrypoints.local.program import console_for_stdout
+from entrypoints.local.program import console_for_stdout, fail
 from entrypoints.settings.catalogue import COMMANDS, DEPLOYED
 
 
@@ -27,7 +27,7 @@ def config(command: str | None = None, /, *, json: bool = False) -> None:
         One object, for other programs.
     """
     if command is not None and command not in COMMANDS:
-        sys.exit(f"There is no command {command} that reads variables: {', '.join(COMMANDS)}.")
+        fail(f"There is no command {command} that reads variables: {', '.join(COMMANDS)}.", EX_USAGE)
     commands = DEPLOYED if command is None else (command,)
     try:
         found = effective(found_variables(), commands)

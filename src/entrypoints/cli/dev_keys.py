@@ -36,5 +36,5 @@ def dev_keys(*, folder: Path = Path(), clerk_api: str | None = None) -> None:
     print(
         f"DEVELOPMENT keys for {', '.join(sorted(used))} in {folder.resolve()}; not for production."
         if used
-        else "CLERK_* variables name an instance: no keys were made up."
+        else "CLERK_* variables name an instance: no keys are made up, and no stand-in for Clerk is needed."
     )

@@ -11,9 +11,11 @@ from cyclopts import Parameter
 
 from domain.user import InvalidUserIdError, user_id
 from entrypoints import parsing
+from entrypoints.configuration import EX_USAGE
 from entrypoints.container import container_for
 from entrypoints.local.environment import DATA_DIR, load_beside_dev
 from entrypoints.local.keys import ISSUER, PRIVATE_KEY_FILE, public_half
+from entrypoints.local.program import fail
 from entrypoints.settings import TokenCommandSettings, TokenSettings
 
 SAMPLE_USER = "user_ada"
@@ -50,17 +52,17 @@ def token(  # noqa: PLR0913  # the options of a command
     """
     everything = load_beside_dev(TokenCommandSettings, data_dir)
     if permission and not org:
-        sys.exit("--permission: permissions belong to an organisation; name one with --org.")
+        fail("--permission: permissions belong to an organisation; name one with --org.", EX_USAGE)
     try:
         permissions = [parsing.permission(name) for name in permission]
     except ValueError as error:
-        sys.exit(f"--permission: {error}.")
+        fail(f"--permission: {error}.", EX_USAGE)
     settings = everything.tokens
     private_key = _key_that_is_trusted(settings, data_dir / PRIVATE_KEY_FILE)
     try:
         who = user_id(user)
     except InvalidUserIdError as error:
-        sys.exit(f"--user {user}: {error}.")
+        fail(f"--user {user}: {error}.", EX_USAGE)
     minted = container_for(everything).mint_session_token()(
         private_key,
         user_id=who,

@@ -12,8 +12,10 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from domain.user import InvalidUserIdError, user_id
+from entrypoints.configuration import EX_USAGE
 from entrypoints.container import container_for
 from entrypoints.local.environment import DATA_DIR, base_url, load_beside_dev
+from entrypoints.local.program import fail
 from entrypoints.settings import TriggerSettings
 
 EventType = Literal["user.created", "user.updated", "user.deleted"]
@@ -65,10 +67,10 @@ def trigger(  # noqa: PLR0913  # options of a command
     try:
         who = user_id(user or (found or {}).get("id") or clerk.new_user_id(now_ms=now_ms))
     except InvalidUserIdError as error:
-        sys.exit(f"--user {user}: {error}." if user else f"{data}: its id is {error}.")
+        fail(f"--user {user}: {error}." if user else f"{data}: its id is {error}.", EX_USAGE)
     if event == "user.deleted":
         if email or changes:
-            sys.exit("user.deleted says nothing but the id of the user: leave --email and --set out.")
+            fail("user.deleted says nothing but the id of the user: leave --email and --set out.", EX_USAGE)
         body = {**(found or clerk.deleted_user(who)), "id": who}
     else:
         sample = clerk.user(who, now_ms=now_ms, email=email)
@@ -88,7 +90,7 @@ def changed(changes: Sequence[str]) -> dict[str, Any]:
     for change in changes:
         name, separator, text = change.partition("=")
         if not separator or not name:
-            sys.exit(f"--set {change}: expected field=value, such as --set first_name=Grace.")
+            fail(f"--set {change}: expected field=value, such as --set first_name=Grace.", EX_USAGE)
         try:
             fields[name] = json.loads(text)
         except ValueError:
@@ -100,11 +102,14 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        sys.exit(f"{path} cannot be read as JSON: {error}.")
+        fail(f"{path} cannot be read as JSON: {error}.", EX_USAGE)
     if isinstance(found, dict) and isinstance(found.get("data"), dict) and "type" in found:
         found = found["data"]
     if not isinstance(found, dict):
-        sys.exit(f"{path} holds no JSON object: expected Clerk's user object, or an event with the object in `data`.")
+        fail(
+            f"{path} holds no JSON object: expected Clerk's user object, or an event with the object in `data`.",
+            EX_USAGE,
+        )
     return found
 
 
@@ -112,7 +117,7 @@ def _send(url: str, headers: Mapping[str, str], body: bytes, what: str) -> None:
     try:
         response = httpx.post(url, headers=headers, content=body, timeout=ANSWER_S, trust_env=False)
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        sys.exit(f"--url {url}: {error}")
+        fail(f"--url {url}: {error}", EX_USAGE)
     except httpx.TransportError as error:
         sys.exit(
             f"No answer from {url} ({str(error) or type(error).__name__}).\n"

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from adapters.postgres.engine import create_engine
@@ -20,13 +21,19 @@ from application.profile import profile_document, tombstone_document
 from domain.user import Tombstone, User, UserId
 from entrypoints.embedded.kafka import start_kafka, start_kafka_cluster
 from entrypoints.embedded.ports import free_port
+from entrypoints.service_keys import new_service_key
 from integration.conftest import create_topic
+from integration.observability.conftest import running_collector
 from support import proxy, servers, state_ledger
 from support.chaos import World, slots
+from support.collector import Collector
 from support.ledger import Got, faults, read_topic_until
 from support.senders import Life, Senders, Webhook
 from support.state_ledger import read_states_until
+from support.visitors import Visitors
 from support.web import SECRET
+
+__all__ = ["running_collector"]
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "10"))
 SEED = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10_000))
@@ -36,8 +43,11 @@ SETTLE_S = 60
 
 
 @asynccontextmanager
-async def world(folder: Path, *, brokers: int) -> AsyncIterator[tuple[World, str, list[str]]]:
-    """Run PostgreSQL behind a proxy, Kafka (one broker behind a proxy, or a cluster), three relays and two `serve`."""
+async def world(folder: Path, *, brokers: int, **variables: str) -> AsyncIterator[tuple[World, str, list[str]]]:
+    """Run PostgreSQL behind a proxy, Kafka (one broker behind a proxy, or a cluster), three relays and two `serve`.
+
+    `variables` are for relays and `serve` alike.
+    """
     ports = [free_port(), free_port()]
     with servers.postgres() as postgres, proxy.to_url(postgres.address) as (database_proxy, through):
         engine = create_engine(postgres.address, pool_size=1, application_name="tests")
@@ -55,7 +65,8 @@ async def world(folder: Path, *, brokers: int) -> AsyncIterator[tuple[World, str
             try:
                 await create_topic(bootstrap, "users", partitions=3, replicas=brokers)
                 await create_topic(bootstrap, "states", partitions=3, replicas=brokers, cleanup_policy="compact")
-                running = slots(folder, through, bootstrap, "users", state_topic="states", relays=3, ports=ports)
+                topics = {"topic": "users", "state_topic": "states"}
+                running = slots(folder, through, bootstrap, **topics, relays=3, ports=ports, **variables)
                 async with running as (relays, serves):
                     made = World(
                         postgres.address,
@@ -72,21 +83,32 @@ async def world(folder: Path, *, brokers: int) -> AsyncIterator[tuple[World, str
 
 
 @pytest.mark.parametrize("brokers", [1, 3])
-async def test_nothing_is_lost_or_reordered_whatever_breaks(tmp_path, brokers):
+async def test_nothing_is_lost_or_reordered_or_given_away_whatever_breaks(tmp_path, brokers, collector, written):
     print(f"CHAOS_SEED={SEED}")
     life = Life(random.Random(f"{SEED} life"), USERS)
-    async with world(tmp_path, brokers=brokers) as (made, bootstrap, urls):
-        senders = Senders(life, urls, SECRET)
+    service_key, configured = new_service_key("chaos")
+    variables = {
+        "CLERK_SECRET_KEY": "sk_test_ofTheChaosRun",
+        "CLERK_API_URL": "http://127.0.0.1:1",  # nobody there: one more thing that is broken
+        "AUTH_SERVICE_KEYS": str(configured),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_EXPORTER_OTLP_HEADERS": "api-key=ofTheCollector",
+        "OTEL_BSP_SCHEDULE_DELAY": "200",  # ms: whoever is killed has sent most of them
+    }
+    async with world(tmp_path, brokers=brokers, **variables) as (made, bootstrap, urls):
+        senders, visitors = Senders(life, urls, SECRET), Visitors(urls, USERS, service_key)
         await senders.until_served()
         sending = asyncio.create_task(senders.run(senders=4, pause=lambda: 0.02))
+        visiting = asyncio.create_task(visitors.run(random.Random(f"{SEED} visitors")))
         until = asyncio.get_running_loop().time() + SECONDS
         for_processes, for_servers = random.Random(f"{SEED} processes"), random.Random(f"{SEED} servers")
         async with asyncio.TaskGroup() as injectors:
             injectors.create_task(made.inject(made.faults_of_processes(for_processes), for_processes, until))
             injectors.create_task(made.inject(made.faults_of_servers(for_servers), for_servers, until))
         senders.stop()
+        visitors.stop()
         async with asyncio.timeout(SETTLE_S):
-            await sending
+            await asyncio.gather(sending, visiting)
         stored = await users_of(made.database_url, {webhook.user for webhook in senders.acknowledged})
         newest = {user_id: user.version for user_id, user in stored.items()}
         got = await read_topic_until(bootstrap, "users", newest, within=SETTLE_S)
@@ -100,12 +122,25 @@ async def test_nothing_is_lost_or_reordered_whatever_breaks(tmp_path, brokers):
         assert wrong == [], story
         assert senders.refused == [], story
         assert made.tracebacks() == [], story
+        # What is written must have had the chance to give something away; `written` searches it.
+        written |= await asyncio.to_thread(all_but_output, made, tmp_path, collector, urls)
+        assert {200, 401} <= visitors.statuses.keys(), story
+        for stream, told in {"PostgreSQL": "LOG", "traces": "INSERT INTO", urls[0]: "auth_webhooks_total"}.items():
+            assert told in written[stream], stream
         print(
             f"{len(senders.acknowledged)} webhooks acknowledged after {senders.attempts} attempts "
             f"({senders.retried}); {sum(newest.values())} versions of {len(newest)} users, {len(got)} records, "
             f"{len(states)} states; "
             f"{dict(Counter(line.split('  ')[-1] for line in made.log))}"
         )
+
+
+def all_but_output(made: World, folder: Path, collector: Collector, urls: Sequence[str]) -> dict[str, str]:
+    """Return what the servers below have logged, and what went to a collector and to Prometheus."""
+    of_kafka = {str(file): file.read_text(errors="replace") for file in (folder / "kafka").rglob("server.log*")}
+    traces = "\n".join(body.decode("utf-8", "replace") for body in collector.raw)
+    metrics = {url: httpx.get(f"{url}/metrics", timeout=20).text for url in urls}
+    return {"PostgreSQL": made.postgres.log(), "traces": traces, **of_kafka, **metrics}
 
 
 async def users_of(database_url: str, ids: set[str]) -> dict[str, User | Tombstone]:
@@ -135,8 +170,13 @@ def differences(stored: dict[str, User | Tombstone], got: Sequence[Got], acknowl
             found.append(f"{user_id}: the table has {state(user)}, the newest webhook is {newest}")
         if user_id in last and last[user_id].data["user"] != document(user):
             found.append(f"{user_id}: the last event, version {last[user_id].version}, is not what the table has")
-    traces = {webhook.traceparent for webhook in acknowledged}
-    return found + [f"{record.key}: unknown trace" for record in got if record.traceparent not in traces]
+    traces = {trace_of(webhook.traceparent) for webhook in acknowledged}
+    return found + [f"{record.key}: unknown trace" for record in got if trace_of(record.traceparent) not in traces]
+
+
+def trace_of(traceparent: str | None) -> str | None:
+    """Return the trace's id; the span is the service's own."""
+    return traceparent and traceparent.split("-")[1]
 
 
 def state(user: User | Tombstone) -> object:

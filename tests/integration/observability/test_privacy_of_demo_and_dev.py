@@ -1,11 +1,13 @@
 """What the services write while `demo` and `dev` run.
 
-The screen of `demo` is not searched: it shows rows and events of invented users, which is what it is for. Nor is what
-`dev` says itself: it names the keys that it has made up. What is searched is every line of the serve and the relay that
-they run.
+The screen of `demo` shows rows and events of invented users, which is what it is for, so it is searched for tokens and
+secrets alone. What `dev` says itself is not searched: it names the keys that it has made up. Every line of the serve
+and the relay that they run is, and so are the metrics and the servers' logs of the demo.
 """
 
+import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -13,22 +15,11 @@ import time
 import httpx
 
 from support.http_process import free_port
+from support.leaks import leaks, secrets_of
 from support.processes import running
 
 INVENTED = ("ada@example.org", "ada@lovelace.example", "Lovelace", "Augusta", "+15555550100", "Ada")
 CANARIES = {"first_name": "Canarygiven", "last_name": "Canarysurname", "username": "canaryhandle"}
-
-# The demo throws away what its services write; this keeps it.
-DEMO = """
-import sys
-from functools import partial
-from entrypoints.demo import stage
-from entrypoints.local.process import ServiceProcess
-log = open(sys.argv.pop(), "w", buffering=1)
-stage.ServiceProcess = partial(ServiceProcess, on_line=lambda line: log.write(line + "\\n"))
-from entrypoints.cli.main import main
-main(["demo"])
-"""
 
 
 def environment(folder):
@@ -36,10 +27,11 @@ def environment(folder):
     return {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", str(folder)), "PYTHONPATH": python_path}
 
 
-def test_the_services_write_nothing_of_the_users_that_a_demo_plays(tmp_path):
-    log = tmp_path / "services.log"
+def test_a_demo_writes_nothing_of_its_users_and_no_token_or_secret(tmp_path):
+    kept = tmp_path / "kept"
+    kept.mkdir()
     demo = subprocess.run(
-        [sys.executable, "-c", DEMO, str(log)],
+        [sys.executable, "-m", "support.kept_demo", str(kept)],
         env={**environment(tmp_path), "TMPDIR": str(tmp_path)},
         cwd=tmp_path,
         capture_output=True,
@@ -47,13 +39,27 @@ def test_the_services_write_nothing_of_the_users_that_a_demo_plays(tmp_path):
         timeout=180,
         check=False,
     )
-    written = log.read_text()
-
     assert demo.returncode == 0, demo.stdout + demo.stderr
-    assert [text for text in INVENTED if text not in demo.stdout] == []  # the screen's affair, and the canaries'
-    for telling in ('"outcome":"created"', '"outcome":"deleted"', "webhook-not-genuine", "lanes held"):
-        assert telling in written
-    assert [text for text in INVENTED if text in written] == []
+    written = {name: (kept / name).read_text() for name in ("services", "metrics", "postgres", "kafka")}
+    secrets = {
+        **{secret: name for name, secret in secrets_of(json.loads((kept / "environment").read_text()))},
+        **dict.fromkeys(re.findall(r"[^.]+$", (kept / "tokens").read_text(), re.MULTILINE), "a session token"),
+        **dict.fromkeys((kept / "private-key").read_text().splitlines()[1:-1], "the private key"),
+    }
+    screen = demo.stdout + demo.stderr
+
+    # There was something to give away, and each stream tells of what happened.
+    assert [text for text in INVENTED if text not in screen] == []
+    assert {"DATABASE_URL", "CLERK_WEBHOOK_SECRET", "a session token", "the private key"} == set(secrets.values())
+    for stream, telling in {
+        "services": ('"outcome":"created"', '"outcome":"deleted"', "webhook-not-genuine", "lanes held"),
+        "metrics": ('auth_webhooks_total{outcome="created"} 1.0',),
+        "postgres": ("ready to accept connections",),
+        "kafka": ("Kafka Server started",),
+    }.items():
+        assert [text for text in telling if text not in written[stream]] == [], stream
+    assert {stream: found for stream, text in written.items() if (found := leaks(text, secrets))} == {}
+    assert [name for secret, name in secrets.items() if secret in screen] == []
 
 
 def test_the_services_of_dev_write_nothing_of_a_user_who_is_triggered(tmp_path):

@@ -3,8 +3,10 @@
 import pytest
 from sqlalchemy import text
 
+from adapters.postgres.direct import directly
 from adapters.postgres.engine import create_engine
-from adapters.postgres.faults import DATABASE_ERRORS, Fault, fault_of
+from adapters.postgres.faults import DATABASE_ERRORS, Fault, fault_of, trouble_of
+from application.trouble import Trouble
 
 
 @pytest.mark.parametrize(
@@ -26,6 +28,19 @@ async def test_a_url_as_other_tools_write_it_connects(database_url, query):
     await engine.dispose()
 
     assert users == 0
+
+
+@pytest.mark.parametrize("connect", [directly, lambda engine: engine.connect()], ids=["directly", "connect"])
+async def test_a_server_that_lets_nobody_in_is_at_fault_and_says_why(database_url, connect):
+    engine = create_engine(f"{database_url}_nowhere", pool_size=1, application_name="tests")
+
+    with pytest.raises(DATABASE_ERRORS) as refused:
+        async with connect(engine):
+            pass
+    await engine.dispose()
+
+    assert fault_of(refused.value) is Fault.DATABASE
+    assert trouble_of(refused.value) is Trouble.NO_DATABASE
 
 
 async def test_a_pool_leaves_a_server_that_became_read_only(database_url):

@@ -103,9 +103,10 @@ def test_a_file_that_cannot_be_read_is_told_too(run, tmp_path):
 
 
 def test_a_command_that_reads_nothing_is_not_known(run):
-    code, _, _ = run("config", "openapi")
+    code, _, err = run("config", "openapi")
 
-    assert "There is no command openapi that reads variables" in code
+    assert code == 2
+    assert "There is no command openapi that reads variables" in err
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,9 @@ def test_an_unknown_command_is_answered_with_the_known_ones(capsys):
         ["users", "list", "--limit", "ten"],
         ["outbox", "retry", "x"],
         ["service-key", "new"],
+        ["config", "no-such-command"],
+        ["trigger", "user.banned"],
+        ["topic", "make"],
     ],
     ids=" ".join,
 )

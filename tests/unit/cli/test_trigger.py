@@ -132,12 +132,13 @@ def test_a_file_may_hold_the_user_or_the_whole_event(keys, service, folder, wrap
 
 
 @pytest.mark.parametrize("content", ["", "[]", "nonsense", '"text"'])
-def test_a_file_that_holds_no_object_is_named_and_nothing_is_sent(keys, service, folder, content):
+def test_a_file_that_holds_no_object_is_named_and_nothing_is_sent(keys, service, folder, content, capsys):
     (folder / "x.json").write_text(content)
 
-    message = trigger("user.updated", "--data", "x.json", "--url", service.url)
+    status = trigger("user.updated", "--data", "x.json", "--url", service.url)
 
-    assert message.startswith("x.json ")
+    assert status == 2
+    assert capsys.readouterr().err.startswith("x.json ")
     assert service.deliveries == []
 
 
@@ -151,8 +152,9 @@ def test_a_file_that_holds_no_object_is_named_and_nothing_is_sent(keys, service,
         (["user.created", "--data", "missing.json"], "missing.json cannot be read"),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_a_reason(keys, options, message):
-    assert trigger(*options).startswith(message)
+def test_what_makes_no_sense_is_refused_with_a_reason(keys, options, message, capsys):
+    assert trigger(*options) == 2
+    assert capsys.readouterr().err.startswith(message)
 
 
 @pytest.mark.parametrize(("status", "hint"), [(400, "Is CLERK_WEBHOOK_SECRET here the one"), (503, "")])

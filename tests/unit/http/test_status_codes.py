@@ -1,4 +1,9 @@
-"""The table of routes and answers, row by row, on the real ASGI application."""
+"""Webhooks, /v1/me, health and the router: what each answers to what, on the real ASGI application.
+
+The other routes have files of their own: test_verify.py (/v1/verify and /v1/ext-authz), test_users.py and
+test_user_actions.py (/v1/users), test_openapi.py (/schema), integration/observability/test_metrics.py (/metrics). What
+only a real server answers, such as 408 to a body that does not come, is in integration/http.
+"""
 
 import pytest
 

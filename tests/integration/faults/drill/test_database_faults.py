@@ -106,7 +106,7 @@ async def test_a_full_disk(start, disk, kafka_address, topic):
 async def test_a_database_that_refuses_our_password(start, database_url, kafka_address, topic, sql):
     role = f"{name_of(database_url)}_role"
     parts = urlsplit(database_url)
-    wrong = urlunsplit(parts._replace(netloc=f"{role}:wrong@{parts.netloc.rpartition('@')[2]}"))
+    wrong = urlunsplit(parts._replace(netloc=f"{role}:not-the-password@{parts.netloc.rpartition('@')[2]}"))
     await sql.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'right'")
     try:
         service = start(wrong, kafka_address, topic)

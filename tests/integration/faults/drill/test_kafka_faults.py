@@ -95,7 +95,7 @@ async def test_an_acl_that_hides_the_topic_is_not_taken_for_a_missing_one(start,
 
 
 async def test_a_wrong_password(start, database_url, kafka, sasl, sql):
-    service = start(database_url, kafka.address, "denied", **{**sasl, "KAFKA_SASL_PASSWORD": "wrong"})
+    service = start(database_url, kafka.address, "denied", **{**sasl, "KAFKA_SASL_PASSWORD": "not-the-password"})
     detail = f"{kafka.address} does not take KAFKA_SASL_USERNAME and password: SaslAuthenticationFailed"
     found = await named_by_all(service, sql, f"Kafka: credentials refused ({detail})", "kafka")
 

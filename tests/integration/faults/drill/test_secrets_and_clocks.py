@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -90,13 +91,12 @@ async def test_a_wrong_secret_key(start, database_url, kafka_address, topic, cle
     assert "refuses it (401): CLERK_SECRET_KEY is wrong" in found["clerk secret key"]["says"]
     assert wrong not in json.dumps(found)
 
-    import httpx  # noqa: PLC0415
-
     async with httpx.AsyncClient() as client:
         await client.get(f"http://127.0.0.1:{service.port}/v1/me", headers=bearer("user_nobodyknows"))
     _, causes = service.health()
 
     assert causes["clerk"].startswith("Clerk: credentials refused: ")
+    assert any("check CLERK_SECRET_KEY" in (line.get("cause") or "") for line in service.logs())
     assert 'auth_troubles_total{cause="Clerk: credentials refused"}' in service.metrics()
     assert wrong not in service.serve.text()
 

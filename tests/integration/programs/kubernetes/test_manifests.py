@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -28,10 +27,10 @@ CUSTOM = {"ServiceMonitor", "PodMonitor", "KafkaTopic"}
 
 @cache
 def built(overlay):
-    kustomize = shutil.which("kustomize") or shutil.which("kustomize", path=ROOT / ".venv" / "bin")
-    assert kustomize, "kustomize is missing: run `make test-programs`"
+    kubectl = ROOT / ".venv" / "bin" / "kubectl"
+    assert kubectl.exists(), "kubectl is missing: run `make test-programs`"
     done = subprocess.run(
-        [kustomize, "build", str(K8S / "overlays" / overlay)], capture_output=True, text=True, check=True
+        [kubectl, "kustomize", str(K8S / "overlays" / overlay)], capture_output=True, text=True, check=True
     )
     return list(yaml.safe_load_all(done.stdout))
 

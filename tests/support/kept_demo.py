@@ -1,0 +1,65 @@
+"""`auth-service demo` that keeps, in a folder, what it throws away: what the processes wrote, and what they were told.
+
+python -m support.kept_demo FOLDER
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from entrypoints.cli import demo
+from entrypoints.cli.main import main
+from entrypoints.demo import stage
+from entrypoints.demo.stage import Stage
+from entrypoints.embedded.stack import EmbeddedStack
+from entrypoints.local.process import ServiceProcess
+
+SERVERS = ("postgres", "kafka")
+
+
+def keep(folder: Path) -> None:
+    """Have the demo keep `services`, `metrics`, `postgres` and `kafka`; and `environment`, `tokens`, `private-key`."""
+    log = (folder / "services").open("w", buffering=1)
+    demo_folder = Path()
+    tokens: list[str] = []
+    start, load, play, mint = stage.embedded_stack, stage.load, demo._play, Stage.token
+
+    def start_and_note(data_dir: Path, **how: Any) -> AbstractAsyncContextManager[EmbeddedStack]:
+        nonlocal demo_folder
+        demo_folder = data_dir
+        return start(data_dir, **how)
+
+    def load_and_keep(settings: type[Any], *, environment: dict[str, str], env_file: Path) -> Any:
+        (folder / "environment").write_text(json.dumps(environment))
+        return load(settings, environment=environment, env_file=env_file)
+
+    def mint_and_note(of: Stage, user_id: str, *, now_s: int) -> str:
+        tokens.append(mint(of, user_id, now_s=now_s))
+        return tokens[-1]
+
+    async def play_and_keep(of: Stage, *more: Any) -> None:
+        await play(of, *more)
+        kept = {
+            "metrics": (await of.http.get("/metrics")).text,
+            "tokens": "\n".join(tokens),
+            "private-key": of.keys.private_key,
+            **{name: (demo_folder / name / "server.log").read_text(errors="replace") for name in SERVERS},
+        }
+        for name, text in kept.items():
+            (folder / name).write_text(text)
+
+    changed: dict[str, Callable[..., Any]] = {"embedded_stack": start_and_note, "load": load_and_keep}
+    changed["ServiceProcess"] = partial(ServiceProcess, on_line=lambda line: print(line, file=log))
+    for name, value in changed.items():
+        setattr(stage, name, value)
+    Stage.token = mint_and_note  # type: ignore[method-assign]
+    demo._play = play_and_keep
+
+
+if __name__ == "__main__":
+    keep(Path(sys.argv[1]))
+    main(["demo"])
