@@ -5,16 +5,20 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from aiokafka.errors import (
+    BrokerResponseError,
     ClusterAuthorizationFailedError,
     KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
+    MessageSizeTooLargeError,
     NodeNotReadyError,
     NotEnoughReplicasAfterAppendError,
     NotEnoughReplicasError,
+    RecordListTooLargeError,
     RequestTimedOutError,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
+    kafka_errors,
 )
 
 from adapters.kafka.reach import REFUSALS, why_out_of_reach
@@ -24,6 +28,19 @@ from application.trouble import Trouble, told
 class TopicMissingError(Exception):
     """The relay never creates a topic. The text is the topic's name."""
 
+
+class InvalidRecordError(BrokerResponseError):  # type: ignore[misc]  # aiokafka's errors have no types
+    """A broker has validated a record and will not have it (Kafka protocol guide, error codes)."""
+
+    errno = 87
+    message = "INVALID_RECORD"
+
+
+# aiokafka 0.14 does not know this one, and would call it an unknown error of the server, which may pass.
+kafka_errors[InvalidRecordError.errno] = InvalidRecordError
+
+REFUSED = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidRecordError)
+"""What a broker holds against a record for ever; everything else may pass."""
 
 TROUBLE = (KafkaError, OSError, TimeoutError, TopicMissingError)
 """Everything that a producer may raise when the brokers are at fault or out of reach."""

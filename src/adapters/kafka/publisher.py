@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Sequence
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError, TopicAuthorizationFailedError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from aiokafka.structs import RecordMetadata
 from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity
 
 from adapters.kafka.cloudevents import headers
-from adapters.kafka.faults import TopicMissingError, explained, outage_of, reason
+from adapters.kafka.faults import REFUSED, TopicMissingError, explained, outage_of, reason
 from adapters.kafka.metadata import NOT_AUTHORIZED, describe
 from adapters.kafka.partition_order import fail_unsent, stop_behind_failures
 from adapters.kafka.shares import Fates, Record, shares_of
@@ -25,9 +25,6 @@ LARGEST_BYTES = 64 * 1024 * 1024
 CONNECT_S = 5.0
 DEADLINE_S = 15.0
 """How long a batch may take. aiokafka never gives up an idempotent batch by itself; a relay has to."""
-
-TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
-"""The one thing that a broker holds against a record for ever; everything else may pass."""
 
 
 class KafkaPublisher:
@@ -71,7 +68,7 @@ class KafkaPublisher:
     async def _send_all(self, batch: Sequence[Pending], fates: Fates, refused: list[Refusal]) -> str | None:
         """Send the batch, find what is refused for good, and return the outage that kept the rest from arriving."""
         await self._send(batch, fates)
-        if any(isinstance(error, TOO_LARGE) for error in fates.failed.values()):
+        if any(isinstance(error, REFUSED) for error in fates.failed.values()):
             await self._find_refused([item for item in batch if item.id not in fates.arrived], fates, refused)
         elif fates.failed:
             return reason(next(iter(fates.failed.values())))
@@ -104,7 +101,7 @@ class KafkaPublisher:
             if error is None:
                 continue
             await self.aclose()
-            if not isinstance(error, TOO_LARGE):
+            if not isinstance(error, REFUSED):
                 raise error
             refused.append(Refusal(item, f"{self._topic}: {type(error).__name__}", attempts=2))
 

@@ -22,12 +22,11 @@ from attrs import frozen
 from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity
 
-from adapters.kafka.faults import TROUBLE, explained, outage_of
+from adapters.kafka.faults import REFUSED, TROUBLE, explained, outage_of
 from adapters.kafka.publisher import (
     BATCH_BYTES,
     CONNECT_S,
     LARGEST_BYTES,
-    TOO_LARGE,
     require_topic,
     throw_away,
 )
@@ -91,7 +90,7 @@ class KafkaStatePublisher:
         self._writer = ""
         self._broken = False
         self._pulse_at = 0.0
-        # Failed together with others and have to be tried alone, to find the one that is too large.
+        # Failed together with others and have to be tried alone, to find the one that is refused.
         self._suspects: set[int] = set()
 
     async def writer(self) -> str:
@@ -185,7 +184,7 @@ class KafkaStatePublisher:
         return await explained(error, self._bootstrap_servers, self._security)
 
     async def _transact(self, client: AIOKafkaProducer, batch: Sequence[Pending], fates: Fates) -> None:
-        """Write the batch in one transaction; what is too large, or may be, is left out of it.
+        """Write the batch in one transaction; what is refused, or may be, is left out of it.
 
         A broker refuses a partition's records together, so only one that is refused alone is to blame. Suspects are
         tried alone and last, until the first that fails: nothing can be written to its partition after it.
@@ -202,10 +201,10 @@ class KafkaStatePublisher:
                     break
                 if item.id in self._suspects:
                     await self._send(client, [item], fates, ends)
-            refused = any(isinstance(error, TOO_LARGE) for error in fates.failed.values())
+            refused = any(isinstance(error, REFUSED) for error in fates.failed.values())
             for error in fates.failed.values():
                 # Behind a batch that was refused the next one of its partition is out of sequence, and as harmless.
-                if not (refused and isinstance(error, (*TOO_LARGE, OutOfOrderSequenceNumber))):
+                if not (refused and isinstance(error, (*REFUSED, OutOfOrderSequenceNumber))):
                     raise error
             await client.commit_transaction()
             await until_stable(client, self._topic, ends)

@@ -13,6 +13,7 @@ from attrs import evolve
 from adapters.kafka import publisher as publisher_module
 from adapters.kafka.cloudevents import encode
 from adapters.kafka.publisher import KafkaPublisher
+from adapters.kafka.shares import Record, Share
 from application.lanes import lane_of
 from application.outbox import Pending
 from domain.sync_user import sync_user
@@ -131,6 +132,36 @@ async def test_a_message_that_the_topic_cannot_take_is_refused_alone_and_order_i
     records = await consume(kafka_address, small, 5)
     assert versions(records, "user_a") == [1, 3, 4]
     assert versions(records, "user_b") == [1, 2]
+
+
+async def test_a_record_that_a_broker_finds_invalid_is_put_aside_and_later_versions_arrive(
+    kafka_address, topic, monkeypatch
+):
+    """A compacted topic takes no record without a key; ours all have one, so this one loses it on its way."""
+    compacted = f"{topic}-compacted"
+    await create_topic(kafka_address, compacted, partitions=1, cleanup_policy="compact")
+    batch = [pending("user_a", 1), pending("user_a", 2), pending("user_b", 1), pending("user_a", 3)]
+    takes = Share.takes
+
+    def takes_without_the_second_key(share: Share, item: Pending, record: Record) -> bool:
+        if item is not batch[1]:
+            return takes(share, item, record)
+        value, headers = record
+        share.items.append(item)
+        return share.builder.append(timestamp=None, key=None, value=value, headers=headers) is not None
+
+    monkeypatch.setattr(Share, "takes", takes_without_the_second_key)
+    publisher = KafkaPublisher([kafka_address], compacted)
+
+    deliveries = await publisher.publish(batch)
+    await publisher.aclose()
+
+    assert [(refusal.pending, refusal.error) for refusal in deliveries.refused] == [
+        (batch[1], f"{compacted}: InvalidRecordError")
+    ]
+    assert list(deliveries.acknowledged) == [batch[0], batch[2], batch[3]]
+    assert deliveries.outage is None
+    assert versions(await consume(kafka_address, compacted, 3), "user_a") == [1, 3]
 
 
 async def test_a_batch_that_is_too_large_only_as_a_whole_arrives_message_by_message(kafka_address, topic):
