@@ -5,11 +5,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from dependency_injector.providers import Object
 from litestar import Litestar, Request, Response
 from litestar.di import Provide
@@ -30,13 +31,14 @@ from entrypoints.http.pace import Pace
 from entrypoints.http.troubles import Troubles, cause_of
 from entrypoints.http.verify import AnyMethodAnyPath
 from entrypoints.http.vitals import Vitals, telling
-from entrypoints.logging import configure_logging, log_loop_failures
+from entrypoints.logging import configure_logging, log_loop_failures, places
 from entrypoints.settings import ServeSettings
 from entrypoints.tracing import tracing_of
 
 if TYPE_CHECKING:
     from entrypoints.tracing.sdk import Tracing
 
+log = structlog.get_logger("http")
 
 _STAYING = Departure(0)
 
@@ -67,12 +69,13 @@ def app_for(container: Container, tracing: "Tracing | None" = None, departure: D
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         vitals = Vitals(container.database_load(), container.session_keys())
         log_loop_failures()
-        async with serving(container), telling(vitals):
-            # What is loaded by now lives as long as the process: a full collection would look at all of it again,
-            # 70 ms in which every request waits.
-            gc.collect()
-            gc.freeze()
-            yield
+        with _told_without_text():
+            async with serving(container), telling(vitals):
+                # What is loaded by now lives as long as the process: a full collection would look at all of it again,
+                # 70 ms in which every request waits.
+                gc.collect()
+                gc.freeze()
+                yield
 
     troubles = Troubles(time.monotonic)
 
@@ -94,6 +97,16 @@ def app_for(container: Container, tracing: "Tracing | None" = None, departure: D
     origins = frozenset(origin.encode() for origin in container.tokens().clerk_authorized_parties)
     app: ASGIApp = Cors(AnyMethodAnyPath(litestar), origins)
     return Edge(tracing.requests(app) if tracing else app, troubles)
+
+
+@contextmanager
+def _told_without_text() -> Iterator[None]:
+    """Log what breaks the start or the stop: Litestar would have the server log a traceback with the error's text."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  # whatever it is
+        log.critical("start or stop failed", error=type(error).__name__, at=places(error))
+        raise RuntimeError(type(error).__name__) from None
 
 
 def _dependencies(container: Container, troubles: Troubles, departure: Departure) -> dict[str, Provide]:
