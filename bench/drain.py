@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from application.lanes import lane_of
+from application.topics import STATE
 from bench.figures import Figure
 from bench.peers import relays
 from bench.requests import user_ids
@@ -19,12 +20,13 @@ _TRANSACTION = 20
 _KEYS = "CREATE TABLE IF NOT EXISTS bench_keys (n int PRIMARY KEY, key text NOT NULL, lane smallint NOT NULL)"
 # Rows in the order in which users change: every user's first version, then every user's second.
 _ROWS = f"""
-FROM generate_series($1::int, $2::int - 1) AS row (number) JOIN bench_keys ON n = number % {KEYS}
-CROSS JOIN LATERAL (SELECT number / {KEYS} + 1 AS version) AS versions
+FROM generate_series($1::int, $2::int - 1) AS row (number) CROSS JOIN (SELECT count(*)::int AS keys FROM bench_keys)
+JOIN bench_keys ON n = number % keys
+CROSS JOIN LATERAL (SELECT number / keys + 1 AS version) AS versions
 CROSS JOIN LATERAL (SELECT '{{"user":{{"id":"' || key || '","version":' || version || '}},"pad":"' AS head) AS heads
 CROSS JOIN LATERAL (SELECT head || repeat('x', {PAYLOAD_BYTES} - length(head) - 2) || '"}}' AS payload) AS payloads
 ORDER BY number
-"""
+"""  # noqa: S608  # constants of ours
 
 
 def measure(stage: Stage, *, quick: bool) -> Iterator[Figure]:
@@ -37,6 +39,7 @@ def measure(stage: Stage, *, quick: bool) -> Iterator[Figure]:
     small, large = "auth-service relay, 10,000 rows", f"auth-service relay, {most:,} rows"
     yield _figure(small, None, [_ours(stage, url, 10_000, f"s{run}") for run in range(runs)])
     yield _figure(large, small, [_ours(stage, url, most, f"l{run}") for run in range(1 if quick else 2)])
+    yield _figure(f"{reference}, with the state topic", reference, _with_state(stage, rows, runs))
 
     peer_url = stage.database("bench_drain_peer", ours=False)
     make_keys(stage, peer_url)
@@ -82,6 +85,27 @@ def _ours(stage: Stage, url: str, rows: int, run: str) -> tuple[Filling, str]:
     return filling, f"{out_of_order(stage, topic)}; relay's CPU {cpu / rows * 1e6:.0f} µs an event with its start"
 
 
+def _with_state(stage: Stage, rows: int, runs: int) -> list[tuple[Filling, str]]:
+    """Measure the most that the state topic can cost: as many users as rows, so each version is its user's newest."""
+    url = stage.database("bench_drain_state")
+    make_keys(stage, url, rows)
+    stage.sql(
+        url,
+        "INSERT INTO users (id, version, revision, email_verified, banned, locked)"
+        " SELECT key, 1, 1, false, false, false FROM bench_keys",
+    )
+    done = []
+    for run in range(runs):
+        topic, state = stage.topic(f"drain-events-{run}"), stage.topic(f"drain-state-{run}", STATE)
+        stage.settle(url, "outbox")
+        fill_outbox(stage, url, rows)
+        with stage.relay(url, topic, KAFKA_USER_STATE_TOPIC=state):
+            filling = fill(stage, topic, rows, timeout_s=_MOST_S)
+            stage.wait_until_none(url, "outbox")
+        done.append((filling, f"{out_of_order(stage, topic)}; state topic: {out_of_order(stage, state)}"))
+    return done
+
+
 def _fill_peer(stage: Stage, url: str, rows: int, table: str) -> None:
     stage.settle(url, table)
     stage.sql(url, relays.INSERT[table].format(rows=_ROWS), 0, rows)
@@ -116,8 +140,8 @@ def _insert_debezium(stage: Stage, url: str, rows: int) -> None:
     relays.in_thread(lambda: stage.database_work(url, insert))
 
 
-def make_keys(stage: Stage, url: str) -> None:
-    keys = [(number, key, lane_of(key)) for number, key in enumerate(user_ids(stage, KEYS))]
+def make_keys(stage: Stage, url: str, count: int = KEYS) -> None:
+    keys = [(number, key, lane_of(key)) for number, key in enumerate(user_ids(stage, count))]
     stage.sql(url, _KEYS)
     stage.database_work(url, lambda connection: connection.copy_records_to_table("bench_keys", records=keys))
 

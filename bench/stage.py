@@ -20,7 +20,7 @@ from attrs import field, frozen
 from adapters.kafka.topics import create_topics
 from adapters.postgres.engine import create_engine
 from adapters.postgres.migrate import migrate
-from application.topics import EVENTS, Topic
+from application.topics import EVENTS, Topic, TopicDefinition
 from entrypoints.embedded import guard
 from entrypoints.embedded.data_dir import locked
 from entrypoints.embedded.kafka import EmbeddedKafka, start_kafka
@@ -79,8 +79,8 @@ class Stage:
             asyncio.run(_migrated(url))
         return url
 
-    def topic(self, name: str) -> str:
-        topics = [Topic(name, EVENTS)]
+    def topic(self, name: str, definition: TopicDefinition = EVENTS) -> str:
+        topics = [Topic(name, definition)]
         asyncio.run(create_topics([self.kafka.bootstrap_servers], topics, None, partitions=PARTITIONS))
         return name
 
@@ -164,12 +164,13 @@ class Stage:
             yield port, child
 
     @contextmanager
-    def relay(self, url: str, topic: str) -> Iterator[Child]:
+    def relay(self, url: str, topic: str, **environment: str) -> Iterator[Child]:
         """Run `auth-service relay`."""
         variables = {
             "DATABASE_URL": url,
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
             "KAFKA_USER_EVENTS_TOPIC": topic,
+            **environment,
         }
         command = [sys.executable, "-m", "entrypoints.cli.main", "relay"]
         with self.child("relay", command, variables, cwd=self.folder) as child:
