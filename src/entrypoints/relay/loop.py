@@ -103,7 +103,8 @@ class Relay:
     async def _sleep(self, seconds: float) -> bool:
         """Wait, and tell whether a wake-up (or `stop`) ended it early."""
         try:
-            await asyncio.wait_for(self._wake.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
         except TimeoutError:
             return False
         return True
