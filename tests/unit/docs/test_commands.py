@@ -85,6 +85,7 @@ OTHERS = {
     "docker compose build": CONTAINERS,
     "docker compose run --rm migrate": CONTAINERS,
     "docker compose exec": CONTAINERS,
+    "TOKEN=$(docker compose exec -T serve auth-service token --user user_1)": CONTAINERS,
     "docker compose -f docker-compose.yml -f deploy/compose/secrets.yml up": CONTAINERS,
     "deploy/compose/rolling-restart": CONTAINERS,
     "kubectl -n auth": "not run: there is no cluster; what is applied is validated",
