@@ -3,7 +3,7 @@
 SQLAlchemy's own execution was measured at 180 µs of CPU a statement, where asyncpg takes 50 (ADR 0018).
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias, cast
 
@@ -40,8 +40,15 @@ class Compiled:
         self._constants = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
 
     async def fetch(self, driver: Driver, parameters: Mapping[str, Any]) -> list[Row]:
+        return await driver.fetch(self.sql, *self._values(parameters))
+
+    async def run(self, driver: Driver, each: Iterable[Mapping[str, Any]]) -> None:
+        """Execute it once for each of the parameters: one transaction, one round trip, and no rows come back."""
+        await driver.executemany(self.sql, [self._values(parameters) for parameters in each])
+
+    def _values(self, parameters: Mapping[str, Any]) -> list[Any]:
         values = {**self._constants, **parameters}
-        return await driver.fetch(self.sql, *[values[name] for name in self._names])
+        return [values[name] for name in self._names]
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Integer,
     SmallInteger,
     Text,
+    and_,
     any_,
     bindparam,
     case,
@@ -47,33 +48,26 @@ _of_lane = (
 # other relays hold. Reading by "id greater than the last" would be cheaper and wrong: ids become visible out of order.
 _OLDEST = Compiled(select(_of_lane).select_from(_lanes.join(_of_lane, true())).limit(bindparam("limit", type_=Integer)))
 
-_gone = (
-    func.unnest(bindparam("lanes", type_=ARRAY(SmallInteger)), bindparam("ids", type_=ARRAY(BigInteger)))
-    .table_valued(column("lane", SmallInteger), column("id", BigInteger))
-    .render_derived(name="gone")
+# Lane by lane, and nothing to join: when the table was last analyzed empty, as it is most of the time, a join with the
+# rows that are to go is planned from the other side, and compares each row of the backlog with all of them.
+_gone = and_(
+    outbox.c.lane == bindparam("lane", type_=SmallInteger),
+    outbox.c.id == any_(bindparam("ids", type_=ARRAY(BigInteger))),
 )
 # A deletion that a crash of the server undoes costs a repetition, so nobody has to wait for the disk.
 _not_waiting = text("(SELECT set_config('synchronous_commit', 'off', true)) = 'off'")
-_DELETE = Compiled(delete(outbox).where(outbox.c.lane == _gone.c.lane, outbox.c.id == _gone.c.id, _not_waiting))
+_DELETE = Compiled(delete(outbox).where(_gone, _not_waiting))
 
 _refused = (
     func.unnest(
         bindparam("ids", type_=ARRAY(BigInteger)),
-        bindparam("lanes", type_=ARRAY(SmallInteger)),
         bindparam("errors", type_=ARRAY(Text)),
         bindparam("attempts", type_=ARRAY(Integer)),
     )
-    .table_valued(
-        column("id", BigInteger), column("lane", SmallInteger), column("error", Text), column("attempts", Integer)
-    )
+    .table_valued(column("id", BigInteger), column("error", Text), column("attempts", Integer))
     .render_derived(name="refused")
 )
-_moved = (
-    delete(outbox)
-    .where(outbox.c.lane == _refused.c.lane, outbox.c.id == _refused.c.id)
-    .returning(*outbox.c, _refused.c.error, _refused.c.attempts)
-    .cte("moved")
-)
+_moved = delete(outbox).where(_gone).returning(*outbox.c).cte("moved")
 # A user may be deleted at this moment, or have been before its event was refused; then the letter must not keep what
 # the deletion erased. The new revision makes a deletion that has not seen the letter yet lose its race and look again.
 _owner = (
@@ -87,8 +81,9 @@ _MOVED_COLUMNS = [*(c.name for c in outbox.c if c.name != "payload"), "error", "
 _put_aside = insert(outbox_dead).from_select(
     _MOVED_COLUMNS,
     select(
-        *(_moved.c[name] for name in _MOVED_COLUMNS[:-1]), case((_owner.c.deleted_at.is_(None), _moved.c.payload))
-    ).select_from(_moved.outerjoin(_owner, _owner.c.id == _moved.c.key)),
+        *((_refused if name in _refused.c else _moved).c[name] for name in _MOVED_COLUMNS[:-1]),
+        case((_owner.c.deleted_at.is_(None), _moved.c.payload)),
+    ).select_from(_moved.join(_refused, _refused.c.id == _moved.c.id).outerjoin(_owner, _owner.c.id == _moved.c.key)),
 )
 # The version may have died before and been filled into the state topic since. A letter that waits stays, because it
 # stands for the event too; one that was discarded is now a letter again.
@@ -142,21 +137,27 @@ class PostgresOutbox:
 
     async def delete(self, published: Collection[Pending]) -> None:
         """See `Outbox.delete`."""
-        gone = {"lanes": [item.lane for item in published], "ids": [item.id for item in published]}
+        by_lane: dict[int, list[int]] = {}
+        for item in published:
+            by_lane.setdefault(item.lane, []).append(item.id)
         with told_as_unavailable():
             async with directly(self._engine) as driver:
-                await _DELETE.fetch(driver, gone)
+                await _DELETE.run(driver, [{"lane": lane, "ids": ids} for lane, ids in by_lane.items()])
 
     async def bury(self, refusals: Collection[Refusal]) -> None:
         """See `Outbox.bury`."""
+        by_lane: dict[int, list[Refusal]] = {}
+        for refusal in refusals:
+            by_lane.setdefault(refusal.pending.lane, []).append(refusal)
         async with connected(self._engine) as connection:
-            await connection.execute(
-                _BURY,
-                {
-                    "ids": [refusal.pending.id for refusal in refusals],
-                    "lanes": [refusal.pending.lane for refusal in refusals],
-                    "errors": [refusal.error for refusal in refusals],
-                    "attempts": [refusal.attempts for refusal in refusals],
-                    "keys": sorted({refusal.pending.message.key for refusal in refusals}),
-                },
-            )
+            for lane, of_lane in by_lane.items():
+                await connection.execute(
+                    _BURY,
+                    {
+                        "lane": lane,
+                        "ids": [refusal.pending.id for refusal in of_lane],
+                        "errors": [refusal.error for refusal in of_lane],
+                        "attempts": [refusal.attempts for refusal in of_lane],
+                        "keys": sorted({refusal.pending.message.key for refusal in of_lane}),
+                    },
+                )

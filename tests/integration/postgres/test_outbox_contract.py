@@ -227,9 +227,9 @@ async def test_a_deletion_that_began_before_the_letter_was_written_still_erases_
     assert [tuple(row) for row in rows] == [("user_a", None)]
 
 
-@pytest.mark.parametrize("rows", [0, 50_000])
+@pytest.mark.parametrize(("rows", "known"), [(0, None), (50_000, None), (50_000, "it was empty")])
 async def test_the_relays_statements_use_the_index_whatever_the_table_looked_like_when_they_were_planned(
-    database_url, rows
+    database_url, rows, known
 ):
     connection = await asyncpg.connect(database_url, server_settings=INDEX_PLANS)
     await connection.execute(
@@ -237,11 +237,13 @@ async def test_the_relays_statements_use_the_index_whatever_the_table_looked_lik
         " SELECT 'user_' || n, 1, n % 64, gen_random_uuid(), 't', now(), 'x' FROM generate_series(1, $1::int) n",
         rows,
     )
+    if known:  # what ANALYZE leaves of a table that is empty at that moment, and has been larger
+        await connection.execute("UPDATE pg_class SET reltuples = 0, relpages = 5000 WHERE relname = 'outbox'")
     await connection.execute("SET plan_cache_mode = force_generic_plan")
     plans = ""
     for name, statement, arguments in (
         ("oldest", postgres_outbox._OLDEST, "'{1,2,3}', 10"),
-        ("gone", postgres_outbox._DELETE, "'{1,2,3}', '{1,2,3}'"),
+        ("gone", postgres_outbox._DELETE, "1, '{1,2,3}'"),
     ):
         await connection.execute(f"PREPARE {name} AS {statement.sql}")
         plan = await connection.fetch(f"EXPLAIN EXECUTE {name} ({arguments})")
@@ -249,6 +251,7 @@ async def test_the_relays_statements_use_the_index_whatever_the_table_looked_lik
     await connection.close()
 
     assert plans.count("Index Scan using outbox_lane_idx") == 2, plans
+    assert "Index Cond: ((lane = $1) AND (id = ANY ($2)))" in plans, plans
     assert "Seq Scan" not in plans
     assert "Sort" not in plans
 
