@@ -18,7 +18,7 @@ Record: TypeAlias = tuple[bytes | None, Sequence[tuple[str, bytes]]]
 """A message's value and headers."""
 
 _HASHES = 2**16
-"""Hashing a key in Python costs as much as a fifth of all else that a message costs; about 15 MB when full."""
+"""Hashing a key in Python costs as much as a fifth of all else that a message costs; 12 MB when full."""
 
 
 @frozen
