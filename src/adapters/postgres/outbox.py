@@ -77,11 +77,13 @@ _owner = (
     .returning(users.c.id, users.c.deleted_at)
     .cte("owner")
 )
-_MOVED_COLUMNS = [*(c.name for c in outbox.c if c.name != "payload"), "error", "attempts", "payload"]
+_KEPT = [c.name for c in outbox.c if c.name != "payload"]
 _put_aside = insert(outbox_dead).from_select(
-    _MOVED_COLUMNS,
+    [*_KEPT, "error", "attempts", "payload"],
     select(
-        *((_refused if name in _refused.c else _moved).c[name] for name in _MOVED_COLUMNS[:-1]),
+        *(_moved.c[name] for name in _KEPT),
+        _refused.c.error,
+        _refused.c.attempts,
         case((_owner.c.deleted_at.is_(None), _moved.c.payload)),
     ).select_from(_moved.join(_refused, _refused.c.id == _moved.c.id).outerjoin(_owner, _owner.c.id == _moved.c.key)),
 )
