@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import define, field
 
-from support.http_process import free_port
+from entrypoints.embedded.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,6 +10,7 @@ import time
 
 from attrs import define, field
 
+from entrypoints.embedded.ports import free_port
 from support.web import environment
 
 START_S = 30
@@ -62,12 +63,6 @@ def everything(connection: socket.socket, *, silence: float = 1.0) -> bytes:
             return received + b"<closed>"
         received += chunk
         connection.settimeout(silence)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def start(*arguments: str, port: int | None = None, **variables: str) -> Served:

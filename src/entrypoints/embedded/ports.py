@@ -2,6 +2,7 @@
 
 import secrets
 import socket
+import sys
 
 from entrypoints.embedded.errors import EmbeddedStackError
 
@@ -13,10 +14,14 @@ _PORTS = range(20_000, 32_000)
 
 
 def free_port() -> int:
-    """A port on loopback that nothing uses now and that no outgoing connection will be given."""
+    """A port on loopback for one of our servers, for as long as this process lives.
+
+    Nothing uses it now, no other call anywhere returns it, and no outgoing connection is given it, while its server is
+    still starting or down for a moment too. The server must set SO_REUSEADDR, as those here all do.
+    """
     for _ in range(100):
         port = secrets.choice(_PORTS)
-        if _is_free(port):
+        if _held(port):
             return port
     raise EmbeddedStackError("No free port was found on 127.0.0.1.", "Stop some servers and start again.")
 
@@ -28,6 +33,20 @@ def require_free(port: int, name: str) -> None:
             f"{name} cannot listen on {LOOPBACK}:{port}: the port is taken.",
             "Stop the program that uses it, or choose another port.",
         )
+
+
+def _held(port: int) -> bool:
+    with socket.socket() as holder:
+        try:
+            holder.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        if sys.platform == "linux":
+            # Bound without it, so that two cannot hold one port; set now, so that a server can listen beside us. BSD
+            # does not let it, and does not need it: its outgoing connections stay out of our range.
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            holder.detach()  # stays open to the end of the process
+    return True
 
 
 def _is_free(port: int) -> bool:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from adapters.clerk.stand_in.webhook_sender import Disorder
+from entrypoints.embedded.ports import free_port
 from support.clerk_stand_in import RunningStandIn
-from support.http_process import free_port
 from support.processes import serve
 from support.reconcile_stage import Stage, found
 

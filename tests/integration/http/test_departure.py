@@ -8,7 +8,7 @@ import asyncpg
 import httpx
 import pytest
 
-from support.http_process import free_port
+from entrypoints.embedded.ports import free_port
 from support.load import Load, until_ready
 from support.processes import running
 from support.web import environment

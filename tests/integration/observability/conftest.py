@@ -6,11 +6,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from entrypoints.embedded.ports import free_port
 from integration.http.conftest import serve
 from integration.relay.conftest import start_relay, users
 from support import processes
 from support.collector import Collector, collector
-from support.http_process import free_port
 from support.processes import Process
 
 __all__ = ["serve", "start_relay", "users"]

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.clerk.samples import sample_user
 from application.lanes import LANES
-from support.http_process import free_port
+from entrypoints.embedded.ports import free_port
 from support.http_server import Answer, http_server
 from support.web import bearer, created, event, signed, token
 

@@ -17,9 +17,9 @@ from attrs import define, field
 
 from adapters.clerk.signing import sign_webhook
 from adapters.kafka.consumer import tail_topic
+from entrypoints.embedded.ports import free_port
 from entrypoints.service_keys import new_service_key
 from integration.conftest import create_topic
-from support.http_process import free_port
 from support.web import SECRET, created, event, token
 
 USER = "user_canary"

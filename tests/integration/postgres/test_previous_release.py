@@ -10,7 +10,7 @@ import asyncpg
 import httpx
 import pytest
 
-from support.http_process import free_port
+from entrypoints.embedded.ports import free_port
 from support.ledger import faults, read_topic_until
 from support.load import until_ready
 from support.processes import running

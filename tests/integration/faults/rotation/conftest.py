@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from attrs import define, field
 
+from entrypoints.embedded.ports import free_port
 from support import processes
-from support.http_process import free_port
 
 WORKERS = 2
 

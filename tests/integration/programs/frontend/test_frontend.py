@@ -3,8 +3,9 @@
 import httpx
 import pytest
 
+from entrypoints.embedded.ports import free_port
 from entrypoints.local.frontend import origins, serve_frontend
-from support.http_process import free_port, start, wait_until_it_answers
+from support.http_process import start, wait_until_it_answers
 from support.http_server import Answer, http_server
 from support.users import USER
 from support.web import created, deleted, signed, token

@@ -5,7 +5,7 @@ import re
 import httpx
 import pytest
 
-from support.http_process import free_port
+from entrypoints.embedded.ports import free_port
 from support.http_server import Answer, http_server
 from support.proxies import proxy
 from support.web import bearer, token
