@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 
+from anomalyze_auth._signature import REMEMBERED
 from bench import load
 from bench.figures import Figure
 from bench.peers import USERS, express, fastapi
@@ -19,6 +20,8 @@ def measure(stage: Stage, *, quick: bool) -> Iterator[Figure]:
     runs, seconds = (1, 3) if quick else (5, 5)
     users = user_ids(stage, _USERS)
     tokens = session_tokens(stage, users)
+    # More than a process remembers, so that each is a new one whenever its turn comes.
+    many = session_tokens(stage, users * (1 + REMEMBERED // _USERS))
     url, peer_url = stage.database("bench_me"), stage.database("bench_me_peer", ours=False)
     stage.sql(peer_url, USERS)
     topic = stage.topic("bench-me")
@@ -29,12 +32,13 @@ def measure(stage: Stage, *, quick: bool) -> Iterator[Figure]:
         for port in (ours, node):  # the peers share a table
             load.run(load.Plan(port=port, requests=webhooks(stage, users, _USERS)[0], connections=16, seconds=60))
         plans = {
-            name: partial(load.Plan, port=port, requests=reads(tokens, path), connections=32, cycle=True)
-            for name, port, path in (
-                ("auth-service", ours, "/v1/me"),
-                (_REFERENCE, node, "/v1/me"),
-                ("Express + Prisma, clerkMiddleware", node, "/v1/me-guide"),
-                ("FastAPI + ORM", python, "/v1/me"),
+            name: partial(load.Plan, port=port, requests=reads(sent, path), connections=32, cycle=True)
+            for name, port, path, sent in (
+                ("auth-service", ours, "/v1/me", tokens),
+                ("auth-service, each token new", ours, "/v1/me", many),
+                (_REFERENCE, node, "/v1/me", tokens),
+                ("Express + Prisma, clerkMiddleware", node, "/v1/me-guide", tokens),
+                ("FastAPI + ORM", python, "/v1/me", tokens),
             )
         }
         for plan in plans.values():

@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from anomalyze_auth._claims import Expectations, authenticated
 from anomalyze_auth._json import decoded_object
+from anomalyze_auth._signature import Signatures
 from anomalyze_auth._token import UnverifiedToken, base64url_decoded, opened
 from anomalyze_auth.errors import KeysUnavailable, Reason, TokenRejected
 from anomalyze_auth.identity import Authenticated
@@ -40,12 +41,9 @@ class SessionVerifier:
         leeway: float = 5.0,
         now: Callable[[], float] = time.time,
     ) -> None:
-        # Half of this package's import time, and whoever only reads events does not need it.
-        from jwt.algorithms import RSAAlgorithm  # noqa: PLC0415
-
         if isinstance(authorized_parties, str):
             raise TypeError("authorized_parties must be a collection of origins, not one string")
-        self._rs256 = RSAAlgorithm(RSAAlgorithm.SHA256)
+        self._signatures = Signatures()
         self._keys = keys
         self._expected = Expectations(
             issuer=issuer,
@@ -86,7 +84,7 @@ class SessionVerifier:
         return self._proven(unverified, key)
 
     def _proven(self, token: UnverifiedToken, key: RSAPublicKey) -> Authenticated:
-        if not self._rs256.verify(token.signing_input, key, token.signature):
+        if not self._signatures.right(token, key):
             raise TokenRejected(Reason.TOKEN_INVALID_SIGNATURE, "The token signature is not valid.")
         payload = base64url_decoded(token.payload)
         claims = None if payload is None else decoded_object(payload)

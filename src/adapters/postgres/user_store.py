@@ -58,12 +58,14 @@ class PostgresUserStore:
         encode: Encode,
         on_commit: Callable[[], None],
         around_batch: AroundBatch = lambda _: _nothing,
+        on_batch: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_commit` is called after a COMMIT that stored events; it must not block."""
+        """`on_batch` is called when a batch begins, `on_commit` after a COMMIT that stored events. None may block."""
         self._engine = engine
         self._encode = encode
         self._on_commit = on_commit
         self._around_batch = around_batch
+        self._on_batch = on_batch
         self._waiting: dict[UserId, deque[_Change]] = {}
         self._count = 0
         self._arrived = asyncio.Event()
@@ -158,6 +160,7 @@ class PostgresUserStore:
 
     async def _attempt(self, batch: Sequence[_Change]) -> None:
         """Read, decide, write; a change without an answer afterwards lost a race."""
+        self._on_batch()
         with self._around_batch(batch):
             async with directly(self._engine) as driver:
                 decided = self._decide(batch, await read(driver, [change.user_id for change in batch]))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 
 import asyncpg
@@ -17,6 +18,10 @@ CHANNEL = "outbox_wake"
 DEBOUNCE_S = 0.005
 """At most one NOTIFY in this time; more would only wake a relay that is awake."""
 
+ASLEEP_S = 0.05
+"""Without a notification for so long, all that a wake-up passes through is asleep: a backend, a relay, its backend.
+Rousing them while the write is on its way takes a tenth off an idle event's latency, for one more notification."""
+
 # NOTIFY takes a lock that every committing transaction in the database queues for: inside the write it was measured
 # to cost 44 % (8 writers) to 77 % (64 writers) of the commits. Here it is a transaction of its own.
 _NOTIFY = Compiled(select(func.pg_notify(CHANNEL, "")))
@@ -27,11 +32,20 @@ class OutboxWake:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._dirty = asyncio.Event()
+        self._wanted = asyncio.Event()
+        self._stored = False
+        self._notified_at = float("-inf")
         self._task: asyncio.Task[None] | None = None
 
+    def soon(self) -> None:
+        """Something is about to be stored: whatever has fallen asleep between here and a relay is up by then."""
+        if time.monotonic() - self._notified_at > ASLEEP_S:
+            self._wanted.set()
+
     def set(self) -> None:
-        self._dirty.set()
+        """Something has been stored."""
+        self._stored = True
+        self._wanted.set()
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._notify(), name="outbox-wake")
@@ -43,12 +57,15 @@ class OutboxWake:
 
     async def _notify(self) -> None:
         while True:
-            await self._dirty.wait()
-            self._dirty.clear()
+            await self._wanted.wait()
+            self._wanted.clear()
+            stored, self._stored = self._stored, False
+            self._notified_at = time.monotonic()
             with contextlib.suppress(*DATABASE_ERRORS):  # the relay polls: it finds the event without us
                 async with directly(self._engine) as driver:
                     await _NOTIFY.fetch(driver, {})
-            await asyncio.sleep(DEBOUNCE_S)
+            if stored:
+                await asyncio.sleep(DEBOUNCE_S)
 
 
 class WakeListener:

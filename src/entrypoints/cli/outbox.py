@@ -2,24 +2,18 @@
 
 import asyncio
 import itertools
-import json
 import sys
-from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
-from attrs import asdict
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
-from rich.console import Group, RenderableType
 from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
 from application.errors import StoreUnavailableError
-from application.outbox_status import DeadLetter, OutboxStatus, Repair, publish_rate
-from application.profile import rfc3339
+from application.outbox_status import OutboxStatus, Repair, publish_rate
+from entrypoints.cli.outbox_output import as_json, picture, print_json, table_of
 from entrypoints.configuration import EX_UNAVAILABLE
 from entrypoints.container import container_for
 from entrypoints.local.environment import DATA_DIR, load_beside_dev
@@ -33,7 +27,6 @@ EX_USAGE = 2
 EX_NOT_DONE = 1
 
 BETWEEN_READINGS_S = 1.0
-LANES_SHOWN = 16
 
 T = TypeVar("T")
 Ids = Annotated[int, Parameter(validator=Number(gte=1, lt=2**63))]
@@ -65,7 +58,7 @@ def status(
     data_dir
         Data folder of `auth-service dev`.
     """
-    show = _print_json if json else None
+    show = print_json if json else None
     _run(data_dir, lambda admin: _status(admin, readings=None if watch else 1, every=every, show=show))
 
 
@@ -93,9 +86,9 @@ def dead(
     letters = _run(data_dir, lambda admin: admin.dead(limit=limit, discarded=discarded))
     if json:
         for letter in letters:
-            print(_as_json(letter))
+            print(as_json(letter))
     elif letters:
-        console_for_stdout().print(_letters(letters))
+        console_for_stdout().print(table_of(letters))
     else:
         print("There are no dead letters.")
 
@@ -194,115 +187,11 @@ async def _status(
             for _ in itertools.count():
                 await asyncio.sleep(pause)
                 after = await admin.status()
-                live.update(_picture(after, publish_rate(before, after)), refresh=True)
+                live.update(picture(after, publish_rate(before, after)), refresh=True)
                 before, pause = after, every
-    show = show or (lambda after, rate: console_for_stdout().print(_picture(after, rate)))
+    show = show or (lambda after, rate: console_for_stdout().print(picture(after, rate)))
     for _ in itertools.count() if readings is None else range(readings):
         await asyncio.sleep(pause)
         after = await admin.status()
         show(after, publish_rate(before, after))
         before, pause = after, every
-
-
-def _print_json(status: OutboxStatus, rate: float) -> None:
-    document = {
-        "waiting": status.waiting,
-        "oldest_seconds": round(status.oldest_s, 3),
-        "published_per_second": round(rate, 1),
-        "dead": status.dead,
-        "relays": [
-            {"name": name, "alive": name in status.alive, "seen_seconds_ago": round(seen_s, 3)}
-            for name, seen_s in status.relays.items()
-        ],
-        "lanes": [
-            {
-                "lane": lane.lane,
-                "owner": lane.owner,
-                "waiting": lane.waiting,
-                "oldest_seconds": None if lane.oldest_s is None else round(lane.oldest_s, 3),
-            }
-            for lane in status.lanes
-        ],
-        "vacuum_blocker": asdict(status.vacuum_blocker) if status.vacuum_blocker else None,
-    }
-    print(json.dumps(document), flush=True)
-
-
-def _picture(status: OutboxStatus, rate: float) -> RenderableType:
-    summary = Table.grid(padding=(0, 3))
-    summary.add_row("waiting", "oldest", "published", "dead letters", "relays alive", style="dim")
-    summary.add_row(
-        f"{status.waiting:,}",
-        _seconds(status.oldest_s),
-        f"{rate:,.0f}/s",
-        Text(f"{status.dead:,}", "red" if status.dead else ""),
-        Text(str(len(status.alive)), "" if status.alive else "red"),
-    )
-    parts: list[RenderableType] = [summary, _owners(status)]
-    deepest = sorted((lane for lane in status.lanes if lane.waiting), key=lambda lane: -lane.waiting)
-    if deepest:
-        lanes = Table("lane", "waiting", "oldest", "owner", title=_lanes_title(len(deepest)), title_justify="left")
-        for lane in deepest[:LANES_SHOWN]:
-            lanes.add_row(str(lane.lane), f"{lane.waiting:,}", _seconds(lane.oldest_s), Text(lane.owner or "nobody"))
-        parts.append(lanes)
-    if blocker := status.vacuum_blocker:
-        age = "" if blocker.age_s is None else f", for {_seconds(blocker.age_s)}"
-        parts.append(Text(f"Vacuum is held back by {blocker.kind} {blocker.name}{age}.", "yellow"))
-    return Group(*parts)
-
-
-def _owners(status: OutboxStatus) -> Table:
-    held = Counter(lane.owner for lane in status.lanes)
-    waiting: Counter[str | None] = Counter()
-    for lane in status.lanes:
-        waiting[lane.owner] += lane.waiting
-    table = Table("relay", "lanes", "waiting", "last seen")
-    for name, seen_s in status.relays.items():
-        table.add_row(
-            Text(name, "" if name in status.alive else "dim"), str(held[name]), f"{waiting[name]:,}", _seconds(seen_s)
-        )
-    if held[None]:
-        table.add_row(Text("nobody", "red"), str(held[None]), f"{waiting[None]:,}", "")
-    return table
-
-
-def _lanes_title(lanes: int) -> str:
-    return f"the {LANES_SHOWN} deepest of {lanes} lanes that wait" if lanes > LANES_SHOWN else "lanes that wait"
-
-
-def _letters(letters: Sequence[DeadLetter]) -> Table:
-    table = Table("id", "user", "version", "type", "error", "attempts", "died", "")
-    for letter in letters:
-        note = "payload erased" if letter.erased else ""
-        if letter.discarded_at:
-            note = f"discarded: {letter.discard_reason}"
-        table.add_row(
-            str(letter.id),
-            Text(letter.key),
-            str(letter.version),
-            letter.type,
-            Text(letter.error),
-            str(letter.attempts),
-            f"{letter.died_at:%Y-%m-%d %H:%M:%S}Z",
-            Text(note),
-        )
-    return table
-
-
-def _as_json(letter: DeadLetter) -> str:
-    def readable(_: Any, __: Any, value: Any) -> Any:
-        if hasattr(value, "timestamp"):
-            return rfc3339(int(value.timestamp() * 1000))
-        return str(value) if hasattr(value, "hex") and not isinstance(value, float) else value
-
-    return json.dumps(asdict(letter, value_serializer=readable))
-
-
-def _seconds(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    if seconds < 60:  # noqa: PLR2004
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"

@@ -1,0 +1,62 @@
+"""What a relay hears, on a real LISTEN."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import asyncpg
+import pytest
+
+from adapters.postgres.wake import CHANNEL, OutboxWake
+
+
+@pytest.fixture
+async def heard(database_url: str) -> AsyncIterator[list[float]]:
+    """When notifications came, in seconds of the loop's clock."""
+    moments: list[float] = []
+    connection = await asyncpg.connect(database_url)
+    await connection.add_listener(CHANNEL, lambda *_: moments.append(asyncio.get_running_loop().time()))
+    yield moments
+    await connection.close()
+
+
+@pytest.fixture
+async def wake(engine) -> AsyncIterator[OutboxWake]:
+    outbox_wake = OutboxWake(engine)
+    await outbox_wake.start()
+    yield outbox_wake
+    await outbox_wake.aclose()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+async def test_a_relay_that_sleeps_is_roused_before_the_write_and_told_after_it(wake, heard):
+    wake.soon()
+    await until(lambda: len(heard) == 1)
+    wake.set()
+    await until(lambda: len(heard) == 2)
+
+
+async def test_what_is_stored_while_relays_are_being_roused_is_told_too(wake, heard):
+    wake.soon()
+    for _ in range(3):
+        await asyncio.sleep(0)  # its statement is on the way
+    wake.set()
+
+    await until(lambda: len(heard) == 2)
+
+
+async def test_a_busy_writer_rouses_nobody_and_tells_at_most_once_in_five_milliseconds(wake, heard):
+    wake.set()
+    await until(lambda: len(heard) == 1)
+    began = asyncio.get_running_loop().time()
+    while (now := asyncio.get_running_loop().time()) < began + 0.5:
+        wake.soon()
+        wake.set()
+        await asyncio.sleep(0.0005)
+    await asyncio.sleep(0.1)
+
+    assert 2 <= len(heard) <= (now - began) / 0.005 + 3
