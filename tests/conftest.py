@@ -2,7 +2,9 @@
 
 import os
 import signal
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from support import servers
@@ -19,6 +21,13 @@ def pytest_report_header() -> str:
         "embedded": "embedded (no Docker daemon with the images answered, or TEST_SERVERS=embedded)",
     }[servers.kind()]
     return f"real servers: {what}"
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Leave `.ci/run` the status that pytest ends with; make tells only that it is not 0."""
+    file = os.environ.get("PYTEST_STATUS_FILE")
+    if file and not hasattr(session.config, "workerinput"):
+        Path(file).write_text(str(int(exitstatus)), encoding="ascii")
 
 
 # A shell starts what it puts into the background with SIGINT ignored, and every process that a test starts would

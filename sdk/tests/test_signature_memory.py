@@ -74,6 +74,21 @@ async def test_a_key_that_was_rotated_away_takes_what_it_proved_with_it(jwks_ser
     await keys.aclose()
 
 
+async def test_a_key_that_is_fetched_again_keeps_what_it_proved(jwks_server, checks):
+    jwks_server.answer_keys(jwk())
+    keys = JwksKeys(jwks_server.url)
+    verifies = SessionVerifier(keys, issuer=ISSUER, now=lambda: float(NOW))
+    token = signed()
+    await verifies.verify(token)
+    jwks_server.answer_keys(jwk("another", kid="ins_new"), jwk())
+
+    await keys.refresh()
+    await verifies.verify(token)
+    await keys.aclose()
+
+    assert len(checks) == 1
+
+
 def test_no_byte_can_move_between_what_is_signed_and_the_signature():
     signatures, key = Signatures(), private_key().public_key()
     token = opened(signed())

@@ -10,9 +10,9 @@ from application.outbox import Deliveries, Outbox, Pending, Publisher, Refusal
 from application.relay_events import Round, settled
 from application.state_topic import FencedError, StateLanes, StatePublisher, fill_lane, for_state_only
 
-OFTEN, FORGOTTEN = 5, 0.9
-"""So often in a row is more than lanes that change hands, and each round that goes well lets a tenth be forgotten. Two
-relays under one name get there in about twenty rounds: they fence each other in turn."""
+OFTEN, FORGOTTEN = 10, 0.99
+"""More often in a row than lanes change hands; each round that goes well lets a hundredth be forgotten. Two relays
+under one name fence each other in turn, every few rounds."""
 
 
 @define

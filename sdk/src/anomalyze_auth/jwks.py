@@ -202,7 +202,9 @@ class JwksKeys:
         except Exception as error:  # noqa: BLE001  (whatever the client raises, it is a fault and no verdict)
             self._failed(f"{type(error).__name__}: {error}")
         else:
-            self._keys, self._ignored = keys, ignored
+            # The very object that was there, where the key is the same: what it has proven stays known.
+            self._keys = {kid: old if (old := self._keys.get(kid)) == key else key for kid, key in keys.items()}
+            self._ignored = ignored
             self._fetched_at = self._clock()
             self._failed_at = self._last_error = None
         finally:

@@ -58,14 +58,14 @@ class PostgresUserStore:
         encode: Encode,
         on_commit: Callable[[], None],
         around_batch: AroundBatch = lambda _: _nothing,
-        on_batch: Callable[[], None] = lambda: None,
+        before_commit: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_batch` is called when a batch begins, `on_commit` after a COMMIT that stored events. None may block."""
+        """`on_commit` is called after a COMMIT that stored events, `before_commit` when it is sent. None may block."""
         self._engine = engine
         self._encode = encode
         self._on_commit = on_commit
         self._around_batch = around_batch
-        self._on_batch = on_batch
+        self._before_commit = before_commit
         self._waiting: dict[UserId, deque[_Change]] = {}
         self._count = 0
         self._arrived = asyncio.Event()
@@ -160,15 +160,17 @@ class PostgresUserStore:
 
     async def _attempt(self, batch: Sequence[_Change]) -> None:
         """Read, decide, write; a change without an answer afterwards lost a race."""
-        self._on_batch()
         with self._around_batch(batch):
             async with directly(self._engine) as driver:
                 decided = self._decide(batch, await read(driver, [change.user_id for change in batch]))
                 if not decided:
                     return
+                has_events = any(prepared.events for _, _, prepared in decided)
+                if has_events:
+                    self._before_commit()
                 written = await write(driver, [prepared for _, _, prepared in decided])
         # Behind a pooler this is the first moment after COMMIT.
-        if any(prepared.events for _, _, prepared in decided):
+        if has_events:
             self._on_commit()
             # A turn of the loop for the wake-up to leave before answers are composed: 0.3 ms of an idle relay's time.
             await asyncio.sleep(0)

@@ -16,7 +16,7 @@ from adapters.postgres.faults import DATABASE_ERRORS
 CHANNEL = "outbox_wake"
 
 DEBOUNCE_S = 0.005
-"""At most one NOTIFY in this time; more would only wake a relay that is awake."""
+"""What is stored is told at most once in this time; more would only wake a relay that is awake."""
 
 ASLEEP_S = 0.05
 """Without a notification for so long, all that a wake-up passes through is asleep: a backend, a relay, its backend.
@@ -32,40 +32,48 @@ class OutboxWake:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._wanted = asyncio.Event()
-        self._stored = False
+        self._stored = asyncio.Event()
         self._notified_at = float("-inf")
         self._task: asyncio.Task[None] | None = None
+        self._rousing: asyncio.Task[None] | None = None
 
     def soon(self) -> None:
         """Something is about to be stored: whatever has fallen asleep between here and a relay is up by then."""
-        if time.monotonic() - self._notified_at > ASLEEP_S:
-            self._wanted.set()
+        if time.monotonic() - self._notified_at > ASLEEP_S and self._rousing is None:
+            # A task of its own: what is stored must not wait behind it to be told.
+            self._rousing = asyncio.create_task(self._rouse(), name="outbox-rouse")
 
     def set(self) -> None:
         """Something has been stored."""
-        self._stored = True
-        self._wanted.set()
+        self._stored.set()
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._notify(), name="outbox-wake")
+        self._task = asyncio.create_task(self._tell(), name="outbox-wake")
 
     async def aclose(self) -> None:
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        tasks = [task for task in (self._task, self._rousing) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _rouse(self) -> None:
+        try:
+            await self._notify()
+        finally:
+            self._rousing = None
+
+    async def _tell(self) -> None:
+        while True:
+            await self._stored.wait()
+            self._stored.clear()
+            await self._notify()
+            await asyncio.sleep(DEBOUNCE_S)
 
     async def _notify(self) -> None:
-        while True:
-            await self._wanted.wait()
-            self._wanted.clear()
-            stored, self._stored = self._stored, False
-            self._notified_at = time.monotonic()
-            with contextlib.suppress(*DATABASE_ERRORS):  # the relay polls: it finds the event without us
-                async with directly(self._engine) as driver:
-                    await _NOTIFY.fetch(driver, {})
-            if stored:
-                await asyncio.sleep(DEBOUNCE_S)
+        self._notified_at = time.monotonic()
+        with contextlib.suppress(*DATABASE_ERRORS):  # the relay polls: it finds the event without us
+            async with directly(self._engine) as driver:
+                await _NOTIFY.fetch(driver, {})
 
 
 class WakeListener:

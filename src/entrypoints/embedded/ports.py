@@ -16,8 +16,8 @@ _PORTS = range(20_000, 32_000)
 def free_port() -> int:
     """A port on loopback for one of our servers, for as long as this process lives.
 
-    Nothing uses it now, no other call anywhere returns it, and no outgoing connection is given it, while its server is
-    still starting or down for a moment too. The server must set SO_REUSEADDR, as those here all do.
+    Nothing uses it now. On Linux no other call anywhere returns it and no outgoing connection is given it, also while
+    its server is still starting or down for a moment. The server must set SO_REUSEADDR, as those here all do.
     """
     for _ in range(100):
         port = secrets.choice(_PORTS)

@@ -1,0 +1,47 @@
+"""Ports that are given out stay with those who asked, also while nothing listens there (on Linux, see ports.py)."""
+
+import contextlib
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from entrypoints.embedded import ports
+from entrypoints.embedded.errors import EmbeddedStackError
+from entrypoints.embedded.ports import LOOPBACK, free_port, require_free
+
+
+def listening(port: int) -> socket.socket:
+    return socket.create_server((LOOPBACK, port))
+
+
+def test_no_port_is_given_out_twice(monkeypatch):
+    monkeypatch.setattr(ports, "_PORTS", range(31_990, 32_000))
+    given = []
+
+    with contextlib.suppress(EmbeddedStackError):  # at the latest when all ten are given out
+        given.extend(free_port() for _ in range(11))
+
+    assert len(given) == len(set(given)) >= 1
+
+
+def test_neither_another_process_nor_an_outgoing_connection_gets_a_port_whose_server_is_down():
+    port = free_port()
+    listening(port).close()
+    script = f"import socket; socket.socket().bind(('127.0.0.1', {port}))"
+
+    taken = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+    assert "Address already in use" in taken.stderr
+
+
+def test_its_server_can_come_back_on_it_and_two_cannot_be_there():
+    port = free_port()
+    for _ in range(3):
+        with listening(port) as server:
+            with socket.create_connection((LOOPBACK, port)), server.accept()[0]:
+                pass  # this side closes first: the port is left in TIME_WAIT
+            with pytest.raises(EmbeddedStackError, match="the port is taken"):
+                require_free(port, "another")
+        require_free(port, "it")
