@@ -32,48 +32,41 @@ class OutboxWake:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._sent = asyncio.Event()
         self._stored = asyncio.Event()
         self._notified_at = float("-inf")
-        self._task: asyncio.Task[None] | None = None
-        self._rousing: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def soon(self) -> None:
         """Something is about to be stored: whatever has fallen asleep between here and a relay is up by then."""
-        if time.monotonic() - self._notified_at > ASLEEP_S and self._rousing is None:
-            # A task of its own: what is stored must not wait behind it to be told.
-            self._rousing = asyncio.create_task(self._rouse(), name="outbox-rouse")
+        if time.monotonic() - self._notified_at > ASLEEP_S:
+            self._sent.set()
 
     def set(self) -> None:
         """Something has been stored."""
         self._stored.set()
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._tell(), name="outbox-wake")
+        # Two, so that what is stored does not wait behind the rousing to be told.
+        self._tasks = [
+            asyncio.create_task(self._notify_of(self._sent), name="outbox-rouse"),
+            asyncio.create_task(self._notify_of(self._stored), name="outbox-wake"),
+        ]
 
     async def aclose(self) -> None:
-        tasks = [task for task in (self._task, self._rousing) if task]
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _rouse(self) -> None:
-        try:
-            await self._notify()
-        finally:
-            self._rousing = None
-
-    async def _tell(self) -> None:
+    async def _notify_of(self, happened: asyncio.Event) -> None:
         while True:
-            await self._stored.wait()
-            self._stored.clear()
-            await self._notify()
+            await happened.wait()
+            happened.clear()
+            self._notified_at = time.monotonic()
+            with contextlib.suppress(*DATABASE_ERRORS):  # the relay polls: it finds the event without us
+                async with directly(self._engine) as driver:
+                    await _NOTIFY.fetch(driver, {})
             await asyncio.sleep(DEBOUNCE_S)
-
-    async def _notify(self) -> None:
-        self._notified_at = time.monotonic()
-        with contextlib.suppress(*DATABASE_ERRORS):  # the relay polls: it finds the event without us
-            async with directly(self._engine) as driver:
-                await _NOTIFY.fetch(driver, {})
 
 
 class WakeListener:
