@@ -20,7 +20,7 @@ DEBOUNCE_S = 0.005
 
 ASLEEP_S = 0.05
 """Without a notification for so long, all that a wake-up passes through is asleep: a backend, a relay, its backend.
-Rousing them while the write is on its way takes a tenth off an idle event's latency, for one more notification."""
+Rousing them while the write is on its way costs one more notification (ADR 0012 has what it was seen to save)."""
 
 # NOTIFY takes a lock that every committing transaction in the database queues for: inside the write it was measured
 # to cost 44 % (8 writers) to 77 % (64 writers) of the commits. Here it is a transaction of its own.
