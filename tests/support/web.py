@@ -156,6 +156,8 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
     """Start and stop the application as a server does, in this event loop."""
     inbox: asyncio.Queue[dict[str, str]] = asyncio.Queue()
     outbox: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    handler = loop.get_exception_handler()
     running = asyncio.create_task(app({"type": "lifespan", "asgi": {"version": "3.0"}}, inbox.get, outbox.put))
     for step in ("startup", "shutdown"):
         await inbox.put({"type": f"lifespan.{step}"})
@@ -163,3 +165,5 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
         if step == "startup":
             yield
     await running
+    # A server's loop ends with it; this one goes on, and would print what befalls other tests into their output.
+    loop.set_exception_handler(handler)

@@ -13,7 +13,7 @@ from rich.live import Live
 
 from application.errors import StoreUnavailableError
 from application.outbox_status import OutboxStatus, Repair, publish_rate
-from entrypoints.cli.outbox_output import as_json, picture, print_json, table_of
+from entrypoints.cli.outbox_output import as_json, letters_table, picture, print_json
 from entrypoints.configuration import EX_UNAVAILABLE
 from entrypoints.container import container_for
 from entrypoints.local.environment import DATA_DIR, load_beside_dev
@@ -88,7 +88,7 @@ def dead(
         for letter in letters:
             print(as_json(letter))
     elif letters:
-        console_for_stdout().print(table_of(letters))
+        console_for_stdout().print(letters_table(letters))
     else:
         print("There are no dead letters.")
 

@@ -82,7 +82,7 @@ def _lanes_title(lanes: int) -> str:
     return f"the {LANES_SHOWN} deepest of {lanes} lanes that wait" if lanes > LANES_SHOWN else "lanes that wait"
 
 
-def table_of(letters: Sequence[DeadLetter]) -> Table:
+def letters_table(letters: Sequence[DeadLetter]) -> Table:
     table = Table("id", "user", "version", "type", "error", "attempts", "died", "")
     for letter in letters:
         note = "payload erased" if letter.erased else ""

@@ -47,7 +47,7 @@ def user_store(engine: "AsyncEngine", wake: "OutboxWake", around_batch: "AroundB
     from adapters.kafka.cloudevents import encode
     from adapters.postgres.user_store import PostgresUserStore
 
-    return PostgresUserStore(engine, encode, wake.set, around_batch, wake.soon)
+    return PostgresUserStore(engine, encode, wake.set, around_batch, before_commit=wake.soon)
 
 
 def database_load(engine: "AsyncEngine", store: "PostgresUserStore") -> Callable[[], DatabaseLoad]:

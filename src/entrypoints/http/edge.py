@@ -122,8 +122,7 @@ def _ids(headers: Any) -> tuple[str, str | None]:
             traces += 1
             trace = _traceparent(value)
     # No secret, and a system call for each request would take longer. Python seeds it anew after a fork.
-    made_up = f"{random.getrandbits(128):032x}"
-    return request_id or made_up, trace if traces == 1 else None
+    return request_id or f"{random.getrandbits(128):032x}", trace if traces == 1 else None
 
 
 def _traceparent(value: bytes) -> str | None:
