@@ -195,3 +195,17 @@ def test_an_answer_that_is_not_ours_is_something_went_wrong(tab, page):
         visit(tab, origins(page)[0])
 
         assert "No answer" in ask(tab, "x")
+
+
+@pytest.mark.parametrize("width", [320, 390, 1600])
+def test_nothing_is_wider_than_the_screen(opened, page, service, width):
+    opened.command("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False)
+    deliver(service, created(first_name="A" * 200))
+    ask(opened, session(page))
+    beyond = opened.run(
+        f"[...document.querySelectorAll('body *')].filter((one) => one.getBoundingClientRect().right > {width})"
+        ".map((one) => one.tagName)"
+    )
+    opened.command("Emulation.clearDeviceMetricsOverride")
+
+    assert beyond == []
