@@ -42,6 +42,11 @@ dev: install  ## Run the whole service on this machine, with everything it needs
 	@$(BIN)/uv pip install --quiet --require-hashes -r requirements-kubernetes.lock
 	@touch $@
 
+# Other people's tools for the contracts, 69 MB that only tests/integration/programs/contracts needs.
+.venv/node: .venv/installed tests/integration/programs/package-lock.json
+	@npm ci --silent --no-audit --no-fund --ignore-scripts --prefix tests/integration/programs
+	@touch $@
+
 # Most of an integration test is waiting for a process: three at a time, each with servers of its own.
 test: install  ## Unit and integration tests, on real servers
 	@$(BIN)/pytest --numprocesses=$(TEST_PROCESSES) --dist=loadfile
@@ -49,7 +54,7 @@ test: install  ## Unit and integration tests, on real servers
 test-faults: install  ## Kill, freeze and cut off everything for some minutes, and compare what was acknowledged
 	@$(BIN)/pytest tests/integration/faults
 
-test-programs: install .venv/proxies .venv/kubernetes  ## Tests behind nginx, PgBouncer and Chromium, which must be installed
+test-programs: install .venv/proxies .venv/kubernetes .venv/node docs  ## Tests behind nginx, PgBouncer and Chromium, which must be installed
 	@PATH="$$PATH:/usr/sbin" $(BIN)/pytest tests/integration/programs
 
 test-containers: install  ## Build the images, bring docker-compose.yml up, and stop and replace it under load (needs Docker)

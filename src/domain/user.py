@@ -11,7 +11,7 @@ from domain.source_version import SourceVersion
 UserId = NewType("UserId", str)
 """Clerk's user id (`user_…`): the identity that tokens, rows, events and keys carry."""
 
-_USER_ID = re.compile(r"user_[A-Za-z0-9_-]{1,123}", re.ASCII)
+USER_ID = re.compile(r"user_[A-Za-z0-9_-]{1,123}", re.ASCII)
 
 
 class InvalidUserIdError(ValueError):
@@ -26,7 +26,7 @@ def user_id(text: object) -> UserId:
     Raises:
         InvalidUserIdError: it is not a string of the form `user_…`.
     """
-    if not isinstance(text, str) or not _USER_ID.fullmatch(text):
+    if not isinstance(text, str) or not USER_ID.fullmatch(text):
         raise InvalidUserIdError("not a Clerk user id (user_…)")
     return UserId(text)
 

@@ -69,7 +69,7 @@ def document(topic: str, state_topic: str = STATE.default_name) -> dict[str, Any
     kinds = [*_DATA.values(), UserStateData]
     (*_, components) = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
     return {
-        "asyncapi": "3.0.0",
+        "asyncapi": "3.1.0",
         "info": {
             "title": "auth-service events",
             "version": "1.0.0",

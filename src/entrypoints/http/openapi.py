@@ -8,11 +8,13 @@ from attrs import frozen
 from litestar import Litestar
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import Components, SecurityScheme
+from litestar.openapi.spec import Components, License, SecurityScheme
 from litestar.types import ControllerRouterHandler
 
+from domain.user import USER_ID
 from entrypoints.http.dependencies import provided
 from entrypoints.http.problems import BAD_REQUEST, INTERNAL, MEDIA_TYPE, TABLE
+from entrypoints.http.user_requests import EMAIL, EMAIL_CHARACTERS_AT_MOST, IDS_AT_MOST
 
 SESSION_TOKEN: Sequence[dict[str, list[str]]] = [{"bearer": []}, {"cookie": []}]
 
@@ -63,6 +65,7 @@ def document(handlers: Sequence[ControllerRouterHandler], injected: Sequence[str
         title="auth-service",
         version=VERSION,
         summary="Users of the platform, true to Clerk, and who is calling.",
+        license=License(name="Proprietary", identifier="LicenseRef-Proprietary"),
         components=Components(
             security_schemes={
                 "bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT"),
@@ -84,7 +87,16 @@ def document(handlers: Sequence[ControllerRouterHandler], injected: Sequence[str
         operation["responses"]["200"].setdefault("headers", {}).update(what.get("headers", {}))
         if body := what.get("requestBody"):
             operation["requestBody"] = body
-    paths["/v1/ext-authz/{path}"] = {"get": _under_any_path(paths["/v1/verify"]["get"])}
+    verify = paths["/v1/verify"]["get"]
+    del verify["responses"]["200"]["content"]  # its body is empty
+    paths["/v1/verify"] = _with_any_method(verify)
+    paths["/v1/ext-authz/{path}"] = _with_any_method(_under_any_path(verify))
+    for item in paths.values():
+        for operation in item.values():
+            operation.setdefault("security", [])  # said of public operations too, as nothing is said for all of them
+            for parameter in operation.get("parameters", []):
+                if parameter["name"] == "user_id":
+                    parameter["schema"] = _USER_ID
     return described
 
 
@@ -98,11 +110,21 @@ def _under_any_path(operation: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _with_any_method(operation: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the operation under every method: a proxy asks with that of the original request."""
+    others = ("put", "post", "delete", "options", "head", "patch", "trace")
+    return {
+        "get": operation,
+        **{method: {**operation, "operationId": operation["operationId"] + method.title()} for method in others},
+    }
+
+
 def _header(name: str, description: str) -> dict[str, Any]:
     return {"name": name, "in": "header", "required": True, "description": description, "schema": {"type": "string"}}
 
 
 _TEXT = {"schema": {"type": "string"}}
+_USER_ID = {"type": "string", "pattern": f"^{USER_ID.pattern}$"}
 
 # What Litestar cannot see, because the handlers read it from the raw request.
 _BEYOND_SIGNATURES: dict[tuple[str, str], dict[str, Any]] = {
@@ -130,17 +152,17 @@ _BEYOND_SIGNATURES: dict[tuple[str, str], dict[str, Any]] = {
                 "name": "ids",
                 "in": "query",
                 "required": False,
-                "description": "At most 100 user ids, comma-separated or repeated. Exactly one of `ids` and `email`.",
+                "description": "User ids, comma-separated or repeated. Exactly one of `ids` and `email`.",
                 "style": "form",
                 "explode": False,
-                "schema": {"type": "array", "items": {"type": "string"}, "maxItems": 100},
+                "schema": {"type": "array", "items": _USER_ID, "minItems": 1, "maxItems": IDS_AT_MOST},
             },
             {
                 "name": "email",
                 "in": "query",
                 "required": False,
                 "description": "A primary email address, in any case. Answers at most 100 users.",
-                "schema": {"type": "string"},
+                "schema": {"type": "string", "pattern": f"^{EMAIL.pattern}$", "maxLength": EMAIL_CHARACTERS_AT_MOST},
             },
         ],
     },
@@ -167,7 +189,7 @@ _BEYOND_SIGNATURES: dict[tuple[str, str], dict[str, Any]] = {
                 "in": "query",
                 "required": False,
                 "description": "`true`: the user must also be known here, not deleted and not banned.",
-                "schema": {"type": "boolean", "default": False},
+                "schema": {"type": "string", "enum": ["true"]},
             },
         ],
         "headers": dict.fromkeys(

@@ -1,5 +1,6 @@
 """What requests about users say: ids, emails and metadata, checked before anything is asked."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
@@ -13,6 +14,9 @@ from entrypoints.http.errors import RequestNotValidError
 
 IDS_AT_MOST = 100
 """In one request, repeated ones included."""
+
+EMAIL = re.compile(r"[^\x00-\x1f\x7f]*@[^\x00-\x1f\x7f]*")
+"""Anything that may be somebody's address; the pattern stands in the OpenAPI document too."""
 
 EMAIL_CHARACTERS_AT_MOST = 320
 """64 before the @ and 255 behind it (RFC 5321, section 4.5.3.1)."""
@@ -113,7 +117,7 @@ def _ids(texts: list[str]) -> tuple[UserId, ...]:
 
 
 def _email(text: str) -> str:
-    if "@" not in text or len(text) > EMAIL_CHARACTERS_AT_MOST or not text.isprintable():
+    if len(text) > EMAIL_CHARACTERS_AT_MOST or not EMAIL.fullmatch(text):
         raise RequestNotValidError("The query: `email` is not an email address.")
     return text
 
