@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -15,6 +16,7 @@ from anomalyze_auth.events import (
     UserUpdated,
     decode,
 )
+from anomalyze_auth.state import UserGone, UserState, decode_state
 from sdktest.messages import PROFILE, deleted, headers, updated, value
 
 
@@ -94,6 +96,22 @@ def test_a_type_of_the_future_is_unknown_whatever_its_data(kind: str, data: byte
         ({"ce_sequence": "٣"}, value(), "ce_sequence"),
         ({"ce_time": "yesterday"}, value(), "ce_time"),
         ({"ce_source": b"\xff"}, value(), "UTF-8"),
+        ({"ce_source": "\ud800"}, value(), "UTF-8"),
+        ({"ce_source": 5}, value(), "UTF-8"),
+        ({"ce_id": None}, value(), "ce_id"),
+        ({"ce_type": None}, value(), "ce_type"),
+        ({"ce_specversion": None}, value(), "ce_specversion"),
+        ({"ce_subject": None}, value(), "ce_subject"),
+        ({"ce_subject": ""}, value({**PROFILE, "id": ""}), "ce_subject"),
+        ({"ce_subject": "user\n1"}, value({**PROFILE, "id": "user\n1"}), "ce_subject"),
+        ({"ce_subject": "user_\0"}, value({**PROFILE, "id": "user_\0"}), "ce_subject"),
+        ({"ce_subject": "u" * 256}, value({**PROFILE, "id": "u" * 256}), "ce_subject"),
+        ({"ce_sequence": None}, value(), "ce_sequence"),
+        ({"ce_sequence": "0"}, value({**PROFILE, "version": 0}), "ce_sequence"),
+        ({"ce_sequence": "-1"}, value({**PROFILE, "version": -1}), "ce_sequence"),
+        ({"ce_sequence": str(2**63)}, value({**PROFILE, "version": 2**63}), "ce_sequence"),
+        ({"ce_sequence": "9" * 5000}, value(), "ce_sequence"),
+        ({"ce_time": "\ud800"}, value(), "UTF-8"),
         ({}, None, "without data"),
         ({}, b"", "the data of"),
         ({}, b"\xff", "the data of"),
@@ -104,6 +122,13 @@ def test_a_type_of_the_future_is_unknown_whatever_its_data(kind: str, data: byte
         ({}, value({**PROFILE, "email": ["secret@example.com"]}), r"at `\$.user.email`"),
         ({}, value({**PROFILE, "created_at": "secret"}), r"at `\$.user.created_at`"),
         ({}, b'{"user":' * 5000, "the data of"),
+        ({}, b'{"user":' + b"[" * 100_000, "the data of"),
+        ({}, value({**PROFILE, "version": 10**40}), "ce_sequence"),
+        ({}, b'{"user":{"id":"user_1","version":1' + b"0" * 5000 + b"}}", "the data of"),
+        ({}, b'{"user":{"id":"user_1","version":3,"public_metadata":{"a":1e999}}}', "the data of"),
+        ({}, b'{"user":{"id":"user_1","version":3,"first_name":"\\ud800"}}', "the data of"),
+        ({}, 5, "the data of"),
+        ({}, ["text"], "the data of"),
     ],
 )
 def test_what_is_no_event_of_ours_is_an_error_that_says_why_and_shows_nothing_personal(changed_headers, data, message):
@@ -114,18 +139,70 @@ def test_what_is_no_event_of_ours_is_an_error_that_says_why_and_shows_nothing_pe
     assert caught.value.__context__ is None
 
 
-@settings(deadline=None)
-@given(
-    st.dictionaries(st.sampled_from(sorted(headers())), st.text() | st.binary()),
-    st.none() | st.binary() | st.just(value()),
+def test_headers_that_are_no_attribute_are_not_looked_at():
+    pairs = [*headers().items(), ("trace", None), ("x", b"\xff"), ("reply_to", None), ("x", b"twice")]
+
+    assert decode(pairs, value()) == decode(headers(), value())
+
+
+def test_an_optional_header_without_a_value_is_absent():
+    assert decode(headers(ce_time=None, ce_source=None), value()).time is None
+
+
+def test_an_attribute_that_comes_twice_counts_only_where_both_say_the_same():
+    assert decode([*headers().items(), ("ce_id", headers()["ce_id"].encode())], value()) == decode(headers(), value())
+    for name in ("ce_id", "ce_type", "ce_subject", "ce_sequence", "content-type"):
+        with pytest.raises(UnusableEvent, match=f"{name}.*twice"):
+            decode([*headers().items(), (name, b"another")], value())
+
+
+@pytest.mark.parametrize(
+    "strange", [None, (), [None], ["text"], [("a",)], [("a", b"b", b"c")], 5, [(None, b"x")], [(b"ce_id", b"x")]]
 )
-@example(headers(), value())
-def test_any_message_is_an_event_or_an_unusable_one(changed, data):
+def test_headers_of_any_form_are_unusable_at_worst(strange):
+    with pytest.raises(UnusableEvent):
+        decode(strange, value())
+    with pytest.raises(UnusableEvent):
+        decode_state(strange, b"user_1", value())
+
+
+# What aiokafka can hand over, and what else a client could make of a record.
+NAMES = st.sampled_from(sorted(headers())) | st.text()
+CONTENTS = (
+    st.none() | st.binary() | st.text(st.characters()) | st.integers() | st.sampled_from(list(headers().values()))
+)
+SURE = st.just(list(headers().items()))
+HEADERS = st.builds(lambda first, more: first + more, SURE | st.just([]), st.lists(st.tuples(NAMES, CONTENTS)))
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+)
+PROFILES = st.dictionaries(st.sampled_from(sorted(PROFILE)), JSON).map(lambda changed: value({**PROFILE, **changed}))
+VALUES = st.none() | st.binary() | st.just(value()) | JSON.map(json.dumps).map(str.encode) | PROFILES | st.integers()
+
+
+@settings(deadline=None, max_examples=500)
+@given(HEADERS | st.none() | st.lists(st.integers()) | HEADERS.map(dict), st.none() | st.binary() | st.text(), VALUES)
+@example(headers(), b"user_1", value())
+async def test_any_record_is_an_event_or_an_unusable_one(given_headers, key, data):
+    unusable: list[UnusableEvent] = []
+    handled: list[UserEvent] = []
+
+    async def note(error: UnusableEvent) -> None:
+        unusable.append(error)
+
+    async def handle(event: UserEvent) -> None:
+        assert 0 < event.version < 2**63
+        handled.append(event)
+
+    outcome = await UserEvents(InMemoryLastSeen(), on_unusable=note).deliver(given_headers, data, handle)
+
+    assert (outcome is Outcome.UNUSABLE) == (len(unusable) == 1)
+    assert (outcome is Outcome.HANDLED) == (len(handled) == 1)
     try:
-        event = decode({**headers(), **changed}, data)
-    except UnusableEvent:
-        return
-    assert isinstance(event, UserEvent | UnknownEvent)
+        assert isinstance(decode_state(given_headers, key, data), UserState | UserGone | UnknownEvent)
+    except UnusableEvent as error:
+        str(error).encode()
 
 
 async def test_duplicates_and_stale_versions_are_dropped():

@@ -1,6 +1,7 @@
 """The consumer side against a real broker: aiokafka by hand, and FastStream."""
 
 import asyncio
+import contextlib
 import itertools
 import json
 from collections.abc import AsyncIterator
@@ -11,8 +12,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 
-from anomalyze_auth.consumer import InMemoryLastSeen, Outcome, UserEvents
-from anomalyze_auth.events import UserDeleted, UserEvent
+from anomalyze_auth.consumer import InMemoryLastSeen, Outcome, UserEvents, any_record
+from anomalyze_auth.events import UnusableEvent, UserDeleted, UserEvent
+from anomalyze_auth.state import decode_state
 
 _NUMBERS = itertools.count(1)
 
@@ -135,6 +137,85 @@ async def test_with_faststream_an_event_that_failed_comes_again_before_later_one
 
     assert seen.versions == ONCE_IN_ORDER
     assert next(failures, None) is None
+
+
+_KEY, _VALUE, _HEADERS = message("updated.v1", "user_z", 5)
+STRANGE: list[tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]] = [
+    (_KEY, _VALUE, [(name, None) for name, _ in _HEADERS]),
+    (_KEY, _VALUE, [("ce_id", None), *_HEADERS[2:]]),
+    (_KEY, _VALUE, [*_HEADERS, ("ce_id", b"another")]),
+    (_KEY, _VALUE, [(name, b"\xff") for name, _ in _HEADERS]),
+    (_KEY, _VALUE, []),
+    (None, None, []),
+    (None, b"\xff\xfe", [("content-type", b"application/json")]),
+    (_KEY, b"not JSON", _HEADERS),
+    (_KEY, b"", _HEADERS),
+    (_KEY, None, _HEADERS),
+    (_KEY, b'{"user":{"id":"user_z","version":' + b"9" * 400 + b"}}", _HEADERS),
+    (_KEY, _VALUE, [("reply_to", b"\xff"), ("correlation_id", None), ("content-type", b"text/plain"), *_HEADERS[:2]]),
+]
+
+
+async def strange_then_delivered(kafka_address: str, topic: str) -> None:
+    """Behind DELIVERED: what no event is, and an event of ours with foreign headers that are worse than its own."""
+    foreign: list[tuple[str, bytes | None]] = [("trace", None), ("x", b"\xff"), ("x", b""), ("reply_to", None)]
+    async with AIOKafkaProducer(bootstrap_servers=kafka_address) as producer:
+        batch = producer.create_batch()  # other clients send a record without key and value too
+        for key, value, headers in STRANGE:
+            batch.append(key=key, value=value, timestamp=None, headers=headers)
+        await (await producer.send_batch(batch, topic, partition=0))
+        await producer.send_and_wait(topic, _VALUE, key=_KEY, headers=[*_HEADERS, *foreign], partition=0)
+
+
+async def test_with_aiokafka_whatever_is_in_a_record_is_an_unusable_event_at_worst(kafka_address, topic):
+    await strange_then_delivered(kafka_address, topic)
+    seen, unusable = Seen(), []
+
+    async def note(error: UnusableEvent) -> None:
+        unusable.append(error)
+
+    events = UserEvents(InMemoryLastSeen(), on_unusable=note)
+    async with AIOKafkaConsumer(topic, bootstrap_servers=kafka_address, auto_offset_reset="earliest") as consumer:
+        async with asyncio.timeout(30):
+            for _ in range(len(DELIVERED) + len(STRANGE) + 1):
+                record = await consumer.getone()
+                await events.deliver(record.headers, record.value, seen)
+                with contextlib.suppress(UnusableEvent):
+                    decode_state(record.headers, record.key, record.value)
+
+    assert seen.versions == {**ONCE_IN_ORDER, "user_z": [5]}
+    assert len(unusable) == len(STRANGE)
+
+
+async def test_with_faststream_whatever_is_in_a_record_is_put_aside_and_the_next_one_is_handled(kafka_address, topic):
+    await strange_then_delivered(kafka_address, topic)
+    unusable: list[UnusableEvent] = []
+    seen: dict[str, list[int]] = {}
+    done = asyncio.Event()
+
+    async def note(error: UnusableEvent) -> None:
+        unusable.append(error)
+
+    async def handle(event: UserEvent) -> None:
+        seen.setdefault(event.user_id, []).append(event.version)
+        if seen == {**ONCE_IN_ORDER, "user_z": [5]}:
+            done.set()
+
+    broker = KafkaBroker(kafka_address)
+    events = UserEvents(InMemoryLastSeen(), on_unusable=note)
+    broker.subscriber(
+        topic,
+        group_id=topic,
+        auto_offset_reset="earliest",
+        ack_policy=AckPolicy.NACK_ON_ERROR,
+        parser=any_record,
+    )(events.subscriber(handle))
+    async with broker:
+        await broker.start()
+        async with asyncio.timeout(30):
+            await done.wait()
+
+    assert len(unusable) == len(STRANGE)
 
 
 async def test_a_new_process_with_a_store_of_its_own_goes_on_where_the_old_one_stopped(kafka_address, topic):

@@ -1,6 +1,5 @@
-"""What a route demands of its caller, and which demand applies to a path."""
+"""What a route demands of its caller."""
 
-from collections.abc import Mapping
 from enum import Enum
 
 import attrs
@@ -52,41 +51,3 @@ class Requirement:
 
 
 Rule = Access | Requirement
-
-
-class Rules:
-    """Which rule applies to a path: the exact one, else the longest prefix (`/admin/*`), else `default`.
-
-    Paths are compared with repeated and trailing slashes removed, as routers do, so that `//admin/x` does
-    not slip past a rule for `/admin/*`. `/admin/*` covers `/admin` itself.
-
-    Raises:
-        ValueError: a path does not start with `/`, or has a `*` elsewhere than at the end of `/*`.
-    """
-
-    def __init__(self, rules: Mapping[str, Rule], default: Rule) -> None:
-        self._default = default
-        self._exact: dict[str, Rule] = {}
-        self._under: dict[str, Rule] = {}
-        for path, rule in rules.items():
-            prefix = path.removesuffix("/*")
-            if not path.startswith("/") or "*" in prefix:
-                raise ValueError(f"A rule's path is like /reports or /reports/*, not {path!r}.")
-            (self._exact if prefix == path else self._under)[_plain(prefix)] = rule
-
-    def for_path(self, path: str) -> Rule:
-        plain = _plain(path)
-        if plain in self._exact:
-            return self._exact[plain]
-        prefix = plain
-        while self._under:
-            if prefix in self._under:
-                return self._under[prefix]
-            if prefix == "/":
-                break
-            prefix = prefix.rpartition("/")[0] or "/"
-        return self._default
-
-
-def _plain(path: str) -> str:
-    return "/" + "/".join(segment for segment in path.split("/") if segment)

@@ -1,12 +1,17 @@
 """Consume user events: each version of each user once, in order, whatever Kafka delivers twice."""
 
+import copy
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from enum import Enum
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from anomalyze_auth.events import Headers, UnknownEvent, UnusableEvent, UserEvent, decode
+
+if TYPE_CHECKING:
+    from aiokafka import ConsumerRecord
+    from faststream.kafka import KafkaMessage
 
 _LOG = logging.getLogger(__name__)
 
@@ -94,7 +99,7 @@ class UserEvents:
             await self._on_unusable(unusable)
             return Outcome.UNUSABLE
         if isinstance(event, UnknownEvent):
-            _LOG.info("skipped an event of the unknown type %s", event.type)
+            _LOG.info("skipped an event of the unknown type %.100r", event.type)
             return Outcome.UNKNOWN
         if event.version <= await self._last_seen.version(event.user_id):
             return Outcome.DUPLICATE
@@ -103,7 +108,7 @@ class UserEvents:
         return Outcome.HANDLED
 
     def subscriber(self, handle: Handle) -> Callable[..., Awaitable[None]]:
-        """Make a FastStream subscriber of a handler: put it below `@broker.subscriber(…)`."""
+        """Make a FastStream subscriber of a handler: put it below `@broker.subscriber(…, parser=any_record)`."""
         from faststream.kafka.annotations import KafkaMessage  # noqa: PLC0415  (the extra `kafka`)
 
         async def consume(message: KafkaMessage) -> None:
@@ -114,3 +119,27 @@ class UserEvents:
 
         consume.__name__ = getattr(handle, "__name__", consume.__name__)
         return consume
+
+
+async def any_record(
+    record: "ConsumerRecord[Any, Any]", parse: Callable[..., Awaitable["KafkaMessage"]]
+) -> "KafkaMessage":
+    """A parser for FastStream that takes whatever a producer can put into a record.
+
+    FastStream's own fails at a header without a value or one that is not UTF-8, and at a value that is not what its
+    content type says: before any handler is called, and again at each attempt.
+    """
+    readable = copy.copy(record)
+    readable.headers = tuple((name, value) for name, value in record.headers if value is not None and _is_text(value))
+    message = await parse(readable)
+    message.raw_message = record
+    message.content_type = "application/octet-stream"  # so that nothing is decoded before `deliver` does it
+    return message
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,5 +1,6 @@
 """What happens to users, as the auth service tells it on Kafka (CloudEvents 1.0, binary mode)."""
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -125,7 +126,7 @@ _CHANGED = msgspec.json.Decoder(_Changed)
 _DELETED = msgspec.json.Decoder(_Deleted)
 _TIME = msgspec.json.Decoder(datetime)
 
-Headers = Mapping[str, str | bytes] | Iterable[tuple[str, str | bytes]]
+Headers = Mapping[str, str | bytes | None] | Iterable[tuple[str, str | bytes | None]]
 
 
 def decode(headers: Headers, value: bytes | None) -> UserEvent | UnknownEvent:
@@ -135,12 +136,13 @@ def decode(headers: Headers, value: bytes | None) -> UserEvent | UnknownEvent:
     default, and an unknown `ce_type` (a later version, another kind) is an `UnknownEvent`, not an error.
 
     Args:
-        headers: as aiokafka (pairs of name and bytes) or FastStream (a mapping) give them.
+        headers: as aiokafka (pairs of name and bytes) or FastStream (a mapping) give them. One without a value counts
+            as absent, and those that are no attribute of the event are not looked at.
         value: the message's value.
 
     Raises:
         UnusableEvent: it is no CloudEvent in binary mode, its data is not of its type's shape, or its
-            headers contradict its data.
+            headers contradict each other or its data. Nothing else is raised, whatever the record holds.
     """
     attributes = attributes_of(headers)
     event_id, kind = attributes["ce_id"], attributes["ce_type"]
@@ -176,28 +178,57 @@ def attributes_of(headers: Headers) -> dict[str, str]:
 
 
 def version_in(attributes: Mapping[str, str]) -> int:
-    """The user's version, from the header.
+    """The user's version, from the header: 1 or more, and no more than a bigint of a database holds.
 
     Raises:
-        UnusableEvent: it is missing or no number.
+        UnusableEvent: it is missing or no version.
     """
     sequence = attributes.get("ce_sequence", "")
-    if not (sequence.isascii() and sequence.isdecimal() and len(sequence) <= _LONGEST_SEQUENCE):
-        raise UnusableEvent("the header ce_sequence is not a version")
-    return int(sequence)
+    if sequence.isascii() and sequence.isdecimal() and len(sequence) <= _LONGEST_SEQUENCE:
+        version = int(sequence)
+        if 0 < version <= _HIGHEST_VERSION:
+            return version
+    raise UnusableEvent("the header ce_sequence is not a version")
 
 
 _LONGEST_SEQUENCE = 40
 """Twenty digits are sent; `int` refuses thousands with an error of its own."""
+_HIGHEST_VERSION = 2**63 - 1
+
+
+def user_id_in(attributes: Mapping[str, str]) -> str:
+    """The user's id, from the header: visible ASCII, so that it fits the keys, columns and logs of whoever reads it.
+
+    Raises:
+        UnusableEvent: it is missing or no id.
+    """
+    user_id = attributes.get("ce_subject", "")
+    if not _USER_ID.fullmatch(user_id):
+        raise UnusableEvent("the header ce_subject is not a user id")
+    return user_id
+
+
+_USER_ID = re.compile(r"[!-~]{1,255}")
 
 
 def _texts(headers: Headers) -> dict[str, str]:
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    """The event's attributes and the content type. In Kafka a header may have no value, and a name may come twice."""
+    attributes: dict[str, str] = {}
+    problem = "the headers are not pairs of a name and UTF-8"
     try:
-        return {name: value.decode() if isinstance(value, bytes) else value for name, value in pairs}
-    except UnicodeDecodeError:
+        for name, value in headers.items() if isinstance(headers, Mapping) else headers or ():
+            if value is None or not name.startswith(("ce_", "content-type")):
+                continue
+            text = value if isinstance(value, str) else str(value, "utf-8")
+            text.encode()  # half a surrogate pair could not be written down anywhere
+            if attributes.setdefault(name, text) != text:
+                problem = f"the header {name[:40]!r} comes twice, with two values"
+                break
+        else:
+            return attributes
+    except (TypeError, ValueError, AttributeError):
         pass
-    raise UnusableEvent("a header is not UTF-8")
+    raise UnusableEvent(problem)
 
 
 def _event(kind: str, event_id: str, time: datetime | None, value: bytes) -> UserEvent:
@@ -208,7 +239,7 @@ def _event(kind: str, event_id: str, time: datetime | None, value: bytes) -> Use
                 event_id=event_id, time=time, user_id=gone.id, version=gone.version, deleted_at=gone.deleted_at
             )
         data = _CHANGED.decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError) as error:
         # msgspec names the place and the types, never a value.
         problem = str(error) if isinstance(error, msgspec.MsgspecError) else type(error).__name__
     else:
@@ -227,7 +258,7 @@ def _time(text: str | None) -> datetime | None:
 
 
 def _require_agreement(event: UserEvent, attributes: Mapping[str, str]) -> None:
-    if attributes.get("ce_subject") != event.user_id:
+    if user_id_in(attributes) != event.user_id:
         raise UnusableEvent("the header ce_subject is not the id of the user in the data")
     if version_in(attributes) != event.version:
         raise UnusableEvent("the header ce_sequence is not the version of the user in the data")

@@ -1,9 +1,11 @@
 """Signing keys from a JWKS address: cached, fetched once at a time, and kept for a while in an outage."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import attrs
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -15,6 +17,7 @@ from anomalyze_auth.keys import weakness
 if TYPE_CHECKING:
     import httpx
 
+_LOG = logging.getLogger(__name__)
 _LARGEST_ANSWER_BYTES = 262_144
 _LONGEST_MODULUS = 1_366  # base64url characters of 8192 bits
 _LONGEST_EXPONENT = 11  # of 64 bits
@@ -50,7 +53,8 @@ class JwksKeys:
     `stale_for` older, and fetches are tried again every `retry_every`. A `kid` that is not among the keys
     causes a fetch (so a rotation needs no restart), at most one per `cooldown`, whatever the number of
     tokens. There is never more than one fetch at a time. An answer that cannot be trusted as a whole
-    (status, size, time, not JSON, no RS256 key, one `kid` for two keys) counts as a failed fetch.
+    (status, size, time, not JSON, no RS256 key, one `kid` for two keys) counts as a failed fetch. The first
+    failure of a row is logged with address and reason, and so is its end.
 
     Args:
         url: of the key set: `<issuer>/.well-known/jwks.json`, or Clerk's Backend API with `headers`.
@@ -59,6 +63,9 @@ class JwksKeys:
         fresh_for, stale_for, cooldown, retry_every: seconds, see above.
         timeout: seconds for one whole fetch, body included.
         clock: monotonic seconds.
+
+    Raises:
+        ValueError: the url cannot be taken apart.
     """
 
     def __init__(  # noqa: PLR0913  (durations an operator may have to change)
@@ -75,6 +82,8 @@ class JwksKeys:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._url = url
+        parts = urlsplit(url)
+        self._shown_url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"  # no password, no query
         self._make_client = client or _http_client
         self._headers = {"Accept": "application/json", **(headers or {}), "Accept-Encoding": "identity"}
         self._fresh_for = fresh_for
@@ -205,6 +214,8 @@ class JwksKeys:
             # The very object that was there, where the key is the same: what it has proven stays known.
             self._keys = {kid: old if (old := self._keys.get(kid)) == key else key for kid, key in keys.items()}
             self._ignored = ignored
+            if self._failed_at is not None:
+                _LOG.warning("the signing keys at %s are within reach again", self._shown_url)
             self._fetched_at = self._clock()
             self._failed_at = self._last_error = None
         finally:
@@ -212,6 +223,8 @@ class JwksKeys:
 
     def _failed(self, error: str) -> None:
         self._failures += 1
+        if self._failed_at is None:
+            _LOG.warning("the signing keys at %s are out of reach: %s", self._shown_url, error)
         self._failed_at = self._clock()
         self._last_error = error
 

@@ -1,12 +1,15 @@
 """Pure ASGI middleware: no request gets to the application unless its caller is let in."""
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from functools import cache
 from typing import Any
 
-from anomalyze_auth.access import OPTIONAL, PUBLIC, REQUIRED, Requirement, Rule, Rules
+from anomalyze_auth.access import OPTIONAL, PUBLIC, REQUIRED, Requirement, Rule
 from anomalyze_auth.credentials import find_token
 from anomalyze_auth.errors import KeysUnavailable, TokenRejected
 from anomalyze_auth.identity import Authenticated
+from anomalyze_auth.paths import Rules
 from anomalyze_auth.problems import FORBIDDEN, TOKEN_MISSING, Problem, Refused, problem_of
 from anomalyze_auth.verifier import SessionVerifier
 
@@ -16,9 +19,10 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 
+_LOG = logging.getLogger(__name__)
 _IDENTITY = "anomalyze_auth.identity"
 # 1013: try again later (IANA registry of close codes); 44xx: the HTTP status, as is usual among services.
-CLOSE_CODES = {401: 4401, 403: 4403, 503: 1013}
+CLOSE_CODES = {400: 4400, 401: 4401, 403: 4403, 503: 1013}
 
 
 class AuthMiddleware:
@@ -26,14 +30,15 @@ class AuthMiddleware:
 
     The identity is in the scope: `identity_of(scope)`, and `request.user` in Starlette, FastAPI and
     Litestar. A caller who is not let in gets `application/problem+json` with 401, 403 or 503; a WebSocket
-    is refused before it is accepted. CORS preflights pass, for they never carry credentials; put the CORS
-    middleware outside of this one, so that refusals carry its headers too.
+    is refused before it is accepted. A path that programs read in different ways is answered 400, whatever
+    its rule. CORS preflights are requests like others: anybody can send what looks like one. Put the CORS
+    middleware outside of this one; it answers them, and refusals carry its headers too.
 
     Args:
         app: the application.
         verifier: decides about tokens.
         rules: exceptions to `default` by path, for example
-            `{"/health": PUBLIC, "/billing/*": Requirement(permission="org:billing:manage")}`.
+            `{"/health": PUBLIC, "/billing/*": Requirement(permission="org:billing:manage")}`; see `Rules`.
         default: for all other paths.
         cookie_suffix: see `token_from`.
         cookies: whether the session cookie counts. Needs a verifier with authorized parties, which are
@@ -43,7 +48,7 @@ class AuthMiddleware:
     out of date; a bad one in the header is answered 401.
 
     Raises:
-        ValueError: cookies without authorized parties, or a rule with an impossible path.
+        ValueError: cookies without authorized parties, or rules that `Rules` refuses.
     """
 
     def __init__(  # noqa: PLR0913  (each is a decision of its own)
@@ -68,19 +73,21 @@ class AuthMiddleware:
         self._cookies = cookies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        rule = self._rules.for_path(_path(scope))
         scope[_IDENTITY] = scope["user"] = None
         exchange = _Exchange(scope, receive, send)
         try:
-            if rule is not PUBLIC and not _is_preflight(scope):
+            rule = self._rules.of(scope)
+            if rule is not PUBLIC:
                 scope[_IDENTITY] = scope["user"] = await self._let_in(scope, rule)
             await self._app(scope, exchange.receive, exchange.send)
         except Refused as refused:
             if exchange.answered:
                 raise
+            if _is_preflight(scope):
+                _warn_of_a_preflight()
             await exchange.refuse(refused.problem)
 
     async def _let_in(self, scope: Scope, rule: Rule) -> Authenticated | None:
@@ -143,13 +150,6 @@ def _require(requirement: Requirement, caller: Authenticated) -> None:
         raise Refused(problem)
 
 
-def _path(scope: Scope) -> str:
-    """The path within the application: servers differ in whether `path` holds the root path too."""
-    path: str = scope["path"]
-    root: str = scope.get("root_path", "").rstrip("/")
-    return path.removeprefix(root) if root and f"{path}/".startswith(f"{root}/") else path
-
-
 def _is_preflight(scope: Scope) -> bool:
     return (
         scope["type"] == "http"
@@ -157,6 +157,11 @@ def _is_preflight(scope: Scope) -> bool:
         and _header(scope, b"origin") is not None
         and _header(scope, b"access-control-request-method") is not None
     )
+
+
+@cache  # so that it is said once
+def _warn_of_a_preflight() -> None:
+    _LOG.warning("a CORS preflight was refused: the CORS middleware has to be outside of AuthMiddleware")
 
 
 def _header(scope: Scope, name: bytes) -> bytes | None:

@@ -59,6 +59,12 @@ def _forbidden(code: str, title: str, detail: str) -> Problem:
     return Problem(status=403, code=code, title=title, detail=detail, challenge=challenge)
 
 
+PATH_AMBIGUOUS = Problem(
+    status=400,
+    code="path-ambiguous",
+    title="Path ambiguous",
+    detail="Programs differ in how they read this path; send it without what makes it so.",
+)
 # RFC 6750 section 3: a request without any credentials gets no error code.
 TOKEN_MISSING = Problem(
     status=401,

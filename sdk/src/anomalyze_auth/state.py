@@ -13,6 +13,7 @@ from anomalyze_auth.events import (
     UserDeleted,
     UserEvent,
     attributes_of,
+    user_id_in,
     version_in,
 )
 
@@ -57,20 +58,20 @@ def decode_state(headers: Headers, key: bytes | None, value: bytes | None) -> Us
     A tolerant reader, as `events.decode` is: a later `ce_type` is an `UnknownEvent`.
 
     Args:
-        headers: as aiokafka (pairs of name and bytes) or FastStream (a mapping) give them.
+        headers: as `events.decode` takes them.
         key: the message's key.
         value: the message's value; None is a tombstone.
 
     Raises:
         UnusableEvent: it is no CloudEvent in binary mode, its data is not of its type's shape, or key, headers and
-            data contradict each other.
+            data contradict each other. Nothing else is raised, whatever the record holds.
     """
     attributes = attributes_of(headers)
     kind = attributes["ce_type"]
     if kind != _STATE_V1:
         return UnknownEvent(event_id=attributes["ce_id"], type=kind)
-    user_id = attributes.get("ce_subject", "")
-    if not user_id or key != user_id.encode():
+    user_id = user_id_in(attributes)
+    if key != user_id.encode():
         raise UnusableEvent("the header ce_subject is not the key")
     version = version_in(attributes)
     if value is None:
@@ -84,7 +85,7 @@ def decode_state(headers: Headers, key: bytes | None, value: bytes | None) -> Us
 def _user(value: bytes) -> Profile:
     try:
         return _STATE.decode(value).user
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError) as error:
         # msgspec names the place and the types, never a value.
         problem = str(error) if isinstance(error, msgspec.MsgspecError) else type(error).__name__
     raise UnusableEvent(f"the data of {_STATE_V1}: {problem}")

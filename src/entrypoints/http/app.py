@@ -27,6 +27,7 @@ from entrypoints.http.dependencies import provided
 from entrypoints.http.edge import Edge, log_failure, note_cause, note_outcome
 from entrypoints.http.handlers import HANDLERS
 from entrypoints.http.management import Management
+from entrypoints.http.one_reading import OneReading
 from entrypoints.http.pace import Pace
 from entrypoints.http.troubles import Troubles, cause_of
 from entrypoints.http.verify import AnyMethodAnyPath
@@ -95,7 +96,7 @@ def app_for(container: Container, tracing: "Tracing | None" = None, departure: D
         request_max_body_size=None,
     )
     origins = frozenset(origin.encode() for origin in container.tokens().clerk_authorized_parties)
-    app: ASGIApp = Cors(AnyMethodAnyPath(litestar), origins)
+    app: ASGIApp = OneReading(Cors(AnyMethodAnyPath(litestar), origins))
     return Edge(tracing.requests(app) if tracing else app, troubles)
 
 

@@ -62,7 +62,7 @@ class Edge:
         except Exception as error:  # noqa: BLE001
             log_failure(scope, error)
             if not status:
-                await _send_problem(send_with_id, error)
+                await send_problem(send_with_id, error)
         finally:
             _report(scope, method, status, time.perf_counter() - started)
             traceparent.reset(context)
@@ -141,7 +141,8 @@ def _notes(scope: Scope) -> dict[str, Any]:
     return cast("dict[str, Any]", scope)
 
 
-async def _send_problem(send: Send, error: Exception) -> None:
+async def send_problem(send: Send, error: Exception) -> None:
+    """Answer where no handler was reached."""
     problem, headers, body = problems.answer(error)
     raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     raw.append((b"content-length", str(len(body)).encode()))

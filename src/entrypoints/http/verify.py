@@ -41,7 +41,12 @@ class AnyMethodAnyPath:
 
 
 def is_forward_auth(path: str) -> bool:
-    return path.rstrip("/") in (PATH, PREFIX) or path.startswith(PREFIX + "/")
+    return path.removesuffix("/") in (PATH, PREFIX) or keeps_original_path(path)
+
+
+def keeps_original_path(path: str) -> bool:
+    """Whether what follows our prefix is the path of the request that is judged, in whatever form it came."""
+    return path.startswith(PREFIX + "/")
 
 
 @get(

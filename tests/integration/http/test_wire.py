@@ -135,3 +135,39 @@ def test_without_its_database_the_service_is_alive_but_not_ready(offline):
     assert statuses(live) == [200]
     assert statuses(ready) == [503]
     assert json.loads(ready.split(b"\r\n\r\n")[1])["checks"] == {"database": "unavailable"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"//v1/verify",
+        b"/v1/../v1/verify",
+        b"/v1/%2e%2e/health",
+        b"/v1/./me",
+        b"/v1/verify%0A",
+        b"/v1%2Fverify",
+        b"/v1\\me",
+        b"//health/live",
+        b"/health/live%00",
+        b"/health/%252e/live",
+        b"/webhooks//clerk",
+        b"/v1/%C0%AE/me",
+        b"*",
+    ],
+)
+def test_a_path_that_programs_read_in_different_ways_is_400_and_the_connection_goes_on(offline, path):
+    preflight = b"Origin: https://app.example.com\r\nAccess-Control-Request-Method: GET\r\n"
+    answer = offline.exchange(b"OPTIONS " + path + b" HTTP/1.1\r\nHost: x\r\n" + preflight + b"\r\n" + NEXT)
+
+    assert statuses(answer) == [400, 200]
+    assert b"bad-request" in answer
+
+
+@pytest.mark.parametrize(
+    "path", [b"/../v1/me", b"/a/./b", b"//", b"/%2e%2e%2f", b"/a%0Ab", b"/%C0%AE", b"/x\\y", b"?a=b"]
+)
+def test_whatever_the_path_of_the_original_request_is_the_verdict_is_on_the_token(offline, path):
+    answer = offline.exchange(b"DELETE /v1/ext-authz" + path + b" HTTP/1.1\r\nHost: x\r\n\r\n" + NEXT)
+
+    assert statuses(answer) == [401, 200]
+    assert b"token-missing" in answer

@@ -88,9 +88,7 @@ async def test_a_user_who_was_deleted_is_410(served):
     assert "www-authenticate" not in response.headers
 
 
-@pytest.mark.parametrize(
-    "path", ["ada", "user_", "user_a%20b", "user_a%00", "%75ser_", "user_" + "a" * 200, "user_ä", "."]
-)
+@pytest.mark.parametrize("path", ["ada", "user_", "user_a%20b", "%75ser_", "user_" + "a" * 200, "user_ä"])
 async def test_a_path_that_names_no_user_is_422(served, path):
     response = await served.client.get(f"/v1/users/{path}")
 
@@ -99,12 +97,27 @@ async def test_a_path_that_names_no_user_is_422(served, path):
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/users/user_a/../user_b", "/v1/users/user_a%2Fban", "/v1/users//user_a", "/v1/users/%2e%2e/me"]
+    "path",
+    [
+        "/v1/users/user_a/%2e%2e/user_b",
+        "/v1/users/user_a%2Fban",
+        "/v1/users//user_a",
+        "/v1/users/%2e%2e/me",
+        "/v1/users/user_a%00",
+        "/v1/users/user_a%0A",
+        "/v1/users/%2E",
+        "//v1/users/user_a",
+        "/v1%2fusers/user_a",
+        "/v1/users/user_a%5cban",
+        "/v1/users/%252e%252e/me",
+        "/v1/users/user_a%C0%AF",
+        "/v1/users/user_a;x/..;/ban",
+    ],
 )
 async def test_tricks_with_the_path_reach_no_user(served, path):
-    response = await served.client.request("GET", path)
+    response = await served.client.request("GET", f"http://service.test{path}")
 
-    assert response.status_code in {404, 405, 422}
+    assert (response.status_code, code(response)) == (400, "bad-request")
 
 
 async def test_many_are_answered_in_the_order_and_as_often_as_asked_for_and_missing_ones_are_told_once(served):

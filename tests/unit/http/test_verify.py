@@ -52,6 +52,39 @@ async def test_any_method_and_under_the_prefix_any_path(web, method, path):
     assert bad.headers["www-authenticate"] == "Bearer"
 
 
+@pytest.mark.parametrize("path", ["/%2e%2e/x", "/a%2Fb", "/a%0Ab", "//a", "/a%5c", "/%252e", "/%C0%AE", "/a;b"])
+async def test_the_path_of_the_original_request_is_not_judged(web, path):
+    good = await web.client.request("POST", "http://service.test/v1/ext-authz" + path, headers=bearer())
+    bad = await web.client.request("POST", "http://service.test/v1/ext-authz" + path)
+
+    assert (good.status_code, bad.status_code) == (200, 401)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "//v1/verify",
+        "/v1//verify",
+        "/v1/verify//",
+        "/v1/%2e/verify",
+        "/v1%2Fverify",
+        "//v1/ext-authz/a",
+        "/v1/x/%2e%2e/verify",
+        "/v1/verify%0A",
+        "/v1/verify%00",
+        "/v1/verify%5c",
+        "/v1/%2576erify",
+    ],
+)
+async def test_a_path_that_is_forward_auth_to_some_programs_only_is_refused_with_or_without_a_token(web, method, path):
+    preflight = {"origin": "https://app.example.com", "access-control-request-method": "PUT"}
+    good = await web.client.request(method, f"http://service.test{path}", headers={**preflight, **bearer()})
+    bad = await web.client.request(method, f"http://service.test{path}", headers=preflight)
+
+    assert (good.status_code, good.json()["code"]) == (bad.status_code, bad.json()["code"]) == (400, "bad-request")
+
+
 async def test_a_preflight_of_another_service_is_judged_and_not_answered(web):
     preflight = {"origin": "https://app.example.com", "access-control-request-method": "PUT"}
     response = await web.client.options("/v1/ext-authz/orders", headers=preflight)
@@ -138,7 +171,7 @@ async def test_a_fault_is_503_and_no_verdict(web, monkeypatch, error):
 
 
 async def test_it_never_redirects(web):
-    for path in ("/v1/verify/", "/v1//verify", "/v1/ext-authz//evil.example"):
+    for path, status in [("/v1/verify/", 401), ("/v1//verify", 400), ("/v1/ext-authz//evil.example", 401)]:
         response = await web.client.get(httpx.URL(f"http://service.test{path}"))
 
-        assert response.status_code in (401, 404)
+        assert response.status_code == status

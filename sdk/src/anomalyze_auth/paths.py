@@ -1,0 +1,170 @@
+"""Which rule applies to a request: judged on the path that the application routes by, if that has one reading."""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import attrs
+
+from anomalyze_auth.access import Access, Requirement, Rule
+from anomalyze_auth.problems import PATH_AMBIGUOUS, Refused
+
+# What one reader of a path resolves, cuts or decodes and another takes literally: control characters and line ends,
+# bytes that are not UTF-8 (decoded to U+FFFD), backslashes, escapes that are left after decoding, empty segments, and
+# dot segments, also with parameters (`..;x`) or spaces.
+_AMBIGUOUS = (
+    re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd\ud800-\udfff\\]"),
+    re.compile(r"%(?:[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4})"),
+    re.compile(r"/(?:/|\s*\.{1,2}\s*(?:[;?#/]|\Z))"),
+)
+_ORDINARY = re.compile(r"/|(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?")
+"""What nearly all paths are made of, and nobody reads in two ways; known at a tenth of the cost."""
+_BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_ENCODED_SLASH = re.compile(rb"%2f", re.IGNORECASE)
+_NO_SLASH = "\ue000"
+"""Stands for an encoded slash that is read as part of a segment: a character of private use, which no rule has."""
+
+
+def is_ambiguous(path: str) -> bool:
+    """Whether programs differ in how they read this decoded path, or what follows of it in any of their readings."""
+    if _ORDINARY.fullmatch(path):
+        return False
+    if not path.startswith("/"):
+        return True
+    return any(sign.search(reading) for reading in (path, _loose(path)) for sign in _AMBIGUOUS)
+
+
+class Rules:
+    """Which rule applies to a path: the exact one, else the longest prefix (`/admin/*`), else `default`.
+
+    Paths are decoded and relative to the root path. A trailing slash makes no difference; `/admin/*` covers
+    `/admin` itself.
+
+    Raises:
+        ValueError: a path is ambiguous or a template (`/users/{id}`), has a `*` elsewhere than at the end of `/*`,
+            or has two rules; or a rule is neither an `Access` nor a `Requirement`.
+    """
+
+    def __init__(self, rules: Mapping[str, Rule], default: Rule) -> None:
+        self._rules = _Table(default=default)
+        # As a program reads paths that ignores case, Unicode form, parameters and what looks like a query.
+        self._loose_rules = _Table(default=default)
+        given: tuple[object, ...] = (default, *rules.values())
+        if strange := [rule for rule in given if not isinstance(rule, Access | Requirement)]:
+            raise ValueError(f"A rule is an Access or a Requirement, not {strange[0]!r}.")
+        for path, rule in rules.items():
+            prefix = path.removesuffix("/*")
+            if is_ambiguous(path) or any(sign in prefix for sign in "*{}<>;?#"):
+                raise ValueError(f"A rule's path is like /reports or /reports/*, decoded, no template; not {path!r}.")
+            self._rules.add(prefix, rule, under=prefix != path)
+            self._loose_rules.add(_loose(prefix), rule, under=prefix != path)
+
+    def of(self, scope: Mapping[str, Any]) -> Rule:
+        """The rule for an HTTP request or a WebSocket handshake.
+
+        Raises:
+            Refused: with 400, the path is ambiguous, or its readings come under different rules.
+        """
+        sent = _sent_paths(scope)
+        path = _routed_path(scope, sent)
+        if path is None or any(reading is None or is_ambiguous(reading) for reading in {path, *sent}):
+            raise Refused(PATH_AMBIGUOUS)
+        rule = self._rules.find(path)
+        # The second has encoded slashes as parts of segments. The first is `path`, or what somebody rewrote on purpose.
+        if any(self._loose_rules.find(_loose(reading)) != rule for reading in (path, *sent[1:]) if reading):
+            raise Refused(PATH_AMBIGUOUS)
+        return rule
+
+
+@attrs.frozen
+class _Table:
+    default: Rule
+    exact: dict[str, Rule] = attrs.field(factory=dict, init=False)
+    under: dict[str, Rule] = attrs.field(factory=dict, init=False)
+
+    @property
+    def depth(self) -> int:
+        return max((prefix.count("/") for prefix in self.under), default=0)
+
+    def add(self, path: str, rule: Rule, *, under: bool) -> None:
+        known = (self.under if under else self.exact).setdefault(_bare(path), rule)
+        if known != rule:
+            raise ValueError(f"There are two rules for {path}{'/*' if under else ''}.")
+
+    def find(self, path: str) -> Rule:
+        bare = _bare(path)
+        if bare in self.exact:
+            return self.exact[bare]
+        # No deeper than rules go: a path may have thousands of segments.
+        first = bare.split("/", self.depth + 1)[: self.depth + 1]
+        while len(first) > 1:
+            if (prefix := "/".join(first)) in self.under:
+                return self.under[prefix]
+            first.pop()
+        return self.under.get("/", self.default)
+
+
+def _bare(path: str) -> str:
+    return path.removesuffix("/") or "/"
+
+
+def _loose(path: str) -> str:
+    if _ORDINARY.fullmatch(path):
+        return path.lower()
+    folded = unicodedata.normalize("NFKC", path).casefold()
+    return re.sub(r"[?#].*|;[^/?#]*", "", folded, flags=re.DOTALL)
+
+
+def _routed_path(scope: Mapping[str, Any], sent: list[str | None]) -> str | None:
+    """The path below the root path as the framework around the middleware routes by it; None where that is unknown."""
+    path: str = scope["path"]
+    if not _is_litestar(scope) or "route_handler" not in scope:
+        return _below_root(path, scope)
+    # Litestar calls its middleware after routing: `path` is relative by then, and below a mount only the rest of it.
+    handler = scope["route_handler"]
+    if not getattr(handler, "is_mount", False):
+        return path
+    mounts = (route.path for route in scope["app"].routes if getattr(route, "route_handler", None) is handler)
+    wholes = {_bare(f"{mount.rstrip('/')}/{path.strip('/')}") for mount in mounts}
+    if len(wholes) > 1:
+        wholes &= {_bare(reading) for reading in sent[:1] if reading}
+    return wholes.pop() if len(wholes) == 1 else None
+
+
+def _sent_paths(scope: Mapping[str, Any]) -> list[str | None]:
+    """What the client sent, decoded; and once more with encoded slashes as parts of segments, if it has any.
+
+    Empty where the server does not tell; None stands for what cannot be decoded.
+    """
+    raw: bytes | None = scope.get("raw_path")
+    if raw is None:
+        return []
+    if b"%" not in raw:
+        return [_below_root(raw.decode("utf-8", "replace"), scope)]
+    if _BROKEN_ESCAPE.search(raw):
+        return [None]
+    kept = unquote_to_bytes(_ENCODED_SLASH.sub(_NO_SLASH.encode(), raw)).decode("utf-8", "replace")
+    spellings = [kept.replace(_NO_SLASH, "/"), kept] if _NO_SLASH in kept else [kept]
+    return [_below_root(spelling, scope) for spelling in spellings]
+
+
+def _below_root(path: str, scope: Mapping[str, Any]) -> str | None:
+    """The path without the root path, which not every server puts before it; None where frameworks differ."""
+    root: str = scope.get("root_path") or ""
+    rest = path.removeprefix(root)
+    if path.startswith(root) and rest[:1] in ("", "/"):
+        return rest or "/"
+    if not root.strip("/"):
+        return path
+    # Starlette takes any other path for the whole one. Litestar cuts at the root path wherever it occurs. Others cut
+    # its text alone (`/apix` below `/api` is `x`), or route nothing that does not begin with it.
+    if _is_litestar(scope):
+        return path if root not in path else None
+    return path if scope.get("app") is not None else None
+
+
+def _is_litestar(scope: Mapping[str, Any]) -> bool:
+    """Whether the innermost framework so far is Litestar; Starlette and FastAPI set `app` alone, Quart nothing."""
+    return scope.get("app") is not None and scope["app"] is scope.get("litestar_app")
