@@ -7,14 +7,15 @@ from uuid import uuid4
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.postgres.dial import is_behind_pooler
 from adapters.postgres.faults import connected, told_as_unavailable
-from adapters.postgres.migrate import revisions
-from adapters.postgres.revisions import known_revisions
+from adapters.postgres.revisions import known_revisions, read_schema
 from application.examination.database import DatabaseFacts
 
 _FACTS = text("""
     SELECT current_setting('server_version') AS server,
            current_setting('server_version_num')::int AS version,
+           current_setting('server_encoding') AS encoding,
            pg_is_in_recovery() AS standby,
            extract(epoch FROM clock_timestamp())::float8 AS now,
            (SELECT json_object_agg(name, setting) FROM pg_settings
@@ -57,13 +58,16 @@ async def examine_database(engine: AsyncEngine) -> DatabaseFacts:
         asked = time.time()
         row = (await connection.execute(_FACTS)).one()
         answered = time.time()
-    with told_as_unavailable():
-        revision, _ = await revisions(engine)
+        schema = await read_schema(connection)
+        raw = await connection.get_raw_connection()
     return DatabaseFacts(
         server=row.server,
         version=row.version,
-        revision=revision,
+        encoding=row.encoding,
+        pooled=raw.driver_connection is not None and is_behind_pooler(raw.driver_connection),
+        revision=schema.revision,
         revisions=known_revisions(),
+        schema=schema.state,
         standby=row.standby,
         clock_ahead_s=row.now - (asked + answered) / 2,
         settings=row.settings,
@@ -85,7 +89,7 @@ async def try_writing(engine: AsyncEngine, payload_bytes: int = PROBE_BYTES) -> 
     """
     key = f"doctor-{uuid4()}"
     with told_as_unavailable():
-        async with engine.execution_options(isolation_level="READ COMMITTED").connect() as connection:
+        async with engine.connect() as connection:
             transaction = await connection.begin()
             try:
                 await connection.execute(_STORE_USER, {"key": key})
