@@ -77,26 +77,25 @@ def _read_hosts(text: str) -> tuple[str, str]:
                 raise ValueError(f"host {number} holds several colons: an IPv6 address stands in brackets")
         hosts.append(host)
         ports.append(port)
-    return ",".join(hosts), ",".join(ports) if any(ports) else ""
+    return ",".join(hosts), ",".join(ports)
 
 
 def _read_query(query: str) -> dict[str, str]:
     parameters: dict[str, str] = {}
     for number, pair in enumerate(query.split("&") if query else (), 1):
         key, equals, value = pair.partition("=")
-        name = _decoded(key, f"parameter {number}")
-        # Where an @ follows, the password may hold a ? that nobody has escaped, and this be a piece of it.
-        shown = name if equals and _NAME.fullmatch(name) and "@" not in query else f"number {number}"
+        name = _decoded(key, f"parameter number {number}")
         if not equals:
-            raise ValueError(f"parameter {shown} has no value")
-        if not _NAME.fullmatch(name) or "@" in key:
-            raise ValueError(f"parameter {shown} is no name")
-        parameters[name] = _decoded(value, f"parameter {shown}")
+            raise ValueError(f"parameter number {number} has no value")
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"parameter number {number} is no name")
+        parameters[name] = _decoded(value, f"parameter number {number}")
     return parameters
 
 
 def _decoded(text: str, part: str) -> str:
-    """Undo percent-encoding; unlike in a form, a plus sign is a plus sign."""
+    """Undo percent-encoding; unlike in a form, a plus sign is a plus sign, and blanks around do not count."""
+    text = text.strip(" ")
     if _BAD_PERCENT.search(text):
         raise ValueError(f"{part} holds a % that begins no percent-encoding: it is written %25")
     try:

@@ -1,9 +1,10 @@
 """Parameters under a service's name (PostgreSQL documentation, "The Connection Service File")."""
 
 import configparser
-import os
 from collections.abc import Mapping
 from pathlib import Path
+
+from adapters.postgres.tls import may_read
 
 
 def read_service(service: str, environment: Mapping[str, str]) -> dict[str, str]:
@@ -17,7 +18,7 @@ def read_service(service: str, environment: Mapping[str, str]) -> dict[str, str]
     if "PGSYSCONFDIR" in environment:
         files.append(Path(environment["PGSYSCONFDIR"], "pg_service.conf"))
     for path in files:
-        if not os.access(path, os.R_OK):
+        if not may_read(path):
             if named:
                 raise ValueError("service: the file that PGSERVICEFILE names is missing, or may not be read")
             continue

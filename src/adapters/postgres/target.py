@@ -104,8 +104,11 @@ def _in_libpqs_words(given: Mapping[str, str]) -> dict[str, str]:
     before = ""
     for name in given:
         if name not in LIBPQ and name not in UNSUPPORTED and name not in IGNORED and name not in OURS:
-            if before == "password":  # it may be a piece of it
-                raise ValueError("what follows the password is no connection parameter: is all of it escaped?")
+            if before == "password" or "@" in given[name]:  # it may be a piece of a password
+                raise ValueError(
+                    f"{'what follows the password' if before == 'password' else 'one of the names'} is no "
+                    "connection parameter: is all of the password escaped?"
+                )
             raise ValueError(
                 f"{name} is no connection parameter; a setting of the server is written options=-c%20{name}%3D…"
             )

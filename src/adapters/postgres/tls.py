@@ -122,7 +122,15 @@ def _in_home(name: str) -> str | None:
     """Return libpq's default file if there is one; a home that is somebody else's counts as none."""
     home = os.environ.get("HOME")
     path = Path(home or "/", ".postgresql", name)
-    return str(path) if home and os.access(path, os.R_OK) else None
+    return str(path) if home and may_read(path) else None
+
+
+def may_read(path: Path) -> bool:
+    try:
+        path.open("rb").close()
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager
