@@ -2,12 +2,13 @@
 
 import secrets
 import time
+from typing import cast
 from uuid import uuid4
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.dial import is_behind_pooler
+from adapters.postgres.dial import Dialer, Driver, is_behind_pooler
 from adapters.postgres.faults import connected, told_as_unavailable
 from adapters.postgres.revisions import known_revisions, read_schema
 from application.examination.database import DatabaseFacts
@@ -59,12 +60,14 @@ async def examine_database(engine: AsyncEngine) -> DatabaseFacts:
         row = (await connection.execute(_FACTS)).one()
         answered = time.time()
         schema = await read_schema(connection)
-        raw = await connection.get_raw_connection()
+        driver = cast("Driver", (await connection.get_raw_connection()).driver_connection)
+    dialer: Dialer = engine.get_execution_options()["dialer"]
     return DatabaseFacts(
+        ignored=dialer.target.ignored,
         server=row.server,
         version=row.version,
         encoding=row.encoding,
-        pooled=raw.driver_connection is not None and is_behind_pooler(raw.driver_connection),
+        pooled=is_behind_pooler(driver),
         revision=schema.revision,
         revisions=known_revisions(),
         schema=schema.state,

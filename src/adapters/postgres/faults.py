@@ -60,6 +60,15 @@ _TROUBLES = {
     "08": Trouble.OUT_OF_REACH,
 }
 
+# PgBouncer has one code for whatever it says itself (its source, `disconnect_client`).
+_POOLERS_WORDS = {
+    "no such database": Trouble.NO_DATABASE,
+    "does not exist": Trouble.NO_DATABASE,
+    "authentication failed": Trouble.NOT_AUTHENTICATED,
+    "no such user": Trouble.NOT_AUTHENTICATED,
+    "no more connections": Trouble.TOO_MANY_CONNECTIONS,
+}
+
 # What has no code of the server's; the first that fits.
 _BY_KIND = (
     (UnusableParameterError, Trouble.CONFIGURATION),
@@ -131,14 +140,9 @@ def trouble_of(error: BaseException) -> Trouble:
 
 
 def _of_pooler(error: asyncpg.ProtocolViolationError) -> Trouble:
-    """PgBouncer has one code for whatever it says itself (its source, `disconnect_client`)."""
     if refuses_settings(error):
         return Trouble.POOLER
-    if "no such database" in str(error):
-        return Trouble.NO_DATABASE
-    if "no more connections" in str(error):
-        return Trouble.TOO_MANY_CONNECTIONS
-    return Trouble.OUT_OF_REACH
+    return next((trouble for words, trouble in _POOLERS_WORDS.items() if words in str(error)), Trouble.OUT_OF_REACH)
 
 
 def _sqlstate(error: BaseException) -> str | None:

@@ -30,6 +30,8 @@ _VACUUM = {"autovacuum": "deleted rows stay on disk", "track_counts": "autovacuu
 
 @frozen(kw_only=True)
 class DatabaseFacts:
+    ignored: Sequence[str]
+    """Parameters in `DATABASE_URL` that change nothing."""
     server: str
     """Version, as people write it."""
     version: int
@@ -68,6 +70,8 @@ def database_findings(facts: DatabaseFacts | Unanswered) -> Iterator[Finding]:
         yield facts.finding("database", "DATABASE_URL")
         return
     yield Finding("database", Grade.OK, f"PostgreSQL {facts.server} answers")
+    if facts.ignored:
+        yield Finding("DATABASE_URL", Grade.OK, f"{', '.join(facts.ignored)}: ignored (see docs/hosting.md)")
     if facts.encoding != "UTF8":
         says = f"{Trouble.ENCODING} (encoding {facts.encoding}): names with other letters cannot be stored"
         yield Finding("encoding", Grade.FAILURE, says, ADVICE[Trouble.ENCODING])

@@ -18,6 +18,7 @@ from application.trouble import ADVICE, Trouble
 OK, WARNING, FAILURE = Grade.OK, Grade.WARNING, Grade.FAILURE
 
 DATABASE = DatabaseFacts(
+    ignored=[],
     server="17.0",
     version=170_000,
     encoding="UTF8",
@@ -134,6 +135,14 @@ def test_a_healthy_service_has_nothing_to_be_done():
 )
 def test_what_is_wrong_with_the_database_is_found(change, expected):
     assert bad(database_findings(evolve(DATABASE, **change))) == expected
+
+
+def test_parameters_that_change_nothing_are_named():
+    findings = database_findings(evolve(DATABASE, ignored=["channel_binding", "pool_timeout"]))
+
+    assert [each.says for each in findings if each.check == "DATABASE_URL"] == [
+        "channel_binding, pool_timeout: ignored (see docs/hosting.md)"
+    ]
 
 
 def test_a_schema_behind_says_how_far_and_which():
