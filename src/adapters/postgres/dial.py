@@ -125,7 +125,7 @@ class Dialer:
         )
 
 
-def refuses_settings(error: asyncpg.ProtocolViolationError) -> bool:
+def refuses_settings(error: asyncpg.PostgresError) -> bool:
     """Tell whether this is PgBouncer's answer to settings that it cannot keep for each client."""
     return "startup parameter" in str(error)
 
@@ -168,9 +168,11 @@ async def _first_of(target: Target, **options: Any) -> Driver:
                 return await _open(target, attempt, options)
         except _NEXT_ADDRESS as error:
             errors.append(error)
-        except asyncpg.InvalidAuthorizationSpecificationError as error:
-            # pg_hba.conf may know us only with TLS, or only without; a wrong password is wrong either way.
+        except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.ProtocolViolationError) as error:
+            # A server or a pooler may know us only with TLS, or only without; a wrong password is wrong either way.
             if len(target.tls.attempts()) == 1 or isinstance(error, asyncpg.InvalidPasswordError):
+                raise
+            if refuses_settings(error):
                 raise
             errors.append(error)
     # A server that was there and is only not what was asked for says more than one that was not.

@@ -1,17 +1,14 @@
 """Every connection string that docs/hosting.md shows means what the page says."""
 
-import datetime as dt
 import re
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from adapters.postgres.target import read_target
 from entrypoints.configuration import ConfigurationError, load
 from entrypoints.settings import MigrateSettings
+from support.certificates import make_certificates
 
 PAGE = Path(__file__).parents[3] / "docs" / "hosting.md"
 SECTION = PAGE.read_text().partition("## PostgreSQL\n")[2].partition("\n## ")[0]
@@ -24,17 +21,8 @@ CA = "/run/secrets/ca.pem"
 @pytest.fixture
 def ca(tmp_path):
     """A certificate authority's file, in the place of the one on the page."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "ca")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now.replace(year=2100))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path / "ca.pem"
-    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    return str(path)
+    make_certificates(tmp_path)
+    return str(tmp_path / "ca.pem")
 
 
 @pytest.fixture(autouse=True)

@@ -23,6 +23,7 @@ from application.lanes import LANES
 from application.trouble import Trouble
 from domain.sync_user import sync_user
 from domain.user import UserId
+from support.certificates import make_certificates
 from support.pgbouncer import IGNORING, pgbouncer
 from support.users import snapshot
 
@@ -144,3 +145,42 @@ async def test_what_pgbouncer_says_itself_is_told_as_what_it_is(database_url, ch
         await holder.close()
 
     assert refused.value.trouble is trouble
+
+
+@pytest.mark.parametrize(
+    ("host", "query", "expected"),
+    [
+        ("localhost", "sslmode=verify-full&sslrootcert={}/ca.pem", None),
+        ("127.0.0.1", "sslmode=verify-ca&sslrootcert={}/ca.pem", None),
+        ("127.0.0.1", "sslmode=require", None),
+        ("127.0.0.1", "sslmode=prefer", None),
+        ("127.0.0.1", "", None),
+        ("127.0.0.1", "sslmode=allow", None),
+        ("127.0.0.1", "sslmode=verify-full&sslrootcert={}/ca.pem", Trouble.TLS),
+        ("localhost", "sslmode=verify-full&sslrootcert={}/other.pem", Trouble.TLS),
+        ("localhost", "sslmode=require&sslrootcert={}/other.pem", Trouble.TLS),
+        ("localhost", "sslrootcert=system", Trouble.TLS),
+        ("localhost", "sslmode=require&ssl_max_protocol_version=TLSv1.2&ssl_min_protocol_version=TLSv1.2", None),
+    ],
+)
+async def test_tls_is_what_was_asked_for(database_url, tmp_path, host, query, expected):
+    make_certificates(tmp_path)
+    for path in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
+        path.chmod(0o755)
+    (tmp_path / "server.key").chmod(0o644)  # PgBouncer runs as somebody else
+    settings = {
+        "client_tls_sslmode": "require",
+        "client_tls_key_file": str(tmp_path / "server.key"),
+        "client_tls_cert_file": str(tmp_path / "server.pem"),
+    }
+    with pgbouncer(database_url, **settings) as pooled:
+        url = f"{pooled.replace('127.0.0.1', host)}?{query.format(tmp_path)}"
+        engine = create_engine(url, pool_size=1, application_name="tests")
+        try:
+            await check_database(engine)
+            trouble = None
+        except StoreUnavailableError as error:
+            trouble = error.trouble
+        await engine.dispose()
+
+    assert trouble is expected
