@@ -12,6 +12,7 @@ from sqlalchemy import Connection, inspect, text
 from adapters.postgres import migrate as migrate_module
 from adapters.postgres.engine import create_engine
 from adapters.postgres.examination import examine_database
+from adapters.postgres.faults import DATABASE_ERRORS, Fault, fault_of, trouble_of
 from adapters.postgres.health import check_database
 from adapters.postgres.migrate import migrate
 from adapters.postgres.revisions import MIGRATIONS, known_revisions, read_schema
@@ -245,6 +246,12 @@ async def test_a_database_that_cannot_hold_every_name_is_refused_early(postgres_
             with pytest.raises(StoreUnavailableError, match=f"not UTF-8 \\(encoding {encoding}") as refused:
                 await step(engine)
             assert refused.value.trouble is Trouble.ENCODING
+        if encoding == "LATIN1":  # what comes in all the same is not the sender's fault
+            with pytest.raises(DATABASE_ERRORS) as untranslatable:
+                async with engine.begin() as connection:
+                    await connection.execute(text("SELECT CAST(:name AS text)"), {"name": "Ünï😀"})
+            assert fault_of(untranslatable.value) is Fault.DATABASE
+            assert trouble_of(untranslatable.value) is Trouble.ENCODING
         [finding] = [each for each in database_findings(await examine_database(engine)) if each.check == "encoding"]
         assert finding.grade is Grade.FAILURE
     finally:
