@@ -6,12 +6,16 @@ from enum import StrEnum
 class Trouble(StrEnum):
     """A cause that an operator can mend; the value is a label of metrics, so there are few of them."""
 
+    NAME_RESOLUTION = "name not resolved"
     OUT_OF_REACH = "out of reach"
     NO_ANSWER = "no answer in time"
     TLS = "no TLS"
     NOT_AUTHENTICATED = "credentials refused"
     NOT_AUTHORIZED = "not authorized"
     NO_DATABASE = "no such database"
+    POOLER = "transaction pooler without pgbouncer=true"
+    ENCODING = "not UTF-8"
+    CONFIGURATION = "configuration refused"
     NOT_MIGRATED = "not migrated"
     READ_ONLY = "read-only"
     DISK_FULL = "disk full"
@@ -33,12 +37,16 @@ def without_detail(line: str) -> str:
 
 
 ADVICE = {
+    Trouble.NAME_RESOLUTION: "check the host name, and the DNS that this machine asks",
     Trouble.OUT_OF_REACH: "check the address, the server, and the network between",
     Trouble.NO_ANSWER: "it is overloaded, or holds a lock on what we need: look for what it is busy with",
     Trouble.TLS: "check the certificate authority and the security protocol that are configured",
     Trouble.NOT_AUTHENTICATED: "check user and password: was a secret changed on one side only?",
     Trouble.NOT_AUTHORIZED: "grant the right that is named",
     Trouble.NO_DATABASE: "check the database name at the end of DATABASE_URL, or create the database",
+    Trouble.POOLER: "add ?pgbouncer=true to DATABASE_URL, or &pgbouncer=true after other parameters",
+    Trouble.ENCODING: "move to a database of encoding UTF8: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
+    Trouble.CONFIGURATION: "correct what is named",
     Trouble.NOT_MIGRATED: "auth-service migrate",
     Trouble.READ_ONLY: "point DATABASE_URL at the primary, or see why default_transaction_read_only is on",
     Trouble.DISK_FULL: "make room on the server's disk: events stay in the outbox and Clerk sends again meanwhile",

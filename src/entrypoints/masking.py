@@ -13,7 +13,7 @@ MASK = "*******"
 # What says which kind of secret it is, and of which kind of instance.
 _PREFIXES = ("sk_test_", "sk_live_", "whsec_")
 _HARMLESS = re.compile(r"[A-Za-z0-9._%-]*")
-_HOST = re.compile(r"[A-Za-z0-9._:\[\]-]*")
+_HOST = re.compile(r"[A-Za-z0-9._:,\[\]-]*")
 _LONGEST = 60
 
 

@@ -18,10 +18,19 @@ from entrypoints.embedded.ports import free_port
 
 UNPRIVILEGED = "nobody"
 
+IGNORING = {
+    "ignore_startup_parameters": "jit,statement_timeout,idle_in_transaction_session_timeout,enable_seqscan,"
+    "enable_bitmapscan,enable_sort,enable_hashjoin,enable_mergejoin,search_path,options"
+}
+"""Settings that drop ours without a word, as hosted poolers do, where PgBouncer by itself refuses the connection."""
+
 
 @contextmanager
-def pgbouncer(database_url: str, *, server_connections: int = 3) -> Iterator[str]:
-    """Run it with so few server connections that clients keep changing them; return the URL through it."""
+def pgbouncer(database_url: str, *, server_connections: int = 3, **settings: str) -> Iterator[str]:
+    """Run it with so few server connections that clients keep changing them; return the URL through it.
+
+    The URL does not say that it is one. `settings` are PgBouncer's own, and win over those here.
+    """
     program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
     if program is None:
         pytest.fail("pgbouncer is not installed, and these tests need the real one: apt-get install pgbouncer")
@@ -48,6 +57,7 @@ def pgbouncer(database_url: str, *, server_connections: int = 3) -> Iterator[str
                     "server_round_robin = 1",
                     "server_lifetime = 2",
                     f"logfile = {folder / 'log'}",
+                    *(f"{name} = {value}" for name, value in settings.items()),
                     "",
                 )
             )
@@ -64,7 +74,7 @@ def pgbouncer(database_url: str, *, server_connections: int = 3) -> Iterator[str
         )
         try:
             _wait_until_it_listens(process, port, folder / "log")
-            yield f"postgresql://{to.username}:{to.password}@127.0.0.1:{port}{to.path}?pgbouncer=true"
+            yield f"postgresql://{to.username}:{to.password}@127.0.0.1:{port}{to.path}"
         finally:
             process.kill()
             process.wait(10)

@@ -143,6 +143,10 @@ def test_a_password_that_nobody_escaped_is_not_shown_either(url):
     assert not leaks(shown(Secret(url)))
 
 
+def test_of_several_hosts_all_are_shown():
+    assert shown(Secret(f"postgresql://u:{HIDDEN}@h1:5432,[::1]/db")) == "postgresql://u:*******@h1:5432,[::1]/db"
+
+
 def test_of_a_service_key_the_name_is_shown():
     key = service_key(f"billing:{'ab' * 32}")
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Generic, TypeVar
 
-from adapters.postgres.engine import STATEMENT_TIMEOUT_S
+from adapters.postgres.dial import STATEMENT_TIMEOUT_S
 from application.errors import StoreUnavailableError
 from application.trouble import Trouble, told
 

@@ -15,14 +15,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.util.concurrency import greenlet_spawn
 
+from adapters.postgres.dial import Dialer, Driver, is_behind_pooler
 from adapters.postgres.engine import READ_ONLY
 
-Driver: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Row: TypeAlias = asyncpg.Record
 
 # PostgreSQL documentation, appendix A. The server says goodbye before asyncpg sees the connection end; and after a
 # failover an old connection may still reach the old primary, which is read-only now: look the name up anew.
 _LEAVE = ("08", "57P01", "57P02", "57P03", READ_ONLY)
+# The same appendix: a prepared statement that is not there, or that another client's has taken the name of.
+_LOST_STATEMENT = ("26000", "42P05")
 
 
 class Compiled:
@@ -55,7 +57,7 @@ class Compiled:
 async def directly(engine: AsyncEngine) -> AsyncIterator[Driver]:
     """Give a connection of the engine's pool as asyncpg has it, each statement a transaction.
 
-    Behind a pooler all statements are one transaction, so that they meet the same server connection.
+    Behind a pooler all statements are one transaction, so that they meet the same session of the server.
 
     Raises:
         DBAPIError: as from the engine; after a connection that broke, the pool has fresh ones.
@@ -69,17 +71,21 @@ async def directly(engine: AsyncEngine) -> AsyncIterator[Driver]:
     try:
         driver = cast("Driver", pooled_connection.driver_connection)
         try:
-            if engine.get_execution_options()["pooled"]:
+            if is_behind_pooler(driver):
                 async with driver.transaction():
                     yield driver
             else:
                 yield driver
         except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
             # asyncpg is confused (InternalClientError) by a goodbye that came while nobody asked for anything.
+            sqlstate = getattr(error, "sqlstate", None) or ""
+            if sqlstate in _LOST_STATEMENT:
+                dialer: Dialer = engine.get_execution_options()["dialer"]
+                dialer.lost_statement()
             lost = (
                 driver.is_closed()
                 or isinstance(error, asyncpg.InternalClientError)
-                or (getattr(error, "sqlstate", None) or "").startswith(_LEAVE)
+                or sqlstate.startswith((*_LEAVE, *_LOST_STATEMENT))
             )
             if lost:
                 # Drop this connection and every other of its age, as SQLAlchemy does when it meets the error itself.

@@ -2,19 +2,21 @@
 
 import secrets
 import time
+from typing import cast
 from uuid import uuid4
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.postgres.dial import Dialer, Driver, is_behind_pooler
 from adapters.postgres.faults import connected, told_as_unavailable
-from adapters.postgres.migrate import revisions
-from adapters.postgres.revisions import known_revisions
+from adapters.postgres.revisions import known_revisions, read_schema
 from application.examination.database import DatabaseFacts
 
 _FACTS = text("""
     SELECT current_setting('server_version') AS server,
            current_setting('server_version_num')::int AS version,
+           current_setting('server_encoding') AS encoding,
            pg_is_in_recovery() AS standby,
            extract(epoch FROM clock_timestamp())::float8 AS now,
            (SELECT json_object_agg(name, setting) FROM pg_settings
@@ -57,13 +59,18 @@ async def examine_database(engine: AsyncEngine) -> DatabaseFacts:
         asked = time.time()
         row = (await connection.execute(_FACTS)).one()
         answered = time.time()
-    with told_as_unavailable():
-        revision, _ = await revisions(engine)
+        schema = await read_schema(connection)
+        driver = cast("Driver", (await connection.get_raw_connection()).driver_connection)
+    dialer: Dialer = engine.get_execution_options()["dialer"]
     return DatabaseFacts(
+        ignored=dialer.target.ignored,
         server=row.server,
         version=row.version,
-        revision=revision,
+        encoding=row.encoding,
+        pooled=is_behind_pooler(driver),
+        revision=schema.revision,
         revisions=known_revisions(),
+        schema=schema.state,
         standby=row.standby,
         clock_ahead_s=row.now - (asked + answered) / 2,
         settings=row.settings,
@@ -85,7 +92,7 @@ async def try_writing(engine: AsyncEngine, payload_bytes: int = PROBE_BYTES) -> 
     """
     key = f"doctor-{uuid4()}"
     with told_as_unavailable():
-        async with engine.execution_options(isolation_level="READ COMMITTED").connect() as connection:
+        async with engine.connect() as connection:
             transaction = await connection.begin()
             try:
                 await connection.execute(_STORE_USER, {"key": key})

@@ -1,13 +1,17 @@
 """What a database error means: whose fault it is and whether trying again helps."""
 
+import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from enum import Enum, auto
 
+import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from adapters.postgres.dial import UnusableParameterError, refuses_settings
 from application.errors import StoreUnavailableError
 from application.trouble import Trouble, told
 
@@ -30,11 +34,16 @@ class Fault(Enum):
 
 # PostgreSQL documentation, appendix A, by class (the first two characters).
 _CHANGE_CLASSES = ("22", "23", "54", "P0")
+_NOT_UTF8 = "22P05"
+"""The data is well, but the database's encoding has no such character."""
 _RACES = ("40001", "40P01")
 
 # The same appendix; the first that fits.
 _TROUBLES = {
+    _NOT_UTF8: Trouble.ENCODING,
     "25006": Trouble.READ_ONLY,
+    "26": Trouble.POOLER,
+    "42P05": Trouble.POOLER,
     "28": Trouble.NOT_AUTHENTICATED,
     "3D": Trouble.NO_DATABASE,
     "3F": Trouble.NOT_MIGRATED,
@@ -51,6 +60,25 @@ _TROUBLES = {
     "08": Trouble.OUT_OF_REACH,
 }
 
+# PgBouncer has one code for whatever it says itself (its source, `disconnect_client`).
+_POOLERS_WORDS = {
+    "no such database": Trouble.NO_DATABASE,
+    "does not exist": Trouble.NO_DATABASE,
+    "authentication failed": Trouble.NOT_AUTHENTICATED,
+    "no such user": Trouble.NOT_AUTHENTICATED,
+    "no more connections": Trouble.TOO_MANY_CONNECTIONS,
+}
+
+# What has no code of the server's; the first that fits.
+_BY_KIND = (
+    (UnusableParameterError, Trouble.CONFIGURATION),
+    (socket.gaierror, Trouble.NAME_RESOLUTION),
+    (ssl.SSLError, Trouble.TLS),
+    (asyncpg.TargetServerAttributeNotMatched, Trouble.READ_ONLY),
+    ((PoolTimeoutError, TimeoutError), Trouble.NO_ANSWER),
+    (OSError, Trouble.OUT_OF_REACH),
+)
+
 
 def fault_of(error: BaseException) -> Fault:
     """Classify an error from `DATABASE_ERRORS`."""
@@ -59,12 +87,9 @@ def fault_of(error: BaseException) -> Fault:
     sqlstate = _sqlstate(error)
     if sqlstate in _RACES:
         return Fault.RACE
-    # asyncpg has no SQLSTATE for what it refuses to encode itself; a lost connection has none either.
     if error.connection_invalidated:
         return Fault.CONNECTION
-    if sqlstate is None and any(isinstance(cause, ValueError) for cause in _causes(error)):
-        return Fault.CHANGE
-    if sqlstate and sqlstate.startswith(_CHANGE_CLASSES):
+    if sqlstate and sqlstate != _NOT_UTF8 and sqlstate.startswith(_CHANGE_CLASSES):
         return Fault.CHANGE
     return Fault.DATABASE
 
@@ -103,20 +128,29 @@ def unavailable(error: BaseException) -> StoreUnavailableError:
 
 def trouble_of(error: BaseException) -> Trouble:
     """Return what an operator has to mend for an error from `DATABASE_ERRORS`."""
+    cause = _cause(error)
     sqlstate = _sqlstate(error)
+    if isinstance(cause, asyncpg.ProtocolViolationError):
+        return _of_pooler(cause)
     if sqlstate:
         return next((trouble for start, trouble in _TROUBLES.items() if sqlstate.startswith(start)), Trouble.OTHER)
-    if isinstance(error, (PoolTimeoutError, TimeoutError)):
-        return Trouble.NO_ANSWER
-    if isinstance(error, OSError) or (isinstance(error, DBAPIError) and error.connection_invalidated):
-        return Trouble.OUT_OF_REACH
-    return Trouble.OTHER
+    trouble = next((trouble for kind, trouble in _BY_KIND if isinstance(cause, kind)), Trouble.OTHER)
+    lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    return Trouble.OUT_OF_REACH if lost and trouble is Trouble.OTHER else trouble
+
+
+def _of_pooler(error: asyncpg.ProtocolViolationError) -> Trouble:
+    if refuses_settings(error):
+        return Trouble.POOLER
+    return next((trouble for words, trouble in _POOLERS_WORDS.items() if words in str(error)), Trouble.OUT_OF_REACH)
 
 
 def _sqlstate(error: BaseException) -> str | None:
     return getattr(getattr(error, "orig", None), "sqlstate", None)
 
 
-def _causes(error: DBAPIError) -> tuple[BaseException | None, ...]:
-    """The driver's error, and what SQLAlchemy had wrapped in it."""
-    return error.orig, error.orig.__cause__ if error.orig else None
+def _cause(error: BaseException) -> BaseException:
+    """Return the driver's own error, which SQLAlchemy may have wrapped twice."""
+    cause = getattr(error, "orig", None) or error
+    driver = cause.__cause__ if isinstance(error, DBAPIError) else None
+    return driver or cause

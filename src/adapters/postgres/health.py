@@ -1,33 +1,50 @@
 """Whether the database answers, is the one this version expects, and may be written."""
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.postgres.faults import connected
-from adapters.postgres.revisions import known_revisions
+from adapters.postgres.revisions import known_revisions, read_schema
 from application.errors import StoreUnavailableError
+from application.schema_state import SchemaState
 from application.trouble import Trouble, told
 
-# The users table is asked for nothing: that needs the right to read it.
-_CHECK = text("""
-    SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only') = 'on' AS read_only,
-           (SELECT version_num FROM alembic_version) AS revision,
-           (SELECT count(*) FROM (SELECT FROM users LIMIT 0) AS nobody) AS nobody
-""")
+ENCODING = "UTF8"
+
+_ENCODING = text("SELECT current_setting('server_encoding')")
+_READ_ONLY = text("SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only') = 'on'")
+# It is asked for nothing: that needs the right to read it.
+_USERS = text("SELECT FROM users LIMIT 0")
 
 
 async def check_database(engine: AsyncEngine) -> None:
-    """Ask for the connection, the rights and the migrated schema.
+    """Ask for the connection, the encoding, the rights and the migrated schema.
 
     Raises:
-        StoreUnavailableError: it does not answer, takes no writes, or has an older schema than this version expects;
-            a newer one is fine.
+        StoreUnavailableError: it does not answer, takes no writes, cannot hold every text, or has an older schema than
+            this version expects; a newer one is fine.
     """
     async with connected(engine) as connection:
-        row = (await connection.execute(_CHECK)).one()
-    if row.read_only:
-        raise StoreUnavailableError(told("PostgreSQL", Trouble.READ_ONLY), Trouble.READ_ONLY)
-    known = known_revisions()
-    if row.revision != known[-1] and (row.revision is None or row.revision in known):
-        behind = f"the schema is at {row.revision or 'nothing'}, this version expects {known[-1]}"
-        raise StoreUnavailableError(told("PostgreSQL", Trouble.NOT_MIGRATED, behind), Trouble.NOT_MIGRATED)
+        await require_utf8(connection)
+        read_only = (await connection.execute(_READ_ONLY)).scalar()
+        schema = await read_schema(connection)
+        if read_only:
+            raise StoreUnavailableError(told("PostgreSQL", Trouble.READ_ONLY), Trouble.READ_ONLY)
+        if schema.state is SchemaState.FOREIGN:
+            says = f"alembic_version, at {schema.revision}, is another application's"
+            raise StoreUnavailableError(told("PostgreSQL", Trouble.CONFIGURATION, says), Trouble.CONFIGURATION)
+        if schema.state in (SchemaState.EMPTY, SchemaState.BEHIND):
+            says = f"the schema is at {schema.revision or 'nothing'}, this version expects {known_revisions()[-1]}"
+            raise StoreUnavailableError(told("PostgreSQL", Trouble.NOT_MIGRATED, says), Trouble.NOT_MIGRATED)
+        await connection.execute(_USERS)
+
+
+async def require_utf8(connection: AsyncConnection) -> None:
+    """Make sure that every name can be stored as it is written: other encodings lack most letters.
+
+    Raises:
+        StoreUnavailableError: the database has another encoding, which cannot be changed.
+    """
+    encoding = (await connection.execute(_ENCODING)).scalar()
+    if encoding != ENCODING:
+        raise StoreUnavailableError(told("PostgreSQL", Trouble.ENCODING, f"encoding {encoding}"), Trouble.ENCODING)

@@ -1,74 +1,93 @@
 """Bringing the database to the schema that this version expects."""
 
-from pathlib import Path
-
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from adapters.postgres.faults import DATABASE_ERRORS
+from adapters.postgres.faults import DATABASE_ERRORS, trouble_of
+from adapters.postgres.health import require_utf8
+from adapters.postgres.revisions import MIGRATIONS, Schema, known_revisions, read_schema
 from application.errors import StoreUnavailableError
+from application.schema_state import SchemaState
+from application.trouble import ADVICE, Trouble, told
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 7166_0001
 """An arbitrary number that only migrations of this service lock on."""
 
 LOCK_TIMEOUT_MS = 4_000
 """Shorter than a webhook's patience for its statement: while a migration waits, writes wait behind it."""
 
+HEAD = "head"
 
-async def migrate(engine: AsyncEngine, revision: str = "head") -> tuple[str | None, str | None]:
+
+async def migrate(engine: AsyncEngine, revision: str = HEAD) -> tuple[str | None, str | None]:
     """Upgrade or downgrade to `revision` (`base` is the empty database) and return the revisions before and after.
 
-    Safe to run twice at once.
+    Safe to run twice at once. A schema that a newer release has made is left as it is.
 
     Raises:
-        StoreUnavailableError: the database is out of reach or refuses; the message is PostgreSQL's.
+        StoreUnavailableError: the database is out of reach, refuses, or is another application's; the message says what
+            to do.
     """
     try:
         return await _locked(engine, revision)
+    except CommandError as error:
+        raise StoreUnavailableError(f"The migration failed: {error}", Trouble.CONFIGURATION) from error
     except DATABASE_ERRORS as error:
+        trouble = trouble_of(error)
         raise StoreUnavailableError(
             f"The migration failed: {getattr(error, 'orig', error)}\n"
-            "Check DATABASE_URL, the server, and that the role may create tables; running it again is safe."
+            f"{told('PostgreSQL', trouble)}: {ADVICE[trouble]}.\n"
+            "Check DATABASE_URL, the server, and that the role may create tables; running it again is safe.",
+            trouble,
         ) from error
 
 
 async def _locked(engine: AsyncEngine, revision: str) -> tuple[str | None, str | None]:
-    async with engine.execution_options(isolation_level="READ COMMITTED").begin() as connection:
+    async with engine.begin() as connection:
+        await require_utf8(connection)
         # A deployment may start several of these: they queue here, and the later ones find nothing to do.
         await connection.execute(text("SET LOCAL statement_timeout = 0"))
         await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         # A migration that waits for a table holds up everybody who comes after it, webhooks among them.
         await connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
-        before = await connection.run_sync(_current)
-        await connection.run_sync(_migrate, revision)
-        return before, await connection.run_sync(_current)
+        before = await _migratable(connection, revision)
+        if before.state is not SchemaState.NEWER:
+            await connection.run_sync(_migrate, before.revision, revision)
+        return before.revision, (await read_schema(connection)).revision
 
 
-async def revisions(engine: AsyncEngine) -> tuple[str | None, str | None]:
-    """Return the database's revision and the newest one this version knows."""
-    head = ScriptDirectory(str(_MIGRATIONS)).get_current_head()
-    async with engine.execution_options(isolation_level="READ COMMITTED").begin() as connection:
-        return await connection.run_sync(_current), head
+async def _migratable(connection: AsyncConnection, revision: str) -> Schema:
+    schema = await read_schema(connection)
+    if schema.state is SchemaState.FOREIGN:
+        says = (
+            "which is none of this service's" if schema.has_tables else "and the tables of this service are not there"
+        )
+        raise StoreUnavailableError(
+            f"alembic_version is another application's: it is at {schema.revision}, {says}. Nothing was changed.\n"
+            "Give this service a database of its own, or a schema: CREATE SCHEMA auth; DATABASE_URL=…?schema=auth",
+            Trouble.CONFIGURATION,
+        )
+    if schema.state is SchemaState.NEWER and revision != HEAD:
+        raise StoreUnavailableError(
+            f"The schema is at {schema.revision}, newer than {known_revisions()[-1]}: only the release that made it "
+            "can take it back. Nothing was changed.",
+            Trouble.CONFIGURATION,
+        )
+    return schema
 
 
-def _current(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
-
-
-def _migrate(connection: Connection, revision: str) -> None:
+def _migrate(connection: Connection, current: str | None, revision: str) -> None:
     config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
-    current = _current(connection)
     forward = (
-        revision == "head"
+        revision == HEAD
         or current is None
         or (revision in known and current in known and known.index(revision) <= known.index(current))
     )

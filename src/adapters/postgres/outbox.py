@@ -2,13 +2,17 @@
 
 from collections.abc import Collection, Sequence
 from operator import itemgetter
+from typing import Any
 
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    ColumnElement,
     Integer,
+    Select,
     SmallInteger,
     Text,
+    Uuid,
     and_,
     any_,
     bindparam,
@@ -37,22 +41,44 @@ _lanes = (
     .table_valued(column("lane", SmallInteger))
     .render_derived(name="mine")
 )
-_of_lane = (
+
+
+def _among_the_oldest(*columns: ColumnElement[Any]) -> Select[Any]:
+    """Take so many rows of these lanes, the earlier lanes and lower ids first.
+
+    One index descent a lane, and it stops at the limit: the cost depends neither on the backlog nor on the lanes that
+    other relays hold. Reading by "id greater than the last" would be cheaper and wrong: ids become visible out of
+    order.
+    """
+    limit = bindparam("limit", type_=Integer)
+    of_lane = (
+        select(*columns).where(outbox.c.lane == _lanes.c.lane).order_by(outbox.c.id).limit(limit).lateral("oldest")
+    )
+    return select(of_lane).select_from(_lanes.join(of_lane, true())).limit(limit)
+
+
+_OLDEST = Compiled(_among_the_oldest(*outbox.c))
+# Ids say who has waited for long, and no more: a sequence with a cache, one of several servers, or one that a restore
+# set back, gives a later version the lower id. As many of each user's events are taken as are among the oldest, but
+# those with the lowest versions.
+_waiting = _among_the_oldest(outbox.c.key).cte("waiting")
+_share = select(_waiting.c.key, func.count().label("size")).group_by(_waiting.c.key).cte("share")
+_of_key = (
     select(outbox)
-    .where(outbox.c.lane == _lanes.c.lane)
-    .order_by(outbox.c.id)
-    .limit(bindparam("limit", type_=Integer))
-    .lateral("oldest")
+    .where(outbox.c.key == _share.c.key, outbox.c.lane == any_(bindparam("lanes", type_=ARRAY(SmallInteger))))
+    .order_by(outbox.c.version)
+    .limit(_share.c.size)
+    .lateral("lowest")
 )
-# One index descent a lane, and it stops at the limit: the cost depends neither on the backlog nor on the lanes that
-# other relays hold. Reading by "id greater than the last" would be cheaper and wrong: ids become visible out of order.
-_OLDEST = Compiled(select(_of_lane).select_from(_lanes.join(_of_lane, true())).limit(bindparam("limit", type_=Integer)))
+_LOWEST = Compiled(select(_of_key).select_from(_share.join(_of_key, true())))
 
 # Lane by lane, and nothing to join: when the table was last analyzed empty, as it is most of the time, a join with the
 # rows that are to go is planned from the other side, and compares each row of the backlog with all of them.
 _gone = and_(
     outbox.c.lane == bindparam("lane", type_=SmallInteger),
     outbox.c.id == any_(bindparam("ids", type_=ARRAY(BigInteger))),
+    # The id finds it, no more: where the sequence was set back, another row may have the same.
+    outbox.c.event_id == any_(bindparam("event_ids", type_=ARRAY(Uuid))),
 )
 # A deletion that a crash of the server undoes costs a repetition, so nobody has to wait for the disk.
 _not_waiting = text("(SELECT set_config('synchronous_commit', 'off', true)) = 'off'")
@@ -60,11 +86,11 @@ _DELETE = Compiled(delete(outbox).where(_gone, _not_waiting))
 
 _refused = (
     func.unnest(
-        bindparam("ids", type_=ARRAY(BigInteger)),
+        bindparam("event_ids", type_=ARRAY(Uuid)),
         bindparam("errors", type_=ARRAY(Text)),
         bindparam("attempts", type_=ARRAY(Integer)),
     )
-    .table_valued(column("id", BigInteger), column("error", Text), column("attempts", Integer))
+    .table_valued(column("event_id", Uuid), column("error", Text), column("attempts", Integer))
     .render_derived(name="refused")
 )
 _moved = delete(outbox).where(_gone).returning(*outbox.c).cte("moved")
@@ -85,7 +111,9 @@ _put_aside = insert(outbox_dead).from_select(
         _refused.c.error,
         _refused.c.attempts,
         case((_owner.c.deleted_at.is_(None), _moved.c.payload)),
-    ).select_from(_moved.join(_refused, _refused.c.id == _moved.c.id).outerjoin(_owner, _owner.c.id == _moved.c.key)),
+    ).select_from(
+        _moved.join(_refused, _refused.c.event_id == _moved.c.event_id).outerjoin(_owner, _owner.c.id == _moved.c.key)
+    ),
 )
 # The version may have died before and been filled into the state topic since. A letter that waits stays, because it
 # stands for the event too; one that was discarded is now a letter again.
@@ -113,15 +141,22 @@ class PostgresOutbox:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._more_wait = False
 
     async def oldest(self, lanes: Sequence[int], limit: int) -> list[Pending]:
         """See `Outbox.oldest`."""
+        asked = {"lanes": list(lanes), "limit": limit}
         with told_as_unavailable():
             async with directly(self._engine) as driver:
-                rows = await _OLDEST.fetch(driver, {"lanes": list(lanes), "limit": limit})
+                rows = [] if self._more_wait else await _OLDEST.fetch(driver, asked)
+                # All that waits is there unless the limit cut it; only then may a lower version have been left out.
+                if self._more_wait or len(rows) >= limit:
+                    rows = await _LOWEST.fetch(driver, asked)
+        self._more_wait = len(rows) >= limit
         return [
             Pending(
-                id=row["id"],
+                id=row["event_id"].int,
+                row=row["id"],
                 lane=row["lane"],
                 stored_at=row["created_at"].timestamp(),
                 message=OutboxMessage(
@@ -134,17 +169,17 @@ class PostgresOutbox:
                     traceparent=row["traceparent"],
                 ),
             )
-            for row in sorted(rows, key=itemgetter("id"))
+            for row in sorted(rows, key=itemgetter("version", "id"))
         ]
 
     async def delete(self, published: Collection[Pending]) -> None:
         """See `Outbox.delete`."""
-        by_lane: dict[int, list[int]] = {}
+        by_lane: dict[int, list[Pending]] = {}
         for item in published:
-            by_lane.setdefault(item.lane, []).append(item.id)
+            by_lane.setdefault(item.lane, []).append(item)
         with told_as_unavailable():
             async with directly(self._engine) as driver:
-                await _DELETE.run(driver, [{"lane": lane, "ids": ids} for lane, ids in by_lane.items()])
+                await _DELETE.run(driver, [_found(lane, items) for lane, items in by_lane.items()])
 
     async def bury(self, refusals: Collection[Refusal]) -> None:
         """See `Outbox.bury`."""
@@ -156,10 +191,17 @@ class PostgresOutbox:
                 await connection.execute(
                     _BURY,
                     {
-                        "lane": lane,
-                        "ids": [refusal.pending.id for refusal in of_lane],
+                        **_found(lane, [refusal.pending for refusal in of_lane]),
                         "errors": [refusal.error for refusal in of_lane],
                         "attempts": [refusal.attempts for refusal in of_lane],
                         "keys": sorted({refusal.pending.message.key for refusal in of_lane}),
                     },
                 )
+
+
+def _found(lane: int, items: Sequence[Pending]) -> dict[str, Any]:
+    return {
+        "lane": lane,
+        "ids": [item.row for item in items],
+        "event_ids": [item.message.event_id for item in items],
+    }

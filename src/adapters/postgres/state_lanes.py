@@ -29,15 +29,11 @@ _CLAIM = (
 )
 
 _batch = (
-    func.unnest(
-        bindparam("ids", type_=ARRAY(BigInteger)),
-        bindparam("keys", type_=ARRAY(Text)),
-        bindparam("versions", type_=ARRAY(BigInteger)),
-    )
-    .table_valued(column("id", BigInteger), column("key", Text), column("version", BigInteger))
+    func.unnest(bindparam("keys", type_=ARRAY(Text)), bindparam("versions", type_=ARRAY(BigInteger)))
+    .table_valued(column("key", Text), column("version", BigInteger))
     .render_derived(name="batch")
 )
-_NEWEST = select(_batch.c.id).join_from(
+_NEWEST = select(_batch.c.key, _batch.c.version).join_from(
     _batch, users, (users.c.id == _batch.c.key) & (users.c.version == _batch.c.version)
 )
 
@@ -63,9 +59,9 @@ class PostgresStateLanes:
     async def newest(self, batch: Sequence[Pending]) -> frozenset[int]:
         """See `StateLanes.newest`."""
         asked = {
-            "ids": [item.id for item in batch],
             "keys": [item.message.key for item in batch],
             "versions": [item.message.version for item in batch],
         }
         async with connected(self._engine) as connection:
-            return frozenset((await connection.execute(_NEWEST, asked)).scalars())
+            newest = {(row.key, row.version) for row in await connection.execute(_NEWEST, asked)}
+        return frozenset(item.id for item in batch if (item.message.key, item.message.version) in newest)

@@ -8,7 +8,8 @@ from sqlalchemy import ARRAY, JSON, Column, Table, Text, any_, bindparam, cast, 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.selectable import TableValuedAlias
 
-from adapters.postgres.direct import Compiled, Driver
+from adapters.postgres.dial import Driver
+from adapters.postgres.direct import Compiled
 from adapters.postgres.rows import row_from, to_datetime, user_from
 from adapters.postgres.tables import outbox, outbox_dead, users
 from application.lanes import lane_of

@@ -84,7 +84,7 @@ outbox = Table(
     metadata,
     Column("key", Text, primary_key=True),
     Column("version", BigInteger, primary_key=True),
-    # Drawn while the user's row is locked, so one user's ids rise with its versions.
+    # Says who has waited for long, and where the row is; order is the version's alone.
     Column("id", BigInteger, Identity(always=True), nullable=False),
     Column("lane", SmallInteger, nullable=False),
     Column("event_id", Uuid, nullable=False),

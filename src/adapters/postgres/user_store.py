@@ -9,8 +9,8 @@ from attrs import evolve, frozen
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.answer import Answer
+from adapters.postgres.dial import STATEMENT_TIMEOUT_S
 from adapters.postgres.direct import directly
-from adapters.postgres.engine import STATEMENT_TIMEOUT_S
 from adapters.postgres.faults import DATABASE_ERRORS, Fault, code_of, fault_of, unavailable
 from adapters.postgres.statements import Stored, Write, read, write
 from application.errors import StoreBusyError, StoreUnavailableError, UnstorableError

@@ -9,9 +9,10 @@ import asyncpg
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.postgres.dial import Dialer, is_behind_pooler
 from adapters.postgres.direct import Compiled, directly
-from adapters.postgres.engine import connect, is_pooled
 from adapters.postgres.faults import DATABASE_ERRORS
+from adapters.postgres.target import read_target
 
 CHANNEL = "outbox_wake"
 
@@ -79,12 +80,12 @@ class WakeListener:
     RECONNECT_S = 1.0
 
     def __init__(self, database_url: str, on_wake: Callable[[], None]) -> None:
-        self._database_url = database_url
+        self._dial = Dialer(target=read_target(database_url), application_name="auth-service-wake", settings={})
         self._on_wake = on_wake
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        if not is_pooled(self._database_url):
+        if not self._dial.pooled:
             self._task = asyncio.create_task(self._listen(), name="outbox-wake-listener")
 
     async def aclose(self) -> None:
@@ -93,15 +94,19 @@ class WakeListener:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _listen(self) -> None:
-        while True:
-            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+        while not self._dial.pooled:
+            with contextlib.suppress(
+                asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError
+            ):
                 await self._listen_once()
             await asyncio.sleep(self.RECONNECT_S)
 
     async def _listen_once(self) -> None:
-        connection = await connect(self._database_url, application_name="auth-service-wake")
+        connection = await self._dial()
         closed = asyncio.Event()
         try:
+            if is_behind_pooler(connection):
+                return
             connection.add_termination_listener(lambda _: closed.set())
             await connection.add_listener(CHANNEL, lambda *_: self._on_wake())
             self._on_wake()

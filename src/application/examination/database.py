@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from attrs import frozen
 
 from application.examination.findings import Finding, Grade, Unanswered
+from application.schema_state import SchemaState
 from application.trouble import ADVICE, Trouble
 
 OUTBOX_OPTIONS = {"autovacuum_vacuum_scale_factor": "0", "autovacuum_vacuum_cost_delay": "0"}
@@ -29,14 +30,21 @@ _VACUUM = {"autovacuum": "deleted rows stay on disk", "track_counts": "autovacuu
 
 @frozen(kw_only=True)
 class DatabaseFacts:
+    ignored: Sequence[str]
+    """Parameters in `DATABASE_URL` that change nothing."""
     server: str
     """Version, as people write it."""
     version: int
     """`server_version_num`."""
+    encoding: str
+    """Of everything that is stored."""
+    pooled: bool
+    """A transaction-mode pooler is in between."""
     revision: str | None
     """The schema that the database has; None before the first migration."""
     revisions: Sequence[str]
     """The schemas that this version knows, oldest first; it expects the last."""
+    schema: SchemaState
     standby: bool
     """It follows a primary."""
     clock_ahead_s: float
@@ -62,6 +70,14 @@ def database_findings(facts: DatabaseFacts | Unanswered) -> Iterator[Finding]:
         yield facts.finding("database", "DATABASE_URL")
         return
     yield Finding("database", Grade.OK, f"PostgreSQL {facts.server} answers")
+    if facts.ignored:
+        yield Finding("DATABASE_URL", Grade.OK, f"{', '.join(facts.ignored)}: ignored (see docs/hosting.md)")
+    if facts.encoding != "UTF8":
+        says = f"{Trouble.ENCODING} (encoding {facts.encoding}): names with other letters cannot be stored"
+        yield Finding("encoding", Grade.FAILURE, says, ADVICE[Trouble.ENCODING])
+    if facts.pooled:
+        says = "a transaction pooler is in between: statements are not prepared, relays poll instead of being woken"
+        yield Finding("pooler", Grade.OK, says)
     if facts.version < OLDEST_VERSION:
         yield Finding(
             "database version",
@@ -95,11 +111,16 @@ def _writing_advice(facts: DatabaseFacts, trouble: Trouble) -> str:
 
 def _schema(facts: DatabaseFacts) -> Finding:
     head = facts.revisions[-1]
-    if facts.revision == head:
-        return Finding("schema", Grade.OK, f"at {head}")
-    if facts.revision is not None and facts.revision not in facts.revisions:
-        says = f"at {facts.revision}, newer than {head}, which this version expects"
-        return Finding("schema", Grade.WARNING, says, "fine while a release is rolled out; else update this one")
+    match facts.schema:
+        case SchemaState.CURRENT:
+            return Finding("schema", Grade.OK, f"at {head}")
+        case SchemaState.NEWER:
+            says = f"at {facts.revision}, newer than {head}, which this version expects"
+            return Finding("schema", Grade.WARNING, says, "fine while a release is rolled out; else update this one")
+        case SchemaState.FOREIGN:
+            says = f"alembic_version, at {facts.revision}, is another application's"
+            advice = "give this service a database of its own, or a schema (schema=auth in DATABASE_URL)"
+            return Finding("schema", Grade.FAILURE, says, advice)
     behind = len(facts.revisions) - 1 - (facts.revisions.index(facts.revision) if facts.revision else -1)
     says = f"at {facts.revision or 'nothing'}, {behind} behind {head}, which this version expects"
     return Finding("schema", Grade.FAILURE, says, ADVICE[Trouble.NOT_MIGRATED])

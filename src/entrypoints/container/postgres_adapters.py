@@ -149,15 +149,17 @@ def check_database(engine: "AsyncEngine") -> Callable[[], Awaitable[None]]:
     return partial(check_database, engine)
 
 
-def migrate(settings: DatabaseSettings) -> Callable[[str], Coroutine[Any, Any, tuple[str | None, str | None]]]:
+def migrate(settings: DatabaseSettings) -> Callable[[str], Coroutine[Any, Any, tuple[str | None, str | None, str]]]:
+    """Return what brings the schema to a revision, and says the one before, the one after and the one expected."""
     from adapters.postgres.engine import create_engine
     from adapters.postgres.migrate import migrate
+    from adapters.postgres.revisions import known_revisions
 
-    async def migrated(revision: str) -> tuple[str | None, str | None]:
+    async def migrated(revision: str) -> tuple[str | None, str | None, str]:
         url = settings.database_url.get_secret_value()
         engine = create_engine(url, pool_size=1, application_name="auth-service-migrate", statement_timeout_s=None)
         try:
-            return await migrate(engine, revision)
+            return *await migrate(engine, revision), known_revisions()[-1]
         finally:
             await engine.dispose()
 

@@ -122,7 +122,7 @@ async def open_stage(progress: Callable[[str], None]) -> AsyncIterator[Stage]:
         behind = container_for(load(RelaySettings, environment=environment, env_file=nowhere))
         in_front = container_for(load(TriggerSettings, environment=environment, env_file=nowhere))
         await behind.create_topics()()
-        _, revision = await behind.migrate()("head")
+        _, revision, _ = await behind.migrate()("head")
         progress(
             f"Schema is at {revision}; topic {behind.kafka().kafka_user_events_topic}, {EVENTS.partitions} partitions"
         )

@@ -30,7 +30,7 @@ class LogFormat(StrEnum):
 class DatabaseSettings:
     database_url: Secret[str] = variable(
         parsing.secret(parsing.database_url),
-        "PostgreSQL, as everyone writes it. Add `?pgbouncer=true` behind a transaction pooler.",
+        "PostgreSQL, as libpq and every host writes it (docs/hosting.md); several hosts too.",
         example="postgresql://auth:secret@localhost:5432/auth",
         in_file=True,
     )

@@ -1,4 +1,6 @@
 import asyncio
+import os
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
@@ -9,11 +11,17 @@ from sqlalchemy import Connection, inspect, text
 
 from adapters.postgres import migrate as migrate_module
 from adapters.postgres.engine import create_engine
-from adapters.postgres.migrate import migrate, revisions
-from adapters.postgres.revisions import MIGRATIONS, known_revisions
+from adapters.postgres.examination import examine_database
+from adapters.postgres.faults import DATABASE_ERRORS, Fault, fault_of, trouble_of
+from adapters.postgres.health import check_database
+from adapters.postgres.migrate import migrate
+from adapters.postgres.revisions import MIGRATIONS, known_revisions, read_schema
 from adapters.postgres.tables import metadata
 from application.errors import StoreUnavailableError
+from application.examination.database import database_findings
+from application.examination.findings import Grade
 from application.lanes import LANES
+from application.trouble import Trouble
 
 HEAD = "0004"
 
@@ -23,6 +31,11 @@ async def engine(empty_database):
     engine = create_engine(empty_database, pool_size=2, application_name="tests")
     yield engine
     await engine.dispose()
+
+
+async def execute(engine, statement):
+    async with engine.begin() as connection:
+        await connection.execute(text(statement))
 
 
 def described(connection: Connection) -> dict[str, object]:
@@ -75,7 +88,8 @@ async def test_migrating_twice_at_once_is_safe(engine):
     results = await asyncio.gather(migrate(engine), migrate(engine))
 
     assert set(results) == {(None, HEAD), (HEAD, HEAD)}
-    assert await revisions(engine) == (HEAD, HEAD)
+    async with engine.begin() as connection:
+        assert (await read_schema(connection)).revision == HEAD
 
 
 async def test_every_lane_has_its_row(engine):
@@ -132,7 +146,8 @@ async def test_a_migration_waits_for_a_table_no_longer_than_it_may(engine, empty
 
     with pytest.raises(StoreUnavailableError, match="lock timeout"):
         await migrate(engine)
-    assert (await revisions(engine))[0] == "0001"
+    async with engine.begin() as connection:
+        assert (await read_schema(connection)).revision == "0001"
     await holder.close()
     await migrate(engine)
 
@@ -156,6 +171,93 @@ async def test_an_index_that_was_built_before_is_taken_if_it_was_finished(engine
 
     assert after["indisvalid"]
     assert (after["oid"] == before) == valid
+
+
+async def test_a_schema_of_a_newer_release_is_left_alone_and_serves(engine):
+    await migrate(engine)
+    await execute(engine, "UPDATE alembic_version SET version_num = '0099'")
+
+    assert await migrate(engine) == ("0099", "0099")
+    await check_database(engine)
+    with pytest.raises(StoreUnavailableError, match="at 0099, newer than"):
+        await migrate(engine, "base")
+
+
+@pytest.mark.parametrize(
+    ("revisions", "tables"),
+    [
+        (["a1b2c3d4e5f6"], ()),
+        (["0004"], ()),
+        (["0099"], ()),
+        (["0004"], ("users",)),
+        (["0004", "a1b2c3d4e5f6"], ()),
+        (["a1b2c3d4e5f6"], ("outbox_lane", "outbox_dead")),
+        (["5"], ("outbox_lane", "outbox_dead")),
+    ],
+)
+async def test_another_applications_schema_is_told_and_left_alone(engine, revisions, tables):
+    await execute(engine, "CREATE TABLE alembic_version (version_num varchar(32) NOT NULL)")
+    for revision in revisions:
+        await execute(engine, f"INSERT INTO alembic_version VALUES ('{revision}')")
+    for table in tables:
+        await execute(engine, f"CREATE TABLE {table} (id text)")
+
+    with pytest.raises(StoreUnavailableError, match="alembic_version is another application's") as refused:
+        await migrate(engine)
+    with pytest.raises(StoreUnavailableError, match="another application's") as not_ready:
+        await check_database(engine)
+    facts = await examine_database(engine)
+    async with engine.begin() as connection:
+        left = await connection.run_sync(described)
+
+    assert {refused.value.trouble, not_ready.value.trouble} == {Trouble.CONFIGURATION}
+    assert [finding.says for finding in database_findings(facts) if finding.check == "schema"] == [
+        f"alembic_version, at {', '.join(revisions)}, is another application's"
+    ]
+    assert sorted(left) == sorted(tables)
+
+
+async def test_beside_another_application_a_schema_of_its_own_is_enough(engine, empty_database):
+    await execute(engine, "CREATE TABLE alembic_version (version_num varchar(32) NOT NULL)")
+    await execute(engine, "INSERT INTO alembic_version VALUES ('0004')")
+    await execute(engine, "CREATE TABLE users (id text)")
+    await execute(engine, 'CREATE SCHEMA "Auth 1"')
+    own = create_engine(f"{empty_database}?schema=Auth%201", pool_size=1, application_name="tests")
+
+    assert await migrate(own) == (None, HEAD)
+    await check_database(own)
+    await own.dispose()
+
+
+async def test_a_revision_that_does_not_exist_is_told_without_a_traceback(engine):
+    with pytest.raises(StoreUnavailableError, match="nonsense"):
+        await migrate(engine, "nonsense")
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+async def test_a_database_that_cannot_hold_every_name_is_refused_early(postgres_address, encoding):
+    name = f"not_utf8_{encoding.lower()}_{os.getpid()}"
+    admin = await asyncpg.connect(postgres_address)
+    await admin.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+    url = urlunsplit(urlsplit(postgres_address)._replace(path=f"/{name}"))
+    engine = create_engine(url, pool_size=1, application_name="tests")
+    try:
+        for step in (migrate, check_database):
+            with pytest.raises(StoreUnavailableError, match=f"not UTF-8 \\(encoding {encoding}") as refused:
+                await step(engine)
+            assert refused.value.trouble is Trouble.ENCODING
+        if encoding == "LATIN1":  # what comes in all the same is not the sender's fault
+            with pytest.raises(DATABASE_ERRORS) as untranslatable:
+                async with engine.begin() as connection:
+                    await connection.execute(text("SELECT CAST(:name AS text)"), {"name": "Ünï😀"})
+            assert fault_of(untranslatable.value) is Fault.DATABASE
+            assert trouble_of(untranslatable.value) is Trouble.ENCODING
+        [finding] = [each for each in database_findings(await examine_database(engine)) if each.check == "encoding"]
+        assert finding.grade is Grade.FAILURE
+    finally:
+        await engine.dispose()
+        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await admin.close()
 
 
 def test_the_revisions_that_health_knows_are_alembics():

@@ -171,6 +171,83 @@ async def test_an_event_that_becomes_visible_late_is_not_passed_over(database_ur
     assert told(after) == [("user_a", 1)]
 
 
+# As a sequence is that has a cache, that a restore set back, or of which several servers have a part.
+@pytest.mark.parametrize("alter", ["CACHE 50", "INCREMENT -1 MINVALUE -1000000 START -1 RESTART"])
+@pytest.mark.parametrize("limit", [1, 2, 7, 1000])
+async def test_versions_come_in_order_whatever_numbers_the_sequence_gives(database_url, alter, limit):
+    admin = await asyncpg.connect(database_url)
+    await admin.execute(f"ALTER SEQUENCE outbox_id_seq {alter}")
+    engines = [create_engine(database_url, pool_size=1, application_name=f"tests {n}") for n in range(2)]
+    stores = [PostgresUserStore(engine, encode, lambda: None) for engine in engines]
+    for store in stores:
+        await store.start()
+    for turn in range(8):  # two processes, each with numbers of its own, write the same users in turn
+        for user in ("user_a", "user_b", "user_c"):
+            news = snapshot(UserId(user), at=1000 + turn, first_name=f"{turn}")
+            await stores[turn % 2].change(news.id, partial(sync_user, snapshot=news))
+    ids = await admin.fetch("SELECT id FROM outbox WHERE key = 'user_a' ORDER BY version")
+    outbox = PostgresOutbox(engines[0])
+    published: list[tuple[str, int]] = []
+    while batch := await outbox.oldest(ALL, limit):
+        assert len(batch) <= limit
+        published += told(batch)
+        await outbox.delete(batch)
+    for store in stores:
+        await store.aclose()
+    for engine in engines:
+        await engine.dispose()
+    await admin.close()
+
+    assert ids != sorted(ids)
+    for user in ("user_a", "user_b", "user_c"):
+        assert [version for key, version in published if key == user] == list(range(1, 9))
+
+
+async def test_only_what_was_published_is_deleted_when_the_sequence_gives_a_number_twice(database_url):
+    """As after a fail-over to a server whose sequence was behind."""
+    engine = create_engine(database_url, pool_size=1, application_name="tests")
+    store = PostgresUserStore(engine, encode, lambda: None)
+    await store.start()
+    outbox = PostgresOutbox(engine)
+    admin = await asyncpg.connect(database_url)
+    for at in (1000, 2000):
+        news = snapshot(UserId("user_a"), at=at, first_name=f"{at}")
+        await store.change(news.id, partial(sync_user, snapshot=news))
+        await admin.execute("ALTER SEQUENCE outbox_id_seq RESTART")
+    [first, second] = await outbox.oldest(ALL, 10)
+
+    await outbox.delete([first])
+    kept = await outbox.oldest(ALL, 10)
+    await outbox.bury([Refusal(first, "too large", 2)])
+    still = await outbox.oldest(ALL, 10)
+    await outbox.bury([Refusal(second, "too large", 2)])
+    left = await outbox.oldest(ALL, 10)
+    await admin.close()
+    await store.aclose()
+    await engine.dispose()
+
+    assert first.row == second.row
+    assert (told(kept), told(still), left) == ([("user_a", 2)], [("user_a", 2)], [])
+
+
+async def test_a_relay_that_does_not_feed_the_state_topic_never_reads_what_waits_for_it_alone(database_url):
+    engine = create_engine(database_url, pool_size=1, application_name="tests", settings=INDEX_PLANS)
+    admin = await asyncpg.connect(database_url)
+    for version, lane in ((1, ~lane_of("user_a")), (2, lane_of("user_a")), (3, lane_of("user_a"))):
+        await admin.execute(
+            "INSERT INTO outbox (key, version, lane, event_id, type, occurred_at, payload)"
+            " VALUES ('user_a', $1, $2, gen_random_uuid(), 't', now(), '')",
+            version,
+            lane,
+        )
+    outbox = PostgresOutbox(engine)
+    batches = [told(await outbox.oldest(ALL, limit)) for limit in (1, 2, 3)]
+    await admin.close()
+    await engine.dispose()
+
+    assert batches == [[("user_a", 2)], [("user_a", 2), ("user_a", 3)], [("user_a", 2), ("user_a", 3)]]
+
+
 async def test_deleting_a_user_erases_the_payloads_of_its_dead_letters(engine, store, database_url):
     outbox = PostgresOutbox(engine)
     for user in ("user_a", "user_b"):
@@ -243,14 +320,16 @@ async def test_the_relays_statements_use_the_index_whatever_the_table_looked_lik
     plans = ""
     for name, statement, arguments in (
         ("oldest", postgres_outbox._OLDEST, "'{1,2,3}', 10"),
-        ("gone", postgres_outbox._DELETE, "1, '{1,2,3}'"),
+        ("lowest", postgres_outbox._LOWEST, "'{1,2,3}', 10"),
+        ("gone", postgres_outbox._DELETE, "1, '{1,2,3}', '{}'"),
     ):
         await connection.execute(f"PREPARE {name} AS {statement.sql}")
         plan = await connection.fetch(f"EXPLAIN EXECUTE {name} ({arguments})")
         plans += "\n".join(row[0] for row in plan) + "\n"
     await connection.close()
 
-    assert plans.count("Index Scan using outbox_lane_idx") == 2, plans
+    assert plans.count("Index Scan using outbox_lane_idx") == 3, plans
+    assert plans.count("Index Scan using outbox_pkey") == 1, plans
     assert "Index Cond: ((lane = $1) AND (id = ANY ($2)))" in plans, plans
     assert "Seq Scan" not in plans
     assert "Sort" not in plans

@@ -11,16 +11,21 @@ from application.examination.outbox import outbox_findings
 from application.examination.serving import ServingFacts, serving_findings
 from application.examination.topics import topic_findings
 from application.outbox_status import LaneBacklog, OutboxStatus, VacuumBlocker
+from application.schema_state import SchemaState
 from application.topics import DAY_MS, EVENTS, STATE, Topic, TopicFacts
 from application.trouble import ADVICE, Trouble
 
 OK, WARNING, FAILURE = Grade.OK, Grade.WARNING, Grade.FAILURE
 
 DATABASE = DatabaseFacts(
+    ignored=[],
     server="17.0",
     version=170_000,
+    encoding="UTF8",
+    pooled=False,
     revision="0002",
     revisions=["0001", "0002"],
+    schema=SchemaState.CURRENT,
     standby=False,
     clock_ahead_s=0.1,
     settings={
@@ -108,9 +113,12 @@ def test_a_healthy_service_has_nothing_to_be_done():
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"revision": None}, {"schema": FAILURE}),
-        ({"revision": "0001"}, {"schema": FAILURE}),
-        ({"revision": "0003"}, {"schema": WARNING}),
+        ({"revision": None, "schema": SchemaState.EMPTY}, {"schema": FAILURE}),
+        ({"revision": "0001", "schema": SchemaState.BEHIND}, {"schema": FAILURE}),
+        ({"revision": "0003", "schema": SchemaState.NEWER}, {"schema": WARNING}),
+        ({"revision": "0002", "schema": SchemaState.FOREIGN}, {"schema": FAILURE}),
+        ({"encoding": "SQL_ASCII"}, {"encoding": FAILURE}),
+        ({"pooled": True}, {}),
         ({"version": 140_005}, {"database version": WARNING}),
         ({"settings": {"fsync": "off"}}, {"durability": WARNING}),
         ({"settings": {"synchronous_commit": "off"}}, {"durability": WARNING}),
@@ -129,8 +137,20 @@ def test_what_is_wrong_with_the_database_is_found(change, expected):
     assert bad(database_findings(evolve(DATABASE, **change))) == expected
 
 
+def test_parameters_that_change_nothing_are_named():
+    findings = database_findings(evolve(DATABASE, ignored=["channel_binding", "pool_timeout"]))
+
+    assert [each.says for each in findings if each.check == "DATABASE_URL"] == [
+        "channel_binding, pool_timeout: ignored (see docs/hosting.md)"
+    ]
+
+
 def test_a_schema_behind_says_how_far_and_which():
-    [schema] = [finding for finding in database_findings(evolve(DATABASE, revision="0001")) if finding.grade is FAILURE]
+    [schema] = [
+        finding
+        for finding in database_findings(evolve(DATABASE, revision="0001", schema=SchemaState.BEHIND))
+        if finding.grade is FAILURE
+    ]
 
     assert schema.says == "at 0001, 1 behind 0002, which this version expects"
     assert schema.advice == "auth-service migrate"

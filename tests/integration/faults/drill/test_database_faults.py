@@ -9,6 +9,8 @@ import pytest
 from adapters.postgres.engine import create_engine
 from adapters.postgres.migrate import migrate
 from adapters.postgres.revisions import known_revisions
+from support import servers
+from support.certificates import make_certificates
 from support.drill import until
 from support.small_disk import full, small_disk
 
@@ -124,3 +126,72 @@ async def test_a_database_that_refuses_our_password(start, database_url, kafka_a
         assert service.relay_health()[1]["lanes"] == "PostgreSQL: credentials refused (28P01)"
     finally:
         await sql.execute(f"DROP ROLE {role}")
+
+
+@pytest.mark.parametrize("how", ["kill", "restart"])
+async def test_a_database_that_is_lost_under_load_is_told_once_by_its_cause(start, kafka_address, topic, how):
+    with servers.postgres() as server:
+        engine = create_engine(server.address, pool_size=1, application_name="drill")
+        await migrate(engine)
+        await engine.dispose()
+        service = start(server.address, kafka_address, topic)
+        assert service.webhook() == 200
+        stop = asyncio.Event()
+
+        async def send(number: int) -> None:
+            at = 1_700_000_001_000
+            while not stop.is_set():
+                at += 1
+                await asyncio.to_thread(service.webhook, user=f"user_load{number}", at=at)
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(4):
+                group.create_task(send(number))
+            await asyncio.sleep(1)
+            await asyncio.to_thread(getattr(server, how))
+            if how == "kill":
+                await until(lambda: service.health()[0] == 503)
+                await until(lambda: "lanes" in service.relay_health()[1])
+                causes = service.health()[1], service.relay_health()[1]
+                code, found = service.doctor()
+                await asyncio.to_thread(server.start)
+            await until(lambda: service.health()[0] == 200)
+            await until(lambda: service.relay_health()[0] == 200)
+            stop.set()
+
+    said = service.serve.text() + service.relay.text()
+    assert not [line for line in service.logs() if line["event"] == "unhandled_error"], said
+    for trace in ("Traceback", "never retrieved", "was destroyed", "asyncio"):
+        assert trace not in said
+    if how == "kill":
+        assert causes[0]["database"].startswith("PostgreSQL: out of reach")
+        assert causes[1]["lanes"].startswith("PostgreSQL: out of reach")
+        assert (code, found["database"]["says"][:24]) == (1, "PostgreSQL: out of reach")
+        assert 'auth_troubles_total{cause="PostgreSQL: out of reach"}' in service.metrics()
+
+
+async def test_a_host_name_that_nobody_knows(start, database_url, kafka_address, topic):
+    gone = urlunsplit(urlsplit(database_url)._replace(netloc="auth:seldom-seen-9K4w@db.example.invalid:5432"))
+    service = start(gone, kafka_address, topic)
+    refused = await asyncio.to_thread(service.webhook)
+    status, causes = service.health()
+    code, found = service.doctor()
+
+    assert refused == 503
+    assert (status, causes["database"]) == (503, "PostgreSQL: name not resolved (gaierror)")
+    assert (code, found["database"]["says"]) == (1, "PostgreSQL: name not resolved (gaierror)")
+    assert "DNS" in found["database"]["advice"]
+    assert "PostgreSQL: name not resolved (gaierror)" in [line.get("cause") for line in service.logs()]
+    assert 'auth_troubles_total{cause="PostgreSQL: name not resolved"}' in service.metrics()
+
+
+async def test_a_certificate_that_went_away_costs_no_webhook(start, database_url, kafka_address, topic, tmp_path):
+    make_certificates(tmp_path)
+    service = start(f"{database_url}?sslmode=verify-ca&sslrootcert={tmp_path}/ca.pem", kafka_address, topic)
+    (tmp_path / "ca.pem").unlink()
+    refused = await asyncio.to_thread(service.webhook)
+    status, causes = service.health()
+
+    assert refused == 503  # Clerk sends it again; after a 422 it would not
+    assert status == 503
+    assert causes["database"].startswith("PostgreSQL: configuration refused")

@@ -1,0 +1,119 @@
+"""Every parameter of a connection string: libpq's, those of other clients, and what this service does with each."""
+
+from collections.abc import Mapping
+
+from attrs import frozen
+
+LIBPQ: Mapping[str, str | None] = {
+    "service": "PGSERVICE",
+    "user": "PGUSER",
+    "password": "PGPASSWORD",
+    "passfile": "PGPASSFILE",
+    "channel_binding": "PGCHANNELBINDING",
+    "connect_timeout": "PGCONNECT_TIMEOUT",
+    "dbname": "PGDATABASE",
+    "host": "PGHOST",
+    "hostaddr": "PGHOSTADDR",
+    "port": "PGPORT",
+    "client_encoding": "PGCLIENTENCODING",
+    "options": "PGOPTIONS",
+    "application_name": "PGAPPNAME",
+    "fallback_application_name": None,
+    "keepalives": None,
+    "keepalives_idle": None,
+    "keepalives_interval": None,
+    "keepalives_count": None,
+    "tcp_user_timeout": None,
+    "sslmode": "PGSSLMODE",
+    "sslnegotiation": "PGSSLNEGOTIATION",
+    "sslcompression": "PGSSLCOMPRESSION",
+    "sslcert": "PGSSLCERT",
+    "sslkey": "PGSSLKEY",
+    "sslcertmode": "PGSSLCERTMODE",
+    "sslpassword": None,
+    "sslrootcert": "PGSSLROOTCERT",
+    "sslcrl": "PGSSLCRL",
+    "sslcrldir": "PGSSLCRLDIR",
+    "sslsni": "PGSSLSNI",
+    "requirepeer": "PGREQUIREPEER",
+    "require_auth": "PGREQUIREAUTH",
+    "min_protocol_version": "PGMINPROTOCOLVERSION",
+    "max_protocol_version": "PGMAXPROTOCOLVERSION",
+    "ssl_min_protocol_version": "PGSSLMINPROTOCOLVERSION",
+    "ssl_max_protocol_version": "PGSSLMAXPROTOCOLVERSION",
+    "gssencmode": "PGGSSENCMODE",
+    "krbsrvname": "PGKRBSRVNAME",
+    "gsslib": "PGGSSLIB",
+    "gssdelegation": "PGGSSDELEGATION",
+    "replication": None,
+    "target_session_attrs": "PGTARGETSESSIONATTRS",
+    "load_balance_hosts": "PGLOADBALANCEHOSTS",
+    "scram_client_key": None,
+    "scram_server_key": None,
+    "oauth_issuer": None,
+    "oauth_client_id": None,
+    "oauth_client_secret": None,
+    "oauth_scope": None,
+    "sslkeylogfile": None,
+}
+"""libpq's parameters (version 18), and the environment variable that stands for each that is not set otherwise."""
+
+
+@frozen
+class Unsupported:
+    """A parameter whose demand the driver cannot meet: what makes no demand is taken, everything else is refused."""
+
+    harmless: tuple[str, ...]
+    why: str
+
+
+_DRIVER = "the driver cannot do that"
+UNSUPPORTED: Mapping[str, Unsupported] = {
+    "client_encoding": Unsupported(("auto", "utf8", "utf-8", "unicode"), "this service speaks UTF8"),
+    "sslcompression": Unsupported(("0",), "TLS compression is unsafe"),
+    "sslcertmode": Unsupported(("allow", "disable"), _DRIVER),
+    "sslsni": Unsupported(("1",), _DRIVER),
+    "requirepeer": Unsupported((), _DRIVER),
+    "require_auth": Unsupported((), _DRIVER),
+    "min_protocol_version": Unsupported(("3.0",), _DRIVER),
+    "max_protocol_version": Unsupported(("3.0", "3.2", "latest"), _DRIVER),
+    "gssencmode": Unsupported(("disable", "prefer"), _DRIVER),
+    "krbsrvname": Unsupported((), _DRIVER),
+    "gsslib": Unsupported((), _DRIVER),
+    "gssdelegation": Unsupported(("0",), _DRIVER),
+    "replication": Unsupported(("false", "off", "no", "0"), "this service does not replicate"),
+    "scram_client_key": Unsupported((), _DRIVER),
+    "scram_server_key": Unsupported((), _DRIVER),
+    "oauth_issuer": Unsupported((), _DRIVER),
+    "oauth_client_id": Unsupported((), _DRIVER),
+    "oauth_client_secret": Unsupported((), _DRIVER),
+    "oauth_scope": Unsupported((), _DRIVER),
+    "sslkeylogfile": Unsupported((), "it would write down the keys of every connection"),
+    # Prisma's, and npgsql's: they ask for a check, or hold a certificate, in a form of their own.
+    "sslaccept": Unsupported(("accept_invalid_certs",), "write sslmode=verify-full&sslrootcert=… instead"),
+    "sslidentity": Unsupported((), "write sslcert=…&sslkey=… (PEM) instead"),
+}
+
+IGNORED = {
+    # libpq's, for what the driver has not: the certificate is what tells one server from another here.
+    "channel_binding": "the driver has no channel binding; sslmode=verify-full is what keeps others out",
+    **dict.fromkeys(
+        (
+            *("connection_limit", "pool_timeout", "socket_timeout", "statement_cache_size"),  # Prisma
+            *("single_use_connections", "max_connection_lifetime", "max_idle_connection_lifetime"),
+            *("pool_max_conns", "pool_min_conns", "pool_max_conn_lifetime", "pool_max_conn_idle_time"),  # pgx
+            *("pool_health_check_period", "default_query_exec_mode", "statement_cache_capacity"),
+            *("description_cache_capacity", "statement_cache_mode", "prefer_simple_protocol", "binary_parameters"),
+            *("prepareThreshold", "preparedStatements", "preferQueryMode", "tcpKeepAlive", "reWriteBatchedInserts"),
+            *("loginTimeout", "socketTimeout", "connectTimeout", "stringtype"),  # JDBC
+            *("pool", "pool_size", "max_overflow", "reaping_frequency", "checkout_timeout", "prepared_statements"),
+            *("conn_max_age", "conn_health_checks", "prepared_statement_cache_size", "async_fallback"),
+            *("supa", "workaround", "uselibpqcompat"),  # Vercel's marks, and node-postgres'
+        ),
+        "another client's",
+    ),
+}
+"""Parameters that are taken and change nothing, and why."""
+
+OURS = ("pgbouncer", "ssl", "schema", "currentSchema", "search_path", "encoding", "database", "username")
+"""Other clients' names for what this service does too."""

@@ -1,0 +1,76 @@
+"""`auth-service migrate` as compose and people run it."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+AUTH_SERVICE = Path(sys.executable).with_name("auth-service")
+
+
+async def run(folder, *arguments, **variables):
+    return await asyncio.to_thread(
+        subprocess.run,
+        [AUTH_SERVICE, *arguments],
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), **variables},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+
+
+async def execute(url, statement):
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def test_an_older_release_on_a_newer_schema_says_so_in_a_line_and_ends_well(database_url, tmp_path):
+    await execute(database_url, "UPDATE alembic_version SET version_num = '0999'")
+    done = await run(tmp_path, "migrate", DATABASE_URL=database_url)
+    back = await run(tmp_path, "migrate", "--revision", "base", DATABASE_URL=database_url)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Schema is at 0999, newer than ")
+    assert done.stdout.count("\n") == 1
+    assert back.returncode == 69
+    assert "only the release that made it" in back.stderr
+    assert "Traceback" not in back.stderr
+
+
+@pytest.mark.parametrize("revision", ["0004", "a1b2c3d4e5f6"])
+async def test_another_applications_alembic_version_is_one_message(empty_database, tmp_path, revision):
+    await execute(
+        empty_database,
+        f"CREATE TABLE alembic_version (version_num text); INSERT INTO alembic_version VALUES ('{revision}')",
+    )
+    done = await run(tmp_path, "migrate", DATABASE_URL=empty_database)
+
+    assert (done.returncode, done.stdout) == (69, "")
+    assert f"alembic_version is another application's: it is at {revision}" in done.stderr
+    assert "schema=auth" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["migrate", "serve", "relay"])
+async def test_a_connection_string_that_cannot_be_used_ends_every_command_at_its_start(tmp_path, command):
+    done = await run(
+        tmp_path,
+        command,
+        DATABASE_URL="postgresql://auth:hunter2@db/auth?sslmode=verify_full",
+        KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1",
+    )
+
+    assert done.returncode == 78
+    assert "DATABASE_URL: sslmode is not one of disable, allow, prefer" in done.stderr
+    assert "postgresql://auth:secret@localhost:5432/auth" in done.stderr
+    assert "hunter2" not in done.stderr
+    assert "Traceback" not in done.stderr
