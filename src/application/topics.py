@@ -5,7 +5,17 @@ from enum import StrEnum
 
 from attrs import field, frozen
 
+from application.trouble import Trouble
+
 DAY_MS = 86_400_000
+
+LONGEST_KEPT_MS = 28 * DAY_MS
+"""What a deleted user once was must leave Kafka within a month (GDPR, articles 12 and 17)."""
+
+SEGMENT_MS = DAY_MS
+"""Kafka deletes whole segments, by the newest record in each: the oldest stays for the time of a segment longer."""
+
+_WITHIN_A_MONTH = "what a deleted user once was must leave Kafka within a month (GDPR, articles 12 and 17)"
 
 
 class Bound(StrEnum):
@@ -71,8 +81,14 @@ EVENTS = TopicDefinition(
         Setting(
             "retention.ms",
             Bound.AT_MOST,
-            str(28 * DAY_MS),
-            "what a deleted user once was must leave Kafka within a month (GDPR, articles 12 and 17)",
+            str(LONGEST_KEPT_MS - SEGMENT_MS),
+            f"{_WITHIN_A_MONTH}; a segment's time comes on top",
+        ),
+        Setting(
+            "segment.ms",
+            Bound.AT_MOST,
+            str(SEGMENT_MS),
+            f"a record stays until the whole segment is past its retention; {_WITHIN_A_MONTH}",
         ),
         _LARGEST_EVENT,
     ),
@@ -95,8 +111,8 @@ STATE = TopicDefinition(
         Setting(
             "max.compaction.lag.ms",
             Bound.AT_MOST,
-            str(7 * DAY_MS),
-            "what a deleted user once was must leave Kafka within a month (GDPR, articles 12 and 17)",
+            str(7 * DAY_MS),  # bounds segments too: Kafka closes one after this or segment.ms, whichever is less
+            _WITHIN_A_MONTH,
         ),
         _LARGEST_EVENT,
     ),
@@ -120,6 +136,8 @@ class TopicFacts:
     topic: Topic
     brokers: int
     """How many there are."""
+    out_of_reach: Sequence[tuple[Trouble, str]] = ()
+    """What is wrong with brokers that we cannot connect to at the address that they advertise."""
     partitions: int | None = None
     """None when the topic does not exist, or is hidden from us."""
     hidden: bool = False

@@ -8,6 +8,8 @@ class Trouble(StrEnum):
 
     NAME_RESOLUTION = "name not resolved"
     OUT_OF_REACH = "out of reach"
+    NAME_RESOLUTION = "name not resolved"
+    BAD_ADDRESS = "advertised address out of reach"
     NO_ANSWER = "no answer in time"
     TLS = "no TLS"
     NOT_AUTHENTICATED = "credentials refused"
@@ -23,6 +25,7 @@ class Trouble(StrEnum):
     BUSY = "too many changes at once"
     TOPIC_MISSING = "topic missing"
     NOT_ENOUGH_REPLICAS = "not enough replicas"
+    CLOCK = "clock differs"
     OTHER = "other"
 
 
@@ -39,6 +42,8 @@ def without_detail(line: str) -> str:
 ADVICE = {
     Trouble.NAME_RESOLUTION: "check the host name, and the DNS that this machine asks",
     Trouble.OUT_OF_REACH: "check the address, the server, and the network between",
+    Trouble.NAME_RESOLUTION: "correct the host name that is configured, or mend name resolution (DNS) on this machine",
+    Trouble.BAD_ADDRESS: "set advertised.listeners of that broker to an address that this network resolves and reaches",
     Trouble.NO_ANSWER: "it is overloaded, or holds a lock on what we need: look for what it is busy with",
     Trouble.TLS: "check the certificate authority and the security protocol that are configured",
     Trouble.NOT_AUTHENTICATED: "check user and password: was a secret changed on one side only?",
@@ -54,6 +59,7 @@ ADVICE = {
     Trouble.BUSY: "the database is slower than webhooks come: see its load",
     Trouble.TOPIC_MISSING: "auth-service topic create",
     Trouble.NOT_ENOUGH_REPLICAS: "brokers that hold copies are away: bring them back",
+    Trouble.CLOCK: "synchronise the clocks (NTP) of this machine and of the server",
     Trouble.OTHER: "see the server's own log at this time",
 }
 """What to do first."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import typed_settings as ts
 from attrs import fields, has
@@ -11,7 +11,8 @@ from typed_settings.dict_utils import set_path
 from typed_settings.loaders import Loader
 from typed_settings.types import LoadedSettings, LoaderMeta, OptionInfo, OptionList, SettingsClass, SettingsDict
 
-from entrypoints.settings import KafkaSettings, SecurityProtocol, TokenSettings
+from entrypoints.settings import KafkaSettings, TokenSettings
+from entrypoints.settings.kafka_contradictions import contradictions, unsupported, unused
 from entrypoints.sources import ENV_FILE, Found, Problem, SourceError, look_up, read
 
 EX_USAGE = 2
@@ -50,7 +51,17 @@ def load_from(settings_class: type[S], found: Mapping[str, Found]) -> S:
     """See `load`."""
     problems: dict[str, Problem] = {}
     loader, parse = _loader(found, problems), partial(_parse, problems)
-    return ts.load_settings(settings_class, loaders=[loader], processors=[parse], converter=_AsParsed())
+    reads_kafka = KafkaSettings in (settings_class, *(part.type for part in fields(cast("Any", settings_class))))
+    useless = [*unsupported(found)] if reads_kafka else []
+    try:
+        loaded = ts.load_settings(settings_class, loaders=[loader], processors=[parse], converter=_AsParsed())
+    except ConfigurationError as error:
+        raise ConfigurationError([*error.problems, *useless]) from None
+    if reads_kafka:
+        useless += unused(found, getattr(loaded, "kafka", cast("Any", loaded)))
+    if useless:
+        raise ConfigurationError(useless)
+    return loaded
 
 
 def found_variables(environment: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> dict[str, Found]:
@@ -144,14 +155,7 @@ def _in_tokens(tokens: TokenSettings, wrong: set[str]) -> Iterator[tuple[str, st
         yield "clerk_publishable_key", what
 
 
-def _in_kafka(kafka: KafkaSettings, wrong: set[str]) -> Iterator[tuple[str, str]]:
-    if kafka.kafka_security_protocol in (SecurityProtocol.SASL_PLAINTEXT, SecurityProtocol.SASL_SSL):
-        for name in ("kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password"):
-            if getattr(kafka, name) is None and name not in wrong:
-                yield name, f"missing; {kafka.kafka_security_protocol} needs it"
-
-
-_CONTRADICTIONS: Mapping[Any, Any] = {TokenSettings: _in_tokens, KafkaSettings: _in_kafka}
+_CONTRADICTIONS: Mapping[Any, Any] = {TokenSettings: _in_tokens, KafkaSettings: contradictions}
 
 
 class _AsParsed:

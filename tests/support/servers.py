@@ -1,6 +1,7 @@
 """Real servers for the tests: containers when a Docker daemon has the images, else the embedded ones."""
 
 import os
+import signal
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,10 @@ class Server(Protocol):
     """The database URL, or Kafka's bootstrap servers."""
 
     def kill(self) -> None: ...
+    def freeze(self) -> None:
+        """Stop it from running: its connections stay, and nobody answers."""
+
+    def thaw(self) -> None: ...
     def start(self) -> None: ...
     def restart(self) -> None: ...
 
@@ -134,6 +139,12 @@ class _Embedded:
     def kill(self) -> None:
         self._server.kill()
 
+    def freeze(self) -> None:
+        os.kill(self._server.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self._server.pid, signal.SIGCONT)
+
     def start(self) -> None:
         self._server.start()
 
@@ -154,6 +165,12 @@ class _Container:
     def kill(self) -> None:
         self._container.kill()
         self._container.wait()
+
+    def freeze(self) -> None:
+        self._container.pause()
+
+    def thaw(self) -> None:
+        self._container.unpause()
 
     def start(self) -> None:
         self._container.start()

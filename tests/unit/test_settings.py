@@ -42,7 +42,7 @@ def refused(settings, environment):
 
 def test_a_command_needs_only_what_it_uses():
     assert load(MigrateSettings, environment=DATABASE, env_file=NO_FILE).database
-    assert relay().kafka.kafka_bootstrap_servers == ("localhost:9092",)
+    assert relay().kafka.addresses == ["localhost:9092"]
     assert serve().http.port == 3002
 
 
@@ -94,7 +94,7 @@ def test_kafka_over_sasl():
     assert kafka.kafka_security_protocol is SecurityProtocol.SASL_SSL
     assert kafka.kafka_sasl_mechanism is SaslMechanism.SCRAM_SHA_512
     assert kafka.kafka_sasl_password.get_secret_value() == "p,w"
-    assert kafka.kafka_bootstrap_servers == ("a:1", "b:2")
+    assert kafka.addresses == ["a:1", "b:2"]
 
 
 @pytest.mark.parametrize("level", ["debug", "DEBUG", "Debug"])

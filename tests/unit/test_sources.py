@@ -199,7 +199,7 @@ def test_a_file_of_certificates_is_opened_at_the_start(tmp_path):
 def test_a_group_alone_is_loaded_like_a_command():
     settings = load(KafkaSettings, environment={"KAFKA_BOOTSTRAP_SERVERS": "h:1"}, env_file=NO_FILE)
 
-    assert settings.kafka_bootstrap_servers == ("h:1",)
+    assert settings.addresses == ["h:1"]
     with pytest.raises(ConfigurationError) as caught:
         load(
             KafkaSettings,

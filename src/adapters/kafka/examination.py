@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from attrs import evolve
 from faststream.security import BaseSecurity
 
 from adapters.kafka.metadata import NOT_AUTHORIZED, UNKNOWN_TOPIC, Described, client_of, describe
@@ -19,24 +20,27 @@ async def examine_topics(
     Raises:
         BrokerUnavailableError: no broker answers, or it refuses; the message says why.
     """
-    async with administering(bootstrap_servers, security) as admin:
+    async with administering(bootstrap_servers, security) as (admin, away):
         brokers, found = await describe(client_of(admin), [topic.name for topic in topics])
-        return [await _facts(admin, topic, brokers, found[topic.name]) for topic in topics]
+        cluster = TopicFacts(
+            topic=topics[0], brokers=brokers, out_of_reach=[(silence.trouble, silence.detail) for silence in away]
+        )
+        return [await _facts(admin, evolve(cluster, topic=topic), found[topic.name]) for topic in topics]
 
 
-async def _facts(admin: AIOKafkaAdminClient, topic: Topic, brokers: int, found: Described) -> TopicFacts:
+async def _facts(admin: AIOKafkaAdminClient, unknown: TopicFacts, found: Described) -> TopicFacts:
+    topic = unknown.topic
     match found.error_code:
         case 0:
             pass
         case code if code == UNKNOWN_TOPIC:
-            return TopicFacts(topic=topic, brokers=brokers)
+            return unknown
         case code if code == NOT_AUTHORIZED:
-            return TopicFacts(topic=topic, brokers=brokers, hidden=True)
+            return evolve(unknown, hidden=True)
         case code:
             raise refused(f"The topic {topic.name} cannot be described", code, None)
-    return TopicFacts(
-        topic=topic,
-        brokers=brokers,
+    return evolve(
+        unknown,
         partitions=len(found.partitions),
         replication_factor=min(len(partition["replicas"]) for partition in found.partitions),
         in_sync=min(len(partition["isr"]) for partition in found.partitions),

@@ -1,12 +1,13 @@
 """What a Kafka error means: what an operator has to mend."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from aiokafka.errors import (
     BrokerResponseError,
     ClusterAuthorizationFailedError,
+    InvalidTimestampError,
     KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
@@ -20,13 +21,12 @@ from aiokafka.errors import (
     TransactionalIdAuthorizationFailed,
     kafka_errors,
 )
+from attrs import frozen
 
-from adapters.kafka.reach import REFUSALS, why_out_of_reach
+from adapters.kafka.metadata import TopicMissingError
+from adapters.kafka.reach import REFUSALS, Security, diagnose
+from application.errors import BrokerUnavailableError
 from application.trouble import Trouble, told
-
-
-class TopicMissingError(Exception):
-    """The relay never creates a topic. The text is the topic's name."""
 
 
 class InvalidRecordError(BrokerResponseError):  # type: ignore[misc]  # aiokafka's errors have no types
@@ -52,52 +52,51 @@ _TROUBLES: Sequence[tuple[tuple[type[BaseException], ...], Trouble]] = (
         (TopicAuthorizationFailedError, ClusterAuthorizationFailedError, TransactionalIdAuthorizationFailed),
         Trouble.NOT_AUTHORIZED,
     ),
+    ((InvalidTimestampError,), Trouble.CLOCK),
     (REFUSALS, Trouble.NOT_AUTHENTICATED),
     ((NotEnoughReplicasError, NotEnoughReplicasAfterAppendError), Trouble.NOT_ENOUGH_REPLICAS),
     ((RequestTimedOutError, KafkaTimeoutError, TimeoutError), Trouble.NO_ANSWER),
     ((KafkaConnectionError, NodeNotReadyError, OSError), Trouble.OUT_OF_REACH),
 )
 
-
-def reason(error: BaseException) -> str:
-    """Say an error in a way that does not differ from one time to the next."""
-    detail = str(error) if isinstance(error, TopicMissingError) else type(error).__name__
-    return told(
-        "Kafka", next((trouble for kinds, trouble in _TROUBLES if isinstance(error, kinds)), Trouble.OTHER), detail
-    )
+_CERTAIN = (Trouble.TOPIC_MISSING, Trouble.NOT_AUTHORIZED, Trouble.CLOCK)
+"""What a broker has said itself; everything else may have a cause that only a closer look shows."""
 
 
-async def explained(error: BaseException, bootstrap_servers: Sequence[str], security: Mapping[str, Any]) -> str:
-    """Say an error, and of a connection that was not made, why: aiokafka keeps the reason for its own log."""
-    if isinstance(error, KafkaConnectionError) and (why := await why_out_of_reach(bootstrap_servers, security)):
-        return told("Kafka", *why)
-    return reason(error)
+@frozen
+class Attempts:
+    """Attempts at a topic, and what is said of those that fail."""
 
+    bootstrap_servers: Sequence[str]
+    security: Security
+    topic: str
 
-async def outage_of(
-    attempt: Coroutine[Any, Any, str | None],
-    *,
-    within_s: float,
-    unanswered: str,
-    explain: Callable[[BaseException], Awaitable[str]],
-) -> str | None:
-    """Make an attempt at Kafka, and return why it came to nothing; `None` when it did not.
+    async def outage_of(self, attempt: Coroutine[Any, Any, None], *, within_s: float) -> str | None:
+        """Make an attempt in bounded time, and return why it came to nothing; `None` when it did not."""
+        try:
+            async with asyncio.timeout(within_s):
+                await attempt
+        except TROUBLE as error:
+            return await self.explained(error)
+        except BrokerUnavailableError as error:
+            return str(error)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            return await self.explained(TimeoutError("the client gave up a request"))  # aiokafka, not ours
+        return None
 
-    Args:
-        attempt: returns the outage that it met itself, if any.
-        within_s: how long it may take.
-        unanswered: what is said when time is up.
-        explain: says an error from `TROUBLE`.
-    """
-    try:
-        async with asyncio.timeout(within_s):
-            return await attempt
-    except TimeoutError:
-        return f"{unanswered} within {within_s:g} s"
-    except TROUBLE as error:
-        return await explain(error)
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        return "the client gave up a request"  # aiokafka's own cancellation, not ours
+    async def explained(self, error: BaseException) -> str:
+        """Say an error by its cause, in a way that does not differ from one time to the next."""
+        trouble = next((trouble for kinds, trouble in _TROUBLES if isinstance(error, kinds)), Trouble.OTHER)
+        if trouble not in _CERTAIN and (found := await diagnose(self.bootstrap_servers, self.security, self.topic)):
+            return told("Kafka", found.trouble, found.detail)
+        match error:
+            case TopicMissingError():
+                detail = str(error)
+            case TimeoutError():
+                detail = str(error) or f"no acknowledgement of {self.topic}"
+            case _:
+                detail = type(error).__name__
+        return told("Kafka", trouble, detail)

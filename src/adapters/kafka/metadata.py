@@ -80,6 +80,10 @@ class _MetadataRequest(Request[_MetadataRequestStruct]):  # type: ignore[misc]  
         return request_struct_class(self._topics, False, False, True)  # the order of the protocol
 
 
+class TopicMissingError(Exception):
+    """The relay never creates a topic. The text is the topic's name."""
+
+
 @frozen(kw_only=True)
 class Described:
     """A topic, as one broker knows it."""
@@ -100,7 +104,21 @@ async def describe(client: Any, topics: Collection[str]) -> tuple[int, dict[str,
     Raises:
         KafkaError, OSError: the broker does not answer.
     """
-    answer = (await client.send(client.get_random_node(), _MetadataRequest(topics))).to_object()
+    return _read(await client.send(client.get_random_node(), _MetadataRequest(topics)))
+
+
+async def described_on(connection: Any, topics: Collection[str]) -> tuple[int, dict[str, Described]]:
+    """Ask the same over one `AIOKafkaConnection`."""
+    return _read(await connection.send(_MetadataRequest(topics)))
+
+
+def client_of(admin: AIOKafkaAdminClient) -> Any:
+    """Return the connections of an admin client, for requests that it does not know."""
+    return admin._client  # noqa: SLF001
+
+
+def _read(response: Any) -> tuple[int, dict[str, Described]]:
+    answer = response.to_object()
     described = {
         found["topic"]: Described(
             error_code=found["error_code"],
@@ -110,11 +128,6 @@ async def describe(client: Any, topics: Collection[str]) -> tuple[int, dict[str,
         for found in answer["topics"]
     }
     return len(answer["brokers"]), described
-
-
-def client_of(admin: AIOKafkaAdminClient) -> Any:
-    """Return the connections of an admin client, for requests that it does not know."""
-    return admin._client  # noqa: SLF001
 
 
 def _operations(bits: int) -> frozenset[str] | None:

@@ -1,11 +1,12 @@
 """Closes a hole in the idempotent producer: a batch of a partition may land although one before it was refused."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import ProducerClosed
 from aiokafka.producer.message_accumulator import MessageBatch
+
+from adapters.kafka.producer import fail
 
 
 def stop_behind_failures(client: AIOKafkaProducer) -> None:
@@ -28,22 +29,8 @@ def stop_behind_failures(client: AIOKafkaProducer) -> None:
         for partition, batch in newest.items():
             error = batch.future.done() and batch.future.exception()
             if error:
-                _fail(accumulator._batches.pop(partition, ()), error)  # noqa: SLF001
+                fail(accumulator._batches.pop(partition, ()), error)  # noqa: SLF001
         return drain(ignore_nodes, muted_partitions)
 
     accumulator._pop_batch = pop_and_remember  # noqa: SLF001
     accumulator.drain_by_nodes = drain_what_may_follow
-
-
-def fail_unsent(client: AIOKafkaProducer) -> None:
-    """Fail every batch that is not on its way, so that nothing waits for a producer that is being closed."""
-    batches = client._message_accumulator._batches  # noqa: SLF001
-    for partition in list(batches):
-        _fail(batches.pop(partition), ProducerClosed())
-
-
-def _fail(batches: Iterable[MessageBatch], error: BaseException) -> None:
-    for batch in batches:
-        batch.drain_ready()
-        batch._drain_waiter.exception()  # noqa: SLF001  # a sender that died left one that nobody asks for
-        batch.failure(error)

@@ -50,6 +50,8 @@ class Share:
             )
         except AssertionError:  # the topic was made anew meanwhile, with fewer partitions
             raise UnknownTopicOrPartitionError from None
+        # When a later share cannot be queued, nobody waits for this one any more.
+        answer.add_done_callback(lambda done: done.cancelled() or done.exception())
         return answer
 
 

@@ -4,9 +4,8 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import aiokafka.producer.sender
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -15,21 +14,13 @@ from aiokafka.errors import (
     InvalidProducerIdMapping,
     InvalidTxnState,
     OutOfOrderSequenceNumber,
-    ProducerClosed,
     ProducerFenced,
 )
-from attrs import frozen
 from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity
 
-from adapters.kafka.faults import REFUSED, TROUBLE, explained, outage_of
-from adapters.kafka.publisher import (
-    BATCH_BYTES,
-    CONNECT_S,
-    LARGEST_BYTES,
-    require_topic,
-    throw_away,
-)
+from adapters.kafka.faults import REFUSED, TROUBLE, Attempts
+from adapters.kafka.producer import Producer
 from adapters.kafka.shares import Fates, Record, shares_of
 from adapters.kafka.stable import until_stable
 from adapters.kafka.user_state import state_headers, state_value
@@ -55,23 +46,6 @@ _BARRED = (ProducerFenced, InvalidProducerEpoch, InvalidTxnState, InvalidProduce
 aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.002
 
 
-@frozen
-class _Producer:
-    client: AIOKafkaProducer
-    requests: "set[asyncio.Task[Any]]"
-
-    async def throw_away(self) -> None:
-        """Close it at once: nobody waits for what it has under way, and it will be barred before it is replaced."""
-        for request in list(self.requests):
-            request.cancel()
-        for batch in list(self.client._message_accumulator._pending_batches):  # noqa: SLF001
-            batch.failure(ProducerClosed())
-        await throw_away(self.client)
-        ended = self.client._txn_manager._transaction_waiter  # noqa: SLF001
-        if ended is not None and ended.done() and not ended.cancelled():
-            ended.exception()  # nobody asks for it any more, and asyncio would complain
-
-
 class KafkaStatePublisher:
     """`StatePublisher` on a transactional producer.
 
@@ -83,10 +57,9 @@ class KafkaStatePublisher:
     """
 
     def __init__(self, bootstrap_servers: Sequence[str], topic: str, security: BaseSecurity | None = None) -> None:
-        self._bootstrap_servers = list(bootstrap_servers)
+        self._attempts = Attempts(bootstrap_servers, parse_security(security), topic)
         self._topic = topic
-        self._security = parse_security(security)
-        self._producer: _Producer | None = None
+        self._producer: Producer | None = None
         self._writer = ""
         self._broken = False
         self._pulse_at = 0.0
@@ -128,12 +101,8 @@ class KafkaStatePublisher:
         fates = Fates()
         self._suspects &= {item.id for item in batch}
         self._broken = True  # until the commit is known, also when this is cancelled
-        outage = await outage_of(
-            self._transact(self._producer.client, batch, fates),
-            within_s=DEADLINE_S,
-            unanswered=f"no acknowledgement of {self._topic}",
-            explain=self._explained,
-        )
+        transacted = self._transact(self._producer.client, batch, fates)
+        outage = await self._attempts.outage_of(transacted, within_s=DEADLINE_S)
         if outage:
             await self.aclose()  # or it would go on trying
             return Deliveries(outage=outage)
@@ -178,10 +147,7 @@ class KafkaStatePublisher:
                         client._txn_manager.maybe_add_partition_to_txn(TopicPartition(self._topic, partition))  # noqa: SLF001
                     await (client.commit_transaction() if commit else client.abort_transaction())
         except TROUBLE as error:
-            raise BrokerUnavailableError(await self._explained(error)) from None
-
-    async def _explained(self, error: BaseException) -> str:
-        return await explained(error, self._bootstrap_servers, self._security)
+            raise BrokerUnavailableError(await self._attempts.explained(error)) from None
 
     async def _transact(self, client: AIOKafkaProducer, batch: Sequence[Pending], fates: Fates) -> None:
         """Write the batch in one transaction; what is refused, or may be, is left out of it.
@@ -224,28 +190,21 @@ class KafkaStatePublisher:
                 fates.note(share.items, None)
                 ends[share.partition] = max(fate.offset + len(share.items), ends.get(share.partition, 0))
 
-    async def _started(self, writer: str) -> _Producer:
-        client = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap_servers,
+    async def _started(self, writer: str) -> Producer:
+        producer = await Producer.make(
+            self._attempts.bootstrap_servers,
+            self._attempts.security,
             client_id="auth-service-relay-state",
             transactional_id=writer,
             transaction_timeout_ms=TRANSACTION_MS,
-            acks="all",
-            linger_ms=0,
-            max_batch_size=BATCH_BYTES,
-            max_request_size=LARGEST_BYTES,
-            request_timeout_ms=int(CONNECT_S * 1000),
-            **self._security,
         )
-        producer = _Producer(client, _remember_requests(client))
         try:
             with _fenced_when_barred():  # by another relay that asks for the same epoch at this moment
                 async with asyncio.timeout(DEADLINE_S):
-                    await client.start()
-                    await require_topic(client, self._topic)
+                    await producer.start(self._topic)
         except TROUBLE as error:
             await producer.throw_away()
-            raise BrokerUnavailableError(await self._explained(error)) from None
+            raise BrokerUnavailableError(await self._attempts.explained(error)) from None
         except BaseException:
             await producer.throw_away()
             raise
@@ -264,23 +223,3 @@ def _fenced_when_barred() -> Iterator[None]:
         yield
     except _BARRED:
         raise FencedError from None
-
-
-def _remember_requests(client: AIOKafkaProducer) -> "set[asyncio.Task[Any]]":
-    """Return what the producer's sender has under way, kept current: aiokafka itself would wait for it, or for ever."""
-    sender = client._sender  # noqa: SLF001
-    under_way: set[asyncio.Task[Any]] = set()
-
-    def registered(request: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        async def register(*arguments: Any) -> Any:
-            task = asyncio.current_task()
-            assert task  # noqa: S101  # the sender makes one for each request
-            under_way.add(task)
-            task.add_done_callback(under_way.discard)
-            return await request(*arguments)
-
-        return register
-
-    for name in ("_send_produce_req", "_do_add_partitions_to_txn", "_do_txn_commit"):
-        setattr(sender, name, registered(getattr(sender, name)))
-    return under_way

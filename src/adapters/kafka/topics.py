@@ -1,6 +1,7 @@
 """Making topics, as they are defined, and adding partitions to them. Nothing else of a topic that exists is touched."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -9,11 +10,12 @@ from aiokafka.errors import KafkaError, for_code
 from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity
 
+from adapters.kafka.connections import close_client
 from adapters.kafka.metadata import client_of, describe
-from adapters.kafka.reach import why_out_of_reach
+from adapters.kafka.reach import Silence, address, answering, diagnose, out_of_reach, unavailable
 from application.errors import BrokerUnavailableError
 from application.topics import Topic, min_in_sync, replication_factor
-from application.trouble import Trouble, told
+from application.trouble import Trouble
 
 _TOPIC_ALREADY_EXISTS = 36
 """Kafka's error code (kafka.apache.org/protocol, "Error Codes")."""
@@ -25,25 +27,34 @@ _POLL_S = 0.02
 @asynccontextmanager
 async def administering(
     bootstrap_servers: Sequence[str], security: BaseSecurity | None
-) -> AsyncIterator[AIOKafkaAdminClient]:
-    """Give an admin client, for as long as `_REQUEST_MS`.
+) -> AsyncIterator[tuple[AIOKafkaAdminClient, list[Silence]]]:
+    """Give an admin client for `_REQUEST_MS`, and what is wrong with brokers that it cannot reach.
 
     Raises:
-        BrokerUnavailableError: the brokers are out of reach or refuse, and why.
+        BrokerUnavailableError: no broker is within reach, or they refuse, and why.
     """
+    options = parse_security(security)
     admin = AIOKafkaAdminClient(
-        bootstrap_servers=list(bootstrap_servers), request_timeout_ms=_REQUEST_MS, **parse_security(security)
+        bootstrap_servers=[await answering(bootstrap_servers, options)], request_timeout_ms=_REQUEST_MS, **options
     )
+    client = client_of(admin)
     try:
         async with asyncio.timeout(_REQUEST_MS / 1000):
             await admin.start()
-            yield admin
+            brokers = {address(broker.host, broker.port): broker.nodeId for broker in client.cluster.brokers()}
+            away = await out_of_reach(brokers, options)
+            reached = [node for server, node in brokers.items() if server not in {silence.server for silence in away}]
+            if away and not reached:
+                raise unavailable(away)
+            if reached:
+                # One that is away must not be drawn for a request that another can answer.
+                client.get_random_node = lambda: random.choice(reached)  # noqa: S311  # no secret
+            yield admin, away
     except (KafkaError, OSError) as error:  # TimeoutError is an OSError, and has no text
-        why = await why_out_of_reach(bootstrap_servers, parse_security(security))
-        trouble, detail = why or (Trouble.OTHER, type(error).__name__)
-        raise BrokerUnavailableError(told("Kafka", trouble, detail), trouble) from error
+        found = await diagnose(bootstrap_servers, options) or Silence("", Trouble.OTHER, type(error).__name__)
+        raise unavailable([found]) from error
     finally:
-        await admin.close()
+        await close_client(client)
 
 
 async def create_topics(
@@ -61,7 +72,7 @@ async def create_topics(
     Raises:
         BrokerUnavailableError: the brokers are out of reach or refuse.
     """
-    async with administering(bootstrap_servers, security) as admin:
+    async with administering(bootstrap_servers, security) as (admin, _):
         brokers, found = await describe(client_of(admin), [topic.name for topic in topics])
         # Whatever is said of one that does not exist (unknown, not ours to know, no possible name): creating it tells.
         missing = [topic for topic in topics if found[topic.name].error_code]
@@ -86,7 +97,7 @@ async def add_partitions(
     Raises:
         BrokerUnavailableError: the brokers are out of reach or refuse.
     """
-    async with administering(bootstrap_servers, security) as admin:
+    async with administering(bootstrap_servers, security) as (admin, _):
         try:
             await admin.create_partitions({topic: NewPartitions(partitions)})
         except KafkaError as error:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from application.examination.findings import Finding, Grade, Unanswered
 from application.topics import DAY_MS, TopicFacts, differences
-from application.trouble import ADVICE, Trouble
+from application.trouble import ADVICE, Trouble, told
 
 RIGHTS = {"write": "the relay cannot publish", "read": "nobody can read with these credentials (events tail)"}
 """What is needed, and what cannot be done without it."""
@@ -15,6 +15,8 @@ def topic_findings(found: Sequence[TopicFacts] | Unanswered) -> Iterator[Finding
         yield found.finding("kafka", "KAFKA_BOOTSTRAP_SERVERS, KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_…")
         return
     brokers = found[0].brokers
+    for trouble, detail in found[0].out_of_reach:
+        yield Finding("kafka", Grade.FAILURE, told("Kafka", trouble, detail), ADVICE[trouble])
     yield Finding("kafka", Grade.OK, f"{brokers} broker{'s' if brokers > 1 else ''}, and they know us")
     for facts in found:
         yield from _of(facts)

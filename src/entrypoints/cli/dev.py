@@ -173,7 +173,10 @@ async def _dev(plan: _Plan, console: Console, *, fresh: bool, began: float) -> i
             "KAFKA_USER_STATE_TOPIC": plan.environment.get("KAFKA_USER_STATE_TOPIC") or STATE.default_name,
         }
         # A file that the shell names for the real service would contradict the address of this one.
-        environment = {**plan.environment, **servers, "DATABASE_URL_FILE": ""}
+        others = {
+            name: text for name, text in plan.environment.items() if not name.startswith(("KAFKA_SASL_", "KAFKA_SSL_"))
+        }
+        environment = {**others, **servers, "DATABASE_URL_FILE": ""}
         await _prepare(environment)
         if fresh:
             (plan.data_dir / CLERK_FILE).unlink(missing_ok=True)

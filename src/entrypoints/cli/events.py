@@ -62,7 +62,7 @@ def tail(  # options of a command
     try:
         run_until_signal(main, on_signal=lambda: None)
     except (BrokerUnavailableError, TimeoutError) as error:
-        brokers = ", ".join(settings.kafka.kafka_bootstrap_servers)
+        brokers = ", ".join(settings.kafka.addresses)
         sys.exit(
             f"{str(error) or f'Kafka at {brokers} did not answer within {CONNECT_S:g} s.'}\n"
             "Is KAFKA_BOOTSTRAP_SERVERS right (environment, .env), or `auth-service dev` running? "
@@ -112,19 +112,29 @@ def cloud_event(record: "Record") -> dict[str, Any]:
     if content_type := record.headers.get("content-type"):
         event["datacontenttype"] = content_type
     try:
-        event["data"] = json.loads(record.value or b"null")
-    except ValueError:
+        event["data"] = _decoder.decode((record.value or b"null").decode())
+    except (ValueError, RecursionError):  # also what nests deeper than Python follows
+        event.pop("data", None)
         event["data_base64"] = base64.b64encode(record.value or b"").decode()
     return event
 
 
+def _no_json(constant: str) -> None:
+    raise ValueError(constant)
+
+
+_decoder = json.JSONDecoder(parse_constant=_no_json)
+"""`NaN` and its like are Python's, and no other program would read them."""
+
+
 def line(record: "Record") -> Text:
     """Return one line for people: when, what, who, which version, and what changed."""
+    place = f"partition {record.partition} offset {record.offset}"
+    if not record.readable:
+        return Text(f"{place}: a message that cannot be taken apart", style="dim")
     event = cloud_event(record)
     if "type" not in event:
-        return Text(
-            f"partition {record.partition} offset {record.offset}: a message that is no CloudEvent", style="dim"
-        )
+        return Text(f"{place}: a message that is no CloudEvent", style="dim")
     kind = _kind(event["type"])
     data = event.get("data")
     changed = data.get("changed") if isinstance(data, dict) else None

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from application.topics import Difference, TopicFacts, differences
+from application.trouble import ADVICE, told
 from entrypoints.cli.topic_fill import fill
 from entrypoints.container import Container, container_for
 from entrypoints.local.environment import DATA_DIR, load_beside_dev
@@ -55,13 +56,14 @@ def create(
         what = "created" if facts.topic.name in created else "exists"
         size = f"{facts.partitions} partitions, replication factor {facts.replication_factor}"
         print(f"{facts.topic.name}: {what}, {size}.")
+    _print_out_of_reach(found)
     _print_differences(found, partitions)
     sys.exit(any(difference.vital for facts in found for difference in _differences(facts, partitions)))
 
 
 @app.command
 def check(*, partitions: int | None = None, json: bool = False) -> None:
-    """Compare the topics with their definition, and end with 1 when one is missing or differs.
+    """Compare the topics with their definition, and end with 1 when something is missing, differs or is out of reach.
 
     Needs KAFKA_BOOTSTRAP_SERVERS, and changes nothing. More than is defined (partitions, copies) is no difference.
 
@@ -76,13 +78,16 @@ def check(*, partitions: int | None = None, json: bool = False) -> None:
     if json:
         print(json_.dumps({facts.topic.name: _json(facts, partitions) for facts in found}, indent=2))
     else:
+        _print_out_of_reach(found)
         for facts in found:
             if facts.partitions is None:
                 print(f"{facts.topic.name}: {'hidden from us by an ACL' if facts.hidden else 'does not exist'}.")
             elif not any(_differences(facts, partitions)):
                 print(f"{facts.topic.name}: as it is defined.")
         _print_differences(found, partitions)
-    sys.exit(any(facts.partitions is None or any(_differences(facts, partitions)) for facts in found))
+    sys.exit(
+        any(facts.partitions is None or facts.out_of_reach or any(_differences(facts, partitions)) for facts in found)
+    )
 
 
 def _container() -> Container:
@@ -100,8 +105,14 @@ def _json(facts: TopicFacts, partitions: int | None) -> dict[str, object]:
         "exists": facts.partitions is not None,
         "partitions": facts.partitions,
         "replication_factor": facts.replication_factor or None,
+        "brokers_out_of_reach": [told("Kafka", trouble, detail) for trouble, detail in facts.out_of_reach],
         "differences": [asdict(difference) for difference in _differences(facts, partitions)],
     }
+
+
+def _print_out_of_reach(found: list[TopicFacts]) -> None:
+    for trouble, detail in found[0].out_of_reach:  # the same for all of one cluster
+        print(f"{told('Kafka', trouble, detail)}: {ADVICE[trouble]}.")
 
 
 def _print_differences(found: list[TopicFacts], partitions: int | None) -> None:

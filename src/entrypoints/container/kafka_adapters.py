@@ -34,7 +34,7 @@ def _kafka_security(settings: KafkaSettings) -> "BaseSecurity | None":
 def publisher(settings: KafkaSettings) -> "KafkaPublisher":
     from adapters.kafka.publisher import KafkaPublisher
 
-    return KafkaPublisher(settings.kafka_bootstrap_servers, settings.kafka_user_events_topic, _kafka_security(settings))
+    return KafkaPublisher(settings.addresses, settings.kafka_user_events_topic, _kafka_security(settings))
 
 
 def state_publisher(settings: KafkaSettings) -> "KafkaStatePublisher | None":
@@ -43,17 +43,13 @@ def state_publisher(settings: KafkaSettings) -> "KafkaStatePublisher | None":
 
     if settings.kafka_user_state_topic is None:
         return None
-    return KafkaStatePublisher(
-        settings.kafka_bootstrap_servers, settings.kafka_user_state_topic, _kafka_security(settings)
-    )
+    return KafkaStatePublisher(settings.addresses, settings.kafka_user_state_topic, _kafka_security(settings))
 
 
 def tail_topic(settings: KafkaSettings) -> "Callable[..., AbstractAsyncContextManager[TopicTail]]":
     from adapters.kafka.consumer import tail_topic
 
-    return partial(
-        tail_topic, settings.kafka_bootstrap_servers, settings.kafka_user_events_topic, _kafka_security(settings)
-    )
+    return partial(tail_topic, settings.addresses, settings.kafka_user_events_topic, _kafka_security(settings))
 
 
 def topics(settings: KafkaSettings) -> list[Topic]:
@@ -65,13 +61,13 @@ def topics(settings: KafkaSettings) -> list[Topic]:
 def examine_topics(settings: KafkaSettings) -> Callable[[], Coroutine[Any, Any, list[TopicFacts]]]:
     from adapters.kafka.examination import examine_topics
 
-    return partial(examine_topics, settings.kafka_bootstrap_servers, topics(settings), _kafka_security(settings))
+    return partial(examine_topics, settings.addresses, topics(settings), _kafka_security(settings))
 
 
 def create_topics(settings: KafkaSettings) -> Callable[..., Coroutine[Any, Any, list[str]]]:
     from adapters.kafka.topics import create_topics
 
-    return partial(create_topics, settings.kafka_bootstrap_servers, topics(settings), _kafka_security(settings))
+    return partial(create_topics, settings.addresses, topics(settings), _kafka_security(settings))
 
 
 def add_partitions(settings: KafkaSettings) -> Callable[..., Coroutine[Any, Any, None]]:
@@ -80,7 +76,7 @@ def add_partitions(settings: KafkaSettings) -> Callable[..., Coroutine[Any, Any,
     security = _kafka_security(settings)
 
     async def added(topic: str, *, partitions: int) -> None:
-        await add_partitions(settings.kafka_bootstrap_servers, topic, security, partitions=partitions)
+        await add_partitions(settings.addresses, topic, security, partitions=partitions)
 
     return added
 

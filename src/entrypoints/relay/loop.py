@@ -22,6 +22,9 @@ SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.01, 1.6
 SHORTEST_BACKOFF_S, LONGEST_BACKOFF_S = 0.2, 5.0
 """Between rounds while the broker or the database is in trouble, with jitter."""
 
+LEAVE_S = 20.0
+"""How long the round in hand may go on once the relay is told to stop: an orchestrator kills after 30 s. Cutting it off
+costs a repetition, never an event."""
 
 RunRound = Callable[[Sequence[int], int], Awaitable[Round]]
 """`RelayEvents` or `RelayEventsAndState`: carry up to so many messages of these lanes."""
@@ -46,35 +49,40 @@ class Relay:
     observer: Observer
     _lanes: list[int] = field(factory=list, init=False)
     _wake: asyncio.Event = field(factory=asyncio.Event, init=False)
-    _stopping: bool = field(default=False, init=False)
+    _stopping: asyncio.Event = field(factory=asyncio.Event, init=False)
 
     def wake(self) -> None:
         """There is work: do not wait for the next poll."""
         self._wake.set()
 
     def stop(self) -> None:
-        """Finish the round in hand and leave."""
-        self._stopping = True
+        """Finish the round in hand, in `LEAVE_S`, and leave."""
+        self._stopping.set()
         self._wake.set()
 
     async def run(self) -> None:
         keeper = asyncio.create_task(self._keep_lanes(), name="relay-lanes")
         rounds = asyncio.create_task(self._run_rounds(), name="relay-rounds")
+        patience = asyncio.create_task(self._lose_patience(), name="relay-patience")
         try:
             # Rounds end when they are told to; the keeper ends only by a bug, and then nobody renews: rather crash.
-            ended, _ = await asyncio.wait({keeper, rounds}, return_when=asyncio.FIRST_COMPLETED)
+            ended, _ = await asyncio.wait({keeper, rounds, patience}, return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
                 task.result()
         finally:
-            for task in (keeper, rounds):
+            for task in (keeper, rounds, patience):
                 task.cancel()
-            await asyncio.gather(keeper, rounds, return_exceptions=True)
+            await asyncio.gather(keeper, rounds, patience, return_exceptions=True)
             with contextlib.suppress(StoreUnavailableError):  # then the leases run out by themselves
                 await self.leases.leave(self.name)
 
+    async def _lose_patience(self) -> None:
+        await self._stopping.wait()
+        await asyncio.sleep(LEAVE_S)
+
     async def _run_rounds(self) -> None:
         pause, backoff = SHORTEST_PAUSE_S, SHORTEST_BACKOFF_S
-        while not self._stopping:
+        while not self._stopping.is_set():
             # Cleared before the read: what is stored after it sets the event again.
             self._wake.clear()
             done, trouble = await self._round()

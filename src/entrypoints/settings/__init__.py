@@ -19,11 +19,8 @@ from entrypoints.settings.commands import (
     TriggerSettings,
     UsersSettings,
 )
-from entrypoints.settings.kafka import (
-    KafkaSettings,
-    SaslMechanism,
-    SecurityProtocol,
-)
+from entrypoints.settings.kafka import KafkaSettings
+from entrypoints.settings.kafka_values import SaslMechanism, SecurityProtocol
 from entrypoints.settings.service import (
     DatabaseSettings,
     HttpSettings,

@@ -2,44 +2,32 @@
 
 # ruff: noqa: RUF009  # a field is declared by a call
 
-from enum import StrEnum
 from pathlib import Path
 
 from attrs import frozen
 
 from entrypoints import parsing
 from entrypoints.secret import Secret
+from entrypoints.settings import kafka_values
+from entrypoints.settings.kafka_values import Broker, SaslMechanism, SecurityProtocol
 from entrypoints.settings.variable import variable
-
-
-class SecurityProtocol(StrEnum):
-    PLAINTEXT = "PLAINTEXT"
-    SSL = "SSL"
-    SASL_PLAINTEXT = "SASL_PLAINTEXT"
-    SASL_SSL = "SASL_SSL"
-
-
-class SaslMechanism(StrEnum):
-    PLAIN = "PLAIN"
-    SCRAM_SHA_256 = "SCRAM-SHA-256"
-    SCRAM_SHA_512 = "SCRAM-SHA-512"
 
 
 @frozen
 class KafkaSettings:
-    kafka_bootstrap_servers: tuple[str, ...] = variable(
-        parsing.comma_separated(parsing.host_and_port),
+    kafka_bootstrap_servers: tuple[Broker, ...] = variable(
+        kafka_values.brokers,
         "Kafka brokers, comma-separated. Only `auth-service relay` and the event commands need them.",
         example="localhost:9092",
     )
     kafka_security_protocol: SecurityProtocol = variable(
-        parsing.one_of(SecurityProtocol),
+        kafka_values.security_protocol,
         f"How to reach them: {', '.join(SecurityProtocol)}.",
         example="PLAINTEXT",
         default=SecurityProtocol.PLAINTEXT,
     )
     kafka_sasl_mechanism: SaslMechanism | None = variable(
-        parsing.one_of(SaslMechanism), f"With SASL: {', '.join(SaslMechanism)}.", example="SCRAM-SHA-512", default=None
+        kafka_values.sasl_mechanism, f"With SASL: {', '.join(SaslMechanism)}.", example="SCRAM-SHA-512", default=None
     )
     kafka_sasl_username: str | None = variable(
         parsing.line, "With SASL: who we are.", example="auth-service", default=None, in_file=True
@@ -65,3 +53,8 @@ class KafkaSettings:
         example="auth.user.state.v1",
         default=None,
     )
+
+    @property
+    def addresses(self) -> list[str]:
+        """The brokers as clients want them: `host:port`."""
+        return [broker.address for broker in self.kafka_bootstrap_servers]

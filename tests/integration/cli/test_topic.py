@@ -63,7 +63,7 @@ async def test_a_topic_is_created_as_it_is_defined_and_only_once(run, kafka_addr
     assert again[:2] == (0, f"{name}: exists, 6 partitions, replication factor 1.\n")
     assert there[:2] == (0, f"{name}: as it is defined.\n")
     assert [*differences(facts)] == []
-    assert facts.settings["retention.ms"] == "2419200000"
+    assert (facts.settings["retention.ms"], facts.settings["segment.ms"]) == ("2332800000", "86400000")
 
 
 async def test_both_topics_are_created_where_both_are_named(run, kafka_address, name):
@@ -114,6 +114,7 @@ async def test_what_differs_is_shown_and_left_as_it_is(run, kafka_address, name)
     assert {difference["what"] for difference in found["differences"]} == {
         "partitions",
         "retention.ms",
+        "segment.ms",
         "max.message.bytes",
     }
     assert (facts.partitions, facts.settings["retention.ms"]) == (2, "-1")

@@ -1,6 +1,7 @@
 """A way to get a later version of a user to land before an earlier one, closed and tried on a real broker."""
 
-from adapters.kafka.publisher import BATCH_BYTES, KafkaPublisher
+from adapters.kafka.producer import BATCH_BYTES
+from adapters.kafka.publisher import KafkaPublisher
 from integration.conftest import create_topic
 from integration.kafka.test_publisher_contract import consume, pending, versions
 

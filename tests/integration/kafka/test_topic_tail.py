@@ -1,15 +1,18 @@
 """Looking at a topic, and making one, on a real broker."""
 
 import asyncio
+import json
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.record.util import calc_crc32c as crc32c
 
 from adapters.kafka.consumer import tail_topic
 from adapters.kafka.topics import create_topics
 from application.errors import BrokerUnavailableError
 from application.topics import EVENTS, Topic
+from entrypoints.cli.events import cloud_event, line
 
 
 async def publish(address, topic, *values, **headers):
@@ -74,7 +77,7 @@ async def test_a_topic_that_is_missing_is_told_and_not_made(kafka_address, topic
 
 
 async def test_brokers_out_of_reach_are_told():
-    with pytest.raises(BrokerUnavailableError, match=r"127\.0\.0\.1:1 is out of reach"):
+    with pytest.raises(BrokerUnavailableError, match=r"out of reach \(127\.0\.0\.1:1: connection refused"):
         async with tail_topic(["127.0.0.1:1"], "any", None, from_beginning=True):
             pytest.fail("there is nobody")
     with pytest.raises(BrokerUnavailableError, match=r"out of reach \(127\.0\.0\.1:1"):
@@ -94,3 +97,92 @@ async def test_a_topic_is_made_once(kafka_address, topic):
 async def test_a_name_that_kafka_refuses_is_told(kafka_address):
     with pytest.raises(BrokerUnavailableError, match="cannot be created"):
         await create_topics([kafka_address], [Topic("no/topic", EVENTS)], None)
+
+
+# Whatever a producer can put into a record: headers without a value, named twice, not UTF-8; no key; no value.
+ODD: list[tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]] = [
+    (b"user_1", b"{}", [("ce_type", None)]),
+    (None, b"{}", []),
+    (b"user_1", None, [("ce_type", b"t")]),
+    (None, None, []),
+    (b"\xff\xfe", b"\xff", [("ce_type", b"\xff\xfe"), ("", b"")]),
+    (b"user_1", b"{}", [("ce_type", b"first"), ("ce_type", b"last")]),
+    (b"user_1", b"{}", [("ce_type", b"first"), ("ce_type", None)]),
+    (b"user_1", b"[" * 100_000, [("ce_type", b"deep")]),
+    (b"user_1", b'{"changed": [NaN, "\\ud800"], "n": NaN}', [("ce_type", b"nan")]),
+    (b"user_1", b"x", [("ce_type", b"x"), ("ce_sequence", b"\xff"), ("ce_time", b""), ("content-type", None)]),
+]
+
+
+async def test_whatever_is_in_a_record_is_shown_as_far_as_it_goes_and_the_reading_goes_on(kafka_address, topic):
+    producer = AIOKafkaProducer(bootstrap_servers=kafka_address, max_batch_size=2**19)
+    await producer.start()
+    batch = producer.create_batch()  # `send` takes no record without key and value
+    for key, value, headers in ODD:
+        assert batch.append(timestamp=None, key=key, value=value, headers=headers)
+    await (await producer.send_batch(batch, topic, partition=0))
+    await producer.stop()
+
+    async with tail_topic([kafka_address], topic, None, from_beginning=True) as tail:
+        records = await take(tail, len(ODD))
+
+    assert [(record.key, record.value) for record in records] == [(key, value) for key, value, _ in ODD]
+    assert [record.headers.get("ce_type") for record in records] == [
+        *(None, None, "t", None, "\ufffd\ufffd", "last", None, "deep", "nan", "x"),
+    ]
+    for record in records:
+        assert line(record).plain
+        json.loads(json.dumps(cloud_event(record)), parse_constant=pytest.fail)
+
+
+async def test_a_record_that_the_client_cannot_take_apart_is_passed_over(kafka_address, topic):
+    """A header's name is bytes to a broker, and text to a client."""
+    await publish(kafka_address, topic, b"before", ce_id="x")
+    await publish_raw_header_name(kafka_address, topic, 0, b"\xff\xfe")
+    await publish_raw_header_name(kafka_address, topic, 1, b"\xff\xfe")
+    async with tail_topic([kafka_address], topic, None, from_beginning=True) as tail:
+        first = await take(tail, 3)
+        await publish(kafka_address, topic, b"after", ce_id="y")
+        [after] = await take(tail, 1)
+
+    assert sorted((record.readable, record.value or b"") for record in first) == [
+        *((False, b""), (False, b""), (True, b"before")),
+    ]
+    assert [line(record).plain for record in first if not record.readable] == [
+        f"partition {record.partition} offset {record.offset}: a message that cannot be taken apart"
+        for record in first
+        if not record.readable
+    ]
+    assert (after.readable, after.value) == (True, b"after")
+
+
+async def publish_raw_header_name(address: str, topic: str, partition: int, name: bytes) -> None:
+    """Write a header with a name of our own length over in the finished batch, before its checksum is made."""
+    producer = AIOKafkaProducer(bootstrap_servers=address)
+    await producer.start()
+    try:
+        builder = producer.create_batch()
+        builder.append(timestamp=None, key=None, value=b"v", headers=[("\x01" * len(name), b"v")])
+        build = builder._builder.build
+
+        def with_other_name() -> bytearray:
+            batch = bytearray(build())
+            at = batch.index(b"\x01" * len(name), 61)  # behind the batch's own fields
+            batch[at : at + len(name)] = name
+            batch[17:21] = crc32c(bytes(batch[21:])).to_bytes(4, "big")
+            return batch
+
+        builder._builder = _Built(builder._builder, with_other_name)
+        await (await producer.send_batch(builder, topic, partition=partition))
+    finally:
+        await producer.stop()
+
+
+class _Built:
+    """aiokafka's builder, with another `build`."""
+
+    def __init__(self, builder, build):
+        self._builder, self.build = builder, build
+
+    def __getattr__(self, name):
+        return getattr(self._builder, name)

@@ -74,6 +74,7 @@ STATE_TOPIC = evolve(
         "min.insync.replicas": "2",
     },
 )
+AWAY = [(Trouble.BAD_ADDRESS, "kafka.internal:9092: name not resolved")]
 KEYS = KeySet(address="clerk.example.com", status=200, keys={"ins_1": "A"}, clock_ahead_s=0.2)
 CLERK = ClerkFacts(
     secret_key_kind="test",
@@ -213,7 +214,9 @@ def settings(**changes: str) -> dict[str, dict[str, str]]:
         (settings(min_insync_replicas="1"), {"topic settings": WARNING}),
         (settings(min_insync_replicas="4"), {"topic settings": FAILURE}),
         (settings(retention_ms="-1"), {"topic settings": WARNING}),
-        (settings(retention_ms=str(29 * DAY_MS)), {"topic settings": WARNING}),
+        (settings(retention_ms=str(28 * DAY_MS)), {"topic settings": WARNING}),
+        (settings(segment_ms=str(7 * DAY_MS)), {"topic settings": WARNING}),
+        ({"out_of_reach": AWAY}, {"kafka": FAILURE}),
         (settings(max_message_bytes="1000"), {"topic settings": WARNING}),
         (settings(cleanup_policy="compact"), {"topic settings": FAILURE}),
         (settings(cleanup_policy="compact,delete"), {"topic settings": FAILURE}),

@@ -84,6 +84,19 @@ def test_settings_that_may_not_be_read_are_not_compared():
 
 
 def test_events_leave_kafka_within_a_month():
-    [retention] = [setting for setting in EVENTS.settings if setting.name == "retention.ms"]
+    """Kafka deletes a segment as a whole, when its newest record is past the retention."""
+    values = {setting.name: int(setting.value) for setting in EVENTS.settings if setting.name.endswith(".ms")}
 
-    assert int(retention.value) <= 28 * DAY_MS
+    assert values["retention.ms"] + values["segment.ms"] <= 28 * DAY_MS
+
+
+def test_a_topic_with_kafkas_own_segments_keeps_events_for_too_long():
+    """As topics were made before segments were bounded: 28 days, and Kafka's 7 days for a segment."""
+    settings = {**FACTS.settings, "retention.ms": str(28 * DAY_MS), "segment.ms": str(7 * DAY_MS)}
+    found = [*differences(evolve(FACTS, settings=settings))]
+
+    assert [(each.what, each.defined) for each in found] == [
+        ("retention.ms", f"at most {27 * DAY_MS}"),
+        ("segment.ms", f"at most {DAY_MS}"),
+    ]
+    assert not any(each.vital for each in found)

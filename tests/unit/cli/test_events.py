@@ -72,5 +72,5 @@ def test_brokers_out_of_reach_say_where_to_look(keys):
     with pytest.raises(SystemExit) as stop:
         main(["events", "tail"])
 
-    assert "Kafka at 127.0.0.1:1 is out of reach" in stop.value.code
+    assert "Kafka: out of reach (127.0.0.1:1: connection refused)" in stop.value.code
     assert "`auth-service dev` running?" in stop.value.code

@@ -56,15 +56,15 @@ def test_the_environment_and_dot_env_win_over_a_running_dev(tmp_path, monkeypatc
     write_for_second_terminal(tmp_path, {"KAFKA_BOOTSTRAP_SERVERS": "of-dev:1"})
 
     def servers():
-        return load_beside_dev(EventsSettings, tmp_path).kafka.kafka_bootstrap_servers
+        return load_beside_dev(EventsSettings, tmp_path).kafka.addresses
 
-    assert servers() == ("of-dev:1",)
+    assert servers() == ["of-dev:1"]
     (tmp_path / ".env").write_text("KAFKA_BOOTSTRAP_SERVERS=of-dot-env:1")
-    assert servers() == ("of-dot-env:1",)
+    assert servers() == ["of-dot-env:1"]
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "of-environment:1")
-    assert servers() == ("of-environment:1",)
+    assert servers() == ["of-environment:1"]
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "")
-    assert servers() == ("of-dot-env:1",)
+    assert servers() == ["of-dot-env:1"]
 
 
 @pytest.mark.parametrize(

@@ -107,3 +107,22 @@ async def test_a_relay_that_cannot_keep_its_lanes_because_of_a_bug_ends_instead_
     with pytest.raises(ZeroDivisionError):
         async with asyncio.timeout(5):
             await one.run()
+
+
+async def test_a_round_that_does_not_end_holds_up_a_relay_that_is_told_to_stop_for_a_bounded_time(monkeypatch):
+    monkeypatch.setattr(loop, "LEAVE_S", 0.1)
+    leases, notes, sending = MemoryLeases(), Notes(), asyncio.Event()
+
+    async def round_without_end(*_) -> Round:
+        sending.set()
+        await asyncio.Event().wait()
+        return Round(0)
+
+    one = Relay("r", round_without_end, leases, notes)
+    running = asyncio.create_task(one.run())
+    await asyncio.wait_for(sending.wait(), 5)
+    one.stop()
+    await asyncio.wait_for(running, 5)
+
+    assert notes.lanes == [64]
+    assert set(leases.owners.values()) == {None}
