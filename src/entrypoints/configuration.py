@@ -11,7 +11,7 @@ from typed_settings.dict_utils import set_path
 from typed_settings.loaders import Loader
 from typed_settings.types import LoadedSettings, LoaderMeta, OptionInfo, OptionList, SettingsClass, SettingsDict
 
-from entrypoints.settings import KafkaSettings, SecurityProtocol, TokenSettings
+from entrypoints.settings import ClerkApiSettings, KafkaSettings, SecurityProtocol, TokenSettings
 from entrypoints.sources import ENV_FILE, Found, Problem, SourceError, look_up, read
 
 EX_USAGE = 2
@@ -135,6 +135,33 @@ def _contradictions(parsed: SettingsDict, settings_class: SettingsClass, wrong: 
     for prefix, kind, values in groups or of_itself:
         if kind in _CONTRADICTIONS:
             yield from ((f"{prefix}{name}", what) for name, what in _CONTRADICTIONS[kind](kind(**values), wrong))
+    made = {kind: (prefix, kind(**values)) for prefix, kind, values in groups if kind in (TokenSettings, ClerkApiSettings)}
+    if len(made) > 1 and not wrong & {part.name for kind in made for part in fields(kind)}:
+        (of_tokens, tokens), (_, api) = made[TokenSettings], made[ClerkApiSettings]
+        yield from ((f"{of_tokens}{name}", what) for name, what in mixed_instances(tokens, api))
+
+
+def mixed_instances(tokens: TokenSettings, api: ClerkApiSettings) -> Iterator[tuple[str, str]]:
+    """Name the fields of `tokens` that are of another instance than the rest of what is configured of Clerk."""
+    secret_key = api.clerk_secret_key.get_secret_value() if api.clerk_secret_key else ""
+    kinds = [key.split("_")[1] for key in (secret_key, tokens.clerk_publishable_key or "") if key]
+    if len(set(kinds)) > 1:
+        what = f"of a {kinds[1]} instance, and CLERK_SECRET_KEY of a {kinds[0]} one; take both from one instance"
+        yield "clerk_publishable_key", what
+    if not (tokens.issuer or "").startswith("http://"):
+        return
+    # No issuer of Clerk's is without TLS: this is the stand-in's, or what `dev-keys` made up.
+    beside = []
+    if secret_key.startswith("sk_live_") or (secret_key and api.clerk_api_url.startswith("https://")):
+        beside.append("CLERK_SECRET_KEY")
+    if tokens.clerk_publishable_key:
+        beside.append("CLERK_PUBLISHABLE_KEY")
+    if beside:
+        what = (
+            f"made up for development (http://), beside the {' and '.join(beside)} of a Clerk instance: whoever has "
+            "the made-up key could sign in as any of its users; unset CLERK_ISSUER and CLERK_JWT_KEY"
+        )
+        yield "clerk_issuer", what
 
 
 def _in_tokens(tokens: TokenSettings, wrong: set[str]) -> Iterator[tuple[str, str]]:

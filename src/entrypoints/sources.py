@@ -1,11 +1,13 @@
 """Where variables come from: the environment over `.env`, each named outright or by a file that holds it."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from attrs import field, frozen
 from dotenv.parser import Binding, parse_stream
+
+from entrypoints import made_up
 
 ENV_FILE = Path(".env")
 ENVIRONMENT = "environment"
@@ -47,13 +49,19 @@ def read(environment: Mapping[str, str] | None = None, env_file: Path = ENV_FILE
     """Return what is set, by name: the environment over `.env`; an empty variable counts as unset.
 
     `NAME` and `NAME_FILE` are two ways to say one thing: either of them in the environment hides both in `.env`.
+    Where the environment names a Clerk instance, nothing of Clerk's is taken from a `.env` that `dev-keys` wrote.
 
     Raises:
         SourceError: `.env` is there and cannot be read.
     """
-    found = _set_in(_entries(env_file))
+    entries, is_made_up = _entries(env_file)
+    found = _set_in(entries)
     variables = os.environ if environment is None else environment
     above = _set_in((name, value, ENVIRONMENT) for name, value in variables.items())
+    if is_made_up:
+        texts = [{name: entry.text for name, entry in part.items()} for part in (above, found)]
+        kept = made_up.under(*texts)
+        found = {name: entry for name, entry in found.items() if name in kept}
     for name in above:
         found.pop(f"{name}_FILE", None)
         found.pop(name.removesuffix("_FILE"), None)
@@ -84,9 +92,10 @@ def _set_in(entries: Iterable[tuple[str, str, str]]) -> dict[str, Found]:
     return {name: Found(text, origin) for name, value, origin in entries if (text := value.strip())}
 
 
-def _entries(env_file: Path) -> Iterator[tuple[str, str, str]]:
+def _entries(env_file: Path) -> tuple[list[tuple[str, str, str]], bool]:
+    """Return the lines of an environment file, and whether it holds keys that were made up."""
     if not (env_file.is_file() or env_file.is_fifo()):
-        return
+        return [], False
     try:
         with env_file.open(encoding="utf-8") as stream:
             bindings = [*parse_stream(stream)]
@@ -95,9 +104,12 @@ def _entries(env_file: Path) -> Iterator[tuple[str, str, str]]:
     # A line that is passed over in silence may be the secret that everybody looks for.
     if bad := [str(_line(binding)) for binding in bindings if binding.error]:
         raise SourceError(Problem(".env", f"not NAME=value in line {', '.join(bad)}"))
-    for binding in bindings:
-        if binding.key is not None and binding.value is not None:
-            yield binding.key, binding.value, f"{env_file} line {_line(binding)}"
+    entries = [
+        (binding.key, binding.value, f"{env_file} line {_line(binding)}")
+        for binding in bindings
+        if binding.key is not None and binding.value is not None
+    ]
+    return entries, bool(bindings) and bindings[0].original.string.startswith(made_up.NOTE)
 
 
 def _line(binding: Binding) -> int:

@@ -7,7 +7,7 @@ from typing import TypeVar
 from attrs import frozen
 
 from application.examination.findings import Finding, Grade, not_checked
-from entrypoints.configuration import ConfigurationError, load_from
+from entrypoints.configuration import ConfigurationError, load_from, mixed_instances
 from entrypoints.container import Container
 from entrypoints.local.environment import found_beside_dev
 from entrypoints.misspelled import misspelled
@@ -85,6 +85,9 @@ def _findings(groups: Mapping[type, object], found: Mapping[str, Found]) -> Iter
             wrong += [_OPTIONAL[group]] if group in _OPTIONAL else []
         else:
             wrong += [_finding(problem) for problem in loaded]
+    tokens, api = _usable(groups[TokenSettings], TokenSettings), _usable(groups[ClerkApiSettings], ClerkApiSettings)
+    if tokens and api:
+        wrong += [_finding(Problem(name.upper(), what)) for name, what in mixed_instances(tokens, api)]
     if not any(finding.grade is Grade.FAILURE for finding in wrong):
         yield Finding("configuration", Grade.OK, "every variable that is set is well-formed")
     yield from wrong
