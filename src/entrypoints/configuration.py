@@ -11,8 +11,9 @@ from typed_settings.dict_utils import set_path
 from typed_settings.loaders import Loader
 from typed_settings.types import LoadedSettings, LoaderMeta, OptionInfo, OptionList, SettingsClass, SettingsDict
 
-from entrypoints.settings import ClerkApiSettings, KafkaSettings, SecurityProtocol, TokenSettings
+from entrypoints.settings import ClerkApiSettings, KafkaSettings, SecurityProtocol, TokenSettings, asks_backend_api
 from entrypoints.sources import ENV_FILE, Found, Problem, SourceError, look_up, read
+from entrypoints.written import told
 
 EX_USAGE = 2
 """Exit status for what a command cannot understand, as shells and most programs have it; nothing was done."""
@@ -102,7 +103,7 @@ def _parse(
             try:
                 value = option.metadata["parse"](value)
             except ValueError as error:
-                problems[option.path] = _problem(option, str(error))
+                problems[option.path] = _problem(option, told(variable_of(option.path), value, str(error)))
         elif value is None and option.has_no_default:
             problems.setdefault(option.path, _problem(option, "missing"))
         set_path(parsed, option.path, value)
@@ -135,15 +136,23 @@ def _contradictions(parsed: SettingsDict, settings_class: SettingsClass, wrong: 
     for prefix, kind, values in groups or of_itself:
         if kind in _CONTRADICTIONS:
             yield from ((f"{prefix}{name}", what) for name, what in _CONTRADICTIONS[kind](kind(**values), wrong))
-    made = {kind: (prefix, kind(**values)) for prefix, kind, values in groups if kind in (TokenSettings, ClerkApiSettings)}
+    made = {
+        kind: (prefix, kind(**values)) for prefix, kind, values in groups if kind in (TokenSettings, ClerkApiSettings)
+    }
     if len(made) > 1 and not wrong & {part.name for kind in made for part in fields(kind)}:
         (of_tokens, tokens), (_, api) = made[TokenSettings], made[ClerkApiSettings]
         yield from ((f"{of_tokens}{name}", what) for name, what in mixed_instances(tokens, api))
 
 
 def mixed_instances(tokens: TokenSettings, api: ClerkApiSettings) -> Iterator[tuple[str, str]]:
-    """Name the fields of `tokens` that are of another instance than the rest of what is configured of Clerk."""
+    """Name the fields of `tokens` that do not go together with how the Backend API is asked, and say why."""
     secret_key = api.clerk_secret_key.get_secret_value() if api.clerk_secret_key else ""
+    if asks_backend_api(tokens, api) and not (secret_key or tokens.clerk_jwt_key):
+        what = (
+            "the Backend API shows its keys to the holder of CLERK_SECRET_KEY, which is not set: set it, or set "
+            "CLERK_PUBLISHABLE_KEY alone, from which the address of the public keys follows"
+        )
+        yield "clerk_jwks_url", what
     kinds = [key.split("_")[1] for key in (secret_key, tokens.clerk_publishable_key or "") if key]
     if len(set(kinds)) > 1:
         what = f"of a {kinds[1]} instance, and CLERK_SECRET_KEY of a {kinds[0]} one; take both from one instance"

@@ -5,15 +5,17 @@ A service that trusts a made-up token key and acts on a real instance lets whoev
 
 from collections.abc import Mapping
 
-INSTANCE = frozenset({
-    "CLERK_PUBLISHABLE_KEY",
-    "CLERK_JWT_KEY",
-    "CLERK_ISSUER",
-    "CLERK_JWKS_URL",
-    "CLERK_SECRET_KEY",
-    "CLERK_API_URL",
-    "CLERK_WEBHOOK_SECRET",
-})
+INSTANCE = frozenset(
+    {
+        "CLERK_PUBLISHABLE_KEY",
+        "CLERK_JWT_KEY",
+        "CLERK_ISSUER",
+        "CLERK_JWKS_URL",
+        "CLERK_SECRET_KEY",
+        "CLERK_API_URL",
+        "CLERK_WEBHOOK_SECRET",
+    }
+)
 """Each of these, set to anything that was not made up, names a Clerk instance."""
 
 NOTE = "# Written by `auth-service dev-keys`; for development.\n"

@@ -1,6 +1,5 @@
 """Read one environment variable's text; every `ValueError` says what was expected and never repeats the text."""
 
-import base64
 import re
 from collections.abc import Callable
 from enum import StrEnum
@@ -8,15 +7,12 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from application.signing_key import signing_key
 from entrypoints.secret import Secret
 from entrypoints.service_keys import ServiceKey, service_key
+from entrypoints.written import forgiving
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
-
-_HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
-_PUBLISHABLE_KEY = re.compile(r"pk_(?:test|live)_([A-Za-z0-9+/=_-]+)")
 
 LONGEST_DELAY_S = 300
 
@@ -46,7 +42,7 @@ def comma_separated(parse: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]
         entries, problems = [], []
         for number, entry in enumerate(texts, 1):
             try:
-                entries.append(parse(entry))
+                entries.append(forgiving(parse)(entry))
             except ValueError as error:
                 problems.append(str(error) if len(texts) == 1 else f"entry {number}: {error}")
         if problems:
@@ -131,9 +127,13 @@ def host_and_port(value: str) -> str:
 
 
 def port(value: str) -> int:
-    if not value.isascii() or not value.isdecimal() or not 1 <= int(value[:6]) <= 65535:  # noqa: PLR2004
-        raise ValueError("not a number from 1 to 65535")
-    return int(value)
+    """Read a port; zeros before it change nothing."""
+    if "://" in value:  # Kubernetes describes a service of the namespace so, as NAME_PORT
+        raise ValueError("a URL, not a number from 1 to 65535; Kubernetes' service links look like this")
+    digits = value.lstrip("0")
+    if re.fullmatch(r"[0-9]{1,5}", digits, re.ASCII) and int(digits) <= 65535:  # noqa: PLR2004
+        return int(digits)
+    raise ValueError("not a number from 1 to 65535")
 
 
 def certificates(value: str) -> Path:
@@ -148,17 +148,6 @@ def certificates(value: str) -> Path:
     except OSError:  # ssl.SSLError too
         raise ValueError("the file cannot be read, or holds no certificates in PEM") from None
     return path
-
-
-def webhook_secret(value: str) -> str:
-    signing_key(value)
-    return value
-
-
-def secret_key(value: str) -> str:
-    if not value.startswith(("sk_test_", "sk_live_")) or not value.isascii() or not value.isprintable():
-        raise ValueError("it does not start with sk_test_ or sk_live_")
-    return value
 
 
 def service_keys(value: str) -> tuple[ServiceKey, ...]:
@@ -179,34 +168,6 @@ def organization_id(value: str) -> str:
     if not re.fullmatch(r"org_[A-Za-z0-9_-]{1,123}", value):
         raise ValueError("not the id of an organization (org_…)")
     return value
-
-
-def public_key(value: str) -> str:
-    """Check the instance's RSA public key; how it may be written is `PemKey`'s business."""
-    from anomalyze_auth import PemKey  # noqa: PLC0415  # only serve needs it, and cryptography is slow to import
-
-    PemKey(value)
-    return value
-
-
-def publishable_key(value: str) -> str:
-    """Check Clerk's `pk_test_…` or `pk_live_…`, which is the Frontend API host and `$` in base64."""
-    frontend_api_host(value)
-    return value
-
-
-def frontend_api_host(key: str) -> str:
-    match = _PUBLISHABLE_KEY.fullmatch(key)
-    if match is None:
-        raise ValueError("it does not start with pk_test_ or pk_live_")
-    encoded = match[1].rstrip("=")
-    try:
-        host = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode("ascii")
-    except ValueError:
-        raise ValueError("what follows the prefix is not base64") from None
-    if not host.endswith("$") or not _HOST_NAME.fullmatch(host[:-1]):
-        raise ValueError("it does not hold a host name")
-    return host[:-1]
 
 
 def topic(value: str) -> str:

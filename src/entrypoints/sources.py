@@ -1,5 +1,7 @@
 """Where variables come from: the environment over `.env`, each named outright or by a file that holds it."""
 
+import codecs
+import io
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -89,7 +91,12 @@ def look_up(name: str, found: Mapping[str, Found], *, in_file: bool) -> Found | 
 
 
 def _set_in(entries: Iterable[tuple[str, str, str]]) -> dict[str, Found]:
-    return {name: Found(text, origin) for name, value, origin in entries if (text := value.strip())}
+    return {_name(name): Found(text, origin) for name, value, origin in entries if (text := value.strip())}
+
+
+def _name(name: str) -> str:
+    """Return the name without what `docker --env-file` and its like leave of a file that was written for a shell."""
+    return name.removeprefix("\ufeff").removeprefix("export ").strip()
 
 
 def _entries(env_file: Path) -> tuple[list[tuple[str, str, str]], bool]:
@@ -97,10 +104,12 @@ def _entries(env_file: Path) -> tuple[list[tuple[str, str, str]], bool]:
     if not (env_file.is_file() or env_file.is_fifo()):
         return [], False
     try:
-        with env_file.open(encoding="utf-8") as stream:
-            bindings = [*parse_stream(stream)]
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(Problem(".env", f"cannot be read ({type(error).__name__})")) from None
+        text = env_file.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise SourceError(Problem(".env", f"cannot be read ({error.strerror})")) from None
+    except UnicodeDecodeError as error:
+        raise SourceError(Problem(".env", f"cannot be read: {_encoding(error.object)}")) from None
+    bindings = [*parse_stream(io.StringIO(text, newline=None))]
     # A line that is passed over in silence may be the secret that everybody looks for.
     if bad := [str(_line(binding)) for binding in bindings if binding.error]:
         raise SourceError(Problem(".env", f"not NAME=value in line {', '.join(bad)}"))
@@ -118,6 +127,12 @@ def _line(binding: Binding) -> int:
     return binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
 
 
+def _encoding(content: bytes) -> str:
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # what PowerShell's `>` writes
+        return "it is UTF-16, save it as UTF-8"
+    return "it is not UTF-8"
+
+
 def _content(path: Path) -> str:
     """Return the text without its last line end; every ValueError says what is wrong, and never what is there."""
     try:
@@ -130,9 +145,9 @@ def _content(path: Path) -> str:
     if len(content) > LARGEST_FILE_BYTES:
         raise ValueError(f"the file is larger than {LARGEST_FILE_BYTES // 1024} KiB")
     try:
-        text = content.decode()
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ValueError("the file is not UTF-8") from None
+        raise ValueError(f"the file cannot be read: {_encoding(content)}") from None
     text = text.rstrip("\r\n")
     if not text.strip():
         raise ValueError("the file is empty")

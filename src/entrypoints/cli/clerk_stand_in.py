@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import structlog
+from attrs import evolve
 from cyclopts import Parameter
 
 from entrypoints.configuration import load, variables
 from entrypoints.container import container_for
-from entrypoints.embedded.ports import free_port
 from entrypoints.local.clerk_stand_in import DATA_FILE, PORT, html
 from entrypoints.local.clerk_stand_in.server import listening
 from entrypoints.local.environment import DATA_DIR, NO_FILE, base_url
@@ -71,12 +71,11 @@ def clerk_stand_in(  # noqa: PLR0913  # options of a command
     if secret_key.startswith("sk_live_"):
         sys.exit("CLERK_SECRET_KEY is a live instance's (sk_live_): a stand-in has no business with it. Unset it here.")
     service = base_url(settings.http)
-    port = port or free_port()
-    issuer = issuer or configured.get("CLERK_ISSUER") or base_url(HttpSettings(host=host, port=port))
+    issuer = issuer or configured.get("CLERK_ISSUER")
     try:
         stand_in = container_for(settings).clerk_backend()(
             private_key=keys.private_key,
-            issuer=issuer,
+            issuer=issuer or "",
             authorized_party=azp,
             endpoints=[http_url(url) for url in endpoint or [f"{service}/webhooks/clerk"]],
             file=data_dir / DATA_FILE,
@@ -90,6 +89,9 @@ def clerk_stand_in(  # noqa: PLR0913  # options of a command
 
 async def _serve(stand_in: "StandIn", host: str, port: int) -> int:
     async with listening(stand_in.api.answer, host=host, port=port) as bound:
+        if not stand_in.api.tokens.issuer:
+            itself = base_url(HttpSettings(host=host, port=bound))
+            stand_in.api.tokens = evolve(stand_in.api.tokens, issuer=itself)
         log.info("started", url=f"http://{host}:{bound}", users=len(stand_in.instance))
         await stand_in.run()
     return 0

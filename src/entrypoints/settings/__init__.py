@@ -4,6 +4,7 @@ from entrypoints.settings.clerk import (
     ClerkApiSettings,
     TokenSettings,
     WebhookSettings,
+    asks_backend_api,
 )
 from entrypoints.settings.commands import (
     ClerkStandInSettings,
@@ -61,4 +62,5 @@ __all__ = [
     "TriggerSettings",
     "UsersSettings",
     "WebhookSettings",
+    "asks_backend_api",
 ]

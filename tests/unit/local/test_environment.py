@@ -11,6 +11,7 @@ from entrypoints.local.environment import (
 from entrypoints.local.keys import new_keys
 from entrypoints.settings import EventsSettings, HttpSettings
 
+
 def test_a_second_terminal_reads_what_was_written_and_nobody_else_may(tmp_path):
     values = {"DATABASE_URL": "postgresql://u:p$w@127.0.0.1:1/db", **new_keys().environment}
 
