@@ -136,12 +136,17 @@ def _contradictions(parsed: SettingsDict, settings_class: SettingsClass, wrong: 
     for prefix, kind, values in groups or of_itself:
         if kind in _CONTRADICTIONS:
             yield from ((f"{prefix}{name}", what) for name, what in _CONTRADICTIONS[kind](kind(**values), wrong))
-    made = {
-        kind: (prefix, kind(**values)) for prefix, kind, values in groups if kind in (TokenSettings, ClerkApiSettings)
-    }
-    if len(made) > 1 and not wrong & {part.name for kind in made for part in fields(kind)}:
-        (of_tokens, tokens), (_, api) = made[TokenSettings], made[ClerkApiSettings]
-        yield from ((f"{of_tokens}{name}", what) for name, what in mixed_instances(tokens, api))
+    yield from _between({kind: (prefix, values) for prefix, kind, values in groups}, wrong)
+
+
+def _between(groups: Mapping[Any, tuple[str, Any]], wrong: set[str]) -> Iterator[tuple[str, str]]:
+    if not {TokenSettings, ClerkApiSettings} <= groups.keys():
+        return
+    if wrong & {part.name for kind in (TokenSettings, ClerkApiSettings) for part in fields(kind)}:
+        return
+    prefix, values = groups[TokenSettings]
+    api = ClerkApiSettings(**groups[ClerkApiSettings][1])
+    yield from ((f"{prefix}{name}", what) for name, what in mixed_instances(TokenSettings(**values), api))
 
 
 def mixed_instances(tokens: TokenSettings, api: ClerkApiSettings) -> Iterator[tuple[str, str]]:
