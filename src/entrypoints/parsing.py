@@ -1,11 +1,12 @@
 """Read one environment variable's text; every `ValueError` says what was expected and never repeats the text."""
 
+import ipaddress
 import re
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from entrypoints.secret import Secret
 from entrypoints.service_keys import ServiceKey, service_key
@@ -13,6 +14,8 @@ from entrypoints.written import forgiving
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
+
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 
 LONGEST_DELAY_S = 300
 
@@ -116,6 +119,38 @@ def origin(value: str) -> str:
     if "*" in value or "@" in value:
         raise ValueError("an origin has no wildcard and no user")
     return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+def proxy_url(value: str) -> str:
+    """Return an HTTP proxy's URL as every client reads it; `host:port` alone is taken too."""
+    parts = _split(line(value) if "://" in value else f"http://{line(value)}")
+    if parts.scheme.startswith("socks"):
+        raise ValueError("a SOCKS proxy; only HTTP proxies are used here (http://host:port)")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("not the URL of an HTTP proxy (http://host:port)")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError("more than host and port; write /, ? and # in a password as %2F, %3F and %23")
+    if not _HOST.fullmatch(parts.hostname):
+        raise ValueError("the host in it is none")
+    user, password = (quote(unquote(text), safe="") if text else text for text in (parts.username, parts.password))
+    credentials = "" if user is None else f"{user}@" if password is None else f"{user}:{password}@"
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{credentials}{host}{'' if parts.port is None else f':{parts.port}'}"
+
+
+def direct_host(value: str) -> str:
+    """Return an entry of NO_PROXY as every client reads it; empty for a network that no client understands."""
+    if "://" in value or not re.fullmatch(r"\*|[A-Za-z0-9._:/*\[\]-]+", value):
+        raise ValueError("not a host, a domain or an address (no scheme; commas between several)")
+    address, slash, _ = value.strip("[]").partition("/")
+    try:
+        version = ipaddress.ip_address(address).version
+    except ValueError:
+        if slash:
+            raise ValueError("not an address before the /") from None
+        return value if value == "*" else value.removeprefix("*")
+    # httpx refuses an IPv6 network and brackets; a network of IPv4 is heeded by what sends traces.
+    return f"{address}{value[value.index('/') :]}" if slash and version == 4 else "" if slash else address  # noqa: PLR2004
 
 
 def host_and_port(value: str) -> str:

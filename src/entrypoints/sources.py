@@ -18,6 +18,10 @@ LARGEST_FILE_BYTES = 64 * 1024
 """More than any secret has; less than a log file or a device that somebody named by mistake."""
 
 
+_LOWER_FIRST = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
+"""Read in lower case too, which goes first, as in curl and in Python's own library."""
+
+
 @frozen
 class Problem:
     """What is wrong with one variable; no text in it comes from a value."""
@@ -91,7 +95,11 @@ def look_up(name: str, found: Mapping[str, Found], *, in_file: bool) -> Found | 
 
 
 def _set_in(entries: Iterable[tuple[str, str, str]]) -> dict[str, Found]:
-    return {_name(name): Found(text, origin) for name, value, origin in entries if (text := value.strip())}
+    found = {_name(name): Found(text, origin) for name, value, origin in entries if (text := value.strip())}
+    for name in _LOWER_FIRST:
+        if lower := found.pop(name.lower(), None):
+            found[name] = lower
+    return found
 
 
 def _name(name: str) -> str:

@@ -40,11 +40,13 @@ from entrypoints.local.process import ProcessFailedError, ServiceProcess, raise_
 from entrypoints.local.program import console_for_stdout, fail, program
 from entrypoints.local.until_signal import run_until_signal
 from entrypoints.made_up import instance_names, under
-from entrypoints.settings import DevSettings, EventsSettings, HttpSettings, MigrateSettings
+from entrypoints.settings import DevSettings, EventsSettings, HttpSettings, MigrateSettings, ProxySettings
+from entrypoints.settings.catalogue import variables_of
 
 READY_S = 30.0
 _WATCH_S = 0.2
 _COLOURS = {"serve": "cyan", "relay": "magenta", "clerk-stand-in": "yellow"}
+_PROXIES = {variable.name for variable in variables_of(ProxySettings)}
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -129,7 +131,9 @@ def _plan(data_dir: Path, port: int | None, lock: int) -> _Plan:
         data_dir=data_dir,
         lock=lock,
         http=settings.http,
-        environment={**os.environ, **environment},
+        environment={
+            name: value for name, value in {**os.environ, **environment}.items() if instance or not _is_proxy(name)
+        },
         made_up={} if instance else made_up,
         frontend=frontend,
         mint=mint,
@@ -137,8 +141,15 @@ def _plan(data_dir: Path, port: int | None, lock: int) -> _Plan:
     )
 
 
+def _is_proxy(name: str) -> bool:
+    """Tell whether it names a proxy: without a Clerk instance nothing leaves this machine, whatever they say."""
+    return name.upper() in _PROXIES
+
+
 def _settings(environment: Mapping[str, str], instance: Sequence[str]) -> DevSettings:
     try:
+        if instance:
+            load(ProxySettings, environment=environment, env_file=NO_FILE)
         return load(DevSettings, environment=environment, env_file=NO_FILE)
     except ConfigurationError as error:
         beside = (

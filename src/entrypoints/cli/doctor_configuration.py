@@ -16,6 +16,7 @@ from entrypoints.settings import (
     DatabaseSettings,
     HttpSettings,
     KafkaSettings,
+    ProxySettings,
     TokenSettings,
     WebhookSettings,
 )
@@ -40,6 +41,7 @@ class Configured:
     tokens: TokenSettings | None
     clerk_api: ClerkApiSettings | None
     http: HttpSettings | None
+    proxies: ProxySettings | None
     findings: Sequence[Finding]
 
     @property
@@ -53,7 +55,8 @@ def configured(data_dir: Path) -> Configured:
         found = found_beside_dev(data_dir)
     except ConfigurationError as error:  # `.env` cannot be read
         findings = [_finding(problem) for problem in error.problems]
-        return Configured(database=None, kafka=None, tokens=None, clerk_api=None, http=None, findings=findings)
+        nothing = dict.fromkeys(("database", "kafka", "tokens", "clerk_api", "http", "proxies"))
+        return Configured(**nothing, findings=findings)
     groups = {group: _loaded(group, found) for group in GROUPS}
     return Configured(
         database=_usable(groups[DatabaseSettings], DatabaseSettings),
@@ -61,6 +64,7 @@ def configured(data_dir: Path) -> Configured:
         tokens=_usable(groups[TokenSettings], TokenSettings),
         clerk_api=_usable(groups[ClerkApiSettings], ClerkApiSettings),
         http=_usable(groups[HttpSettings], HttpSettings),
+        proxies=_usable(groups[ProxySettings], ProxySettings),
         findings=[*_findings(groups, found)],
     )
 

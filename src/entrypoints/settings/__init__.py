@@ -25,6 +25,7 @@ from entrypoints.settings.kafka import (
     SaslMechanism,
     SecurityProtocol,
 )
+from entrypoints.settings.proxies import ProxySettings
 from entrypoints.settings.service import (
     DatabaseSettings,
     HttpSettings,
@@ -50,6 +51,7 @@ __all__ = [
     "ManagementSettings",
     "MigrateSettings",
     "OutboxSettings",
+    "ProxySettings",
     "ReconcileSettings",
     "RelaySettings",
     "SaslMechanism",

@@ -4,6 +4,7 @@ from attrs import frozen
 
 from entrypoints.settings.clerk import ClerkApiSettings, TokenSettings, WebhookSettings
 from entrypoints.settings.kafka import KafkaSettings
+from entrypoints.settings.proxies import ProxySettings
 from entrypoints.settings.service import DatabaseSettings, HttpSettings, LogSettings, ManagementSettings
 from entrypoints.settings.tracing import TracingSettings
 
@@ -18,6 +19,7 @@ class ServeSettings:
     http: HttpSettings
     log: LogSettings
     tracing: TracingSettings
+    proxies: ProxySettings
 
 
 @frozen(kw_only=True)
@@ -26,6 +28,7 @@ class RelaySettings:
     kafka: KafkaSettings
     log: LogSettings
     tracing: TracingSettings
+    proxies: ProxySettings
 
 
 @frozen(kw_only=True)
@@ -73,6 +76,7 @@ class OutboxSettings:
 class UsersSettings:
     database: DatabaseSettings
     clerk_api: ClerkApiSettings
+    proxies: ProxySettings
 
 
 @frozen(kw_only=True)
@@ -80,6 +84,7 @@ class ReconcileSettings:
     database: DatabaseSettings
     clerk_api: ClerkApiSettings
     log: LogSettings
+    proxies: ProxySettings
 
 
 @frozen(kw_only=True)

@@ -294,7 +294,7 @@ def test_a_clock_that_is_off_is_told_with_its_distance_and_whose_it_is():
     ("state", "cause", "expected"),
     [
         ("degraded", "webhook: wrong signature: No matching signature found (3 times, …)", FAILURE),
-        ("degraded", "webhook: wrong time: genuine, and 600 s behind our clock", FAILURE),
+        ("degraded", "webhook: clock differs: genuine, and 600 s behind our clock", FAILURE),
         ("degraded", "webhook: malformed: svix-id is missing", WARNING),
         ("degraded", "Clerk: credentials refused: 401", FAILURE),
         ("degraded", "Clerk: out of reach: ConnectError", WARNING),
