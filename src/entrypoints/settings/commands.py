@@ -59,12 +59,14 @@ class ClerkStandInSettings:
 @frozen(kw_only=True)
 class TriggerSettings:
     webhooks: WebhookSettings
+    clerk_api: ClerkApiSettings
     http: HttpSettings
 
 
 @frozen(kw_only=True)
 class TokenCommandSettings:
     tokens: TokenSettings
+    clerk_api: ClerkApiSettings
 
 
 @frozen(kw_only=True)
