@@ -14,7 +14,7 @@ class Forgery(StrEnum):
 
     MALFORMED = "malformed"
     SIGNATURE = "wrong signature"
-    TIME = "wrong time"
+    TIME = Trouble.CLOCK.value
 
 
 class ForgedWebhookError(ApplicationError):
@@ -63,6 +63,13 @@ class UnstorableError(ApplicationError):
 class IdentityProviderUnavailableError(ApplicationError):
     """Clerk's API is out of reach, too slow or limiting us; the answer is not known."""
 
+    def __init__(self, message: str, trouble: Trouble = Trouble.OUT_OF_REACH) -> None:
+        super().__init__(message, trouble)
+        self.trouble = trouble
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
 
 class IdentityProviderLimitedError(IdentityProviderUnavailableError):
     """Clerk answers 429: we ask too much."""
@@ -74,6 +81,9 @@ class IdentityProviderLimitedError(IdentityProviderUnavailableError):
 
 class IdentityProviderKeyRefusedError(IdentityProviderUnavailableError):
     """Clerk does not take `CLERK_SECRET_KEY`, and no waiting mends that."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, Trouble.NOT_AUTHENTICATED)
 
 
 class IdentityProviderNotConfiguredError(ApplicationError):

@@ -23,6 +23,8 @@ class Trouble(StrEnum):
     DISK_FULL = "disk full"
     TOO_MANY_CONNECTIONS = "too many connections"
     BUSY = "too many changes at once"
+    PROXY = "proxy refused"
+    CLOCK = "clock differs"
     TOPIC_MISSING = "topic missing"
     NOT_ENOUGH_REPLICAS = "not enough replicas"
     CLOCK = "clock differs"
@@ -57,6 +59,8 @@ ADVICE = {
     Trouble.DISK_FULL: "make room on the server's disk: events stay in the outbox and Clerk sends again meanwhile",
     Trouble.TOO_MANY_CONNECTIONS: "raise max_connections, put a pooler in front, or run fewer processes",
     Trouble.BUSY: "the database is slower than webhooks come: see its load",
+    Trouble.PROXY: "check user, password and what the proxy admits: HTTPS_PROXY names it, NO_PROXY goes around it",
+    Trouble.CLOCK: "synchronise this machine's clock (NTP): webhooks and tokens are refused by it",
     Trouble.TOPIC_MISSING: "auth-service topic create",
     Trouble.NOT_ENOUGH_REPLICAS: "brokers that hold copies are away: bring them back",
     Trouble.CLOCK: "synchronise the clocks (NTP) of this machine and of the server",

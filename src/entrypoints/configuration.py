@@ -11,9 +11,10 @@ from typed_settings.dict_utils import set_path
 from typed_settings.loaders import Loader
 from typed_settings.types import LoadedSettings, LoaderMeta, OptionInfo, OptionList, SettingsClass, SettingsDict
 
-from entrypoints.settings import KafkaSettings, TokenSettings
+from entrypoints.settings import ClerkApiSettings, KafkaSettings, TokenSettings, asks_backend_api
 from entrypoints.settings.kafka_contradictions import contradictions, unsupported, unused
 from entrypoints.sources import ENV_FILE, Found, Problem, SourceError, look_up, read
+from entrypoints.written import told
 
 EX_USAGE = 2
 """Exit status for what a command cannot understand, as shells and most programs have it; nothing was done."""
@@ -113,7 +114,7 @@ def _parse(
             try:
                 value = option.metadata["parse"](value)
             except ValueError as error:
-                problems[option.path] = _problem(option, str(error))
+                problems[option.path] = _problem(option, told(variable_of(option.path), value, str(error)))
         elif value is None and option.has_no_default:
             problems.setdefault(option.path, _problem(option, "missing"))
         set_path(parsed, option.path, value)
@@ -146,6 +147,46 @@ def _contradictions(parsed: SettingsDict, settings_class: SettingsClass, wrong: 
     for prefix, kind, values in groups or of_itself:
         if kind in _CONTRADICTIONS:
             yield from ((f"{prefix}{name}", what) for name, what in _CONTRADICTIONS[kind](kind(**values), wrong))
+    yield from _between({kind: (prefix, values) for prefix, kind, values in groups}, wrong)
+
+
+def _between(groups: Mapping[Any, tuple[str, Any]], wrong: set[str]) -> Iterator[tuple[str, str]]:
+    if not {TokenSettings, ClerkApiSettings} <= groups.keys():
+        return
+    if wrong & {part.name for kind in (TokenSettings, ClerkApiSettings) for part in fields(kind)}:
+        return
+    prefix, values = groups[TokenSettings]
+    api = ClerkApiSettings(**groups[ClerkApiSettings][1])
+    yield from ((f"{prefix}{name}", what) for name, what in mixed_instances(TokenSettings(**values), api))
+
+
+def mixed_instances(tokens: TokenSettings, api: ClerkApiSettings) -> Iterator[tuple[str, str]]:
+    """Name the fields of `tokens` that do not go together with how the Backend API is asked, and say why."""
+    secret_key = api.clerk_secret_key.get_secret_value() if api.clerk_secret_key else ""
+    if asks_backend_api(tokens, api) and not (secret_key or tokens.clerk_jwt_key):
+        what = (
+            "the Backend API shows its keys to the holder of CLERK_SECRET_KEY, which is not set: set it, or set "
+            "CLERK_PUBLISHABLE_KEY alone, from which the address of the public keys follows"
+        )
+        yield "clerk_jwks_url", what
+    kinds = [key.split("_")[1] for key in (secret_key, tokens.clerk_publishable_key or "") if key]
+    if len(set(kinds)) > 1:
+        what = f"of a {kinds[1]} instance, and CLERK_SECRET_KEY of a {kinds[0]} one; take both from one instance"
+        yield "clerk_publishable_key", what
+    if not (tokens.issuer or "").startswith("http://"):
+        return
+    # No issuer of Clerk's is without TLS: this is the stand-in's, or what `dev-keys` made up.
+    beside = []
+    if secret_key.startswith("sk_live_") or (secret_key and api.clerk_api_url.startswith("https://")):
+        beside.append("CLERK_SECRET_KEY")
+    if tokens.clerk_publishable_key:
+        beside.append("CLERK_PUBLISHABLE_KEY")
+    if beside:
+        what = (
+            f"made up for development (http://), beside the {' and '.join(beside)} of a Clerk instance: whoever has "
+            "the made-up key could sign in as any of its users; unset CLERK_ISSUER and CLERK_JWT_KEY"
+        )
+        yield "clerk_issuer", what
 
 
 def _in_tokens(tokens: TokenSettings, wrong: set[str]) -> Iterator[tuple[str, str]]:

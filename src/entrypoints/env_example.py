@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from entrypoints.settings.catalogue import GROUPS, Variable, variables_of
 
 _TOP = """\
-# Copy to .env and fill in. The environment wins over this file; an empty variable counts as unset.
+# Copy to .env and fill in what is empty. The environment wins over this file; an empty variable counts as unset.
 # A secret may stand in a file instead, as Docker and Kubernetes hand them over: where it says so below, set
 # NAME_FILE=/run/secrets/name in place of NAME. `auth-service config` shows what is set, and where."""
 
@@ -27,10 +27,22 @@ def _lines() -> Iterator[str]:
 
 def _entry(variable: Variable) -> Iterator[str]:
     yield from textwrap.wrap(_help(variable), 110, initial_indent="# ", subsequent_indent="# ")
-    if variable.required:
+    if variable.required and not _is_usable(variable):
+        yield f"# {variable.name}={variable.example}"
+        yield f"{variable.name}="
+    elif variable.required:
         yield f"{variable.name}={variable.example}"
     else:
         yield f"# {variable.name}={variable.default or variable.example}"
+
+
+def _is_usable(variable: Variable) -> bool:
+    """Tell whether the example is a value to begin with; the published example of a secret is refused."""
+    try:
+        variable.parse(variable.example)
+    except ValueError:
+        return False
+    return True
 
 
 def _help(variable: Variable) -> str:

@@ -34,7 +34,7 @@ def shown(value: Any) -> str:
 def _masked(secret: Any) -> str:
     if isinstance(secret, tuple):
         return ", ".join(_masked(entry) for entry in secret)
-    if secret.startswith(("postgres://", "postgresql://")):
+    if secret.startswith(("postgres://", "postgresql://", "http://", "https://")):
         return _without_password(secret)
     prefix = next((prefix for prefix in _PREFIXES if secret.startswith(prefix)), "")
     return prefix + MASK

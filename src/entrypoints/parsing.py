@@ -1,22 +1,21 @@
 """Read one environment variable's text; every `ValueError` says what was expected and never repeats the text."""
 
-import base64
+import ipaddress
 import re
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-from application.signing_key import signing_key
 from entrypoints.secret import Secret
 from entrypoints.service_keys import ServiceKey, service_key
+from entrypoints.written import forgiving
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 
-_HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
-_PUBLISHABLE_KEY = re.compile(r"pk_(?:test|live)_([A-Za-z0-9+/=_-]+)")
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 
 LONGEST_DELAY_S = 300
 
@@ -46,7 +45,7 @@ def comma_separated(parse: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]
         entries, problems = [], []
         for number, entry in enumerate(texts, 1):
             try:
-                entries.append(parse(entry))
+                entries.append(forgiving(parse)(entry))
             except ValueError as error:
                 problems.append(str(error) if len(texts) == 1 else f"entry {number}: {error}")
         if problems:
@@ -120,10 +119,46 @@ def origin(value: str) -> str:
     return f"{parts.scheme}://{parts.netloc}".lower()
 
 
+def proxy_url(value: str) -> str:
+    """Return an HTTP proxy's URL as every client reads it; `host:port` alone is taken too."""
+    parts = _split(line(value) if "://" in value else f"http://{line(value)}")
+    if parts.scheme.startswith("socks"):
+        raise ValueError("a SOCKS proxy; only HTTP proxies are used here (http://host:port)")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("not the URL of an HTTP proxy (http://host:port)")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError("more than host and port; write /, ? and # in a password as %2F, %3F and %23")
+    if not _HOST.fullmatch(parts.hostname):
+        raise ValueError("the host in it is none")
+    user, password = (quote(unquote(text), safe="") if text else text for text in (parts.username, parts.password))
+    credentials = "" if user is None else f"{user}@" if password is None else f"{user}:{password}@"
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{credentials}{host}{'' if parts.port is None else f':{parts.port}'}"
+
+
+def direct_host(value: str) -> str:
+    """Return an entry of NO_PROXY as every client reads it; empty for a network that no client understands."""
+    if "://" in value or not re.fullmatch(r"\*|[A-Za-z0-9._:/*\[\]-]+", value):
+        raise ValueError("not a host, a domain or an address (no scheme; commas between several)")
+    address, slash, _ = value.strip("[]").partition("/")
+    try:
+        version = ipaddress.ip_address(address).version
+    except ValueError:
+        if slash:
+            raise ValueError("not an address before the /") from None
+        return value if value == "*" else value.removeprefix("*")
+    # httpx refuses an IPv6 network and brackets; a network of IPv4 is heeded by what sends traces.
+    return f"{address}{value[value.index('/') :]}" if slash and version == 4 else "" if slash else address  # noqa: PLR2004
+
+
 def port(value: str) -> int:
-    if not value.isascii() or not value.isdecimal() or not 1 <= int(value[:6]) <= 65535:  # noqa: PLR2004
-        raise ValueError("not a number from 1 to 65535")
-    return int(value)
+    """Read a port; zeros before it change nothing."""
+    if "://" in value:  # Kubernetes describes a service of the namespace so, as NAME_PORT
+        raise ValueError("a URL, not a number from 1 to 65535; Kubernetes' service links look like this")
+    digits = value.lstrip("0")
+    if re.fullmatch(r"[0-9]{1,5}", digits, re.ASCII) and int(digits) <= 65535:  # noqa: PLR2004
+        return int(digits)
+    raise ValueError("not a number from 1 to 65535")
 
 
 def certificates(value: str) -> Path:
@@ -153,17 +188,6 @@ def certificates(value: str) -> Path:
     return path
 
 
-def webhook_secret(value: str) -> str:
-    signing_key(value)
-    return value
-
-
-def secret_key(value: str) -> str:
-    if not value.startswith(("sk_test_", "sk_live_")) or not value.isascii() or not value.isprintable():
-        raise ValueError("it does not start with sk_test_ or sk_live_")
-    return value
-
-
 def service_keys(value: str) -> tuple[ServiceKey, ...]:
     keys = comma_separated(service_key)(value)
     if len({key.name for key in keys}) < len(keys):
@@ -182,34 +206,6 @@ def organization_id(value: str) -> str:
     if not re.fullmatch(r"org_[A-Za-z0-9_-]{1,123}", value):
         raise ValueError("not the id of an organization (org_…)")
     return value
-
-
-def public_key(value: str) -> str:
-    """Check the instance's RSA public key; how it may be written is `PemKey`'s business."""
-    from anomalyze_auth import PemKey  # noqa: PLC0415  # only serve needs it, and cryptography is slow to import
-
-    PemKey(value)
-    return value
-
-
-def publishable_key(value: str) -> str:
-    """Check Clerk's `pk_test_…` or `pk_live_…`, which is the Frontend API host and `$` in base64."""
-    frontend_api_host(value)
-    return value
-
-
-def frontend_api_host(key: str) -> str:
-    match = _PUBLISHABLE_KEY.fullmatch(key)
-    if match is None:
-        raise ValueError("it does not start with pk_test_ or pk_live_")
-    encoded = match[1].rstrip("=")
-    try:
-        host = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode("ascii")
-    except ValueError:
-        raise ValueError("what follows the prefix is not base64") from None
-    if not host.endswith("$") or not _HOST_NAME.fullmatch(host[:-1]):
-        raise ValueError("it does not hold a host name")
-    return host[:-1]
 
 
 def topic(value: str) -> str:

@@ -6,6 +6,8 @@ from anomalyze_auth import JwksKeys, PemKey
 from entrypoints.configuration import load
 from entrypoints.container import container_for
 from entrypoints.settings import KafkaSettings, MigrateSettings, RelaySettings, ServeSettings
+from support.clerk_stand_in import running_stand_in
+from support.http_server import Answer, http_server
 from support.web import NO_FILE, environment
 
 
@@ -36,6 +38,19 @@ def test_a_command_that_lacks_a_group_cannot_build_what_needs_it():
 def test_the_key_at_hand_goes_before_the_published_ones():
     assert isinstance(container(ServeSettings).session_keys(), PemKey)
     assert isinstance(container(ServeSettings, CLERK_JWT_KEY="").session_keys(), JwksKeys)
+
+
+async def test_the_backend_apis_key_set_is_asked_with_the_secret_key_and_no_other_server_is_shown_it():
+    with running_stand_in() as clerk, http_server(lambda _: Answer(503)) as other:
+        for url, expected in ((f"{clerk.url}/v1/jwks", True), (f"{other.url}/v1/jwks", False)):
+            named = {"CLERK_JWT_KEY": "", "CLERK_JWKS_URL": url, "CLERK_API_URL": clerk.url}
+            keys = container(ServeSettings, **named, CLERK_SECRET_KEY=clerk.secret_key).session_keys()
+            state = await keys.refresh()
+            await keys.aclose()
+
+            assert state.usable == expected
+    assert len(other.requests) == 1
+    assert "authorization" not in {name.lower() for name, _ in other.requests[0].headers}
 
 
 def test_without_a_secret_key_clerk_is_not_asked():

@@ -246,12 +246,12 @@ def test_secrets_are_masked_in_every_text():
 
 def test_the_file_is_read_and_the_environment_wins(tmp_path):
     file = tmp_path / ".env"
-    file.write_text("export PORT=4000 # ours\nLOG_LEVEL=debug\nCLERK_SECRET_KEY='sk_test_${HOME}'\nUNKNOWN=1\n")
+    file.write_text("export PORT=4000 # ours\nLOG_LEVEL=debug\nCLERK_SECRET_KEY='sk_test_a$HOME'\nUNKNOWN=1\n")
     settings = load(ServeSettings, environment={**SERVE, "LOG_LEVEL": "error"}, env_file=file)
 
     assert settings.http.port == 4000
     assert settings.log.log_level is LogLevel.ERROR
-    assert settings.clerk_api.clerk_secret_key.get_secret_value() == "sk_test_${HOME}"
+    assert settings.clerk_api.clerk_secret_key.get_secret_value() == "sk_test_a$HOME"
 
 
 def test_an_empty_variable_does_not_hide_the_file(tmp_path):

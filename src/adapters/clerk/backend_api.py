@@ -16,13 +16,15 @@ import httpx
 import msgspec
 from attrs import frozen
 
-from adapters.clerk.keeping import Keeping, Received, received
+from adapters.clerk.keeping import KeepingClient, Received, received
+from adapters.clerk.reach import trouble_of
 from adapters.clerk.throttle import WINDOW_S, Throttle
 from application.errors import (
     IdentityProviderLimitedError,
     IdentityProviderNotConfiguredError,
     IdentityProviderUnavailableError,
 )
+from application.trouble import Trouble, told
 
 if TYPE_CHECKING:
     from clerk_backend_api import Clerk
@@ -127,8 +129,8 @@ class BackendApi:
         from clerk_backend_api import Clerk, models  # noqa: PLC0415
 
         limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE)
-        self._http = httpx.AsyncClient(
-            transport=Keeping(httpx.AsyncHTTPTransport(limits=limits)),
+        self._http = KeepingClient(
+            limits=limits,
             timeout=ATTEMPT_S,
             headers={"accept-encoding": "identity"},  # or a bound on what travels would be none on what is kept
         )
@@ -228,7 +230,10 @@ def _limited(wait_s: float) -> IdentityProviderLimitedError:
 def _out_of_reach(error: Exception, waited_s: float) -> IdentityProviderUnavailableError:
     if isinstance(error, TimeoutError):
         return IdentityProviderUnavailableError(f"Clerk's API did not answer within {waited_s:g} s")
-    return IdentityProviderUnavailableError(f"Clerk's API is out of reach: {type(error).__name__}")
+    trouble, detail = trouble_of(error)
+    if trouble is Trouble.OUT_OF_REACH:
+        return IdentityProviderUnavailableError(f"Clerk's API is out of reach: {detail}")
+    return IdentityProviderUnavailableError(told("Clerk's API", trouble, detail), trouble)
 
 
 def _backoff(attempt: int) -> float:

@@ -13,8 +13,10 @@ from urllib.parse import urlsplit
 import httpx
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from adapters.clerk.reach import trouble_of
 from anomalyze_auth import PemKey
 from application.examination.clerk import KeySet
+from application.trouble import Trouble
 
 TIMEOUT_S = 8.0
 _LARGEST_ANSWER_BYTES = 262_144
@@ -36,8 +38,11 @@ async def key_set_of(url: str | None, *, secret_key: str | None = None) -> KeySe
         async with asyncio.timeout(TIMEOUT_S), httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False) as client:
             answer = await client.get(url, headers=headers)
     except (httpx.HTTPError, OSError) as error:
-        kind = "no answer in time" if isinstance(error, (TimeoutError, httpx.TimeoutException)) else _reason(error)
-        return KeySet(address=address, status=None, problem=kind)
+        if isinstance(error, (TimeoutError, httpx.TimeoutException)):
+            return KeySet(address=address, status=None, problem=Trouble.NO_ANSWER, trouble=Trouble.NO_ANSWER)
+        trouble, detail = trouble_of(error)
+        says = f"{detail}: {error}" if trouble is Trouble.OUT_OF_REACH and str(error) else detail
+        return KeySet(address=address, status=None, problem=f"{trouble} ({says})", trouble=trouble)
     ahead_s = _ahead_s(answer.headers.get("date"), (asked + time.time()) / 2)
     if answer.status_code != httpx.codes.OK:
         problem = f"it answers {answer.status_code}"
@@ -97,8 +102,3 @@ def _ahead_s(date: str | None, now: float) -> float | None:
         return parsedate_to_datetime(date or "").timestamp() + 0.5 - now
     except ValueError:
         return None
-
-
-def _reason(error: Exception) -> str:
-    """Say why a connection failed; httpx puts the operating system's words into its errors, and no header."""
-    return f"out of reach ({type(error).__name__}: {error})" if str(error) else f"out of reach ({type(error).__name__})"

@@ -36,6 +36,8 @@ PAGE_AT_MOST = 500
 
 SESSIONS_AT_MOST = 500
 
+NO_SUCH_USER = "Clerk has no such user"
+
 _SESSION_ID = re.compile(r"sess_[A-Za-z0-9_-]{1,123}", re.ASCII)
 
 
@@ -96,7 +98,9 @@ class ClerkIdentities:
 
     async def revoke_sessions(self, user_id: UserId) -> int:
         if await self.get(user_id) is None:
-            raise UserUnknownError  # Clerk lists no sessions of a user whom it does not know, and says nothing
+            raise UserUnknownError(
+                NO_SUCH_USER
+            )  # Clerk lists no sessions of a user whom it does not know, and says nothing
         revoked = set[str]()
         try:
             async with asyncio.timeout(self._effort.budget_s):  # for all of them, however many and slow they are
@@ -131,7 +135,7 @@ class ClerkIdentities:
         answer = await self._api.ask(lambda clerk: clerk.users.delete_async(user_id=user_id), self._effort)
         if _says_not_found(answer):
             if not answer.unclear:
-                raise UserUnknownError
+                raise UserUnknownError(NO_SUCH_USER)
         elif _decoded(_expected(answer, acting=True), _Deleted, "deletion").id != user_id:
             raise IdentityProviderUnavailableError("Clerk's API answered with another user")
         return Deletion(id=user_id, deleted_at=asked_at)
@@ -143,7 +147,7 @@ class ClerkIdentities:
         asked_at = self._now_ms()
         answer = await self._api.ask(act, self._effort, limited_by_itself=limited_by_itself)
         if _says_not_found(answer):
-            raise UserUnknownError
+            raise UserUnknownError(NO_SUCH_USER)
         return _user(user_id, _expected(answer, acting=True), asked_at)
 
     async def _revoke(self, session_id: str) -> None:

@@ -1,6 +1,7 @@
-"""An HTTP transport that keeps Clerk's answers for us, within a bound, and shows the SDK nothing of them."""
+"""An HTTP client that keeps Clerk's answers for us, within a bound, and shows the SDK nothing of them."""
 
 from contextvars import ContextVar
+from typing import Any
 
 import httpx
 from attrs import field, frozen
@@ -22,26 +23,23 @@ received: ContextVar[Received | None] = ContextVar("received_from_clerk")
 """What came, for the task that asked."""
 
 
-@frozen(eq=False)
-class Keeping(httpx.AsyncBaseTransport):
-    """The SDK would make models of each answer, half of the time that a page of users takes, and refuse many."""
+class KeepingClient(httpx.AsyncClient):
+    """A client that keeps each answer in `received`, and gives whoever asked an empty one.
 
-    transport: httpx.AsyncBaseTransport
+    The SDK would make models of each answer, half of the time that a page of users takes, and refuse many. A client
+    and not a transport: with a transport of its own httpx would leave out the proxies that the environment names.
+    """
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        response = await self.transport.handle_async_request(request)
-        assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101
+    async def send(self, request: httpx.Request, *, stream: bool = False, **how: Any) -> httpx.Response:  # noqa: ARG002
+        response = await super().send(request, stream=True, **how)
         body = bytearray()
         try:
-            async for chunk in response.stream:
+            async for chunk in response.aiter_raw():
                 body += chunk
                 if len(body) > LARGEST_BYTES:
                     raise httpx.ReadError("the answer is too long")
         finally:
-            await response.stream.aclose()
+            await response.aclose()
         retry_after = response.headers.get("retry-after", "")
         received.set(Received(status=response.status_code, retry_after=retry_after, body=bytes(body)))
-        return httpx.Response(response.status_code, content=b"")
-
-    async def aclose(self) -> None:
-        await self.transport.aclose()
+        return httpx.Response(response.status_code, content=b"", request=request)

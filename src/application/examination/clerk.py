@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from attrs import field, frozen
 
 from application.examination.findings import Finding, Grade, not_checked
+from application.trouble import ADVICE, Trouble
 
 
 @frozen(kw_only=True)
@@ -16,6 +17,8 @@ class KeySet:
     """Of the answer; None when there was none."""
     problem: str = ""
     """Why its keys cannot be used; empty when they can."""
+    trouble: Trouble | None = None
+    """The cause, where there was no answer."""
     keys: Mapping[str, str] = field(factory=dict)
     """RFC 7638 thumbprints by `kid`."""
     clock_ahead_s: float | None = None
@@ -69,7 +72,7 @@ def _secret_key(facts: ClerkFacts) -> Iterator[Finding]:
             yield Finding("clerk secret key", Grade.FAILURE, says, "take it anew from Clerk dashboard > API keys")
         case status:
             says = f"{answer.address} cannot be asked: {answer.problem}"
-            advice = "check CLERK_API_URL, and the way to it" if status is None else "see status.clerk.com"
+            advice = "see status.clerk.com" if status else _advice(answer, "check CLERK_API_URL, and the way to it")
             yield Finding("clerk secret key", Grade.FAILURE, says, advice)
 
 
@@ -88,7 +91,12 @@ def _key_set(facts: ClerkFacts) -> Iterator[Finding]:
     else:
         says = f"{answer.address}: {answer.problem}; no token can be verified"
         advice = "check CLERK_PUBLISHABLE_KEY or CLERK_JWKS_URL, and the way there; or set CLERK_JWT_KEY"
-        yield Finding("signing keys", Grade.FAILURE, says, advice)
+        yield Finding("signing keys", Grade.FAILURE, says, _advice(answer, advice))
+
+
+def _advice(answer: KeySet, otherwise: str) -> str:
+    """Return what to do about a fault on the way, which no other address mends."""
+    return ADVICE[answer.trouble] if answer.trouble in (Trouble.PROXY, Trouble.TLS) else otherwise
 
 
 def _instance(facts: ClerkFacts) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from application.examination.findings import Finding, Grade
+from application.trouble import Trouble
 
 TOLERATED_S = 5
 """The leeway for session tokens; a webhook has 300 s."""
@@ -23,6 +24,7 @@ def clock_findings(ahead_s: Mapping[str, float]) -> Iterator[Finding]:
     # The same distance from everybody: it is our own that is wrong.
     ours = wrong.keys() == ahead_s.keys() and max(wrong.values()) - min(wrong.values()) < _ALIKE_S
     for name, seconds in wrong.items():
-        says = f"this machine's clock is {abs(seconds):.0f} s {'behind' if seconds > 0 else 'ahead of'} {name}'s"
+        apart = f"{abs(seconds):.0f} s {'behind' if seconds > 0 else 'ahead of'} {name}'s"
+        says = f"{Trouble.CLOCK}: this machine's clock is {apart}"
         whose = "this machine's" if ours and len(wrong) > 1 else f"this machine's or {name}'s"
         yield Finding("clock", Grade.FAILURE, says, f"synchronise {whose} (NTP): tokens and webhooks are refused by it")

@@ -5,17 +5,26 @@ from collections.abc import Iterator, Mapping
 from attrs import field, frozen
 
 from application.examination.findings import Finding, Grade
+from application.trouble import ADVICE, Trouble
 
 _ADVICE = {
     "webhook: wrong signature": (
         "compare CLERK_WEBHOOK_SECRET with the endpoint's signing secret (Clerk dashboard > Webhooks); while rotating, "
         "set both, comma-separated"
     ),
-    "webhook: wrong time": "synchronise this machine's clock (NTP); or somebody replays old webhooks",
+    "webhook: clock differs": "synchronise this machine's clock (NTP); or somebody replays old webhooks",
+    "session token: clock differs": ADVICE[Trouble.CLOCK],
+    "Clerk: proxy refused": ADVICE[Trouble.PROXY],
+    "signing keys: proxy refused": ADVICE[Trouble.PROXY],
     "webhook: malformed": "whoever sends these is not Clerk; or a proxy drops the svix-… headers",
     "Clerk: credentials refused": "take CLERK_SECRET_KEY anew from Clerk dashboard > API keys",
 }
-_VITAL = ("webhook: wrong signature", "webhook: wrong time", "Clerk: credentials refused")
+_VITAL = (
+    "webhook: wrong signature",
+    "webhook: clock differs",
+    "session token: clock differs",
+    "Clerk: credentials refused",
+)
 
 
 @frozen(kw_only=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import structlog
+from attrs import evolve
 from cyclopts import Parameter
 
 from entrypoints.configuration import load, variables
@@ -13,11 +14,11 @@ from entrypoints.container import container_for
 from entrypoints.local.clerk_stand_in import DATA_FILE, PORT, html
 from entrypoints.local.clerk_stand_in.server import listening
 from entrypoints.local.environment import DATA_DIR, NO_FILE, base_url
-from entrypoints.local.keys import ISSUER, keys_kept_in, secret_key_kept_in
+from entrypoints.local.keys import keys_kept_in, secret_key_kept_in
 from entrypoints.local.until_signal import run_until_signal
 from entrypoints.logging import configure_logging
 from entrypoints.parsing import http_url
-from entrypoints.settings import ClerkStandInSettings
+from entrypoints.settings import ClerkStandInSettings, HttpSettings
 
 if TYPE_CHECKING:
     from adapters.clerk.stand_in.assembly import StandIn
@@ -31,7 +32,7 @@ def clerk_stand_in(  # noqa: PLR0913  # options of a command
     host: str = "127.0.0.1",
     port: int = PORT,
     endpoint: Annotated[Sequence[str], Parameter(negative="")] = (),
-    issuer: str = ISSUER,
+    issuer: str | None = None,
     azp: str | None = None,
     data_dir: Path = DATA_DIR,
 ) -> None:
@@ -50,7 +51,8 @@ def clerk_stand_in(  # noqa: PLR0913  # options of a command
     endpoint
         URL that webhooks go to, as often as you like; the service on this machine (HOST, PORT) if left out.
     issuer
-        Issuer of the session tokens: the service's CLERK_ISSUER.
+        Issuer of the session tokens: the service's CLERK_ISSUER, or else the address of this stand-in, which serves
+        the keys at `/.well-known/jwks.json`.
     azp
         Authorized party of the session tokens: one of the service's CLERK_AUTHORIZED_PARTIES.
     data_dir
@@ -69,10 +71,11 @@ def clerk_stand_in(  # noqa: PLR0913  # options of a command
     if secret_key.startswith("sk_live_"):
         sys.exit("CLERK_SECRET_KEY is a live instance's (sk_live_): a stand-in has no business with it. Unset it here.")
     service = base_url(settings.http)
+    issuer = issuer or configured.get("CLERK_ISSUER")
     try:
         stand_in = container_for(settings).clerk_backend()(
             private_key=keys.private_key,
-            issuer=issuer,
+            issuer=issuer or "",
             authorized_party=azp,
             endpoints=[http_url(url) for url in endpoint or [f"{service}/webhooks/clerk"]],
             file=data_dir / DATA_FILE,
@@ -86,6 +89,9 @@ def clerk_stand_in(  # noqa: PLR0913  # options of a command
 
 async def _serve(stand_in: "StandIn", host: str, port: int) -> int:
     async with listening(stand_in.api.answer, host=host, port=port) as bound:
+        if not stand_in.api.tokens.issuer:
+            itself = base_url(HttpSettings(host=host, port=bound))
+            stand_in.api.tokens = evolve(stand_in.api.tokens, issuer=itself)
         log.info("started", url=f"http://{host}:{bound}", users=len(stand_in.instance))
         await stand_in.run()
     return 0

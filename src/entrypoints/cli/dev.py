@@ -17,7 +17,7 @@ from rich.text import Text
 from application.errors import ApplicationError
 from application.topics import STATE
 from domain.user import user_id
-from entrypoints.configuration import load, variables
+from entrypoints.configuration import EX_CONFIG, ConfigurationError, load, variables
 from entrypoints.container import container_for
 from entrypoints.embedded.data_dir import locked
 from entrypoints.embedded.errors import EmbeddedStackError
@@ -30,21 +30,23 @@ from entrypoints.local.environment import (
     NO_FILE,
     base_url,
     settings_of_last_dev,
-    under,
     write_for_second_terminal,
 )
 from entrypoints.local.frontend import FOLDER as FRONTEND_FOLDER
 from entrypoints.local.frontend import PORT as FRONTEND_PORT
 from entrypoints.local.frontend import Mint, origins, serve_frontend
-from entrypoints.local.keys import ISSUER, keys_kept_in, secret_key_kept_in
+from entrypoints.local.keys import keys_kept_in, secret_key_kept_in
 from entrypoints.local.process import ProcessFailedError, ServiceProcess, raise_if_ended, stop_all, until_ready
-from entrypoints.local.program import console_for_stdout, program
+from entrypoints.local.program import console_for_stdout, fail, program
 from entrypoints.local.until_signal import run_until_signal
-from entrypoints.settings import DevSettings, EventsSettings, HttpSettings, MigrateSettings
+from entrypoints.made_up import instance_names, under
+from entrypoints.settings import DevSettings, EventsSettings, HttpSettings, MigrateSettings, ProxySettings
+from entrypoints.settings.catalogue import variables_of
 
 READY_S = 30.0
 _WATCH_S = 0.2
 _COLOURS = {"serve": "cyan", "relay": "magenta", "clerk-stand-in": "yellow"}
+_PROXIES = {variable.name for variable in variables_of(ProxySettings)}
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -108,41 +110,63 @@ def _plan(data_dir: Path, port: int | None, lock: int) -> _Plan:
         clerk = free_port()
     made_up = {
         **keys.environment,
-        "CLERK_ISSUER": ISSUER,
+        "CLERK_ISSUER": _clerk_url(clerk),  # where other services find the keys: the stand-in serves them
         "CLERK_SECRET_KEY": secret_key_kept_in(data_dir),
         "CLERK_API_URL": _clerk_url(clerk),
     }
-    environment = under(variables(), {**made_up, "LOG_FORMAT": "console"})
+    configured = variables()
+    instance = instance_names(configured, made_up)
+    environment = under(configured, {**made_up, "LOG_FORMAT": "console"})
     if port is not None:
         environment["PORT"] = str(port)
-    settings = load(DevSettings, environment=environment, env_file=NO_FILE)
+    settings = _settings(environment, instance)
     require_free(settings.http.port, "auth-service serve")
     frontend = mint = None
-    if environment.get("CLERK_JWT_KEY") == made_up["CLERK_JWT_KEY"] and FRONTEND_FOLDER.is_dir():
+    if not instance and FRONTEND_FOLDER.is_dir():
         frontend = free_port() if settings.http.port == FRONTEND_PORT else _free_from(FRONTEND_PORT)
-        mint = _mint(settings, keys.private_key, origins(frontend)[0])
+        mint = _mint(settings, keys.private_key, issuer=_clerk_url(clerk), origin=origins(frontend)[0])
         parties = ",".join([*settings.tokens.clerk_authorized_parties, *origins(frontend)])
         environment["CLERK_AUTHORIZED_PARTIES"] = made_up["CLERK_AUTHORIZED_PARTIES"] = parties
     return _Plan(
         data_dir=data_dir,
         lock=lock,
         http=settings.http,
-        environment={**os.environ, **environment},
-        made_up={name: value for name, value in made_up.items() if environment.get(name) == value},
+        environment={
+            name: value for name, value in {**os.environ, **environment}.items() if instance or not _is_proxy(name)
+        },
+        made_up={} if instance else made_up,
         frontend=frontend,
         mint=mint,
-        clerk=clerk if environment.get("CLERK_API_URL") == made_up["CLERK_API_URL"] else None,
+        clerk=None if instance else clerk,
     )
 
 
-def _mint(settings: DevSettings, private_key: str, origin: str) -> Mint:
+def _is_proxy(name: str) -> bool:
+    """Tell whether it names a proxy: without a Clerk instance nothing leaves this machine, whatever they say."""
+    return name.upper() in _PROXIES
+
+
+def _settings(environment: Mapping[str, str], instance: Sequence[str]) -> DevSettings:
+    try:
+        if instance:
+            load(ProxySettings, environment=environment, env_file=NO_FILE)
+        return load(DevSettings, environment=environment, env_file=NO_FILE)
+    except ConfigurationError as error:
+        beside = (
+            f"\nNothing of Clerk's is made up beside a Clerk instance, which {', '.join(instance)} "
+            f"name{'s' if len(instance) == 1 else ''}: set the rest of it, or unset that to work without an account."
+        )
+        fail(f"{error}{beside if instance else ''}", EX_CONFIG)
+
+
+def _mint(settings: DevSettings, private_key: str, *, issuer: str, origin: str) -> Mint:
     mint_session_token = container_for(settings).mint_session_token()
 
     def mint(user: str) -> str:
         return mint_session_token(
             private_key,
             user_id=user_id(user),
-            issuer=ISSUER,
+            issuer=issuer,
             now_s=int(time.time()),
             lifetime_s=60,
             authorized_party=origin,

@@ -26,6 +26,7 @@ from application.examination.topics import topic_findings
 from application.outbox_status import OutboxStatus
 from application.topics import TopicFacts
 from application.trouble import Trouble
+from entrypoints import proxies
 from entrypoints.cli.doctor_configuration import Configured, configured
 from entrypoints.local.environment import DATA_DIR, base_url
 from entrypoints.local.program import console_for_stdout
@@ -57,6 +58,8 @@ def doctor(*, json: bool = False, strict: bool = False, data_dir: Path = DATA_DI
     """
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is wrong is said below, once
     found = configured(data_dir)
+    if found.proxies:
+        proxies.use(found.proxies)
     findings = [*found.findings, *asyncio.run(_examine(found))]
     if json:
         print(json_.dumps([asdict(finding) for finding in findings], indent=2))

@@ -7,7 +7,7 @@ from typing import TypeVar
 from attrs import frozen
 
 from application.examination.findings import Finding, Grade, not_checked
-from entrypoints.configuration import ConfigurationError, load_from
+from entrypoints.configuration import ConfigurationError, load_from, mixed_instances
 from entrypoints.container import Container
 from entrypoints.local.environment import found_beside_dev
 from entrypoints.misspelled import misspelled
@@ -16,6 +16,7 @@ from entrypoints.settings import (
     DatabaseSettings,
     HttpSettings,
     KafkaSettings,
+    ProxySettings,
     TokenSettings,
     WebhookSettings,
 )
@@ -40,6 +41,7 @@ class Configured:
     tokens: TokenSettings | None
     clerk_api: ClerkApiSettings | None
     http: HttpSettings | None
+    proxies: ProxySettings | None
     findings: Sequence[Finding]
 
     @property
@@ -53,7 +55,8 @@ def configured(data_dir: Path) -> Configured:
         found = found_beside_dev(data_dir)
     except ConfigurationError as error:  # `.env` cannot be read
         findings = [_finding(problem) for problem in error.problems]
-        return Configured(database=None, kafka=None, tokens=None, clerk_api=None, http=None, findings=findings)
+        nothing = dict.fromkeys(("database", "kafka", "tokens", "clerk_api", "http", "proxies"))
+        return Configured(**nothing, findings=findings)
     groups = {group: _loaded(group, found) for group in GROUPS}
     return Configured(
         database=_usable(groups[DatabaseSettings], DatabaseSettings),
@@ -61,6 +64,7 @@ def configured(data_dir: Path) -> Configured:
         tokens=_usable(groups[TokenSettings], TokenSettings),
         clerk_api=_usable(groups[ClerkApiSettings], ClerkApiSettings),
         http=_usable(groups[HttpSettings], HttpSettings),
+        proxies=_usable(groups[ProxySettings], ProxySettings),
         findings=[*_findings(groups, found)],
     )
 
@@ -85,6 +89,9 @@ def _findings(groups: Mapping[type, object], found: Mapping[str, Found]) -> Iter
             wrong += [_OPTIONAL[group]] if group in _OPTIONAL else []
         else:
             wrong += [_finding(problem) for problem in loaded]
+    tokens, api = _usable(groups[TokenSettings], TokenSettings), _usable(groups[ClerkApiSettings], ClerkApiSettings)
+    if tokens and api:
+        wrong += [_finding(Problem(name.upper(), what)) for name, what in mixed_instances(tokens, api)]
     if not any(finding.grade is Grade.FAILURE for finding in wrong):
         yield Finding("configuration", Grade.OK, "every variable that is set is well-formed")
     yield from wrong

@@ -23,6 +23,8 @@ from application.errors import (
 )
 from application.reconciliation import Order, Tally
 from domain.user import user_id
+from entrypoints import proxies
+from entrypoints.clerk_values import SECRET_KEY_EXAMPLE
 from entrypoints.cli.reconcile_output import Output, Result
 from entrypoints.configuration import EX_CONFIG, EX_UNAVAILABLE, EX_USAGE
 from entrypoints.container import Container, acting, container_for
@@ -31,6 +33,7 @@ from entrypoints.local.program import fail
 from entrypoints.local.until_signal import run_until_signal
 from entrypoints.logging import configure_logging
 from entrypoints.settings import ReconcileSettings
+from entrypoints.sources import Problem
 
 EX_DIFFERENT = 1
 EX_DATAERR, EX_TEMPFAIL = 65, 75
@@ -108,8 +111,10 @@ def reconcile(  # noqa: PLR0913  # a command's options
     if order.user and order.since is not None:
         fail("--user and --since exclude each other.", EX_USAGE)
     settings = load_beside_dev(ReconcileSettings, data_dir)
+    proxies.use(settings.proxies)
     if settings.clerk_api.clerk_secret_key is None:
-        fail("CLERK_SECRET_KEY: missing; Clerk is asked with it\n    for example CLERK_SECRET_KEY=sk_test_…", EX_CONFIG)
+        missing = Problem("CLERK_SECRET_KEY", "missing; Clerk is asked with it", SECRET_KEY_EXAMPLE)
+        fail(str(missing), EX_CONFIG)
     with ExitStack() as exits:
         try:
             output = exits.enter_context(Output(order, Tally(), report=report, as_json=json))

@@ -9,6 +9,7 @@ import socket
 
 import uvloop
 
+from entrypoints import proxies
 from entrypoints.configuration import load
 from entrypoints.container import Container, container_for
 from entrypoints.logging import configure_logging, log_loop_failures
@@ -36,6 +37,7 @@ def relay(*, name: str | None = None, metrics_port: int | None = None) -> None:
         Serve `/metrics`, `/health` and `/health/live` on this port of 0.0.0.0.
     """
     settings = load(RelaySettings)
+    proxies.use(settings.proxies)
     configure_logging(settings.log)
     name = name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
     telemetry = RelayTelemetry(name)

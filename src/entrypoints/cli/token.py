@@ -7,16 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+import httpx
 from cyclopts import Parameter
 
 from domain.user import InvalidUserIdError, user_id
 from entrypoints import parsing
 from entrypoints.configuration import EX_USAGE
 from entrypoints.container import container_for
+from entrypoints.local.clerk_stand_in.client import stand_in_of
 from entrypoints.local.environment import DATA_DIR, load_beside_dev
 from entrypoints.local.keys import ISSUER, PRIVATE_KEY_FILE, public_half
 from entrypoints.local.program import fail
-from entrypoints.settings import TokenCommandSettings, TokenSettings
+from entrypoints.settings import ClerkApiSettings, TokenCommandSettings, TokenSettings
 
 SAMPLE_USER = "user_ada"
 
@@ -33,7 +35,8 @@ def token(  # noqa: PLR0913  # the options of a command
     """Mint a session token as Clerk would, for the `auth-service dev` of this machine. Prints nothing but the token.
 
     For example `curl http://localhost:3002/v1/me -H "Authorization: Bearer $(auth-service token --user user_ada)"`.
-    Works with the key that `auth-service dev` made up; only Clerk can mint tokens for a real instance.
+    Works with the key that `auth-service dev` made up; only Clerk can mint tokens for a real instance. Says on stderr
+    when the stand-in for Clerk has no such user.
 
     Parameters
     ----------
@@ -73,7 +76,22 @@ def token(  # noqa: PLR0913  # the options of a command
         organization_id=org,
         permissions=permissions,
     )
+    _warn_of_unknown(everything.clerk_api, who)
     print(minted)
+
+
+def _warn_of_unknown(settings: ClerkApiSettings, who: str) -> None:
+    """Say when the stand-in has no such user: Clerk would mint no token for one, and the service answers 404."""
+    stand_in = stand_in_of(settings)
+    try:
+        if stand_in and stand_in.user(who) is None:
+            print(
+                f"The stand-in for Clerk has no user {who}: /v1/me will answer 404. Make one with "
+                f"`auth-service trigger user.created --user {who}`.",
+                file=sys.stderr,
+            )
+    except httpx.HTTPError:
+        pass  # it does not run: whether the service knows the user, it will tell itself
 
 
 def _key_that_is_trusted(settings: TokenSettings, file: Path) -> str:

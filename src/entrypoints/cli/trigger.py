@@ -14,6 +14,7 @@ from cyclopts.validators import Number
 from domain.user import InvalidUserIdError, user_id
 from entrypoints.configuration import EX_USAGE
 from entrypoints.container import container_for
+from entrypoints.local.clerk_stand_in.client import StandInClient, stand_in_of
 from entrypoints.local.environment import DATA_DIR, base_url, load_beside_dev
 from entrypoints.local.program import fail
 from entrypoints.settings import TriggerSettings
@@ -35,10 +36,12 @@ def trigger(  # noqa: PLR0913  # options of a command
     url: str | None = None,
     data_dir: Path = DATA_DIR,
 ) -> None:
-    """Sign a Clerk-shaped webhook and send it to a running service. Nothing is remembered between two calls.
+    """Sign a Clerk-shaped webhook and send it to a running service.
 
-    Needs CLERK_WEBHOOK_SECRET, the same as the service has, from the environment, `.env`, or the `auth-service dev`
-    that runs here. Ends with status 1 when the answer is not 2xx.
+    Where a stand-in for Clerk runs, as under `auth-service dev`, it knows the user from then on too, and
+    `user.updated` changes what it has; otherwise nothing is remembered between two calls. Needs CLERK_WEBHOOK_SECRET,
+    the same as the service has, from the environment, `.env`, or the `auth-service dev` that runs here. Ends with
+    status 1 when the answer is not 2xx.
 
     Parameters
     ----------
@@ -63,6 +66,7 @@ def trigger(  # noqa: PLR0913  # options of a command
     settings = load_beside_dev(TriggerSettings, data_dir)
     clerk = container_for(settings).clerk_stand_in()
     now_ms = time.time_ns() // 1_000_000
+    stand_in = stand_in_of(settings.clerk_api)
     found = _read(data) if data else None
     try:
         who = user_id(user or (found or {}).get("id") or clerk.new_user_id(now_ms=now_ms))
@@ -74,14 +78,35 @@ def trigger(  # noqa: PLR0913  # options of a command
         body = {**(found or clerk.deleted_user(who)), "id": who}
     else:
         sample = clerk.user(who, now_ms=now_ms, email=email)
+        if found is None and event == "user.updated" and stand_in and (known := _known(stand_in, who)):
+            found = {**known, "updated_at": max(now_ms, known["updated_at"] + 1)}
         body = {**(sample if found is None else found), "id": who}
         if found is not None and email:
             body |= {name: sample[name] for name in ("email_addresses", "primary_email_address_id")}
         body |= changed(changes)
     webhook = clerk.webhook(event, body, happened_ms=now_ms, sent_s=now_ms // 1000)
     address = url or f"{base_url(settings.http)}/webhooks/clerk"
+    if stand_in:
+        _tell(stand_in, event, body)
     for _ in range(times):
         _send(address, webhook.headers, webhook.body, f"{event} {who}")
+
+
+def _known(stand_in: StandInClient, who: str) -> dict[str, Any] | None:
+    try:
+        return stand_in.user(who)
+    except httpx.HTTPError:
+        return None  # told below
+
+
+def _tell(stand_in: StandInClient, event: str, body: Mapping[str, Any]) -> None:
+    """Have the stand-in know it first, as Clerk does; the webhook is sent whatever comes of that."""
+    try:
+        stand_in.take_in(event, body)
+    except httpx.HTTPStatusError as error:
+        print(f"The stand-in for Clerk does not take this in ({error.response.status_code}).", file=sys.stderr)
+    except httpx.HTTPError:
+        print(f"The stand-in for Clerk at {stand_in.url} does not answer, and will not know of it.", file=sys.stderr)
 
 
 def changed(changes: Sequence[str]) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def failure_of(error: ApplicationError) -> Failure:
     said = printable(str(error))
     match error:
         case UserUnknownError():
-            failure = Failure("user-unknown", "there is no such user", EX_NOUSER)
+            failure = Failure("user-unknown", said or "there is no such user", EX_NOUSER)
         case UserDeletedError():
             failure = Failure("user-gone", "was deleted, for ever", EX_NOUSER)
         case IdentityProviderRefusedError():

@@ -8,6 +8,7 @@ from typing import NoReturn, TypeVar
 
 from application.errors import ApplicationError
 from domain.user import InvalidUserIdError, UserId, user_id
+from entrypoints import proxies
 from entrypoints.cli.users_failures import NOT_TRIED, Failure, exit_status, failure_of
 from entrypoints.cli.users_output import print_failure
 from entrypoints.configuration import EX_USAGE
@@ -47,7 +48,9 @@ def run(data_dir: Path, ask: Callable[[Container], Awaitable[T]]) -> T:
     """Return the answer; ends the program when there is none."""
 
     async def answer() -> T:
-        container = container_for(load_beside_dev(UsersSettings, data_dir))
+        settings = load_beside_dev(UsersSettings, data_dir)
+        proxies.use(settings.proxies)
+        container = container_for(settings)
         async with acting(container):
             return await ask(container)
 

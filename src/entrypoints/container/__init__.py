@@ -76,7 +76,7 @@ class Container(DeclarativeContainer):
     backend = Singleton(clerk_adapters.backend, clerk_api)
     identities: Provider[IdentityProvider] = Singleton(clerk_adapters.identities, backend, now_ms)
     hasty_identities: Provider[IdentityProvider] = Singleton(clerk_adapters.hasty_identities, backend, now_ms)
-    session_keys: Provider[KeySource] = Singleton(clerk_adapters.session_keys, tokens)
+    session_keys: Provider[KeySource] = Singleton(clerk_adapters.session_keys, tokens, clerk_api)
     session_verifier = Singleton(clerk_adapters.session_verifier, session_keys, tokens)
 
     relay_engine = Singleton(postgres_adapters.relay_engine, database)

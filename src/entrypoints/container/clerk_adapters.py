@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from anomalyze_auth import JwksKeys, KeySource, PemKey, SessionVerifier
 from application.examination.clerk import ClerkFacts
 from application.ports import IdentityProvider, WebhookReader
-from entrypoints.parsing import frontend_api_host
-from entrypoints.settings import ClerkApiSettings, TokenSettings, WebhookSettings
+from entrypoints.clerk_values import frontend_api_host
+from entrypoints.settings import ClerkApiSettings, TokenSettings, WebhookSettings, asks_backend_api
 
 if TYPE_CHECKING:
     from adapters.clerk.backend_api import Backend
@@ -72,11 +72,19 @@ def identities(api: "Backend", now_ms: Callable[[], int]) -> IdentityProvider:
     return ClerkIdentities(api, CARE, now_ms=now_ms)
 
 
-def session_keys(settings: TokenSettings) -> KeySource:
+def session_keys(settings: TokenSettings, api: ClerkApiSettings) -> KeySource:
     if settings.clerk_jwt_key:
         return PemKey(settings.clerk_jwt_key)
     assert settings.jwks_url  # noqa: S101  # entrypoints.configuration refuses settings without either
-    return JwksKeys(settings.jwks_url)
+    secret_key = _key_for_keys(settings, api)
+    return JwksKeys(settings.jwks_url, headers={"Authorization": f"Bearer {secret_key}"} if secret_key else None)
+
+
+def _key_for_keys(tokens: TokenSettings, api: ClerkApiSettings | None) -> str | None:
+    """Return the secret key where the key set is the Backend API's; nobody else is shown it."""
+    if api is None or api.clerk_secret_key is None or not asks_backend_api(tokens, api):
+        return None
+    return api.clerk_secret_key.get_secret_value()
 
 
 def session_verifier(keys: KeySource, settings: TokenSettings) -> SessionVerifier:
@@ -96,7 +104,10 @@ def examine_clerk() -> Callable[[TokenSettings | None, ClerkApiSettings | None],
         asks = tokens and (publishable_key or tokens.clerk_jwks_url or not pem)
         of_secret_key, published = await asyncio.gather(
             key_set_of(api_keys if secret_key else None, secret_key=secret_key),
-            key_set_of(tokens.jwks_url if tokens and asks else None),
+            key_set_of(
+                tokens.jwks_url if tokens and asks else None,
+                secret_key=_key_for_keys(tokens, api) if tokens else None,
+            ),
         )
         return ClerkFacts(
             secret_key_kind=_kind(secret_key),

@@ -16,6 +16,7 @@ from litestar import Litestar, Request, Response
 from litestar.di import Provide
 from litestar.types import ASGIApp
 
+from entrypoints import proxies
 from entrypoints.configuration import load
 from entrypoints.container import Container, container_for, serving
 from entrypoints.http import health, metrics, problems, schema
@@ -47,6 +48,7 @@ _STAYING = Departure(0)
 def create_app() -> ASGIApp:
     """Return the application of one worker process, from its environment."""
     settings = load(ServeSettings)
+    proxies.use(settings.proxies)
     configure_logging(settings.log)
     threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True, name="leave-with-parent").start()
     departure = Departure(settings.http.shutdown_delay_s)

@@ -19,7 +19,7 @@ from entrypoints.http.departure import Departure
 from entrypoints.http.dependencies import Injected
 from entrypoints.http.errors import NotReadyError
 from entrypoints.http.openapi import problems
-from entrypoints.http.troubles import CLERK, POSTGRES, WEBHOOKS, Troubles
+from entrypoints.http.troubles import CLERK, KEYS, POSTGRES, TOKENS, WEBHOOKS, Troubles, trouble_of_keys
 
 log = structlog.get_logger("http")
 
@@ -102,7 +102,8 @@ class Dependencies:
             return _Check("session_keys", State.OK)
         if not self.session_keys.state.fetches:
             return _Check("session_keys", State.NOT_ASKED_YET)
-        return _Check("session_keys", State.UNAVAILABLE, self.session_keys.state.last_error or "")
+        said = self.session_keys.state.last_error or ""
+        return _Check("session_keys", State.UNAVAILABLE, told(KEYS, trouble_of_keys(said), said))
 
     def lately(self, name: str, subject: str) -> _Check:
         cause = self.troubles.of(subject)
@@ -142,6 +143,7 @@ async def health(dependencies: Injected[Dependencies]) -> Health:
         [
             await dependencies.database(),
             dependencies.keys(),
+            dependencies.lately("session_tokens", TOKENS),
             dependencies.lately("webhooks", WEBHOOKS),
             dependencies.lately("clerk", CLERK),
             *await dependencies.events(),

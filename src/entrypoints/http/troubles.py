@@ -4,16 +4,18 @@ from collections.abc import Callable
 
 from attrs import define, evolve, field, frozen
 
-from anomalyze_auth import KeysUnavailable
+from anomalyze_auth import KeysUnavailable, Reason, TokenRejected
 from application.errors import (
     ForgedWebhookError,
-    IdentityProviderKeyRefusedError,
     IdentityProviderUnavailableError,
     StoreUnavailableError,
 )
 from application.trouble import Trouble, told
 
-POSTGRES, WEBHOOKS, CLERK, KEYS = "PostgreSQL", "webhook", "Clerk", "signing keys"
+POSTGRES, WEBHOOKS, CLERK, KEYS, TOKENS = "PostgreSQL", "webhook", "Clerk", "signing keys", "session token"
+
+_FROM_THE_FUTURE = {Reason.TOKEN_NOT_ACTIVE_YET, Reason.TOKEN_ISSUED_IN_THE_FUTURE}
+"""Told after the signature: Clerk made the token, so its clock is ahead of ours. One that has expired tells nothing."""
 
 REMEMBERED_S = 600.0
 """Nobody says that Clerk is well again: a trouble that has not shown for so long is taken for over."""
@@ -22,7 +24,7 @@ REMEMBERED_S = 600.0
 @frozen(kw_only=True)
 class Cause:
     subject: str
-    """What is in trouble: one of the four above."""
+    """What is in trouble: one of the five above."""
     label: str
     """The same each time, and there are few of them: for metrics."""
     says: str
@@ -36,18 +38,22 @@ def cause_of(error: Exception) -> Cause | None:
             return Cause(subject=POSTGRES, label=told(POSTGRES, error.trouble), says=str(error))
         case ForgedWebhookError():
             return Cause(subject=WEBHOOKS, label=told(WEBHOOKS, error.forgery), says=str(error))
-        case IdentityProviderKeyRefusedError():
-            return _of_clerk(Trouble.NOT_AUTHENTICATED, error)
         case IdentityProviderUnavailableError():
-            return _of_clerk(Trouble.OUT_OF_REACH, error)
+            return Cause(subject=CLERK, label=told(CLERK, error.trouble), says=str(error))
         case KeysUnavailable():
-            return Cause(subject=KEYS, label=told(KEYS, Trouble.OUT_OF_REACH), says=str(error))
+            return Cause(subject=KEYS, label=told(KEYS, trouble_of_keys(str(error))), says=str(error))
+        case TokenRejected() if error.reason in _FROM_THE_FUTURE:
+            says = "genuine, and of a time that this machine's clock has not reached"
+            return Cause(subject=TOKENS, label=told(TOKENS, Trouble.CLOCK), says=says)
         case _:
             return None
 
 
-def _of_clerk(trouble: Trouble, error: Exception) -> Cause:
-    return Cause(subject=CLERK, label=told(CLERK, trouble), says=str(error))
+def trouble_of_keys(said: str) -> Trouble:
+    """Return the cause of a failed fetch of keys, by what `JwksKeys` says of it: the name of httpx's error first."""
+    if said.startswith("ProxyError"):
+        return Trouble.PROXY
+    return Trouble.TLS if "CERTIFICATE_VERIFY_FAILED" in said else Trouble.OUT_OF_REACH
 
 
 @frozen

@@ -10,6 +10,7 @@ from dotenv import dotenv_values
 
 from entrypoints.configuration import EX_CONFIG, ConfigurationError, found_variables, load, variables
 from entrypoints.local.keys import write_private
+from entrypoints.made_up import under
 from entrypoints.settings import HttpSettings
 from entrypoints.sources import Found
 
@@ -17,25 +18,9 @@ DATA_DIR = Path("var/dev")
 NO_FILE = Path(os.devnull)
 
 _FILE = "dev.env"
-_TRUST = {"CLERK_PUBLISHABLE_KEY", "CLERK_JWT_KEY", "CLERK_ISSUER", "CLERK_JWKS_URL"}
-"""They belong together: one of a real Clerk instance beside one that was made up would trust nobody."""
-
-_INSTANCE = {"CLERK_SECRET_KEY", "CLERK_API_URL"}
-"""Whose users these are. A real instance's, as soon as one of them or of `_TRUST` is configured."""
-
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # what to dial when a server listens there
 
 S = TypeVar("S")
-
-
-def under(configured: Mapping[str, str], made_up: Mapping[str, str]) -> dict[str, str]:
-    """Return all variables: what the user configured, and below it what was made up."""
-    shadowed = {name.removesuffix("_FILE") for name in configured}  # NAME_FILE says what NAME would
-    if _TRUST & shadowed:
-        shadowed |= _TRUST | _INSTANCE
-    if _INSTANCE & shadowed:
-        shadowed |= _INSTANCE
-    return {**{name: value for name, value in made_up.items() if name not in shadowed}, **configured}
 
 
 def load_beside_dev(settings_class: type[S], data_dir: Path) -> S:

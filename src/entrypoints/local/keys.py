@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 WEBHOOK_SECRET_FILE = "webhook-secret"  # noqa: S105  # a file's name
 ISSUER = "http://localhost/dev"
+"""Of tokens where no stand-in runs: nobody serves keys there, so they are verified with CLERK_JWT_KEY."""
+
 SECRET_KEY_FILE = "clerk-secret-key"  # noqa: S105  # a file's name
 PRIVATE_KEY_FILE = "session-key.pem"
 

@@ -4,6 +4,7 @@ from entrypoints.settings.clerk import (
     ClerkApiSettings,
     TokenSettings,
     WebhookSettings,
+    asks_backend_api,
 )
 from entrypoints.settings.commands import (
     ClerkStandInSettings,
@@ -21,6 +22,7 @@ from entrypoints.settings.commands import (
 )
 from entrypoints.settings.kafka import KafkaSettings
 from entrypoints.settings.kafka_values import SaslMechanism, SecurityProtocol
+from entrypoints.settings.proxies import ProxySettings
 from entrypoints.settings.service import (
     DatabaseSettings,
     HttpSettings,
@@ -46,6 +48,7 @@ __all__ = [
     "ManagementSettings",
     "MigrateSettings",
     "OutboxSettings",
+    "ProxySettings",
     "ReconcileSettings",
     "RelaySettings",
     "SaslMechanism",
@@ -58,4 +61,5 @@ __all__ = [
     "TriggerSettings",
     "UsersSettings",
     "WebhookSettings",
+    "asks_backend_api",
 ]

@@ -21,6 +21,7 @@ from entrypoints.settings.commands import (
     UsersSettings,
 )
 from entrypoints.settings.kafka import KafkaSettings
+from entrypoints.settings.proxies import ProxySettings
 from entrypoints.settings.service import DatabaseSettings, HttpSettings, LogSettings, ManagementSettings
 from entrypoints.settings.tracing import TracingSettings
 
@@ -33,6 +34,7 @@ GROUPS: Mapping[type, str] = {
     HttpSettings: "HTTP: serve",
     KafkaSettings: "Kafka: relay",
     LogSettings: "Logs: serve, relay, reconcile",
+    ProxySettings: "Proxies: serve, relay, users, reconcile",
     TracingSettings: "Traces: serve, relay (none unless asked for; OpenTelemetry's other variables count too)",
 }
 

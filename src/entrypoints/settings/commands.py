@@ -4,6 +4,7 @@ from attrs import frozen
 
 from entrypoints.settings.clerk import ClerkApiSettings, TokenSettings, WebhookSettings
 from entrypoints.settings.kafka import KafkaSettings
+from entrypoints.settings.proxies import ProxySettings
 from entrypoints.settings.service import DatabaseSettings, HttpSettings, LogSettings, ManagementSettings
 from entrypoints.settings.tracing import TracingSettings
 
@@ -18,6 +19,7 @@ class ServeSettings:
     http: HttpSettings
     log: LogSettings
     tracing: TracingSettings
+    proxies: ProxySettings
 
 
 @frozen(kw_only=True)
@@ -26,6 +28,7 @@ class RelaySettings:
     kafka: KafkaSettings
     log: LogSettings
     tracing: TracingSettings
+    proxies: ProxySettings
 
 
 @frozen(kw_only=True)
@@ -56,12 +59,14 @@ class ClerkStandInSettings:
 @frozen(kw_only=True)
 class TriggerSettings:
     webhooks: WebhookSettings
+    clerk_api: ClerkApiSettings
     http: HttpSettings
 
 
 @frozen(kw_only=True)
 class TokenCommandSettings:
     tokens: TokenSettings
+    clerk_api: ClerkApiSettings
 
 
 @frozen(kw_only=True)
@@ -73,6 +78,7 @@ class OutboxSettings:
 class UsersSettings:
     database: DatabaseSettings
     clerk_api: ClerkApiSettings
+    proxies: ProxySettings
 
 
 @frozen(kw_only=True)
@@ -80,6 +86,7 @@ class ReconcileSettings:
     database: DatabaseSettings
     clerk_api: ClerkApiSettings
     log: LogSettings
+    proxies: ProxySettings
 
 
 @frozen(kw_only=True)

@@ -71,7 +71,7 @@ class ManagementSettings:
         parsing.service_keys,
         "Other services' keys as name:hash, comma-separated; `auth-service service-key new NAME` makes one.",
         in_file=True,
-        example="billing:3b1f…",
+        example="billing:8f4b3c9b0f6d2f1a57c3d6e2b94a7d10c5e8f3a6b7d9124e0c6a8b5f3d7e9c21",
         default=(),
     )
     auth_service_permission: str = variable(

@@ -1,6 +1,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,11 +9,14 @@ import time
 from pathlib import Path
 
 import httpx
+import jwt
 import psutil
 import pytest
+from dotenv import dotenv_values
 
 from entrypoints.embedded.ports import free_port
 from support.processes import running
+from support.web import PUBLISHABLE_KEY, SECRET
 
 
 def environment():
@@ -242,14 +246,123 @@ def test_without_an_account_a_user_who_signs_up_at_the_stand_in_is_known_banned_
         assert http.get(f"/v1/users/{user}").status_code == 404
 
 
-def test_with_keys_of_a_clerk_instance_there_is_no_stand_in(tmp_path):
-    (tmp_path / ".env").write_text("CLERK_SECRET_KEY=sk_test_of_an_instance\n")
+def test_with_keys_of_a_clerk_instance_there_is_no_stand_in_and_nothing_is_made_up(tmp_path):
+    named = {
+        "CLERK_SECRET_KEY": "sk_test_of_an_instance",
+        "CLERK_PUBLISHABLE_KEY": PUBLISHABLE_KEY,
+        "CLERK_WEBHOOK_SECRET": SECRET,
+    }
+    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in named.items()))
     with dev(tmp_path, free_port()) as process:
         assert "clerk-stand-in" not in process.text()
         settings = (tmp_path / "var/dev/dev.env").read_text()
 
-    assert "CLERK_API_URL" not in settings
-    assert "CLERK_SECRET_KEY" not in settings
+    assert "CLERK" not in settings
+
+
+@pytest.mark.parametrize("line", ["CLERK_SECRET_KEY=sk_live_of_an_instance", f"CLERK_WEBHOOK_SECRET={SECRET}"])
+def test_part_of_a_clerk_instance_is_not_completed_with_made_up_keys(tmp_path, line):
+    (tmp_path / ".env").write_text(f"{line}\n")
+
+    ended = command(tmp_path, "dev")
+
+    assert ended.returncode == 78
+    assert "CLERK_PUBLISHABLE_KEY: missing" in ended.stderr
+    assert f"beside a Clerk instance, which {line.partition('=')[0]} names" in ended.stderr
+    assert "Starting" not in ended.stdout
+
+
+def test_a_service_with_the_sdks_example_takes_the_tokens_of_dev_by_its_key_set_and_by_its_key(tmp_path):
+    port = free_port()
+    readme = (Path(__file__).parents[3] / "sdk" / "README.md").read_text()
+    examples = dict(re.findall(r"<!-- example: (\w+) -->\n```python\n(.*?)```", readme, re.DOTALL))
+    with dev(tmp_path, port):
+        values = dotenv_values(tmp_path / "var/dev/dev.env", interpolate=False)
+        command(tmp_path, "trigger", "user.created", "--user", "user_ada")
+        token = command(tmp_path, "token", "--user", "user_ada").stdout.strip()
+        issuer = jwt.decode(token, options={"verify_signature": False})["iss"]
+        assert issuer == values["CLERK_ISSUER"] == values["CLERK_API_URL"]
+        answers = {name: example_answers(tmp_path, examples[name], values, token) for name in ("fastapi", "starlette")}
+
+        assert answers == {name: [(401, None), (200, {"user_id": "user_ada"})] for name in ("fastapi", "starlette")}
+
+
+def example_answers(folder, source, values, token):
+    """Run an example of the SDK's README as a service of its own, with what `dev` wrote and nothing else."""
+    (folder / "example.py").write_text(source)
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", "example:app", f"--port={port}", "--log-level=warning"],
+        env={**environment(), **values},
+        cwd=folder,
+    )
+    try:
+        url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 30
+        with httpx.Client(trust_env=False, timeout=20) as http:
+            while True:
+                with contextlib.suppress(httpx.ConnectError):
+                    http.get(f"{url}/health")
+                    break
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            without = http.get(f"{url}/hello")
+            answer = http.get(f"{url}/hello", headers={"authorization": f"Bearer {token}"})
+        return [(without.status_code, None), (answer.status_code, answer.json())]
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_users_who_are_triggered_are_users_of_clerk_too(tmp_path):
+    port = free_port()
+    with dev(tmp_path, port):
+        for user in ("user_1", "user_2", "user_3"):
+            assert command(tmp_path, "trigger", "user.created", "--user", user).returncode == 0
+        command(tmp_path, "trigger", "user.deleted", "--user", "user_3")
+        banned = command(tmp_path, "users", "ban", "user_1", "--yes")
+        assert (banned.returncode, banned.stdout.split(" (")[0]) == (0, "user_1: banned")
+        unknown = command(tmp_path, "users", "ban", "user_never", "--yes")
+        assert (unknown.returncode, unknown.stderr) == (67, "user_never: Clerk has no such user\n")
+
+        changed = command(tmp_path, "trigger", "user.updated", "--user", "user_1", "--set", "first_name=Augusta")
+        assert changed.stdout == 'user.updated user_1 -> 200 {"outcome":"updated"}\n'
+        assert me(tmp_path, port, "user_1").status_code == 403  # an update lifts no ban
+
+        repaired = command(tmp_path, "reconcile", "--json")
+        assert repaired.returncode == 0, repaired.stderr
+        here, there = listed(tmp_path), listed(tmp_path, "--at-clerk")
+        assert [user["id"] for user in here] == [user["id"] for user in there] == ["user_1", "user_2"]
+        assert [user["banned"] for user in here] == [user["banned"] for user in there] == [True, False]
+        assert [user["first_name"] for user in here] == ["Augusta", "Ada"]
+
+        nobody = command(tmp_path, "token", "--user", "user_never")
+        assert nobody.stdout.count(".") == 2
+        assert "has no user user_never" in nobody.stderr
+
+
+def listed(folder, *arguments):
+    shown = command(folder, "users", "list", "--json", *arguments)
+    assert shown.returncode == 0, shown.stderr
+    lines = shown.stdout.splitlines()
+    return sorted((json.loads(line) for line in lines), key=lambda user: user["id"])
+
+
+def test_dev_needs_no_proxy_whatever_the_shell_says(tmp_path):
+    variables = {"HTTPS_PROXY": "http://127.0.0.1:1", "http_proxy": "http://127.0.0.1:1", "ALL_PROXY": "socks5://h:1"}
+    port = free_port()
+    with dev(tmp_path, port, **variables):
+        command(tmp_path, "trigger", "user.created", "--user", "user_ada")
+        assert me(tmp_path, port, "user_ada").status_code == 200
+        banned = subprocess.run(
+            [sys.executable, "-m", "entrypoints.cli.main", "users", "ban", "user_ada", "--yes"],
+            env={**environment(), "http_proxy": "http://127.0.0.1:1"},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert banned.returncode == 0, banned.stderr
 
 
 def me_until(folder, port, user, status, within=20):

@@ -187,7 +187,7 @@ async def test_several_users_are_done_each_by_itself(stage):
 
     assert answer.returncode == 67
     assert [line.split(" (")[0] for line in answer.stdout.splitlines()] == ["user_a: banned", "user_c: banned"]
-    assert answer.stderr.startswith("user_b: there is no such user")
+    assert answer.stderr.startswith("user_b: Clerk has no such user")
 
 
 @pytest.mark.parametrize("action", ["ban", "lock", "delete", "revoke-sessions"])

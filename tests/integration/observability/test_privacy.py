@@ -235,7 +235,7 @@ async def test_a_run_with_faults_writes_nothing_of_a_person_a_client_or_a_secret
             "trace_id",
         ),
         "log of relay": ("events refused", "lanes held"),
-        "metrics of serve": ('outcome="not-storable"', "wrong signature", "wrong time", 'status="500"'),
+        "metrics of serve": ('outcome="not-storable"', "wrong signature", "clock differs", 'status="500"'),
         "metrics of relay": ("outbox_dead_letters_total 1.0",),
         "errors": ("webhook-not-genuine", "not-storable", "internal-error", "store-unavailable", "token-not-valid"),
         "traces": ("POST /webhooks/clerk", "GET /v1/me", "INSERT INTO", "wait in outbox", USER),

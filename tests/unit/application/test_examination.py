@@ -306,8 +306,8 @@ def test_a_clock_that_is_off_is_told_with_its_distance_and_whose_it_is():
     theirs = [*clock_findings({"PostgreSQL": 600.0, "Clerk": 0.0})]
 
     assert [finding.says for finding in ours] == [
-        "this machine's clock is 600 s behind PostgreSQL's",
-        "this machine's clock is 599 s behind Clerk's",
+        "clock differs: this machine's clock is 600 s behind PostgreSQL's",
+        "clock differs: this machine's clock is 599 s behind Clerk's",
     ]
     assert all("synchronise this machine's (NTP)" in finding.advice for finding in ours)
     assert "this machine's or PostgreSQL's" in theirs[0].advice
@@ -317,7 +317,7 @@ def test_a_clock_that_is_off_is_told_with_its_distance_and_whose_it_is():
     ("state", "cause", "expected"),
     [
         ("degraded", "webhook: wrong signature: No matching signature found (3 times, …)", FAILURE),
-        ("degraded", "webhook: wrong time: genuine, and 600 s behind our clock", FAILURE),
+        ("degraded", "webhook: clock differs: genuine, and 600 s behind our clock", FAILURE),
         ("degraded", "webhook: malformed: svix-id is missing", WARNING),
         ("degraded", "Clerk: credentials refused: 401", FAILURE),
         ("degraded", "Clerk: out of reach: ConnectError", WARNING),

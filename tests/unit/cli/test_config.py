@@ -42,7 +42,7 @@ def run(tmp_path, monkeypatch, capsys):
 
 def test_what_is_configured_is_shown_with_its_place_and_the_commands_that_read_it(run, tmp_path):
     (tmp_path / ".env").write_text("\nPORT=4000\nCLERK_AUTHORIZED_PARTIES=https://a.example,https://b.example\n")
-    (tmp_path / "key").write_text("sk_live_hunter2\n")
+    (tmp_path / "key").write_text("sk_test_hunter2\n")
     code, out, _ = run("config", "serve", "--json", CLERK_SECRET_KEY_FILE="key", **SERVE)
     variables = {variable["name"]: variable for variable in json.loads(out)["variables"]}
 
@@ -51,7 +51,7 @@ def test_what_is_configured_is_shown_with_its_place_and_the_commands_that_read_i
     assert (variables["DATABASE_URL"]["source"], variables["DATABASE_URL"]["required"]) == ("environment", True)
     assert (variables["PORT"]["value"], variables["PORT"]["source"]) == ("4000", ".env line 2")
     assert variables["CLERK_AUTHORIZED_PARTIES"]["value"] == "https://a.example, https://b.example"
-    assert variables["CLERK_SECRET_KEY"]["value"] == "sk_live_*******"
+    assert variables["CLERK_SECRET_KEY"]["value"] == "sk_test_*******"
     assert variables["CLERK_SECRET_KEY"]["source"] == "CLERK_SECRET_KEY_FILE (environment)"
     assert (variables["LOG_LEVEL"]["value"], variables["LOG_LEVEL"]["source"]) == ("info", "default")
     assert (variables["CLERK_JWT_KEY"]["value"], variables["CLERK_JWT_KEY"]["source"]) == ("", "unset")

@@ -2,15 +2,18 @@ import pytest
 from dotenv import dotenv_values
 
 from entrypoints.cli.dev_keys import dev_keys
-from entrypoints.configuration import load
+from entrypoints.configuration import ConfigurationError, load
+from entrypoints.made_up import INSTANCE
 from entrypoints.settings import ServeSettings
 
 DATABASE = {"DATABASE_URL": "postgresql://a@b/c"}
+STAND_IN = "http://clerk-stand-in:3004"
+ANY = sorted(INSTANCE | {f"{name}_FILE" for name in ("CLERK_SECRET_KEY", "CLERK_JWT_KEY", "CLERK_WEBHOOK_SECRET")})
 
 
 @pytest.fixture(autouse=True)
 def no_clerk(monkeypatch):
-    for name in ("CLERK_PUBLISHABLE_KEY", "CLERK_JWT_KEY", "CLERK_ISSUER", "CLERK_JWKS_URL", "CLERK_WEBHOOK_SECRET"):
+    for name in ANY:
         monkeypatch.delenv(name, raising=False)
 
 
@@ -27,14 +30,15 @@ def test_serve_starts_on_what_is_made_up(tmp_path):
     assert (tmp_path / ".env").stat().st_mode & 0o077 == 0
 
 
-def test_the_next_time_the_keys_are_the_same(tmp_path):
+def test_the_next_time_the_keys_are_the_same_and_a_stand_in_is_the_issuer(tmp_path):
     dev_keys(folder=tmp_path)
     first = written(tmp_path)
-    dev_keys(folder=tmp_path, clerk_api="http://clerk-stand-in:3004")
+    dev_keys(folder=tmp_path, clerk_api=STAND_IN)
     second = written(tmp_path)
 
-    assert first.items() <= second.items()
+    assert {name for name in first if first[name] != second[name]} == {"CLERK_ISSUER"}
     assert second.keys() - first.keys() == {"CLERK_API_URL", "CLERK_SECRET_KEY"}
+    assert (second["CLERK_ISSUER"], second["CLERK_API_URL"]) == (STAND_IN, STAND_IN)
 
 
 def test_two_installations_trust_different_keys(tmp_path):
@@ -44,17 +48,58 @@ def test_two_installations_trust_different_keys(tmp_path):
     assert written(tmp_path / "one")["CLERK_JWT_KEY"] != written(tmp_path / "two")["CLERK_JWT_KEY"]
 
 
-@pytest.mark.parametrize("name", ["CLERK_PUBLISHABLE_KEY", "CLERK_JWT_KEY", "CLERK_JWT_KEY_FILE", "CLERK_JWKS_URL"])
-def test_beside_a_clerk_instance_nothing_is_made_up(tmp_path, monkeypatch, name):
-    dev_keys(folder=tmp_path)
+@pytest.mark.parametrize("name", ANY)
+def test_beside_a_clerk_instance_nothing_is_made_up(tmp_path, monkeypatch, capsys, name):
+    dev_keys(folder=tmp_path, clerk_api=STAND_IN)
     monkeypatch.setenv(name, "of a real instance")
-    dev_keys(folder=tmp_path)
+    dev_keys(folder=tmp_path, clerk_api=STAND_IN)
 
     assert written(tmp_path) == {}
+    assert f"{name}: a Clerk instance is configured" in capsys.readouterr().out
 
 
-def test_a_webhook_secret_of_ones_own_is_kept(tmp_path, monkeypatch):
-    monkeypatch.setenv("CLERK_WEBHOOK_SECRET", "whsec_mine")
+@pytest.mark.parametrize("name", ANY)
+def test_a_file_of_ones_own_that_names_an_instance_counts_and_stays_as_it_is(tmp_path, name):
+    own = f"{name}=of_an_instance\n"
+    (tmp_path / ".env").write_text(own)
     dev_keys(folder=tmp_path)
 
-    assert written(tmp_path).keys() == {"CLERK_JWT_KEY", "CLERK_ISSUER"}
+    assert (tmp_path / ".env").read_text() == own
+
+
+def test_a_file_of_ones_own_is_never_written_over(tmp_path, capsys):
+    (tmp_path / ".env").write_text("PORT=4000\n")
+    with pytest.raises(SystemExit) as stop:
+        dev_keys(folder=tmp_path)
+
+    assert stop.value.code == 1
+    assert (tmp_path / ".env").read_text() == "PORT=4000\n"
+    assert "was not written by dev-keys: it is not changed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["live", "test"])
+@pytest.mark.parametrize("name", ["CLERK_SECRET_KEY", "CLERK_PUBLISHABLE_KEY"])
+def test_a_copy_of_what_was_made_up_is_refused_beside_the_keys_of_an_instance(tmp_path, name, kind):
+    dev_keys(folder=tmp_path)
+    values = {"CLERK_SECRET_KEY": f"sk_{kind}_x", "CLERK_PUBLISHABLE_KEY": f"pk_{kind}_Y2xlcmsuYWNtZS5pbyQ"}
+    environment = {**written(tmp_path), **DATABASE, name: values[name]}
+    with pytest.raises(ConfigurationError) as refused:
+        load(ServeSettings, environment=environment, env_file=tmp_path / "none")
+
+    assert [problem.variable for problem in refused.value.problems] == ["CLERK_ISSUER"]
+    assert f"made up for development (http://), beside the {name} of a Clerk instance" in str(refused.value)
+
+
+def test_a_live_key_is_refused_beside_made_up_ones_even_where_a_stand_in_is_asked(tmp_path):
+    dev_keys(folder=tmp_path, clerk_api="http://127.0.0.1:3004")
+    environment = {**written(tmp_path), **DATABASE}
+    load(ServeSettings, environment=environment, env_file=tmp_path / "none")
+    with pytest.raises(ConfigurationError, match="CLERK_ISSUER: made up"):
+        load(ServeSettings, environment={**environment, "CLERK_SECRET_KEY": "sk_live_x"}, env_file=tmp_path / "none")
+
+
+def test_keys_of_a_live_and_a_test_instance_do_not_go_together(tmp_path):
+    keys = {"CLERK_SECRET_KEY": "sk_live_x", "CLERK_PUBLISHABLE_KEY": "pk_test_Y2xlcmsuYWNtZS5pbyQ"}
+    secret = {"CLERK_WEBHOOK_SECRET": "whsec_" + "c2VjcmV0" * 4}
+    with pytest.raises(ConfigurationError, match="of a test instance, and CLERK_SECRET_KEY of a live one"):
+        load(ServeSettings, environment={**DATABASE, **secret, **keys}, env_file=tmp_path / "none")

@@ -5,6 +5,7 @@ import pytest
 from anomalyze_auth import PemKey, Reason, SessionVerifier, TokenRejected
 from entrypoints.cli.main import main
 from entrypoints.local.keys import new_keys, public_half
+from support.clerk_stand_in import running_stand_in
 
 
 def token(*arguments):
@@ -101,3 +102,22 @@ def test_a_damaged_key_file_is_named(keys, folder):
 def test_what_is_no_user_id_is_refused(keys, capsys):
     assert token("--user", "ada") == 2
     assert capsys.readouterr().err.startswith("--user ada: not a Clerk user id")
+
+
+def test_a_user_whom_the_stand_in_does_not_know_gets_a_token_and_that_is_said(keys, monkeypatch, capsys):
+    with running_stand_in() as clerk:
+        clerk.instance.create("user_known")
+        monkeypatch.setenv("CLERK_SECRET_KEY", clerk.secret_key)
+        monkeypatch.setenv("CLERK_API_URL", clerk.url)
+        for name, value in {**keys.environment, "CLERK_ISSUER": clerk.url}.items():
+            monkeypatch.setenv(name, value)
+        shown = {}
+        for user in ("user_known", "user_never"):
+            with pytest.raises(SystemExit) as stop:
+                main(["token", "--user", user])
+            assert stop.value.code in (0, None)
+            shown[user] = capsys.readouterr()
+
+    assert all(read.out.count(".") == 2 for read in shown.values())
+    assert shown["user_known"].err == ""
+    assert "has no user user_never: /v1/me will answer 404" in shown["user_never"].err

@@ -8,6 +8,7 @@ import pytest
 from adapters.clerk.webhooks import ClerkWebhooks
 from domain.snapshot import Deletion
 from entrypoints.cli.main import main
+from support.clerk_stand_in import running_stand_in
 
 
 class Service(HTTPServer):
@@ -176,3 +177,67 @@ def test_without_a_secret_the_variable_and_the_way_out_are_named(folder, capsys)
     shown = capsys.readouterr().err
     assert "CLERK_WEBHOOK_SECRET: missing" in shown
     assert "Or start `auth-service dev`" in shown
+
+
+@pytest.fixture
+def clerk(keys, monkeypatch):
+    with running_stand_in() as running:
+        monkeypatch.setenv("CLERK_SECRET_KEY", running.secret_key)
+        monkeypatch.setenv("CLERK_API_URL", running.url)
+        monkeypatch.setenv("CLERK_WEBHOOK_SECRET", keys.webhook_secret)
+        yield running
+
+
+def test_whoever_is_triggered_exists_at_the_stand_in_too_and_it_sends_nothing_itself(clerk, service):
+    trigger(
+        "user.created", "--user", "user_1", "--email", "ada@dev.example", "--set", "banned=true", "--url", service.url
+    )
+    trigger("user.created", "--user", "user_2", "--url", service.url)
+
+    assert clerk.instance.get("user_1") == data_of(service.deliveries[0])
+    assert sorted(clerk.instance.user_ids()) == ["user_1", "user_2"]
+    assert clerk.webhooks.pending == len(clerk.webhooks.attempts) == 0
+    trigger("user.deleted", "--user", "user_1", "--url", service.url)
+    assert clerk.instance.user_ids() == ["user_2"]
+
+
+def test_an_update_changes_what_the_stand_in_has(clerk, service):
+    clerk.instance.create("user_1", first_name="Grace", username="grace")
+    with clerk.instance.quietly():
+        clerk.instance.set_banned("user_1", banned=True)
+    trigger("user.updated", "--user", "user_1", "--set", "last_name=Hopper", "--url", service.url)
+
+    data = data_of(service.deliveries[0])
+    assert (data["first_name"], data["last_name"], data["username"], data["banned"]) == (
+        "Grace",
+        "Hopper",
+        "grace",
+        True,
+    )
+    assert clerk.instance.get("user_1") == data
+
+
+def test_what_the_stand_in_cannot_keep_is_sent_all_the_same(clerk, service, capsys):
+    trigger("user.created", "--user", "user_1", "--set", "updated_at=yesterday", "--url", service.url)
+
+    assert data_of(service.deliveries[0])["updated_at"] == "yesterday"
+    assert clerk.instance.user_ids() == []
+    assert "does not take this in (400)" in capsys.readouterr().err
+
+
+def test_a_stand_in_that_is_away_is_told_and_the_webhook_is_sent(clerk, service, capsys, monkeypatch):
+    monkeypatch.setenv("CLERK_API_URL", "http://127.0.0.1:1")
+    assert trigger("user.updated", "--user", "user_1", "--url", service.url) in (0, None)
+
+    assert len(service.deliveries) == 1
+    assert "does not answer, and will not know of it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("secret_key", ["", "sk_live_of_an_instance"])
+def test_nobody_but_a_stand_in_is_told(clerk, service, monkeypatch, secret_key):
+    monkeypatch.setenv("CLERK_SECRET_KEY", secret_key)
+    trigger("user.created", "--user", "user_1", "--url", service.url)
+
+    assert len(service.deliveries) == 1
+    assert clerk.requests == []
+    assert len(clerk.instance) == 0

@@ -5,6 +5,7 @@ import time
 
 import pytest
 from attrs import evolve
+from cryptography.hazmat.primitives.asymmetric import rsa
 from structlog.testing import capture_logs
 
 from adapters.clerk.signing import sign_webhook
@@ -46,7 +47,7 @@ async def test_all_is_well(web):
     status, checks, causes = await health(web)
 
     assert (status, set(checks.values()), causes) == (200, {"ok"}, {})
-    assert set(checks) == {"database", "session_keys", "webhooks", "clerk", "events", "vacuum"}
+    assert set(checks) == {"database", "session_keys", "session_tokens", "webhooks", "clerk", "events", "vacuum"}
 
 
 async def test_a_wrong_webhook_secret_is_named(web):
@@ -71,10 +72,31 @@ async def test_a_clock_that_is_off_by_ten_minutes_is_told_from_a_forgery(web, of
     _, _, causes = await health(web)
 
     assert response.status_code == 400
-    assert causes["webhooks"].startswith("webhook: wrong time: Message timestamp too ")
+    assert causes["webhooks"].startswith("webhook: clock differs: Message timestamp too ")
     assert re.search(f"genuine, and (599|60[01]) s {where} our clock", causes["webhooks"])
     assert "our clock" in logs[0]["cause"]
-    assert any('cause="webhook: wrong time"' in line for line in await trouble_metrics(web))
+    assert any('cause="webhook: clock differs"' in line for line in await trouble_metrics(web))
+
+
+@pytest.mark.parametrize("claim", ["nbf", "iat"])
+async def test_a_genuine_token_of_the_future_tells_that_a_clock_is_off(web, claim):
+    with capture_logs() as logs:
+        response = await web.client.get("/v1/verify", headers=bearer(**{claim: int(time.time()) + 60}))
+    _, checks, causes = await health(web)
+
+    assert response.status_code == 401
+    assert checks["session_tokens"] == "degraded"
+    assert causes["session_tokens"].startswith("session token: clock differs: genuine")
+    assert "clock" in logs[0]["cause"]
+    assert any('cause="session token: clock differs"' in line for line in await trouble_metrics(web))
+
+
+async def test_a_forged_or_expired_token_tells_nothing_of_clocks(web):
+    other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    for claims in ({"nbf": int(time.time()) + 60, "key": other}, {"exp": int(time.time()) - 60}):
+        assert (await web.client.get("/v1/verify", headers=bearer(**claims))).status_code == 401
+
+    assert (await health(web))[1]["session_tokens"] == "ok"
 
 
 async def test_an_old_forgery_is_a_forgery(web):

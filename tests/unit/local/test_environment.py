@@ -6,38 +6,10 @@ from entrypoints.local.environment import (
     base_url,
     load_beside_dev,
     settings_of_last_dev,
-    under,
     write_for_second_terminal,
 )
 from entrypoints.local.keys import new_keys
 from entrypoints.settings import EventsSettings, HttpSettings
-
-MADE_UP = {"CLERK_WEBHOOK_SECRET": "whsec_made_up", "CLERK_JWT_KEY": "made up", "CLERK_ISSUER": "http://localhost/dev"}
-
-
-def test_what_is_made_up_serves_where_nothing_is_configured():
-    assert under({}, MADE_UP) == MADE_UP
-
-
-@pytest.mark.parametrize("variable", ["CLERK_PUBLISHABLE_KEY", "CLERK_JWT_KEY", "CLERK_ISSUER", "CLERK_JWKS_URL"])
-def test_one_variable_of_a_clerk_instance_drops_all_that_is_made_up_about_tokens(variable):
-    assert under({variable: "real"}, MADE_UP) == {variable: "real", "CLERK_WEBHOOK_SECRET": "whsec_made_up"}
-
-
-def test_a_real_webhook_secret_leaves_the_made_up_tokens():
-    assert under({"CLERK_WEBHOOK_SECRET": "real"}, MADE_UP) == {**MADE_UP, "CLERK_WEBHOOK_SECRET": "real"}
-
-
-STAND_IN = {"CLERK_SECRET_KEY": "sk_test_made_up", "CLERK_API_URL": "http://127.0.0.1:3004"}
-
-
-@pytest.mark.parametrize("variable", ["CLERK_SECRET_KEY", "CLERK_API_URL", "CLERK_PUBLISHABLE_KEY", "CLERK_JWKS_URL"])
-def test_one_variable_of_a_clerk_instance_drops_the_stand_in(variable):
-    assert not set(under({variable: "real"}, {**MADE_UP, **STAND_IN}).items()) & set(STAND_IN.items())
-
-
-def test_a_real_webhook_secret_leaves_the_stand_in():
-    assert under({"CLERK_WEBHOOK_SECRET": "real"}, STAND_IN) == {"CLERK_WEBHOOK_SECRET": "real", **STAND_IN}
 
 
 def test_a_second_terminal_reads_what_was_written_and_nobody_else_may(tmp_path):

@@ -66,6 +66,17 @@ def _seed(call: "Call") -> Any:
     return {"count": len(ids), "first": ids[:1], "last": ids[-1:]}
 
 
+def _take_in(call: "Call") -> Any:
+    """Take one event, `{"type": "user.created", "data": {…}}`, of which somebody else sends the webhook."""
+    event, data = call.body.get("type"), call.body.get("data")
+    if event not in ("user.created", "user.updated", "user.deleted") or not isinstance(data, dict):
+        raise bad_body("expected type (user.created, user.updated or user.deleted) and data")
+    numbers = () if event == "user.deleted" else (data.get("created_at"), data.get("updated_at"))
+    if not isinstance(data.get("id"), str) or not all(type(number) is int for number in numbers):
+        raise bad_body("expected an id in data, and created_at and updated_at as whole numbers")
+    return {"taken_in": call.instance.take_in(event, data)}
+
+
 def _webhooks(call: "Call") -> Any:
     sender = call.api.webhooks
     return {
@@ -108,6 +119,7 @@ ROUTES: dict[tuple[str, str], Callable[["Call"], Any]] = {
     ("POST", "/faults"): _add_faults,
     ("DELETE", "/faults"): _clear_faults,
     ("POST", "/seed"): _seed,
+    ("POST", "/events"): _take_in,
     ("GET", "/webhooks"): _webhooks,
     ("PUT", "/webhooks"): _set_webhooks,
     ("GET", "/requests"): _requests,

@@ -44,6 +44,7 @@ class ClerkInstance:
         self._lock = threading.RLock()
         self._users = Users()
         self._sessions: dict[str, Session] = {}
+        self._deleted: set[str] = set()
         self._announces = True
         self.changes = 0
         """How many there were: whoever keeps a copy can tell whether it is current."""
@@ -149,10 +150,32 @@ class ClerkInstance:
         """Delete the user and all sessions, for good."""
         with self._changing(user_id) as (user, now_ms):
             self._users.remove(user_id)
+            self._deleted.add(user_id)
             self._sessions = {key: kept for key, kept in self._sessions.items() if kept["user_id"] != user_id}
             gone = users.deleted(user)
             self._tell("user.deleted", gone, now_ms)
             return gone
+
+    def take_in(self, event: str, data: Mapping[str, Any]) -> bool:
+        """Make true here what a webhook tells that somebody else sends; nobody is told of it.
+
+        The user is kept as it is in `data`, unchecked. Nothing happens, and False is returned, when it is older than
+        what is known, or of a user who was deleted.
+        """
+        user_id = data["id"]
+        with self._lock:
+            known = self._users.get(user_id)
+            if event == "user.deleted":
+                self._deleted.add(user_id)
+                if known:
+                    with self.quietly():
+                        self.delete(user_id)
+            elif user_id in self._deleted or (known and known["updated_at"] > data["updated_at"]):
+                return False
+            else:
+                self._users.put(users.taken_in(data))
+            self.changes += 1
+            return True
 
     def seed(self, count: int, *, seed: int = 1, created_from: int | None = None, step_ms: int = 1000) -> list[str]:
         """Create many users without announcing them, and return their ids, oldest first.
@@ -245,12 +268,14 @@ class ClerkInstance:
     def dump(self) -> dict[str, Any]:
         """Return everything, for `load`."""
         with self._lock:
-            return {"users": list(self._users), "sessions": list(self._sessions.values())}
+            sessions = list(self._sessions.values())
+            return {"users": list(self._users), "sessions": sessions, "deleted": sorted(self._deleted)}
 
-    def load(self, kept: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    def load(self, kept: Mapping[str, Sequence[Any]]) -> None:
         with self._lock:
             self._users.fill(kept["users"])
             self._sessions = {session["id"]: session for session in kept["sessions"]}
+            self._deleted = set(kept.get("deleted", ()))
 
     # Inside.
 
@@ -271,8 +296,10 @@ class ClerkInstance:
             yield user, max(self.now_ms(), user["updated_at"] + 1)
 
     def _put(self, user: User, old: User | None, event: str, now_ms: int) -> dict[str, Any]:
+        # Those that it had already may be another's too: what was taken in was not checked.
+        before = users.identifiers(old) if old else []
         for identifier in users.identifiers(user):
-            if self._users.owner(identifier) not in (None, user["id"]):
+            if identifier not in before and self._users.owner(identifier) not in (None, user["id"]):
                 raise taken(identifier[0])
         for name in forms.METADATA:
             if name in user and (old is None or user[name] is not old.get(name)):

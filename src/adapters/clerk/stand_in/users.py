@@ -99,6 +99,11 @@ def changed(user: User, form: Mapping[str, Any], *, now_ms: int) -> User:
     return {**user, **news}
 
 
+def taken_in(data: Mapping[str, Any]) -> User:
+    """Return the user that a webhook's `data` tells of: an image that it does not name is none."""
+    return {**dict.fromkeys(("image_url", "profile_image_url")), **data}
+
+
 def locked(*, yes: bool) -> dict[str, Any]:
     return {"locked": yes, "lockout_expires_in_seconds": _LOCKOUT_S if yes else None}
 

@@ -12,8 +12,7 @@ import yaml
 
 from application.topics import TOPICS, min_in_sync
 from entrypoints.cli.serve import DRAIN_S
-from entrypoints.settings import DatabaseSettings, HttpSettings, KafkaSettings, LogSettings
-from entrypoints.settings.catalogue import known_names, variables_of
+from entrypoints.settings.catalogue import all_variables
 
 ROOT = Path(__file__).parents[4]
 K8S = ROOT / "deploy" / "k8s"
@@ -59,7 +58,8 @@ def container(document):
 def environment(document):
     """Names that reach the process, `_FILE` taken off."""
     maps = {each["metadata"]["name"]: each["data"] for each in of_kind("ConfigMap")}
-    names = {entry["name"] for entry in container(document).get("env", ())}
+    in_file = {f"{variable.name}_FILE": variable.name for variable in all_variables() if variable.in_file}
+    names = {in_file.get(entry["name"], entry["name"]) for entry in container(document).get("env", ())}
     for source in container(document).get("envFrom", ()):
         names |= maps[source["configMapRef"]["name"]].keys()
     return names
@@ -101,29 +101,28 @@ def test_a_pod_meets_the_restricted_security_standard(document):
 
 
 @named(workloads())
-def test_a_pod_is_configured_with_variables_that_exist_and_files_that_are_there(document):
+def test_a_pod_is_configured_with_what_its_command_reads_and_nothing_else(document):
+    command = container(document)["args"][0]
+    read = [variable for variable in all_variables() if command in variable.commands]
+
+    assert environment(document) <= {variable.name for variable in read}
+    assert environment(document) >= {variable.name for variable in read if variable.required}
+
+
+@named(workloads())
+def test_a_pod_mounts_the_secrets_that_it_reads_and_no_others(document):
     secrets = {
         each["metadata"]["name"]: each["stringData"]
         for each in yaml.safe_load_all((K8S / "overlays/example/secrets.example.yaml").read_text())
     }
     (volume,) = [each["secret"] for each in pod(document)["volumes"] if "secret" in each]
     (mount,) = [each["mountPath"] for each in container(document)["volumeMounts"] if each["name"] == "secrets"]
-    files = [entry["value"] for entry in container(document)["env"] if entry["name"].endswith("_FILE")]
+    files = [entry["value"] for entry in container(document)["env"] if entry["value"].startswith("/run/secrets/")]
+    others = {pod(other)["volumes"][0]["secret"]["secretName"] for other in workloads() if other is not document}
 
-    assert environment(document) <= known_names()
-    assert {name.removesuffix("_FILE") for name in environment(document)} >= required(container(document)["args"][0])
-    assert {Path(file).name for file in files} <= secrets[volume["secretName"]].keys()
+    assert {Path(file).name for file in files} == secrets[volume["secretName"]].keys()
     assert {str(Path(file).parent) for file in files} == {mount}
-
-
-def required(command):
-    groups = {"serve": [DatabaseSettings, HttpSettings], "relay": [DatabaseSettings, KafkaSettings]}
-    return {
-        variable.name
-        for group in groups.get(command, [DatabaseSettings, LogSettings])
-        for variable in variables_of(group)
-        if variable.required
-    }
+    assert volume["secretName"] not in others
 
 
 @named(of_kind("Deployment"))
