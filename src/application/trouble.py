@@ -6,7 +6,6 @@ from enum import StrEnum
 class Trouble(StrEnum):
     """A cause that an operator can mend; the value is a label of metrics, so there are few of them."""
 
-    NAME_RESOLUTION = "name not resolved"
     OUT_OF_REACH = "out of reach"
     NAME_RESOLUTION = "name not resolved"
     BAD_ADDRESS = "advertised address out of reach"
@@ -27,7 +26,6 @@ class Trouble(StrEnum):
     CLOCK = "clock differs"
     TOPIC_MISSING = "topic missing"
     NOT_ENOUGH_REPLICAS = "not enough replicas"
-    CLOCK = "clock differs"
     OTHER = "other"
 
 
@@ -42,7 +40,6 @@ def without_detail(line: str) -> str:
 
 
 ADVICE = {
-    Trouble.NAME_RESOLUTION: "check the host name, and the DNS that this machine asks",
     Trouble.OUT_OF_REACH: "check the address, the server, and the network between",
     Trouble.NAME_RESOLUTION: "correct the host name that is configured, or mend name resolution (DNS) on this machine",
     Trouble.BAD_ADDRESS: "set advertised.listeners of that broker to an address that this network resolves and reaches",
@@ -60,10 +57,9 @@ ADVICE = {
     Trouble.TOO_MANY_CONNECTIONS: "raise max_connections, put a pooler in front, or run fewer processes",
     Trouble.BUSY: "the database is slower than webhooks come: see its load",
     Trouble.PROXY: "check user, password and what the proxy admits: HTTPS_PROXY names it, NO_PROXY goes around it",
-    Trouble.CLOCK: "synchronise this machine's clock (NTP): webhooks and tokens are refused by it",
+    Trouble.CLOCK: "synchronise the clocks (NTP): this machine's, and that of the server that is named",
     Trouble.TOPIC_MISSING: "auth-service topic create",
     Trouble.NOT_ENOUGH_REPLICAS: "brokers that hold copies are away: bring them back",
-    Trouble.CLOCK: "synchronise the clocks (NTP) of this machine and of the server",
     Trouble.OTHER: "see the server's own log at this time",
 }
 """What to do first."""
