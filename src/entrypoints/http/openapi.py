@@ -167,7 +167,14 @@ _BEYOND_SIGNATURES: dict[tuple[str, str], dict[str, Any]] = {
                 "in": "query",
                 "required": False,
                 "description": "`true`: the user must also be known here, not deleted and not banned.",
-                "schema": {"type": "boolean", "default": False},
+                "schema": {"type": "string", "enum": ["true"]},
+            },
+            {
+                "name": "in_person",
+                "in": "query",
+                "required": False,
+                "description": "`true`: nobody else may act in the session (impersonation).",
+                "schema": {"type": "string", "enum": ["true"]},
             },
         ],
         "headers": dict.fromkeys(

@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 WEBHOOK_SECRET_FILE = "webhook-secret"  # noqa: S105  # a file's name
 ISSUER = "http://localhost/dev"
+ORGANIZATION = "org_dev"
+"""Whose people may manage users here; Clerk's own ids are longer."""
 SECRET_KEY_FILE = "clerk-secret-key"  # noqa: S105  # a file's name
 PRIVATE_KEY_FILE = "session-key.pem"
 

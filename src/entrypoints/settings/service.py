@@ -69,9 +69,10 @@ class ManagementSettings:
 
     auth_service_keys: tuple[ServiceKey, ...] = variable(
         parsing.service_keys,
-        "Other services' keys as name:hash, comma-separated; `auth-service service-key new NAME` makes one.",
+        "Other services' keys as name:scopes:hash, comma-separated; `auth-service service-key new NAME` makes one. "
+        "Without scopes (name:hash) a key may do everything.",
         in_file=True,
-        example="billing:3b1f…",
+        example="billing:read+ban:3b1f…",
         default=(),
     )
     auth_service_permission: str = variable(
@@ -81,9 +82,9 @@ class ManagementSettings:
         default="org:users:manage",
     )
     auth_service_organizations: tuple[str, ...] = variable(
-        parsing.comma_separated(parsing.organization_id),
-        "Organizations in which that permission counts, comma-separated; unset: in any. Set it when customers have "
-        "organizations of their own: whoever may hand out roles in one could otherwise manage every user.",
+        parsing.organizations,
+        "Organizations in which that permission counts, comma-separated; unset: in none, so only service keys manage "
+        "users. `*` is any: whoever may hand out roles in one organization could then manage every user.",
         example="org_2abcDEF",
         default=(),
     )
