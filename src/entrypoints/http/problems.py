@@ -67,8 +67,8 @@ TABLE: dict[type[Exception], Problem] = {
         status=401,
         code="token-missing",
         title="Session token missing",
-        detail="Send the session token as `Authorization: Bearer …`, or, where authorized parties are configured, in the "
-        "cookie `__session`.",
+        detail="Send the session token as `Authorization: Bearer …` or, where authorized parties are configured, in "
+        "the cookie `__session`.",
         headers={"www-authenticate": "Bearer"},
     ),
     TokenRejected: Problem(
