@@ -44,7 +44,7 @@ def program(name: str) -> str:
     return found
 
 
-def configuration(  # noqa: PLR0913  # ports, and what the comments of the files offer
+def configuration(
     name: str, folder: Path, *, here: int, service: int, application: int, active: bool = True, in_person: bool = False
 ) -> Path:
     """Write the committed configuration with other ports; without `active`, and `in_person`, as its comments say."""

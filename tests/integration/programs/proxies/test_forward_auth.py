@@ -125,7 +125,7 @@ OF_IMPERSONATED = {
         ["X-Auth-Actor-Id", "close"],
         ["Upgrade, X-Auth-Actor-Id"],
     ],
-    ids=lambda connection: "+".join(connection),
+    ids="+".join,
 )
 def test_a_connection_header_takes_no_identity_header_away(url, application, connection):
     """Without its actor, an impersonated session would look like the user's own."""
@@ -160,8 +160,9 @@ def test_an_identity_header_that_is_badly_written_never_reaches_the_application(
 
 def test_a_trailer_is_no_identity_header(url, application):
     head = f"POST / HTTP/1.1\r\nHost: x\r\nAuthorization: {bearer(GOOD)['authorization']}\r\n"
-    body = "Transfer-Encoding: chunked\r\nTrailer: X-Auth-Actor-Id\r\n\r\n1\r\nx\r\n0\r\nX-Auth-Actor-Id: user_root\r\n\r\n"
-    raw_exchange(url, (head + body).encode())
+    body = "Transfer-Encoding: chunked\r\nTrailer: X-Auth-Actor-Id\r\n\r\n1\r\nx\r\n0\r\n"
+    trailer = "X-Auth-Actor-Id: user_root\r\n\r\n"
+    raw_exchange(url, (head + body + trailer).encode())
 
     assert [identity(request) for request in application.requests] == [OF_GOOD]
 
