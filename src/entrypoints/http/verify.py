@@ -37,7 +37,7 @@ class AnyMethodAnyPath:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.HTTP and is_forward_auth(scope["path"]):
-            if scope["path"].rstrip("/") != PATH:
+            if scope["path"].rstrip("/") != PATH:  # the query is the original request's, as it is behind `path=`
                 scope["query_string"] = f"{ORIGINAL}=&".encode() + scope["query_string"]
             scope["method"] = "GET"
             scope["path"] = PATH
