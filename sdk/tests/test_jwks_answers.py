@@ -33,15 +33,6 @@ async def test_a_server_that_is_not_there_is_a_fault_and_no_verdict(verifier):
         await keys.aclose()
 
 
-async def test_an_address_that_is_none_is_a_fault_and_no_verdict():
-    keys = JwksKeys("ftp://example.invalid/jwks")
-    state = await keys.refresh()
-    await keys.aclose()
-
-    assert not state.usable
-    assert state.last_error is not None
-
-
 def an_ec_key() -> dict[str, str]:
     numbers = ec_private_key().public_key().public_numbers()
     x, y = (base64url(value.to_bytes(32, "big")) for value in (numbers.x, numbers.y))

@@ -13,6 +13,8 @@ from anomalyze_auth import (
     middleware,
     require,
 )
+from anomalyze_auth.fastapi import requires as fastapi_requires
+from anomalyze_auth.litestar import requires as litestar_requires
 from sdktest.tokens import ISSUER, NOW, PARTY, claims, pem, signed
 
 VERIFIER = SessionVerifier(PemKey(pem()), issuer=ISSUER, authorized_parties=[PARTY], now=lambda: float(NOW))
@@ -123,6 +125,20 @@ async def test_an_identity_cannot_be_smuggled_in_from_an_outer_scope():
     assert sent[1]["body"] == b""
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "QUERY"])
+async def test_a_cookie_on_behalf_of_a_foreign_page_is_refused_whatever_the_method(method: str):
+    cookie, evil = (b"cookie", f"__session={signed()}".encode()), (b"origin", b"https://evil.example.com")
+    app = AuthMiddleware(answering, VERIFIER, rules={"/maybe": OPTIONAL})
+
+    for path in ("/", "/maybe"):
+        refused = await exchanged(app, http(path, method=method, headers=[cookie, evil]))
+        assert refused[0]["status"] == 403
+        assert b"origin-refused" in refused[1]["body"]
+        own = await exchanged(app, http(path, method=method, headers=[cookie, (b"origin", PARTY.encode())]))
+        assert own[0]["status"] == 200
+        assert (await exchanged(app, http(path, method=method, headers=[*BEARER, evil])))[0]["status"] == 200
+
+
 async def test_without_cookies_only_the_header_counts():
     headers_only = SessionVerifier(PemKey(pem()), issuer=ISSUER, now=lambda: float(NOW))
     app = AuthMiddleware(answering, headers_only, cookies=False)
@@ -171,6 +187,51 @@ def test_a_requirement_names_what_is_missing(requirement, token_claims, refused)
 
     assert (None if problem is None else problem.code) == refused
     assert problem is None or problem.status == 403
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"organization": ""}, ValueError),
+        ({"organization": "  "}, ValueError),
+        ({"organization": None}, TypeError),
+        ({"organization": 0}, TypeError),
+        ({"organization": 1}, TypeError),
+        ({"organization": ["org_1"]}, TypeError),
+        ({"organization": b"org_1"}, TypeError),
+        ({"role": ""}, ValueError),
+        ({"role": "\t"}, ValueError),
+        ({"role": False}, TypeError),
+        ({"role": ("org:admin", "org:owner")}, TypeError),
+        ({"permission": ""}, ValueError),
+        ({"permission": {"org:billing:read"}}, TypeError),
+        ({"permission": False}, TypeError),
+        ({"in_person": None}, TypeError),
+        ({"in_person": "yes"}, TypeError),
+        ({"in_person": 1}, TypeError),
+    ],
+)
+def test_a_requirement_that_would_check_nothing_or_refuse_everybody_is_an_error_at_the_start(wrong, error):
+    for made in (Requirement, fastapi_requires, litestar_requires):
+        with pytest.raises(error, match=next(iter(wrong))):
+            made(**wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"leeway": float("nan")},
+        {"leeway": float("inf")},
+        {"leeway": -1},
+        {"audience": ""},
+        {"audience": []},
+        {"audience": ["api", ""]},
+        {"issuer": ""},
+    ],
+)
+def test_a_verifier_that_would_check_nothing_or_refuse_everybody_is_an_error_at_the_start(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        SessionVerifier(PemKey(pem()), **{"issuer": ISSUER, **wrong})
 
 
 def test_the_cookie_suffix_is_that_of_clerks_own_code():

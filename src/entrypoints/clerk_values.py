@@ -116,7 +116,9 @@ def _clerk_url(value: str) -> str:
     if not _HOST.fullmatch(host):
         raise ValueError("the host in it is none: letters, digits, dots and hyphens")
     port = "" if parts.port in (None, {"http": 80, "https": 443}[parts.scheme]) else f":{parts.port}"
-    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}{parts.path}"
+    from anomalyze_auth import protected_url  # noqa: PLC0415  # not every command needs it, and it imports cryptography
+
+    return protected_url(f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}{parts.path}")
 
 
 def _of_base64(value: str) -> str:

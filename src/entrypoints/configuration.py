@@ -11,6 +11,7 @@ from typed_settings.dict_utils import set_path
 from typed_settings.loaders import Loader
 from typed_settings.types import LoadedSettings, LoaderMeta, OptionInfo, OptionList, SettingsClass, SettingsDict
 
+from entrypoints.secret import Secret
 from entrypoints.settings import ClerkApiSettings, KafkaSettings, TokenSettings, asks_backend_api
 from entrypoints.settings.kafka_contradictions import contradictions, unsupported, unused
 from entrypoints.sources import ENV_FILE, Found, Problem, SourceError, look_up, read
@@ -147,6 +148,9 @@ def _contradictions(parsed: SettingsDict, settings_class: SettingsClass, wrong: 
     for prefix, kind, values in groups or of_itself:
         if kind in _CONTRADICTIONS:
             yield from ((f"{prefix}{name}", what) for name, what in _CONTRADICTIONS[kind](kind(**values), wrong))
+    yield from _test_hosts_beside_live_keys(
+        {f"{prefix}{name}": value for prefix, _, values in groups or of_itself for name, value in values.items()}, wrong
+    )
     yield from _between({kind: (prefix, values) for prefix, kind, values in groups}, wrong)
 
 
@@ -194,6 +198,26 @@ def _in_tokens(tokens: TokenSettings, wrong: set[str]) -> Iterator[tuple[str, st
     if not any(getattr(tokens, name) or name in wrong for name in names):
         what = "missing; session tokens are verified with it, or else with CLERK_JWT_KEY or CLERK_JWKS_URL"
         yield "clerk_publishable_key", what
+
+
+def _test_hosts_beside_live_keys(values: Mapping[str, Any], wrong: set[str]) -> Iterator[tuple[str, str]]:
+    """A test host is taken without TLS (`parsing.clerk_url`): nothing of a live instance may rest on what it says."""
+    by_name = {path.rpartition(".")[2]: path for path in values}
+
+    def text_of(name: str) -> str:
+        value = values.get(by_name.get(name, ""))
+        text = value.get_secret_value() if isinstance(value, Secret) else value
+        return text if isinstance(text, str) and name not in wrong else ""
+
+    if not (
+        text_of("clerk_secret_key").startswith("sk_live_") or text_of("clerk_publishable_key").startswith("pk_live_")
+    ):
+        return
+    from anomalyze_auth import is_test_host  # noqa: PLC0415  # not every command needs it, and it imports cryptography
+
+    for name in ("clerk_issuer", "clerk_jwks_url", "clerk_api_url"):
+        if is_test_host(text_of(name)):
+            yield by_name[name], "a test host (*.test) beside a live key"
 
 
 _CONTRADICTIONS: Mapping[Any, Any] = {TokenSettings: _in_tokens, KafkaSettings: contradictions}

@@ -22,7 +22,7 @@ def shown(value: Any) -> str:
     if isinstance(value, Secret):
         return _masked(value.get_secret_value())
     if isinstance(value, ServiceKey):
-        return f"{value.name}:{MASK}"
+        return str(value).replace(value.digest.hex(), MASK)
     if isinstance(value, tuple):
         return ", ".join(shown(entry) for entry in value)
     if value is None:

@@ -9,7 +9,7 @@ from typing import TypeVar
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from entrypoints.secret import Secret
-from entrypoints.service_keys import ServiceKey, service_key
+from entrypoints.service_keys import ANY_ORGANIZATION, ServiceKey, service_key
 from entrypoints.written import forgiving
 
 T = TypeVar("T")
@@ -110,13 +110,10 @@ def http_url(value: str) -> str:
 
 
 def origin(value: str) -> str:
-    """Check an origin as browsers send it, and as Clerk puts it into `azp`: scheme, host, port and no path."""
-    parts = _split(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
-        raise ValueError("not an origin (scheme, host and perhaps a port, no path)")
-    if "*" in value or "@" in value:
-        raise ValueError("an origin has no wildcard and no user")
-    return f"{parts.scheme}://{parts.netloc}".lower()
+    """Return an origin as browsers send it, and as Clerk puts it into `azp`."""
+    from anomalyze_auth import serialized_origin  # noqa: PLC0415  # not every command needs it, and it imports cryptography
+
+    return serialized_origin(value)
 
 
 def proxy_url(value: str) -> str:
@@ -202,9 +199,16 @@ def permission(value: str) -> str:
     return value
 
 
+def organizations(value: str) -> tuple[str, ...]:
+    """Read ids of organizations, or `*` alone, which is any."""
+    if value.strip() == ANY_ORGANIZATION:
+        return (ANY_ORGANIZATION,)
+    return comma_separated(organization_id)(value)
+
+
 def organization_id(value: str) -> str:
     if not re.fullmatch(r"org_[A-Za-z0-9_-]{1,123}", value):
-        raise ValueError("not the id of an organization (org_…)")
+        raise ValueError("not the id of an organization (org_…); `*` alone is any organization")
     return value
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from hmac import compare_digest
 
 from attrs import field, frozen
@@ -11,53 +11,74 @@ from attrs import field, frozen
 PREFIX = "ask_"
 """What tells a service key from a session token, and lets secret scanners find one where it should not be."""
 
-_CONFIGURED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63}):([0-9a-fA-F]{64})", re.ASCII)
+READ = "read"
+EVERYTHING = "*"
+SCOPES = (READ, "ban", "unban", "lock", "unlock", "sync", "set-metadata", "revoke-sessions", "delete")
+"""What a key may be made for: to look users up, and each action below `/v1/users/{id}/`, by its name."""
+
+ANY_ORGANIZATION = "*"
+"""In place of the organizations whose people may manage users."""
+
+_CONFIGURED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63}):(?:([a-z+*-]+):)?([0-9a-fA-F]{64})", re.ASCII)
 
 
 @frozen
 class ServiceKey:
-    """A key as it is configured: who holds it, and the SHA-256 of its text.
+    """A key as it is configured: who holds it, the SHA-256 of its text, and its scopes.
 
     A plain hash is enough: a key of 256 random bits cannot be guessed, so there is nothing to slow down.
     """
 
     name: str
     digest: bytes = field(repr=False)
+    scopes: frozenset[str]
+
+    def may(self, scope: str) -> bool:
+        return not self.scopes.isdisjoint({scope, EVERYTHING})
 
     def __str__(self) -> str:
-        return f"{self.name}:{self.digest.hex()}"
+        """As it is configured; a key for everything is written without scopes, as all were before there were any."""
+        if EVERYTHING in self.scopes:
+            return f"{self.name}:{self.digest.hex()}"
+        return f"{self.name}:{'+'.join(sorted(self.scopes, key=SCOPES.index))}:{self.digest.hex()}"
 
 
-def new_service_key(name: str) -> tuple[str, ServiceKey]:
+def new_service_key(name: str, scopes: Collection[str] = (EVERYTHING,)) -> tuple[str, ServiceKey]:
     """Make a key up, and return its text, which is kept nowhere, and what to configure of it.
 
     Raises:
-        ValueError: the name cannot be configured.
+        ValueError: the name cannot be configured, or a scope is none.
     """
     text = PREFIX + secrets.token_urlsafe(32)
-    return text, service_key(f"{name}:{_digest(text).hex()}")
+    return text, service_key(f"{name}:{'+'.join(scopes)}:{_digest(text).hex()}")
 
 
 def service_key(configured: str) -> ServiceKey:
-    """Read `name:hash`; the hash is in hexadecimal.
+    """Read `name:scopes:hash`, or `name:hash` for a key that may do everything; the hash is in hexadecimal.
 
     Raises:
         ValueError: it is something else; the message does not repeat it, as it may be the key itself.
     """
     match = _CONFIGURED.fullmatch(configured)
     if match is None:
-        raise ValueError("not name:hash, as `auth-service service-key new` prints it (never the key itself)")
-    return ServiceKey(match[1], bytes.fromhex(match[2]))
+        raise ValueError("not name:scopes:hash, as `auth-service service-key new` prints it (never the key itself)")
+    scopes = frozenset((match[2] or EVERYTHING).split("+"))
+    if not scopes <= {*SCOPES, EVERYTHING}:
+        known = ", ".join(SCOPES)
+        raise ValueError(
+            f"a scope is none of {known} (joined with +) or *, as `auth-service service-key new` takes them"
+        )
+    return ServiceKey(match[1], bytes.fromhex(match[3]), scopes)
 
 
-def holder_of(text: str, keys: Iterable[ServiceKey]) -> str | None:
-    """Return the name of the key with this text, or `None`; every key is compared, in constant time."""
+def key_of(text: str, keys: Iterable[ServiceKey]) -> ServiceKey | None:
+    """Return the key with this text, or `None`; every key is compared, in constant time."""
     digest = _digest(text)
-    holder = None
+    found = None
     for key in keys:
         if compare_digest(key.digest, digest):
-            holder = key.name
-    return holder
+            found = key
+    return found
 
 
 def _digest(text: str) -> bytes:

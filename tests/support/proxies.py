@@ -44,8 +44,10 @@ def program(name: str) -> str:
     return found
 
 
-def configuration(name: str, folder: Path, *, here: int, service: int, application: int, active: bool = True) -> Path:
-    """Write the committed configuration with other ports; without `active` as its comments say."""
+def configuration(
+    name: str, folder: Path, *, here: int, service: int, application: int, active: bool = True, in_person: bool = False
+) -> Path:
+    """Write the committed configuration with other ports; without `active`, and `in_person`, as its comments say."""
     text = (_FOLDER / CONFIGURATIONS[name]).read_text()
     for port, replacement in {8080: here, 3002: service, 8000: application}.items():
         text, found = re.subn(rf"\b{port}\b", str(replacement), text)
@@ -53,16 +55,19 @@ def configuration(name: str, folder: Path, *, here: int, service: int, applicati
     if not active:
         text = text.replace("path_prefix: /v1/verify?active=true&path=", "path_prefix: /v1/ext-authz")
         text = re.sub(r"(/v1/verify)\?active=true\b", r"\1", text)
+    if in_person:
+        text, found = re.subn(r"(/v1/verify\?active=true)(?=[;&\s])", r"\1&in_person=true", text)
+        assert found == 1
     file = folder / CONFIGURATIONS[name]
     file.write_text(text)
     return file
 
 
 @contextmanager
-def proxy(name: str, folder: Path, *, service: int, application: int, active: bool = True) -> Iterator[str]:
+def proxy(name: str, folder: Path, *, service: int, application: int, **checks: bool) -> Iterator[str]:
     """Run a proxy in front of `application`, which asks `service` (both are ports); yield its URL."""
     here = free_port()
-    file = configuration(name, folder, here=here, service=service, application=application, active=active)
+    file = configuration(name, folder, here=here, service=service, application=application, **checks)
     output = folder / "output.log"
     with output.open("wb") as log:
         process = subprocess.Popen(

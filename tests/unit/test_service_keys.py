@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from entrypoints.service_keys import PREFIX, holder_of, new_service_key, service_key
+from entrypoints.service_keys import PREFIX, SCOPES, key_of, new_service_key, service_key
 
 
 def test_a_new_key_is_known_by_what_is_configured_of_it_and_by_nothing_else():
@@ -14,10 +14,10 @@ def test_a_new_key_is_known_by_what_is_configured_of_it_and_by_nothing_else():
     assert service_key(str(configured)) == configured
     assert str(configured) == f"billing:{hashlib.sha256(text.encode()).hexdigest()}"
     assert text not in f"{configured} {configured!r}"
-    assert holder_of(text, [configured]) == "billing"
+    assert key_of(text, [configured]) is configured
     for wrong in (other, text[:-1], text + " ", text.upper(), str(configured), configured.digest.hex(), "", "\ud800"):
-        assert holder_of(wrong, [configured]) is None
-    assert holder_of(text, []) is None
+        assert key_of(wrong, [configured]) is None
+    assert key_of(text, []) is None
 
 
 def test_while_rotating_each_key_is_known_by_its_own_name():
@@ -25,7 +25,7 @@ def test_while_rotating_each_key_is_known_by_its_own_name():
     new, configured_new = new_service_key("billing-2")
     keys = [configured_old, configured_new]
 
-    assert (holder_of(old, keys), holder_of(new, keys)) == ("billing-1", "billing-2")
+    assert (key_of(old, keys), key_of(new, keys)) == (configured_old, configured_new)
 
 
 def test_every_key_is_compared_wherever_the_right_one_stands(monkeypatch):
@@ -37,7 +37,7 @@ def test_every_key_is_compared_wherever_the_right_one_stands(monkeypatch):
 
     for text in (texts[0], texts[4], "ask_wrong"):
         compared.clear()
-        holder_of(text, keys)
+        key_of(text, keys)
 
         assert compared == [key.digest for key in keys]
 
@@ -70,5 +70,32 @@ def test_what_is_no_name_and_hash_is_refused_without_repeating_it(text):
 
 @pytest.mark.parametrize("name", ["", "a b", "a,b", "a:b", "ä", "-x", "x" * 65])
 def test_no_key_is_made_for_a_name_that_could_not_be_configured(name):
-    with pytest.raises(ValueError, match="name:hash"):
+    with pytest.raises(ValueError, match="name:scopes:hash"):
         new_service_key(name)
+
+
+@pytest.mark.parametrize(
+    ("written", "may", "may_not"),
+    [
+        ("", SCOPES, []),
+        ("*:", SCOPES, []),
+        ("read:", ["read"], ["ban", "delete"]),
+        ("read+ban:", ["read", "ban"], ["unban", "delete"]),
+        ("ban+read+ban:", ["read", "ban"], ["unban", "delete"]),
+        ("set-metadata+revoke-sessions:", ["set-metadata", "revoke-sessions"], ["read", "sync"]),
+    ],
+)
+def test_a_key_may_do_what_its_scopes_say_and_everything_without_them(written, may, may_not):
+    key = service_key(f"billing:{written}{'0' * 64}")
+
+    assert [scope for scope in SCOPES if key.may(scope)] == [scope for scope in SCOPES if scope in may]
+    assert not any(key.may(scope) for scope in may_not)
+    assert service_key(str(key)) == key
+
+
+@pytest.mark.parametrize(
+    "scopes", ["Read", "reads", "read+", "+read", "read,ban", "read ban", "read++ban", "**", "write"]
+)
+def test_a_scope_that_is_none_is_refused_and_not_ignored(scopes):
+    with pytest.raises(ValueError, match=r"scope"):
+        service_key(f"billing:{scopes}:{'0' * 64}")

@@ -152,15 +152,27 @@ def test_the_database_url_is_taken_as_everyone_writes_it(url):
         ("CLERK_JWT_KEY", "-----BEGIN RSA PRIVATE KEY-----\nhunter2\n-----END RSA PRIVATE KEY-----"),
         ("CLERK_ISSUER", "clerk.example.com/hunter2"),
         ("CLERK_JWKS_URL", "ftp://clerk.example.com/hunter2"),
+        ("CLERK_JWKS_URL", "http://hunter2.example.com/jwks"),
+        ("CLERK_JWKS_URL", "http://hunter2:8080/jwks"),
+        ("CLERK_ISSUER", "http://hunter2.example.com"),
+        ("CLERK_API_URL", "http://hunter2.example.com"),
+        ("CLERK_API_URL", "http://localhost@hunter2.example.com"),
         ("CLERK_AUTHORIZED_PARTIES", "https://app.example.com/hunter2"),
         ("CLERK_AUTHORIZED_PARTIES", "app.example.com,hunter2"),
         ("CLERK_AUTHORIZED_PARTIES", "https://*.hunter2.com"),
+        ("CLERK_AUTHORIZED_PARTIES", "https://app.example.com,null"),
+        ("CLERK_AUTHORIZED_PARTIES", "file:///hunter2"),
+        ("CLERK_AUTHORIZED_PARTIES", "chrome-extension://hunter2/page.html"),
         ("AUTH_SERVICE_KEYS", "ask_hunter2"),
         ("AUTH_SERVICE_KEYS", "hunter2:abc"),
         ("AUTH_SERVICE_KEYS", f"hunter2:{'0' * 64},hunter2:{'1' * 64}"),
+        ("AUTH_SERVICE_KEYS", f"hunter2:hunter2:{'0' * 64}"),
         ("AUTH_SERVICE_PERMISSION", "hunter2"),
         ("AUTH_SERVICE_PERMISSION", "org:hunter2"),
         ("AUTH_SERVICE_ORGANIZATIONS", "hunter2"),
+        ("AUTH_SERVICE_ORGANIZATIONS", "org_hunter2,*"),
+        ("AUTH_SERVICE_ORGANIZATIONS", "org_*"),
+        ("AUTH_SERVICE_ORGANIZATIONS", "**"),
         ("PORT", "hunter2"),
         ("PORT", "65536"),
         ("PORT", "-1"),
@@ -219,9 +231,44 @@ def test_what_is_said_outright_goes_before_what_follows():
 
 
 def test_authorized_parties_are_origins_as_browsers_send_them():
-    parties = serve(CLERK_AUTHORIZED_PARTIES="https://App.Example.com/, http://localhost:5173").tokens
+    spelled = "https://App.Example.com:443/, http://localhost:5173, capacitor://localhost, https://bücher.example"
+    parties = serve(CLERK_AUTHORIZED_PARTIES=spelled).tokens.clerk_authorized_parties
 
-    assert parties.clerk_authorized_parties == ("https://app.example.com", "http://localhost:5173")
+    assert parties == (
+        "https://app.example.com",
+        "http://localhost:5173",
+        "capacitor://localhost",
+        "https://xn--bcher-kva.example",
+    )
+
+
+@pytest.mark.parametrize("url", ["http://localhost:3004", "http://127.0.0.1:3004", "http://[::1]:3004"])
+def test_plain_http_is_taken_on_this_machine(url):
+    settings = serve(CLERK_API_URL=url, CLERK_JWKS_URL=f"{url}/jwks", CLERK_ISSUER=url, CLERK_SECRET_KEY="sk_live_1")
+
+    assert (settings.clerk_api.clerk_api_url, settings.tokens.jwks_url) == (url, f"{url}/jwks")
+
+
+LIVE_KEY = "pk_live_" + base64.b64encode(b"clerk.acme.io$").decode()
+
+
+@pytest.mark.parametrize("variable", ["CLERK_API_URL", "CLERK_JWKS_URL", "CLERK_ISSUER"])
+def test_plain_http_is_taken_between_test_hosts_and_never_beside_a_live_key(variable):
+    there = {variable: "http://clerk-stand-in.test:3004"}
+
+    assert serve(**there, CLERK_SECRET_KEY="sk_test_1")
+    for live in ({"CLERK_SECRET_KEY": "sk_live_1"}, {"CLERK_PUBLISHABLE_KEY": LIVE_KEY}):
+        problems, _ = refused(ServeSettings, {**SERVE, **there, **live})
+
+        assert list(problems) == [variable]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("", ()), ("*", ("*",)), (" * ", ("*",)), ("org_a", ("org_a",)), ("org_a, org_b,", ("org_a", "org_b"))],
+)
+def test_organizations_are_named_or_any(text, expected):
+    assert serve(AUTH_SERVICE_ORGANIZATIONS=text).management.auth_service_organizations == expected
 
 
 def test_several_service_keys_may_be_given_while_rotating():

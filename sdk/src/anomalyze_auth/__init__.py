@@ -6,13 +6,16 @@ The framework helpers and the Kafka side are modules of their own, imported only
 """
 
 from anomalyze_auth.access import OPTIONAL, PUBLIC, REQUIRED, Access, Requirement
-from anomalyze_auth.credentials import cookie_suffix_of, token_from
-from anomalyze_auth.errors import KeysUnavailable, Reason, TokenRejected
+from anomalyze_auth.addresses import is_test_host, protected_url
+from anomalyze_auth.credentials import bearer_token, cookie_suffix_of
+from anomalyze_auth.errors import KeysUnavailable, OriginRefused, Reason, TokenRejected
 from anomalyze_auth.identity import Authenticated, Organization
 from anomalyze_auth.jwks import JwksKeys, JwksState
 from anomalyze_auth.keys import KeySource, PemKey
 from anomalyze_auth.middleware import AuthMiddleware, identity_of, require
+from anomalyze_auth.origins import serialized_origin
 from anomalyze_auth.problems import Problem, Refused
+from anomalyze_auth.request_verifier import RequestVerifier
 from anomalyze_auth.verifier import SessionVerifier
 
 __all__ = [
@@ -27,15 +30,20 @@ __all__ = [
     "KeySource",
     "KeysUnavailable",
     "Organization",
+    "OriginRefused",
     "PemKey",
     "Problem",
     "Reason",
     "Refused",
+    "RequestVerifier",
     "Requirement",
     "SessionVerifier",
     "TokenRejected",
+    "bearer_token",
     "cookie_suffix_of",
     "identity_of",
+    "is_test_host",
+    "protected_url",
     "require",
-    "token_from",
+    "serialized_origin",
 ]

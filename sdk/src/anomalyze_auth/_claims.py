@@ -35,8 +35,7 @@ def authenticated(claims: dict[str, Any], expected: Expectations, now: float) ->
         TokenRejected: a claim is missing, of the wrong JSON type, or says that the caller is not let in.
     """
     user_id = _user_id(claims)
-    session_id = identifier(claims, "sid")
-    _require_session_token(claims, session_id)
+    session_id = _session_id(claims)
     expires_at, issued_at = _require_time(claims, expected.leeway, now)
     issuer = text(claims, "iss")
     if expected.issuer is not None and issuer != expected.issuer:
@@ -74,12 +73,19 @@ def _user_id(claims: Mapping[str, Any]) -> str:
     return subject
 
 
-def _require_session_token(claims: Mapping[str, Any], session_id: str | None) -> None:
-    """OAuth access tokens are signed with the same key; `typ` tells, and so does what only they carry."""
+def _session_id(claims: Mapping[str, Any]) -> str:
+    """The session. JWT templates, OAuth and machine tokens are signed with the same key; only sessions have one.
+
+    Most of those are told by their header; what was made before Clerk's class mark `cat`, by this alone.
+    """
+    session_id = identifier(claims, "sid")
     token_id = claims.get("jti")
     machine_id = isinstance(token_id, str) and token_id.startswith(("oat_", "mt_"))
     if machine_id or (session_id is None and "client_id" in claims):
         raise TokenRejected(Reason.WRONG_TOKEN_TYPE, "An OAuth or machine token is not a session token.")
+    if session_id is None:
+        raise missing("sid")
+    return session_id
 
 
 def _require_time(claims: Mapping[str, Any], leeway: float, now: float) -> tuple[float, float | None]:

@@ -1,6 +1,8 @@
 """What a route demands of its caller."""
 
+from collections.abc import Callable
 from enum import Enum
+from typing import Any
 
 import attrs
 
@@ -23,18 +25,35 @@ class Access(Enum):
 PUBLIC, OPTIONAL, REQUIRED = Access.PUBLIC, Access.OPTIONAL, Access.REQUIRED
 
 
+def _text_or(kind: type) -> Callable[[object, "attrs.Attribute[Any]", object], None]:
+    """A validator: an empty text, most often a setting that is missing, must not pass for no requirement."""
+
+    def validate(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+        if not isinstance(value, (str, kind)):
+            raise TypeError(
+                f"{attribute.name} of a Requirement is a text or {kind.__name__}, not {type(value).__name__}."
+            )
+        if isinstance(value, str) and not value.strip():
+            raise ValueError(f"{attribute.name} of a Requirement is empty.")
+
+    return validate
+
+
 @attrs.frozen(kw_only=True)
 class Requirement:
     """What a signed-in caller must have besides; all that is set must hold.
 
     `organization`: True for any active organization, or the id of one. `role` and `permission`: in that
     organization, in the long form (`org:admin`). `in_person`: not impersonated by somebody else.
+
+    Raises:
+        TypeError, ValueError: a value is of another type, or empty: it would check nothing, or refuse everybody.
     """
 
-    organization: bool | str = False
-    role: str | None = None
-    permission: str | None = None
-    in_person: bool = False
+    organization: bool | str = attrs.field(default=False, validator=_text_or(bool))
+    role: str | None = attrs.field(default=None, validator=_text_or(type(None)))
+    permission: str | None = attrs.field(default=None, validator=_text_or(type(None)))
+    in_person: bool = attrs.field(default=False, validator=attrs.validators.instance_of(bool))
 
     def refusal(self, caller: Authenticated) -> Problem | None:
         """The answer to a caller who does not have it all; None for one who does."""

@@ -1,40 +1,47 @@
-"""Where in a request the session token is."""
+"""Where in a request session tokens are."""
 
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from hashlib import sha1
 
+import attrs
+
 # Blanks behind the token are cut off afterwards: a lazy match up to them would try every character in turn.
 _BEARER = re.compile(rb"[ \t]*bearer +(\S.*)", re.IGNORECASE | re.DOTALL)
 _SESSION_COOKIE = b"__session"
 
 
-def token_from(
-    headers: Iterable[tuple[bytes, bytes]], *, cookie_suffix: str | None = None, cookies: bool = True
-) -> str | None:
-    """The session token of a request with these raw headers, or None when there is none.
+@attrs.frozen
+class Credentials:
+    """What a request carries, unjudged.
 
-    `Authorization: Bearer …` comes first (the scheme in any case, then spaces and no tab, RFC 9110 section
-    11.4); other schemes are ignored. Then the cookie `__session_<suffix>`, which belongs to one Clerk instance, then
-    `__session`, which all instances on a domain share. Of several cookies of one name the first counts.
-    Several Bearer headers are joined, which no verifier accepts: it must not depend on a proxy's
-    choice which of two tokens is meant.
+    `bearer` is the token of the Authorization header, None without one; `cookies` are the distinct values of
+    the session cookies, those of this Clerk instance first; `origins` are the values of Origin.
+    """
+
+    bearer: str | None
+    cookies: tuple[str, ...]
+    origins: tuple[str, ...]
+
+
+def credentials_in(headers: Iterable[tuple[bytes, bytes]], *, cookie_suffix: str | None = None) -> Credentials:
+    """The credentials in these raw headers, as in an ASGI scope; names in any case.
+
+    `Authorization: Bearer …`: the scheme in any case, then spaces and no tab (RFC 9110 section 11.4); other
+    schemes are ignored. Several Bearer headers are joined, which no verifier accepts: it must not depend on a
+    proxy's choice which of two tokens is meant.
+
+    Cookies: `__session_<suffix>`, which belongs to one Clerk instance, and `__session`, which all instances on
+    a domain share. A browser sends several of one name when they differ in path or domain.
 
     Args:
-        headers: as in an ASGI scope; names in any case.
+        headers: pairs of name and value.
         cookie_suffix: of this Clerk instance, see `cookie_suffix_of`; None reads no suffixed cookie.
-        cookies: False reads the header alone.
     """
-    return find_token(headers, cookie_suffix=cookie_suffix, cookies=cookies)[0]
-
-
-def find_token(
-    headers: Iterable[tuple[bytes, bytes]], *, cookie_suffix: str | None, cookies: bool
-) -> tuple[str | None, bool]:
-    """As `token_from`, and whether the token comes from a cookie."""
     bearer: list[bytes] = []
-    cookie_headers: list[bytes] = []
+    cookies: list[bytes] = []
+    origins: list[str] = []
     for name, value in headers:
         match name.lower():
             case b"authorization":
@@ -42,10 +49,16 @@ def find_token(
                 if credentials is not None:
                     bearer.append(credentials.group(1).rstrip(b" \t"))
             case b"cookie":
-                cookie_headers.append(value)
-    if bearer:
-        return b", ".join(bearer).decode("latin-1"), False
-    return (_from_cookies(cookie_headers, cookie_suffix) if cookies else None), True
+                cookies.append(value)  # HTTP/2 may split the header
+            case b"origin":
+                origins.append(value.decode("latin-1"))
+    token = b", ".join(bearer).decode("latin-1") if bearer else None
+    return Credentials(token, _session_cookies(cookies, cookie_suffix), tuple(origins))
+
+
+def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """The token of `Authorization: Bearer …` in these raw headers, see `credentials_in`; None when there is none."""
+    return credentials_in(headers).bearer
 
 
 def cookie_suffix_of(publishable_key: str) -> str:
@@ -54,11 +67,24 @@ def cookie_suffix_of(publishable_key: str) -> str:
     return urlsafe_b64encode(digest).decode()[:8]
 
 
-def _from_cookies(cookie_headers: list[bytes], suffix: str | None) -> str | None:
-    found: dict[bytes, bytes] = {}
+def _session_cookies(cookie_headers: list[bytes], suffix: str | None) -> tuple[str, ...]:
+    suffixed = None if suffix is None else _SESSION_COOKIE + b"_" + suffix.encode()
+    ours: list[bytes] = []
+    shared: list[bytes] = []
     for header in cookie_headers:
-        for pair in header.split(b";"):
+        # Only pairs that may be meant are looked at: a header of nothing but semicolons costs a stranger less than us.
+        at = 0
+        while (found := header.find(_SESSION_COOKIE, at)) >= 0:
+            start = header.rfind(b";", at, found) + 1 or at
+            end = header.find(b";", found)
+            pair = header[start:] if end < 0 else header[start:end]
             name, _, value = pair.partition(b"=")
-            found.setdefault(name.strip(), value.strip().strip(b'"'))
-    names = [_SESSION_COOKIE] if suffix is None else [b"__session_" + suffix.encode(), _SESSION_COOKIE]
-    return next((found[name].decode("latin-1") for name in names if found.get(name)), None)
+            name, value = name.strip(b" \t"), value.strip(b" \t").strip(b'"')
+            if value and name == suffixed:
+                ours.append(value)
+            elif value and name == _SESSION_COOKIE:
+                shared.append(value)
+            if end < 0:
+                break
+            at = end + 1
+    return tuple(dict.fromkeys(value.decode("latin-1") for value in (*ours, *shared)))

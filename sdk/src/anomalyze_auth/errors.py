@@ -1,4 +1,4 @@
-"""What can go wrong with a token: a verdict (`TokenRejected`) or a fault of ours (`KeysUnavailable`)."""
+"""What can go wrong: a verdict (`TokenRejected`, `OriginRefused`) or a fault of ours (`KeysUnavailable`)."""
 
 from enum import StrEnum
 
@@ -37,6 +37,10 @@ class TokenRejected(Exception):  # noqa: N818  (a verdict, not an error)
         super().__init__(f"{reason}: {description}")
         self.reason = reason
         self.description = description
+
+
+class OriginRefused(Exception):  # noqa: N818  (a verdict, not an error)
+    """A page of another origin uses the session cookie: answer 403."""
 
 
 class KeysUnavailable(Exception):  # noqa: N818  (reads as what it says)

@@ -31,8 +31,8 @@ class Authenticated:
     """
 
     user_id: str
+    session_id: str
     expires_at: float
-    session_id: str | None = None
     issuer: str | None = None
     issued_at: float | None = None
     authorized_party: str | None = None

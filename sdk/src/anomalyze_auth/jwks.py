@@ -11,6 +11,7 @@ import attrs
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from anomalyze_auth._json import decoded_object
+from anomalyze_auth.addresses import protected_url
 from anomalyze_auth.errors import KeysUnavailable, Reason, TokenRejected
 from anomalyze_auth.keys import weakness
 
@@ -58,6 +59,7 @@ class JwksKeys:
 
     Args:
         url: of the key set: `<issuer>/.well-known/jwks.json`, or Clerk's Backend API with `headers`.
+            Over https, but for this machine and test hosts (`protected_url`).
         client: makes the HTTP client; it is made at the first fetch and closed by `aclose`.
         headers: sent with each fetch, for example `{"Authorization": "Bearer sk_…"}`.
         fresh_for, stale_for, cooldown, retry_every: seconds, see above.
@@ -65,7 +67,7 @@ class JwksKeys:
         clock: monotonic seconds.
 
     Raises:
-        ValueError: the url cannot be taken apart.
+        ValueError: the address is not protected, or cannot be taken apart.
     """
 
     def __init__(  # noqa: PLR0913  (durations an operator may have to change)
@@ -81,9 +83,9 @@ class JwksKeys:
         timeout: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._url = url
+        self._url = protected_url(url)
         parts = urlsplit(url)
-        self._shown_url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"  # no password, no query
+        self._shown_url = f"{parts.scheme}://{parts.netloc}{parts.path}"  # no query
         self._make_client = client or _http_client
         self._headers = {"Accept": "application/json", **(headers or {}), "Accept-Encoding": "identity"}
         self._fresh_for = fresh_for

@@ -6,11 +6,11 @@ from functools import cache
 from typing import Any
 
 from anomalyze_auth.access import OPTIONAL, PUBLIC, REQUIRED, Requirement, Rule
-from anomalyze_auth.credentials import find_token
-from anomalyze_auth.errors import KeysUnavailable, TokenRejected
+from anomalyze_auth.errors import KeysUnavailable, OriginRefused, TokenRejected
 from anomalyze_auth.identity import Authenticated
 from anomalyze_auth.paths import Rules
-from anomalyze_auth.problems import FORBIDDEN, TOKEN_MISSING, Problem, Refused, problem_of
+from anomalyze_auth.problems import TOKEN_MISSING, Problem, Refused, problem_of
+from anomalyze_auth.request_verifier import RequestVerifier
 from anomalyze_auth.verifier import SessionVerifier
 
 Scope = MutableMapping[str, Any]
@@ -40,7 +40,7 @@ class AuthMiddleware:
         rules: exceptions to `default` by path, for example
             `{"/health": PUBLIC, "/billing/*": Requirement(permission="org:billing:manage")}`; see `Rules`.
         default: for all other paths.
-        cookie_suffix: see `token_from`.
+        cookie_suffix: see `RequestVerifier`.
         cookies: whether the session cookie counts. Needs a verifier with authorized parties, which are
             what protects a cookie against pages of other origins on the same domain.
 
@@ -61,16 +61,9 @@ class AuthMiddleware:
         cookie_suffix: str | None = None,
         cookies: bool = True,
     ) -> None:
-        if cookies and not verifier.authorized_parties:
-            raise ValueError(
-                "Reading the session cookie needs a verifier with authorized_parties; "
-                "set them, or pass cookies=False to read the Authorization header alone."
-            )
         self._app = app
-        self._verifier = verifier
+        self._requests = RequestVerifier(verifier, cookie_suffix=cookie_suffix, cookies=cookies)
         self._rules = Rules(rules or {}, default)
-        self._cookie_suffix = cookie_suffix
-        self._cookies = cookies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -91,30 +84,18 @@ class AuthMiddleware:
             await exchange.refuse(refused.problem)
 
     async def _let_in(self, scope: Scope, rule: Rule) -> Authenticated | None:
-        token, from_cookie = find_token(scope["headers"], cookie_suffix=self._cookie_suffix, cookies=self._cookies)
-        if token is None:
+        try:
+            # Browsers send cookies unasked, and those may be out of date; a Bearer token is sent on purpose.
+            caller = await self._requests.verify(scope["headers"], ignore_bad_cookies=rule is OPTIONAL)
+        except (TokenRejected, OriginRefused, KeysUnavailable) as refusal:
+            raise Refused(problem_of(refusal)) from None
+        if caller is None:
             if rule is OPTIONAL:
                 return None
             raise Refused(TOKEN_MISSING)
-        try:
-            caller = await self._verifier.verify(token)
-        except TokenRejected as rejected:
-            if rule is OPTIONAL and from_cookie:
-                return None
-            raise Refused(problem_of(rejected)) from None
-        except KeysUnavailable as fault:
-            raise Refused(problem_of(fault)) from None
-        if from_cookie and scope["type"] == "websocket":
-            self._require_origin(scope)
         if isinstance(rule, Requirement):
             _require(rule, caller)
         return caller
-
-    def _require_origin(self, scope: Scope) -> None:
-        """No same-origin policy and no CORS guards a WebSocket: any page may open it, with our cookie."""
-        origin = _header(scope, b"origin")
-        if origin is not None and origin.decode("latin-1") not in self._verifier.authorized_parties:
-            raise Refused(FORBIDDEN["origin-refused"])
 
 
 def identity_of(scope: Mapping[str, Any]) -> Authenticated | None:

@@ -4,7 +4,7 @@ import json
 
 import attrs
 
-from anomalyze_auth.errors import KeysUnavailable, TokenRejected
+from anomalyze_auth.errors import KeysUnavailable, OriginRefused, TokenRejected
 
 TYPE_PREFIX = "urn:anomalyze:auth:problem:"
 
@@ -94,10 +94,12 @@ FORBIDDEN = {
 }
 
 
-def problem_of(error: TokenRejected | KeysUnavailable) -> Problem:
-    """The answer to a token that did not verify."""
+def problem_of(error: TokenRejected | OriginRefused | KeysUnavailable) -> Problem:
+    """The answer to a caller whose credentials do not count."""
     if isinstance(error, KeysUnavailable):
         return KEYS_UNAVAILABLE
+    if isinstance(error, OriginRefused):
+        return FORBIDDEN["origin-refused"]
     return Problem(
         status=401,
         code="token-not-valid",

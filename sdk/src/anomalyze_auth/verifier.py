@@ -1,5 +1,6 @@
 """The one decision: is this text a valid session token of ours, and whose."""
 
+import math
 import time
 from collections.abc import Callable, Collection
 
@@ -12,6 +13,7 @@ from anomalyze_auth._token import UnverifiedToken, base64url_decoded, opened
 from anomalyze_auth.errors import KeysUnavailable, Reason, TokenRejected
 from anomalyze_auth.identity import Authenticated
 from anomalyze_auth.keys import KeySource
+from anomalyze_auth.origins import serialized_origin
 
 
 class SessionVerifier:
@@ -24,11 +26,14 @@ class SessionVerifier:
         keys: a `PemKey` or `JwksKeys`.
         issuer: what `iss` must equal, for example `https://clerk.example.com`. None checks no issuer:
             only sensible when the key belongs to one instance alone.
-        authorized_parties: origins of which `azp` must be one, for example `https://app.example.com`.
-            Empty: not checked.
+        authorized_parties: origins of which `azp` must be one, for example `https://app.example.com`, in any
+            spelling that a browser understands. Empty: not checked.
         audience: when set, `aud` must name one of these. Session tokens have none by default.
         leeway: tolerated clock difference in seconds.
         now: the time, in seconds since the epoch.
+
+    Raises:
+        ValueError: something is set and would check nothing, or refuse everybody.
     """
 
     def __init__(  # noqa: PLR0913  (each is a rule of its own)
@@ -43,12 +48,19 @@ class SessionVerifier:
     ) -> None:
         if isinstance(authorized_parties, str):
             raise TypeError("authorized_parties must be a collection of origins, not one string")
+        if issuer is not None and not issuer:
+            raise ValueError("issuer is empty; None is what checks no issuer")
+        audiences = (audience,) if isinstance(audience, str) else audience
+        if audiences is not None and not (audiences and all(audiences)):
+            raise ValueError("audience is empty; None is what asks for no audience")
+        if not 0 <= leeway < math.inf:  # against not-a-number, no token would ever expire
+            raise ValueError("leeway is a number of seconds, 0 or more")
         self._signatures = Signatures()
         self._keys = keys
         self._expected = Expectations(
             issuer=issuer,
-            authorized_parties=frozenset(authorized_parties),
-            audience=frozenset((audience,) if isinstance(audience, str) else audience or ()),
+            authorized_parties=frozenset(serialized_origin(party) for party in authorized_parties),
+            audience=frozenset(audiences or ()),
             leeway=leeway,
         )
         self._now = now

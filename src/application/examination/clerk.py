@@ -132,5 +132,6 @@ def _tokens(facts: ClerkFacts) -> Iterator[Finding]:
         says = f"CLERK_ISSUER is {facts.issuer}, the publishable key says {facts.issuer_of_publishable_key}"
         yield Finding("token issuer", Grade.WARNING, says, "right only behind a proxied Frontend API; else unset it")
     if not facts.authorized_parties:
-        says = "a token that any site of the instance got is accepted: CLERK_AUTHORIZED_PARTIES is not set"
+        says = "a token that any site of the instance got is accepted, and the session cookie is not read: "
+        says += "CLERK_AUTHORIZED_PARTIES is not set"
         yield Finding("authorized parties", Grade.WARNING, says, "set it to the origins of your frontends")

@@ -35,7 +35,7 @@ from entrypoints.local.environment import (
 from entrypoints.local.frontend import FOLDER as FRONTEND_FOLDER
 from entrypoints.local.frontend import PORT as FRONTEND_PORT
 from entrypoints.local.frontend import Mint, origins, serve_frontend
-from entrypoints.local.keys import keys_kept_in, secret_key_kept_in
+from entrypoints.local.keys import ORGANIZATION, keys_kept_in, secret_key_kept_in
 from entrypoints.local.process import ProcessFailedError, ServiceProcess, raise_if_ended, stop_all, until_ready
 from entrypoints.local.program import console_for_stdout, fail, program
 from entrypoints.local.until_signal import run_until_signal
@@ -127,6 +127,8 @@ def _plan(data_dir: Path, port: int | None, lock: int) -> _Plan:
         mint = _mint(settings, keys.private_key, issuer=_clerk_url(clerk), origin=origins(frontend)[0])
         parties = ",".join([*settings.tokens.clerk_authorized_parties, *origins(frontend)])
         environment["CLERK_AUTHORIZED_PARTIES"] = made_up["CLERK_AUTHORIZED_PARTIES"] = parties
+    if environment.get("CLERK_JWT_KEY") == made_up["CLERK_JWT_KEY"]:
+        made_up["AUTH_SERVICE_ORGANIZATIONS"] = environment.setdefault("AUTH_SERVICE_ORGANIZATIONS", ORGANIZATION)
     return _Plan(
         data_dir=data_dir,
         lock=lock,

@@ -7,15 +7,18 @@ from typing import TypeVar
 from attrs import frozen
 
 from application.examination.findings import Finding, Grade, not_checked
+from application.examination.managing import ManagingFacts, managing_findings
 from entrypoints.configuration import ConfigurationError, load_from, mixed_instances
 from entrypoints.container import Container
 from entrypoints.local.environment import found_beside_dev
 from entrypoints.misspelled import misspelled
+from entrypoints.service_keys import ANY_ORGANIZATION, EVERYTHING
 from entrypoints.settings import (
     ClerkApiSettings,
     DatabaseSettings,
     HttpSettings,
     KafkaSettings,
+    ManagementSettings,
     ProxySettings,
     TokenSettings,
     WebhookSettings,
@@ -101,6 +104,18 @@ def _findings(groups: Mapping[type, object], found: Mapping[str, Found]) -> Iter
     if webhooks is not None:
         secrets = webhooks.clerk_webhook_secret.get_secret_value()
         yield Finding("webhook secret", Grade.OK, f"{len(secrets)}, well-formed; whether Clerk signs with it, it shows")
+    management = _usable(groups[ManagementSettings], ManagementSettings)
+    if management is not None:
+        yield from managing_findings(_managing(management))
+
+
+def _managing(settings: ManagementSettings) -> ManagingFacts:
+    organizations, keys = settings.auth_service_organizations, settings.auth_service_keys
+    return ManagingFacts(
+        organizations=None if ANY_ORGANIZATION in organizations else len(organizations),
+        keys=len(keys),
+        keys_for_everything=[key.name for key in keys if EVERYTHING in key.scopes],
+    )
 
 
 def _is_begun(group: type, found: Mapping[str, Found]) -> bool:

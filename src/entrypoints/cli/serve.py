@@ -67,10 +67,19 @@ def serve(
             os.environ[variable] = str(value)
     settings = load(ServeSettings)
     configure_logging(settings.log)
+    _say_what_is_closed(settings)
     _refuse_taken_port(settings.http)
     require_extra(settings.tracing)  # here, where it is said once, and not by each worker
     with metrics_folder() if workers > 1 else nullcontext():
         _server(settings, workers).serve()
+
+
+def _say_what_is_closed(settings: ServeSettings) -> None:
+    """Tell what a variable that is not set keeps closed, once, and not for each request that finds it so."""
+    if not settings.tokens.clerk_authorized_parties:
+        log.warning("the session cookie is not read: CLERK_AUTHORIZED_PARTIES is not set")
+    if not settings.management.auth_service_organizations:
+        log.info("nobody manages users by a session token: AUTH_SERVICE_ORGANIZATIONS is not set")
 
 
 class _Server(MPServer):

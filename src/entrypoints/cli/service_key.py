@@ -2,17 +2,19 @@
 
 import json as json_format
 import sys
+from collections.abc import Sequence
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from entrypoints.configuration import EX_USAGE
-from entrypoints.service_keys import new_service_key
+from entrypoints.service_keys import EVERYTHING, READ, SCOPES, new_service_key
 
 app = App(name="service-key", help="Make keys with which other services manage users.")
 
 
 @app.command
-def new(name: str, /, *, json: bool = False) -> None:
+def new(name: str, /, *, scope: Annotated[Sequence[str], Parameter(negative="")] = (READ,), json: bool = False) -> None:
     """Make a key up for another service, and say what to configure here. The key is shown once and kept nowhere.
 
     Several keys may be configured, so rotate by adding the new one, giving it to the other service, and removing the
@@ -23,16 +25,24 @@ def new(name: str, /, *, json: bool = False) -> None:
     name
         Who will hold it, for the log: letters, digits, `.`, `_` and `-`. One service may hold several while it rotates:
         billing-1, billing-2.
+    scope
+        What it is for, as often as you like: read, ban, unban, lock, unlock, sync, set-metadata, revoke-sessions,
+        delete; `*` is all of them.
     json
-        One object for other programs: `name`, `key`, and `configure`, which is what AUTH_SERVICE_KEYS takes.
+        One object for other programs: `name`, `key`, `scopes`, and `configure`, which is what AUTH_SERVICE_KEYS takes.
     """
+    if unknown := [each for each in scope if each not in (*SCOPES, EVERYTHING)]:
+        print(f"--scope {unknown[0]!r}: expected one of {', '.join(SCOPES)}, or *.", file=sys.stderr)
+        sys.exit(EX_USAGE)
     try:
-        key, configured = new_service_key(name)
+        key, configured = new_service_key(name, scope)
     except ValueError:
         print(f"NAME {name!r}: expected up to 64 letters, digits, `.`, `_` or `-`.", file=sys.stderr)
         sys.exit(EX_USAGE)
     if json:
-        print(json_format.dumps({"name": configured.name, "key": key, "configure": str(configured)}))
+        scopes = sorted(configured.scopes)
+        document = {"name": configured.name, "key": key, "scopes": scopes, "configure": str(configured)}
+        print(json_format.dumps(document))
         return
     print(f"For {configured.name}, which sends it as `Authorization: Bearer …`:\n\n  {key}\n")
     print(f"For this service, beside the keys that AUTH_SERVICE_KEYS has already (comma-separated):\n\n  {configured}")

@@ -45,7 +45,7 @@ def token(  # noqa: PLR0913  # the options of a command
     org
         Id of the active organisation (`org_…`), with the user as its admin.
     permission
-        What the user may do in it, as often as you like: `org:users:manage` opens `/v1/users`.
+        What the user may do in it, as often as you like: `org:users:manage` in `org_dev` opens `/v1/users`.
     azp
         Authorized party, the origin of the frontend; the first of CLERK_AUTHORIZED_PARTIES if left out.
     lifetime

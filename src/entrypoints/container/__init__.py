@@ -78,6 +78,7 @@ class Container(DeclarativeContainer):
     hasty_identities: Provider[IdentityProvider] = Singleton(clerk_adapters.hasty_identities, backend, now_ms)
     session_keys: Provider[KeySource] = Singleton(clerk_adapters.session_keys, tokens, clerk_api)
     session_verifier = Singleton(clerk_adapters.session_verifier, session_keys, tokens)
+    request_verifier = Singleton(clerk_adapters.request_verifier, session_verifier, tokens)
 
     relay_engine = Singleton(postgres_adapters.relay_engine, database)
     outbox: Provider[Outbox] = Singleton(postgres_adapters.outbox, relay_engine)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from anomalyze_auth import JwksKeys, KeySource, PemKey, SessionVerifier
+from anomalyze_auth import JwksKeys, KeySource, PemKey, RequestVerifier, SessionVerifier, cookie_suffix_of
 from application.examination.clerk import ClerkFacts
 from application.ports import IdentityProvider, WebhookReader
 from entrypoints.clerk_values import frontend_api_host
@@ -89,6 +89,12 @@ def _key_for_keys(tokens: TokenSettings, api: ClerkApiSettings | None) -> str | 
 
 def session_verifier(keys: KeySource, settings: TokenSettings) -> SessionVerifier:
     return SessionVerifier(keys, issuer=settings.issuer, authorized_parties=settings.clerk_authorized_parties)
+
+
+def request_verifier(verifier: SessionVerifier, settings: TokenSettings) -> RequestVerifier:
+    key = settings.clerk_publishable_key
+    suffix = cookie_suffix_of(key) if key else None
+    return RequestVerifier(verifier, cookie_suffix=suffix, cookies=bool(verifier.authorized_parties))
 
 
 def examine_clerk() -> Callable[[TokenSettings | None, ClerkApiSettings | None], Awaitable[ClerkFacts]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from attrs import frozen
 
-from anomalyze_auth import Authenticated, token_from
+from anomalyze_auth import Authenticated, bearer_token
 from application.errors import UserUnknownError
 from entrypoints.http.authentication import TOKEN_ERRORS, USER_ERRORS, Authentication
 from entrypoints.http.errors import (
@@ -12,10 +12,11 @@ from entrypoints.http.errors import (
     ImpersonatedError,
     NotAdmittedError,
     PermissionMissingError,
+    ScopeMissingError,
     ServiceKeyRejectedError,
     TokenMissingError,
 )
-from entrypoints.service_keys import PREFIX, ServiceKey, holder_of
+from entrypoints.service_keys import ANY_ORGANIZATION, PREFIX, READ, ServiceKey, key_of
 
 ADMISSION_ERRORS = (
     CredentialsMissingError,
@@ -24,17 +25,12 @@ ADMISSION_ERRORS = (
     *USER_ERRORS,
     NotAdmittedError,
     PermissionMissingError,
+    ScopeMissingError,
 )
 
 
-@frozen
-class ServiceCaller:
-    """Another service, by the name of its key."""
-
-    name: str
-
-
-Caller = ServiceCaller | Authenticated
+Caller = ServiceKey | Authenticated
+"""Another service, by its key, or a person, by a session."""
 
 
 def described(caller: Caller | None) -> dict[str, str | None]:
@@ -42,7 +38,7 @@ def described(caller: Caller | None) -> dict[str, str | None]:
     match caller:
         case None:
             return {}
-        case ServiceCaller(name):
+        case ServiceKey(name):
             return {"by_service": name}
         case Authenticated():
             return {
@@ -59,7 +55,7 @@ class Admission:
     keys: tuple[ServiceKey, ...]
     permission: str
     organizations: tuple[str, ...]
-    """Where the permission counts; anywhere when empty."""
+    """Where the permission counts: nowhere when empty, anywhere with `ANY_ORGANIZATION`."""
 
     async def identify(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller:
         """Return who is calling, by the Authorization header alone.
@@ -69,35 +65,37 @@ class Admission:
         Raises:
             CredentialsMissingError: there is neither a session token nor a service key.
             ServiceKeyRejectedError: it is no key of ours.
-            TokenRejected, KeysUnavailable: as `Authentication.identity_in`.
+            TokenRejected, KeysUnavailable: as `Authentication.identity_of`.
         """
-        headers = list(headers)
-        credentials = token_from(headers, cookies=False)
+        credentials = bearer_token(headers)
         if credentials is None:
             raise CredentialsMissingError
         if not credentials.startswith(PREFIX):
-            return await self.authentication.identity_in(headers, cookies=False)
-        name = holder_of(credentials, self.keys)
-        if name is None:
+            return await self.authentication.identity_of(credentials)
+        key = key_of(credentials, self.keys)
+        if key is None:
             raise ServiceKeyRejectedError
-        return ServiceCaller(name)
+        return key
 
-    async def admit(self, caller: Caller, *, to_act: bool) -> None:
-        """Return when the caller may look at users, or act on them.
+    async def admit(self, caller: Caller, scope: str) -> None:
+        """Return when the caller may look at users (`READ`), or act on them in this way (any other scope).
 
         Raises:
+            ScopeMissingError: the service key is not made for this.
             PermissionMissingError: the session token does not carry it, or not for an organization that counts.
             ImpersonatedError: somebody else is behind this session; that is enough to look, not to act.
             NotAdmittedError, UserBannedError, UserDeletedError: our own row of the caller says no.
             ApplicationError: as `Authentication.user_of`.
         """
-        if isinstance(caller, ServiceCaller):
+        if isinstance(caller, ServiceKey):
+            if not caller.may(scope):
+                raise ScopeMissingError
             return
         organization = caller.organization
-        counts = organization is not None and (not self.organizations or organization.id in self.organizations)
+        counts = organization is not None and not {organization.id, ANY_ORGANIZATION}.isdisjoint(self.organizations)
         if not counts or not caller.has_permission(self.permission):
             raise PermissionMissingError
-        if to_act and caller.actor_id is not None:
+        if scope != READ and caller.actor_id is not None:
             raise ImpersonatedError
         try:
             await self.authentication.user_of(caller)

@@ -118,8 +118,7 @@ def _dependencies(container: Container, troubles: Troubles, departure: Departure
     @cache
     def authentication() -> Authentication:
         return Authentication(
-            container.session_verifier(),
-            container.tokens().cookie_suffix,
+            container.request_verifier(),
             container.get_current_user(),
             Pace(time.monotonic),
         )

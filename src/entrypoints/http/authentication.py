@@ -1,10 +1,10 @@
 """Who sends this request, by its session token, and which of our users that is."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 
 from attrs import frozen
 
-from anomalyze_auth import Authenticated, KeysUnavailable, Reason, SessionVerifier, TokenRejected, token_from
+from anomalyze_auth import Authenticated, KeysUnavailable, OriginRefused, Reason, RequestVerifier, TokenRejected
 from application.errors import (
     IdentityProviderKeyRefusedError,
     IdentityProviderLimitedError,
@@ -22,6 +22,7 @@ from entrypoints.http.errors import TokenMissingError
 from entrypoints.http.pace import Pace
 
 TOKEN_ERRORS = (TokenMissingError, TokenRejected, KeysUnavailable)
+REQUEST_ERRORS = (*TOKEN_ERRORS, OriginRefused)
 USER_ERRORS = (
     UserDeletedError,
     UserBannedError,
@@ -35,24 +36,34 @@ USER_ERRORS = (
 
 @frozen
 class Authentication:
-    verifier: SessionVerifier
-    cookie_suffix: str | None
+    requests: RequestVerifier
     get_current_user: GetCurrentUser
     rejections: Pace
 
-    async def identity_in(self, headers: Iterable[tuple[bytes, bytes]], *, cookies: bool = True) -> Authenticated:
-        """Return what the token says; nothing is verified when there is none. Without `cookies`, of the header alone.
+    async def identity_in(self, headers: Iterable[tuple[bytes, bytes]]) -> Authenticated:
+        """Return who sends a request, by its Bearer token or its session cookies; see `RequestVerifier`.
 
         Raises:
-            TokenMissingError: neither header nor cookie holds a token.
+            TokenMissingError: neither header nor cookie holds a token that counts.
             TokenRejected: it is not a valid session token of a user.
+            OriginRefused: the token is in a cookie, and a page of another origin made the request.
             KeysUnavailable: nobody can tell.
         """
-        token = token_from(headers, cookie_suffix=self.cookie_suffix, cookies=cookies)
-        if not token:
-            raise TokenMissingError
+        return await self._identity(self.requests.verify(headers))
+
+    async def identity_of(self, token: str) -> Authenticated:
+        """Return who is meant by a token that was read from the Authorization header.
+
+        Raises:
+            TokenRejected, KeysUnavailable: as `identity_in`.
+        """
+        return await self._identity(self.requests.verifier.verify(token))
+
+    async def _identity(self, verification: Awaitable[Authenticated | None]) -> Authenticated:
         try:
-            identity = await self.verifier.verify(token)
+            identity = await verification
+            if identity is None:
+                raise TokenMissingError
             _require_user_id(identity)
         except TokenRejected:
             await self.rejections.turn()

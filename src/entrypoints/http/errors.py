@@ -35,12 +35,24 @@ class ServiceKeyRejectedError(HttpError):
     """What looks like a service key is none of ours."""
 
 
+class ScopeMissingError(HttpError):
+    """The service key is not made for what is asked."""
+
+
+class VerifyQueryError(HttpError):
+    """A forward-auth request asks for a check in a way that might mean another."""
+
+
+class IdentityHeaderNamedError(HttpError):
+    """A forward-auth request would have a proxy drop an identity header."""
+
+
 class PermissionMissingError(HttpError):
     """The session token does not let its user manage users."""
 
 
 class ImpersonatedError(HttpError):
-    """The session is somebody else's who acts as this user: it may look, not act."""
+    """Somebody else acts as this user, and what is asked needs the user in person."""
 
 
 class RequestNotValidError(HttpError):

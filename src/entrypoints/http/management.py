@@ -22,6 +22,7 @@ from entrypoints.http.audit import audited
 from entrypoints.http.body import read_body
 from entrypoints.http.errors import UserGoneError
 from entrypoints.http.user_requests import BODY_BYTES_AT_MOST, named_user
+from entrypoints.service_keys import READ
 
 T = TypeVar("T")
 AnyRequest = Request[Any, Any, Any]
@@ -43,7 +44,7 @@ class Management:
 
     async def look(self, request: AnyRequest, question: Callable[[], Awaitable[T]]) -> T:
         """Answer the question of a caller who may ask it; it is not read before that."""
-        await self.admission.admit(await self.admission.identify(request.scope["headers"]), to_act=False)
+        await self.admission.admit(await self.admission.identify(request.scope["headers"]), READ)
         with _about_the_target():
             return await question()
 
@@ -55,12 +56,12 @@ class Management:
         perform: Callable[[UserId, bytes], Awaitable[T]],
         outcome_of: Callable[[T], str],
     ) -> T:
-        """Perform an action of a caller who may act, and write the audit line, whatever comes of it."""
+        """Perform an action (a scope, too) of a caller who may, and write the audit line, whatever comes of it."""
         with audited(request.scope, action) as attempt:
             body = await read_body(request.scope, request.receive, limit=BODY_BYTES_AT_MOST)
             attempt.caller = await self.admission.identify(request.scope["headers"])
             attempt.user_id = user_id = named_user(target)
-            await self.admission.admit(attempt.caller, to_act=True)
+            await self.admission.admit(attempt.caller, action)
             with _about_the_target():
                 result = await perform(user_id, body)
             attempt.outcome = outcome_of(result)

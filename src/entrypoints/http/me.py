@@ -11,7 +11,7 @@ from litestar import Request, Response, get
 from application.errors import UserUnknownError
 from application.profile import ProfileDocument, profile_document
 from domain.user import User
-from entrypoints.http.authentication import TOKEN_ERRORS, USER_ERRORS, Authentication
+from entrypoints.http.authentication import REQUEST_ERRORS, USER_ERRORS, Authentication
 from entrypoints.http.dependencies import Injected
 from entrypoints.http.openapi import SESSION_TOKEN, problems
 
@@ -22,7 +22,7 @@ _ENTITY_TAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
     "/v1/me",
     summary="Read the current user",
     security=SESSION_TOKEN,
-    responses=problems(*TOKEN_ERRORS, *USER_ERRORS, UserUnknownError, not_modified=True),
+    responses=problems(*REQUEST_ERRORS, *USER_ERRORS, UserUnknownError, not_modified=True),
 )
 async def read_me(
     request: Request[Any, Any, Any], authentication: Injected[Authentication]

@@ -191,6 +191,13 @@ _BEYOND_SIGNATURES: dict[tuple[str, str], dict[str, Any]] = {
                 "description": "`true`: the user must also be known here, not deleted and not banned.",
                 "schema": {"type": "string", "enum": ["true"]},
             },
+            {
+                "name": "in_person",
+                "in": "query",
+                "required": False,
+                "description": "`true`: nobody else may act in the session (impersonation).",
+                "schema": {"type": "string", "enum": ["true"]},
+            },
         ],
         "headers": dict.fromkeys(
             ("X-Auth-User-Id", "X-Auth-Session-Id", "X-Auth-Org-Id", "X-Auth-Org-Role", "X-Auth-Actor-Id"), _TEXT

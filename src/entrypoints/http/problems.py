@@ -7,7 +7,7 @@ import msgspec
 from attrs import field, frozen
 from litestar.exceptions import HTTPException
 
-from anomalyze_auth import KeysUnavailable, TokenRejected
+from anomalyze_auth import KeysUnavailable, OriginRefused, TokenRejected
 from application import errors as application
 from entrypoints.http import errors as http
 
@@ -48,6 +48,18 @@ TABLE: dict[type[Exception], Problem] = {
         title="Webhook signature not valid",
         detail="The Svix signature headers are missing, malformed, expired or do not match this body and secret.",
     ),
+    http.VerifyQueryError: Problem(
+        status=400,
+        code="verify-query-not-valid",
+        title="Query not valid",
+        detail="`active` and `in_person` take `true` and nothing else; leave them out for no such check.",
+    ),
+    http.IdentityHeaderNamedError: Problem(
+        status=400,
+        code="identity-header-named",
+        title="Connection header refused",
+        detail="The Connection header names an identity header, so that a proxy would drop it.",
+    ),
     http.ClientDisconnectedError: Problem(
         status=400, code="client-disconnected", title="Request incomplete", detail="The request ended too early."
     ),
@@ -55,7 +67,8 @@ TABLE: dict[type[Exception], Problem] = {
         status=401,
         code="token-missing",
         title="Session token missing",
-        detail="Send the session token as `Authorization: Bearer …` or in the cookie `__session`.",
+        detail="Send the session token as `Authorization: Bearer …` or, where authorized parties are configured, in "
+        "the cookie `__session`.",
         headers={"www-authenticate": "Bearer"},
     ),
     TokenRejected: Problem(
@@ -96,13 +109,26 @@ TABLE: dict[type[Exception], Problem] = {
         status=403,
         code="permission-missing",
         title="Permission missing",
-        detail="The session token does not carry the permission to manage users.",
+        detail="The session token does not carry the permission to manage users, or not for an organization that may.",
+    ),
+    http.ScopeMissingError: Problem(
+        status=403,
+        code="scope-missing",
+        title="Service key lacks the scope",
+        detail="The service key was not made for this; `auth-service service-key new --scope` makes one that is.",
+        headers={"www-authenticate": 'Bearer error="insufficient_scope"'},
+    ),
+    OriginRefused: Problem(
+        status=403,
+        code="origin-refused",
+        title="Origin refused",
+        detail="A page of this origin may not use the session cookie.",
     ),
     http.ImpersonatedError: Problem(
         status=403,
         code="impersonation-refused",
         title="Impersonated session",
-        detail="Somebody else acts in this session; that is enough to look at users, not to change them.",
+        detail="Somebody else acts in this session, and this needs the user in person.",
     ),
     application.UserUnknownError: Problem(
         status=404, code="user-unknown", title="User unknown", detail="The user is not known (yet)."

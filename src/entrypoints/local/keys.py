@@ -19,6 +19,8 @@ WEBHOOK_SECRET_FILE = "webhook-secret"  # noqa: S105  # a file's name
 ISSUER = "http://localhost/dev"
 """Of tokens where no stand-in runs: nobody serves keys there, so they are verified with CLERK_JWT_KEY."""
 
+ORGANIZATION = "org_dev"
+"""Whose people may manage users here; Clerk's own ids are longer."""
 SECRET_KEY_FILE = "clerk-secret-key"  # noqa: S105  # a file's name
 PRIVATE_KEY_FILE = "session-key.pem"
 

@@ -2,9 +2,6 @@
 
 # ruff: noqa: RUF009  # a field is declared by a call
 
-import base64
-import hashlib
-
 from attrs import frozen
 
 from entrypoints import clerk_values, parsing
@@ -54,7 +51,8 @@ class TokenSettings:
     )
     clerk_authorized_parties: tuple[str, ...] = variable(
         parsing.comma_separated(parsing.origin),
-        "Origins of your frontends, comma-separated: a token's `azp` must be one of them, and CORS admits them.",
+        "Origins of your frontends, comma-separated: a token's `azp` must be one of them, and CORS admits them. Unset: "
+        "any, and the session cookie is not read. Apps and extensions too: `chrome-extension://<id>`, `capacitor://localhost`.",
         example="https://app.example.com,http://localhost:5173",
         default=(),
     )
@@ -65,14 +63,6 @@ class TokenSettings:
         if self.clerk_issuer or not self.clerk_publishable_key:
             return self.clerk_issuer
         return f"https://{clerk_values.frontend_api_host(self.clerk_publishable_key)}"
-
-    @property
-    def cookie_suffix(self) -> str | None:
-        """What Clerk appends to `__session_` for this instance (@clerk/shared, keys.ts, getCookieSuffix)."""
-        if not self.clerk_publishable_key:
-            return None
-        digest = hashlib.sha1(self.clerk_publishable_key.encode(), usedforsecurity=False).digest()
-        return base64.urlsafe_b64encode(digest).decode()[:8]
 
     @property
     def jwks_url(self) -> str | None:

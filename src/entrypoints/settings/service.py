@@ -69,9 +69,10 @@ class ManagementSettings:
 
     auth_service_keys: tuple[ServiceKey, ...] = variable(
         parsing.service_keys,
-        "Other services' keys as name:hash, comma-separated; `auth-service service-key new NAME` makes one.",
+        "Other services' keys as name:scopes:hash, comma-separated; `auth-service service-key new NAME` makes one. "
+        "Without scopes (name:hash) a key may do everything.",
         in_file=True,
-        example="billing:8f4b3c9b0f6d2f1a57c3d6e2b94a7d10c5e8f3a6b7d9124e0c6a8b5f3d7e9c21",
+        example="billing:read+ban:8f4b3c9b0f6d2f1a57c3d6e2b94a7d10c5e8f3a6b7d9124e0c6a8b5f3d7e9c21",
         default=(),
     )
     auth_service_permission: str = variable(
@@ -81,9 +82,9 @@ class ManagementSettings:
         default="org:users:manage",
     )
     auth_service_organizations: tuple[str, ...] = variable(
-        parsing.comma_separated(parsing.organization_id),
-        "Organizations in which that permission counts, comma-separated; unset: in any. Set it when customers have "
-        "organizations of their own: whoever may hand out roles in one could otherwise manage every user.",
+        parsing.organizations,
+        "Organizations in which that permission counts, comma-separated; unset: in none, so only service keys manage "
+        "users. `*` is any: whoever may hand out roles in one organization could then manage every user.",
         example="org_2abcDEF",
         default=(),
     )

@@ -69,6 +69,13 @@ def me(folder, port, user):
     )
 
 
+def managing(folder, port, organization):
+    """The status of a look at a user by a person of this organization, with the permission."""
+    minted = command(folder, "token", "--user=user_ada", f"--org={organization}", "--permission=org:users:manage")
+    headers = {"authorization": f"Bearer {minted.stdout.strip()}"}
+    return httpx.get(f"http://127.0.0.1:{port}/v1/users/user_ada", headers=headers, trust_env=False).status_code
+
+
 def events(folder, *arguments):
     shown = command(folder, "events", "tail", "--json", "--from-beginning", *arguments)
     assert shown.returncode == 0, shown.stderr
@@ -85,6 +92,7 @@ def test_what_was_done_is_still_there_at_the_second_start_and_nothing_runs_in_be
         assert before.status_code == 200
         assert before.json()["email"] == "ada@dev.example"
         assert [event["sequence"][-1] for event in events(tmp_path, "--limit", "1")] == ["1"]
+        assert [managing(tmp_path, port, organization) for organization in ("org_dev", "org_other")] == [200, 403]
         assert first.stop(60) == 0
         assert "Stopped. The data stays in var/dev." in first.text()
     assert gone(tmp_path, seconds=5)

@@ -24,7 +24,7 @@ import json, urllib.request
 key = open("var/dev/clerk-secret-key").read().strip()
 user = json.dumps({"email_address": ["grace@example.org"], "first_name": "Grace"}).encode()
 headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
-request = urllib.request.Request("http://clerk-stand-in:3004/v1/users", user, headers)
+request = urllib.request.Request("http://clerk-stand-in.test:3004/v1/users", user, headers)
 print(urllib.request.urlopen(request).read().decode())
 """
 

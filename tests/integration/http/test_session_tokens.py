@@ -13,9 +13,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from dependency_injector.providers import Object
 
 from anomalyze_auth import JwksKeys
+from support.http_process import start
 from support.http_server import Answer, http_server
 from support.users import USER
-from support.web import PUBLISHABLE_KEY, bearer, created, deleted, signed, signing_key, token, web
+from support.web import PARTY, PUBLISHABLE_KEY, bearer, created, deleted, signed, signing_key, token, web
 
 SUFFIX = base64.urlsafe_b64encode(hashlib.sha1(PUBLISHABLE_KEY.encode()).digest()).decode()[:8]
 IDENTITY = {"x-auth-user-id": USER, "x-auth-session-id": "sess_1"}
@@ -141,16 +142,132 @@ async def test_keys_serve_for_an_hour_after_the_key_server_went_away_and_then_no
         ("a=1; __session={good}; b=2", 200),
         (f"__session_{SUFFIX}={{good}}", 200),
         (f"__session=stale; __session_{SUFFIX}={{good}}", 200),
-        (f"__session_{SUFFIX}=stale; __session={{good}}", 401),
+        (f"__session_{SUFFIX}=stale; __session={{good}}", 200),
+        ("__session={stale}; __session={good}", 200),
+        ("__session={good}; __session={stale}", 200),
+        (f"__session={{good}}; __session_{SUFFIX}={{stale}}", 200),
+        (f"__session_{SUFFIX}={{stale}}; __session={{good}}", 200),
+        ('__session="{good}"', 200),
+        ("a=1;  __session  =  {good}  ;", 200),
+        ("__session=; __session={good}", 200),
+        ("; ".join([f"__session=x.{number}.y" for number in range(1000)]) + "; __session={good}", 200),
+        ("__session={stale}; __session={stale}", 401),
+        ("theme=dark __session={good}", 401),
         ("__session_OtherOne={good}", 401),
         ("__sessions={good}", 401),
         ("__session=", 401),
     ],
 )
 def test_the_session_cookie_with_and_without_its_suffix(offline, cookie, status):
-    line = cookie.replace("{good}", token())
+    line = cookie.replace("{good}", token()).replace("{stale}", token(iat=1, exp=2))
     for path in ("/v1/verify", "/v1/ext-authz/a"):
         assert httpx.get(f"{offline.url}{path}", headers={"cookie": line}).status_code == status
+
+
+def test_a_split_cookie_header_is_read_as_one(offline):
+    lines = [
+        ("cookie", f"__session={token(iat=1, exp=2)}"),
+        ("cookie", "theme=dark"),
+        ("cookie", f"__session={token()}"),
+    ]
+
+    assert httpx.get(f"{offline.url}/v1/verify", headers=httpx.Headers(lines)).status_code == 200
+
+
+ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [
+        *(("/v1/verify", method) for method in ANY_METHOD),
+        *(("/v1/ext-authz/orders", method) for method in ANY_METHOD),
+        ("/v1/me", "GET"),
+        ("/v1/me", "HEAD"),
+    ],
+)
+def test_a_cookie_counts_for_pages_of_authorized_parties_alone(offline, method, path):
+    statuses = {}
+    for origin in (None, PARTY, "https://evil.example", "null", f"{PARTY}:8443", f"{PARTY}/"):
+        headers = {"cookie": f"__session={token()}"} | ({"origin": origin} if origin else {})
+        response = httpx.request(method, f"{offline.url}{path}", headers=headers, timeout=20)
+        statuses[origin] = response.status_code
+        if response.status_code == 403 and method != "HEAD":
+            assert response.json()["code"] == "origin-refused"
+        foreign = httpx.request(method, f"{offline.url}{path}", headers=bearer() | {"origin": "https://evil.example"})
+        assert foreign.status_code != 403  # whoever has the token itself needs no cookie
+
+    good = 503 if path == "/v1/me" else 200  # its database is not there
+    assert statuses == dict.fromkeys(statuses, 403) | {None: good, PARTY: good}
+
+
+def test_without_authorized_parties_no_cookie_is_read_and_the_start_says_so(serve):
+    served = serve("--workers=1", CLERK_AUTHORIZED_PARTIES="", LOG_LEVEL="info")
+    by_cookie = httpx.get(f"{served.url}/v1/verify", headers={"cookie": f"__session={token()}"})
+    by_header = httpx.get(f"{served.url}/v1/verify", headers=bearer(azp="https://any.example"))
+    served.stop()
+
+    assert (by_cookie.status_code, by_cookie.json()["code"]) == (401, "token-missing")
+    assert by_header.status_code == 200
+    said = "\n".join(served.log)
+    assert said.count("the session cookie is not read: CLERK_AUTHORIZED_PARTIES is not set") == 1
+    assert said.count("nobody manages users by a session token: AUTH_SERVICE_ORGANIZATIONS is not set") == 1
+
+
+def test_an_app_has_an_origin_too_however_it_is_spelled(serve):
+    served = serve("--workers=1", CLERK_AUTHORIZED_PARTIES="Capacitor://LOCALHOST/, https://BÜCHER.example:443")
+    for party in ("capacitor://localhost", "https://xn--bcher-kva.example"):
+        headers = {"cookie": f"__session={token(azp=party)}", "origin": party}
+        answer = httpx.get(f"{served.url}/v1/verify", headers=headers)
+        preflight = httpx.options(
+            f"{served.url}/v1/me", headers={"origin": party, "access-control-request-method": "GET"}
+        )
+
+        assert answer.status_code == 200
+        assert preflight.headers["access-control-allow-origin"] == party
+
+
+def test_a_token_without_a_session_is_none(offline):
+    answer = httpx.get(f"{offline.url}/v1/verify", headers=bearer(sid=None))
+
+    assert (answer.status_code, answer.json()["reason"]) == (401, "claim-missing")
+
+
+@pytest.mark.parametrize("line", ["Connection: X-Auth-Actor-Id", "connection: keep-alive, x-auth-user-id"])
+def test_a_connection_header_that_names_an_identity_header_is_400(offline, line):
+    head = f"GET /v1/verify HTTP/1.1\r\nHost: x\r\nAuthorization: {bearer()['authorization']}\r\n{line}\r\n\r\n"
+
+    assert offline.exchange(head.encode()).startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [("active=yes", 400), ("active", 400), ("in_person=1", 400), ("In-Person=true", 400), ("in_person=true", 403)],
+)
+def test_a_check_is_made_or_refused_and_never_left_out(offline, query, status):
+    answer = httpx.get(f"{offline.url}/v1/verify?{query}", headers=bearer(act={"sub": "user_support"}))
+
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"CLERK_JWKS_URL": "http://keys.example.com/jwks"},
+        {"CLERK_ISSUER": "http://clerk.example.com"},
+        {"CLERK_API_URL": "http://10.0.0.1:3004"},
+        {"CLERK_API_URL": "http://clerk.test", "CLERK_SECRET_KEY": "sk_live_1"},
+        {"CLERK_AUTHORIZED_PARTIES": "https://*.example.com"},
+        {"AUTH_SERVICE_ORGANIZATIONS": "*,org_ours"},
+        {"AUTH_SERVICE_KEYS": f"billing:write:{'0' * 64}"},
+    ],
+    ids=lambda variables: next(iter(variables)),
+)
+def test_what_would_be_trusted_by_mistake_is_refused_at_the_start(variables):
+    served = start(**variables)
+
+    assert served.ended() == 78
+    assert next(iter(variables)) in "\n".join(served.log)
 
 
 def test_two_authorization_headers_are_no_token_whichever_a_proxy_would_take(offline):

@@ -7,6 +7,7 @@ from application.examination.clerk import ClerkFacts, KeySet, clerk_findings
 from application.examination.clocks import clock_findings
 from application.examination.database import DatabaseFacts, database_findings, write_findings
 from application.examination.findings import Finding, Grade, Unanswered, not_checked, passed
+from application.examination.managing import ManagingFacts, managing_findings
 from application.examination.outbox import outbox_findings
 from application.examination.serving import ServingFacts, serving_findings
 from application.examination.topics import topic_findings
@@ -250,6 +251,25 @@ def test_brokers_out_of_reach_and_a_wrong_password_have_different_advice():
 
     assert "the network between (KAFKA_BOOTSTRAP_SERVERS" in away.advice
     assert "user and password" in wrong.advice
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, []),
+        ({"organizations": 2}, []),
+        ({"organizations": None}, [WARNING]),
+        ({"keys": 2}, []),
+        ({"keys": 2, "keys_for_everything": ["billing"]}, [WARNING]),
+        ({"organizations": None, "keys": 1, "keys_for_everything": ["billing"]}, [WARNING, WARNING]),
+    ],
+)
+def test_who_may_manage_more_than_is_needed_is_found(change, expected):
+    found = [*managing_findings(ManagingFacts(**{"organizations": 0, "keys": 0, "keys_for_everything": [], **change}))]
+
+    assert [finding.grade for finding in found if finding.grade is not OK] == expected
+    assert all(finding.advice for finding in found if finding.grade is not OK)
+    assert found[0].check == "managing users"
 
 
 AWAY = KeySet(address="clerk.example.com", status=None, problem="out of reach (ConnectError)")

@@ -1,4 +1,8 @@
+from pathlib import Path
+from urllib.parse import urlsplit
+
 import pytest
+import yaml
 from dotenv import dotenv_values
 
 from entrypoints.cli.dev_keys import dev_keys
@@ -7,7 +11,7 @@ from entrypoints.made_up import INSTANCE
 from entrypoints.settings import ServeSettings
 
 DATABASE = {"DATABASE_URL": "postgresql://a@b/c"}
-STAND_IN = "http://clerk-stand-in:3004"
+STAND_IN = "http://clerk-stand-in.test:3004"
 ANY = sorted(INSTANCE | {f"{name}_FILE" for name in ("CLERK_SECRET_KEY", "CLERK_JWT_KEY", "CLERK_WEBHOOK_SECRET")})
 
 
@@ -39,6 +43,21 @@ def test_the_next_time_the_keys_are_the_same_and_a_stand_in_is_the_issuer(tmp_pa
     assert {name for name in first if first[name] != second[name]} == {"CLERK_ISSUER"}
     assert second.keys() - first.keys() == {"CLERK_API_URL", "CLERK_SECRET_KEY"}
     assert (second["CLERK_ISSUER"], second["CLERK_API_URL"]) == (STAND_IN, STAND_IN)
+
+
+def test_the_stand_in_of_the_compose_file_is_one_that_serve_takes(tmp_path):
+    """Plain http between containers is taken for the name that the file gives to the stand-in, and for no other."""
+    services = yaml.safe_load((Path(__file__).parents[3] / "docker-compose.yml").read_text())["services"]
+    (option,) = [each for each in services["dev-keys-of-clerk-stand-in"]["command"] if each.startswith("--clerk-api=")]
+    dev_keys(folder=tmp_path, clerk_api=option.partition("=")[2])
+    settings = load(ServeSettings, environment=DATABASE, env_file=tmp_path / ".env")
+    url = urlsplit(settings.clerk_api.clerk_api_url)
+
+    assert url.hostname in services["clerk-stand-in"]["networks"]["default"]["aliases"]
+    assert f"--port={url.port}" in services["clerk-stand-in"]["command"]
+    dev_keys(folder=tmp_path, clerk_api="http://clerk-stand-in:3004")
+    with pytest.raises(ConfigurationError, match="CLERK_API_URL"):
+        load(ServeSettings, environment=DATABASE, env_file=tmp_path / ".env")
 
 
 def test_two_installations_trust_different_keys(tmp_path):

@@ -68,6 +68,20 @@ def test_all_that_is_wrong_is_told_and_the_rest_is_still_looked_at(doctor):
     assert "hunter2" not in json.dumps(found)
 
 
+def test_it_says_who_may_manage_users(doctor):
+    _, closed = doctor()
+    _, some = doctor(AUTH_SERVICE_ORGANIZATIONS="org_ours", AUTH_SERVICE_KEYS=f"billing:read:{'0' * 64}")
+    _, opened = doctor(AUTH_SERVICE_ORGANIZATIONS="*", AUTH_SERVICE_KEYS=f"billing:{'0' * 64}")
+
+    def of_managing(found):
+        return [(each["grade"], each["says"]) for each in found if each["check"] == "managing users"]
+
+    assert [grade for grade, _ in of_managing(closed) + of_managing(some)] == ["ok", "ok"]
+    assert "AUTH_SERVICE_ORGANIZATIONS is not set" in of_managing(closed)[0][1]
+    assert [grade for grade, _ in of_managing(opened)] == ["warning", "warning"]
+    assert "billing" in of_managing(opened)[1][1]
+
+
 def test_a_name_that_is_nearly_ours_is_told(doctor):
     _, found = doctor(CLERK_WEBHOOK_SECRETS=SECRET)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from entrypoints.service_keys import new_service_key
+from entrypoints.service_keys import READ, SCOPES, new_service_key
 from support.users import USER, snapshot
 from support.web import bearer, created, deleted, token, web
 
@@ -30,7 +30,7 @@ MANAGE = organization("org:users:manage")
 
 @pytest.fixture
 async def served():
-    async with web(AUTH_SERVICE_KEYS=str(CONFIGURED)) as started:
+    async with web(AUTH_SERVICE_KEYS=str(CONFIGURED), AUTH_SERVICE_ORGANIZATIONS="org_ours") as started:
         await started.deliver(created(ADMIN))
         await started.deliver(created(USER))
         yield started
@@ -74,7 +74,7 @@ async def test_a_person_without_the_permission_may_do_neither(served, claims):
 
 
 async def test_the_permission_is_configurable():
-    async with web(AUTH_SERVICE_PERMISSION="org:staff:support") as served:
+    async with web(AUTH_SERVICE_PERMISSION="org:staff:support", AUTH_SERVICE_ORGANIZATIONS="org_ours") as served:
         await served.deliver(created(ADMIN))
         may = await served.client.get(
             "/v1/users", params=ADA, headers=bearer(ADMIN, **organization("org:staff:support"))
@@ -93,6 +93,64 @@ async def test_the_permission_counts_in_the_configured_organizations_alone():
             statuses[id_] = (await served.client.get("/v1/users", params=ADA, headers=headers)).status_code
 
     assert statuses == {"org_ours": 200, "org_too": 200, "org_customer": 403}
+
+
+@pytest.mark.parametrize(
+    ("organizations", "code"),
+    [("", "permission-missing"), ("  ", "permission-missing"), ("org_other", "permission-missing"), ("*", None)],
+)
+async def test_without_a_named_organization_nobody_manages_users_but_services(organizations, code):
+    async with web(AUTH_SERVICE_KEYS=str(CONFIGURED), AUTH_SERVICE_ORGANIZATIONS=organizations) as served:
+        await served.deliver(created(ADMIN))
+        served.identities.users[USER] = snapshot()
+        by_person = await asked(served, bearer(ADMIN, **MANAGE))
+        by_service = await asked(served, SERVICE)
+
+    assert by_person == [(200 if code is None else 403, code)] * 2
+    assert by_service == [(200, None)] * 2
+
+
+@pytest.mark.parametrize("organization_id", ["*", "org_ours,org_too", " org_ours", "ORG_OURS"])
+async def test_no_organization_of_a_token_passes_for_a_setting(served, organization_id):
+    answers = await asked(served, bearer(ADMIN, **organization("org:users:manage", id_=organization_id)))
+
+    assert {status for status, _ in answers} <= {401, 403}
+
+
+ACTIONS = [scope for scope in SCOPES if scope != READ]
+
+
+async def test_every_action_has_a_scope_of_its_name_and_there_is_no_other(served):
+    document = (await served.client.get("/schema/openapi.json")).json()
+    prefix = "/v1/users/{user_id}/"
+
+    assert {path.removeprefix(prefix) for path in document["paths"] if path.startswith(prefix)} == set(ACTIONS)
+
+
+@pytest.mark.parametrize("scope", [*SCOPES, "*"])
+async def test_a_service_key_opens_what_it_was_made_for_and_nothing_else(scope):
+    key, configured = new_service_key("narrow", [scope])
+    headers = {"authorization": f"Bearer {key}"}
+    async with web(AUTH_SERVICE_KEYS=str(configured)) as served:
+        await served.deliver(created(USER))
+        served.identities.users[USER] = snapshot()
+        looks = [
+            await served.client.get(path, params=params, headers=headers)
+            for path, params in (("/v1/users", ADA), (f"/v1/users/{USER}", {}))
+        ]
+        body = {"set-metadata": {"public_metadata": {"a": 1}}}
+        acts = {
+            action: await served.client.post(f"/v1/users/{USER}/{action}", headers=headers, json=body.get(action, {}))
+            for action in ACTIONS
+        }
+
+    opened = {action for action, answer in acts.items() if answer.status_code == 200}
+    assert opened == (set(ACTIONS) if scope == "*" else {scope} - {READ})
+    assert [answer.status_code for answer in looks] == [200 if scope in (READ, "*") else 403] * 2
+    for answer in [*looks, *acts.values()]:
+        if answer.status_code != 200:
+            assert (answer.status_code, answer.json()["code"]) == (403, "scope-missing")
+            assert answer.headers["www-authenticate"] == 'Bearer error="insufficient_scope"'
 
 
 async def test_an_impersonated_session_may_look_and_not_act(served):

@@ -99,10 +99,10 @@ async def test_the_header_goes_before_the_cookie(web):
 @pytest.mark.parametrize("headers", [{}, {"authorization": "Basic dTpw"}, {"authorization": ""}, {"cookie": "a=b"}])
 async def test_without_a_token_nothing_is_verified_and_nothing_is_read(web, headers):
     class Untouchable:
-        async def verify(self, _token):
+        def ready(self, _key_id):
             raise AssertionError("asked")
 
-    web.container.session_verifier.override(Object(Untouchable()))
+    web.container.session_keys.override(Object(Untouchable()))
     response = await web.me(**headers)
 
     assert response.status_code == 401
@@ -112,10 +112,13 @@ async def test_without_a_token_nothing_is_verified_and_nothing_is_read(web, head
 
 async def test_keys_out_of_reach_is_503_and_no_verdict(web):
     class Away:
-        async def verify(self, _token):
+        def ready(self, _key_id):
+            return None
+
+        async def find(self, _key_id):
             raise KeysUnavailable("https://clerk.example.com is down")
 
-    web.container.session_verifier.override(Object(Away()))
+    web.container.session_keys.override(Object(Away()))
     response = await web.me(**bearer())
 
     assert response.status_code == 503

@@ -64,7 +64,10 @@ def test_what_the_container_injects_is_no_parameter(described):
     }
 
     of_users = {"user_id", "ids", "email"}
-    assert names == {"svix-id", "svix-timestamp", "svix-signature", "If-None-Match", "active", "path"} | of_users
+    assert (
+        names
+        == {"svix-id", "svix-timestamp", "svix-signature", "If-None-Match"} | {"active", "in_person", "path"} | of_users
+    )
 
 
 def test_every_route_of_users_says_whom_it_admits_and_only_one_takes_a_body(described):

@@ -5,7 +5,7 @@ from dependency_injector.providers import Object
 from litestar.exceptions import HTTPException, NotAuthorizedException, PermissionDeniedException
 from structlog.testing import capture_logs
 
-from anomalyze_auth import KeysUnavailable, Reason, TokenRejected
+from anomalyze_auth import KeysUnavailable, OriginRefused, Reason, TokenRejected
 from application.errors import (
     ApplicationError,
     BrokerUnavailableError,
@@ -27,7 +27,7 @@ ONLY_OF_COMMANDS = {BrokerUnavailableError}
 
 
 def test_every_error_a_request_can_meet_has_a_row_of_its_own():
-    expected = leaves(ApplicationError) | leaves(HttpError) | {TokenRejected, KeysUnavailable}
+    expected = leaves(ApplicationError) | leaves(HttpError) | {TokenRejected, OriginRefused, KeysUnavailable}
 
     assert set(TABLE) == expected - ONLY_OF_COMMANDS
 

@@ -35,7 +35,7 @@ PATCH = {"public_metadata": {"plan": "pro", "old": None}}
 
 @pytest.fixture
 async def served():
-    async with web(AUTH_SERVICE_KEYS=str(CONFIGURED)) as started:
+    async with web(AUTH_SERVICE_KEYS=str(CONFIGURED), AUTH_SERVICE_ORGANIZATIONS="org_ours") as started:
         started.client.headers["authorization"] = f"Bearer {KEY}"
         await started.deliver(created())
         kept = started.users.rows[USER].profile

@@ -120,9 +120,7 @@ async def test_without_active_our_row_is_not_read(web):
     assert response.status_code == 200
 
 
-@pytest.mark.parametrize(
-    "query", ["active=true", "active=TRUE", "active=1", "active=true&active=false", "x=1&active=true"]
-)
+@pytest.mark.parametrize("query", ["active=true", "active=true&active=true", "x=1&active=true", "%61ctive=true"])
 async def test_active_refuses_a_banned_user_with_403(web, query):
     await web.deliver(created(banned=True))
     response = await web.client.get(f"/v1/verify?{query}", headers=bearer())
@@ -130,9 +128,96 @@ async def test_active_refuses_a_banned_user_with_403(web, query):
     assert (response.status_code, response.json()["code"]) == (403, "user-banned")
 
 
+@pytest.mark.parametrize(
+    "query", ["in_person=true", "active=true&in_person=true", "in_person=true&active=true&path=/x"]
+)
+async def test_in_person_refuses_an_impersonated_session_with_403(web, query):
+    await web.deliver(created())
+    own = await web.client.get(f"/v1/verify?{query}", headers=bearer())
+    other = await web.client.get(f"/v1/verify?{query}", headers=bearer(act={"sub": "user_support"}))
+
+    assert own.status_code == 200
+    assert (other.status_code, other.json()["code"]) == (403, "impersonation-refused")
+
+
+VALUES = ["", "=", "=yes", "=1", "=TRUE", "=True", "=true+", "=true%20", "=%74rue", "=on", "=false", "=0", "=true;x=1"]
+
+
+@pytest.mark.parametrize("path", ["/v1/verify", "/v1/verify/"])
+@pytest.mark.parametrize(
+    "query",
+    [name + value for name in ("active", "in_person", "%61ctive") for value in VALUES]
+    + ["active=true&active=false", "active=false&active=true", "in_person=true&active=yes", "x=1&active=yes&path=/"]
+    + [
+        "Active=true",
+        "ACTIVE=true",
+        "in-person=true",
+        "inPerson=true",
+        "inperson=true",
+        "active[]=true",
+        "+active=true",
+    ]
+    + ["active=true/orders", "active=true?x=1"],
+)
+async def test_a_check_that_is_asked_for_in_another_way_is_400_and_not_left_out(web, path, query):
+    response = await web.client.get(f"{path}?{query}", headers=bearer())
+
+    assert (response.status_code, response.json()["code"]) == (400, "verify-query-not-valid")
+
+
 @pytest.mark.parametrize("query", ["active=false", "active=", "active", "actives=true", "%zz=%00&&;=", "a=%ff"])
-async def test_any_other_query_is_the_original_requests_business(web, query):
-    response = await web.client.get(f"/v1/ext-authz/x?{query}", headers=bearer())
+@pytest.mark.parametrize(
+    "where", ["/v1/ext-authz/x?", "/v1/ext-authz?", "/v1/verify?path=/orders?x=1&", "/v1/verify?path&"]
+)
+async def test_the_original_requests_query_is_its_own_business(web, where, query):
+    response = await web.client.get(f"{where}{query}", headers=bearer())
+
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize("query", ["active=false", "active=no&x=1", "path=/x&active=false", "in_person=false", ""])
+async def test_the_original_requests_query_switches_no_check_off(web, query):
+    await web.deliver(created(banned=True))
+    where = "/v1/verify?active=true&in_person=true&path=/orders?"
+    banned = await web.client.get(f"{where}{query}", headers=bearer())
+    impersonated = await web.client.get(f"{where}{query}", headers=bearer(act={"sub": "user_support"}))
+
+    assert banned.json()["code"] == "user-banned"
+    assert impersonated.json()["code"] == "impersonation-refused"
+
+
+@pytest.mark.parametrize("path", ["/v1/verify", "/v1/ext-authz/orders"])
+@pytest.mark.parametrize(
+    "connection",
+    [
+        ["X-Auth-User-Id"],
+        ["x-auth-session-id"],
+        ["X-AUTH-ORG-ID"],
+        ["X-Auth-Org-Role"],
+        ["X-Auth-Actor-Id"],
+        ["close, X-Auth-Actor-Id"],
+        ["keep-alive,x-auth-actor-id"],
+        ["close", "X-Auth-Actor-Id"],
+        ["\tX-Auth-Actor-Id\t"],
+        ["X_Auth_Actor_Id"],
+        ["x.auth.actor.id"],
+        ["X-Auth-Anything"],
+        [", ,X-Auth-Actor-Id,"],
+        ['"X-Auth-Actor-Id"'],
+    ],
+)
+async def test_a_connection_header_that_names_an_identity_header_is_400(web, path, connection):
+    headers = [*bearer(act={"sub": "user_support"}).items(), *(("connection", value) for value in connection)]
+    response = await web.client.get(path, headers=httpx.Headers(headers))
+
+    assert (response.status_code, response.json()["code"]) == (400, "identity-header-named")
+
+
+@pytest.mark.parametrize(
+    "connection", ["close", "keep-alive", "Upgrade", "keep-alive, Upgrade", "TE", "Authorization", ""]
+)
+async def test_any_other_connection_header_is_fine(web, connection):
+    response = await web.client.get("/v1/verify", headers={**bearer(), "connection": connection})
 
     assert response.status_code == 200
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from anomalyze_auth import Reason
 from sdktest.table.case import ACCEPTED, Case
-from sdktest.tokens import NOW, claims, claims_v1, signed
+from sdktest.tokens import NOW, claims, claims_v1, header, signed
 
 
 def genuine() -> Iterator[Case]:
@@ -22,7 +22,7 @@ def genuine() -> Iterator[Case]:
     yield Case("a later version of the claims", signed(claims(v=3)), ACCEPTED)
     yield Case(
         "minimal claims",
-        signed({"sub": "user_1", "exp": NOW + 60, "iss": claims()["iss"], "azp": claims()["azp"]}),
+        signed({"sub": "user_1", "sid": "sess_1", "exp": NOW + 60, "iss": claims()["iss"], "azp": claims()["azp"]}),
         ACCEPTED,
     )
     yield Case("impersonation", signed(claims(act={"iss": "x", "sid": "sess_2", "sub": "user_admin"})), ACCEPTED)
@@ -125,7 +125,9 @@ def _subjects() -> Iterator[Case]:
     ):
         name = json.dumps(value)
         yield Case(f"sub {name[:24]}", signed(claims(sub=value)), Reason.CLAIM_INVALID)
-    yield Case("sid absent", signed(claims(sid=...)), ACCEPTED)
+    yield Case("sid absent", signed(claims(sid=...)), Reason.CLAIM_MISSING)
+    # A JWT template of before the class marks: signed by the same key, and alive for as long as somebody chose.
+    yield Case("sid and cat absent", signed(claims(sid=...), header(cat=...)), Reason.CLAIM_MISSING)
     for value in (None, 7, "", "sess 1", "sess_\n"):
         yield Case(f"sid {json.dumps(value)}", signed(claims(sid=value)), Reason.CLAIM_INVALID)
 

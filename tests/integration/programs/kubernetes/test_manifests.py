@@ -186,6 +186,26 @@ def test_a_service_or_monitor_finds_its_pods_and_their_port(document):
     assert {entry.get("targetPort") or entry["port"] for entry in entries} <= ports
 
 
+@named(of_kind("Ingress"))
+def test_the_internet_reaches_webhooks_and_the_profile_and_nothing_else(document):
+    paths = [path for rule in document["spec"]["rules"] for path in rule["http"]["paths"]]
+    (service,) = of_kind("Service")
+
+    assert {(path["path"], path["pathType"]) for path in paths} == {("/webhooks/clerk", "Exact"), ("/v1/me", "Exact")}
+    assert "defaultBackend" not in document["spec"]
+    for path in paths:
+        backend = path["backend"]["service"]
+        assert backend["name"] == service["metadata"]["name"]
+        assert backend["port"]["name"] in {port["name"] for port in service["spec"]["ports"]}
+    assert {host for tls in document["spec"]["tls"] for host in tls["hosts"]} == {
+        rule["host"] for rule in document["spec"]["rules"]
+    }
+
+
+def test_there_is_an_example_of_an_ingress():
+    assert len(of_kind("Ingress")) == 1
+
+
 @named(of_kind("HorizontalPodAutoscaler"))
 def test_an_autoscaler_goes_by_metrics_that_are_exported_and_translated(document):
     code = "\n".join(path.read_text() for path in (ROOT / "src" / "entrypoints").rglob("*.py"))

@@ -1,0 +1,52 @@
+"""Which addresses may say what is trusted."""
+
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+_NOT_PROTECTED = (
+    "it must begin with https://; plain http is for this machine (localhost, 127.0.0.1, [::1]) and for test hosts "
+    "(*.test): elsewhere, whoever is on the way could put other keys in the place of Clerk's"
+)
+
+
+def protected_url(url: str) -> str:
+    """This URL, unless somebody on the way could change what it answers.
+
+    That is https, or http that stays on this machine. Names under `.test` count as such too: no public name
+    server knows them (RFC 6761 section 6.2), so whoever uses one has set up a network for tests, for example
+    the containers of one machine.
+
+    Raises:
+        ValueError: plain http to anywhere else, or no http(s) URL at all; the message does not repeat it.
+    """
+    if "@" in url or "\\" in url or not url.isprintable():
+        raise ValueError("not an http(s) URL without a user")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("not an http(s) URL") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("not an http(s) URL")
+    if parts.scheme == "http" and not (_is_loopback(parts.hostname) or is_test_host(url)):
+        raise ValueError(_NOT_PROTECTED)
+    return url
+
+
+def is_test_host(url: str) -> bool:
+    """Whether this URL's host is under the top-level domain `.test`."""
+    return _name(urlsplit(url).hostname or "").endswith(".test")
+
+
+def _is_loopback(host: str) -> bool:
+    name = _name(host)
+    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761 section 6.3
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _name(host: str) -> str:
+    return host.lower().removesuffix(".")
