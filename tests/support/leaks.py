@@ -25,6 +25,9 @@ SECRETS: Mapping[str, Callable[[str], list[str]]] = {
     "CLERK_SECRET_KEY": lambda text: [text],
     "AUTH_SERVICE_KEYS": lambda text: [key.partition(":")[2] for key in text.split(",")],
     "KAFKA_SASL_PASSWORD": lambda text: [text],
+    "HTTPS_PROXY": lambda url: [urlsplit(url).password or ""],
+    "HTTP_PROXY": lambda url: [urlsplit(url).password or ""],
+    "ALL_PROXY": lambda url: [urlsplit(url).password or ""],
     "OTEL_EXPORTER_OTLP_HEADERS": lambda text: [header.partition("=")[2] for header in text.split(",")],
 }
 """The variables that hold secrets, and what of their values to look for."""

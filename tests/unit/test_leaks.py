@@ -17,6 +17,9 @@ VARIABLES = {
     "CLERK_SECRET_KEY": "sk_test_0123456789",
     "AUTH_SERVICE_KEYS": f"{CONFIGURED},reports:{'0f' * 32}",
     "KAFKA_SASL_PASSWORD": "told-to-nobody",
+    "HTTPS_PROXY": "http://auth:of-the-tls-proxy@proxy.example:3128",
+    "HTTP_PROXY": "http://auth:of-the-plain-proxy@proxy.example:3128",
+    "ALL_PROXY": "http://auth:of-the-proxy-for-all@proxy.example:3128",
     "OTEL_EXPORTER_OTLP_HEADERS": "api-key=of-the-collector",
 }
 
@@ -50,7 +53,7 @@ def test_each_secret_that_a_process_is_configured_with_is_found_without_its_pref
     secrets = {secret: name for name, secret in secrets_of(VARIABLES)}
 
     assert {name for secret in secrets for name in leaks(f"x {secret} y", secrets)} >= VARIABLES.keys()
-    assert len(secrets) == 8
+    assert len(secrets) == 11
     assert set(SECRETS) | TOLD_TO_ANYBODY == {each.name for each in all_variables() if each.in_file}
 
 
