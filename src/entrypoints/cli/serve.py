@@ -15,6 +15,7 @@ from granian.log import LogLevels
 from granian.server import MPServer
 
 from entrypoints.configuration import ConfigurationError, load
+from entrypoints.http.head import HEAD_LIMIT_BYTES
 from entrypoints.http.metrics_folder import metrics_folder
 from entrypoints.logging import configure_logging
 from entrypoints.settings import HttpSettings, ServeSettings
@@ -26,7 +27,11 @@ DRAIN_S = 20
 CONNECTIONS = 4096
 """Open connections of one worker, idle ones among them; the rest wait in the kernel's queue."""
 
-LONGEST_HEADERS_BYTES = 64 * 1024
+HEAD_READ_BYTES = HEAD_LIMIT_BYTES
+"""Where the server stops reading a head that does not end; it may have read twice as much by then."""
+
+HEAD_TIMEOUT_MS = 5_000
+"""For a head to be complete, and for a connection to stay idle: the server knows no difference."""
 
 log = structlog.get_logger("serve")
 
@@ -96,7 +101,7 @@ def _server(settings: ServeSettings, workers: int) -> MPServer:
         workers=workers,
         loop=Loops.uvloop,
         http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(header_read_timeout=15_000, max_buffer_size=LONGEST_HEADERS_BYTES),
+        http1_settings=HTTP1Settings(header_read_timeout=HEAD_TIMEOUT_MS, max_buffer_size=HEAD_READ_BYTES),
         websockets=False,
         backlog=2048,
         backpressure=CONNECTIONS,

@@ -11,15 +11,12 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from anomalyze_auth import Authenticated, Reason, TokenRejected
 from application.errors import UserUnknownError
 from entrypoints.http.authentication import TOKEN_ERRORS, USER_ERRORS, Authentication
-from entrypoints.http.body import discard
 from entrypoints.http.dependencies import Injected
 from entrypoints.http.errors import NotAdmittedError
 from entrypoints.http.openapi import SESSION_TOKEN, problems
 
 PATH = "/v1/verify"
 PREFIX = "/v1/ext-authz"
-
-_OF_A_BODY = (b"content-length", b"transfer-encoding")
 
 
 @frozen
@@ -34,9 +31,6 @@ class AnyMethodAnyPath:
             scope["path"] = PATH
             # The verdict is on the token: a Host that the original request got wrong is the upstream's to judge.
             scope["headers"] = [header for header in scope["headers"] if header[0] != b"host"]
-            if any(name in _OF_A_BODY and value != b"0" for name, value in scope["headers"]):
-                # A server ends the connection after a body that nobody read, and proxies keep theirs for the next.
-                await discard(receive)
         await self.app(scope, receive, send)
 
 

@@ -1,12 +1,20 @@
 """What a broken, slow or hostile client meets on the wire: granian, the edge and the body reader together."""
 
 import json
+import time
 
 import pytest
 
 from entrypoints.http.body import BODY_LIMIT_BYTES
 
 POST = b"POST /webhooks/clerk HTTP/1.1\r\nHost: x\r\n"
+
+
+def well_formed() -> bytes:
+    """A delivery whose headers could be Clerk's; its signature is not."""
+    return POST + b"svix-id: msg_1\r\nsvix-timestamp: %d\r\nsvix-signature: v1,%s=\r\n" % (time.time(), b"A" * 43)
+
+
 NEXT = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -19,7 +27,7 @@ def chunks(total, size=65536):
 
 
 def test_a_body_too_long_is_413_while_it_streams_in_without_a_length(offline):
-    answer = offline.exchange(POST + b"Transfer-Encoding: chunked\r\n\r\n", *chunks(BODY_LIMIT_BYTES + 65536))
+    answer = offline.exchange(well_formed() + b"Transfer-Encoding: chunked\r\n\r\n", *chunks(BODY_LIMIT_BYTES + 65536))
 
     assert statuses(answer) == [413]
     assert b"body-too-large" in answer
@@ -65,7 +73,7 @@ def test_the_connection_goes_on_after_a_body_that_nobody_read(offline):
 
 
 def test_a_body_that_does_not_arrive_is_408_and_the_connection_closes(offline):
-    answer = offline.exchange(POST + b"Content-Length: 100\r\n\r\nabc")
+    answer = offline.exchange(well_formed() + b"Content-Length: 100\r\n\r\nabc")
 
     assert statuses(answer) == [408]
     assert b"body-too-slow" in answer

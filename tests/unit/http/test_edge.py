@@ -118,6 +118,7 @@ async def test_one_line_a_request_with_template_status_duration_and_outcome(web)
         "method": "POST",
         "route": "/webhooks/clerk",
         "status": 200,
+        "svix_id": "msg_1",
         "outcome": "created",
     }
 
