@@ -31,7 +31,7 @@ from entrypoints.http.handlers import HANDLERS
 from entrypoints.http.head import HeadBounds
 from entrypoints.http.management import Management
 from entrypoints.http.pace import Pace
-from entrypoints.http.troubles import Troubles, cause_of
+from entrypoints.http.troubles import WEBHOOKS, Troubles, cause_of
 from entrypoints.http.verify import AnyMethodAnyPath
 from entrypoints.http.vitals import Vitals, telling
 from entrypoints.logging import configure_logging, log_loop_failures, places
@@ -64,10 +64,6 @@ def _leave_with(parent: int) -> None:
 
 
 def app_for(container: Container, tracing: "Tracing | None" = None, departure: Departure = _STAYING) -> ASGIApp:
-    container.on_obtained.override(Object(metrics.count_obtained))
-    if tracing:
-        tracing.serving(container)
-
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         vitals = Vitals(container.database_load(), container.session_keys())
@@ -81,6 +77,15 @@ def app_for(container: Container, tracing: "Tracing | None" = None, departure: D
                 yield
 
     troubles = Troubles(time.monotonic)
+
+    def obtained() -> None:
+        metrics.count_obtained()
+        # Somebody signed in whom no webhook had told of, so those that were refused were Clerk's.
+        troubles.prove(WEBHOOKS)
+
+    container.on_obtained.override(Object(obtained))
+    if tracing:
+        tracing.serving(container)
     rejections = Pace(time.monotonic)
 
     def answered(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

@@ -23,6 +23,17 @@ BYTES_OF_A_REQUEST = 32 * 1024
 ARRIVED_S = 0.05
 """How long an answer waits for a body that nobody reads: one that came with its head keeps the connection usable."""
 
+SMALL_BYTES = 64 * 1024
+"""Every body is read so far at once; Clerk's are a tenth of this, so its deliveries never wait for anybody's uploads."""
+
+LARGE_AT_ONCE = 32
+"""Bodies that are read beyond that at a time; the others wait in their own sockets, which costs nothing."""
+
+LARGE_TURN_S = 1.0
+"""How long one of them is left alone when others wait: a genuine one needs some milliseconds."""
+
+DISCARDS_AT_ONCE = 8
+
 DISCARD_LIMIT_BYTES = 16 * 1024 * 1024
 DISCARD_TIMEOUT_S = 2.0
 SILENCE_S = 0.5
@@ -34,6 +45,7 @@ class _Body:
     received: bytearray = field(factory=bytearray)
     patience: asyncio.Timeout | None = None
     shed: bool = False
+    large_since: float | None = None
 
 
 @define
@@ -47,6 +59,8 @@ class Budget:
     _held: int = field(default=0, init=False)
     _bodies: dict[_Body, int] = field(factory=dict, init=False)
     """What each counts as, the oldest first."""
+    _large: dict[_Body, None] = field(factory=dict, init=False)
+    _turns: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(LARGE_AT_ONCE), init=False)
 
     @contextmanager
     def body(self) -> Iterator[_Body]:
@@ -69,6 +83,22 @@ class Budget:
             raise BodyShedError
         body.received += chunk
 
+    async def turn(self, body: _Body) -> None:
+        """Wait until it may be read beyond `SMALL_BYTES`: one that had its turn for long is given up for it."""
+        if body.large_since is not None:
+            return
+        while True:
+            try:
+                async with asyncio.timeout(LARGE_TURN_S):
+                    await self._turns.acquire()
+                break
+            except TimeoutError:
+                oldest = next(iter(self._large), None)
+                if oldest and oldest.large_since and _now() - oldest.large_since >= LARGE_TURN_S:
+                    self._shed(oldest)
+        body.large_since = _now()
+        self._large[body] = None
+
     def _take(self, body: _Body, size: int) -> None:
         self._bodies[body] = self._bodies.get(body, 0) + size
         self._held += size
@@ -80,10 +110,17 @@ class Budget:
         body.shed = True
         body.received.clear()
         if body.patience and not body.patience.expired():
-            body.patience.reschedule(asyncio.get_running_loop().time())
+            body.patience.reschedule(_now())
 
     def _release(self, body: _Body) -> None:
         self._held -= self._bodies.pop(body, 0)
+        if body in self._large:
+            del self._large[body]
+            self._turns.release()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 BUDGET = Budget(BUDGET_BYTES)
@@ -118,6 +155,8 @@ async def read_body(
                         raise BodyTooLargeError
                     if not message.get("more_body", False):
                         return bytes(body.received)
+                    if len(body.received) > SMALL_BYTES:
+                        await budget.turn(body)
         except TimeoutError:
             raise (BodyShedError if body.shed else BodyTooSlowError) from None
 
@@ -131,6 +170,8 @@ class AnswerFirst:
     """
 
     app: ASGIApp
+    _discards: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(DISCARDS_AT_ONCE), init=False)
+    """More at a time would be an attack, and are cut off."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP or not _announces_body(scope):
@@ -163,8 +204,9 @@ class AnswerFirst:
             await send(message)
 
         await self.app(scope, read, answer)  # type: ignore[arg-type]
-        if sends:
-            await discard(DISCARD_TIMEOUT_S)
+        if sends and unread and not self._discards.locked():
+            async with self._discards:
+                await discard(DISCARD_TIMEOUT_S)
 
 
 def _closes(message: Message) -> bool:
