@@ -24,7 +24,7 @@ ARRIVED_S = 0.05
 """How long an answer waits for a body that nobody reads: one that came with its head keeps the connection usable."""
 
 SMALL_BYTES = 64 * 1024
-"""Every body is read so far at once; Clerk's are a tenth of this, so its deliveries never wait for anybody's uploads."""
+"""Every body is read so far at once; Clerk's are a tenth of this, so no delivery waits for somebody's uploads."""
 
 LARGE_AT_ONCE = 32
 """Bodies that are read beyond that at a time; the others wait in their own sockets, which costs nothing."""
