@@ -37,7 +37,7 @@ OTHER_DESCRIPTORS = 256
 HEAD_READ_BYTES = HEAD_LIMIT_BYTES
 """Where the server stops reading a head that does not end; it may have read twice as much by then."""
 
-HEAD_TIMEOUT_MS = 5_000
+HEAD_TIMEOUT_MS = 10_000
 """For a head to be complete, and for a connection to stay idle: the server knows no difference."""
 
 log = structlog.get_logger("serve")
