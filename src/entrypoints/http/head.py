@@ -11,7 +11,9 @@ from entrypoints.http.metrics import WEBHOOK_ROUTE
 from entrypoints.http.pace import Pace
 
 HEAD_LIMIT_BYTES = 16 * 1024
-"""Request line and headers. The server stops reading soon after it; below it every head is answered by this service."""
+"""Path, query and headers. The server stops reading there too, and answers 431 without a document; what little more it
+may have read by then is refused here.
+"""
 
 QUERY_LIMIT_BYTES = 8 * 1024
 
