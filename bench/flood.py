@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt.algorithms import RSAAlgorithm
 
-from bench import load
+from bench import attacks, load
 from bench.figures import Figure, percentile
 from bench.requests import reads, session_tokens, user_ids, webhooks
 from bench.stage import Stage
@@ -58,6 +58,7 @@ def measure(stage: Stage, *, quick: bool) -> Iterator[Figure]:
                     against=name,
                     note=f"{note}; {len(fetches) - before} JWKS fetches",
                 )
+    yield from attacks.measure(stage, quick=quick)
 
 
 def _p50(loaded: load.Load) -> float:

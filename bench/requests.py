@@ -32,10 +32,22 @@ def webhooks(stage: Stage, users: Sequence[str], count: int) -> tuple[list[bytes
     return requests, news
 
 
-def session_tokens(stage: Stage, users: Sequence[str], *, private_key: str | None = None) -> list[str]:
+def session_tokens(
+    stage: Stage, users: Sequence[str], *, private_key: str | None = None, authorized_party: str | None = None
+) -> list[str]:
     """Return a token of each user, good for an hour."""
     key, now_s = private_key or stage.keys.private_key, int(time.time())
-    return [mint_session_token(key, user_id=user, issuer=ISSUER, now_s=now_s, lifetime_s=3600) for user in users]
+    return [
+        mint_session_token(
+            key,
+            user_id=user,
+            issuer=ISSUER,
+            now_s=now_s,
+            lifetime_s=3600,
+            authorized_party=authorized_party,
+        )
+        for user in users
+    ]
 
 
 def reads(tokens: Sequence[str], path: str = "/v1/me") -> list[bytes]:

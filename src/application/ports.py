@@ -71,6 +71,14 @@ class UserDirectory(Protocol):
 class WebhookReader(Protocol):
     """Tell a genuine webhook from a forged one, and read the news out of it."""
 
+    def in_time(self, headers: Mapping[str, str]) -> bool:
+        """Look at the headers alone, before there is a body: return whether the delivery was sent about now.
+
+        Raises:
+            ForgedWebhookError: they are not those of a signed webhook.
+        """
+        ...
+
     def read(self, headers: Mapping[str, str], body: bytes) -> Snapshot | Deletion | None:
         """Return the news; `None` for a genuine event of a kind that does not concern us.
 

@@ -17,6 +17,14 @@ class ReceiveWebhook:
     sync_user: SyncUser
     delete_user: DeleteUser
 
+    def in_time(self, headers: Mapping[str, str]) -> bool:
+        """Tell whether the body is worth waiting for, by the headers alone.
+
+        Raises:
+            ForgedWebhookError: no body could make this delivery genuine.
+        """
+        return self.webhooks.in_time(headers)
+
     async def __call__(self, headers: Mapping[str, str], body: bytes) -> Outcome:
         """Return after COMMIT what came of the delivery; `headers` has lower-case names.
 

@@ -17,6 +17,7 @@ import msgspec
 from attrs import frozen
 
 from adapters.clerk.keeping import KeepingClient, Received, received
+from adapters.clerk.nesting import decoded
 from adapters.clerk.reach import trouble_of
 from adapters.clerk.throttle import WINDOW_S, Throttle
 from application.errors import (
@@ -76,9 +77,10 @@ class Answer:
     @property
     def _errors(self) -> "list[_Error]":
         try:
-            return msgspec.json.decode(self.body, type=_Errors).errors
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            errors: list[_Error] = decoded(self.body, _Errors).errors
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return []
+        return errors
 
 
 class _Error(msgspec.Struct):

@@ -72,7 +72,7 @@ def thumbprint_of_pem(pem: str) -> str:
 def _keys(content: bytes) -> dict[str, str]:
     try:
         document = json.loads(content[:_LARGEST_ANSWER_BYTES])
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     entries = document.get("keys") if isinstance(document, dict) else None
     return {entry["kid"]: _thumbprint(entry["n"], entry["e"]) for entry in entries or () if _is_rsa(entry)}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from adapters.clerk.backend_api import Answer, Backend, Effort
+from adapters.clerk.nesting import decoded
 from adapters.clerk.payloads import snapshot_of
 from application.errors import (
     IdentityProviderKeyRefusedError,
@@ -242,8 +243,8 @@ def _listed(user: msgspec.Raw, read_at: int) -> Listed:
 
 def _decoded(body: bytes | msgspec.Raw, shape: Any, what: str) -> Any:
     try:
-        return msgspec.json.decode(body, type=shape)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return decoded(body, shape)
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise IdentityProviderUnavailableError(f"Clerk's API answered no usable {what}") from None
 
 

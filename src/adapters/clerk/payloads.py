@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from adapters.clerk.nesting import Json, decoded
 from application.errors import UnusableWebhookError
 from application.metadata_depth import MAX_METADATA_DEPTH, is_too_deep
 from domain.snapshot import Deletion, Snapshot
@@ -16,7 +17,6 @@ from domain.user import EmailAddress, InvalidUserIdError, Profile, UserId, user_
 Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999)]
 """Since 1970, up to the year 9999, where RFC 3339 ends."""
 
-Json = bytes | str | msgspec.Raw
 T = TypeVar("T")
 
 
@@ -69,15 +69,14 @@ def decode(text: Json, shape: type[T], *, at: str) -> T:
         UnusableWebhookError: it is not JSON or has another shape; the message names the field and what it should be.
     """
     try:
-        return msgspec.json.decode(text, type=shape)
+        result: T = decoded(text, shape)
     except msgspec.DecodeError as error:
         # msgspec reports types and places, never values: "Expected `str`, got `int` - at `$.email_addresses[0].id`".
         problem, _, path = str(error).partition(" - at `$")
         raise UnusableWebhookError(f"{at}{path.removesuffix('`')}: {problem}") from None
     except UnicodeDecodeError:
         raise UnusableWebhookError(f"{at}: not UTF-8") from None
-    except RecursionError:
-        raise UnusableWebhookError(f"{at}: nested too deeply") from None
+    return result
 
 
 def snapshot_of(data: Json, *, timestamp: int | None) -> Snapshot:

@@ -17,6 +17,9 @@ from domain.snapshot import Deletion, Snapshot
 MAX_SIGNATURES_LENGTH = 4096
 """Svix sends one signature for each secret of the last 24 h, 47 characters each; this is eighty."""
 
+_TOLERANCE_S = 300
+"""That of the library (Standard Webhooks, "verifying webhook authenticity"), which does not export it."""
+
 _SECONDS_BELOW = 10**11
 """Real events carry `timestamp` in ms, the dashboard's examples in seconds; below this it would be 1973 in ms."""
 
@@ -63,26 +66,18 @@ class ClerkWebhooks:
             case _:
                 return None
 
+    def in_time(self, headers: Mapping[str, str]) -> bool:
+        sent_at = int(_well_formed(headers)["svix-timestamp"])
+        return abs(time.time() - sent_at) <= _TOLERANCE_S
+
     def _verify(self, headers: Mapping[str, str], body: bytes) -> int:
         """Return when the attempt was sent, seconds since 1970."""
-        message_id = _header(headers, "id")
-        timestamp = _header(headers, "timestamp")
-        signatures = _header(headers, "signature")
-        if not _ID.fullmatch(message_id):
-            raise ForgedWebhookError("svix-id is missing or malformed")
-        if not _TIMESTAMP.fullmatch(timestamp):
-            raise ForgedWebhookError("svix-timestamp is missing or malformed")
-        if len(signatures) > MAX_SIGNATURES_LENGTH:
-            raise ForgedWebhookError("svix-signature is too long")
-        well_formed = " ".join(_SIGNATURE.findall(signatures))
-        if not well_formed:
-            raise ForgedWebhookError("svix-signature is missing or malformed")
+        cleaned = _well_formed(headers)
         try:
             text = body.decode()  # svix signs text, so what is not UTF-8 was never signed
         except UnicodeDecodeError:
             raise ForgedWebhookError("the body is not UTF-8") from None
 
-        cleaned = {"svix-id": message_id, "svix-timestamp": timestamp, "svix-signature": well_formed}
         problem = ""
         for webhook in self._webhooks:
             try:
@@ -90,7 +85,7 @@ class ClerkWebhooks:
             except WebhookVerificationError as error:
                 problem = str(error)
             else:
-                return int(timestamp)
+                return int(cleaned["svix-timestamp"])
         raise self._forged(problem, cleaned, text)
 
     def _forged(self, problem: str, cleaned: Mapping[str, str], text: str) -> ForgedWebhookError:
@@ -110,6 +105,27 @@ class ClerkWebhooks:
         behind_s = sent_at - time.time()
         says = f"{problem}: genuine, and {abs(behind_s):.0f} s {'ahead of' if behind_s > 0 else 'behind'} our clock"
         return ForgedWebhookError(says, Forgery.TIME)
+
+
+def _well_formed(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the three headers as svix reads them, each in its form.
+
+    Raises:
+        ForgedWebhookError: one is missing or has another form.
+    """
+    message_id = _header(headers, "id")
+    timestamp = _header(headers, "timestamp")
+    signatures = _header(headers, "signature")
+    if not _ID.fullmatch(message_id):
+        raise ForgedWebhookError("svix-id is missing or malformed")
+    if not _TIMESTAMP.fullmatch(timestamp):
+        raise ForgedWebhookError("svix-timestamp is missing or malformed")
+    if len(signatures) > MAX_SIGNATURES_LENGTH:
+        raise ForgedWebhookError("svix-signature is too long")
+    well_formed = " ".join(_SIGNATURE.findall(signatures))
+    if not well_formed:
+        raise ForgedWebhookError("svix-signature is missing or malformed")
+    return {"svix-id": message_id, "svix-timestamp": timestamp, "svix-signature": well_formed}
 
 
 def _header(headers: Mapping[str, str], name: str) -> str:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import resource
 import socket
 import sys
 from contextlib import nullcontext
@@ -15,6 +16,7 @@ from granian.log import LogLevels
 from granian.server import MPServer
 
 from entrypoints.configuration import ConfigurationError, load
+from entrypoints.http.head import HEAD_LIMIT_BYTES
 from entrypoints.http.metrics_folder import metrics_folder
 from entrypoints.logging import configure_logging
 from entrypoints.settings import HttpSettings, ServeSettings
@@ -23,10 +25,20 @@ from entrypoints.tracing import require_extra
 DRAIN_S = 20
 """How long a request may run after SIGTERM and SHUTDOWN_DELAY_S; below the 30 s that orchestrators give by default."""
 
-CONNECTIONS = 4096
-"""Open connections of one worker, idle ones among them; the rest wait in the kernel's queue."""
+CONNECTIONS = 8192
+"""Open connections of one worker, idle ones and half-sent heads among them; the rest wait in the kernel's queue.
 
-LONGEST_HEADERS_BYTES = 64 * 1024
+Each costs some 20 KiB, at most 26 with a head that does not end: 208 MiB of the 512 that a container is given.
+"""
+
+OTHER_DESCRIPTORS = 256
+"""Of one worker: PostgreSQL's connections, Clerk's, files. Without one to accept with, the server would spin."""
+
+HEAD_READ_BYTES = HEAD_LIMIT_BYTES
+"""Where the server stops reading a head that does not end; it may have read twice as much by then."""
+
+HEAD_TIMEOUT_MS = 10_000
+"""For a head to be complete, and for a connection to stay idle: the server knows no difference."""
 
 log = structlog.get_logger("serve")
 
@@ -105,10 +117,10 @@ def _server(settings: ServeSettings, workers: int) -> MPServer:
         workers=workers,
         loop=Loops.uvloop,
         http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(header_read_timeout=15_000, max_buffer_size=LONGEST_HEADERS_BYTES),
+        http1_settings=HTTP1Settings(header_read_timeout=HEAD_TIMEOUT_MS, max_buffer_size=HEAD_READ_BYTES),
         websockets=False,
         backlog=2048,
-        backpressure=CONNECTIONS,
+        backpressure=_connections(),
         workers_kill_timeout=DRAIN_S + math.ceil(settings.http.shutdown_delay_s),
         respawn_failed_workers=workers > 1,
         log_access=False,
@@ -116,6 +128,17 @@ def _server(settings: ServeSettings, workers: int) -> MPServer:
         log_dictconfig=_LOG_CONFIG,
         process_name=None,
     )
+
+
+def _connections() -> int:
+    """Return how many a worker may have: as many as descriptors are to be had for, after asking for all of them."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    descriptors = math.inf if most == resource.RLIM_INFINITY else most
+    connections = int(max(1, min(CONNECTIONS, descriptors - OTHER_DESCRIPTORS)))
+    if connections < CONNECTIONS:
+        log.warning("few descriptors", hard_limit=most, connections=connections, wanted=CONNECTIONS + OTHER_DESCRIPTORS)
+    return connections
 
 
 def _refuse_taken_port(settings: HttpSettings) -> None:

@@ -118,7 +118,7 @@ def changed(changes: Sequence[str]) -> dict[str, Any]:
             fail(f"--set {change}: expected field=value, such as --set first_name=Grace.", EX_USAGE)
         try:
             fields[name] = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             fields[name] = text
     return fields
 
@@ -126,7 +126,7 @@ def changed(changes: Sequence[str]) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         fail(f"{path} cannot be read as JSON: {error}.", EX_USAGE)
     if isinstance(found, dict) and isinstance(found.get("data"), dict) and "type" in found:
         found = found["data"]

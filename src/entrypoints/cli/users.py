@@ -260,6 +260,8 @@ def _patch(values: Sequence[str], patch: str | None) -> dict[str, Any]:
             merged[key] = msgspec.json.decode(text)
         except msgspec.DecodeError:
             merged[key] = text
+        except RecursionError:
+            fail(f"--set: the metadata is nested more than {MAX_METADATA_DEPTH} deep. Nothing was done.", EX_USAGE)
     if is_too_deep(merged):
         fail(f"The metadata is nested more than {MAX_METADATA_DEPTH} deep. Nothing was done.", EX_USAGE)
     if not merged:

@@ -16,21 +16,24 @@ from litestar import Litestar, Request, Response
 from litestar.di import Provide
 from litestar.types import ASGIApp
 
+from anomalyze_auth import TokenRejected
 from entrypoints import proxies
 from entrypoints.configuration import load
 from entrypoints.container import Container, container_for, serving
 from entrypoints.http import health, metrics, problems, schema
 from entrypoints.http.admission import Admission
 from entrypoints.http.authentication import Authentication
+from entrypoints.http.body import AnswerFirst
 from entrypoints.http.cors import Cors
 from entrypoints.http.departure import Departing, Departure
 from entrypoints.http.dependencies import provided
-from entrypoints.http.edge import Edge, log_failure, note_cause, note_outcome
+from entrypoints.http.edge import Edge, log_failure, note, note_cause, note_outcome
 from entrypoints.http.handlers import HANDLERS
+from entrypoints.http.head import HeadBounds
 from entrypoints.http.management import Management
 from entrypoints.http.one_reading import OneReading
 from entrypoints.http.pace import Pace
-from entrypoints.http.troubles import Troubles, cause_of
+from entrypoints.http.troubles import WEBHOOKS, Troubles, cause_of
 from entrypoints.http.verify import AnyMethodAnyPath
 from entrypoints.http.vitals import Vitals, telling
 from entrypoints.logging import configure_logging, log_loop_failures, places
@@ -64,10 +67,6 @@ def _leave_with(parent: int) -> None:
 
 
 def app_for(container: Container, tracing: "Tracing | None" = None, departure: Departure = _STAYING) -> ASGIApp:
-    container.on_obtained.override(Object(metrics.count_obtained))
-    if tracing:
-        tracing.serving(container)
-
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         vitals = Vitals(container.database_load(), container.session_keys())
@@ -82,15 +81,28 @@ def app_for(container: Container, tracing: "Tracing | None" = None, departure: D
 
     troubles = Troubles(time.monotonic)
 
+    def obtained() -> None:
+        metrics.count_obtained()
+        # Somebody signed in whom no webhook had told of, so those that were refused were Clerk's.
+        troubles.prove(WEBHOOKS)
+
+    container.on_obtained.override(Object(obtained))
+    if tracing:
+        tracing.serving(container)
+    rejections = Pace(time.monotonic)
+
     def answered(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
         if cause := cause_of(error):
             troubles.went_wrong(cause)
             note_cause(request.scope, cause)
+        if isinstance(error, TokenRejected):
+            note(request.scope, "reason", error.reason)
         return _answer(request, error)
 
     litestar = Litestar(
         [*HANDLERS, schema.read_page, schema.read_document],
-        dependencies=_dependencies(container, troubles, departure),
+        dependencies=_dependencies(container, troubles, departure, rejections),
+        before_request=HeadBounds(rejections),
         exception_handlers={Exception: answered},
         lifespan=[lifespan],
         logging_config=None,
@@ -99,7 +111,7 @@ def app_for(container: Container, tracing: "Tracing | None" = None, departure: D
     )
     origins = frozenset(origin.encode() for origin in container.tokens().clerk_authorized_parties)
     app: ASGIApp = OneReading(Cors(AnyMethodAnyPath(litestar), origins))
-    return Edge(tracing.requests(app) if tracing else app, troubles)
+    return AnswerFirst(Edge(tracing.requests(app) if tracing else app, troubles))
 
 
 @contextmanager
@@ -112,7 +124,9 @@ def _told_without_text() -> Iterator[None]:
         raise RuntimeError(type(error).__name__) from None
 
 
-def _dependencies(container: Container, troubles: Troubles, departure: Departure) -> dict[str, Provide]:
+def _dependencies(
+    container: Container, troubles: Troubles, departure: Departure, rejections: Pace
+) -> dict[str, Provide]:
     """One for each handler: several of one handler would run as tasks of a task group, at 15 µs each."""
 
     @cache
@@ -120,7 +134,7 @@ def _dependencies(container: Container, troubles: Troubles, departure: Departure
         return Authentication(
             container.request_verifier(),
             container.get_current_user(),
-            Pace(time.monotonic),
+            rejections,
         )
 
     @cache

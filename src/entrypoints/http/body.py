@@ -1,71 +1,236 @@
-"""Read a request body within bounds of size and time, before anything else looks at it."""
+"""Read a request body within bounds of size, time and memory, and answer those who still send one that nobody reads."""
 
 import asyncio
 import contextlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from litestar.types import Receive, Scope
+from attrs import define, field, frozen
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from entrypoints.http.errors import BodyTooLargeError, BodyTooSlowError, ClientDisconnectedError
+from entrypoints.http.errors import BodyShedError, BodyTooLargeError, BodyTooSlowError, ClientDisconnectedError
 
 BODY_LIMIT_BYTES = 1024 * 1024
 BODY_TIMEOUT_S = 15.0
 
+BUDGET_BYTES = 64 * 1024 * 1024
+"""Of all unfinished bodies of a process: an eighth of the 512 MiB that a container is given."""
+
+BYTES_OF_A_REQUEST = 32 * 1024
+"""What an unfinished body counts as, beside its bytes: the request that waits for it, and the server's buffer."""
+
+ARRIVED_S = 0.05
+"""How long an answer waits for a body that nobody reads: one that came with its head keeps the connection usable."""
+
+SMALL_BYTES = 64 * 1024
+"""Every body is read so far at once; Clerk's are a tenth of this, so no delivery waits for somebody's uploads."""
+
+LARGE_AT_ONCE = 32
+"""Bodies that are read beyond that at a time; the others wait in their own sockets, which costs nothing."""
+
+LARGE_TURN_S = 1.0
+"""How long one of them is left alone when others wait: a genuine one needs some milliseconds."""
+
+DISCARDS_AT_ONCE = 8
+
 DISCARD_LIMIT_BYTES = 16 * 1024 * 1024
 DISCARD_TIMEOUT_S = 2.0
+SILENCE_S = 0.5
+"""A client that sends nothing for so long after its answer is not in the middle of sending."""
+
+
+@define(eq=False)
+class _Body:
+    received: bytearray = field(factory=bytearray)
+    patience: asyncio.Timeout | None = None
+    shed: bool = False
+    large_since: float | None = None
+
+
+@define
+class Budget:
+    """The memory of all unfinished bodies; where it ends, the one that began first is given up.
+
+    A genuine body is complete within milliseconds, so those that began first are those that do not end.
+    """
+
+    limit_bytes: int
+    _held: int = field(default=0, init=False)
+    _bodies: dict[_Body, int] = field(factory=dict, init=False)
+    """What each counts as, the oldest first."""
+    _large: dict[_Body, None] = field(factory=dict, init=False)
+    _turns: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(LARGE_AT_ONCE), init=False)
+
+    @contextmanager
+    def body(self) -> Iterator[_Body]:
+        body = _Body()
+        self._take(body, BYTES_OF_A_REQUEST)
+        try:
+            yield body
+        finally:
+            self._release(body)
+
+    def keep(self, body: _Body, chunk: bytes) -> None:
+        """Add what has arrived.
+
+        Raises:
+            BodyShedError: this is the one to give up.
+        """
+        if not body.shed:
+            self._take(body, len(chunk))
+        if body.shed:
+            raise BodyShedError
+        body.received += chunk
+
+    async def turn(self, body: _Body) -> None:
+        """Wait until it may be read beyond `SMALL_BYTES`: one that had its turn for long is given up for it."""
+        if body.large_since is not None:
+            return
+        while True:
+            try:
+                async with asyncio.timeout(LARGE_TURN_S):
+                    await self._turns.acquire()
+                break
+            except TimeoutError:
+                oldest = next(iter(self._large), None)
+                if oldest and oldest.large_since and _now() - oldest.large_since >= LARGE_TURN_S:
+                    self._shed(oldest)
+        body.large_since = _now()
+        self._large[body] = None
+
+    def _take(self, body: _Body, size: int) -> None:
+        self._bodies[body] = self._bodies.get(body, 0) + size
+        self._held += size
+        while self._held > self.limit_bytes:
+            self._shed(next(iter(self._bodies)))
+
+    def _shed(self, body: _Body) -> None:
+        self._release(body)
+        body.shed = True
+        body.received.clear()
+        if body.patience and not body.patience.expired():
+            body.patience.reschedule(_now())
+
+    def _release(self, body: _Body) -> None:
+        self._held -= self._bodies.pop(body, 0)
+        if body in self._large:
+            del self._large[body]
+            self._turns.release()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+BUDGET = Budget(BUDGET_BYTES)
 
 
 async def read_body(
-    scope: Scope, receive: Receive, *, limit: int = BODY_LIMIT_BYTES, seconds: float = BODY_TIMEOUT_S
+    scope: Scope,
+    receive: Receive,
+    *,
+    limit: int = BODY_LIMIT_BYTES,
+    seconds: float = BODY_TIMEOUT_S,
+    budget: Budget = BUDGET,
 ) -> bytes:
     """Return the whole body, byte for byte as received; `limit` is in bytes.
 
     Raises:
         BodyTooLargeError: it is announced longer than the limit, or turns out to be; no more than that was kept.
         BodyTooSlowError: it was not complete in time, however steadily it trickles in.
+        BodyShedError: the budget is spent, and this body began first.
         ClientDisconnectedError: the client left.
     """
-    if _announces_more_than(limit, scope):
-        if not _waits_for_our_word(scope):
-            await discard(receive)
-        raise BodyTooLargeError
-    body = bytearray()
-    try:
-        async with asyncio.timeout(seconds):
-            while True:
-                message = await receive()
-                if message["type"] != "http.request":
-                    raise ClientDisconnectedError
-                body += message.get("body", b"")
-                more = message.get("more_body", False)
-                if len(body) > limit:
-                    break
-                if not more:
-                    return bytes(body)
-    except TimeoutError:
-        raise BodyTooSlowError from None
-    del body
-    if more:
-        await discard(receive)
-    raise BodyTooLargeError
+    refuse_announced(scope, limit)
+    with budget.body() as body:
+        try:
+            async with asyncio.timeout(seconds) as body.patience:
+                while True:
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        raise ClientDisconnectedError
+                    budget.keep(body, message.get("body", b""))
+                    if len(body.received) > limit:
+                        raise BodyTooLargeError
+                    if not message.get("more_body", False):
+                        return bytes(body.received)
+                    if len(body.received) > SMALL_BYTES:
+                        await budget.turn(body)
+        except TimeoutError:
+            raise (BodyShedError if body.shed else BodyTooSlowError) from None
 
 
-async def discard(receive: Receive) -> None:
-    """Let a client finish sending, within bounds: closing on one that still sends makes it lose the answer (RST)."""
-    left = DISCARD_LIMIT_BYTES
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(DISCARD_TIMEOUT_S):
-            while left > 0:
-                message = await receive()
-                if message["type"] != "http.request" or not message.get("more_body", False):
-                    return
-                left -= len(message.get("body", b""))
+@frozen
+class AnswerFirst:
+    """Around the application: answer at once whoever announces a body that is not read, then let them finish sending.
+
+    A server that closes on a client that still sends makes it lose the answer (RST); one that waits for the body first
+    waits in vain for a proxy that announces a body and keeps it.
+    """
+
+    app: ASGIApp
+    _discards: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(DISCARDS_AT_ONCE), init=False)
+    """More at a time would be an attack, and are cut off."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP or not _announces_body(scope):
+            await self.app(scope, receive, send)
+            return
+        unread = True
+        sends = not _waits_for_our_word(scope)
+
+        async def read() -> Message:
+            nonlocal unread
+            message = await receive()
+            unread = message["type"] == "http.request" and message.get("more_body", False)
+            return message  # type: ignore[return-value]
+
+        async def discard(seconds: float) -> None:
+            left = DISCARD_LIMIT_BYTES
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    while unread and left > 0:
+                        async with asyncio.timeout(SILENCE_S):
+                            message = await read()
+                        left -= len(message.get("body", b""))  # type: ignore[arg-type]
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start" and unread and not _closes(message):
+                if sends:
+                    await discard(ARRIVED_S)
+                if unread:  # what is left of the body would be taken for the next request
+                    message["headers"] = [*message["headers"], (b"connection", b"close")]
+            await send(message)
+
+        await self.app(scope, read, answer)  # type: ignore[arg-type]
+        if sends and unread and not self._discards.locked():
+            async with self._discards:
+                await discard(DISCARD_TIMEOUT_S)
 
 
-def _announces_more_than(limit: int, scope: Scope) -> bool:
+def _closes(message: Message) -> bool:
+    return any(name == b"connection" for name, _ in message["headers"])  # type: ignore[typeddict-item]
+
+
+def _announces_body(scope: Scope) -> bool:
     return any(
-        name == b"content-length" and value.isdigit() and (len(value) > len(str(limit)) or int(value) > limit)
+        name == b"transfer-encoding" or (name == b"content-length" and value.strip() != b"0")
         for name, value in scope["headers"]
     )
+
+
+def refuse_announced(scope: Scope, limit: int = BODY_LIMIT_BYTES) -> None:
+    """Read nothing.
+
+    Raises:
+        BodyTooLargeError: the body is announced longer than the limit.
+    """
+    if any(
+        name == b"content-length" and value.isdigit() and (len(value) > len(str(limit)) or int(value) > limit)
+        for name, value in scope["headers"]
+    ):
+        raise BodyTooLargeError
 
 
 def _waits_for_our_word(scope: Scope) -> bool:

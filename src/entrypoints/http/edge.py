@@ -75,6 +75,11 @@ def note_outcome(scope: Scope, outcome: str) -> None:
     _notes(scope)["outcome"] = outcome
 
 
+def note(scope: Scope, name: str, value: str) -> None:
+    """Leave the log a field of this request's line; the caller answers for what is in it."""
+    _notes(scope).setdefault("of_line", {})[name] = value
+
+
 def note_cause(scope: Scope, cause: Cause) -> None:
     """Leave the log and the metrics a word on what an operator has to mend."""
     _notes(scope)["cause"] = cause
@@ -95,11 +100,14 @@ def _report(scope: HTTPScope, method: str, status: int, seconds: float) -> None:
     outcome = notes.get("outcome")
     metrics.observe(method=method, route=route, status=status, seconds=seconds, outcome=outcome)
     write = log.debug if route in QUIET else log.info
-    more = {}
+    more: dict[str, str] = {**notes.get("of_line", {})}
+    if outcome:
+        more["outcome"] = outcome
     if cause := notes.get("cause"):
         metrics.count_trouble(cause.label)
         # A signature that does not fit is most often somebody else's affair, a database that is away never is.
-        write, more = log.warning if status >= 500 else log.info, {"cause": cause.says}  # noqa: PLR2004
+        write = log.warning if status >= 500 else log.info  # noqa: PLR2004
+        more["cause"] = cause.says
     write(
         "request",
         request_id=notes["request_id"],
@@ -107,7 +115,6 @@ def _report(scope: HTTPScope, method: str, status: int, seconds: float) -> None:
         route=route,
         status=status,
         duration_ms=round(seconds * 1000, 2),
-        outcome=outcome,
         **more,
     )
 

@@ -7,12 +7,24 @@ class HttpError(Exception):
     """One of the failures below; problems.py maps each to an answer."""
 
 
+class HeadTooLargeError(HttpError):
+    """The headers are longer than any route takes, or hold too many cookies; the message names the bound."""
+
+
+class QueryTooLongError(HttpError):
+    """The query is longer than any route takes, or has too many parameters; the message names the bound."""
+
+
 class BodyTooLargeError(HttpError):
     """The body is longer than this route takes."""
 
 
 class BodyTooSlowError(HttpError):
     """The body did not arrive in time."""
+
+
+class BodyShedError(HttpError):
+    """The bodies under way hold all the memory that they may, and this one began first."""
 
 
 class ClientDisconnectedError(HttpError):

@@ -43,7 +43,7 @@ class State(StrEnum):
 
 @frozen
 class Health:
-    """The state of the process and of what it depends on, by name; and of what is not well, why."""
+    """The state of the process and of what it depends on, by name; and why, or what else was seen of one that is ok."""
 
     status: State
     checks: dict[str, State]
@@ -106,8 +106,8 @@ class Dependencies:
         return _Check("session_keys", State.UNAVAILABLE, told(KEYS, trouble_of_keys(said), said))
 
     def lately(self, name: str, subject: str) -> _Check:
-        cause = self.troubles.of(subject)
-        return _Check(name, State.DEGRADED, cause) if cause else _Check(name, State.OK)
+        state = State.DEGRADED if self.troubles.proven(subject) else State.OK
+        return _Check(name, state, self.troubles.of(subject) or "")
 
     async def events(self) -> list[_Check]:
         """Look whether events leave, and whether something keeps PostgreSQL from tidying up behind them."""

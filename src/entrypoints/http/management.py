@@ -56,12 +56,15 @@ class Management:
         perform: Callable[[UserId, bytes], Awaitable[T]],
         outcome_of: Callable[[T], str],
     ) -> T:
-        """Perform an action (a scope, too) of a caller who may, and write the audit line, whatever comes of it."""
+        """Perform an action (a scope, too) of a caller who may, and write the audit line, whatever comes of it.
+
+        Who calls is decided before the first byte of the body is read.
+        """
         with audited(request.scope, action) as attempt:
-            body = await read_body(request.scope, request.receive, limit=BODY_BYTES_AT_MOST)
             attempt.caller = await self.admission.identify(request.scope["headers"])
             attempt.user_id = user_id = named_user(target)
             await self.admission.admit(attempt.caller, action)
+            body = await read_body(request.scope, request.receive, limit=BODY_BYTES_AT_MOST)
             with _about_the_target():
                 result = await perform(user_id, body)
             attempt.outcome = outcome_of(result)

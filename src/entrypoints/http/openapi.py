@@ -13,6 +13,7 @@ from litestar.types import ControllerRouterHandler
 
 from domain.user import USER_ID
 from entrypoints.http.dependencies import provided
+from entrypoints.http.errors import HeadTooLargeError, QueryTooLongError
 from entrypoints.http.problems import BAD_REQUEST, INTERNAL, MEDIA_TYPE, TABLE
 from entrypoints.http.user_requests import EMAIL, EMAIL_CHARACTERS_AT_MOST, IDS_AT_MOST
 
@@ -46,7 +47,8 @@ class ProblemDocument:
 def problems(*errors: type[Exception], not_modified: bool = False) -> dict[int, ResponseSpec]:
     """Return the responses an operation documents for these errors, and for those that any request can meet."""
     titles: dict[int, list[str]] = defaultdict(list)
-    for problem in (*(TABLE[error] for error in errors), BAD_REQUEST, INTERNAL):
+    bounds = [TABLE[error] for error in (HeadTooLargeError, QueryTooLongError)]
+    for problem in (*(TABLE[error] for error in errors), BAD_REQUEST, *bounds, INTERNAL):
         titles[problem.status].append(f"{problem.title} (`{problem.code}`)")
     specs = {
         status: ResponseSpec(

@@ -39,7 +39,7 @@ def _retry(seconds: int) -> dict[str, str]:
     return {"retry-after": str(seconds)}
 
 
-_CLOSE = {"connection": "close"}  # what is left of the body would be taken for the next request
+_CLOSE = {"connection": "close"}  # this client sends more than it is to, or for longer
 
 TABLE: dict[type[Exception], Problem] = {
     application.ForgedWebhookError: Problem(
@@ -150,6 +150,12 @@ TABLE: dict[type[Exception], Problem] = {
         detail="The body is longer than this route takes.",
         headers=_CLOSE,
     ),
+    http.QueryTooLongError: Problem(
+        status=414, code="query-too-long", title="Query too long", detail="The query exceeds a bound: {}."
+    ),
+    http.HeadTooLargeError: Problem(
+        status=431, code="head-too-large", title="Request head too large", detail="The headers exceed a bound: {}."
+    ),
     application.UnusableWebhookError: Problem(
         status=422, code="webhook-not-usable", title="Webhook payload not usable", detail="{}"
     ),
@@ -171,6 +177,13 @@ TABLE: dict[type[Exception], Problem] = {
         code="identity-provider-not-configured",
         title="Clerk not configured",
         detail="This service has no CLERK_SECRET_KEY, so it can do nothing at Clerk.",
+    ),
+    http.BodyShedError: Problem(
+        status=503,
+        code="body-shed",
+        title="Too many request bodies at once",
+        detail="The body was given up to make room for others; sending it again is safe.",
+        headers={**_retry(1), **_CLOSE},
     ),
     application.StoreBusyError: Problem(
         status=503,
@@ -258,6 +271,8 @@ def answer(error: Exception) -> tuple[Problem, dict[str, str], bytes]:
         case TokenRejected():
             document |= {"detail": error.description, "reason": error.reason}
             headers["www-authenticate"] = headers["www-authenticate"].format(error.description)
+        case http.QueryTooLongError() | http.HeadTooLargeError():
+            document["detail"] = problem.detail.format(error)
         case application.UnusableWebhookError() | http.RequestNotValidError():
             document["detail"] = str(error)
         case application.IdentityProviderRefusedError():

@@ -7,6 +7,7 @@ from attrs import define, evolve, field, frozen
 from anomalyze_auth import KeysUnavailable, Reason, TokenRejected
 from application.errors import (
     ForgedWebhookError,
+    Forgery,
     IdentityProviderUnavailableError,
     StoreUnavailableError,
 )
@@ -29,6 +30,9 @@ class Cause:
     """The same each time, and there are few of them: for metrics."""
     says: str
     """Holds no value, name or secret."""
+    proven: bool = True
+    """Whether it is a fault of ours; a wrong signature is, when it was Clerk who signed, which nobody can tell from
+    the request: anybody can send one."""
 
 
 def cause_of(error: Exception) -> Cause | None:
@@ -37,7 +41,9 @@ def cause_of(error: Exception) -> Cause | None:
         case StoreUnavailableError():
             return Cause(subject=POSTGRES, label=told(POSTGRES, error.trouble), says=str(error))
         case ForgedWebhookError():
-            return Cause(subject=WEBHOOKS, label=told(WEBHOOKS, error.forgery), says=str(error))
+            label = told(WEBHOOKS, error.forgery)
+            # With the wrong time it carries a signature of ours.
+            return Cause(subject=WEBHOOKS, label=label, says=str(error), proven=error.forgery is Forgery.TIME)
         case IdentityProviderUnavailableError():
             return Cause(subject=CLERK, label=told(CLERK, error.trouble), says=str(error))
         case KeysUnavailable():
@@ -74,16 +80,33 @@ class Troubles:
     _entries: dict[str, _Entry] = field(factory=dict, init=False)
 
     def went_wrong(self, cause: Cause) -> None:
-        before = self._entries.get(cause.subject)
-        entry = _Entry(cause, 1, self.clock())
-        self._entries[cause.subject] = evolve(entry, count=before.count + 1) if before else entry
+        before = self._recent(cause.subject)
+        if before is None:
+            self._entries[cause.subject] = _Entry(cause, 1, self.clock())
+            return
+        told = before.cause if before.cause.proven and not cause.proven else cause
+        self._entries[cause.subject] = _Entry(told, before.count + 1, self.clock())
+
+    def prove(self, subject: str) -> None:
+        """Take what is held against it for a fault of ours: something else shows it too."""
+        if entry := self._entries.get(subject):
+            self._entries[subject] = evolve(entry, cause=evolve(entry.cause, proven=True))
 
     def went_right(self, subject: str) -> None:
         self._entries.pop(subject, None)
 
     def of(self, subject: str) -> str | None:
-        """Say what is wrong with it; None when nothing is."""
-        entry = self._entries.get(subject)
-        if entry is None or self.clock() - entry.at > REMEMBERED_S:
+        """Say what is wrong with it, proven or not; None when nothing is."""
+        entry = self._recent(subject)
+        if entry is None:
             return None
         return f"{entry.cause.label}: {entry.cause.says} ({entry.count} times, and never right since)"
+
+    def proven(self, subject: str) -> bool:
+        """Whether something is wrong with it beyond what anybody could have made up."""
+        entry = self._recent(subject)
+        return entry is not None and entry.cause.proven
+
+    def _recent(self, subject: str) -> _Entry | None:
+        entry = self._entries.get(subject)
+        return None if entry is None or self.clock() - entry.at > REMEMBERED_S else entry

@@ -20,6 +20,7 @@ from domain.user import UserId
 from entrypoints.http.admission import ADMISSION_ERRORS
 from entrypoints.http.dependencies import Injected
 from entrypoints.http.errors import (
+    BodyShedError,
     BodyTooLargeError,
     BodyTooSlowError,
     ClientDisconnectedError,
@@ -58,6 +59,7 @@ def _action(name: str, summary: str) -> Callable[[Callable[..., Awaitable[Any]]]
             ImpersonatedError,
             ClientDisconnectedError,
             BodyTooSlowError,
+            BodyShedError,
             BodyTooLargeError,
             RequestNotValidError,
             UserUnknownError,

@@ -125,7 +125,9 @@ def _email(text: str) -> str:
 def _fields(body: bytes, *allowed: str) -> dict[str, Any]:
     try:
         document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except RecursionError:
+        raise RequestNotValidError(f"The body: is nested more than {MAX_METADATA_DEPTH} deep.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise RequestNotValidError("The body: is not JSON.") from None
     if not isinstance(document, dict):
         raise RequestNotValidError("The body: is not a JSON object.")

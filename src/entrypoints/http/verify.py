@@ -13,7 +13,6 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from anomalyze_auth import Authenticated, Reason, TokenRejected
 from application.errors import UserUnknownError
 from entrypoints.http.authentication import REQUEST_ERRORS, USER_ERRORS, Authentication
-from entrypoints.http.body import discard
 from entrypoints.http.dependencies import Injected
 from entrypoints.http.errors import IdentityHeaderNamedError, ImpersonatedError, NotAdmittedError, VerifyQueryError
 from entrypoints.http.openapi import SESSION_TOKEN, problems
@@ -25,7 +24,6 @@ ACTIVE, IN_PERSON = "active", "in_person"
 ORIGINAL = "path"
 """The parameter behind which Envoy appends path and query of the original request."""
 
-_OF_A_BODY = (b"content-length", b"transfer-encoding")
 _IDENTITY_HEADER = re.compile(rb"x[^a-z0-9]auth[^a-z0-9]", re.IGNORECASE)
 
 
@@ -43,9 +41,6 @@ class AnyMethodAnyPath:
             scope["path"] = PATH
             # The verdict is on the token: a Host that the original request got wrong is the upstream's to judge.
             scope["headers"] = [header for header in scope["headers"] if header[0] != b"host"]
-            if any(name in _OF_A_BODY and value != b"0" for name, value in scope["headers"]):
-                # A server ends the connection after a body that nobody read, and proxies keep theirs for the next.
-                await discard(receive)
         await self.app(scope, receive, send)
 
 

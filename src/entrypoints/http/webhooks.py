@@ -1,10 +1,12 @@
 """`POST /webhooks/clerk`: where Clerk tells us what happened to a user."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from attrs import frozen
 from litestar import Request, post
+from litestar.types import Scope
 
 from application.errors import (
     ForgedWebhookError,
@@ -15,13 +17,17 @@ from application.errors import (
 )
 from application.receive_webhook import ReceiveWebhook
 from domain.decision import Outcome
-from entrypoints.http.body import read_body
+from entrypoints.http.body import read_body, refuse_announced
 from entrypoints.http.dependencies import Injected
-from entrypoints.http.edge import note_outcome
-from entrypoints.http.errors import BodyTooLargeError, BodyTooSlowError, ClientDisconnectedError
+from entrypoints.http.edge import note, note_outcome
+from entrypoints.http.errors import BodyShedError, BodyTooLargeError, BodyTooSlowError, ClientDisconnectedError
 from entrypoints.http.openapi import problems
 
 _SIGNED = ("svix-", "webhook-")
+_DELIVERY = re.compile("msg_[A-Za-z0-9_-]{1,60}")
+
+LATE_LIMIT_BYTES = 64 * 1024
+LATE_TIMEOUT_S = 1.0
 
 
 @frozen
@@ -40,6 +46,7 @@ class WebhookAnswer:
         ClientDisconnectedError,
         BodyTooSlowError,
         BodyTooLargeError,
+        BodyShedError,
         UnusableWebhookError,
         UnstorableError,
         StoreBusyError,
@@ -48,11 +55,30 @@ class WebhookAnswer:
 )
 async def handle_webhook(request: Request[Any, Any, Any], receive_webhook: Injected[ReceiveWebhook]) -> WebhookAnswer:
     """Verify the Svix signature over the exact body, apply the news, and answer after COMMIT."""
-    body = await read_body(request.scope, request.receive)
+    refuse_announced(request.scope)
     headers = signed_headers(request.scope["headers"])
+    note_delivery(request.scope, headers)
+    body = await _body(request, in_time=receive_webhook.in_time(headers))
     outcome = await receive_webhook(headers, body)
     note_outcome(request.scope, outcome)
     return WebhookAnswer(outcome)
+
+
+async def _body(request: Request[Any, Any, Any], *, in_time: bool) -> bytes:
+    """Read it; of a delivery that will be refused for its time, only as much as tells whether a clock is wrong."""
+    if in_time:
+        return await read_body(request.scope, request.receive)
+    try:
+        return await read_body(request.scope, request.receive, limit=LATE_LIMIT_BYTES, seconds=LATE_TIMEOUT_S)
+    except (BodyTooLargeError, BodyTooSlowError, BodyShedError):
+        raise ForgedWebhookError("svix-timestamp is not about now") from None
+
+
+def note_delivery(scope: Scope, headers: Mapping[str, str]) -> None:
+    """Leave the log the id of the delivery, by which Clerk's dashboard finds it, if it has the form of one."""
+    delivery = headers.get("svix-id") or headers.get("webhook-id") or ""
+    if _DELIVERY.fullmatch(delivery):
+        note(scope, "svix_id", delivery)
 
 
 def signed_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -63,6 +63,9 @@ class TracedReceiving:
     receive_webhook: ReceiveWebhook
     tracer: Tracer
 
+    def in_time(self, headers: Mapping[str, str]) -> bool:
+        return self.receive_webhook.in_time(headers)
+
     async def __call__(self, headers: Mapping[str, str], body: bytes) -> Outcome:
         with spanning(self.tracer, "receive webhook"):
             return await self.receive_webhook(headers, body)

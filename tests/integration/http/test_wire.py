@@ -1,12 +1,24 @@
 """What a broken, slow or hostile client meets on the wire: granian, the edge and the body reader together."""
 
 import json
+import resource
+import time
+from contextlib import ExitStack, suppress
 
+import psutil
 import pytest
 
-from entrypoints.http.body import BODY_LIMIT_BYTES
+from entrypoints.http.body import BODY_LIMIT_BYTES, BUDGET_BYTES
+from support.http_process import everything
 
 POST = b"POST /webhooks/clerk HTTP/1.1\r\nHost: x\r\n"
+
+
+def well_formed() -> bytes:
+    """A delivery whose headers could be Clerk's; its signature is not."""
+    return POST + b"svix-id: msg_1\r\nsvix-timestamp: %d\r\nsvix-signature: v1,%s=\r\n" % (time.time(), b"A" * 43)
+
+
 NEXT = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -19,7 +31,7 @@ def chunks(total, size=65536):
 
 
 def test_a_body_too_long_is_413_while_it_streams_in_without_a_length(offline):
-    answer = offline.exchange(POST + b"Transfer-Encoding: chunked\r\n\r\n", *chunks(BODY_LIMIT_BYTES + 65536))
+    answer = offline.exchange(well_formed() + b"Transfer-Encoding: chunked\r\n\r\n", *chunks(BODY_LIMIT_BYTES + 65536))
 
     assert statuses(answer) == [413]
     assert b"body-too-large" in answer
@@ -65,11 +77,103 @@ def test_the_connection_goes_on_after_a_body_that_nobody_read(offline):
 
 
 def test_a_body_that_does_not_arrive_is_408_and_the_connection_closes(offline):
-    answer = offline.exchange(POST + b"Content-Length: 100\r\n\r\nabc")
+    answer = offline.exchange(well_formed() + b"Content-Length: 100\r\n\r\nabc")
 
     assert statuses(answer) == [408]
     assert b"body-too-slow" in answer
     assert answer.endswith(b"<closed>")
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"GET /v1/verify HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n", 401),
+        (b"POST /v1/ext-authz/a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n", 401),
+        (b"PUT /v1/verify HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", 401),
+        (b"GET /v1/me HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n", 401),
+        (b"POST /v1/users/user_1/ban HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{", 401),
+        (b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n", 404),
+        (POST + b"Content-Length: 1000\r\n\r\n{", 400),
+        (POST + b"svix-id: msg_1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{", 400),
+    ],
+)
+def test_a_body_that_is_announced_and_never_comes_is_not_waited_for(offline, request_bytes, status):
+    offline.exchange(request_bytes)  # whatever is made for the first request
+    with offline.connect() as connection:
+        began = time.monotonic()
+        connection.sendall(request_bytes)
+        head = connection.recv(65536)
+        answered_s = time.monotonic() - began
+        rest = everything(connection, silence=5.0)
+
+    assert statuses(head) == [status]
+    assert b"connection: close" in head.lower()
+    assert rest.endswith(b"<closed>")
+    assert answered_s < 1.0
+
+
+def test_a_delivery_of_another_day_is_not_waited_for_either(offline):
+    request = POST + b"svix-id: msg_1\r\nsvix-timestamp: 1700000000\r\nsvix-signature: v1,%s=\r\n" % (b"A" * 43)
+    began = time.monotonic()
+    answer = offline.exchange(request + b"Content-Length: 1000\r\n\r\n{")
+
+    assert statuses(answer) == [400]
+    assert time.monotonic() - began < 5.0
+
+
+@pytest.mark.parametrize("size", [20_000, 40_000, 100_000, 300_000])
+@pytest.mark.parametrize(
+    "head", [b"GET /v1/me?%s HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /v1/me HTTP/1.1\r\ncookie: %s\r\n\r\n"]
+)
+def test_a_long_head_is_refused_and_not_read_to_its_end(offline, head, size):
+    answer = offline.exchange(head % (b";" * size))
+
+    assert statuses(answer)[0] in (414, 431)
+    assert statuses(offline.exchange(NEXT)) == [200]
+
+
+def test_uploads_that_do_not_end_leave_room_for_those_that_do(serve):
+    """Each is a megabyte, all of them three times what the process may hold."""
+    served = serve()
+    (worker,) = psutil.Process(served.process.pid).children()
+    before = worker.memory_info().rss
+    upload = well_formed() + b"Content-Length: %d\r\n\r\n" % BODY_LIMIT_BYTES + b"x" * (BODY_LIMIT_BYTES - 1)
+    with ExitStack() as open_connections:
+        uploads = [open_connections.enter_context(served.connect()) for _ in range(3 * BUDGET_BYTES // len(upload))]
+        for connection in uploads:
+            connection.settimeout(0.01)
+            with suppress(OSError):  # what is not read yet stays with the client
+                connection.sendall(upload)
+            connection.settimeout(30)
+        held = worker.memory_info().rss - before
+        began = time.monotonic()
+        answer = served.exchange(well_formed() + b"Content-Length: 2\r\n\r\n{}")
+        answered_s = time.monotonic() - began
+        unfinished = [everything(connection) for connection in uploads[:3]]
+
+    assert held < BUDGET_BYTES
+    assert statuses(answer) == [400]
+    assert answered_s < 5.0  # a second of them is `everything` waiting for more
+    assert all(statuses(one)[0] in (408, 503) for one in unfinished)
+
+
+def test_half_sent_heads_hold_nobody(serve):
+    served = serve()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    try:
+        with ExitStack() as open_connections:
+            for _ in range(min(4200, most - 1000)):
+                open_connections.enter_context(served.connect()).sendall(b"GET /v1/me HTTP/1.1\r\nx-half: ")
+            began = time.monotonic()
+            answer = served.exchange(NEXT)
+            answered_s = time.monotonic() - began
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+    assert statuses(answer) == [200]
+    assert answered_s < 4.0
 
 
 def test_a_client_that_leaves_in_the_middle_harms_nobody(offline):

@@ -152,6 +152,10 @@ async def be_wrong(somebody: Client, sessions: list[str]) -> None:
         await somebody.ask("GET", "/v1/verify", headers={"cookie": f"__session={session}"})
     await somebody.deliver(webhook(1), **{"svix-signature": "v1," + "Y2FuYXJ5" * 5 + "Y2E="})
     await somebody.deliver(webhook(1), **{"svix-timestamp": "1700000000"})
+    await somebody.deliver(webhook(1), **{"svix-id": PERSONAL["email"]})
+    await somebody.deliver(webhook(1), **{"svix-id": f"msg_{PERSONAL['email']}"})
+    await somebody.ask("GET", "/v1/me", headers={"cookie": f"{OF_A_CLIENT['cookie']};" * 300})
+    await somebody.ask("GET", f"/v1/me?{OF_A_CLIENT['query'] * 1000}")
     await somebody.deliver(webhook(1), at=1_700_000_000)
     await somebody.deliver(webhook(2, email_addresses=PERSONAL["email"]))
     await somebody.deliver(webhook(3, first_name=[PERSONAL["first name"]]))
@@ -233,6 +237,10 @@ async def test_a_run_with_faults_writes_nothing_of_a_person_a_client_or_a_secret
             "user_action",
             "not migrated",
             "trace_id",
+            "svix_id",
+            "token-expired",
+            "head-too-large",
+            "query-too-long",
         ),
         "log of relay": ("events refused", "lanes held"),
         "metrics of serve": ('outcome="not-storable"', "wrong signature", "clock differs", 'status="500"'),

@@ -82,10 +82,9 @@ def test_an_event_of_another_type_does_not_concern_us_whatever_it_holds(event_ty
         (b'{"type": "user.deleted", "data": {"id": "user_1"}', "body: Input data was truncated"),
         (b'{"type": "user.deleted", "data": {"id": "user_1"}} {}', "body: JSON is malformed"),
         (b"[" * 100_000, "body: Expected `object`, got `array`"),
-        (b'{"type":"x","data":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "body: nested too deeply"),
         (
             b'{"type":"user.created","data":{"x":' + b'{"a":' * 50_000 + b"1" + b"}" * 50_000 + b"}}",
-            "nested too deeply",
+            "data: Object missing required field `id`",
         ),
     ],
 )

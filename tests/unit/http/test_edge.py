@@ -118,8 +118,56 @@ async def test_one_line_a_request_with_template_status_duration_and_outcome(web)
         "method": "POST",
         "route": "/webhooks/clerk",
         "status": 200,
+        "svix_id": "msg_1",
         "outcome": "created",
     }
+
+
+async def test_a_line_without_an_outcome_has_no_such_field(web):
+    await web.deliver(created())
+    with capture_logs() as logs:
+        await web.me(**bearer())
+
+    assert logs[0]["status"] == 200
+    assert "outcome" not in logs[0]
+
+
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        ({"authorization": "Bearer x"}, "token-malformed"),
+        (bearer(exp=1), "token-expired"),
+        (bearer(iss="https://elsewhere.example"), "issuer-mismatch"),
+        (bearer(sub="canary"), "claim-invalid"),
+        ({}, None),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/me", "/v1/verify", "/v1/users/user_1"])
+async def test_the_line_says_why_a_token_was_refused(web, path, headers, reason):
+    with capture_logs() as logs:
+        await web.client.get(path, headers=headers)
+
+    assert (logs[0]["status"], logs[0].get("reason")) == (401, reason)
+
+
+@pytest.mark.parametrize("name", ["svix-id", "webhook-id"])
+@pytest.mark.parametrize(
+    ("given", "logged"),
+    [
+        ("msg_2p5jXN8AQM9LWM0D4loKWxJek", "msg_2p5jXN8AQM9LWM0D4loKWxJek"),
+        ("msg_" + "x" * 61, None),
+        ("ada@example.org", None),
+        ("msg_ada@example.org", None),
+        ("msg_", None),
+    ],
+)
+async def test_the_line_of_a_delivery_has_its_id_when_it_is_one(web, name, given, logged):
+    with capture_logs() as logs:
+        await web.client.post("/webhooks/clerk", content=b"{}", headers={name: given})
+
+    assert logs[0]["status"] == 400
+    assert logs[0].get("svix_id") == logged
+    assert logged or given not in str(logs)
 
 
 async def test_probes_are_quiet(web):

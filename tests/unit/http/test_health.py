@@ -20,8 +20,10 @@ from entrypoints.http.departure import Departure
 from entrypoints.http.health import BACKLOG_EVERY_S, WRITE_EVERY_S, Dependencies
 from entrypoints.http.troubles import REMEMBERED_S, Troubles, cause_of
 from support.memory import MemoryUsers
+from support.users import USER, snapshot
 from support.web import SECRET, Database, bearer, created, signed
 
+OTHER_SECRET = "whsec_" + "b3RoZXIh" * 4
 FULL = StoreUnavailableError(told("PostgreSQL", Trouble.DISK_FULL, "53100"), Trouble.DISK_FULL)
 WAITING = OutboxStatus(
     read_at=0.0,
@@ -50,11 +52,30 @@ async def test_all_is_well(web):
     assert set(checks) == {"database", "session_keys", "session_tokens", "webhooks", "clerk", "events", "vacuum"}
 
 
-async def test_a_wrong_webhook_secret_is_named(web):
-    other = "whsec_" + "b3RoZXIh" * 4
+async def refuse(web, times: int = 1) -> None:
+    """Deliver what carries another secret's signature: Clerk's with a wrong secret of ours, or anybody's."""
+    for _ in range(times):
+        await web.deliver(created(), sign_webhook(OTHER_SECRET, "msg_1", int(time.time()), created()))
+
+
+async def test_what_anybody_can_send_is_told_and_degrades_nothing(web):
     with capture_logs() as logs:
-        for _ in range(2):
-            await web.deliver(created(), sign_webhook(other, "msg_1", int(time.time()), created()))
+        await refuse(web, 12)
+        await web.deliver(b"{}", {})
+        await web.deliver(b"{}", {"svix-id": "msg_1"})
+    response = await web.client.get("/health")
+
+    assert (response.status_code, response.json()["status"]) == (200, "ok")
+    assert response.json()["checks"]["webhooks"] == "ok"
+    assert "(14 times, and never right since)" in response.json()["causes"]["webhooks"]
+    assert {line["log_level"] for line in logs} == {"info"}
+
+
+async def test_a_wrong_webhook_secret_is_named_when_somebody_signs_in_of_whom_no_webhook_told(web):
+    web.identities.users[USER] = snapshot()
+    with capture_logs() as logs:
+        await refuse(web, 2)
+    await web.me(**bearer())
     status, checks, causes = await health(web)
 
     assert (status, checks["webhooks"]) == (200, "degraded")
@@ -113,6 +134,16 @@ async def test_a_genuine_webhook_ends_the_trouble(web):
     _, checks, causes = await health(web)
 
     assert (checks["webhooks"], causes) == ("ok", {})
+
+
+async def test_a_proven_trouble_is_not_hidden_behind_forgeries(web):
+    body = created()
+    await web.deliver(body, sign_webhook(SECRET, "msg_1", int(time.time()) - 600, body))
+    await refuse(web, 3)
+    _, checks, causes = await health(web)
+
+    assert checks["webhooks"] == "degraded"
+    assert causes["webhooks"].startswith("webhook: wrong time: ")
 
 
 async def test_a_database_that_takes_no_webhook_is_asked_whether_it_still_does_not(web, monkeypatch):

@@ -14,6 +14,7 @@ from application.errors import (
     UnstorableError,
 )
 from application.profile import profile_document
+from entrypoints.http import management
 from entrypoints.service_keys import new_service_key
 from support.users import USER, snapshot
 from support.web import bearer, created, deleted, web
@@ -327,3 +328,26 @@ async def test_actions_are_counted_by_what_came_of_them(served):
     assert [count(after, outcome) - count(before, outcome) for outcome in ("updated", "unchanged", "user-unknown")] == [
         1.0
     ] * 3
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize(
+    ("headers", "status"), [({"authorization": ""}, 401), ({"authorization": "Bearer ask_x"}, 401), (bearer(), 403)]
+)
+async def test_who_calls_is_decided_before_the_first_byte_of_the_body(served, monkeypatch, action, headers, status):
+    async def read_body(*_, **__):
+        raise AssertionError("the body was read")
+
+    monkeypatch.setattr(management, "read_body", read_body)
+    response = await act(served, action, headers=headers)
+
+    assert response.status_code == status
+
+
+@pytest.mark.parametrize("depth", [101, 1_000, 10_000])
+async def test_metadata_nested_too_deep_is_422_and_says_so(served, depth):
+    body = b'{"public_metadata": ' + b'{"a":' * depth + b"1" + b"}" * depth + b"}"
+    response = await act(served, "set-metadata", content=body)
+
+    assert (response.status_code, code(response)) == (422, "request-not-valid")
+    assert "nested more than 100 deep" in response.json()["detail"]

@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from application.errors import ForgedWebhookError
+from entrypoints.http import webhooks
 from entrypoints.http.body import read_body
 from entrypoints.http.errors import BodyTooLargeError, BodyTooSlowError, ClientDisconnectedError
 from entrypoints.http.webhooks import signed_headers
@@ -129,3 +130,31 @@ async def test_the_callers_trace_reaches_the_event(web):
     await web.deliver(body, {**signed(body), "traceparent": trace})
 
     assert [message.traceparent for message in web.users.outbox] == [trace]
+
+
+@pytest.mark.parametrize("depth", [1_000, 10_000, 80_000])
+@pytest.mark.parametrize("name", ["unsafe_metadata", "private_metadata"])
+async def test_what_a_user_nests_into_metadata_that_is_not_kept_does_not_keep_their_news_away(web, name, depth):
+    body = created(**{name: "deep"}).replace(b'"deep"', b'{"a":' * depth + b"1" + b"}" * depth)
+    response = await web.deliver(body)
+
+    assert (response.status_code, response.json()) == (200, {"outcome": "created"})
+
+
+async def test_public_metadata_nested_too_deep_is_422_and_says_where(web):
+    body = created(public_metadata="deep").replace(b'"deep"', b'{"a":' * 5_000 + b"1" + b"}" * 5_000)
+    response = await web.deliver(body)
+
+    assert (response.status_code, response.json()["code"]) == (422, "webhook-not-usable")
+    assert "public_metadata" in response.json()["detail"]
+
+
+@pytest.mark.parametrize("headers", [{}, {"svix-id": "msg_1"}, {**signed(b""), "svix-timestamp": "soon"}])
+async def test_without_the_headers_of_a_signed_webhook_its_body_is_not_read(web, monkeypatch, headers):
+    async def no_body(*_, **__):
+        raise AssertionError("the body was read")
+
+    monkeypatch.setattr(webhooks, "read_body", no_body)
+    response = await web.deliver(created(), headers)
+
+    assert (response.status_code, response.json()["code"]) == (400, "webhook-not-genuine")
