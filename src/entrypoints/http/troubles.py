@@ -5,6 +5,7 @@ from collections.abc import Callable
 from attrs import define, evolve, field, frozen
 
 from anomalyze_auth import KeysUnavailable
+from application.counting import counted
 from application.errors import (
     ForgedWebhookError,
     IdentityProviderKeyRefusedError,
@@ -80,4 +81,4 @@ class Troubles:
         entry = self._entries.get(subject)
         if entry is None or self.clock() - entry.at > REMEMBERED_S:
             return None
-        return f"{entry.cause.label}: {entry.cause.says} ({entry.count} times, and never right since)"
+        return f"{entry.cause.label}: {entry.cause.says} ({counted(entry.count, 'time')}, and never right since)"
