@@ -13,13 +13,12 @@ from litestar.types import ControllerRouterHandler
 
 from entrypoints.http.dependencies import provided
 from entrypoints.http.problems import BAD_REQUEST, INTERNAL, MEDIA_TYPE, TABLE
+from entrypoints.version import VERSION
 
 SESSION_TOKEN: Sequence[dict[str, list[str]]] = [{"bearer": []}, {"cookie": []}]
 
 MANAGERS: Sequence[dict[str, list[str]]] = [{"bearer": []}, {"serviceKey": []}]
 """The session token of a person who has the permission, or another service's key."""
-
-VERSION = "0.1.0"
 
 
 @frozen
