@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Annotated, Any
 
 import structlog
@@ -16,6 +17,7 @@ from granian.server import MPServer
 
 from entrypoints.configuration import ConfigurationError, load
 from entrypoints.http.metrics_folder import metrics_folder
+from entrypoints.local.environment import DATA_DIR, export_from_dev
 from entrypoints.logging import configure_logging
 from entrypoints.settings import HttpSettings, ServeSettings
 from entrypoints.tracing import require_extra
@@ -44,6 +46,7 @@ def serve(
     port: int | None = None,
     workers: Annotated[int, Parameter(env_var="WEB_CONCURRENCY")] = 1,
     log_level: str | None = None,
+    data_dir: Path = DATA_DIR,
 ) -> None:
     """Serve webhooks, /v1/me and forward auth over HTTP.
 
@@ -60,13 +63,18 @@ def serve(
         Processes. More help where there are cores to spare beside PostgreSQL's; each forms smaller batches.
     log_level
         debug, info, warning, error or critical, instead of LOG_LEVEL.
+    data_dir
+        Data folder of `auth-service dev`: what is not configured is taken from one that runs there.
     """
     # The workers read the environment again, each for itself.
     for variable, value in {"HOST": host, "PORT": port, "LOG_LEVEL": log_level}.items():
         if value is not None:
             os.environ[variable] = str(value)
+    of_dev = export_from_dev(data_dir)
     settings = load(ServeSettings)
     configure_logging(settings.log)
+    if of_dev:
+        log.warning("uses settings of the running dev", variables=of_dev, data_dir=str(data_dir))
     _refuse_taken_port(settings.http)
     require_extra(settings.tracing)  # here, where it is said once, and not by each worker
     with metrics_folder() if workers > 1 else nullcontext():
