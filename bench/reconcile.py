@@ -188,7 +188,7 @@ def _reconcile(stage: Stage, url: str, clerk: _Clerk) -> _Run:
         "CLERK_API_URL": f"http://{LOOPBACK}:{clerk.port}",
         "LOG_LEVEL": "error",
     }
-    command = [sys.executable, "-m", "entrypoints.cli.main", "reconcile", "--json"]
+    command = [sys.executable, "-m", "entrypoints.cli.main", "reconcile", "--yes", "--json"]
     output = stage.folder / "reconcile.json"
     began = time.monotonic()
     with output.open("wb") as file:

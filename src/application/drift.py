@@ -6,6 +6,7 @@ from typing import Protocol
 
 from attrs import frozen
 
+from application.counting import counted
 from domain.snapshot import Snapshot
 from domain.user import Known, Tombstone, User, UserId
 
@@ -111,16 +112,18 @@ def objection_before(*, living: int, at_clerk: int, in_common: bool, allowance: 
     if not at_clerk:
         return f"Clerk has no user at all, and we hold {living:,}"
     if not in_common:
-        return f"none of those we looked up is at Clerk, of the {living:,} users that we hold"
+        return f"none of those we looked up is at Clerk, of the {counted(living, 'user')} that we hold"
     if living - at_clerk > allowed:
-        return f"we hold {living:,} users and Clerk has {at_clerk:,}, so more than {allowed:,} would be deleted"
+        return (
+            f"we hold {counted(living, 'user')} and Clerk has {at_clerk:,}, so more than {allowed:,} would be deleted"
+        )
     return None
 
 
 def objection_to_list(*, listed: int, at_clerk: int, allowance: Allowance) -> str | None:
     """Say why a finished list is no ground for deleting anybody."""
     if at_clerk - listed > allowance.of(at_clerk):
-        return f"Clerk counts {at_clerk:,} users and listed {listed:,}"
+        return f"Clerk counts {counted(at_clerk, 'user')} and listed {listed:,}"
     return None
 
 
@@ -135,7 +138,7 @@ def objection_to_deleting(*, gone: int, unlisted: int, living: int, allowance: A
     """
     allowed = allowance.of(living)
     if gone > allowed:
-        return f"more than {allowed:,} of the {living:,} users that we hold would be deleted"
+        return f"more than {allowed:,} of the {counted(living, 'user')} that we hold would be deleted"
     if unlisted > allowed:
-        return f"Clerk has more than {allowed:,} users that it did not list"
+        return f"Clerk has more than {counted(allowed, 'user')} that it did not list"
     return None

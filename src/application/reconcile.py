@@ -213,7 +213,7 @@ class _Run:
         _object(objection_to_list(listed=tally.listed, at_clerk=tally.at_clerk, allowance=self._order.allowance))
 
     async def _delete(self) -> None:
-        if self._order.dry_run:
+        if self._order.dry_run or (self._gone and not await self._observer.may_delete(self._gone)):
             for user_id in self._gone:
                 self._tell(Difference(user_id=user_id, drift=Drift.GONE))
             return

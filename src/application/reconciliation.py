@@ -1,6 +1,7 @@
 """What a reconcile is asked for, what it counts, and what it leaves behind when it is cut short."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Protocol
 
 from attrs import define, field, frozen
@@ -85,9 +86,13 @@ class Checkpoints(Protocol):
 
 
 class Observer(Protocol):
-    """Whom a run tells what it does."""
+    """Whom a run tells what it does, and asks before it deletes."""
 
     def began(self, tally: Tally) -> None: ...
     def progressed(self, tally: Tally) -> None: ...
     def differs(self, difference: Difference) -> None: ...
     def waits(self, reason: str, seconds: float) -> None: ...
+
+    async def may_delete(self, gone: Sequence[UserId]) -> bool:
+        """Tell whether these users, one or more, may be deleted here, for ever; asked once, at the end of a run."""
+        ...

@@ -32,7 +32,7 @@ class Stage:
 
     def run(self, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [sys.executable, "-m", "entrypoints.cli.main", "reconcile", *arguments],
+            [sys.executable, "-m", "entrypoints.cli.main", "reconcile", "--yes", *arguments],
             cwd=self.folder,
             env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **self.variables, **variables},
             stdin=subprocess.DEVNULL,

@@ -119,6 +119,9 @@ class World:
     checkpoints: MemoryCheckpoints = field(factory=MemoryCheckpoints)
     told: list[Difference] = field(factory=list)
     waited: list[str] = field(factory=list)
+    agrees: bool = True
+    """What the answer is when it is asked whether users may be deleted."""
+    asked: list[list[UserId]] = field(factory=list)
     seconds: float = 0.0
     tally: Tally = field(factory=Tally)
 
@@ -161,6 +164,11 @@ class World:
 
     def differs(self, difference: Difference) -> None:
         self.told.append(difference)
+
+    async def may_delete(self, gone: Sequence[UserId]) -> bool:
+        assert gone
+        self.asked.append([*gone])
+        return self.agrees
 
     def waits(self, reason: str, seconds: float) -> None:
         assert seconds > 0

@@ -33,14 +33,17 @@ class Stage:
     async def run(
         self,
         *arguments: str,
+        command: str = "users",
         stdin: int = asyncio.subprocess.DEVNULL,
         through: str | None = None,
+        shell: str = "sh",
+        to: str | None = None,
         meanwhile: Callable[[int], Awaitable[None]] | None = None,
         **variables: str,
     ) -> Answer:
-        """Run `auth-service users` with these arguments; an empty variable is not set.
+        """Run `auth-service users`, or another command, with these arguments; an empty variable is not set.
 
-        `through` is a shell command that its output is piped to; `meanwhile` is given its process id.
+        `through` is what a shell pipes its output to; `to` a file that it goes to; `meanwhile` is given its process id.
         """
         ours = {
             "DATABASE_URL": self.database_url,
@@ -48,9 +51,11 @@ class Stage:
             "CLERK_API_URL": self.clerk.url,
             **variables,
         }
-        command = [sys.executable, "-m", "entrypoints.cli.main", "users", *arguments]
+        words = [sys.executable, "-m", "entrypoints.cli.main", command, *arguments]
+        if through or to:
+            words = [shell, "-c", f"{shlex.join(words)} {f'| {through}' if through else f'> {to}'}"]
         process = await asyncio.create_subprocess_exec(
-            *(["sh", "-c", f"{shlex.join(command)} | {through}"] if through else command),
+            *words,
             cwd=self.folder,
             env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **ours},
             stdin=stdin,
@@ -65,7 +70,7 @@ class Stage:
         finally:
             if process.returncode is None:
                 process.kill()
-        return Answer(command, process.returncode or 0, out.decode(), err.decode())
+        return Answer(words, process.returncode or 0, out.decode(), err.decode())
 
     async def json(self, *arguments: str) -> tuple[list[dict[str, Any]], int]:
         """Run it with --json, and return the objects and the exit status."""

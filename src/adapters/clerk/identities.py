@@ -11,6 +11,7 @@ import msgspec
 from adapters.clerk.backend_api import Answer, Backend, Effort
 from adapters.clerk.nesting import decoded
 from adapters.clerk.payloads import snapshot_of
+from application.counting import counted
 from application.errors import (
     IdentityProviderKeyRefusedError,
     IdentityProviderRefusedError,
@@ -108,7 +109,8 @@ class ClerkIdentities:
                 await self._revoke_all(user_id, revoked)
         except TimeoutError:
             raise IdentityProviderUnavailableError(
-                f"Clerk's API ended {len(revoked)} sessions within {self._effort.budget_s:g} s, and there are more"
+                f"Clerk's API ended {counted(len(revoked), 'session')} within {self._effort.budget_s:g} s, "
+                "and there are more"
             ) from None
         return len(revoked)
 

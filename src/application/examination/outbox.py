@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from application.counting import counted
 from application.examination.findings import Finding, Grade, Unanswered, not_checked
 from application.outbox_status import OutboxStatus, VacuumBlocker
 
@@ -12,7 +13,7 @@ def outbox_findings(status: OutboxStatus | Unanswered) -> Iterator[Finding]:
     if isinstance(status, Unanswered):
         yield not_checked("relay", status.says, "see what is said of the database and its schema")
         return
-    says = f"{status.waiting} events wait, the oldest for {status.oldest_s:.0f} s"
+    says = f"{counted(status.waiting, 'event waits', 'events wait')}, the oldest for {status.oldest_s:.0f} s"
     if not status.alive:
         grade = Grade.FAILURE if status.waiting else Grade.WARNING
         yield Finding("relay", grade, f"no relay is alive; {says}", "start auth-service relay")
@@ -23,7 +24,12 @@ def outbox_findings(status: OutboxStatus | Unanswered) -> Iterator[Finding]:
         yield Finding("relay", Grade.OK, f"{len(status.alive)} alive; {says}")
     if status.dead:
         advice = "auth-service outbox dead, then retry or discard"
-        yield Finding("dead letters", Grade.WARNING, f"{status.dead} events were refused by Kafka", advice)
+        yield Finding(
+            "dead letters",
+            Grade.WARNING,
+            f"{counted(status.dead, 'event was', 'events were')} refused by Kafka",
+            advice,
+        )
     if blocker := status.vacuum_blocker:
         advice = "end it (pg_terminate_backend, ROLLBACK PREPARED, pg_drop_replication_slot) if nobody needs it"
         yield Finding("vacuum", Grade.WARNING, blocked_by(blocker), advice)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from application.counting import counted
 from application.examination.findings import Finding, Grade, Unanswered
 from application.topics import DAY_MS, TopicFacts, differences
 from application.trouble import ADVICE, Trouble, told
@@ -17,7 +18,7 @@ def topic_findings(found: Sequence[TopicFacts] | Unanswered) -> Iterator[Finding
     brokers = found[0].brokers
     for trouble, detail in found[0].out_of_reach:
         yield Finding("kafka", Grade.FAILURE, told("Kafka", trouble, detail), ADVICE[trouble])
-    yield Finding("kafka", Grade.OK, f"{brokers} broker{'s' if brokers > 1 else ''}, and they know us")
+    yield Finding("kafka", Grade.OK, f"{counted(brokers, 'broker')}, and we are admitted")
     for facts in found:
         yield from _of(facts)
 
@@ -61,11 +62,12 @@ def _rights(facts: TopicFacts) -> Iterator[Finding]:
 def _copies(facts: TopicFacts) -> Iterator[Finding]:
     name = facts.topic.name
     if facts.leaderless:
-        says = f"{name}: {facts.leaderless} partitions have no leader; their events wait"
+        says = f"{name}: {counted(facts.leaderless, 'partition has', 'partitions have')} no leader; events wait"
         yield Finding("topic copies", Grade.FAILURE, says, ADVICE[Trouble.NOT_ENOUGH_REPLICAS])
     needed = int((facts.settings or {}).get("min.insync.replicas", 1))
     if facts.in_sync < min(needed, facts.replication_factor):
-        says = f"{name}: {facts.in_sync} current copies, and {needed} must have an event before it counts"
+        copies = counted(facts.in_sync, "current copy", "current copies")
+        says = f"{name}: {copies}, and {needed} must have an event before it counts"
         yield Finding("topic copies", Grade.FAILURE, says, ADVICE[Trouble.NOT_ENOUGH_REPLICAS])
     elif facts.in_sync < facts.replication_factor:
         says = f"{name}: {facts.in_sync} of {facts.replication_factor} copies are current"
@@ -73,14 +75,14 @@ def _copies(facts: TopicFacts) -> Iterator[Finding]:
 
 
 def _summary(facts: TopicFacts) -> str:
-    copies = f"{facts.replication_factor} cop{'ies' if facts.replication_factor > 1 else 'y'} each"
-    said = f"{facts.partitions} partitions, {copies}"
+    copies = counted(facts.replication_factor, "copy", "copies")
+    said = f"{counted(facts.partitions or 0, 'partition')}, {copies} each"
     if facts.settings is None:
         return said
     if "compact" in facts.settings.get("cleanup.policy", ""):
         return f"{said}, compacted"
     days = int(facts.settings.get("retention.ms", -1)) / DAY_MS
-    return f"{said}, kept {f'for {days:g} days' if days >= 0 else 'for ever'}"
+    return f"{said}, kept {'for ever' if days < 0 else 'for 1 day' if days == 1 else f'for {days:g} days'}"
 
 
 def _grant(*rights: str, topic: str) -> str:

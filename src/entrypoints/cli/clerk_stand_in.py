@@ -1,7 +1,9 @@
 """`auth-service clerk-stand-in`: be Clerk, for whoever has no account."""
 
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -82,8 +84,13 @@ def clerk_stand_in(  # noqa: PLR0913  # options of a command
             on_attempt=_report,
             page=html(secret_key=secret_key, service=service),
         )
-        run_until_signal(_serve(stand_in, host, port), on_signal=lambda: None)
-    except (OSError, ValueError) as error:
+        with suppress(KeyboardInterrupt):  # how a server is stopped on a terminal
+            run_until_signal(_serve(stand_in, host, port), on_signal=lambda: None)
+    except OSError as error:
+        # asyncio's own text for an address that is taken is written for programmers.
+        what = f"cannot use {error.filename}" if error.filename else f"cannot listen on --host {host}, --port {port}"
+        sys.exit(f"The Clerk stand-in {what}: {os.strerror(error.errno) if error.errno else error}.")
+    except ValueError as error:
         sys.exit(f"The Clerk stand-in cannot run: {error}")
 
 

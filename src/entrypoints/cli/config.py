@@ -2,22 +2,24 @@
 
 import json as json_
 import sys
+from pathlib import Path
 
 from attrs import asdict
-from rich.table import Table
 from rich.text import Text
 
-from entrypoints.configuration import EX_CONFIG, EX_USAGE, ConfigurationError, found_variables
+from entrypoints.configuration import EX_CONFIG, EX_USAGE, ConfigurationError
 from entrypoints.effective import Configuration, effective
-from entrypoints.local.program import console_for_stdout, fail
+from entrypoints.local.environment import DATA_DIR, found_beside_dev
+from entrypoints.local.program import fail
+from entrypoints.output import flush, print_table
 from entrypoints.settings.catalogue import COMMANDS, DEPLOYED
 
 
-def config(command: str | None = None, /, *, json: bool = False) -> None:
+def config(command: str | None = None, /, *, json: bool = False, data_dir: Path = DATA_DIR) -> None:
     """Show every variable's value, secrets masked, where it comes from, and which commands read it.
 
-    Reads the environment and `.env`, as the commands do, and connects to nothing. Ends with 78 (EX_CONFIG) when
-    something is wrong or missing, after naming all of it.
+    Reads the environment, `.env` and the `auth-service dev` that runs here, as all commands do, and connects to
+    nothing. Ends with 78 (EX_CONFIG) when something is wrong or missing, after naming all of it.
 
     Parameters
     ----------
@@ -25,12 +27,14 @@ def config(command: str | None = None, /, *, json: bool = False) -> None:
         Look at what this command reads, and no more: `serve`, `relay`, … All of serve, relay and migrate if left out.
     json
         One object, for other programs.
+    data_dir
+        Data folder of `auth-service dev`.
     """
     if command is not None and command not in COMMANDS:
         fail(f"There is no command {command} that reads variables: {', '.join(COMMANDS)}.", EX_USAGE)
     commands = DEPLOYED if command is None else (command,)
     try:
-        found = effective(found_variables(), commands)
+        found = effective(found_beside_dev(data_dir), commands)
     except ConfigurationError as error:  # `.env` cannot be read
         found = Configuration(variables=[], problems=error.problems, suspects=[])
     if json:
@@ -41,15 +45,14 @@ def config(command: str | None = None, /, *, json: bool = False) -> None:
 
 
 def _print(found: Configuration) -> None:
-    console = console_for_stdout()
-    table = Table("variable", "value", "from", "read by", box=None, pad_edge=False)
+    rows = []
     for variable in found.variables:
         style = "" if variable.value else "dim"
-        need = ", ".join(variable.commands)
-        cells = (variable.name, variable.value, variable.source, f"{need} (required)" if variable.required else need)
-        table.add_row(*(Text(cell, style=style, overflow="fold") for cell in cells))
-    console.print(table)
+        need = ", ".join(variable.commands) + (" (required)" if variable.required else "")
+        rows.append([Text(cell, style) for cell in (variable.name, variable.value, variable.source, need)])
+    print_table(("variable", "value", "from", "read by"), rows, prose={"read by"})
+    flush()
     for suspect in found.suspects:
-        console.print(Text(f"\n{suspect}", style="yellow"))
+        print(f"\n{suspect}", file=sys.stderr)
     if found.problems:
-        console.print(Text.assemble("\n", str(ConfigurationError(found.problems))), soft_wrap=True)
+        print(f"\n{ConfigurationError(found.problems)}", file=sys.stderr)

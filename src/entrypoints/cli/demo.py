@@ -11,7 +11,7 @@ from rich.text import Text
 
 from application.errors import ApplicationError
 from entrypoints.demo.life import Life
-from entrypoints.demo.screen import Scene, summary
+from entrypoints.demo.screen import Scene, print_summary
 from entrypoints.demo.stage import Stage, open_stage
 from entrypoints.demo.steps import STEPS
 from entrypoints.embedded.errors import EmbeddedStackError
@@ -48,7 +48,7 @@ async def _demo(console: Console) -> int:
         return 1
     failed = len(scenes) < len(STEPS) or any(scene.differences for scene in scenes)
     console.print()
-    console.print(summary(scenes))
+    print_summary(scenes)
     console.print(_verdict(scenes, failed=failed, seconds=time.monotonic() - began))
     if not failed:
         _say_what_next(console)

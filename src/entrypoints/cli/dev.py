@@ -17,6 +17,7 @@ from rich.text import Text
 from application.errors import ApplicationError
 from application.topics import STATE
 from domain.user import user_id
+from entrypoints.cli.asking import Yes, confirm
 from entrypoints.configuration import EX_CONFIG, ConfigurationError, load, variables
 from entrypoints.container import container_for
 from entrypoints.embedded.data_dir import locked
@@ -67,13 +68,13 @@ class _Plan:
     """Port of the Clerk stand-in; `None` where a real instance is configured."""
 
 
-def dev(*, data_dir: Path = DATA_DIR, port: int | None = None, fresh: bool = False) -> None:
+def dev(*, data_dir: Path = DATA_DIR, port: int | None = None, fresh: bool = False, yes: Yes = False) -> None:
     """Run the whole service on this machine, with a real PostgreSQL and a real Kafka, until Ctrl-C.
 
     Needs no Docker, no Java and no Clerk account: a stand-in for Clerk runs beside the service, with a page to sign
     users up, ban and delete them, unless CLERK_* variables (environment or `.env`) name your Clerk instance.
     DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS are not read. The first start downloads Kafka (45 MB). In a second
-    terminal, `users`, `trigger`, `token` and `events tail` find this one.
+    terminal, every other command finds this one.
 
     Parameters
     ----------
@@ -82,11 +83,12 @@ def dev(*, data_dir: Path = DATA_DIR, port: int | None = None, fresh: bool = Fal
     port
         Port of the service, instead of PORT (3002).
     fresh
-        Forget the users and events of earlier starts.
+        Forget the users and events of earlier starts. Asks first, where there was one.
     """
+    if fresh and settings_of_last_dev(data_dir):
+        confirm(f"Delete the users and events in {data_dir}?", yes=yes)
     logging.basicConfig(level=logging.CRITICAL)  # the processes log for themselves
     console = console_for_stdout()
-    console.soft_wrap = True  # log lines and commands are for copying
     began = time.monotonic()
     try:
         with locked(data_dir, "auth-service dev") as lock:
@@ -120,7 +122,7 @@ def _plan(data_dir: Path, port: int | None, lock: int) -> _Plan:
     if port is not None:
         environment["PORT"] = str(port)
     settings = _settings(environment, instance)
-    require_free(settings.http.port, "auth-service serve")
+    require_free(settings.http.port, "auth-service serve", "choose another port with --port or PORT")
     frontend = mint = None
     if not instance and FRONTEND_FOLDER.is_dir():
         frontend = free_port() if settings.http.port == FRONTEND_PORT else _free_from(FRONTEND_PORT)
@@ -198,11 +200,12 @@ async def _dev(plan: _Plan, console: Console, *, fresh: bool, began: float) -> i
             "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
             "KAFKA_USER_STATE_TOPIC": plan.environment.get("KAFKA_USER_STATE_TOPIC") or STATE.default_name,
         }
-        # A file that the shell names for the real service would contradict the address of this one.
+        # Set here, a variable is not looked for in what the last start has written; and a file that the shell names for
+        # the real service would contradict the address of this one.
         others = {
             name: text for name, text in plan.environment.items() if not name.startswith(("KAFKA_SASL_", "KAFKA_SSL_"))
         }
-        environment = {**others, **servers, "DATABASE_URL_FILE": ""}
+        environment = {**others, **servers, "DATABASE_URL_FILE": "", "PORT": str(plan.http.port)}
         await _prepare(environment)
         if fresh:
             (plan.data_dir / CLERK_FILE).unlink(missing_ok=True)

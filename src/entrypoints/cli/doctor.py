@@ -12,9 +12,9 @@ from typing import TypeVar
 
 import httpx
 from attrs import asdict, frozen
-from rich.table import Table
 from rich.text import Text
 
+from application.counting import counted
 from application.errors import BrokerUnavailableError, StoreUnavailableError
 from application.examination.clerk import ClerkFacts, clerk_findings
 from application.examination.clocks import clock_findings
@@ -29,7 +29,8 @@ from application.trouble import Trouble
 from entrypoints import proxies
 from entrypoints.cli.doctor_configuration import Configured, configured
 from entrypoints.local.environment import DATA_DIR, base_url
-from entrypoints.local.program import console_for_stdout
+from entrypoints.local.program import on_terminal
+from entrypoints.output import flush, print_table
 from entrypoints.settings import HttpSettings
 
 LIMIT_S = 20.0
@@ -149,11 +150,12 @@ def _findings(facts: _Facts) -> Iterator[Finding]:
 
 
 def _print_table(findings: Sequence[Finding]) -> None:
-    table = Table("check", "", "what", "what to do", box=None, pad_edge=False)
-    for finding in findings:
-        grade = Text(finding.grade, style=_COLOURS[finding.grade])
-        table.add_row(Text(finding.check), grade, Text(finding.says), Text(finding.advice))
-    console = console_for_stdout()
-    console.print(table)
+    rows = [
+        (finding.check, Text(finding.grade, _COLOURS[finding.grade]), finding.says, finding.advice)
+        for finding in findings
+    ]
+    print_table(("check", "grade", "finding", "what to do"), rows, prose={"finding", "what to do"})
+    flush()
     count = Counter(finding.grade for finding in findings)
-    console.print(f"\n{count[Grade.FAILURE]} failures, {count[Grade.WARNING]} warnings.")
+    summary = f"{counted(count[Grade.FAILURE], 'failure')}, {counted(count[Grade.WARNING], 'warning')}."
+    print(f"\n{summary}" if on_terminal() else summary, file=sys.stderr)

@@ -5,25 +5,27 @@ import base64
 import json
 import logging
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
-from rich.console import Console
 from rich.text import Text
 
 from application.errors import BrokerUnavailableError
 from entrypoints.container import container_for
 from entrypoints.local.environment import DATA_DIR, load_beside_dev
-from entrypoints.local.program import console_for_stdout, printable
+from entrypoints.local.program import console_for_stdout, on_terminal, printable
 from entrypoints.local.until_signal import run_until_signal
+from entrypoints.output import separated
 from entrypoints.settings import EventsSettings
 
 if TYPE_CHECKING:
     from adapters.kafka.consumer import Record
 
 CONNECT_S = 20.0
+COLUMNS = ("time", "event", "user", "version", "changed")
 _COLOURS = {"created": "green", "updated": "yellow", "deleted": "red"}
 
 app = App(name="events", help="Look at the events in Kafka.")
@@ -57,8 +59,7 @@ def tail(  # options of a command
     """
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is wrong is said below, once
     settings = load_beside_dev(EventsSettings, data_dir)
-    console = console_for_stdout()
-    main = _tail(settings, console, from_beginning=from_beginning, user=user, limit=limit, as_json=json)
+    main = _tail(settings, from_beginning=from_beginning, user=user, limit=limit, as_json=json)
     try:
         run_until_signal(main, on_signal=lambda: None)
     except (BrokerUnavailableError, TimeoutError) as error:
@@ -68,14 +69,10 @@ def tail(  # options of a command
             "Is KAFKA_BOOTSTRAP_SERVERS right (environment, .env), or `auth-service dev` running? "
             f"Its address is in {data_dir / 'dev.env'}."
         )
-    except BrokenPipeError:
-        # `| head` has seen enough; Python would complain again when it closes standard output.
-        sys.stdout = None
 
 
-async def _tail(  # noqa: PLR0913  # the options
+async def _tail(  # the options
     settings: EventsSettings,
-    console: Console,
     *,
     from_beginning: bool,
     user: str | None,
@@ -86,15 +83,13 @@ async def _tail(  # noqa: PLR0913  # the options
     tail = await asyncio.wait_for(topic_tail.__aenter__(), CONNECT_S)
     try:
         shown = 0
+        show = _print_json if as_json else _printer()
         while limit is None or shown < limit:
             record = await tail.next()
             if user is not None and record.key != user.encode():
                 continue
             shown += 1
-            if as_json:
-                print(json.dumps(cloud_event(record)), flush=True)
-            else:
-                console.print(line(record), soft_wrap=True)
+            show(record)
     finally:
         await topic_tail.__aexit__(None, None, None)
     return 0
@@ -127,27 +122,38 @@ _decoder = json.JSONDecoder(parse_constant=_no_json)
 """`NaN` and its like are Python's, and no other program would read them."""
 
 
-def line(record: "Record") -> Text:
-    """Return one line for people: when, what, who, which version, and what changed."""
-    place = f"partition {record.partition} offset {record.offset}"
-    if not record.readable:
-        return Text(f"{place}: a message that cannot be taken apart", style="dim")
+def _print_json(record: "Record") -> None:
+    print(json.dumps(cloud_event(record)), flush=True)
+
+
+def _printer() -> Callable[["Record"], None]:
+    """Print the names of the columns, and return what prints an event below them."""
+    console = console_for_stdout()
+    if on_terminal():
+        console.print(Text(f"{COLUMNS[0]:<24}  {COLUMNS[1]:<8}  {'  '.join(COLUMNS[2:])}", "dim"))
+        return lambda record: console.print(line(record))
+    print(separated(COLUMNS), flush=True)
+    return lambda record: print(separated(cells(record)), flush=True)
+
+
+def cells(record: "Record") -> Sequence[str]:
+    """Return what people want to see of an event: when, what, who, which version, and what changed."""
     event = cloud_event(record)
-    if "type" not in event:
-        return Text(f"{place}: a message that is no CloudEvent", style="dim")
-    kind = _kind(event["type"])
+    if not record.readable or "type" not in event:
+        why = "no CloudEvent" if record.readable else "cannot be taken apart"
+        return "", "unusable", "", "", f"partition {record.partition} offset {record.offset}: {why}"
     data = event.get("data")
     changed = data.get("changed") if isinstance(data, dict) else None
     names = ", ".join(map(str, changed)) if isinstance(changed, list) else ""
-    version = event.get("sequence", "").lstrip("0")
-    text = Text.assemble(
-        (printable(event.get("time", "")), "dim"),
-        "  ",
-        (f"{printable(kind):<8}", _COLOURS.get(kind, "")),
-        f" {printable(event.get('subject', ''))}",
-        (f"  v{printable(version)}", "cyan"),
-    )
-    return text.append(f"  {printable(names)}") if names else text
+    version = f"v{event.get('sequence', '').lstrip('0')}"
+    return event.get("time", ""), _kind(event["type"]), event.get("subject", ""), version, names
+
+
+def line(record: "Record") -> Text:
+    """Return one line for a terminal."""
+    time, kind, subject, version, changed = map(printable, cells(record))
+    text = Text.assemble((f"{time:<24}", "dim"), "  ", (f"{kind:<8}", _COLOURS.get(kind, "")), f"  {subject}")
+    return text.append(f"  {version}", "cyan").append(f"  {changed}" if changed else "")
 
 
 def _kind(event_type: str) -> str:

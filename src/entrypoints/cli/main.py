@@ -1,15 +1,24 @@
 """`auth-service`: one module a command, imported when it runs, so that `--help` is quick."""
 
+import errno
 import sys
 from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
+from rich.console import Console
 
 from application.errors import ApplicationError
+from entrypoints.cli.remedy import with_remedy
 from entrypoints.configuration import EX_CONFIG, EX_UNAVAILABLE, EX_USAGE, ConfigurationError
+from entrypoints.local.program import console_for_stdout, fail, on_terminal
+from entrypoints.output import flush
+from entrypoints.version import VERSION
 
-EX_PIPE = 141
-"""128 and the number of SIGPIPE, as shells have it."""
+EX_IOERR = 74
+"""BSD sysexits.h."""
+
+EX_PIPE, EX_INTERRUPTED = 141, 130
+"""128 and the number of SIGPIPE and SIGINT, as shells have it."""
 
 COMMANDS = {
     "serve": ("entrypoints.cli.serve:serve", "Serve webhooks, /v1/me and forward auth over HTTP."),
@@ -40,7 +49,15 @@ COMMANDS = {
 def app_for(arguments: Sequence[str]) -> App:
     """Return the application; a command that is named brings its own, longer help."""
     listing = not (arguments and arguments[0] in COMMANDS)
-    app = App(name="auth-service", help="The platform's users, true to Clerk, and who is calling.")
+    app = App(
+        name="auth-service",
+        help="The platform's users, true to Clerk, and who is calling.",
+        version=VERSION,
+        console=console_for_stdout(),
+        help_formatter="default" if on_terminal() else "plain",
+        error_console=Console(stderr=True, highlight=False, markup=False, soft_wrap=True, color_system=None),
+        error_formatter=str,
+    )
     for name, (path, summary) in COMMANDS.items():
         # cyclopts would show the summary in place of the command's docstring.
         app.command(path, name=name, help=summary if listing else None)
@@ -49,19 +66,33 @@ def app_for(arguments: Sequence[str]) -> App:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # what is not UTF-8 gets question marks, not a traceback
+    try:
+        _run(arguments)
+    except BrokenPipeError:
+        sys.stdout = None  # `| head` has seen enough; Python would complain again when it closes it
+        sys.exit(EX_PIPE)
+    except KeyboardInterrupt:
+        sys.exit(EX_INTERRUPTED)
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            raise
+        sys.stdout = None
+        fail(f"The output cannot be written: {error.strerror}.", EX_IOERR)
+
+
+def _run(arguments: Sequence[str]) -> None:
     try:
         app_for(arguments)(arguments, exit_on_error=False)
     except CycloptsError:
         sys.exit(EX_USAGE)  # it has been printed
-    except BrokenPipeError:
-        sys.stdout = None  # `| head` has seen enough; Python would complain again when it closes it
-        sys.exit(EX_PIPE)
     except ConfigurationError as error:
-        print(error, file=sys.stderr)  # logging is configured by what could not be read
-        sys.exit(EX_CONFIG)
+        fail(str(error), EX_CONFIG)  # logging is configured by what could not be read
     except ApplicationError as error:
-        print(error, file=sys.stderr)
-        sys.exit(EX_UNAVAILABLE)
+        fail(with_remedy(error), EX_UNAVAILABLE)
+    finally:
+        flush()
 
 
 if __name__ == "__main__":

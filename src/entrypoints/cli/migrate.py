@@ -1,13 +1,16 @@
 """`auth-service migrate`: the database's schema."""
 
 import asyncio
+from pathlib import Path
 
-from entrypoints.configuration import load
+from entrypoints.cli.asking import Yes, confirm
+from entrypoints.configuration import load_from
 from entrypoints.container import container_for
+from entrypoints.local.environment import DATA_DIR, found_beside_dev
 from entrypoints.settings import MigrateSettings
 
 
-def migrate(*, revision: str = "head") -> None:
+def migrate(*, revision: str = "head", yes: Yes = False, data_dir: Path = DATA_DIR) -> None:
     """Bring the database to the schema this version expects; running it again changes nothing.
 
     Needs DATABASE_URL, with a role that may create tables. Run it before the new version serves: a new schema always
@@ -16,9 +19,20 @@ def migrate(*, revision: str = "head") -> None:
     Parameters
     ----------
     revision
-        `head`, a revision to upgrade or downgrade to, or `base` to drop everything.
+        `head`, a revision to upgrade or downgrade to, or `base` to drop everything. Asks first when it is not `head`,
+        because a downgrade drops what the newer schema has stored.
+    data_dir
+        Data folder of `auth-service dev`: what is not configured is taken from one that runs there.
     """
-    container = container_for(load(MigrateSettings))
+    settings = load_from(MigrateSettings, found_beside_dev(data_dir))
+    if revision != "head":
+        question = (
+            "Drop all tables, with all users and events?"
+            if revision == "base"
+            else f"Bring the schema to {revision}? What only a newer schema holds is deleted."
+        )
+        confirm(question, yes=yes)
+    container = container_for(settings)
     before, after, expected = asyncio.run(container.migrate()(revision))
     if before == after and after is not None and after > expected:
         print(f"Schema is at {after}, newer than {expected}, which this version expects; it fits, nothing was changed.")

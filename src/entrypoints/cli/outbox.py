@@ -5,25 +5,24 @@ import itertools
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
-from rich.live import Live
 
-from application.errors import StoreUnavailableError
+from application.counting import counted
 from application.outbox_status import OutboxStatus, Repair, publish_rate
-from entrypoints.cli.outbox_output import as_json, letters_table, picture, print_json
-from entrypoints.configuration import EX_UNAVAILABLE
+from entrypoints.cli.asking import Yes, confirm
+from entrypoints.cli.outbox_output import as_json, print_json, print_letters, print_status
+from entrypoints.configuration import EX_USAGE
 from entrypoints.container import container_for
 from entrypoints.local.environment import DATA_DIR, load_beside_dev
-from entrypoints.local.program import console_for_stdout
+from entrypoints.local.program import console_for_stdout, fail, on_terminal
 from entrypoints.settings import OutboxSettings
 
 if TYPE_CHECKING:
     from adapters.postgres.outbox_admin import PostgresOutboxAdmin
 
-EX_USAGE = 2
 EX_NOT_DONE = 1
 
 BETWEEN_READINGS_S = 1.0
@@ -58,7 +57,7 @@ def status(
     data_dir
         Data folder of `auth-service dev`.
     """
-    show = print_json if json else None
+    show = print_json if json else _clear_and_print if watch and on_terminal() else print_status
     _run(data_dir, lambda admin: _status(admin, readings=None if watch else 1, every=every, show=show))
 
 
@@ -88,9 +87,9 @@ def dead(
         for letter in letters:
             print(as_json(letter))
     elif letters:
-        console_for_stdout().print(letters_table(letters))
+        print_letters(letters)
     else:
-        print("There are no dead letters.")
+        print("There are no dead letters.", file=sys.stderr)
 
 
 @app.command
@@ -111,7 +110,7 @@ def retry(*ids: Ids, data_dir: Path = DATA_DIR) -> None:
 
 
 @app.command
-def discard(*ids: Ids, reason: str | None = None, data_dir: Path = DATA_DIR) -> None:
+def discard(*ids: Ids, reason: str | None = None, yes: Yes = False, data_dir: Path = DATA_DIR) -> None:
     """Give dead letters up: their data is erased, that they were and why they went is kept.
 
     A user's next event carries the full state, so consumers lose a step, not the user. Exit status 1 when any of them
@@ -122,26 +121,21 @@ def discard(*ids: Ids, reason: str | None = None, data_dir: Path = DATA_DIR) -> 
     ids
         As `outbox dead` shows them.
     reason
-        Why, for whoever asks later. Asked for when left out.
+        Why, for whoever asks later.
     data_dir
         Data folder of `auth-service dev`.
     """
     _require(ids)
-    reason = (reason if reason is not None else _ask(ids)).strip()
-    if not reason:
-        _fail("A reason is needed (--reason); nothing was discarded.", EX_USAGE)
+    if not (reason := (reason or "").strip()):
+        fail("A reason is needed: --reason. Nothing was done.", EX_USAGE)
+    which = f"dead letter {ids[0]}" if len(ids) == 1 else counted(len(ids), "dead letter")
+    confirm(f"Discard {which}? Their data is erased, for ever.", yes=yes)
     _report(_run(data_dir, lambda admin: admin.discard(ids, reason)))
 
 
 def _require(ids: Sequence[int]) -> None:
     if not ids:
-        _fail("Name at least one ID; `auth-service outbox dead` shows them.", EX_USAGE)
-
-
-def _ask(ids: Sequence[int]) -> str:
-    if not sys.stdin.isatty():
-        return ""
-    return input(f"Why are {len(ids)} dead letters discarded? (Their data is erased; empty to leave it) ")
+        fail("Name at least one ID; `auth-service outbox dead` shows them. Nothing was done.", EX_USAGE)
 
 
 def _report(repairs: Mapping[int, Repair]) -> None:
@@ -160,17 +154,12 @@ def _run(data_dir: Path, ask: "Callable[[PostgresOutboxAdmin], Coroutine[Any, An
         finally:
             await container.engine().dispose()
 
-    try:
-        return asyncio.run(run())
-    except StoreUnavailableError as error:
-        _fail(f"{error}. Is DATABASE_URL right, and has `auth-service migrate` run?", EX_UNAVAILABLE)
-    except KeyboardInterrupt:
-        sys.exit(0)  # how --watch ends
+    return asyncio.run(run())
 
 
-def _fail(message: str, status: int) -> NoReturn:
-    print(message, file=sys.stderr)
-    sys.exit(status)
+def _clear_and_print(status: OutboxStatus, rate: float) -> None:
+    console_for_stdout().clear()
+    print_status(status, rate)
 
 
 async def _status(
@@ -178,18 +167,10 @@ async def _status(
     *,
     readings: int | None,
     every: float,
-    show: Callable[[OutboxStatus, float], None] | None,
+    show: Callable[[OutboxStatus, float], None],
 ) -> None:
     before = await admin.status()
     pause = BETWEEN_READINGS_S
-    if show is None and readings is None:
-        with Live(console=console_for_stdout(), auto_refresh=False) as live:
-            for _ in itertools.count():
-                await asyncio.sleep(pause)
-                after = await admin.status()
-                live.update(picture(after, publish_rate(before, after)), refresh=True)
-                before, pause = after, every
-    show = show or (lambda after, rate: console_for_stdout().print(picture(after, rate)))
     for _ in itertools.count() if readings is None else range(readings):
         await asyncio.sleep(pause)
         after = await admin.status()

@@ -1,17 +1,19 @@
 """What `auth-service outbox` shows, as tables and as JSON."""
 
 import json
+import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from attrs import asdict
-from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from application.counting import counted
 from application.outbox_status import DeadLetter, OutboxStatus
 from application.profile import rfc3339
+from entrypoints.local.program import printable
+from entrypoints.output import Row, flush, print_table
 
 LANES_SHOWN = 16
 
@@ -40,65 +42,66 @@ def print_json(status: OutboxStatus, rate: float) -> None:
     print(json.dumps(document), flush=True)
 
 
-def picture(status: OutboxStatus, rate: float) -> RenderableType:
-    summary = Table.grid(padding=(0, 3))
-    summary.add_row("waiting", "oldest", "published", "dead letters", "relays alive", style="dim")
-    summary.add_row(
-        f"{status.waiting:,}",
-        _seconds(status.oldest_s),
-        f"{rate:,.0f}/s",
-        Text(f"{status.dead:,}", "red" if status.dead else ""),
-        Text(str(len(status.alive)), "" if status.alive else "red"),
+def print_status(status: OutboxStatus, rate: float) -> None:
+    alive = Text(str(len(status.alive)), "" if status.alive else "red")
+    dead = Text(str(status.dead), "red" if status.dead else "")
+    print_table(
+        ("waiting", "oldest", "published", "dead letters", "relays alive"),
+        [(str(status.waiting), _seconds(status.oldest_s), f"{rate:.0f}/s", dead, alive)],
     )
-    parts: list[RenderableType] = [summary, _owners(status)]
-    deepest = sorted((lane for lane in status.lanes if lane.waiting), key=lambda lane: -lane.waiting)
-    if deepest:
-        lanes = Table("lane", "waiting", "oldest", "owner", title=_lanes_title(len(deepest)), title_justify="left")
-        for lane in deepest[:LANES_SHOWN]:
-            lanes.add_row(str(lane.lane), f"{lane.waiting:,}", _seconds(lane.oldest_s), Text(lane.owner or "nobody"))
-        parts.append(lanes)
+    print()
+    print_table(("relay", "lanes", "waiting", "last seen"), list(_owners(status)))
+    if deepest := sorted((lane for lane in status.lanes if lane.waiting), key=lambda lane: -lane.waiting):
+        print()
+        print_table(
+            ("lane", "waiting", "oldest", "owner"),
+            [
+                (str(lane.lane), str(lane.waiting), _seconds(lane.oldest_s), lane.owner or "nobody")
+                for lane in deepest[:LANES_SHOWN]
+            ],
+        )
+        if len(deepest) > LANES_SHOWN:
+            print(f"{counted(len(deepest) - LANES_SHOWN, 'lane')} more; --json has all of them.", file=sys.stderr)
     if blocker := status.vacuum_blocker:
         age = "" if blocker.age_s is None else f", for {_seconds(blocker.age_s)}"
-        parts.append(Text(f"Vacuum is held back by {blocker.kind} {blocker.name}{age}.", "yellow"))
-    return Group(*parts)
+        print(f"Vacuum is held back by {blocker.kind} {printable(blocker.name)}{age}.", file=sys.stderr)
+    flush()
 
 
-def _owners(status: OutboxStatus) -> Table:
+def _owners(status: OutboxStatus) -> Iterator[Row]:
     held = Counter(lane.owner for lane in status.lanes)
     waiting: Counter[str | None] = Counter()
     for lane in status.lanes:
         waiting[lane.owner] += lane.waiting
-    table = Table("relay", "lanes", "waiting", "last seen")
     for name, seen_s in status.relays.items():
-        table.add_row(
-            Text(name, "" if name in status.alive else "dim"), str(held[name]), f"{waiting[name]:,}", _seconds(seen_s)
-        )
+        shown = Text(name, "" if name in status.alive else "dim")
+        yield shown, str(held[name]), str(waiting[name]), _seconds(seen_s)
     if held[None]:
-        table.add_row(Text("nobody", "red"), str(held[None]), f"{waiting[None]:,}", "")
-    return table
+        yield Text("nobody", "red"), str(held[None]), str(waiting[None]), ""
 
 
-def _lanes_title(lanes: int) -> str:
-    return f"the {LANES_SHOWN} deepest of {lanes} lanes that wait" if lanes > LANES_SHOWN else "lanes that wait"
-
-
-def letters_table(letters: Sequence[DeadLetter]) -> Table:
-    table = Table("id", "user", "version", "type", "error", "attempts", "died", "")
-    for letter in letters:
-        note = "payload erased" if letter.erased else ""
-        if letter.discarded_at:
-            note = f"discarded: {letter.discard_reason}"
-        table.add_row(
-            str(letter.id),
-            Text(letter.key),
-            str(letter.version),
-            letter.type,
-            Text(letter.error),
-            str(letter.attempts),
-            f"{letter.died_at:%Y-%m-%d %H:%M:%S}Z",
-            Text(note),
-        )
-    return table
+def print_letters(letters: Sequence[DeadLetter]) -> None:
+    print_table(
+        ("id", "user", "version", "type", "error", "attempts", "died", "note"),
+        [
+            (
+                str(letter.id),
+                letter.key,
+                str(letter.version),
+                letter.type,
+                letter.error,
+                str(letter.attempts),
+                f"{letter.died_at:%Y-%m-%dT%H:%M:%S}Z",
+                f"discarded: {letter.discard_reason}"
+                if letter.discarded_at
+                else "payload erased"
+                if letter.erased
+                else "",
+            )
+            for letter in letters
+        ],
+        prose={"note"},
+    )
 
 
 def as_json(letter: DeadLetter) -> str:

@@ -25,6 +25,7 @@ from application.reconciliation import Order, Tally
 from domain.user import user_id
 from entrypoints import proxies
 from entrypoints.clerk_values import SECRET_KEY_EXAMPLE
+from entrypoints.cli.asking import Yes, require_somebody_to_ask
 from entrypoints.cli.reconcile_output import Output, Result
 from entrypoints.configuration import EX_CONFIG, EX_UNAVAILABLE, EX_USAGE
 from entrypoints.container import Container, acting, container_for
@@ -58,6 +59,7 @@ def reconcile(  # noqa: PLR0913  # a command's options
     since: str | None = None,
     user: str | None = None,
     allow_deletes: str | None = None,
+    yes: Yes = False,
     restart: bool = False,
     patience: Annotated[float, Parameter(validator=Number(gte=0))] = 300.0,
     report: Path | None = None,
@@ -71,8 +73,12 @@ def reconcile(  # noqa: PLR0913  # a command's options
     only after Clerk was asked for it by id and has none. A run that was interrupted goes on where it was when it is
     started again within a day.
 
-    Exit status: 0 equal, or everything is repaired; 1 differences are left (--dry-run: were found); 65 safety stop,
-    too many would be deleted and nobody was; 69 Clerk refuses; 75 stopped before the end, run it again.
+    Before users are deleted it asks on the terminal. Where there is none, say --yes, --dry-run or --since: it does not
+    begin otherwise.
+
+    Exit status: 0 equal, or everything is repaired; 1 differences are left (--dry-run: were found); 2 wrong usage, and
+    nothing was done; 65 safety stop, too many would be deleted and nobody was; 69 Clerk refuses; 75 stopped before the
+    end, run it again; 130 stopped by Ctrl-C, the same.
 
     Parameters
     ----------
@@ -115,9 +121,11 @@ def reconcile(  # noqa: PLR0913  # a command's options
     if settings.clerk_api.clerk_secret_key is None:
         missing = Problem("CLERK_SECRET_KEY", "missing; Clerk is asked with it", SECRET_KEY_EXAMPLE)
         fail(str(missing), EX_CONFIG)
+    if not (yes or dry_run or order.since is not None):
+        require_somebody_to_ask("Delete users here whom Clerk does not have?")
     with ExitStack() as exits:
         try:
-            output = exits.enter_context(Output(order, Tally(), report=report, as_json=json))
+            output = exits.enter_context(Output(order, Tally(), yes=yes, report=report, as_json=json))
         except OSError as error:
             fail(f"--report {report}: {error.strerror}", EX_USAGE)
         configure_logging(settings.log)

@@ -1,21 +1,28 @@
 """What a reconcile shows while it runs, and when it has ended."""
 
 import json
+import sys
 import time
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, Self
 
 import structlog
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
+from application.counting import counted
 from application.drift import Difference, Drift
 from application.profile import rfc3339
 from application.reconciliation import Order, Tally
-from entrypoints.local.program import console_for_stdout
+from domain.user import UserId
+from entrypoints.cli.asking import agreed
+from entrypoints.local.program import console_for_progress
+from entrypoints.output import print_table
+
+NAMED = 20
+"""Users whom the question before a deletion names; `--dry-run --report` names all."""
 
 LOG_EVERY_S = 10.0
 """Between two lines about progress, where there is no terminal to draw a bar on."""
@@ -55,8 +62,9 @@ _MEANS = {
 class Output:
     """`application.reconciliation.Observer` for people, logs and other programs."""
 
-    def __init__(self, order: Order, tally: Tally, *, report: Path | None, as_json: bool) -> None:
+    def __init__(self, order: Order, tally: Tally, *, yes: bool, report: Path | None, as_json: bool) -> None:
         self.tally = tally
+        self._yes = yes
         self._order = order
         self._as_json = as_json
         self._path = report
@@ -64,7 +72,7 @@ class Output:
         self._reported = False
         self._began = self._reading_since = self._logged = time.monotonic()
         self._listed_before = 0
-        console = Console(stderr=True, highlight=False)
+        console = console_for_progress()
         self._bar = Progress(
             TextColumn("users"),
             BarColumn(),
@@ -121,6 +129,17 @@ class Output:
             }
         )
 
+    async def may_delete(self, gone: Sequence[UserId]) -> bool:
+        if self._yes:
+            return True
+        self._bar.stop()
+        for user_id in gone[:NAMED]:
+            print(user_id, file=sys.stderr)
+        if len(gone) > NAMED:
+            print(f"and {len(gone) - NAMED:,} more", file=sys.stderr)
+        whom = counted(len(gone), "user whom Clerk does not have", "users whom Clerk does not have")
+        return await agreed(f"Delete {whom} here, for ever?")
+
     def waits(self, reason: str, seconds: float) -> None:
         self._bar.update(self._task, says=f"waiting {seconds:.0f} s: {reason}")
         self._log("warning", "reconcile waits", reason=reason, seconds=round(seconds, 1))
@@ -166,24 +185,25 @@ class Output:
         }
 
     def _print(self, result: Result, reason: str) -> None:
-        tally, console = self.tally, console_for_stdout()
-        table = Table("difference", "found", "repaired", "what it is", box=None, pad_edge=False)
+        tally = self.tally
+        rows = []
         for drift in Drift:
             if found := tally.found[drift]:
                 repaired = tally.repaired[drift]
-                style = "" if repaired == found else "yellow"
-                table.add_row(Text(drift, style), f"{found:,}", f"{repaired:,}", _MEANS[drift])
-        if tally.found.total():
-            console.print(table)
+                name = Text(drift, "" if repaired == found else "yellow")
+                rows.append((name, str(found), str(repaired), _MEANS[drift]))
+        if rows:
+            print_table(("difference", "found", "repaired", "what it is"), rows, prose={"what it is"})
+            print()
         seconds = time.monotonic() - self._began
-        console.print(f"{tally.listed:,} users compared in {seconds:.1f} s, {self._rate():,.0f}/s.")
+        says = [f"{counted(tally.listed, 'user')} compared in {seconds:.1f} s, {self._rate():,.0f}/s."]
         if self._order.since is not None:
-            console.print("Only users that changed since then were read: nobody was looked for who is gone at Clerk.")
+            says.append("Only users that changed since then were read: nobody was looked for who is gone at Clerk.")
         if self._order.dry_run:
-            console.print("Nothing was written (--dry-run).")
+            says.append("Nothing was written (--dry-run).")
         whole = self._order.since is None and not self._order.dry_run and not self._order.user
         again = "it goes on from here" if whole else "it begins anew"
-        console.print(_SAYS[result].format(reason=reason, again=again), markup=False)
+        print(*says, _SAYS[result].format(reason=reason, again=again), sep="\n", flush=True)
 
     def _rate(self) -> float:
         listed = max(0, self.tally.listed - self._listed_before)

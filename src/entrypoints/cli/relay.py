@@ -6,12 +6,15 @@ import os
 import secrets
 import signal
 import socket
+import sys
+from pathlib import Path
 
 import uvloop
 
 from entrypoints import proxies
-from entrypoints.configuration import load
+from entrypoints.configuration import load_from
 from entrypoints.container import Container, container_for
+from entrypoints.local.environment import DATA_DIR, found_beside_dev
 from entrypoints.logging import configure_logging, log_loop_failures
 from entrypoints.relay.backlog import watch_backlog
 from entrypoints.relay.loop import Relay
@@ -22,7 +25,7 @@ from entrypoints.settings import RelaySettings
 from entrypoints.tracing import tracing_of
 
 
-def relay(*, name: str | None = None, metrics_port: int | None = None) -> None:
+def relay(*, name: str | None = None, metrics_port: int | None = None, data_dir: Path = DATA_DIR) -> None:
     """Carry stored events to Kafka, in order for each user. Run one, or several: they share the work.
 
     Needs DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS. The topic must exist. Stop it with SIGTERM or Ctrl-C: it finishes
@@ -35,14 +38,22 @@ def relay(*, name: str | None = None, metrics_port: int | None = None) -> None:
         left out.
     metrics_port
         Serve `/metrics`, `/health` and `/health/live` on this port of 0.0.0.0.
+    data_dir
+        Data folder of `auth-service dev`: what is not configured is taken from one that runs there.
     """
-    settings = load(RelaySettings)
+    settings = load_from(RelaySettings, found_beside_dev(data_dir))
     proxies.use(settings.proxies)
     configure_logging(settings.log)
     name = name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
     telemetry = RelayTelemetry(name)
     if metrics_port:
-        start_status_server(metrics_port, telemetry.health)
+        try:
+            start_status_server(metrics_port, telemetry.health)
+        except OSError as error:
+            sys.exit(
+                f"Cannot listen on port {metrics_port} of 0.0.0.0: {error.strerror}. "
+                "Choose another port with --metrics-port."
+            )
     container = container_for(settings)
     tracing = tracing_of(settings.tracing, process="auth-service-relay")
     time_parts(container)

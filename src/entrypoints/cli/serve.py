@@ -6,6 +6,7 @@ import resource
 import socket
 import sys
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Annotated, Any
 
 import structlog
@@ -18,6 +19,7 @@ from granian.server import MPServer
 from entrypoints.configuration import ConfigurationError, load
 from entrypoints.http.head import HEAD_LIMIT_BYTES
 from entrypoints.http.metrics_folder import metrics_folder
+from entrypoints.local.environment import DATA_DIR, export_from_dev
 from entrypoints.logging import configure_logging
 from entrypoints.settings import HttpSettings, ServeSettings
 from entrypoints.tracing import require_extra
@@ -56,6 +58,7 @@ def serve(
     port: int | None = None,
     workers: Annotated[int, Parameter(env_var="WEB_CONCURRENCY")] = 1,
     log_level: str | None = None,
+    data_dir: Path = DATA_DIR,
 ) -> None:
     """Serve webhooks, /v1/me and forward auth over HTTP.
 
@@ -72,14 +75,19 @@ def serve(
         Processes. More help where there are cores to spare beside PostgreSQL's; each forms smaller batches.
     log_level
         debug, info, warning, error or critical, instead of LOG_LEVEL.
+    data_dir
+        Data folder of `auth-service dev`: what is not configured is taken from one that runs there.
     """
     # The workers read the environment again, each for itself.
     for variable, value in {"HOST": host, "PORT": port, "LOG_LEVEL": log_level}.items():
         if value is not None:
             os.environ[variable] = str(value)
+    of_dev = export_from_dev(data_dir)
     settings = load(ServeSettings)
     configure_logging(settings.log)
     _say_what_is_closed(settings)
+    if of_dev:
+        log.warning("uses settings of the running dev", variables=of_dev, data_dir=str(data_dir))
     _refuse_taken_port(settings.http)
     require_extra(settings.tracing)  # here, where it is said once, and not by each worker
     with metrics_folder() if workers > 1 else nullcontext():

@@ -5,18 +5,19 @@ import json as json_
 import logging
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from attrs import asdict
 from cyclopts import App
-from rich.table import Table
-from rich.text import Text
 
+from application.counting import counted
 from application.topics import Difference, TopicFacts, differences
 from application.trouble import ADVICE, told
+from entrypoints.cli.asking import Yes, confirm
 from entrypoints.cli.topic_fill import fill
 from entrypoints.container import Container, container_for
 from entrypoints.local.environment import DATA_DIR, load_beside_dev
-from entrypoints.local.program import console_for_stdout
+from entrypoints.output import flush, print_table
 from entrypoints.settings import EventsSettings
 
 app = App(name="topic", help="Make the topics, compare them with their definition, and fill the state topic.")
@@ -25,7 +26,12 @@ app.command(fill)
 
 @app.command
 def create(
-    *, partitions: int | None = None, replication_factor: int | None = None, add_partitions: bool = False
+    *,
+    partitions: int | None = None,
+    replication_factor: int | None = None,
+    add_partitions: bool = False,
+    yes: Yes = False,
+    data_dir: Path = DATA_DIR,
 ) -> None:
     """Create the topics that are missing; what exists is compared, and left as it is.
 
@@ -41,20 +47,30 @@ def create(
         Copies of each partition, instead of three, or as many as there are brokers.
     add_partitions
         Raise a topic that exists to `--partitions`. Keys move to other partitions by it, and Kafka keeps order within
-        one only: stop the relays, let consumers read to the end, add the partitions, start the relays.
+        one only: stop the relays, let consumers read to the end, add the partitions, start the relays. Asks first, as
+        it cannot be undone.
+    data_dir
+        Data folder of `auth-service dev`.
     """
-    container = _container()
+    if add_partitions and partitions:
+        confirm(
+            f"Raise topics to {counted(partitions, 'partition')}? Keys move to other partitions, for good.",
+            yes=yes,
+        )
+    container = _container(data_dir)
     created = asyncio.run(container.create_topics()(partitions=partitions, copies=replication_factor))
     found = asyncio.run(container.examine_topics()())
     if add_partitions and partitions:
         for facts in found:
             if (facts.partitions or 0) < partitions:
-                print(f"{facts.topic.name}: {facts.partitions} partitions become {partitions}; keys move by it.")
+                print(
+                    f"{facts.topic.name}: {counted(facts.partitions or 0, 'partition')} become {partitions}; keys move."
+                )
                 asyncio.run(container.add_partitions()(facts.topic.name, partitions=partitions))
         found = asyncio.run(container.examine_topics()())
     for facts in found:
         what = "created" if facts.topic.name in created else "exists"
-        size = f"{facts.partitions} partitions, replication factor {facts.replication_factor}"
+        size = f"{counted(facts.partitions or 0, 'partition')}, replication factor {facts.replication_factor}"
         print(f"{facts.topic.name}: {what}, {size}.")
     _print_out_of_reach(found)
     _print_differences(found, partitions)
@@ -62,7 +78,7 @@ def create(
 
 
 @app.command
-def check(*, partitions: int | None = None, json: bool = False) -> None:
+def check(*, partitions: int | None = None, json: bool = False, data_dir: Path = DATA_DIR) -> None:
     """Compare the topics with their definition, and end with 1 when something is missing, differs or is out of reach.
 
     Needs KAFKA_BOOTSTRAP_SERVERS, and changes nothing. More than is defined (partitions, copies) is no difference.
@@ -73,8 +89,10 @@ def check(*, partitions: int | None = None, json: bool = False) -> None:
         At least so many, instead of what is defined.
     json
         One object by topic, for other programs.
+    data_dir
+        Data folder of `auth-service dev`.
     """
-    found = asyncio.run(_container().examine_topics()())
+    found = asyncio.run(_container(data_dir).examine_topics()())
     if json:
         print(json_.dumps({facts.topic.name: _json(facts, partitions) for facts in found}, indent=2))
     else:
@@ -90,9 +108,9 @@ def check(*, partitions: int | None = None, json: bool = False) -> None:
     )
 
 
-def _container() -> Container:
+def _container(data_dir: Path) -> Container:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is wrong is said once, by us
-    return container_for(load_beside_dev(EventsSettings, DATA_DIR))
+    return container_for(load_beside_dev(EventsSettings, data_dir))
 
 
 def _differences(facts: TopicFacts, partitions: int | None) -> Iterator[Difference]:
@@ -116,17 +134,18 @@ def _print_out_of_reach(found: list[TopicFacts]) -> None:
 
 
 def _print_differences(found: list[TopicFacts], partitions: int | None) -> None:
-    table = Table("topic", "differs in", "is", "defined", "why it matters", box=None, pad_edge=False)
-    for facts in found:
-        for difference in _differences(facts, partitions):
-            cells = (facts.topic.name, difference.what, difference.found, difference.defined, difference.why)
-            table.add_row(*(Text(cell, overflow="fold") for cell in cells))
-    if not table.rows:
+    rows = [
+        (facts.topic.name, difference.what, difference.found, difference.defined, difference.why)
+        for facts in found
+        for difference in _differences(facts, partitions)
+    ]
+    if not rows:
         return
-    console = console_for_stdout()
-    console.print("")
-    console.print(table)
-    console.print(
+    print()
+    print_table(("topic", "setting", "is", "defined", "why it matters"), rows, prose={"why it matters"})
+    flush()
+    print(
         "\nSettings: kafka-configs.sh --alter --entity-type topics --entity-name TOPIC --add-config NAME=VALUE\n"
-        "Partitions: auth-service topic create --partitions N --add-partitions (keys move; read its --help first)"
+        "Partitions: auth-service topic create --partitions N --add-partitions (keys move; read its --help first)",
+        file=sys.stderr,
     )

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from application.counting import counted
 from application.fill_state import Filled
 from domain.user import InvalidUserIdError, UserId, user_id
 from entrypoints.configuration import EX_CONFIG, EX_USAGE
 from entrypoints.container import Container, container_for
 from entrypoints.local.environment import DATA_DIR, load_beside_dev
+from entrypoints.local.program import console_for_progress
 from entrypoints.settings import FillSettings
 
 
@@ -46,14 +47,14 @@ async def _fill(container: Container, after: UserId | None) -> None:
     done = Filled(put=0, last=after, waiting=0)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     try:
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        with Progress(*columns, console=console_for_progress(), transient=True) as progress:
             task = progress.add_task("")
             async for done in container.fill_state()(after):
-                progress.update(task, description=f"{done.put:,} users put, {done.waiting:,} wait for a relay")
+                progress.update(task, description=f"{counted(done.put, 'user')} put, {done.waiting:,} wait for a relay")
     except BaseException:
         if done.last:
             print(f"Not finished. Go on with: auth-service topic fill --after {done.last}", file=sys.stderr)
         raise
     finally:
         await container.engine().dispose()
-    print(f"{done.put:,} users are in the state topic.")
+    print(f"{counted(done.put, 'user is', 'users are')} in the state topic.")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 from cyclopts import Parameter
@@ -59,7 +60,8 @@ def trigger(  # noqa: PLR0913  # options of a command
     times
         Send the very same delivery so many times, as Clerk does when it missed our answer.
     url
-        Where to; the default is the service on this machine (HOST, PORT).
+        Where to: the service, or the whole address of an endpoint; the service on this machine (HOST, PORT) if left
+        out.
     data_dir
         Data folder of `auth-service dev`.
     """
@@ -85,7 +87,10 @@ def trigger(  # noqa: PLR0913  # options of a command
             body |= {name: sample[name] for name in ("email_addresses", "primary_email_address_id")}
         body |= changed(changes)
     webhook = clerk.webhook(event, body, happened_ms=now_ms, sent_s=now_ms // 1000)
-    address = url or f"{base_url(settings.http)}/webhooks/clerk"
+    try:
+        address = endpoint(url or base_url(settings.http))
+    except ValueError as error:
+        fail(f"--url {url}: {error}.", EX_USAGE)
     if stand_in:
         _tell(stand_in, event, body)
     for _ in range(times):
@@ -107,6 +112,13 @@ def _tell(stand_in: StandInClient, event: str, body: Mapping[str, Any]) -> None:
         print(f"The stand-in for Clerk does not take this in ({error.response.status_code}).", file=sys.stderr)
     except httpx.HTTPError:
         print(f"The stand-in for Clerk at {stand_in.url} does not answer, and will not know of it.", file=sys.stderr)
+
+
+def endpoint(url: str) -> str:
+    """Return where webhooks go: a URL without a path is the service's, whose path for them is known."""
+    parts = urlsplit(url)
+    without_path = parts.scheme in ("http", "https") and parts.netloc and parts.path in ("", "/")
+    return urlunsplit(parts._replace(path="/webhooks/clerk")) if without_path else url
 
 
 def changed(changes: Sequence[str]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """`auth-service users`: look users up, and act on them at Clerk."""
 
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,13 +10,16 @@ from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 from application.clerk_listing import PAGE
+from application.counting import counted
 from application.metadata_depth import MAX_METADATA_DEPTH, is_too_deep
 from application.ports import Listed
 from application.profile import profile_document, user_document
 from domain.decision import Decision
 from domain.user import User, UserId
 from entrypoints.cli import users_output as output
-from entrypoints.cli.users_running import confirm, run, run_for_each, user_ids
+from entrypoints.cli.asking import Yes, confirm
+from entrypoints.cli.users_outcomes import Action, outcome_of
+from entrypoints.cli.users_running import run, run_for_each, user_ids
 from entrypoints.configuration import EX_USAGE
 from entrypoints.container import Container
 from entrypoints.local.environment import DATA_DIR
@@ -29,7 +33,6 @@ app = App(
 )
 
 Ids = Annotated[str, Parameter(help="Who (`user_…`), as many as you like.")]
-Yes = Annotated[bool, Parameter(help="Do not ask first.", negative="")]
 Json = Annotated[bool, Parameter(help="One object a line, for other programs.", negative="")]
 DataDir = Annotated[Path, Parameter(help="Data folder of `auth-service dev`.")]
 
@@ -101,52 +104,64 @@ def list_users(  # noqa: PLR0913  # the options of a command
     if json:
         output.print_json(profile_document(user) for user in users)
     elif not users:
-        print("There are no such users.")
+        print("There are no such users.", file=sys.stderr)
     else:
         output.print_list(users)
         if email is None and len(users) == limit:
-            print(f"There may be more: --after {users[-1].id}")
+            print(f"There may be more: --after {users[-1].id}", file=sys.stderr)
 
 
 @app.command
 def ban(*ids: Ids, yes: Yes = False, json: Json = False, data_dir: DataDir = DATA_DIR) -> None:
     """End the users' sessions and refuse new ones, until unbanned."""
-    _act(ids, "Ban", "banned", lambda container: container.ban_user(), data_dir, yes=yes, json=json)
+    question = "Ban {who}? All their sessions end, and they cannot sign in until unbanned."
+    _act(ids, Action.BAN, lambda container: container.ban_user(), data_dir, ask=question, yes=yes, json=json)
 
 
 @app.command
 def unban(*ids: Ids, json: Json = False, data_dir: DataDir = DATA_DIR) -> None:
     """Let the users sign in again."""
-    _act(ids, "Unban", "not banned", lambda container: container.unban_user(), data_dir, yes=True, json=json)
+    _act(ids, Action.UNBAN, lambda container: container.unban_user(), data_dir, json=json)
 
 
 @app.command
 def lock(*ids: Ids, yes: Yes = False, json: Json = False, data_dir: DataDir = DATA_DIR) -> None:
     """Refuse the users' sign-ins for the time that the Clerk instance is set to; their sessions go on."""
-    _act(ids, "Lock", "locked", lambda container: container.lock_user(), data_dir, yes=yes, json=json)
+    question = "Lock {who}? No sign-in until the lock ends; sessions go on."
+    _act(ids, Action.LOCK, lambda container: container.lock_user(), data_dir, ask=question, yes=yes, json=json)
 
 
 @app.command
 def unlock(*ids: Ids, json: Json = False, data_dir: DataDir = DATA_DIR) -> None:
     """Let the users sign in again before the lock ends by itself."""
-    _act(ids, "Unlock", "not locked", lambda container: container.unlock_user(), data_dir, yes=True, json=json)
+    _act(ids, Action.UNLOCK, lambda container: container.unlock_user(), data_dir, json=json)
 
 
 @app.command
-def sync(*ids: Ids, json: Json = False, data_dir: DataDir = DATA_DIR) -> None:
-    """Read the users from Clerk, and repair our rows if a webhook was missed."""
-    _act(ids, "Sync", "as at Clerk", lambda container: container.sync_user_from_clerk(), data_dir, yes=True, json=json)
+def sync(*ids: Ids, yes: Yes = False, json: Json = False, data_dir: DataDir = DATA_DIR) -> None:
+    """Read the users from Clerk, and repair our rows if a webhook was missed. Who is not there is deleted here."""
+    question = "Read {who} from Clerk? Whoever Clerk does not have is deleted here, for ever."
+    _act(
+        ids,
+        Action.SYNC,
+        lambda container: container.sync_user_from_clerk(),
+        data_dir,
+        ask=question,
+        yes=yes,
+        json=json,
+    )
 
 
 @app.command
 def delete(*ids: Ids, yes: Yes = False, json: Json = False, data_dir: DataDir = DATA_DIR) -> None:
     """Delete the users at Clerk, and erase every personal field here. Nothing brings them back."""
+    question = "Delete {who} at Clerk and here, for ever?"
     _act(
         ids,
-        "Delete for ever",
-        "deleted",
+        Action.DELETE,
         lambda container: container.delete_user_at_clerk(),
         data_dir,
+        ask=question,
         yes=yes,
         json=json,
     )
@@ -175,36 +190,37 @@ def set_metadata(
         set_public_metadata = container.set_public_metadata()
         return lambda who: set_public_metadata(who, merged)
 
-    _act(ids, "Set metadata of", "metadata set", use_case_of, data_dir, yes=True, json=json)
+    _act(ids, Action.SET_METADATA, use_case_of, data_dir, json=json)
 
 
 @app.command
 def revoke_sessions(*ids: Ids, yes: Yes = False, json: Json = False, data_dir: DataDir = DATA_DIR) -> None:
     """Sign the users out everywhere. Session tokens that are out already are good for their minute."""
     who = user_ids(ids)
-    confirm(f"End all sessions of {_named(who)}?", yes=yes)
+    confirm(f"End all sessions of {_named(who)}? They have to sign in again.", yes=yes)
 
     def show(user_id: UserId, revoked: int) -> None:
         if json:
             output.print_json([{"id": user_id, "action": "revoke-sessions", "revoked": revoked}])
         else:
-            print(f"{user_id}: {revoked} sessions ended", flush=True)
+            print(f"{user_id}: {counted(revoked, 'session')} ended", flush=True)
 
     run_for_each(who, data_dir, lambda container: container.revoke_sessions(), show, as_json=json)
 
 
 def _act(  # noqa: PLR0913  # what the commands differ in
     ids: Sequence[str],
-    verb: str,
-    done: str,
+    action: Action,
     use_case_of: UseCaseOf,
     data_dir: Path,
     *,
-    yes: bool,
+    ask: str | None = None,
+    yes: bool = False,
     json: bool,
 ) -> None:
     who = user_ids(ids)
-    confirm(f"{verb} {_named(who)}?", yes=yes)
+    if ask:
+        confirm(ask.format(who=_named(who)), yes=yes)
 
     def show(user_id: UserId, decision: Decision) -> None:
         user = decision.user
@@ -212,7 +228,7 @@ def _act(  # noqa: PLR0913  # what the commands differ in
         if json:
             output.print_json([{"id": user_id, "outcome": decision.outcome, "user": user_document(user)}])
         else:
-            print(f"{user_id}: {done} ({decision.outcome}; version {user.version} here)", flush=True)
+            print(f"{user_id}: {outcome_of(action, decision.outcome, user)}", flush=True)
 
     run_for_each(who, data_dir, use_case_of, show, as_json=json)
 
@@ -235,11 +251,11 @@ def _show_listed(users: Sequence[Listed], *, as_json: bool) -> None:
     elif users:
         output.print_listed(users)
     else:
-        print("Clerk has no users.")
+        print("Clerk has no users.", file=sys.stderr)
 
 
 def _named(who: Sequence[UserId]) -> str:
-    return who[0] if len(who) == 1 else f"{len(who)} users ({', '.join(who[:3])}{', …' if len(who) > 3 else ''})"  # noqa: PLR2004
+    return who[0] if len(who) == 1 else f"{counted(len(who), 'user')} ({', '.join(who)})"
 
 
 def _patch(values: Sequence[str], patch: str | None) -> dict[str, Any]:

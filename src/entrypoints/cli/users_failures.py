@@ -16,6 +16,7 @@ from application.errors import (
     UserDeletedError,
     UserUnknownError,
 )
+from entrypoints.cli.remedy import with_remedy
 from entrypoints.configuration import EX_CONFIG, EX_UNAVAILABLE
 from entrypoints.local.program import printable
 
@@ -55,8 +56,7 @@ def failure_of(error: ApplicationError) -> Failure:
             message = f"{said}; trying again is safe"
             failure = Failure("identity-provider-unavailable", message, EX_UNAVAILABLE, of_everybody=True)
         case StoreUnavailableError():
-            message = f"{said}. Is DATABASE_URL right, and has `auth-service migrate` run?"
-            failure = Failure("store-unavailable", message, EX_UNAVAILABLE, of_everybody=True)
+            failure = Failure("store-unavailable", with_remedy(error), EX_UNAVAILABLE, of_everybody=True)
         case SafetyStopError():
             failure = Failure("safety-stop", f"{said}; nobody was deleted", EX_DATAERR, of_everybody=True)
         case UnstorableError():

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
 from application.ports import Listed, Unreadable
@@ -13,7 +12,7 @@ from application.profile import profile_document, rfc3339
 from domain.snapshot import Snapshot
 from domain.user import Profile, User, UserId
 from entrypoints.cli.users_failures import Failure
-from entrypoints.local.program import console_for_stdout, printable
+from entrypoints.output import Row, print_fields, print_table
 
 
 def as_listed(listed: Listed) -> Mapping[str, Any]:
@@ -35,28 +34,23 @@ def print_json(documents: Iterable[Any]) -> None:
 
 def print_user(user: User) -> None:
     """Print every field, one under the other."""
-    table = Table.grid(padding=(0, 3))
-    for name, value in profile_document(user).items():
-        table.add_row(Text(name, "dim"), Text(_shown(name, value)))
-    console_for_stdout().print(table)
+    print_fields([(name, _shown(name, value)) for name, value in profile_document(user).items()])
 
 
 def print_list(users: Sequence[User]) -> None:
-    table = Table("id", "version", "email", "name", "", "updated")
-    for user in users:
-        table.add_row(user.id, str(user.version), *_columns(user.profile, user.updated_at))
-    console_for_stdout().print(table)
+    rows = [(user.id, str(user.version), *_columns(user.profile, user.updated_at)) for user in users]
+    print_table(("id", "version", "email", "name", "flags", "updated"), rows)
 
 
 def print_listed(users: Sequence[Listed]) -> None:
-    table = Table("id", "email", "name", "", "updated")
+    rows: list[Row] = []
     for user in users:
         match user:
             case Snapshot():
-                table.add_row(user.id, *_columns(user.profile, user.source.updated_at))
+                rows.append((user.id, *_columns(user.profile, user.source.updated_at), ""))
             case Unreadable():
-                table.add_row(Text(printable(user.id)), Text(f"unreadable: {printable(user.reason)}", "yellow"))
-    console_for_stdout().print(table)
+                rows.append((user.id, "", "", "", "", Text(user.reason, "yellow")))
+    print_table(("id", "email", "name", "flags", "updated", "unreadable"), rows, prose={"unreadable"})
 
 
 def print_failure(user_id: UserId, failure: Failure, *, as_json: bool) -> None:
@@ -67,11 +61,15 @@ def print_failure(user_id: UserId, failure: Failure, *, as_json: bool) -> None:
         print(f"{user_id}: {failure.message}", file=sys.stderr, flush=True)
 
 
-def _columns(profile: Profile, updated_at: int) -> tuple[Text, Text, Text, str]:
+def _columns(profile: Profile, updated_at: int) -> tuple[str, str, str, str]:
     name = " ".join(filter(None, (profile.first_name, profile.last_name))) or profile.username or ""
-    email = (profile.email or "") + ("" if profile.email_verified or not profile.email else " (unverified)")
-    flags = ", ".join(flag for flag in ("banned", "locked") if getattr(profile, flag))
-    return Text(printable(email)), Text(printable(name)), Text(flags, "red"), f"{rfc3339(updated_at)[:19]}Z"
+    flags = {
+        "banned": profile.banned,
+        "locked": profile.locked,
+        "unverified": profile.email is not None and not profile.email_verified,
+    }
+    shown = ",".join(flag for flag, is_set in flags.items() if is_set)
+    return profile.email or "", name, shown, f"{rfc3339(updated_at)[:19]}Z"
 
 
 def _shown(name: str, value: Any) -> str:
@@ -82,7 +80,7 @@ def _shown(name: str, value: Any) -> str:
             return "yes" if value else "no"
         case list() if name == "emails":
             entries = (f"{entry['email']} ({entry['status'] or 'unverified'})" for entry in value)
-            return printable(", ".join(entries)) or "-"
+            return ", ".join(entries) or "-"
         case str():
-            return printable(value)
-    return printable(json.dumps(value, ensure_ascii=False))
+            return value
+    return json.dumps(value, ensure_ascii=False)

@@ -34,16 +34,6 @@ def user_ids(texts: Sequence[str]) -> list[UserId]:
         fail(f"{wrong!r} is {error}. Nothing was done.", EX_USAGE)
 
 
-def confirm(question: str, *, yes: bool) -> None:
-    """Ask, unless told `yes`; ends the program when the answer is no, or when there is nobody to ask."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        fail(f"{question} Confirm with --yes: there is no terminal to ask on. Nothing was done.", EX_USAGE)
-    if input(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
-        fail("Nothing was done.", EX_USAGE)
-
-
 def run(data_dir: Path, ask: Callable[[Container], Awaitable[T]]) -> T:
     """Return the answer; ends the program when there is none."""
 

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import define, field
-from rich.console import Console, RenderableType
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
+from application.counting import counted
 from entrypoints.demo.differences import differences
+from entrypoints.output import print_table
 
 _LABEL_WIDTH = 9
 _GAP = "   "
@@ -34,7 +35,7 @@ class Scene:
 
     def open(self, why: str) -> None:
         self.console.print()
-        self.console.rule(Text(f"{self.number}. {self.title}", style="bold"), align="left", style="dim")
+        self.console.print(Text(f"{self.number}. {self.title}", style="bold"))
         self.console.print(Text(why, style="italic"))
 
     def show(self, label: str, *blocks: Block) -> None:
@@ -42,8 +43,8 @@ class Scene:
         room = self.console.width - _LABEL_WIDTH
         for block in blocks:
             text = _beside_each_other(block, room) if isinstance(block, list) else Text.assemble(block)
-            for line in text.wrap(self.console, room):
-                self.console.print(Text.assemble((f"{label:<{_LABEL_WIDTH}}", "cyan"), line), soft_wrap=True)
+            for line in text.split("\n"):
+                self.console.print(Text.assemble((f"{label:<{_LABEL_WIDTH}}", "cyan"), line))
                 label = ""
 
     def check(self, what: str, expected: object, actual: object) -> None:
@@ -57,7 +58,7 @@ class Scene:
     def close(self, seconds: float) -> None:
         self.seconds = seconds
         if not self.differences:
-            self.console.print(Text(f"✓ {self.checks} checks hold", style="green"))
+            self.console.print(Text(f"✓ {counted(self.checks, 'check holds', 'checks hold')}", style="green"))
 
 
 def pairs(values: Mapping[str, Any]) -> list[Text]:
@@ -76,7 +77,7 @@ def headers(values: Mapping[str, str]) -> Text:
 
 
 def _beside_each_other(parts: Sequence[Text], room: int) -> Text:
-    """Return the pairs in lines, none of them broken that fits into one."""
+    """Return the pairs in lines, none of them broken."""
     lines = [Text()]
     for part in parts:
         if lines[-1] and len(lines[-1]) + len(_GAP) + len(part) > room:
@@ -89,21 +90,20 @@ def as_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def summary(scenes: Sequence[Scene]) -> RenderableType:
-    table = Table(title="What happened", title_justify="left", title_style="bold")
-    for name in ("", "step", "answer", "outcome", "event", "checks", "ms", ""):
-        table.add_column(name, justify="right" if name in ("", "checks", "ms") else "left", overflow="fold")
-    for scene in scenes:
-        verdict = Text("differs", style="bold red") if scene.differences else Text("ok", style="green")
-        milliseconds = f"{scene.seconds * 1000:.0f}"
-        table.add_row(
+def print_summary(scenes: Sequence[Scene]) -> None:
+    rows = [
+        (
             str(scene.number),
             scene.title,
             scene.answer,
             scene.outcome,
             scene.event,
             str(scene.checks),
-            milliseconds,
-            verdict,
+            f"{scene.seconds * 1000:.0f}",
+            Text("differs", style="bold red") if scene.differences else Text("ok", style="green"),
         )
-    return table
+        for scene in scenes
+    ]
+    print_table(
+        ("step", "what", "answer", "outcome", "event", "checks", "ms", "result"), rows, prose={"what", "outcome"}
+    )

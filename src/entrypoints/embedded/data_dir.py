@@ -35,7 +35,7 @@ def locked(data_dir: Path, name: str) -> Iterator[int]:
     except OSError as error:
         raise EmbeddedStackError(
             f"{name} cannot use the folder {data_dir}: {error.strerror or error} ({error.filename or data_dir}).",
-            "Choose a folder on a disk with free space that this user may write to, or remove it to start anew.",
+            "Choose a folder that this user may write to, with space left (--data-dir), or remove it to start anew.",
         ) from error
 
 
@@ -52,11 +52,28 @@ def _wait_for_lock(lock: int, data_dir: Path, name: str) -> None:
             if not stopping or time.monotonic() > deadline:
                 raise EmbeddedStackError(
                     f"{name} is already running on {data_dir}, started by another process.",
-                    "Stop that one first, or use another data folder.",
+                    "Stop that one first, or name another folder with --data-dir.",
                 ) from None
             time.sleep(_POLL_SECONDS)
         else:
             return
+
+
+def is_locked(data_dir: Path) -> bool:
+    """Tell whether a server runs on this folder now."""
+    import fcntl  # noqa: PLC0415 - not on Windows, where nothing of ours runs on a folder
+
+    try:
+        lock = os.open(data_dir / "lock", os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
 
 
 def require_space(data_dir: Path, name: str, megabytes: int) -> None:
@@ -65,5 +82,5 @@ def require_space(data_dir: Path, name: str, megabytes: int) -> None:
     if free < megabytes:
         raise EmbeddedStackError(
             f"{name} needs {megabytes} MB for new data, and the disk of {data_dir} has {free} MB left.",
-            "Free some space, or choose a folder on another disk.",
+            "Free some space, or name a folder on another disk with --data-dir.",
         )

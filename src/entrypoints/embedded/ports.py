@@ -26,12 +26,12 @@ def free_port() -> int:
     raise EmbeddedStackError("No free port was found on 127.0.0.1.", "Stop some servers and start again.")
 
 
-def require_free(port: int, name: str) -> None:
-    """Raise EmbeddedStackError when the port is taken."""
+def require_free(port: int, name: str, otherwise: str = "start again") -> None:
+    """Raise EmbeddedStackError when the port is taken; `otherwise` says what else helps than to stop its owner."""
     if not _is_free(port):
         raise EmbeddedStackError(
             f"{name} cannot listen on {LOOPBACK}:{port}: the port is taken.",
-            "Stop the program that uses it, or choose another port.",
+            f"Stop the program that uses it, or {otherwise}.",
         )
 
 

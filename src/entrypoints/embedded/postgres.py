@@ -202,5 +202,5 @@ def _require_version(cluster: Path, programs: Path) -> None:
     if made_by != major:
         raise EmbeddedStackError(
             f"The data in {cluster.parent} was made by PostgreSQL {made_by}; this one is PostgreSQL {major}.",
-            "Remove that folder to start anew, or use another one.",
+            "Remove that folder to start anew, or name another with --data-dir.",
         )

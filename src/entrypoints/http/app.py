@@ -20,7 +20,7 @@ from anomalyze_auth import TokenRejected
 from entrypoints import proxies
 from entrypoints.configuration import load
 from entrypoints.container import Container, container_for, serving
-from entrypoints.http import health, metrics, problems, schema
+from entrypoints.http import health, metrics, problems, root, schema
 from entrypoints.http.admission import Admission
 from entrypoints.http.authentication import Authentication
 from entrypoints.http.body import AnswerFirst
@@ -100,7 +100,7 @@ def app_for(container: Container, tracing: "Tracing | None" = None, departure: D
         return _answer(request, error)
 
     litestar = Litestar(
-        [*HANDLERS, schema.read_page, schema.read_document],
+        [*HANDLERS, root.read_root, schema.read_page, schema.read_document],
         dependencies=_dependencies(container, troubles, departure, rejections),
         before_request=HeadBounds(rejections),
         exception_handlers={Exception: answered},

@@ -16,13 +16,12 @@ from entrypoints.http.dependencies import provided
 from entrypoints.http.errors import HeadTooLargeError, QueryTooLongError
 from entrypoints.http.problems import BAD_REQUEST, INTERNAL, MEDIA_TYPE, TABLE
 from entrypoints.http.user_requests import EMAIL, EMAIL_CHARACTERS_AT_MOST, IDS_AT_MOST
+from entrypoints.version import VERSION
 
 SESSION_TOKEN: Sequence[dict[str, list[str]]] = [{"bearer": []}, {"cookie": []}]
 
 MANAGERS: Sequence[dict[str, list[str]]] = [{"bearer": []}, {"serviceKey": []}]
 """The session token of a person who has the permission, or another service's key."""
-
-VERSION = "0.1.0"
 
 
 @frozen

@@ -9,7 +9,7 @@ from entrypoints.http.handlers import HANDLERS, INJECTED
 from entrypoints.http.openapi import document
 from entrypoints.http.schema_page import page
 
-_NO_SCRIPT = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
+NO_SCRIPT = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
 
 
 @get("/schema/openapi.json", include_in_schema=False)
@@ -19,7 +19,7 @@ async def read_document() -> Response[bytes]:
 
 @get("/schema", include_in_schema=False)
 async def read_page() -> Response[bytes]:
-    return Response(_page(), media_type="text/html", headers=_NO_SCRIPT)
+    return Response(_page(), media_type="text/html", headers=NO_SCRIPT)
 
 
 @cache

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from attrs import define, evolve, field, frozen
 
 from anomalyze_auth import KeysUnavailable, Reason, TokenRejected
+from application.counting import counted
 from application.errors import (
     ForgedWebhookError,
     Forgery,
@@ -100,7 +101,7 @@ class Troubles:
         entry = self._recent(subject)
         if entry is None:
             return None
-        return f"{entry.cause.label}: {entry.cause.says} ({entry.count} times, and never right since)"
+        return f"{entry.cause.label}: {entry.cause.says} ({counted(entry.count, 'time')}, and never right since)"
 
     def proven(self, subject: str) -> bool:
         """Whether something is wrong with it beyond what anybody could have made up."""

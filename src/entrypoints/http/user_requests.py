@@ -8,6 +8,7 @@ from urllib.parse import unquote
 import msgspec
 from attrs import frozen
 
+from application.counting import counted
 from application.metadata_depth import MAX_METADATA_DEPTH, is_too_deep
 from domain.user import InvalidUserIdError, UserId, user_id
 from entrypoints.http.errors import RequestNotValidError
@@ -134,6 +135,6 @@ def _fields(body: bytes, *allowed: str) -> dict[str, Any]:
     if unknown := document.keys() - set(allowed):
         expected = f"`{allowed[0]}` alone" if allowed else "no fields"
         raise RequestNotValidError(
-            f"The body: has {len(unknown)} fields that this route does not know; it takes {expected}."
+            f"The body: has {counted(len(unknown), 'field')} that this route does not know; it takes {expected}."
         )
     return document

@@ -8,11 +8,12 @@ from typing import TypeVar
 
 from dotenv import dotenv_values
 
-from entrypoints.configuration import EX_CONFIG, ConfigurationError, found_variables, load, variables
+from entrypoints.configuration import EX_CONFIG, ConfigurationError, found_variables, load_from
+from entrypoints.embedded.data_dir import is_locked
 from entrypoints.local.keys import write_private
 from entrypoints.made_up import under
 from entrypoints.settings import HttpSettings
-from entrypoints.sources import Found
+from entrypoints.sources import Found, Problem
 
 DATA_DIR = Path("var/dev")
 NO_FILE = Path(os.devnull)
@@ -28,16 +29,15 @@ def load_beside_dev(settings_class: type[S], data_dir: Path) -> S:
 
     Ends the program when they are not usable, and says what to do.
     """
-    of_dev = settings_of_last_dev(data_dir)
     try:
-        return load(settings_class, environment=under(variables(), of_dev), env_file=NO_FILE)
+        return load_from(settings_class, found_beside_dev(data_dir))
     except ConfigurationError as error:
         instead = (
             ""
-            if of_dev
+            if is_locked(data_dir)
             else (
-                f"Or start `auth-service dev`, whose settings are then used: there is no {data_dir / _FILE} here "
-                "(--data-dir says where else).\n"
+                "Or start `auth-service dev`, whose settings are then used: none runs on "
+                f"{data_dir} (--data-dir says where else).\n"
             )
         )
         sys.stderr.write(f"{error}\n{instead}")
@@ -45,12 +45,35 @@ def load_beside_dev(settings_class: type[S], data_dir: Path) -> S:
 
 
 def found_beside_dev(data_dir: Path) -> dict[str, Found]:
-    """Return what is set, as `load_beside_dev` reads it.
+    """Return what is set, and where, for every command: the environment, `.env`, and below them the running `dev`.
+
+    A `dev` that has ended counts no more: its servers are gone, and its made-up secrets are for nobody.
 
     Raises:
-        ConfigurationError: `.env` is there and cannot be read.
+        ConfigurationError: `.env` or the file of `dev` is there and cannot be read.
     """
-    return found_variables(under(variables(), settings_of_last_dev(data_dir)), NO_FILE)
+    found = found_variables()
+    if not is_locked(data_dir):
+        return found
+    file = data_dir / _FILE
+    try:
+        of_dev = settings_of_last_dev(data_dir)
+    except OSError as error:
+        raise ConfigurationError([Problem(str(file), f"cannot be read ({error.strerror})")]) from None
+    texts = under({name: entry.text for name, entry in found.items()}, of_dev)
+    return {name: found.get(name) or Found(text, f"auth-service dev ({file})") for name, text in texts.items()}
+
+
+def export_from_dev(data_dir: Path) -> list[str]:
+    """Put into the environment what only the running `dev` sets, for processes that read it again; return the names.
+
+    Raises:
+        ConfigurationError: as `found_beside_dev`.
+    """
+    configured = found_variables()
+    shared = {name: entry.text for name, entry in found_beside_dev(data_dir).items() if name not in configured}
+    os.environ.update(shared)
+    return sorted(shared)
 
 
 def base_url(settings: HttpSettings) -> str:

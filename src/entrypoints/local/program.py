@@ -1,4 +1,4 @@
-"""This program on a terminal: what it is called there, how wide it may write, and how it ends with a word."""
+"""This program on a terminal: what it is called there, what it writes there, and how it ends with a word."""
 
 import shutil
 import sys
@@ -7,7 +7,8 @@ from typing import NoReturn
 
 from rich.console import Console
 
-WIDTH = 120
+_UNBOUNDED = 100_000
+"""Columns: what rich does not wrap at."""
 
 
 def program() -> str:
@@ -22,13 +23,27 @@ def program() -> str:
     return str(started.absolute().relative_to(here) if started.absolute().is_relative_to(here) else started.absolute())
 
 
+def on_terminal() -> bool:
+    """Tell whether a person is looking at standard output."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Let `main` end the program, as for every other print: rich would end it with status 1."""
+        raise BrokenPipeError
+
+
 def console_for_stdout() -> Console:
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")  # a terminal that is not UTF-8 gets question marks, not a traceback
-    console = Console(highlight=False)
-    if not console.is_terminal or console.width > WIDTH:
-        console.width = WIDTH
-    return console
+    """Return a console that neither wraps nor cuts, and that has colours on a terminal only."""
+    # FORCE_COLOR is often set for a whole CI job, where other programs read what we print.
+    width = shutil.get_terminal_size().columns if on_terminal() else _UNBOUNDED  # rich takes COLUMNS=0 at its word
+    return _Console(highlight=False, soft_wrap=True, force_terminal=on_terminal(), width=width)
+
+
+def console_for_progress() -> Console:
+    """Return a console on stderr; it is a terminal only where there is one, whatever FORCE_COLOR says."""
+    return Console(stderr=True, highlight=False, force_terminal=sys.stderr is not None and sys.stderr.isatty())
 
 
 def fail(message: str, status: int) -> NoReturn:

@@ -7,31 +7,36 @@ from typing import Any
 
 
 def run_until_signal(main: Coroutine[Any, Any, int], *, on_signal: Callable[[], None]) -> int | None:
-    """Run `main` and return its exit status; `None` when SIGINT or SIGTERM ended it.
+    """Run `main` and return its exit status; `None` when SIGTERM ended it.
 
     The first signal cancels `main`, which then cleans up; more of them change nothing, as each thing that is stopped
     is bounded in time.
+
+    Raises:
+        KeyboardInterrupt: SIGINT ended it.
     """
-    return asyncio.run(_run(main, on_signal))
+    signals: list[int] = []
+    status = asyncio.run(_run(main, on_signal, signals))
+    if status is None and signals[0] == signal.SIGINT:
+        raise KeyboardInterrupt
+    return status
 
 
-async def _run(main: Coroutine[Any, Any, int], on_signal: Callable[[], None]) -> int | None:
+async def _run(main: Coroutine[Any, Any, int], on_signal: Callable[[], None], signals: list[int]) -> int | None:
     task = asyncio.create_task(main)
-    signalled = False
 
-    def stop() -> None:
-        nonlocal signalled
-        if not signalled:
-            signalled = True
+    def stop(number: int) -> None:
+        signals.append(number)
+        if len(signals) == 1:
             on_signal()
             task.cancel()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(number, stop, number)
     try:
         return await task
     except asyncio.CancelledError:
-        if not signalled:
+        if not signals:
             raise
         return None

@@ -116,7 +116,10 @@ def test_what_was_done_is_still_there_at_the_second_start_and_nothing_runs_in_be
         assert taken.returncode == 1
     assert gone(tmp_path, seconds=5)
 
-    with dev(tmp_path, port, "--fresh"):
+    refused = command(tmp_path, "dev", "--fresh")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("Delete the users and events in var/dev? There is no terminal to ask on")
+    with dev(tmp_path, port, "--fresh", "--yes"):
         assert me(tmp_path, port, "user_ada").status_code == 404
 
 
@@ -145,11 +148,46 @@ def test_ctrl_c_ends_a_tail_quietly_and_it_shows_what_comes_after_its_start(tmp_
         finally:
             tail.kill()
 
-        lines = output.read_text().splitlines()
-        assert status == 0
-        assert all(line.split()[1:4:2] == ["created", "v1"] for line in lines)
+        header, *lines = output.read_text().splitlines()
+        assert status == 130
+        assert header.split("\t") == ["time", "event", "user", "version", "changed"]
+        assert all(line.split("\t")[1:4:2] == ["created", "v1"] for line in lines)
         assert "user_before" not in output.read_text()
         assert len(lines) >= 1
+
+
+def test_every_command_beside_dev_reads_what_it_shares_and_none_does_when_it_has_ended(tmp_path):
+    port, another = free_port(), free_port()
+    file = "auth-service dev (var/dev/dev.env)"
+    with dev(tmp_path, port):
+        for name in ("serve", "relay", "migrate", "users", "outbox", "events", "reconcile", "trigger", "token"):
+            shown = command(tmp_path, "config", name)
+            assert shown.returncode == 0, shown.stderr
+            assert f"\t{file}\t" in shown.stdout
+        shown = json.loads(command(tmp_path, "config", "--json").stdout)
+        sources = {variable["name"]: variable["source"] for variable in shown["variables"]}
+        assert (sources["DATABASE_URL"], sources["CLERK_WEBHOOK_SECRET"], sources["PORT"]) == (file, file, file)
+        assert (sources["LOG_LEVEL"], shown["problems"]) == ("default", [])
+
+        migrated = command(tmp_path, "migrate")
+        assert (migrated.returncode, migrated.stdout.endswith(" already.\n")) == (0, True), migrated.stderr
+        checked = command(tmp_path, "topic", "check")
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+        with running(tmp_path, "serve", "--port", str(another)) as serve, running(tmp_path, "relay") as relay:
+            said = serve.wait_for("uses settings of the running dev")
+            assert "DATABASE_URL" in said[0]["variables"]
+            wait_until_healthy(another, serve)
+            relay.wait_for("lanes held")
+            assert relay.stop() == 0
+        taken = command(tmp_path, "serve")
+        assert f"Cannot listen on HOST 127.0.0.1, PORT {port}" in taken.stderr + taken.stdout
+        own = command(tmp_path, "trigger", "user.created", "--url", f"http://127.0.0.1:{port}")
+        assert own.returncode == 0, own.stdout
+
+    for arguments in (("config",), ("migrate",), ("serve",), ("relay",), ("users", "list"), ("topic", "check")):
+        ended = command(tmp_path, *arguments)
+        assert ended.returncode == 78, arguments
+        assert "missing" in ended.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
@@ -371,6 +409,16 @@ def test_dev_needs_no_proxy_whatever_the_shell_says(tmp_path):
             check=False,
         )
         assert banned.returncode == 0, banned.stderr
+
+
+def wait_until_healthy(port, process, within=30):
+    deadline = time.monotonic() + within
+    while True:
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(f"http://127.0.0.1:{port}/health/ready", trust_env=False).status_code == 200:
+                return
+        assert time.monotonic() < deadline, process.text()
+        time.sleep(0.05)
 
 
 def me_until(folder, port, user, status, within=20):

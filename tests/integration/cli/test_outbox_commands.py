@@ -141,7 +141,7 @@ async def test_dead_lists_the_letters_without_their_data(stage):
 async def test_no_dead_letters_is_said(stage):
     answer = await stage.run("dead")
 
-    assert (answer.returncode, answer.stdout) == (0, "There are no dead letters.\n")
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "There are no dead letters.\n")
 
 
 async def test_retry_puts_the_same_event_back_in_its_place(stage):
@@ -178,7 +178,7 @@ async def test_retry_refuses_what_is_unknown_discarded_or_erased_and_does_the_re
     erased, discarded, good = numbers
     gone = deletion(UserId("user_a"))
     await stage.store.change(gone.id, partial(delete_user, deletion=gone))
-    await stage.run("discard", str(discarded), "--reason", "a test user")
+    await stage.run("discard", str(discarded), "--reason", "a test user", "--yes")
 
     answer = await stage.run("retry", str(erased), str(discarded), "999999", str(good))
 
@@ -196,8 +196,8 @@ async def test_discard_keeps_the_trace_and_the_reason_and_erases_the_data(stage)
     await stage.change("user_a", 1000)
     number = await stage.die("user_a")
 
-    answer = await stage.run("discard", str(number), "--reason", "larger than the topic; v2 is out")
-    again = await stage.run("discard", str(number), "--reason", "once more")
+    answer = await stage.run("discard", str(number), "--reason", "larger than the topic; v2 is out", "--yes")
+    again = await stage.run("discard", str(number), "--reason", "once more", "--yes")
     listed = await stage.run("dead", "--discarded", "--json")
 
     assert (answer.returncode, answer.stdout) == (0, f"{number}: discarded\n")
@@ -208,7 +208,10 @@ async def test_discard_keeps_the_trace_and_the_reason_and_erases_the_data(stage)
     assert json.loads(listed.stdout)["discard_reason"] == "larger than the topic; v2 is out"
 
 
-@pytest.mark.parametrize("arguments", [["retry"], ["discard"], ["discard", "1"], ["discard", "1", "--reason", " "]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["retry"], ["discard"], ["discard", "1"], ["discard", "1", "--yes"], ["discard", "1", "--reason", " "]],
+)
 async def test_what_is_not_said_is_asked_for(stage, arguments):
     answer = await stage.run(*arguments)
 

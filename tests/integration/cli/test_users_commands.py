@@ -2,13 +2,14 @@
 
 import asyncio
 import os
-import pty
 import signal
 from pathlib import Path
 
 import pytest
 
+from entrypoints.embedded.data_dir import locked
 from support.clerk_stand_in import RunningStandIn
+from support.terminal import terminal
 from support.users_stage import Stage
 
 
@@ -75,8 +76,8 @@ async def test_list_is_a_table_for_people_that_nobody_can_steer(stage):
 
     assert "[red]Ada?[2J" in answer.stdout
     assert "\x1b" not in answer.stdout
-    assert "--after user_ada" in answer.stdout
-    assert (nobody.returncode, nobody.stdout) == (0, "There are no such users.\n")
+    assert "--after user_ada" in answer.stderr
+    assert (nobody.returncode, nobody.stdout, nobody.stderr) == (0, "", "There are no such users.\n")
 
 
 async def test_list_at_clerk_shows_what_clerk_has_the_last_changed_first(stage):
@@ -164,7 +165,7 @@ async def test_sync_repairs_what_a_lost_webhook_left_wrong(stage):
     with stage.clerk.instance.quietly():
         stage.clerk.instance.update("user_ada", first_name="Augusta")
 
-    done, status = await stage.json("sync", "user_ada")
+    done, status = await stage.json("sync", "user_ada", "--yes")
 
     assert (status, done[0]["outcome"], done[0]["user"]["first_name"]) == (0, "updated", "Augusta")
 
@@ -174,9 +175,9 @@ async def test_sync_deletes_here_whom_clerk_no_longer_has_and_says_so(stage):
     with stage.clerk.instance.quietly():
         stage.clerk.instance.delete("user_ada")
 
-    answer = await stage.run("sync", "user_ada")
+    answer = await stage.run("sync", "user_ada", "--yes")
 
-    assert (answer.returncode, answer.stdout) == (0, "user_ada: as at Clerk (deleted; version 2 here)\n")
+    assert (answer.returncode, answer.stdout) == (0, "user_ada: deleted here: Clerk has no such user (version 2)\n")
 
 
 async def test_several_users_are_done_each_by_itself(stage):
@@ -190,7 +191,7 @@ async def test_several_users_are_done_each_by_itself(stage):
     assert answer.stderr.startswith("user_b: Clerk has no such user")
 
 
-@pytest.mark.parametrize("action", ["ban", "lock", "delete", "revoke-sessions"])
+@pytest.mark.parametrize("action", ["ban", "lock", "delete", "revoke-sessions", "sync"])
 async def test_what_cannot_be_asked_on_a_terminal_must_be_confirmed_on_the_command_line(stage, action):
     await stage.sign_up("user_ada")
     asked = len(stage.clerk.requests)
@@ -247,7 +248,7 @@ async def test_reading_needs_no_clerk_and_acting_says_that_it_does(stage):
 
 async def test_without_a_database_nothing_is_done_and_nothing_secret_is_said(stage):
     stage.clerk.instance.create("user_ada")
-    for arguments in (["get", "user_ada"], ["list"], ["ban", "user_ada", "--yes"], ["sync", "user_ada"]):
+    for arguments in (["get", "user_ada"], ["list"], ["ban", "user_ada", "--yes"], ["sync", "user_ada", "--yes"]):
         answer = await stage.run(*arguments, DATABASE_URL="postgresql://nobody:hush@127.0.0.1:1/none")
 
         assert answer.returncode == 69, arguments
@@ -272,23 +273,34 @@ async def test_the_settings_of_a_dev_that_runs_are_found(stage):
     )
     none = {"DATABASE_URL": "", "CLERK_SECRET_KEY": "", "CLERK_API_URL": ""}
 
-    answer = await stage.run("ban", "user_ada", "--yes", "--data-dir", "elsewhere", **none)
+    with locked(stage.folder / "elsewhere", "auth-service dev"):
+        answer = await stage.run("ban", "user_ada", "--yes", "--data-dir", "elsewhere", **none)
+    ended = await stage.run("ban", "user_ada", "--yes", "--data-dir", "elsewhere", **none)
 
     assert answer.returncode == 0, answer.stderr
+    assert ended.returncode == 78
+    assert "Or start `auth-service dev`, whose settings are then used: none runs on elsewhere" in ended.stderr
 
 
-@pytest.mark.parametrize(("answer", "status", "banned"), [("n", 2, False), ("", 2, False), ("y", 0, True)])
+@pytest.mark.parametrize(
+    ("answer", "status", "banned"),
+    [("n\n", 2, False), ("\n", 2, False), ("yess\n", 2, False), ("\x04", 2, False), (" Y \n", 0, True)],
+)
 async def test_on_a_terminal_it_asks(stage, answer, status, banned):
     await stage.sign_up("user_ada")
-    terminal, stdin = pty.openpty()
-    os.write(terminal, f"{answer}\n".encode())
+    variables = {"DATABASE_URL": stage.database_url, **stage.clerk.environment}
 
-    ended = await stage.run("ban", "user_ada", stdin=stdin)
+    def ask() -> tuple[int, str]:
+        with terminal(stage.folder, "users", "ban", "user_ada", variables=variables) as running:
+            running.read_until(lambda text: "[y/N] " in text)
+            running.press(answer)
+            return running.end(), running.text
 
-    os.close(terminal)
-    os.close(stdin)
-    assert "Ban user_ada? [y/N]" in ended.stdout
-    assert ended.returncode == status
+    ended, text = await asyncio.to_thread(ask)
+
+    assert "Ban user_ada? All their sessions end, and they cannot sign in until unbanned. [y/N]" in text
+    assert ended == status
+    assert ("Nothing was done." in text) is not banned
     assert stage.clerk.instance.get("user_ada")["banned"] is banned
 
 

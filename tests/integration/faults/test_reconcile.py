@@ -94,7 +94,9 @@ async def test_a_run_that_is_killed_or_interrupted_is_gone_on_with(stage, number
     stage.clerk.instance.seed(3500)
     stage.clerk.fails("latency", delay_s=0.5, path=USERS, exact=True)
 
-    with running(stage.folder, "reconcile", "--json", "--report", "report.jsonl", **stage.variables) as process:
+    with running(
+        stage.folder, "reconcile", "--yes", "--json", "--report", "report.jsonl", **stage.variables
+    ) as process:
         await _until(stage, "SELECT 1 FROM reconcile_checkpoint WHERE state IS NOT NULL")
         process.popen.send_signal(number)
         status = process.popen.wait(20)
@@ -102,7 +104,7 @@ async def test_a_run_that_is_killed_or_interrupted_is_gone_on_with(stage, number
     stage.clerk.faults.clear()
     resumed = stage.summary("--report", "report.jsonl")
 
-    assert status == (-9 if number == signal.SIGKILL else 75)
+    assert status == (-9 if number == signal.SIGKILL else 130)
     if number != signal.SIGKILL:
         assert '"result": "stopped", "reason": "interrupted"' in process.text()
     assert (resumed["resumed"], resumed["listed"], resumed["result"]) == (True, 3500, "repaired")

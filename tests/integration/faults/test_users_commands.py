@@ -36,7 +36,7 @@ async def test_an_outage_ends_in_bounded_time_with_its_own_status_and_nothing_is
 
     answers = await asyncio.gather(
         stage.run("delete", "user_ada", "user_bob", "--yes"),
-        stage.run("sync", "user_ada"),
+        stage.run("sync", "user_ada", "--yes"),
         stage.run("list", "--at-clerk"),
     )
 

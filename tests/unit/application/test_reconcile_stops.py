@@ -55,6 +55,21 @@ async def test_many_users_gone_stop_the_run_and_nobody_is_deleted(world):
     assert {item.drift for item in world.told if not item.repaired} == {"gone"}
 
 
+async def test_nobody_is_deleted_without_a_yes_and_the_rest_is_repaired(world):
+    world.clerk.put(clerk_user(3, at=90_000, first_name="Grace"))
+    del world.clerk.users[name(7)]
+    world.agrees = False
+
+    assert await world.reconcile() == {name(3): "stale", name(7): "gone!"}
+    assert (world.asked, world.tally.left) == ([[name(7)]], 1)
+    assert world.events == [(name(3), 2, "updated")]
+
+    world.agrees = True
+    assert await world.reconcile() == {name(7): "gone"}
+    assert await world.reconcile() == {}
+    assert world.asked == [[name(7)], [name(7)]]
+
+
 async def test_somebody_may_say_that_so_many_are_to_be_deleted(world):
     for number in range(1, 15):
         del world.clerk.users[name(number)]

@@ -2,6 +2,7 @@ import os
 
 import pytest
 
+from entrypoints.embedded.data_dir import locked
 from entrypoints.local.environment import write_for_second_terminal
 from entrypoints.local.keys import keys_kept_in
 
@@ -19,10 +20,11 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def keys(folder):
-    """The keys of a `dev` that runs, or ran, in the folder."""
+    """The keys of a `dev` that runs in the folder."""
     data_dir = folder / "var" / "dev"
     data_dir.mkdir(parents=True)
     kept = keys_kept_in(data_dir)
     values = {**kept.environment, "CLERK_ISSUER": "http://localhost/dev", "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
     write_for_second_terminal(data_dir, values)
-    return kept
+    with locked(data_dir, "auth-service dev"):
+        yield kept

@@ -87,19 +87,19 @@ def test_everything_that_is_wrong_is_told_and_is_status_78(run):
 def test_a_command_by_name_asks_for_no_more_than_it_needs(run):
     assert run("config", "serve", **SERVE)[0] == 0
     assert run("config", "migrate", DATABASE_URL=SERVE["DATABASE_URL"])[0] == 0
-    code, out, _ = run("config", "relay", **SERVE)
+    code, out, err = run("config", "relay", **SERVE)
 
     assert code == 78
-    assert "KAFKA_BOOTSTRAP_SERVERS: missing" in out
-    assert "CLERK_WEBHOOK_SECRET" not in out
+    assert "KAFKA_BOOTSTRAP_SERVERS: missing" in err
+    assert "CLERK_WEBHOOK_SECRET" not in out + err
 
 
 def test_a_file_that_cannot_be_read_is_told_too(run, tmp_path):
     (tmp_path / ".env").write_bytes(b"\xff")
-    code, out, _ = run("config", **SERVE)
+    code, _, err = run("config", **SERVE)
 
     assert code == 78
-    assert ".env: cannot be read" in out
+    assert ".env: cannot be read" in err
 
 
 def test_a_command_that_reads_nothing_is_not_known(run):
@@ -146,10 +146,10 @@ def test_what_other_programs_read_is_not_suspected():
 
 
 def test_a_suspect_is_shown_beside_the_rest(run):
-    code, out, _ = run("config", "serve", KAFKA_BOOTSTRAP_SERVER="x:1", **SERVE)
+    code, _, err = run("config", "serve", KAFKA_BOOTSTRAP_SERVER="x:1", **SERVE)
 
     assert code == 0
-    assert "KAFKA_BOOTSTRAP_SERVER is set, and nothing reads it: is KAFKA_BOOTSTRAP_SERVERS meant?" in out
+    assert "KAFKA_BOOTSTRAP_SERVER is set, and nothing reads it: is KAFKA_BOOTSTRAP_SERVERS meant?" in err
 
 
 def test_the_catalogue_names_every_group_and_every_command_that_reads_any():

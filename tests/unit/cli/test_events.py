@@ -6,7 +6,7 @@ from domain.delete_user import delete_user
 from domain.events import UserUpdated
 from domain.snapshot import Deletion
 from domain.sync_user import sync_user
-from entrypoints.cli.events import cloud_event, line
+from entrypoints.cli.events import cells, cloud_event, line
 from entrypoints.cli.main import main
 from support.users import USER, snapshot
 
@@ -35,7 +35,7 @@ def test_a_line_says_when_what_who_which_version_and_what_changed():
 def test_a_line_of_a_deletion_ends_with_the_version():
     (event,) = delete_user(None, Deletion(id=USER, deleted_at=1_000)).events
 
-    assert line(published(event)).plain == f"1970-01-01T00:00:01.000Z  deleted  {USER}  v1"
+    assert line(published(event)).plain == f"1970-01-01T00:00:01.000Z  deleted   {USER}  v1"
 
 
 def test_json_is_the_cloud_event():
@@ -50,7 +50,8 @@ def test_json_is_the_cloud_event():
 
 @pytest.mark.parametrize("value", [None, b"", b"plain text", b"\xff\xfe", b"[1]"])
 def test_what_is_no_event_of_ours_is_told_apart(value):
-    assert line(record(value)).plain == "partition 2 offset 7: a message that is no CloudEvent"
+    assert cells(record(value)) == ("", "unusable", "", "", "partition 2 offset 7: no CloudEvent")
+    assert "partition 2 offset 7: no CloudEvent" in line(record(value)).plain
 
 
 @pytest.mark.parametrize("value", [None, b"\xff", b"[1]", b'{"changed": 7}'])

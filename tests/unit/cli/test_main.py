@@ -15,7 +15,7 @@ def test_the_list_of_commands_says_what_each_is_for(capsys):
 
     assert status == 0
     for name, (_, summary) in COMMANDS.items():
-        assert f"{name} {summary}" in shown
+        assert f"{name}: {summary}" in shown
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_a_report_that_cannot_be_written_is_told_before_anything(capsys, monkeyp
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
     monkeypatch.setenv("CLERK_SECRET_KEY", "sk_test_0123456789")
     with pytest.raises(SystemExit) as ended:
-        main(["reconcile", "--report", str(tmp_path / "no" / "such" / "folder")])
+        main(["reconcile", "--yes", "--report", str(tmp_path / "no" / "such" / "folder")])
 
     assert ended.value.code == 2
     assert "--report" in capsys.readouterr().err

@@ -150,12 +150,32 @@ def test_a_file_that_holds_no_object_is_named_and_nothing_is_sent(keys, service,
         (["user.created", "--set", "first_name"], "--set first_name: expected field=value"),
         (["user.deleted", "--set", "a=1"], "user.deleted says nothing but the id"),
         (["user.created", "--url", "ftp://x"], "--url ftp://x: "),
+        (["user.created", "--url", "http://[::1"], "--url http://[::1: "),
+        (["user.created", "--url", "localhost:3002"], "--url localhost:3002: "),
         (["user.created", "--data", "missing.json"], "missing.json cannot be read"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_a_reason(keys, options, message, capsys):
     assert trigger(*options) == 2
     assert capsys.readouterr().err.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("given", "sent_to"),
+    [
+        ("", "/webhooks/clerk"),
+        ("/", "/webhooks/clerk"),
+        ("?x=1", "/webhooks/clerk?x=1"),
+        ("/webhooks/clerk", "/webhooks/clerk"),
+        ("/elsewhere", "/elsewhere"),
+        ("/auth/webhooks/clerk/", "/auth/webhooks/clerk/"),
+    ],
+)
+def test_a_url_without_a_path_is_the_services(keys, service, given, sent_to):
+    address = service.url.removesuffix("/webhooks/clerk")
+
+    assert trigger("user.created", "--url", f"{address}{given}") in (0, None)
+    assert [delivery.path for delivery in service.deliveries] == [sent_to]
 
 
 @pytest.mark.parametrize(("status", "hint"), [(400, "Is CLERK_WEBHOOK_SECRET here the one"), (503, "")])

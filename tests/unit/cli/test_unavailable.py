@@ -1,8 +1,15 @@
 """What a command says when something that it needs is not there."""
 
+import socket
+
 import pytest
 
+from application.errors import BrokerUnavailableError, StoreUnavailableError
+from application.trouble import ADVICE, Trouble, told
 from entrypoints.cli.main import main
+from entrypoints.cli.remedy import with_remedy
+from support.processes import running
+from support.web import environment
 
 
 def test_migrate_without_a_database_says_so_and_what_to_check(monkeypatch, capsys, tmp_path):
@@ -19,3 +26,37 @@ def test_migrate_without_a_database_says_so_and_what_to_check(monkeypatch, capsy
     assert "Check DATABASE_URL" in said.err
     assert "Traceback" not in said.err
     assert "secret" not in said.err
+
+
+@pytest.mark.parametrize("trouble", [*Trouble])
+def test_an_outage_is_one_line_with_its_cause_and_what_to_do(trouble):
+    store = with_remedy(StoreUnavailableError(told("PostgreSQL", trouble, "53100"), trouble))
+    broker = with_remedy(BrokerUnavailableError(told("Kafka", trouble), trouble))
+
+    assert store == f"PostgreSQL: {trouble} (53100); {ADVICE[trouble]} (DATABASE_URL)"
+    assert broker == f"Kafka: {trouble}; {ADVICE[trouble]} (KAFKA_BOOTSTRAP_SERVERS)"
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (["clerk-stand-in", "--port"], "cannot listen on --host 127.0.0.1, --port {port}: Address already in use."),
+        (["relay", "--metrics-port"], "Address already in use. Choose another port with --metrics-port."),
+        (["serve", "--port"], "Set HOST and PORT (or --host, --port) to an address of this machine and a free port."),
+        (["dev", "--port"], "Stop the program that uses it, or choose another port with --port or PORT."),
+    ],
+    ids=lambda value: value[0],
+)
+def test_a_port_that_is_taken_is_told_with_the_option_that_names_another(tmp_path, command, says):
+    variables = {"DATABASE_URL": "postgresql://a@127.0.0.1:1/b", "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    if command[0] == "serve":
+        variables = environment(**variables)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with running(tmp_path, *command, str(port), **variables) as process:
+            status = process.popen.wait(60)
+
+    assert status == 1
+    assert says.format(port=port) in process.text()
+    assert "Traceback" not in process.text()
+    assert "('" not in process.text()

@@ -8,7 +8,7 @@ from attrs import evolve
 from rich.console import Console
 
 from entrypoints.demo.life import PRIVATE, Life
-from entrypoints.demo.screen import Scene, summary
+from entrypoints.demo.screen import Scene, print_summary
 from entrypoints.demo.steps import STEPS
 from support.demo_stage import FakeStage
 
@@ -75,10 +75,10 @@ async def test_a_result_that_is_not_as_it_should_be_is_shown(console, bent, comp
     assert f"✗ DIFFERS {complaint}" in shown
 
 
-async def test_the_summary_names_the_step_that_differs(console):
+async def test_the_summary_names_the_step_that_differs(console, capsys):
     scenes = await play(FakeStage(bend_row=lambda row: row and {**row, "username": "eve"}), console)
-    console.print(summary(scenes))
+    print_summary(scenes)
 
-    lines = console.file.getvalue().splitlines()
+    lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if "Sign-up" in line and "differs" in line]
     assert [line for line in lines if "GET /v1/me" in line and "ok" in line]

@@ -13,7 +13,7 @@ from support.web import bearer, client, created, event, signed, token
 TRACE = "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-@pytest.mark.parametrize("path", ["/health/live", "/v1/me", "/nowhere", "/v1/verify", "/schema"])
+@pytest.mark.parametrize("path", ["/", "/health/live", "/v1/me", "/nowhere", "/v1/verify", "/schema"])
 async def test_every_answer_has_a_request_id(web, path):
     response = await web.client.get(path)
 
@@ -73,7 +73,9 @@ async def test_no_or_a_malformed_trace_is_none(given):
     assert await traced(given) is None
 
 
-@pytest.mark.parametrize("path", ["/v1/me", "/health", "/health/live", "/metrics", "/schema", "/schema/openapi.json"])
+@pytest.mark.parametrize(
+    "path", ["/", "/v1/me", "/health", "/health/live", "/metrics", "/schema", "/schema/openapi.json"]
+)
 async def test_head_is_get_without_the_body(web, path):
     await web.deliver(created())
     got = await web.client.get(path, headers=bearer())

@@ -292,7 +292,6 @@ async def test_a_process_is_alive_whatever_the_database_does(web):
 @pytest.mark.parametrize(
     ("method", "path", "status", "expected"),
     [
-        ("GET", "/", 404, "not-found"),
         ("GET", "/v1/me/extra", 404, "not-found"),
         ("GET", "/schema/nothing", 404, "not-found"),
         ("POST", "/v1/ext-authzfoo", 404, "not-found"),

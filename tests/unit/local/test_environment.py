@@ -1,9 +1,13 @@
+import os
 import stat
 
 import pytest
 
+from entrypoints.embedded.data_dir import locked
 from entrypoints.local.environment import (
     base_url,
+    export_from_dev,
+    found_beside_dev,
     load_beside_dev,
     settings_of_last_dev,
     write_for_second_terminal,
@@ -28,15 +32,45 @@ def test_the_environment_and_dot_env_win_over_a_running_dev(tmp_path, monkeypatc
     write_for_second_terminal(tmp_path, {"KAFKA_BOOTSTRAP_SERVERS": "of-dev:1"})
 
     def servers():
-        return load_beside_dev(EventsSettings, tmp_path).kafka.addresses
+        found = found_beside_dev(tmp_path)["KAFKA_BOOTSTRAP_SERVERS"]
+        assert load_beside_dev(EventsSettings, tmp_path).kafka.addresses == [found.text]
+        return found.text, found.origin
 
-    assert servers() == ["of-dev:1"]
-    (tmp_path / ".env").write_text("KAFKA_BOOTSTRAP_SERVERS=of-dot-env:1")
-    assert servers() == ["of-dot-env:1"]
-    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "of-environment:1")
-    assert servers() == ["of-environment:1"]
-    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "")
-    assert servers() == ["of-dot-env:1"]
+    with locked(tmp_path, "auth-service dev"):
+        assert servers() == ("of-dev:1", f"auth-service dev ({tmp_path / 'dev.env'})")
+        (tmp_path / ".env").write_text("KAFKA_BOOTSTRAP_SERVERS=of-dot-env:1")
+        assert servers() == ("of-dot-env:1", ".env line 1")
+        monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "of-environment:1")
+        assert servers() == ("of-environment:1", "environment")
+        monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "")
+        assert servers() == ("of-dot-env:1", ".env line 1")
+
+
+def test_a_dev_that_has_ended_counts_no_more(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
+    write_for_second_terminal(tmp_path, {"KAFKA_BOOTSTRAP_SERVERS": "of-dev:1"})
+    with locked(tmp_path, "auth-service dev"):
+        pass
+
+    assert "KAFKA_BOOTSTRAP_SERVERS" not in found_beside_dev(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        load_beside_dev(EventsSettings, tmp_path)
+    assert ended.value.code == 78
+    assert (
+        f"Or start `auth-service dev`, whose settings are then used: none runs on {tmp_path}" in capsys.readouterr().err
+    )
+
+
+def test_processes_that_read_the_environment_again_find_what_dev_shares(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "environ", {"PORT": "4000"})
+    write_for_second_terminal(tmp_path, {"KAFKA_BOOTSTRAP_SERVERS": "of-dev:1", "PORT": "3002"})
+
+    assert export_from_dev(tmp_path) == []
+    with locked(tmp_path, "auth-service dev"):
+        assert export_from_dev(tmp_path) == ["KAFKA_BOOTSTRAP_SERVERS"]
+    assert os.environ == {"PORT": "4000", "KAFKA_BOOTSTRAP_SERVERS": "of-dev:1"}
 
 
 @pytest.mark.parametrize(
