@@ -17,7 +17,7 @@ from granian.log import LogLevels
 from granian.server import MPServer
 
 from entrypoints.configuration import ConfigurationError, load
-from entrypoints.http.head import HEAD_LIMIT_BYTES
+from entrypoints.http.limits import HEAD_LIMIT_BYTES
 from entrypoints.http.metrics_folder import metrics_folder
 from entrypoints.local.environment import DATA_DIR, export_from_dev
 from entrypoints.logging import configure_logging

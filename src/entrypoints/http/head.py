@@ -7,13 +7,9 @@ from litestar.types import HTTPScope
 
 from application.errors import ForgedWebhookError
 from entrypoints.http.errors import HeadTooLargeError, QueryTooLongError
+from entrypoints.http.limits import HEAD_LIMIT_BYTES
 from entrypoints.http.metrics import WEBHOOK_ROUTE
 from entrypoints.http.pace import Pace
-
-HEAD_LIMIT_BYTES = 16 * 1024
-"""Path, query and headers. The server stops reading there too, and answers 431 without a document; what little more it
-may have read by then is refused here.
-"""
 
 QUERY_LIMIT_BYTES = 8 * 1024
 
