@@ -191,11 +191,10 @@ def _spawn(server: Server, lock: int) -> _Guarded:
         pid = lines.readline()
     if not pid:
         _Guarded(process, lifeline, 0).let_go()
-        raise EmbeddedStackError(
-            f"{server.name} cannot be run from {server.command[0]}.",
-            f"The program does not fit this platform ({sys.platform}), or may not be executed here.",
-            log=server.log,
-        )
+        remedy = f"The program does not fit this platform ({sys.platform}), or may not be executed here."
+        if server.uid is not None:
+            remedy += f" It runs as user {server.uid} instead of root: if that user may not read it, use a normal user."
+        raise EmbeddedStackError(f"{server.name} cannot be run from {server.command[0]}.", remedy, log=server.log)
     return _Guarded(process, lifeline, int(pid))
 
 
