@@ -63,6 +63,15 @@ class Server:
         return self._pid
 
     @property
+    def status(self) -> int | None:
+        """Exit status of a server that ended by itself, else `None`."""
+        return self._guarded.process.poll() if self._guarded else None
+
+    def fail(self, what: str) -> EmbeddedStackError:
+        """Return the error that says `what` and shows the end of the log."""
+        return EmbeddedStackError(f"{self.name} {what}.", "Its log may say why.", log=self.log)
+
+    @property
     def log(self) -> Path:
         return self.data_dir / "server.log"
 
