@@ -55,9 +55,10 @@ def docker_has_images() -> bool:
     """Ask in a process of its own: where no daemon answers, docker-py leaves its sockets open."""
     asking = [sys.executable, "-c", _ASK_DOCKER, POSTGRES_IMAGE, KAFKA_IMAGE]
     try:
-        return subprocess.run(asking, stderr=subprocess.DEVNULL, timeout=_DOCKER_ANSWERS_S).returncode == 0
+        ended = subprocess.run(asking, stderr=subprocess.DEVNULL, timeout=_DOCKER_ANSWERS_S, check=False)
     except subprocess.TimeoutExpired:
         return False
+    return ended.returncode == 0
 
 
 @contextmanager
