@@ -1,6 +1,7 @@
 """Read one environment variable's text; every `ValueError` says what was expected and never repeats the text."""
 
 import base64
+import ipaddress
 import re
 from collections.abc import Callable
 from enum import StrEnum
@@ -18,7 +19,11 @@ E = TypeVar("E", bound=StrEnum)
 _HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _PUBLISHABLE_KEY = re.compile(r"pk_(?:test|live)_([A-Za-z0-9+/=_-]+)")
 
+_LISTENING_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*")
+
 LONGEST_DELAY_S = 300
+
+MOST_WORKERS = 256
 
 
 def text(value: str) -> str:
@@ -133,6 +138,26 @@ def host_and_port(value: str) -> str:
 def port(value: str) -> int:
     if not value.isascii() or not value.isdecimal() or not 1 <= int(value[:6]) <= 65535:  # noqa: PLR2004
         raise ValueError("not a number from 1 to 65535")
+    return int(value)
+
+
+def listening_host(value: str) -> str:
+    """Check an address or a name to listen on; brackets around an IPv6 address are dropped."""
+    bracketed = value.startswith("[") and value.endswith("]")
+    try:
+        address = ipaddress.ip_address(value[1:-1] if bracketed else value)
+    except ValueError:
+        if bracketed or not _LISTENING_NAME.fullmatch(value):
+            raise ValueError("not an IP address or a host name (the port is PORT's)") from None
+        return value
+    if address.version == 6 and address.scope_id:  # noqa: PLR2004
+        raise ValueError("an address with a zone (%) cannot be listened on")
+    return str(address)
+
+
+def workers(value: str) -> int:
+    if not value.isascii() or not value.isdecimal() or not 1 <= int(value[:6]) <= MOST_WORKERS:
+        raise ValueError(f"not a number from 1 to {MOST_WORKERS}")
     return int(value)
 
 

@@ -1,27 +1,30 @@
 """`auth-service serve`: the HTTP process, on granian."""
 
+import errno
 import math
 import os
 import socket
-import sys
 from contextlib import nullcontext
-from typing import Annotated, Any
+from typing import Any
 
 import structlog
-from cyclopts import Parameter
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import MPServer
 
-from entrypoints.configuration import ConfigurationError, load
+from entrypoints.configuration import EX_CONFIG, ConfigurationError, load
 from entrypoints.http.metrics_folder import metrics_folder
+from entrypoints.local.program import fail
 from entrypoints.logging import configure_logging
 from entrypoints.settings import HttpSettings, ServeSettings
 from entrypoints.tracing import require_extra
 
 DRAIN_S = 20
 """How long a request may run after SIGTERM and SHUTDOWN_DELAY_S; below the 30 s that orchestrators give by default."""
+
+EX_TAKEN = 1
+"""Exit status when another program has the port."""
 
 CONNECTIONS = 4096
 """Open connections of one worker, idle ones among them; the rest wait in the kernel's queue."""
@@ -42,7 +45,7 @@ def serve(
     *,
     host: str | None = None,
     port: int | None = None,
-    workers: Annotated[int, Parameter(env_var="WEB_CONCURRENCY")] = 1,
+    workers: int | None = None,
     log_level: str | None = None,
 ) -> None:
     """Serve webhooks, /v1/me and forward auth over HTTP.
@@ -57,20 +60,22 @@ def serve(
     port
         Port to listen on, instead of PORT.
     workers
-        Processes. More help where there are cores to spare beside PostgreSQL's; each forms smaller batches.
+        Processes, instead of WEB_CONCURRENCY. More help where there are cores to spare beside PostgreSQL's; each forms
+        smaller batches.
     log_level
         debug, info, warning, error or critical, instead of LOG_LEVEL.
     """
     # The workers read the environment again, each for itself.
-    for variable, value in {"HOST": host, "PORT": port, "LOG_LEVEL": log_level}.items():
+    options = {"HOST": host, "PORT": port, "WEB_CONCURRENCY": workers, "LOG_LEVEL": log_level}
+    for variable, value in options.items():
         if value is not None:
             os.environ[variable] = str(value)
     settings = load(ServeSettings)
     configure_logging(settings.log)
-    _refuse_taken_port(settings.http)
+    address = _free_address(settings.http)
     require_extra(settings.tracing)  # here, where it is said once, and not by each worker
-    with metrics_folder() if workers > 1 else nullcontext():
-        _server(settings, workers).serve()
+    with metrics_folder() if settings.http.web_concurrency > 1 else nullcontext():
+        _server(settings, address).serve()
 
 
 class _Server(MPServer):
@@ -86,14 +91,14 @@ class _Server(MPServer):
             super().signal_handler_reload(*arguments, **named)  # type: ignore[no-untyped-call]
 
 
-def _server(settings: ServeSettings, workers: int) -> MPServer:
+def _server(settings: ServeSettings, address: str) -> MPServer:
     return _Server(
         "entrypoints.http.app:create_app",
-        address=settings.http.host,
+        address=address,
         port=settings.http.port,
         interface=Interfaces.ASGI,
         factory=True,
-        workers=workers,
+        workers=settings.http.web_concurrency,
         loop=Loops.uvloop,
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(header_read_timeout=15_000, max_buffer_size=LONGEST_HEADERS_BYTES),
@@ -101,7 +106,7 @@ def _server(settings: ServeSettings, workers: int) -> MPServer:
         backlog=2048,
         backpressure=CONNECTIONS,
         workers_kill_timeout=DRAIN_S + math.ceil(settings.http.shutdown_delay_s),
-        respawn_failed_workers=workers > 1,
+        respawn_failed_workers=settings.http.web_concurrency > 1,
         log_access=False,
         log_level=LogLevels(settings.log.log_level),
         log_dictconfig=_LOG_CONFIG,
@@ -109,17 +114,22 @@ def _server(settings: ServeSettings, workers: int) -> MPServer:
     )
 
 
-def _refuse_taken_port(settings: HttpSettings) -> None:
-    """Granian shares ports between processes (SO_REUSEPORT): a second service would get half of the requests."""
+def _free_address(settings: HttpSettings) -> str:
+    """Return the address that HOST names, IPv4 where a name has both, or end the program when nobody can listen there.
+
+    A port that is taken has to be found here. Granian shares it (SO_REUSEPORT): a second service would get half of the
+    requests.
+    """
     try:
-        family, *_, address = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
-        sys.exit(
+        fail(
             f"Cannot listen on HOST {settings.host}, PORT {settings.port}: {error.strerror}. "
-            "Set HOST and PORT (or --host, --port) to an address of this machine and a free port."
+            "Set HOST and PORT (or --host, --port) to an address of this machine and a free port.",
+            EX_TAKEN if error.errno == errno.EADDRINUSE else EX_CONFIG,
         )
+    return str(address[0])
