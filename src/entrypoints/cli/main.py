@@ -1,15 +1,22 @@
 """`auth-service`: one module a command, imported when it runs, so that `--help` is quick."""
 
+# ruff: noqa: PLC0415  # what takes a moment to import is imported when signals are handled
+
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NoReturn
 
-from cyclopts import App, CycloptsError
+from entrypoints.cli import interruption
 
-from application.errors import ApplicationError
-from entrypoints.configuration import EX_CONFIG, EX_UNAVAILABLE, EX_USAGE, ConfigurationError
+if TYPE_CHECKING:
+    from cyclopts import App
+
+EX_INTERRUPTED = 130
+"""128 and the number of SIGINT, as shells have it."""
 
 EX_PIPE = 141
-"""128 and the number of SIGPIPE, as shells have it."""
+"""The same of SIGPIPE."""
 
 COMMANDS = {
     "serve": ("entrypoints.cli.serve:serve", "Serve webhooks, /v1/me and forward auth over HTTP."),
@@ -37,8 +44,10 @@ COMMANDS = {
 }
 
 
-def app_for(arguments: Sequence[str]) -> App:
+def app_for(arguments: Sequence[str]) -> "App":
     """Return the application; a command that is named brings its own, longer help."""
+    from cyclopts import App
+
     listing = not (arguments and arguments[0] in COMMANDS)
     app = App(name="auth-service", help="The platform's users, true to Clerk, and who is calling.")
     for name, (path, summary) in COMMANDS.items():
@@ -48,9 +57,29 @@ def app_for(arguments: Sequence[str]) -> App:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    arguments = sys.argv[1:] if arguments is None else arguments
+    """Run one command and end the program; signals are handled where the arguments are the program's own."""
+    if arguments is not None:
+        _run(arguments)
+    interruption.end_at_once()
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # `serve` sets it for its workers; another's folder need not exist
     try:
-        app_for(arguments)(arguments, exit_on_error=False)
+        _run(sys.argv[1:], begin=interruption.end_in_order)
+    except KeyboardInterrupt:
+        sys.exit(EX_INTERRUPTED)
+    finally:
+        interruption.end_at_once()  # not a traceback of Python's own end
+
+
+def _run(arguments: Sequence[str], begin: Callable[[], None] = lambda: None) -> NoReturn:
+    from cyclopts import CycloptsError
+
+    from application.errors import ApplicationError
+    from entrypoints.configuration import EX_CONFIG, EX_UNAVAILABLE, EX_USAGE, ConfigurationError
+
+    try:
+        command, bound, _ = app_for(arguments).parse_args(arguments, exit_on_error=False)
+        begin()
+        sys.exit(command(*bound.args, **bound.kwargs) or 0)
     except CycloptsError:
         sys.exit(EX_USAGE)  # it has been printed
     except BrokenPipeError:

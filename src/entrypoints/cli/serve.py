@@ -3,8 +3,10 @@
 import errno
 import math
 import os
+import signal
 import socket
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import structlog
@@ -30,6 +32,8 @@ CONNECTIONS = 4096
 """Open connections of one worker, idle ones among them; the rest wait in the kernel's queue."""
 
 LONGEST_HEADERS_BYTES = 64 * 1024
+
+_STOPS = (signal.SIGINT, signal.SIGTERM)
 
 log = structlog.get_logger("serve")
 
@@ -75,11 +79,36 @@ def serve(
     address = _free_address(settings.http)
     require_extra(settings.tracing)  # here, where it is said once, and not by each worker
     with metrics_folder() if settings.http.web_concurrency > 1 else nullcontext():
-        _server(settings, address).serve()
+        _server(settings, address).serve(_work)
+
+
+def _work(*arguments: Any) -> None:
+    """Be a worker, which SIGTERM stops from its first moment.
+
+    A forked one has granian's handlers, which only note that the main process is to stop. SIGINT stays held back until
+    the `Departure` is through: Ctrl-C reaches all processes, and the main one passes it on as SIGTERM.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until there is an application, whose `Departure` then waits for it
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    MPServer._spawn_asgi_lifespan_worker(*arguments)  # noqa: SLF001  # what `serve` runs when it is not told
+
+
+@contextmanager
+def _stops_held_back() -> Iterator[None]:
+    """Keep signals that stop until the block ends; processes that are started meanwhile begin like this."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
 
 
 class _Server(MPServer):
     """On SIGHUP new workers read `.env` and `*_FILE` again and take over, but not when they could not begin."""
+
+    # A signal between the fork and `_work` would be lost.
+    _spawn_workers = _stops_held_back()(MPServer._spawn_workers)  # noqa: SLF001
+    _respawn_workers = _stops_held_back()(MPServer._respawn_workers)  # noqa: SLF001
 
     def signal_handler_reload(self, *arguments: Any, **named: Any) -> None:
         try:

@@ -47,6 +47,8 @@ class Relay:
     _lanes: list[int] = field(factory=list, init=False)
     _wake: asyncio.Event = field(factory=asyncio.Event, init=False)
     _stopping: bool = field(default=False, init=False)
+    _known: bool = field(default=False, init=False)
+    """Whether the table of leases has this relay."""
 
     def wake(self) -> None:
         """There is work: do not wait for the next poll."""
@@ -69,8 +71,9 @@ class Relay:
             for task in (keeper, rounds):
                 task.cancel()
             await asyncio.gather(keeper, rounds, return_exceptions=True)
-            with contextlib.suppress(StoreUnavailableError):  # then the leases run out by themselves
-                await self.leases.leave(self.name)
+            if self._known:  # else the database may not answer at all
+                with contextlib.suppress(StoreUnavailableError):  # then the leases run out by themselves
+                    await self.leases.leave(self.name)
 
     async def _run_rounds(self) -> None:
         pause, backoff = SHORTEST_PAUSE_S, SHORTEST_BACKOFF_S
@@ -121,6 +124,7 @@ class Relay:
                     self._hold(frozenset())  # another relay has them by now
             else:
                 self.observer.lease_trouble(None)
+                self._known = True
                 renewed = time.monotonic()
                 self._hold(held)
             await asyncio.sleep(LEASE_S / 3)  # three chances to renew in the time of a lease
