@@ -47,9 +47,10 @@ dev: install  ## Run the whole service on this machine, with everything it needs
 	@npm ci --silent --no-audit --no-fund --ignore-scripts --prefix tests/integration/programs
 	@touch $@
 
-# Most of an integration test is waiting for a process: three at a time, each with servers of its own.
+# Most of an integration test is waiting for a process: three at a time, each with servers of its own. Files are taken in
+# their order, integration before unit: short files come last, so that all processes end at about the same time.
 test: install  ## Unit and integration tests, on real servers
-	@$(BIN)/pytest --numprocesses=$(TEST_PROCESSES) --dist=loadfile
+	@$(BIN)/pytest --numprocesses=$(TEST_PROCESSES) --dist=loadfile --no-loadscope-reorder
 
 test-faults: install  ## Kill, freeze and cut off everything for some minutes, and compare what was acknowledged
 	@$(BIN)/pytest tests/integration/faults

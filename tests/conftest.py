@@ -14,6 +14,12 @@ settings.register_profile("ci", parent=settings.get_profile("default"), print_bl
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the servers once, for all workers of a run."""
+    if not hasattr(config, "workerinput") and servers.kind() != "given":
+        os.environ["TEST_SERVERS"] = servers.kind()
+
+
 def pytest_report_header() -> str:
     what = {
         "given": "the ones that TEST_DATABASE_URL and TEST_KAFKA_BOOTSTRAP_SERVERS name",

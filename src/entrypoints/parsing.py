@@ -17,7 +17,11 @@ E = TypeVar("E", bound=StrEnum)
 
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 
+_LISTENING_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*")
+
 LONGEST_DELAY_S = 300
+
+MOST_WORKERS = 256
 
 
 def text(value: str) -> str:
@@ -156,6 +160,26 @@ def port(value: str) -> int:
     if re.fullmatch(r"[0-9]{1,5}", digits, re.ASCII) and int(digits) <= 65535:  # noqa: PLR2004
         return int(digits)
     raise ValueError("not a number from 1 to 65535")
+
+
+def listening_host(value: str) -> str:
+    """Check an address or a name to listen on; brackets around an IPv6 address are dropped."""
+    bracketed = value.startswith("[") and value.endswith("]")
+    try:
+        address = ipaddress.ip_address(value[1:-1] if bracketed else value)
+    except ValueError:
+        if bracketed or not _LISTENING_NAME.fullmatch(value):
+            raise ValueError("not an IP address or a host name (the port is PORT's)") from None
+        return value
+    if address.version == 6 and address.scope_id:  # noqa: PLR2004
+        raise ValueError("an address with a zone (%) cannot be listened on")
+    return str(address)
+
+
+def workers(value: str) -> int:
+    if not value.isascii() or not value.isdecimal() or not 1 <= int(value[:6]) <= MOST_WORKERS:
+        raise ValueError(f"not a number from 1 to {MOST_WORKERS}")
+    return int(value)
 
 
 def certificates(value: str) -> Path:

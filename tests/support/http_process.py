@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from attrs import define, field
 
@@ -22,6 +23,7 @@ class Served:
 
     process: subprocess.Popen[str]
     port: int
+    host: str
     log: list[str] = field(factory=list)
 
     @property
@@ -29,7 +31,7 @@ class Served:
         return f"http://127.0.0.1:{self.port}"
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        return socket.create_connection((self.host, self.port), timeout=30)
 
     def exchange(self, *parts: bytes) -> bytes:
         """Send the parts on a connection of their own; return all that comes until it is closed or silent."""
@@ -65,16 +67,23 @@ def everything(connection: socket.socket, *, silence: float = 1.0) -> bytes:
         connection.settimeout(silence)
 
 
-def start(*arguments: str, port: int | None = None, **variables: str) -> Served:
+def start(
+    *arguments: str,
+    port: int | None = None,
+    reached_at: str = "127.0.0.1",
+    cwd: Path | None = None,
+    **variables: str,
+) -> Served:
     port = port or free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "entrypoints.cli.main", "serve", "--port", str(port), *arguments],
         env={"PATH": os.environ["PATH"], "PYTHONPATH": ":".join(sys.path), **environment(**variables)},
+        cwd=cwd,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-    return Served(process, port)
+    return Served(process, port, reached_at)
 
 
 def wait_until_it_answers(served: Served) -> None:

@@ -37,7 +37,7 @@ from entrypoints.local.frontend import FOLDER as FRONTEND_FOLDER
 from entrypoints.local.frontend import PORT as FRONTEND_PORT
 from entrypoints.local.frontend import Mint, origins, serve_frontend
 from entrypoints.local.keys import ORGANIZATION, keys_kept_in, secret_key_kept_in
-from entrypoints.local.process import ProcessFailedError, ServiceProcess, raise_if_ended, stop_all, until_ready
+from entrypoints.local.process import Part, ProcessFailedError, ServiceProcess, raise_if_ended, stop_all, until_ready
 from entrypoints.local.program import console_for_stdout, fail, program
 from entrypoints.local.until_signal import run_until_signal
 from entrypoints.made_up import instance_names, under
@@ -210,15 +210,16 @@ async def _dev(plan: _Plan, console: Console, *, fresh: bool, began: float) -> i
         if fresh:
             (plan.data_dir / CLERK_FILE).unlink(missing_ok=True)
         async with _processes(_commands(plan), environment, plan.lock, console) as processes:
-            await until_ready(f"{base_url(plan.http)}/health", processes, within_s=READY_S)
+            parts: list[Part] = [*processes, stack.postgres, stack.kafka]
+            await until_ready(f"{base_url(plan.http)}/health", parts, within_s=READY_S)
             if plan.clerk is not None:
-                await until_ready(f"{_clerk_url(plan.clerk)}/.well-known/jwks.json", processes, within_s=READY_S)
+                await until_ready(f"{_clerk_url(plan.clerk)}/.well-known/jwks.json", parts, within_s=READY_S)
             port = {"PORT": str(plan.http.port)}
             file = write_for_second_terminal(plan.data_dir, {**servers, **port, **plan.made_up})
             with _frontend(plan):
                 _greet(plan, servers, file, console, seconds=time.monotonic() - began)
                 while True:
-                    raise_if_ended(processes)
+                    raise_if_ended(parts)
                     await asyncio.sleep(_WATCH_S)
 
 

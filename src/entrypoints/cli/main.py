@@ -1,18 +1,17 @@
 """`auth-service`: one module a command, imported when it runs, so that `--help` is quick."""
 
+# ruff: noqa: PLC0415  # what takes a moment to import is imported when signals are handled
+
 import errno
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NoReturn
 
-from cyclopts import App, CycloptsError
-from rich.console import Console
+from entrypoints.cli import interruption
 
-from application.errors import ApplicationError
-from entrypoints.cli.remedy import with_remedy
-from entrypoints.configuration import EX_CONFIG, EX_UNAVAILABLE, EX_USAGE, ConfigurationError
-from entrypoints.local.program import console_for_stdout, fail, on_terminal
-from entrypoints.output import flush
-from entrypoints.version import VERSION
+if TYPE_CHECKING:
+    from cyclopts import App
 
 EX_IOERR = 74
 """BSD sysexits.h."""
@@ -46,8 +45,14 @@ COMMANDS = {
 }
 
 
-def app_for(arguments: Sequence[str]) -> App:
+def app_for(arguments: Sequence[str]) -> "App":
     """Return the application; a command that is named brings its own, longer help."""
+    from cyclopts import App
+    from rich.console import Console
+
+    from entrypoints.local.program import console_for_stdout, on_terminal
+    from entrypoints.version import VERSION
+
     listing = not (arguments and arguments[0] in COMMANDS)
     app = App(
         name="auth-service",
@@ -65,11 +70,24 @@ def app_for(arguments: Sequence[str]) -> App:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    arguments = sys.argv[1:] if arguments is None else arguments
+    """Run one command and end the program; signals are handled where the arguments are the program's own."""
+    if arguments is not None:
+        _run(arguments)
+    interruption.end_at_once()
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # `serve` sets it for its workers; another's folder need not exist
+    try:
+        _run(sys.argv[1:], begin=interruption.end_in_order)
+    finally:
+        interruption.end_at_once()  # not a traceback of Python's own end
+
+
+def _run(arguments: Sequence[str], begin: Callable[[], None] = lambda: None) -> NoReturn:
+    from entrypoints.local.program import fail
+
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # what is not UTF-8 gets question marks, not a traceback
     try:
-        _run(arguments)
+        _command(arguments, begin)
     except BrokenPipeError:
         sys.stdout = None  # `| head` has seen enough; Python would complain again when it closes it
         sys.exit(EX_PIPE)
@@ -82,9 +100,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         fail(f"The output cannot be written: {error.strerror}.", EX_IOERR)
 
 
-def _run(arguments: Sequence[str]) -> None:
+def _command(arguments: Sequence[str], begin: Callable[[], None]) -> NoReturn:
+    from cyclopts import CycloptsError
+
+    from application.errors import ApplicationError
+    from entrypoints.cli.remedy import with_remedy
+    from entrypoints.configuration import EX_CONFIG, EX_UNAVAILABLE, EX_USAGE, ConfigurationError
+    from entrypoints.local.program import fail
+    from entrypoints.output import flush
+
     try:
-        app_for(arguments)(arguments, exit_on_error=False)
+        command, bound, _ = app_for(arguments).parse_args(arguments, exit_on_error=False)
+        begin()
+        sys.exit(command(*bound.args, **bound.kwargs) or 0)
     except CycloptsError:
         sys.exit(EX_USAGE)  # it has been printed
     except ConfigurationError as error:

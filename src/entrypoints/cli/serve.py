@@ -1,31 +1,36 @@
 """`auth-service serve`: the HTTP process, on granian."""
 
+import errno
 import math
 import os
 import resource
+import signal
 import socket
-import sys
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import structlog
-from cyclopts import Parameter
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import MPServer
 
-from entrypoints.configuration import ConfigurationError, load
+from entrypoints.configuration import EX_CONFIG, ConfigurationError, load
 from entrypoints.http.limits import HEAD_LIMIT_BYTES
 from entrypoints.http.metrics_folder import metrics_folder
 from entrypoints.local.environment import DATA_DIR, export_from_dev
+from entrypoints.local.program import fail
 from entrypoints.logging import configure_logging
 from entrypoints.settings import HttpSettings, ServeSettings
 from entrypoints.tracing import require_extra
 
 DRAIN_S = 20
 """How long a request may run after SIGTERM and SHUTDOWN_DELAY_S; below the 30 s that orchestrators give by default."""
+
+EX_TAKEN = 1
+"""Exit status when another program has the port."""
 
 CONNECTIONS = 8192
 """Open connections of one worker, idle ones and half-sent heads among them; the rest wait in the kernel's queue.
@@ -42,6 +47,8 @@ HEAD_READ_BYTES = HEAD_LIMIT_BYTES
 HEAD_TIMEOUT_MS = 10_000
 """For a head to be complete, and for a connection to stay idle: the server knows no difference."""
 
+_STOPS = (signal.SIGINT, signal.SIGTERM)
+
 log = structlog.get_logger("serve")
 
 # granian would write its lines by itself, past our format.
@@ -56,7 +63,7 @@ def serve(
     *,
     host: str | None = None,
     port: int | None = None,
-    workers: Annotated[int, Parameter(env_var="WEB_CONCURRENCY")] = 1,
+    workers: int | None = None,
     log_level: str | None = None,
     data_dir: Path = DATA_DIR,
 ) -> None:
@@ -72,14 +79,16 @@ def serve(
     port
         Port to listen on, instead of PORT.
     workers
-        Processes. More help where there are cores to spare beside PostgreSQL's; each forms smaller batches.
+        Processes, instead of WEB_CONCURRENCY. More help where there are cores to spare beside PostgreSQL's; each forms
+        smaller batches.
     log_level
         debug, info, warning, error or critical, instead of LOG_LEVEL.
     data_dir
         Data folder of `auth-service dev`: what is not configured is taken from one that runs there.
     """
     # The workers read the environment again, each for itself.
-    for variable, value in {"HOST": host, "PORT": port, "LOG_LEVEL": log_level}.items():
+    options = {"HOST": host, "PORT": port, "WEB_CONCURRENCY": workers, "LOG_LEVEL": log_level}
+    for variable, value in options.items():
         if value is not None:
             os.environ[variable] = str(value)
     of_dev = export_from_dev(data_dir)
@@ -88,10 +97,31 @@ def serve(
     _say_what_is_closed(settings)
     if of_dev:
         log.warning("uses settings of the running dev", variables=of_dev, data_dir=str(data_dir))
-    _refuse_taken_port(settings.http)
+    address = _free_address(settings.http)
     require_extra(settings.tracing)  # here, where it is said once, and not by each worker
-    with metrics_folder() if workers > 1 else nullcontext():
-        _server(settings, workers).serve()
+    with metrics_folder() if settings.http.web_concurrency > 1 else nullcontext():
+        _server(settings, address).serve(_work)
+
+
+def _work(*arguments: Any) -> None:
+    """Be a worker, which SIGTERM stops from its first moment.
+
+    A forked one has granian's handlers, which only note that the main process is to stop. SIGINT stays held back until
+    the `Departure` is through: Ctrl-C reaches all processes, and the main one passes it on as SIGTERM.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until there is an application, whose `Departure` then waits for it
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    MPServer._spawn_asgi_lifespan_worker(*arguments)  # noqa: SLF001  # what `serve` runs when it is not told
+
+
+@contextmanager
+def _stops_held_back() -> Iterator[None]:
+    """Keep signals that stop until the block ends; processes that are started meanwhile begin like this."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
 
 
 def _say_what_is_closed(settings: ServeSettings) -> None:
@@ -105,6 +135,10 @@ def _say_what_is_closed(settings: ServeSettings) -> None:
 class _Server(MPServer):
     """On SIGHUP new workers read `.env` and `*_FILE` again and take over, but not when they could not begin."""
 
+    # A signal between the fork and `_work` would be lost.
+    _spawn_workers = _stops_held_back()(MPServer._spawn_workers)  # noqa: SLF001
+    _respawn_workers = _stops_held_back()(MPServer._respawn_workers)  # noqa: SLF001
+
     def signal_handler_reload(self, *arguments: Any, **named: Any) -> None:
         try:
             load(ServeSettings)
@@ -115,14 +149,14 @@ class _Server(MPServer):
             super().signal_handler_reload(*arguments, **named)  # type: ignore[no-untyped-call]
 
 
-def _server(settings: ServeSettings, workers: int) -> MPServer:
+def _server(settings: ServeSettings, address: str) -> MPServer:
     return _Server(
         "entrypoints.http.app:create_app",
-        address=settings.http.host,
+        address=address,
         port=settings.http.port,
         interface=Interfaces.ASGI,
         factory=True,
-        workers=workers,
+        workers=settings.http.web_concurrency,
         loop=Loops.uvloop,
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(header_read_timeout=HEAD_TIMEOUT_MS, max_buffer_size=HEAD_READ_BYTES),
@@ -130,7 +164,7 @@ def _server(settings: ServeSettings, workers: int) -> MPServer:
         backlog=2048,
         backpressure=_connections(),
         workers_kill_timeout=DRAIN_S + math.ceil(settings.http.shutdown_delay_s),
-        respawn_failed_workers=workers > 1,
+        respawn_failed_workers=settings.http.web_concurrency > 1,
         log_access=False,
         log_level=LogLevels(settings.log.log_level),
         log_dictconfig=_LOG_CONFIG,
@@ -149,17 +183,22 @@ def _connections() -> int:
     return connections
 
 
-def _refuse_taken_port(settings: HttpSettings) -> None:
-    """Granian shares ports between processes (SO_REUSEPORT): a second service would get half of the requests."""
+def _free_address(settings: HttpSettings) -> str:
+    """Return the address that HOST names, IPv4 where a name has both, or end the program when nobody can listen there.
+
+    A port that is taken has to be found here. Granian shares it (SO_REUSEPORT): a second service would get half of the
+    requests.
+    """
     try:
-        family, *_, address = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
-        sys.exit(
+        fail(
             f"Cannot listen on HOST {settings.host}, PORT {settings.port}: {error.strerror}. "
-            "Set HOST and PORT (or --host, --port) to an address of this machine and a free port."
+            "Set HOST and PORT (or --host, --port) to an address of this machine and a free port.",
+            EX_TAKEN if error.errno == errno.EADDRINUSE else EX_CONFIG,
         )
+    return str(address[0])

@@ -22,9 +22,11 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-# linux/prctl.h and linux/capability.h
+# linux/prctl.h, linux/securebits.h and linux/capability.h
 _PR_SET_PDEATHSIG = 1
 _PR_SET_KEEPCAPS = 8
+_PR_SET_SECUREBITS = 28
+_SECBIT_NO_SETUID_FIXUP = 4
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_RAISE = 2
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -93,6 +95,9 @@ def _become_the_server(uid: int | None, death_signal: signal.Signals) -> None:
     if uid is not None:
         if linux:
             _prctl(libc, _PR_SET_KEEPCAPS, 1)
+            # access(2), with which initdb looks for its programs, would otherwise count no capability of a user who is
+            # not root.
+            _prctl(libc, _PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP)
         os.setgroups([])
         os.setgid(uid)  # any group but root's will do
         os.setuid(uid)
@@ -104,7 +109,7 @@ def _become_the_server(uid: int | None, death_signal: signal.Signals) -> None:
 
 
 def _keep_root_file_access(libc: ctypes.CDLL) -> None:
-    """Let the unprivileged server pass through folders that only root may enter, such as /root.
+    """Let the unprivileged server use files and folders that only root may, such as a checkout below /root.
 
     PostgreSQL refuses uid 0, not root's right to open files (`capabilities(7)`, ambient set): this way no
     folder has to be opened to every user of the machine.

@@ -49,6 +49,15 @@ class EmbeddedPostgres:
         """Pid of the postmaster that runs, or ran last."""
         return self._server.pid
 
+    @property
+    def status(self) -> int | None:
+        """Exit status when it ended by itself, else `None`."""
+        return self._server.status
+
+    def fail(self, what: str) -> EmbeddedStackError:
+        """Return the error that says `what` and shows the end of the log."""
+        return self._server.fail(what)
+
     def stop(self, timeout: float = 30.0) -> None:
         """Shut down fast (clients are disconnected, data is written); by force after `timeout` seconds."""
         self._server.stop(timeout)

@@ -63,6 +63,15 @@ class Server:
         return self._pid
 
     @property
+    def status(self) -> int | None:
+        """Exit status of a server that ended by itself, else `None`."""
+        return self._guarded.process.poll() if self._guarded else None
+
+    def fail(self, what: str) -> EmbeddedStackError:
+        """Return the error that says `what` and shows the end of the log."""
+        return EmbeddedStackError(f"{self.name} {what}.", "Its log may say why.", log=self.log)
+
+    @property
     def log(self) -> Path:
         return self.data_dir / "server.log"
 
@@ -191,11 +200,10 @@ def _spawn(server: Server, lock: int) -> _Guarded:
         pid = lines.readline()
     if not pid:
         _Guarded(process, lifeline, 0).let_go()
-        raise EmbeddedStackError(
-            f"{server.name} cannot be run from {server.command[0]}.",
-            f"The program does not fit this platform ({sys.platform}), or may not be executed here.",
-            log=server.log,
-        )
+        remedy = f"The program does not fit this platform ({sys.platform}), or may not be executed here."
+        if server.uid is not None:
+            remedy += f" It runs as user {server.uid} instead of root: if that user may not read it, use a normal user."
+        raise EmbeddedStackError(f"{server.name} cannot be run from {server.command[0]}.", remedy, log=server.log)
     return _Guarded(process, lifeline, int(pid))
 
 

@@ -53,8 +53,9 @@ def create_app() -> ASGIApp:
     settings = load(ServeSettings)
     proxies.use(settings.proxies)
     configure_logging(settings.log)
-    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True, name="leave-with-parent").start()
     departure = Departure(settings.http.shutdown_delay_s)
+    departure.await_sigterm()
+    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True, name="leave-with-parent").start()
     tracing = tracing_of(settings.tracing, process="auth-service")
     return Departing(app_for(container_for(settings), tracing, departure), departure)
 

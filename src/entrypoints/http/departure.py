@@ -11,9 +11,11 @@ import signal
 import socket
 import struct
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import structlog
 from attrs import define, field, frozen
@@ -51,15 +53,31 @@ class Departure:
     delay_s: float
     begun: bool = field(default=False, init=False)
     _leaving: "asyncio.Task[None] | None" = field(default=None, init=False)
+    _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
 
-    def on_sigterm(self) -> None:
-        """Depart on SIGTERM, in the running loop; SIGINT stays the server's own."""
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._begin)
+    def await_sigterm(self) -> None:
+        """From now on SIGTERM ends this process, at once until `started`; SIGINT is the server's own.
+
+        In a thread, and held back in those that begin later: uvloop loses a signal that comes while it does not run,
+        and granian runs it once for the start and again for serving.
+        """
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=self._wait, daemon=True, name="await-sigterm").start()
+
+    def started(self) -> None:
+        """Requests are served by the running loop: from now on they are finished first."""
+        self._loop = asyncio.get_running_loop()
+
+    def _wait(self) -> None:
+        signal.sigwait({signal.SIGTERM})
+        if self._loop is None:
+            os._exit(128 + signal.SIGTERM)  # what the start waits for may not come
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._begin)
 
     def _begin(self) -> None:
-        if not self.begun:
-            self.begun = True
-            self._leaving = asyncio.create_task(self._leave())
+        self.begun = True
+        self._leaving = asyncio.create_task(self._leave())
 
     async def _leave(self) -> None:
         log.info("leaving", new_connections_for_s=self.delay_s)
@@ -68,6 +86,7 @@ class Departure:
             for listener in found:
                 refuse_newcomers(listener)
         await asyncio.sleep(SETTLE_S)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         os.kill(os.getpid(), signal.SIGINT)
 
 
@@ -85,8 +104,15 @@ class Departing:
         if scope["type"] == ScopeType.HTTP:
             await self.app(scope, receive, self._closing(send) if self.departure.begun else send)
             return
-        self.departure.on_sigterm()
-        await self.app(scope, receive, send)
+        await self.app(scope, receive, self._noting_the_start(send))
+
+    def _noting_the_start(self, send: Send) -> Send:
+        async def note_and_send(message: Any) -> None:  # Litestar has no type for all of them
+            if message["type"] == "lifespan.startup.complete":
+                self.departure.started()
+            await send(message)
+
+        return note_and_send
 
     @staticmethod
     def _closing(send: Send) -> Send:

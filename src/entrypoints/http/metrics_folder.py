@@ -8,17 +8,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from entrypoints.configuration import ConfigurationError
+from entrypoints.sources import Problem
+
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """Read by prometheus-client, when it is imported."""
 
 _PREFIX = "auth-service-metrics-"
 _LOCK = "in-use"
+_IN_MEMORY = "/dev/shm"  # noqa: S108  # where Linux, and each container, has a file system in memory
 
 
 @contextmanager
 def metrics_folder() -> Iterator[None]:
-    """Make a folder for the workers that are started meanwhile; first remove those that killed services left."""
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    """Make a folder for the workers that are started meanwhile; first remove those that killed services left.
+
+    Raises:
+        ConfigurationError: none can be made.
+    """
+    folder = _new_folder()
     lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
     try:
         # A lock, not a process id: it ends with its holder, and means the same in every container that shares the disk.
@@ -32,6 +40,21 @@ def metrics_folder() -> Iterator[None]:
         os.environ.pop(VARIABLE, None)
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
+
+
+def _new_folder() -> Path:
+    """Make it among the temporary files, or in memory: a container's disk may be read-only."""
+    reason = ""
+    for parent in (None, _IN_MEMORY):
+        try:
+            return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        except OSError as error:
+            reason = error.strerror or str(error)
+    what = (
+        f"several workers keep their metrics in a folder, and none can be made ({reason}): "
+        f"set TMPDIR to a folder that can be written, mount one at {_IN_MEMORY}, or run one worker"
+    )
+    raise ConfigurationError([Problem("WEB_CONCURRENCY", what)])
 
 
 def _remove_if_left_behind(folder: Path) -> None:

@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import httpx
 
@@ -21,6 +22,17 @@ _POLL_S = 0.05
 
 class ProcessFailedError(Exception):
     """A process ended, or was not ready in time; the message holds the end of its output."""
+
+
+class Part(Protocol):
+    """A process that others depend on: of this service, or a server."""
+
+    @property
+    def status(self) -> int | None:
+        """Exit status when it has ended by itself, else `None`."""
+
+    def fail(self, what: str) -> Exception:
+        """Return the error that says `what` and shows the end of its output."""
 
 
 class ServiceProcess:
@@ -98,30 +110,31 @@ class ServiceProcess:
                 self._on_line(text)
 
 
-async def until_ready(url: str, processes: Sequence[ServiceProcess], *, within_s: float) -> None:
+async def until_ready(url: str, parts: Sequence[Part], *, within_s: float) -> None:
     """Return when `GET url` answers 200.
 
     Raises:
-        ProcessFailedError: one of the processes ended first, or the time is over.
+        ProcessFailedError: one of the parts ended first, or the time is over: then it is the first that failed.
+        EmbeddedStackError: the same of a server.
     """
     deadline = asyncio.get_running_loop().time() + within_s
     async with httpx.AsyncClient(timeout=2, trust_env=False) as client:
         while True:
-            raise_if_ended(processes)
+            raise_if_ended(parts)
             try:
                 if (await client.get(url)).status_code == httpx.codes.OK:
                     return
             except httpx.TransportError:
                 pass
             if asyncio.get_running_loop().time() > deadline:
-                raise processes[0].fail(f"was not ready after {within_s:g} s")
+                raise parts[0].fail(f"was not ready after {within_s:g} s")
             await asyncio.sleep(_POLL_S)
 
 
-def raise_if_ended(processes: Sequence[ServiceProcess]) -> None:
-    for process in processes:
-        if process.status is not None:
-            raise process.fail(f"ended (exit status {process.status})")
+def raise_if_ended(parts: Sequence[Part]) -> None:
+    for part in parts:
+        if part.status is not None:
+            raise part.fail(f"ended (exit status {part.status})")
 
 
 async def stop_all(processes: Sequence[ServiceProcess]) -> None:

@@ -50,6 +50,8 @@ class Relay:
     _lanes: list[int] = field(factory=list, init=False)
     _wake: asyncio.Event = field(factory=asyncio.Event, init=False)
     _stopping: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _known: bool = field(default=False, init=False)
+    """Whether the table of leases has this relay."""
 
     def wake(self) -> None:
         """There is work: do not wait for the next poll."""
@@ -73,8 +75,9 @@ class Relay:
             for task in (keeper, rounds, patience):
                 task.cancel()
             await asyncio.gather(keeper, rounds, patience, return_exceptions=True)
-            with contextlib.suppress(StoreUnavailableError):  # then the leases run out by themselves
-                await self.leases.leave(self.name)
+            if self._known:  # else the database may not answer at all
+                with contextlib.suppress(StoreUnavailableError):  # then the leases run out by themselves
+                    await self.leases.leave(self.name)
 
     async def _lose_patience(self) -> None:
         await self._stopping.wait()
@@ -129,6 +132,7 @@ class Relay:
                     self._hold(frozenset())  # another relay has them by now
             else:
                 self.observer.lease_trouble(None)
+                self._known = True
                 renewed = time.monotonic()
                 self._hold(held)
             await asyncio.sleep(LEASE_S / 3)  # three chances to renew in the time of a lease

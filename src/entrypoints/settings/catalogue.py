@@ -57,9 +57,6 @@ COMMANDS: Mapping[str, type] = {
 }
 """What each command reads; `doctor` and `config` look at everything, and need nothing."""
 
-_OTHERS = frozenset({"WEB_CONCURRENCY", "PROMETHEUS_MULTIPROC_DIR"})
-"""Read too, by the command line and by prometheus-client: they are no settings."""
-
 
 @frozen(kw_only=True)
 class Variable:
@@ -112,4 +109,4 @@ def known_names() -> frozenset[str]:
     """Return every name that means something to us."""
     names = {variable.name for variable in all_variables()}
     in_files = {f"{variable.name}_FILE" for variable in all_variables() if variable.in_file}
-    return _OTHERS | names | in_files
+    return frozenset(names | in_files)

@@ -39,7 +39,10 @@ class DatabaseSettings:
 @frozen
 class HttpSettings:
     host: str = variable(
-        parsing.text, "Address to listen on; 0.0.0.0 for every interface.", example="127.0.0.1", default="127.0.0.1"
+        parsing.listening_host,
+        "Address or host name to listen on; 0.0.0.0 for every interface, :: with IPv6 too.",
+        example="127.0.0.1",
+        default="127.0.0.1",
     )
     port: int = variable(parsing.port, "Port to listen on.", example="3002", default=3002)
     shutdown_delay_s: float = variable(
@@ -47,6 +50,12 @@ class HttpSettings:
         "Seconds to go on serving after SIGTERM, with /health/ready at 503: until a load balancer has noticed.",
         example="5",
         default=0.0,
+    )
+    web_concurrency: int = variable(
+        parsing.workers,
+        "Processes of serve. More help where there are cores to spare beside PostgreSQL's.",
+        example="2",
+        default=1,
     )
 
 

@@ -205,17 +205,27 @@ def test_however_dev_ends_no_process_is_left_and_the_next_one_starts(tmp_path, g
     assert gone(tmp_path)
 
 
-def test_dev_ends_with_the_log_when_a_part_of_it_dies(tmp_path, gone):
+PARTS = {
+    "`auth-service relay`": "entrypoints.cli.main relay",
+    "`auth-service serve`": "entrypoints.cli.main serve",
+    "PostgreSQL": "/postgres -D",
+    "Kafka": "kafka.Kafka",
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_dev_ends_with_the_log_when_a_part_of_it_dies(tmp_path, gone, part):
     with dev(tmp_path, free_port()) as process:
-        children = psutil.Process(process.popen.pid).children(recursive=True)
-        relay = next(
-            child for child in children if child.cmdline()[-1:] == ["relay"] and "guard" not in str(child.cmdline())
-        )
-        relay.kill()
+        for child in psutil.Process(process.popen.pid).children(recursive=True):
+            command = " ".join(child.cmdline())
+            if PARTS[part] in command and "guard" not in command:
+                child.kill()
+                break
         status = process.popen.wait(60)
 
     assert status == 1
-    assert "`auth-service relay` ended (exit status 137)" in process.text()
+    assert f"{part} ended (exit status 137)" in process.text()
+    assert "The end of " in process.text()
     assert gone(tmp_path)
 
 

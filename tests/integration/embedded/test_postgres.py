@@ -1,3 +1,5 @@
+import os
+import shutil
 import socket
 import stat
 
@@ -5,6 +7,7 @@ import asyncpg
 import psutil
 import pytest
 
+from entrypoints.embedded import postgres as embedded_postgres
 from entrypoints.embedded.errors import EmbeddedStackError
 from entrypoints.embedded.postgres import start_postgres
 
@@ -94,6 +97,27 @@ def test_an_unfinished_set_up_is_done_again(tmp_path):
     server.stop()
 
     assert not (tmp_path / "cluster.unfinished").exists()
+
+
+async def test_programs_and_data_may_be_where_only_their_owner_can_read(tmp_path, monkeypatch):
+    found = embedded_postgres._programs()
+    packages = found.parents[2]
+    for folder in packages.glob("embedded_postgres*"):  # its libraries are in a folder beside it
+        shutil.copytree(folder, tmp_path / folder.name, symlinks=True)
+    for path in (tmp_path, *tmp_path.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode & 0o700)
+    monkeypatch.setattr(embedded_postgres, "_programs", lambda: tmp_path / found.relative_to(packages))
+    umask = os.umask(0o077)
+    try:
+        server = start_postgres(tmp_path / "data")
+    finally:
+        os.umask(umask)
+
+    try:
+        assert await ask(server.dsn, "SELECT 1") == 1
+    finally:
+        server.stop()
 
 
 def test_a_second_server_on_the_same_folder_is_refused(postgres):

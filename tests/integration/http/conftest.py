@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,8 @@ def serve() -> Iterator[Serve]:
     """Start services; they are gone when the test ends."""
     running: list[Served] = []
 
-    def started(*arguments: str, **variables: str) -> Served:
-        served = start(*arguments, **variables)
+    def started(*arguments: str, **named: Any) -> Served:
+        served = start(*arguments, **named)
         running.append(served)
         wait_until_it_answers(served)
         return served

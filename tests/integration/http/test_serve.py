@@ -5,6 +5,7 @@ import signal
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -116,6 +117,45 @@ def test_a_taken_port_is_told_by_name():
         assert served.ended() == 1
     assert "PORT" in served.log[-1]
     assert "Address already in use" in served.log[-1]
+
+
+HOSTS = {"": "127.0.0.1", "localhost": "127.0.0.1", "127.1": "127.0.0.1", "0.0.0.0": "127.0.0.1"}
+if Path("/proc/net/if_inet6").exists():
+    HOSTS |= {"::": "::1", "[::1]": "::1"}
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_it_listens_wherever_this_machine_can(serve, host):
+    served = serve(HOST=host, reached_at=HOSTS[host])
+
+    assert served.stop() == 0
+
+
+@pytest.mark.parametrize("host", ["localhost:3002", "http://localhost", "192.0.2.1"])
+def test_a_host_that_cannot_be_is_refused_with_one_message(host):
+    served = start(HOST=host)
+
+    assert served.ended() == EX_CONFIG
+    assert any("HOST" in line for line in served.log)
+    assert "Traceback" not in "\n".join(served.log)
+
+
+def test_a_number_of_workers_in_dot_env_counts_and_a_wrong_one_is_named(serve, tmp_path):
+    (tmp_path / ".env").write_text("WEB_CONCURRENCY=2\n")
+    served = serve(WEB_CONCURRENCY="", cwd=tmp_path)
+    wrong = start(WEB_CONCURRENCY="two", cwd=tmp_path)
+
+    assert wrong.ended() == EX_CONFIG
+    assert any("WEB_CONCURRENCY: not a number" in line for line in wrong.log)
+    assert served.stop() == 0
+    assert sum("Spawning worker" in line for line in served.log) == 2
+
+
+def test_a_folder_for_metrics_that_somebody_else_configured_is_not_used(serve, tmp_path):
+    served = serve(PROMETHEUS_MULTIPROC_DIR=str(tmp_path / "missing"))
+
+    assert "http_requests_total" in httpx.get(f"{served.url}/metrics").text
+    assert served.stop() == 0
 
 
 def test_a_second_service_on_the_port_is_refused_too(serve):

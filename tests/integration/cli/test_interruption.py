@@ -1,0 +1,97 @@
+"""SIGINT and SIGTERM at every moment of a start, as a terminal and an orchestrator send them."""
+
+import contextlib
+import os
+import signal
+import socket
+import time
+
+import psutil
+import pytest
+
+from entrypoints.embedded.ports import free_port
+from support import processes
+from support.processes import Process
+from support.web import environment
+
+MOMENTS = 8
+"""Parts of a start, from the first line of our code to serving, and one after it."""
+
+AT_MOST_S = 8
+"""Far below the 20 s that a worker has for requests under way; far above what a busy machine makes of half a second."""
+
+WAYS = [
+    (signal.SIGINT, os.killpg),  # Ctrl-C reaches all processes of the terminal
+    (signal.SIGTERM, os.kill),  # Kubernetes and Docker
+    (signal.SIGTERM, os.killpg),  # systemd
+    (signal.SIGINT, os.kill),
+]
+
+
+@pytest.fixture
+def starts(tmp_path, database_url, kafka_address, topic):
+    def serve(*arguments):
+        return processes.serve(tmp_path, database_url, free_port(), *arguments)
+
+    return {
+        "serve": (serve, "Started worker-1"),
+        "serve with two workers": (lambda: serve("--workers", "2"), "Started worker-2"),
+        "relay": (lambda: processes.relay(tmp_path, database_url, kafka_address, topic), "lanes held"),
+    }
+
+
+@pytest.mark.parametrize("what", ["serve", "serve with two workers", "relay"])
+def test_whenever_it_is_stopped_it_is_gone_soon_and_says_nothing_alarming(starts, what):
+    start, started = starts[what]
+    with start() as process:
+        began = time.monotonic()
+        until(lambda: started in process.text(), process)
+        seconds = time.monotonic() - began
+        stop(process, *WAYS[0])
+
+    for number in range(1, MOMENTS + 1):
+        with start() as process:
+            time.sleep(seconds * number / MOMENTS)
+            stop(process, *WAYS[number % len(WAYS)])
+
+
+@pytest.mark.parametrize("way", WAYS[:2])
+@pytest.mark.parametrize("command", ["migrate", "relay", "serve"])
+def test_servers_that_never_answer_keep_nobody(tmp_path, command, way):
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as silent:  # it accepts nobody
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        variables = environment(DATABASE_URL=f"postgresql://u:p@{address}/d", PORT=str(free_port()))
+        with processes.running(tmp_path, command, **variables, KAFKA_BOOTSTRAP_SERVERS=address) as process:
+            until(lambda: uses(process, silent) or "Started worker-1" in process.text(), process)
+            stop(process, *way)
+
+
+def uses(process: Process, server: socket.socket) -> bool:
+    connections = psutil.Process(process.popen.pid).net_connections("tcp")
+    return any(connection.raddr and connection.raddr.port == server.getsockname()[1] for connection in connections)
+
+
+def until(holds, process: Process | None = None, within_s: float = 60) -> None:
+    deadline = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < deadline
+        assert process is None or process.alive, process.text()
+        time.sleep(0.02)
+
+
+def nobody_left(group: int) -> bool:
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                return False
+    return True
+
+
+def stop(process: Process, number: int, send) -> None:
+    send(process.popen.pid, number)
+    status = process.popen.wait(AT_MOST_S)
+
+    assert status in (0, 128 + signal.SIGINT, 128 + signal.SIGTERM, -number)
+    until(lambda: nobody_left(process.popen.pid))
+    for word in ("Traceback", "KeyboardInterrupt", "Killing", "Unexpected exit", "Exception"):
+        assert word not in process.text()

@@ -1,0 +1,50 @@
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from entrypoints.configuration import ConfigurationError
+from entrypoints.http import metrics_folder
+from entrypoints.http.metrics_folder import VARIABLE
+
+
+@pytest.fixture
+def nowhere(tmp_path, monkeypatch):
+    """Temporary files cannot be made: the folder for them is a file."""
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "file"))
+
+
+@pytest.fixture
+def memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(metrics_folder, "_IN_MEMORY", str(tmp_path))
+    return tmp_path
+
+
+def test_where_the_disk_is_read_only_the_numbers_are_kept_in_memory_and_go_with_the_service(nowhere, memory):
+    with metrics_folder.metrics_folder():
+        folder = Path(os.environ[VARIABLE])
+        assert folder.parent == memory
+        assert folder.is_dir()
+
+    assert not folder.exists()
+    assert VARIABLE not in os.environ
+
+
+def test_where_no_folder_can_be_made_it_says_so_and_what_to_do(nowhere, memory, monkeypatch):
+    monkeypatch.setattr(metrics_folder, "_IN_MEMORY", str(memory / "missing"))
+
+    with (
+        pytest.raises(ConfigurationError, match=r"WEB_CONCURRENCY: .* set TMPDIR to a folder that can be written"),
+        metrics_folder.metrics_folder(),
+    ):
+        pytest.fail("it was made")
+
+
+def test_with_a_disk_that_can_be_written_memory_is_left_alone(tmp_path, memory, monkeypatch):
+    (tmp_path / "disk").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "disk"))
+
+    with metrics_folder.metrics_folder():
+        assert Path(os.environ[VARIABLE]).parent == tmp_path / "disk"
