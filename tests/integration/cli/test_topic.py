@@ -87,28 +87,31 @@ async def test_how_many_partitions_is_an_operators_choice(run, kafka_address, na
 
 async def test_partitions_are_added_only_when_asked_for_outright_and_never_taken_away(run, kafka_address, name):
     run("create", KAFKA_USER_EVENTS_TOPIC=name)
-    _, told, _ = run("create", "--partitions", "9", KAFKA_USER_EVENTS_TOPIC=name)
+    _, told, notes = run("create", "--partitions", "9", KAFKA_USER_EVENTS_TOPIC=name)
+    refused, _, asks = run("create", "--partitions", "9", "--add-partitions", KAFKA_USER_EVENTS_TOPIC=name)
     before = await look(kafka_address, name)
-    _, added, _ = run("create", "--partitions", "9", "--add-partitions", KAFKA_USER_EVENTS_TOPIC=name)
+    _, added, _ = run("create", "--partitions", "9", "--add-partitions", "--yes", KAFKA_USER_EVENTS_TOPIC=name)
     after = await look(kafka_address, name)
-    run("create", "--partitions", "2", "--add-partitions", KAFKA_USER_EVENTS_TOPIC=name)
+    run("create", "--partitions", "2", "--add-partitions", "--yes", KAFKA_USER_EVENTS_TOPIC=name)
     still = await look(kafka_address, name)
 
     assert "at least 9" in told
-    assert "keys move" in told
-    assert "6 partitions become 9; keys move by it" in added
+    assert "keys move" in notes
+    assert refused == 2
+    assert "confirm with --yes. Nothing was done." in asks
+    assert "6 partitions become 9; keys move." in added
     assert (before.partitions, after.partitions, still.partitions) == (6, 9, 9)
 
 
 async def test_what_differs_is_shown_and_left_as_it_is(run, kafka_address, name):
     await make(kafka_address, name, 2, retention_ms="-1", max_message_bytes="1000")
-    code, said, _ = run("create", KAFKA_USER_EVENTS_TOPIC=name)
+    code, said, notes = run("create", KAFKA_USER_EVENTS_TOPIC=name)
     status, document, _ = run("check", "--json", KAFKA_USER_EVENTS_TOPIC=name)
     facts = await look(kafka_address, name)
 
     assert code == 0  # nothing is lost by it
     assert "retention.ms" in said
-    assert "kafka-configs.sh --alter" in said
+    assert "kafka-configs.sh --alter" in notes
     assert status == 1
     [found] = json.loads(document).values()
     assert {difference["what"] for difference in found["differences"]} == {
