@@ -332,14 +332,15 @@ async def test_actions_are_counted_by_what_came_of_them(served):
 
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize(
-    ("headers", "status"), [({"authorization": ""}, 401), ({"authorization": "Bearer ask_x"}, 401), (bearer(), 403)]
+    ("headers", "status"),
+    [(lambda: {"authorization": ""}, 401), (lambda: {"authorization": "Bearer ask_x"}, 401), (bearer, 403)],
 )
 async def test_who_calls_is_decided_before_the_first_byte_of_the_body(served, monkeypatch, action, headers, status):
     async def read_body(*_, **__):
         raise AssertionError("the body was read")
 
     monkeypatch.setattr(management, "read_body", read_body)
-    response = await act(served, action, headers=headers)
+    response = await act(served, action, headers=headers())
 
     assert response.status_code == status
 
