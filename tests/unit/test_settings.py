@@ -256,7 +256,7 @@ LIVE_KEY = "pk_live_" + base64.b64encode(b"clerk.acme.io$").decode()
 @pytest.mark.parametrize("variable", ["CLERK_API_URL", "CLERK_JWKS_URL", "CLERK_ISSUER"])
 def test_plain_http_is_taken_between_test_hosts_and_never_beside_a_live_key(variable):
     api = {"CLERK_API_URL": "http://clerk-stand-in.test:3004", "CLERK_PUBLISHABLE_KEY": ""}
-    there = {**SERVE, **api, variable: "http://clerk-stand-in.test:3004/jwks"}
+    there = {**SERVE, **api, "CLERK_JWKS_URL": f"{ISSUER}/jwks", variable: "http://clerk-stand-in.test:3004/jwks"}
 
     assert serve(**there, CLERK_SECRET_KEY="sk_test_1")
     for live in ({"CLERK_SECRET_KEY": "sk_live_1"}, {"CLERK_PUBLISHABLE_KEY": LIVE_KEY}):
