@@ -1,4 +1,5 @@
-# The service, without compilers, package managers, tests or the embedded servers: `docker build -t auth-service .`
+# The service, without compilers, package managers, tests or the devkit: `docker build -t auth-service .`
+# Target `dev` has the devkit's commands too (a stand-in for Clerk, keys made up): for docker-compose.yml, never deployed.
 #
 # A tag, so that each build takes the base's security fixes, and an image of that name built elsewhere will do. A release
 # is pinned by its digest: --build-arg PYTHON_IMAGE=python:3.13-slim@sha256:…
@@ -18,13 +19,20 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=uv,ta
     && find /opt/venv \( -name '*.c' -o -name '*.cpp' -o -name '*.pyx' -o -name '*.h' \) -delete
 COPY sdk/src/anomalyze_auth /opt/app/anomalyze_auth
 COPY src /opt/app
-RUN rm -rf /opt/app/entrypoints/embedded /opt/app/entrypoints/demo \
-    && printf '/opt/app\n' > "$(/opt/venv/bin/python -c 'import site; print(site.getsitepackages()[0])')/app.pth" \
+RUN printf '/opt/app\n' > "$(/opt/venv/bin/python -c 'import site; print(site.getsitepackages()[0])')/app.pth" \
     && printf '#!/opt/venv/bin/python\nfrom entrypoints.cli.main import main\nmain()\n' > /opt/venv/bin/auth-service \
     && chmod 0755 /opt/venv/bin/auth-service \
     && /opt/venv/bin/python -m compileall -q /opt/app
 
-FROM ${PYTHON_IMAGE}
+# Found through its entry point, so it needs the metadata of an installed package.
+FROM build AS build-dev
+COPY devkit/src/devkit /opt/app/devkit
+RUN info=/opt/app/auth_service_devkit-0.dist-info && mkdir "$info" \
+    && printf 'Metadata-Version: 2.1\nName: auth-service-devkit\nVersion: 0\n' > "$info/METADATA" \
+    && printf '[auth_service.commands]\ndevkit = devkit.commands:COMMANDS\n' > "$info/entry_points.txt" \
+    && /opt/venv/bin/python -m compileall -q /opt/app/devkit
+
+FROM ${PYTHON_IMAGE} AS runtime
 ARG VERSION=0.0.0+local
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="auth-service" \
@@ -36,8 +44,6 @@ LABEL org.opencontainers.image.title="auth-service" \
 # The folder is empty, and what is mounted there belongs to the service: a `.env`, say.
 RUN useradd --uid 10001 --no-create-home --home-dir /srv/auth --shell /usr/sbin/nologin auth \
     && install -d -o auth -g auth /srv/auth
-COPY --from=build /opt/venv /opt/venv
-COPY --from=build /opt/app /opt/app
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOST=0.0.0.0
 # By number, so that Kubernetes can see that it is not root.
 USER 10001:10001
@@ -49,3 +55,11 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --start-interval=1s \
     CMD ["python", "-ISc", "import os,socket; s=socket.create_connection(('127.0.0.1',int(os.environ.get('PORT') or 3002)),2); s.sendall(b'GET /health/live HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n'); assert b' 200 ' in s.recv(64)"]
 ENTRYPOINT ["auth-service"]
 CMD ["serve"]
+
+FROM runtime AS dev
+COPY --from=build-dev /opt/venv /opt/venv
+COPY --from=build-dev /opt/app /opt/app
+
+FROM runtime AS release
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /opt/app /opt/app

@@ -4,7 +4,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-header --no-annotate --no-emit-package anomalyze-auth
+	--no-emit-index-url --no-header --no-annotate --no-emit-package anomalyze-auth \
+	--no-emit-package auth-service --no-emit-package auth-service-devkit
 
 TEST_PROCESSES ?= 3
 
@@ -16,14 +17,14 @@ help:  ## List the targets
 
 install: .venv/installed  ## Build .venv with everything in it, and .venv/bin/auth-service
 
-.venv/installed: requirements-bootstrap.lock requirements-dev.lock pyproject.toml sdk/pyproject.toml
+.venv/installed: requirements-bootstrap.lock requirements-dev.lock pyproject.toml sdk/pyproject.toml devkit/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " \
 		+ sys.version.split()[0] + ". Name another: make PYTHON=python3.13 install")'
 	@echo "Building .venv (about 15 s with a warm cache) ..."
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock
 	@$(BIN)/uv pip install --quiet --require-hashes -r requirements-dev.lock
-	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable . --editable sdk
+	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable . --editable sdk --editable devkit
 	@touch $@
 
 demo: install  ## Play a user's life through a real PostgreSQL and a real Kafka

@@ -4,10 +4,10 @@ import asyncio
 import os
 import sys
 
-from adapters.clerk.stand_in.assembly import stand_in
-from adapters.clerk.stand_in.webhook_sender import Endpoint
-from entrypoints.local.clerk_stand_in.server import listening
-from entrypoints.local.keys import new_keys
+from devkit.fake_clerk.assembly import stand_in
+from devkit.fake_clerk.http_server import listening
+from devkit.fake_clerk.webhook_sender import Endpoint
+from devkit.local.keys import new_keys
 
 
 async def _main(port: int, endpoint: str) -> None:

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from application.lanes import lane_of
-from application.topics import STATE
+from application.relay.lanes import lane_of
+from application.relay.topics import STATE
 from bench.figures import Figure
 from bench.peers import relays
 from bench.requests import user_ids

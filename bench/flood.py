@@ -18,7 +18,7 @@ from bench import attacks, load
 from bench.figures import Figure, percentile
 from bench.requests import reads, session_tokens, user_ids, webhooks
 from bench.stage import Stage
-from entrypoints.local.keys import new_keys, public_half
+from devkit.local.keys import new_keys, public_half
 
 _KEY_ID = "ins_local"
 _USERS = 500

@@ -17,7 +17,7 @@ from attrs import field, frozen
 
 from bench.figures import Figure
 from bench.stage import Stage
-from entrypoints.embedded.ports import LOOPBACK, free_port
+from devkit.servers.ports import LOOPBACK, free_port
 
 _SECRET_KEY = "sk_live_bench0123456789"  # noqa: S105  # of a stand-in that lives for a minute
 _SHARE = 100

@@ -4,9 +4,9 @@ import itertools
 import time
 from collections.abc import Mapping, Sequence
 
-from adapters.clerk.session_tokens import mint_session_token
-from adapters.clerk.stand_in import ClerkStandIn
 from bench.stage import ISSUER, Stage
+from devkit.fake_clerk import ClerkStandIn
+from devkit.fake_clerk.session_tokens import mint_session_token
 
 _clock_ms = itertools.count(time.time_ns() // 1_000_000)
 """When things changed at the source: never twice the same, so that no webhook is a repetition."""

@@ -20,13 +20,13 @@ from attrs import field, frozen
 from adapters.kafka.topics import create_topics
 from adapters.postgres.engine import create_engine
 from adapters.postgres.migrate import migrate
-from application.topics import EVENTS, Topic, TopicDefinition
-from entrypoints.embedded import guard
-from entrypoints.embedded.data_dir import locked
-from entrypoints.embedded.kafka import EmbeddedKafka, start_kafka
-from entrypoints.embedded.ports import LOOPBACK, free_port
-from entrypoints.embedded.postgres import EmbeddedPostgres, start_postgres
-from entrypoints.local.keys import LocalKeys, new_keys
+from application.relay.topics import EVENTS, Topic, TopicDefinition
+from devkit.local.keys import LocalKeys, new_keys
+from devkit.servers import guard
+from devkit.servers.data_dir import locked
+from devkit.servers.kafka import EmbeddedKafka, start_kafka
+from devkit.servers.ports import LOOPBACK, free_port
+from devkit.servers.postgres import EmbeddedPostgres, start_postgres
 
 ROOT = Path(__file__).parent.parent
 ISSUER = "https://clerk.bench.example"

@@ -12,7 +12,7 @@ from anomalyze_auth import PemKey, SessionVerifier
 from bench.figures import Figure
 from bench.requests import session_tokens, user_ids
 from bench.stage import ISSUER, Stage
-from entrypoints.local.keys import public_half
+from devkit.local.keys import public_half
 
 _BARE = "jwt.decode, RS256, key at hand"
 

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.stage import ISSUER, ROOT, Child, Stage
-from entrypoints.embedded.ports import free_port
-from entrypoints.local.keys import public_half
+from devkit.local.keys import public_half
+from devkit.servers.ports import free_port
 
 FOLDER = ROOT / "var" / "bench"
 _SOURCES = Path(__file__).parent

@@ -16,7 +16,7 @@ from attrs import frozen
 
 from bench.peers import FOLDER, python
 from bench.stage import Child, Stage
-from entrypoints.embedded.ports import free_port
+from devkit.servers.ports import free_port
 
 _PROGRAMS = Path(__file__).parent
 _MAVEN = (

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from application.trouble import Trouble
+from application.failure import Trouble
 
 
 class ApplicationError(Exception):

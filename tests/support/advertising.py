@@ -50,7 +50,7 @@ def kafka_advertising(*advertised: str) -> Iterator[Advertising]:
         with servers.kafka(port=open_port, more_ports=ports, **underscored) as server:
             yield Advertising(server.address, found)
         return
-    from entrypoints.embedded.kafka import start_kafka  # noqa: PLC0415
+    from devkit.servers.kafka import start_kafka  # noqa: PLC0415
 
     settings["controller.quorum.voters"] = f"1@{here}:{controller}"
     with TemporaryDirectory(prefix="test-kafka-") as folder:

@@ -12,7 +12,7 @@ import asyncpg
 from attrs import define, field
 
 from adapters.kafka.publisher import DEADLINE_S
-from application.relay_lanes import LEASE_S
+from application.relay.lane_leases import LEASE_S
 from support import processes
 from support.processes import Process
 from support.proxy import Proxy

@@ -5,8 +5,8 @@ import time
 from typing import Any
 from uuid import uuid4
 
-from adapters.clerk.samples import sample_deleted_user, sample_email, sample_event, sample_user
-from adapters.clerk.signing import sign_webhook
+from devkit.fake_clerk.samples import sample_deleted_user, sample_email, sample_event, sample_user
+from devkit.fake_clerk.signing import sign_webhook
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER_SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"

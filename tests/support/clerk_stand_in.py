@@ -10,13 +10,13 @@ from typing import Any
 from attrs import frozen
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from adapters.clerk.stand_in.assembly import StandIn, stand_in
-from adapters.clerk.stand_in.backend_api import Asked
-from adapters.clerk.stand_in.faults import Fault, Faults
-from adapters.clerk.stand_in.instance import ClerkInstance
-from adapters.clerk.stand_in.rate_limits import RateLimits
-from adapters.clerk.stand_in.webhook_sender import Endpoint, WebhookSender
-from entrypoints.local.clerk_stand_in.server import listening
+from devkit.fake_clerk.assembly import StandIn, stand_in
+from devkit.fake_clerk.backend_api import Asked
+from devkit.fake_clerk.faults import Fault, Faults
+from devkit.fake_clerk.http_server import listening
+from devkit.fake_clerk.instance import ClerkInstance
+from devkit.fake_clerk.rate_limits import RateLimits
+from devkit.fake_clerk.webhook_sender import Endpoint, WebhookSender
 from support.web import ISSUER, PARTY, SECRET, public_key, signing_key
 
 SECRET_KEY = "sk_test_0123456789abcdef"
@@ -82,7 +82,7 @@ class RunningStandIn:
 def running_stand_in(
     *, limits: RateLimits = UNLIMITED, schedule_s: Sequence[float] = SCHEDULE_S, **how: Any
 ) -> Iterator[RunningStandIn]:
-    """Run a stand-in in a thread of its own; `how` goes to `adapters.clerk.stand_in.assembly.stand_in`."""
+    """Run a stand-in in a thread of its own; `how` goes to `devkit.fake_clerk.assembly.stand_in`."""
     private_key = signing_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     behind = stand_in(
         **{

@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import define, field
 
-from entrypoints.embedded.ports import free_port
+from devkit.servers.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,18 +8,18 @@ from typing import Any
 
 from attrs import asdict, define, field
 
-from adapters.clerk.stand_in import ClerkStandIn, SignedWebhook
 from adapters.clerk.webhooks import ClerkWebhooks
 from adapters.kafka.cloudevents import encode, headers
 from adapters.kafka.consumer import Record
 from application.errors import ForgedWebhookError
-from application.profile import profile_document
+from application.users.representation import profile_document
+from devkit.demo.stage import Answer
+from devkit.fake_clerk import ClerkStandIn, SignedWebhook
 from domain.decision import Outcome
 from domain.delete_user import delete_user
 from domain.snapshot import Deletion
 from domain.sync_user import sync_user
 from domain.user import Known, Tombstone, User
-from entrypoints.demo.stage import Answer
 
 SECRET = "whsec_" + "c2VjcmV0" * 4
 
@@ -30,7 +30,7 @@ def _as_it_is(value: Any) -> Any:
 
 @define
 class FakeStage:
-    """`entrypoints.demo.stage.Stage`, as the steps use it; `bend_…` change what they get to see."""
+    """`devkit.demo.stage.Stage`, as the steps use it; `bend_…` change what they get to see."""
 
     bend_answer: Callable[[Answer], Answer] = _as_it_is
     bend_row: Callable[[dict[str, Any] | None], dict[str, Any] | None] = _as_it_is

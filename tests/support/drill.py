@@ -14,7 +14,7 @@ from typing import Any
 
 from attrs import define
 
-from adapters.clerk.signing import sign_webhook
+from devkit.fake_clerk.signing import sign_webhook
 from support.processes import Process
 from support.users import USER
 from support.web import SECRET, created

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from attrs import define, field
 
-from entrypoints.embedded.ports import free_port
+from devkit.servers.ports import free_port
 from support.web import environment
 
 START_S = 30

@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from entrypoints.cli import demo
+from devkit.commands import demo
+from devkit.demo import stage
+from devkit.demo.stage import Stage
+from devkit.local.process import ServiceProcess
+from devkit.servers.stack import EmbeddedStack
 from entrypoints.cli.main import main
-from entrypoints.demo import stage
-from entrypoints.demo.stage import Stage
-from entrypoints.embedded.stack import EmbeddedStack
-from entrypoints.local.process import ServiceProcess
 
 SERVERS = ("postgres", "kafka")
 

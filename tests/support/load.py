@@ -13,7 +13,7 @@ from uuid import uuid4
 import httpx
 from attrs import define, field
 
-from adapters.clerk.signing import sign_webhook
+from devkit.fake_clerk.signing import sign_webhook
 from support.web import SECRET, created
 
 ANSWER_S = 30.0

@@ -7,11 +7,11 @@ from typing import Any
 from attrs import define, evolve, field
 
 from application.errors import UserUnknownError
-from application.lanes import LANES, lane_of
-from application.outbox import Deliveries, Encode, OutboxMessage, Pending, Refusal
-from application.ports import Decide, Listed
-from application.relay_lanes import LaneShare, LaneTable
+from application.relay.lane_leases import LaneShare, LaneTable
+from application.relay.lanes import LANES, lane_of
+from application.relay.messages import Deliveries, Encode, OutboxMessage, Pending, Refusal
 from application.trace import traceparent
+from application.users.ports import Decide, Listed
 from domain.decision import Decision
 from domain.snapshot import Deletion, Snapshot
 from domain.user import Known, Tombstone, User, UserId

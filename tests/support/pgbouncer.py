@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from entrypoints.embedded.ports import free_port
+from devkit.servers.ports import free_port
 
 UNPRIVILEGED = "nobody"
 

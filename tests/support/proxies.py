@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from entrypoints.embedded.ports import free_port
+from devkit.servers.ports import free_port
 
 CONFIGURATIONS = {"nginx": "nginx.conf", "caddy": "Caddyfile", "traefik": "traefik-dynamic.yaml", "envoy": "envoy.yaml"}
 _FOLDER = Path(__file__).parents[2] / "deploy" / "proxies"

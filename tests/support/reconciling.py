@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from attrs import define, evolve, field
 
 from adapters.kafka.cloudevents import encode
-from application.delete_user import DeleteUser
-from application.drift import Difference, Mark
-from application.ports import Listed, Unreadable
-from application.reconcile import Reconcile
-from application.reconciliation import Checkpoint, Order, Tally
-from application.sync_user import SyncUser
+from application.reconcile.drift import Difference, Mark
+from application.reconcile.options import Checkpoint, Order, Tally
+from application.reconcile.run import Reconcile
+from application.users.delete_user import DeleteUser
+from application.users.ports import Listed, Unreadable
+from application.users.sync_user import SyncUser
 from domain.snapshot import Snapshot
 from domain.user import User, UserId
 from support.memory import MemoryDirectory, MemoryUsers

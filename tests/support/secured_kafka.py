@@ -48,7 +48,7 @@ def secured_kafka() -> Iterator[SecuredKafka]:
         with servers.kafka(port=open_port, more_ports=(port,), **underscored) as server:
             yield SecuredKafka(server.address, f"localhost:{port}")
         return
-    from entrypoints.embedded.kafka import start_kafka  # noqa: PLC0415
+    from devkit.servers.kafka import start_kafka  # noqa: PLC0415
 
     here = "127.0.0.1"
     addresses = f"PLAINTEXT://{here}:{open_port},CLIENT://{here}:{port}"

@@ -12,8 +12,8 @@ from uuid import uuid4
 import httpx
 from attrs import define, field, frozen
 
-from adapters.clerk.samples import sample_deleted_user, sample_event, sample_user
-from adapters.clerk.signing import sign_webhook
+from devkit.fake_clerk.samples import sample_deleted_user, sample_event, sample_user
+from devkit.fake_clerk.signing import sign_webhook
 
 RETRIES_S = (0.05, 0.2, 0.5, 1.0, 1.0, 2.0)
 """Between attempts, the last one again and again: Svix's schedule (5 s, 5 min, 30 min, 2 h, …), compressed."""

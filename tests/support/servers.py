@@ -82,7 +82,7 @@ def postgres(*, tmpfs: Mapping[str, str] | None = None) -> Iterator[Server]:
             server.address = f"postgresql://postgres:{PASSWORD}@{server.address}/postgres"
             yield server
     else:
-        from entrypoints.embedded.postgres import start_postgres  # noqa: PLC0415
+        from devkit.servers.postgres import start_postgres  # noqa: PLC0415
 
         with tempfile.TemporaryDirectory(prefix="test-postgres-") as folder:
             embedded = start_postgres(Path(folder) / "data", settings=POSTGRES_SETTINGS)
@@ -118,7 +118,7 @@ def kafka(*, port: int | None = None, more_ports: Sequence[int] = (), **settings
         with _container(KAFKA_IMAGE, port=port, bind=port, also=more_ports, env=env, ready=ready) as server:
             yield server
     else:
-        from entrypoints.embedded.kafka import start_kafka  # noqa: PLC0415
+        from devkit.servers.kafka import start_kafka  # noqa: PLC0415
 
         with tempfile.TemporaryDirectory(prefix="test-kafka-") as folder:
             dotted = {name.replace("_", "."): value for name, value in settings.items()}
@@ -221,6 +221,6 @@ def _container(
 
 
 def free_port() -> int:
-    from entrypoints.embedded import ports  # noqa: PLC0415
+    from devkit.servers import ports  # noqa: PLC0415
 
     return ports.free_port()

@@ -32,7 +32,7 @@ def small_disk() -> Iterator[SmallDisk]:
         with servers.postgres(tmpfs={_IN_CONTAINER: options}) as server:
             yield SmallDisk(server.address, _IN_CONTAINER)
         return
-    from entrypoints.embedded.postgres import start_postgres  # noqa: PLC0415
+    from devkit.servers.postgres import start_postgres  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory(prefix="test-postgres-") as folder:
         server = start_postgres(Path(folder) / "data", settings=servers.POSTGRES_SETTINGS)

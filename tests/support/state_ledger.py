@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from attrs import field, frozen
 
-from application.profile import profile_document
+from application.users.representation import profile_document
 from domain.user import Tombstone, User
 from support.ledger import read_records
 

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from attrs import define, field
 
 from application.errors import BrokerUnavailableError
-from application.outbox import Deliveries, Pending, Refusal
-from application.state_topic import FencedError
+from application.relay.messages import Deliveries, Pending, Refusal
+from application.relay.state_topic import FencedError
 
 
 @define

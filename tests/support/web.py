@@ -16,15 +16,15 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from dependency_injector.providers import Object
 
-from adapters.clerk.samples import sample_deleted_user, sample_event, sample_user
-from adapters.clerk.signing import sign_webhook
 from adapters.kafka.cloudevents import encode
 from application.errors import StoreUnavailableError
-from application.outbox_status import OutboxStatus
-from entrypoints.configuration import load
-from entrypoints.container import Container, container_for
+from application.relay.dead_letters import OutboxStatus
+from devkit.fake_clerk.samples import sample_deleted_user, sample_event, sample_user
+from devkit.fake_clerk.signing import sign_webhook
+from entrypoints.composition import Container, container_for
+from entrypoints.config.loading import load
+from entrypoints.config.settings import ServeSettings
 from entrypoints.http.app import app_for
-from entrypoints.settings import ServeSettings
 from support.memory import MemoryDirectory, MemoryIdentities, MemoryUsers
 from support.users import USER
 

@@ -10,8 +10,8 @@ from attrs import define, field
 
 from adapters.kafka.cloudevents import encode
 from adapters.postgres.engine import create_engine
+from adapters.postgres.notifier import OutboxWake
 from adapters.postgres.user_store import PostgresUserStore
-from adapters.postgres.wake import OutboxWake
 from application.errors import StoreUnavailableError
 from domain.decision import Decision
 from domain.delete_user import delete_user

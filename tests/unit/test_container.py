@@ -3,9 +3,9 @@ from dependency_injector.errors import Error
 
 from adapters.clerk.backend_api import BackendApi, NoBackend
 from anomalyze_auth import JwksKeys, PemKey
-from entrypoints.configuration import load
-from entrypoints.container import container_for
-from entrypoints.settings import KafkaSettings, MigrateSettings, RelaySettings, ServeSettings
+from entrypoints.composition import container_for
+from entrypoints.config.loading import load
+from entrypoints.config.settings import KafkaSettings, MigrateSettings, RelaySettings, ServeSettings
 from support.clerk_stand_in import running_stand_in
 from support.http_server import Answer, http_server
 from support.web import NO_FILE, environment

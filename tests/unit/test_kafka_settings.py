@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoints.configuration import ConfigurationError, load
-from entrypoints.settings import EventsSettings, SaslMechanism, SecurityProtocol
-from entrypoints.settings.kafka_values import broker, brokers, sasl_mechanism, security_protocol
+from entrypoints.config.loading import ConfigurationError, load
+from entrypoints.config.settings import EventsSettings, SaslMechanism, SecurityProtocol
+from entrypoints.config.settings.kafka_values import broker, brokers, sasl_mechanism, security_protocol
 from support.web import NO_FILE
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from adapters.clerk.signing import sign_webhook
-from entrypoints.local.keys import new_keys
-from entrypoints.service_keys import new_service_key
-from entrypoints.settings.catalogue import all_variables
+from devkit.fake_clerk.signing import sign_webhook
+from devkit.local.keys import new_keys
+from entrypoints.config.service_keys import new_service_key
+from entrypoints.config.settings.catalogue import all_variables
 from support.leaks import PEOPLE, SECRETS, leaks, secrets_of
 from support.web import SECRET, public_key, token
 

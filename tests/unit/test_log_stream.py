@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from entrypoints import log_stream
-from entrypoints.log_stream import LogStream
+from entrypoints.observability import log_stream
+from entrypoints.observability.log_stream import LogStream
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 
 LOG_BOTH = """
 import logging, structlog
-from entrypoints.logging import configure_logging
-from entrypoints.settings import LogFormat, LogLevel, LogSettings
+from entrypoints.observability.logging import configure_logging
+from entrypoints.config.settings import LogFormat, LogLevel, LogSettings
 configure_logging(LogSettings(log_level=LogLevel.INFO, log_format=LogFormat.{format}))
 structlog.get_logger().info("ours", number=1)
 structlog.get_logger().debug("hidden")
@@ -65,8 +65,8 @@ def test_an_error_is_told_without_its_text_and_the_values_around_it(log_format):
 
 ASYNCIO = """
 import asyncio
-from entrypoints.logging import configure_logging, log_loop_failures
-from entrypoints.settings import LogFormat, LogLevel, LogSettings
+from entrypoints.observability.logging import configure_logging, log_loop_failures
+from entrypoints.config.settings import LogFormat, LogLevel, LogSettings
 configure_logging(LogSettings(log_level=LogLevel.INFO, log_format=LogFormat.JSON))
 async def fail(private):
     raise ValueError(private)
@@ -90,8 +90,8 @@ def test_a_failure_that_nobody_waited_for_is_told_without_its_text():
 TRACED = """
 import logging, structlog
 from application.trace import traceparent
-from entrypoints.logging import configure_logging
-from entrypoints.settings import LogFormat, LogLevel, LogSettings
+from entrypoints.observability.logging import configure_logging
+from entrypoints.config.settings import LogFormat, LogLevel, LogSettings
 configure_logging(LogSettings(log_level=LogLevel.INFO, log_format=LogFormat.JSON))
 structlog.get_logger().info("outside")
 traceparent.set("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")

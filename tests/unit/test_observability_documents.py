@@ -8,8 +8,8 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY
 
-import entrypoints.http.metrics
-import entrypoints.http.vitals
+import entrypoints.observability.metrics
+import entrypoints.observability.process_metrics
 import entrypoints.relay.backlog
 import entrypoints.relay.telemetry
 import entrypoints.relay.timed  # noqa: F401  # each of them registers its metrics

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.text import Text
 
 from application.counting import counted
-from entrypoints import output
+from entrypoints.cli import output
 
 BOX = re.compile("[\u2500-\u257f\u2026]")
 WORDS = st.text(st.sampled_from("abz-_.@/日é"), min_size=1, max_size=150)

@@ -11,14 +11,14 @@ import pytest
 from attrs import asdict
 from rich.console import Console
 
-from entrypoints.configuration import ConfigurationError, load
-from entrypoints.logging import _encode
-from entrypoints.masking import shown
-from entrypoints.secret import Secret
-from entrypoints.service_keys import service_key
-from entrypoints.settings import RelaySettings, ServeSettings
-from entrypoints.settings.catalogue import all_variables
-from entrypoints.sources import Found, look_up
+from entrypoints.config.loading import ConfigurationError, load
+from entrypoints.config.masking import shown
+from entrypoints.config.secret import Secret
+from entrypoints.config.service_keys import service_key
+from entrypoints.config.settings import RelaySettings, ServeSettings
+from entrypoints.config.settings.catalogue import all_variables
+from entrypoints.config.sources import Found, look_up
+from entrypoints.observability.logging import _encode
 from support.web import NO_FILE, PUBLISHABLE_KEY
 
 HIDDEN = "hunter2hunter2hunter2hunter2"

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from entrypoints.service_keys import PREFIX, SCOPES, key_of, new_service_key, service_key
+from entrypoints.config.service_keys import PREFIX, SCOPES, key_of, new_service_key, service_key
 
 
 def test_a_new_key_is_known_by_what_is_configured_of_it_and_by_nothing_else():
@@ -29,7 +29,7 @@ def test_while_rotating_each_key_is_known_by_its_own_name():
 
 
 def test_every_key_is_compared_wherever_the_right_one_stands(monkeypatch):
-    from entrypoints import service_keys  # noqa: PLC0415
+    from entrypoints.config import service_keys  # noqa: PLC0415
 
     texts, keys = zip(*(new_service_key(f"service-{number}") for number in range(5)), strict=True)
     compared = []

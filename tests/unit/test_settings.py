@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoints.configuration import ConfigurationError, load
-from entrypoints.env_example import env_example
-from entrypoints.settings import (
+from entrypoints.config.env_example import env_example
+from entrypoints.config.loading import ConfigurationError, load
+from entrypoints.config.settings import (
     LogFormat,
     LogLevel,
     MigrateSettings,
@@ -16,7 +16,7 @@ from entrypoints.settings import (
     SecurityProtocol,
     ServeSettings,
 )
-from entrypoints.settings.catalogue import all_variables
+from entrypoints.config.settings.catalogue import all_variables
 from support.web import ISSUER, NO_FILE, PUBLISHABLE_KEY, SECRET, public_key
 
 DATABASE = {"DATABASE_URL": "postgresql://auth:hunter2@db.example:5432/auth?sslmode=require"}

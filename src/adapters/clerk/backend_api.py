@@ -16,16 +16,16 @@ import httpx
 import msgspec
 from attrs import frozen
 
-from adapters.clerk.keeping import KeepingClient, Received, received
+from adapters.clerk.connectivity import trouble_of
 from adapters.clerk.nesting import decoded
-from adapters.clerk.reach import trouble_of
+from adapters.clerk.response_capture import KeepingClient, Received, received
 from adapters.clerk.throttle import WINDOW_S, Throttle
 from application.errors import (
     IdentityProviderLimitedError,
     IdentityProviderNotConfiguredError,
     IdentityProviderUnavailableError,
 )
-from application.trouble import Trouble, told
+from application.failure import Trouble, told
 
 if TYPE_CHECKING:
     from clerk_backend_api import Clerk

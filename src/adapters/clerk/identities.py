@@ -19,7 +19,7 @@ from application.errors import (
     UnusableWebhookError,
     UserUnknownError,
 )
-from application.ports import Listed, Unreadable
+from application.users.ports import Listed, Unreadable
 from domain.snapshot import Deletion, Snapshot
 from domain.user import InvalidUserIdError, UserId, user_id
 
@@ -44,7 +44,7 @@ _SESSION_ID = re.compile(r"sess_[A-Za-z0-9_-]{1,123}", re.ASCII)
 
 
 class ClerkIdentities:
-    """Fills `application.ports.IdentityProvider` with the Clerk SDK.
+    """Fills `application.users.ports.IdentityProvider` with the Clerk SDK.
 
     Args:
         now_ms: the clock, milliseconds since 1970.

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from application.metadata_depth import MAX_METADATA_DEPTH
+from application.users.metadata_depth import MAX_METADATA_DEPTH
 
 Json = bytes | str | msgspec.Raw
 

@@ -10,7 +10,7 @@ import msgspec
 
 from adapters.clerk.nesting import Json, decoded
 from application.errors import UnusableWebhookError
-from application.metadata_depth import MAX_METADATA_DEPTH, is_too_deep
+from application.users.metadata_depth import MAX_METADATA_DEPTH, is_too_deep
 from domain.snapshot import Deletion, Snapshot
 from domain.user import EmailAddress, InvalidUserIdError, Profile, UserId, user_id
 

@@ -11,7 +11,7 @@ from svix.webhooks import Webhook, WebhookVerificationError
 
 from adapters.clerk.payloads import Milliseconds, decode, deletion_of, snapshot_of
 from application.errors import ForgedWebhookError, Forgery
-from application.signing_key import signing_key
+from application.users.signing_key import signing_key
 from domain.snapshot import Deletion, Snapshot
 
 MAX_SIGNATURES_LENGTH = 4096
@@ -39,7 +39,7 @@ class _Event(msgspec.Struct):
 
 
 class ClerkWebhooks:
-    """Fills `application.ports.WebhookReader`.
+    """Fills `application.users.ports.WebhookReader`.
 
     Args:
         secrets: `whsec_…`, one or several: while rotating, Clerk signs with either.

@@ -7,7 +7,7 @@ import msgspec
 
 from adapters.kafka.cloudevents import CONTENT_TYPE, SOURCE, TYPES, UserChangedData, UserDeletedData
 from adapters.kafka.user_state import STATE_TYPE, UserStateData
-from application.topics import EVENTS, STATE, TopicDefinition
+from application.relay.topics import EVENTS, STATE, TopicDefinition
 from domain.events import UserCreated, UserDeleted, UserEvent, UserUpdated
 
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"

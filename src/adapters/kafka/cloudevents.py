@@ -6,8 +6,14 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from application.outbox import OutboxMessage
-from application.profile import ProfileDocument, TombstoneDocument, profile_document, rfc3339, tombstone_document
+from application.relay.messages import OutboxMessage
+from application.users.representation import (
+    ProfileDocument,
+    TombstoneDocument,
+    profile_document,
+    rfc3339,
+    tombstone_document,
+)
 from domain.events import UserCreated, UserDeleted, UserEvent, UserUpdated, occurred_at
 
 SOURCE = "/auth-service"

@@ -11,10 +11,10 @@ from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity
 
 from adapters.kafka.connections import CLOSE_S, close_client
-from adapters.kafka.reach import Silence, answering, diagnose, unavailable
+from adapters.kafka.connectivity import Silence, answering, diagnose, unavailable
 from adapters.kafka.topics import administering
 from application.errors import BrokerUnavailableError
-from application.trouble import Trouble
+from application.failure import Trouble
 
 _REQUEST_MS = 10_000
 

@@ -10,8 +10,8 @@ from aiokafka.producer.message_accumulator import MessageBatch
 from attrs import frozen
 
 from adapters.kafka.connections import CLOSE_S, close_client
+from adapters.kafka.connectivity import Security, answering
 from adapters.kafka.metadata import NOT_AUTHORIZED, TopicMissingError, describe
-from adapters.kafka.reach import Security, answering
 
 BATCH_BYTES = 512 * 1024
 """A partition's share of one request; brokers count a whole batch against `max.message.bytes` (1 MiB by default)."""

@@ -10,11 +10,11 @@ from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity
 
 from adapters.kafka.cloudevents import headers
-from adapters.kafka.faults import REFUSED, Attempts
+from adapters.kafka.failures import REFUSED, Attempts
+from adapters.kafka.partition_batches import Fates, Record, shares_of
 from adapters.kafka.partition_order import stop_behind_failures
 from adapters.kafka.producer import Producer
-from adapters.kafka.shares import Fates, Record, shares_of
-from application.outbox import Deliveries, OutboxMessage, Pending, Refusal
+from application.relay.messages import Deliveries, OutboxMessage, Pending, Refusal
 
 DEADLINE_S = 15.0
 """How long a batch may take. aiokafka never gives up an idempotent batch by itself; a relay has to."""

@@ -19,14 +19,14 @@ from aiokafka.errors import (
 from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity
 
-from adapters.kafka.faults import REFUSED, TROUBLE, Attempts
+from adapters.kafka.failures import REFUSED, TROUBLE, Attempts
+from adapters.kafka.last_stable_offset import until_stable
+from adapters.kafka.partition_batches import Fates, Record, shares_of
 from adapters.kafka.producer import Producer
-from adapters.kafka.shares import Fates, Record, shares_of
-from adapters.kafka.stable import until_stable
 from adapters.kafka.user_state import state_headers, state_value
 from application.errors import BrokerUnavailableError
-from application.outbox import Deliveries, OutboxMessage, Pending, Refusal
-from application.state_topic import FencedError
+from application.relay.messages import Deliveries, OutboxMessage, Pending, Refusal
+from application.relay.state_topic import FencedError
 
 WRITER_PREFIX = "auth-service-state-"
 """Of the transactional ids; a broker with access control must let the relay write all of them."""

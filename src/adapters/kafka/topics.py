@@ -11,11 +11,11 @@ from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity
 
 from adapters.kafka.connections import close_client
+from adapters.kafka.connectivity import Silence, address, answering, diagnose, out_of_reach, unavailable
 from adapters.kafka.metadata import client_of, describe
-from adapters.kafka.reach import Silence, address, answering, diagnose, out_of_reach, unavailable
 from application.errors import BrokerUnavailableError
-from application.topics import Topic, min_in_sync, replication_factor
-from application.trouble import Trouble
+from application.failure import Trouble
+from application.relay.topics import Topic, min_in_sync, replication_factor
 
 _TOPIC_ALREADY_EXISTS = 36
 """Kafka's error code (kafka.apache.org/protocol, "Error Codes")."""

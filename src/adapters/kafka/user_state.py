@@ -3,8 +3,8 @@
 from typing import TypedDict
 
 from adapters.kafka.cloudevents import TYPES, headers
-from application.outbox import OutboxMessage
-from application.profile import ProfileDocument
+from application.relay.messages import OutboxMessage
+from application.users.representation import ProfileDocument
 from domain.events import UserDeleted
 
 STATE_TYPE = "anomalyze.user.state.v1"

@@ -7,8 +7,8 @@ from sqlalchemy import event
 from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from adapters.postgres.dial import STATEMENT_TIMEOUT_S, Dialer
-from adapters.postgres.target import read_target
+from adapters.postgres.connection.dial import STATEMENT_TIMEOUT_S, Dialer
+from adapters.postgres.connection.target import read_target
 
 READ_ONLY = "25006"
 """SQLSTATE of a server that takes no writes (PostgreSQL documentation, appendix A)."""

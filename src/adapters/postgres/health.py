@@ -3,11 +3,11 @@
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from adapters.postgres.faults import connected
+from adapters.postgres.failures import connected
 from adapters.postgres.revisions import known_revisions, read_schema
+from application.doctor.schema_state import SchemaState
 from application.errors import StoreUnavailableError
-from application.schema_state import SchemaState
-from application.trouble import Trouble, told
+from application.failure import Trouble, told
 
 ENCODING = "UTF8"
 

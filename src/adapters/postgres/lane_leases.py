@@ -20,9 +20,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.faults import connected
+from adapters.postgres.failures import connected
 from adapters.postgres.tables import outbox_lane, relay
-from application.relay_lanes import LEASE_S, LaneShare, LaneTable
+from application.relay.lane_leases import LEASE_S, LaneShare, LaneTable
 
 _lease = timedelta(seconds=LEASE_S)
 # The database's clock alone decides, so relays need not agree on the time.

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from sqlalchemy import func, select, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.faults import connected
+from adapters.postgres.failures import connected
 from adapters.postgres.rows import to_datetime, to_milliseconds
 from adapters.postgres.tables import users
-from application.drift import Mark
+from application.reconcile.drift import Mark
 from domain.user import UserId
 
 _OLDEST, _NEWEST = 5, 5

@@ -7,12 +7,12 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from adapters.postgres.faults import DATABASE_ERRORS, trouble_of
+from adapters.postgres.failures import DATABASE_ERRORS, trouble_of
 from adapters.postgres.health import require_utf8
 from adapters.postgres.revisions import MIGRATIONS, Schema, known_revisions, read_schema
+from application.doctor.schema_state import SchemaState
 from application.errors import StoreUnavailableError
-from application.schema_state import SchemaState
-from application.trouble import ADVICE, Trouble, told
+from application.failure import ADVICE, Trouble, told
 
 _LOCK = 7166_0001
 """An arbitrary number that only migrations of this service lock on."""

@@ -29,11 +29,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.direct import Compiled, directly
-from adapters.postgres.faults import connected, told_as_unavailable
+from adapters.postgres.asyncpg_execution import Compiled, directly
+from adapters.postgres.failures import connected, told_as_unavailable
 from adapters.postgres.rows import to_milliseconds
 from adapters.postgres.tables import outbox, outbox_dead, users
-from application.outbox import OutboxMessage, Pending, Refusal
+from application.relay.messages import OutboxMessage, Pending, Refusal
 from domain.user import UserId
 
 _lanes = (

@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import ARRAY, BigInteger, Row, TextClause, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.faults import connected
+from adapters.postgres.failures import connected
 from adapters.postgres.tables import outbox, outbox_dead
-from application.outbox_status import DeadLetter, LaneBacklog, OutboxStatus, Repair, VacuumBlocker
+from application.relay.dead_letters import DeadLetter, LaneBacklog, OutboxStatus, Repair, VacuumBlocker
 
 # The sequence counts what was stored without a row for it: with the depth it gives the rate, exactly and for free.
 _LANES = text("""

@@ -7,10 +7,10 @@ from sqlalchemy import ColumnElement, delete, null, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.faults import connected
+from adapters.postgres.failures import connected
 from adapters.postgres.rows import to_datetime
 from adapters.postgres.tables import reconcile_checkpoint as table
-from application.reconciliation import Checkpoint
+from application.reconcile.options import Checkpoint
 
 _THE_ROW = 1
 

@@ -8,7 +8,7 @@ from attrs import frozen
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from application.schema_state import SchemaState, schema_state
+from application.doctor.schema_state import SchemaState, schema_state
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from adapters.postgres.direct import Row
+from adapters.postgres.asyncpg_execution import Row
 from domain.source_version import SourceVersion
 from domain.user import EmailAddress, Profile, Tombstone, User, UserId
 

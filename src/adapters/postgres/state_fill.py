@@ -6,12 +6,12 @@ from sqlalchemy import Integer, Text, bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.faults import connected
+from adapters.postgres.failures import connected
 from adapters.postgres.rows import user_from
 from adapters.postgres.statements import EVENT_COLUMNS, event_row, rows_of
 from adapters.postgres.tables import outbox, users
-from application.outbox import Encode
-from application.state_topic import fill_lane
+from application.relay.messages import Encode
+from application.relay.state_topic import fill_lane
 from domain.events import UserDeleted, UserUpdated
 from domain.user import Tombstone, User, UserId
 

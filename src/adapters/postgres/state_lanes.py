@@ -5,9 +5,9 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import ARRAY, BigInteger, SmallInteger, Text, any_, bindparam, column, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.faults import connected
+from adapters.postgres.failures import connected
 from adapters.postgres.tables import outbox_lane, users
-from application.outbox import Pending
+from application.relay.messages import Pending
 
 _of_lanes = outbox_lane.c.lane == any_(bindparam("lanes", type_=ARRAY(SmallInteger)))
 _WRITERS = (

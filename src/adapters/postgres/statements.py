@@ -8,12 +8,12 @@ from sqlalchemy import ARRAY, JSON, Column, Table, Text, any_, bindparam, cast, 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.selectable import TableValuedAlias
 
-from adapters.postgres.dial import Driver
-from adapters.postgres.direct import Compiled
+from adapters.postgres.asyncpg_execution import Compiled
+from adapters.postgres.connection.dial import Driver
 from adapters.postgres.rows import row_from, to_datetime, user_from
 from adapters.postgres.tables import outbox, outbox_dead, users
-from application.lanes import lane_of
-from application.outbox import OutboxMessage
+from application.relay.lanes import lane_of
+from application.relay.messages import OutboxMessage
 from domain.user import Tombstone, User, UserId
 
 

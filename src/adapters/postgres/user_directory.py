@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import Boolean, Integer, Text, bindparam, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.direct import Compiled, directly
-from adapters.postgres.faults import told_as_unavailable
+from adapters.postgres.asyncpg_execution import Compiled, directly
+from adapters.postgres.failures import told_as_unavailable
 from adapters.postgres.rows import user_from
 from adapters.postgres.statements import READ
 from adapters.postgres.tables import users

@@ -4,9 +4,9 @@ import asyncio
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.answer import Answer
-from adapters.postgres.direct import directly
-from adapters.postgres.faults import told_as_unavailable
+from adapters.postgres.asyncpg_execution import directly
+from adapters.postgres.deadline_future import Answer
+from adapters.postgres.failures import told_as_unavailable
 from adapters.postgres.statements import read
 from application.errors import StoreUnavailableError
 from domain.user import Known, UserId

@@ -8,16 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from attrs import evolve, frozen
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.answer import Answer
-from adapters.postgres.dial import STATEMENT_TIMEOUT_S
-from adapters.postgres.direct import directly
-from adapters.postgres.faults import DATABASE_ERRORS, Fault, code_of, fault_of, unavailable
+from adapters.postgres.asyncpg_execution import directly
+from adapters.postgres.connection.dial import STATEMENT_TIMEOUT_S
+from adapters.postgres.deadline_future import Answer
+from adapters.postgres.failures import DATABASE_ERRORS, Fault, code_of, fault_of, unavailable
 from adapters.postgres.statements import Stored, Write, read, write
 from application.errors import StoreBusyError, StoreUnavailableError, UnstorableError
-from application.outbox import Encode
-from application.ports import Decide
+from application.failure import Trouble, told
+from application.relay.messages import Encode
 from application.trace import traceparent
-from application.trouble import Trouble, told
+from application.users.ports import Decide
 from domain.decision import Decision
 from domain.user import UserId
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from attrs import asdict
 from rich.text import Text
 
-from entrypoints.configuration import EX_CONFIG, EX_USAGE, ConfigurationError
-from entrypoints.effective import Configuration, effective
-from entrypoints.local.environment import DATA_DIR, found_beside_dev
-from entrypoints.local.program import fail
-from entrypoints.output import flush, print_table
-from entrypoints.settings.catalogue import COMMANDS, DEPLOYED
+from entrypoints.cli.output import flush, print_table
+from entrypoints.cli.terminal import fail
+from entrypoints.config.dev_environment import DATA_DIR, found_beside_dev
+from entrypoints.config.loading import EX_CONFIG, EX_USAGE, ConfigurationError
+from entrypoints.config.report import Configuration, effective
+from entrypoints.config.settings.catalogue import COMMANDS, DEPLOYED
 
 
 def config(command: str | None = None, /, *, json: bool = False, data_dir: Path = DATA_DIR) -> None:

@@ -2,8 +2,8 @@
 
 import json
 
-from entrypoints.container import Container
-from entrypoints.http.schema import openapi_json
+from entrypoints.composition import Container
+from entrypoints.http.openapi.routes import openapi_json
 
 
 def openapi() -> None:

@@ -14,12 +14,12 @@ from cyclopts.validators import Number
 from rich.text import Text
 
 from application.errors import BrokerUnavailableError
-from entrypoints.container import container_for
-from entrypoints.local.environment import DATA_DIR, load_beside_dev
-from entrypoints.local.program import console_for_stdout, on_terminal, printable
-from entrypoints.local.until_signal import run_until_signal
-from entrypoints.output import separated
-from entrypoints.settings import EventsSettings
+from entrypoints.cli.output import separated
+from entrypoints.cli.terminal import console_for_stdout, on_terminal, printable
+from entrypoints.cli.until_signal import run_until_signal
+from entrypoints.composition import container_for
+from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
+from entrypoints.config.settings import EventsSettings
 
 if TYPE_CHECKING:
     from adapters.kafka.consumer import Record

@@ -5,7 +5,7 @@
 import errno
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from entrypoints.cli import interruption
@@ -19,30 +19,41 @@ EX_IOERR = 74
 EX_PIPE, EX_INTERRUPTED = 141, 130
 """128 and the number of SIGPIPE and SIGINT, as shells have it."""
 
+PLUGINS = "auth_service.commands"
+"""Entry points of this group hold more commands, in the form of `COMMANDS`: the devkit has one."""
+
 COMMANDS = {
     "serve": ("entrypoints.cli.serve:serve", "Serve webhooks, /v1/me and forward auth over HTTP."),
     "relay": ("entrypoints.cli.relay:relay", "Carry stored events to Kafka, in order for each user."),
     "migrate": ("entrypoints.cli.migrate:migrate", "Bring the database to this version's schema."),
-    "dev": ("entrypoints.cli.dev:dev", "Run everything on this machine, until Ctrl-C."),
-    "demo": ("entrypoints.cli.demo:demo", "Play a user's life through the real parts and check it."),
-    "trigger": ("entrypoints.cli.trigger:trigger", "Sign and send a webhook, as Clerk would."),
-    "token": ("entrypoints.cli.token:token", "Mint a session token for local work."),
-    "dev-keys": ("entrypoints.cli.dev_keys:dev_keys", "Make up keys where there is no Clerk; never in production."),
-    "clerk-stand-in": (
-        "entrypoints.cli.clerk_stand_in:clerk_stand_in",
-        "Be Clerk, for development and tests; never in production.",
-    ),
     "events": ("entrypoints.cli.events:app", "Look at the events in Kafka."),
-    "outbox": ("entrypoints.cli.outbox:app", "See how the outbox stands; retry or discard dead letters."),
-    "users": ("entrypoints.cli.users:app", "Look users up; ban, lock, delete them, set metadata, end sessions."),
+    "outbox": ("entrypoints.cli.outbox.commands:app", "See how the outbox stands; retry or discard dead letters."),
+    "users": (
+        "entrypoints.cli.users.commands:app",
+        "Look users up; ban, lock, delete them, set metadata, end sessions.",
+    ),
     "service-key": ("entrypoints.cli.service_key:app", "Make keys with which other services manage users."),
-    "reconcile": ("entrypoints.cli.reconcile:reconcile", "Compare all users with Clerk's, and repair both ways."),
-    "topic": ("entrypoints.cli.topic:app", "Make the Kafka topics, and compare them with their definition."),
+    "reconcile": (
+        "entrypoints.cli.reconcile.command:reconcile",
+        "Compare all users with Clerk's, and repair both ways.",
+    ),
+    "topic": ("entrypoints.cli.topic.commands:app", "Make the Kafka topics, and compare them with their definition."),
     "config": ("entrypoints.cli.config:config", "Show what is configured, where, and what is wrong with it."),
-    "doctor": ("entrypoints.cli.doctor:doctor", "Find out what is wrong, and what to do about it."),
+    "doctor": ("entrypoints.cli.doctor.command:doctor", "Find out what is wrong, and what to do about it."),
     "openapi": ("entrypoints.cli.documents:openapi", "Print the OpenAPI document of the HTTP API."),
     "asyncapi": ("entrypoints.cli.documents:asyncapi", "Print the AsyncAPI document of the events."),
 }
+
+
+def commands_for(arguments: Sequence[str]) -> Mapping[str, tuple[str, str]]:
+    """Return our commands, and those that are plugged in where one of them may be meant: to find them takes a while."""
+    if arguments and arguments[0] in COMMANDS:
+        return COMMANDS
+    from importlib.metadata import entry_points
+
+    return COMMANDS | {
+        name: command for plugin in entry_points(group=PLUGINS) for name, command in plugin.load().items()
+    }
 
 
 def app_for(arguments: Sequence[str]) -> "App":
@@ -50,10 +61,11 @@ def app_for(arguments: Sequence[str]) -> "App":
     from cyclopts import App
     from rich.console import Console
 
-    from entrypoints.local.program import console_for_stdout, on_terminal
+    from entrypoints.cli.terminal import console_for_stdout, on_terminal
     from entrypoints.version import VERSION
 
-    listing = not (arguments and arguments[0] in COMMANDS)
+    commands = commands_for(arguments)
+    listing = not (arguments and arguments[0] in commands)
     app = App(
         name="auth-service",
         help="The platform's users, true to Clerk, and who is calling.",
@@ -63,7 +75,7 @@ def app_for(arguments: Sequence[str]) -> "App":
         error_console=Console(stderr=True, highlight=False, markup=False, soft_wrap=True, color_system=None),
         error_formatter=str,
     )
-    for name, (path, summary) in COMMANDS.items():
+    for name, (path, summary) in commands.items():
         # cyclopts would show the summary in place of the command's docstring.
         app.command(path, name=name, help=summary if listing else None)
     return app
@@ -82,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: Sequence[str], begin: Callable[[], None] = lambda: None) -> NoReturn:
-    from entrypoints.local.program import fail
+    from entrypoints.cli.terminal import fail
 
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # what is not UTF-8 gets question marks, not a traceback
@@ -104,10 +116,10 @@ def _command(arguments: Sequence[str], begin: Callable[[], None]) -> NoReturn:
     from cyclopts import CycloptsError
 
     from application.errors import ApplicationError
+    from entrypoints.cli.output import flush
     from entrypoints.cli.remedy import with_remedy
-    from entrypoints.configuration import EX_CONFIG, EX_UNAVAILABLE, EX_USAGE, ConfigurationError
-    from entrypoints.local.program import fail
-    from entrypoints.output import flush
+    from entrypoints.cli.terminal import fail
+    from entrypoints.config.loading import EX_CONFIG, EX_UNAVAILABLE, EX_USAGE, ConfigurationError
 
     try:
         command, bound, _ = app_for(arguments).parse_args(arguments, exit_on_error=False)

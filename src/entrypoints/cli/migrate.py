@@ -3,11 +3,11 @@
 import asyncio
 from pathlib import Path
 
-from entrypoints.cli.asking import Yes, confirm
-from entrypoints.configuration import load_from
-from entrypoints.container import container_for
-from entrypoints.local.environment import DATA_DIR, found_beside_dev
-from entrypoints.settings import MigrateSettings
+from entrypoints.cli.confirmation import Yes, confirm
+from entrypoints.composition import container_for
+from entrypoints.config.dev_environment import DATA_DIR, found_beside_dev
+from entrypoints.config.loading import load_from
+from entrypoints.config.settings import MigrateSettings
 
 
 def migrate(*, revision: str = "head", yes: Yes = False, data_dir: Path = DATA_DIR) -> None:

@@ -11,18 +11,18 @@ from pathlib import Path
 
 import uvloop
 
-from entrypoints import proxies
-from entrypoints.configuration import load_from
-from entrypoints.container import Container, container_for
-from entrypoints.local.environment import DATA_DIR, found_beside_dev
-from entrypoints.logging import configure_logging, log_loop_failures
+from application.relay.loop import Relay
+from entrypoints.composition import Container, container_for
+from entrypoints.config import proxies
+from entrypoints.config.dev_environment import DATA_DIR, found_beside_dev
+from entrypoints.config.loading import load_from
+from entrypoints.config.settings import RelaySettings
+from entrypoints.observability.logging import configure_logging, log_loop_failures
+from entrypoints.observability.tracing import tracing_of
 from entrypoints.relay.backlog import watch_backlog
-from entrypoints.relay.loop import Relay
 from entrypoints.relay.status_server import start_status_server
 from entrypoints.relay.telemetry import RelayTelemetry
 from entrypoints.relay.timed import time_parts
-from entrypoints.settings import RelaySettings
-from entrypoints.tracing import tracing_of
 
 
 def relay(*, name: str | None = None, metrics_port: int | None = None, data_dir: Path = DATA_DIR) -> None:

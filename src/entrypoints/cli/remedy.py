@@ -1,7 +1,7 @@
 """An error as a command tells it: the cause, and what to do about it."""
 
 from application.errors import ApplicationError, BrokerUnavailableError, StoreUnavailableError
-from application.trouble import ADVICE
+from application.failure import ADVICE
 
 
 def with_remedy(error: ApplicationError) -> str:

@@ -17,14 +17,14 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import MPServer
 
-from entrypoints.configuration import EX_CONFIG, ConfigurationError, load
+from entrypoints.cli.terminal import fail
+from entrypoints.config.dev_environment import DATA_DIR, export_from_dev
+from entrypoints.config.loading import EX_CONFIG, ConfigurationError, load
+from entrypoints.config.settings import HttpSettings, ServeSettings
 from entrypoints.http.limits import HEAD_LIMIT_BYTES
-from entrypoints.http.metrics_folder import metrics_folder
-from entrypoints.local.environment import DATA_DIR, export_from_dev
-from entrypoints.local.program import fail
-from entrypoints.logging import configure_logging
-from entrypoints.settings import HttpSettings, ServeSettings
-from entrypoints.tracing import require_extra
+from entrypoints.observability.logging import configure_logging
+from entrypoints.observability.metrics_folder import metrics_folder
+from entrypoints.observability.tracing import require_extra
 
 DRAIN_S = 20
 """How long a request may run after SIGTERM and SHUTDOWN_DELAY_S; below the 30 s that orchestrators give by default."""

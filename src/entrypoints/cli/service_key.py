@@ -7,8 +7,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from entrypoints.configuration import EX_USAGE
-from entrypoints.service_keys import EVERYTHING, READ, SCOPES, new_service_key
+from entrypoints.config.loading import EX_USAGE
+from entrypoints.config.service_keys import EVERYTHING, READ, SCOPES, new_service_key
 
 app = App(name="service-key", help="Make keys with which other services manage users.")
 

@@ -17,31 +17,34 @@ from litestar.di import Provide
 from litestar.types import ASGIApp
 
 from anomalyze_auth import TokenRejected
-from entrypoints import proxies
-from entrypoints.configuration import load
-from entrypoints.container import Container, container_for, serving
-from entrypoints.http import health, metrics, problems, root, schema
-from entrypoints.http.admission import Admission
+from entrypoints.composition import Container, container_for, serving
+from entrypoints.config import proxies
+from entrypoints.config.loading import load
+from entrypoints.config.settings import ServeSettings
+from entrypoints.http import problems
 from entrypoints.http.authentication import Authentication
-from entrypoints.http.body import AnswerFirst
-from entrypoints.http.cors import Cors
-from entrypoints.http.departure import Departing, Departure
 from entrypoints.http.dependencies import provided
-from entrypoints.http.edge import Edge, log_failure, note, note_cause, note_outcome
-from entrypoints.http.handlers import HANDLERS
-from entrypoints.http.head import HeadBounds
-from entrypoints.http.management import Management
-from entrypoints.http.one_reading import OneReading
-from entrypoints.http.pace import Pace
-from entrypoints.http.troubles import WEBHOOKS, Troubles, cause_of
-from entrypoints.http.verify import AnyMethodAnyPath
-from entrypoints.http.vitals import Vitals, telling
-from entrypoints.logging import configure_logging, log_loop_failures, places
-from entrypoints.settings import ServeSettings
-from entrypoints.tracing import tracing_of
+from entrypoints.http.middleware.body import AnswerFirst
+from entrypoints.http.middleware.cors import Cors
+from entrypoints.http.middleware.graceful_shutdown import Departing, Departure
+from entrypoints.http.middleware.head_bounds import HeadBounds
+from entrypoints.http.middleware.path_check import OneReading
+from entrypoints.http.middleware.request_middleware import Edge, log_failure, note, note_cause, note_outcome
+from entrypoints.http.openapi import routes as schema
+from entrypoints.http.recent_failures import WEBHOOKS, Troubles, cause_of
+from entrypoints.http.rejection_throttle import Pace
+from entrypoints.http.routes import health, root
+from entrypoints.http.routes.handlers import HANDLERS
+from entrypoints.http.routes.verify import AnyMethodAnyPath
+from entrypoints.http.users.admission import Admission
+from entrypoints.http.users.management import Management
+from entrypoints.observability import metrics
+from entrypoints.observability.logging import configure_logging, log_loop_failures, places
+from entrypoints.observability.process_metrics import Vitals, telling
+from entrypoints.observability.tracing import tracing_of
 
 if TYPE_CHECKING:
-    from entrypoints.tracing.sdk import Tracing
+    from entrypoints.observability.tracing.sdk import Tracing
 
 log = structlog.get_logger("http")
 

@@ -16,10 +16,10 @@ from application.errors import (
     UserDeletedError,
     UserUnknownError,
 )
-from application.get_current_user import GetCurrentUser
+from application.users.get_current_user import GetCurrentUser
 from domain.user import InvalidUserIdError, User, user_id
 from entrypoints.http.errors import TokenMissingError
-from entrypoints.http.pace import Pace
+from entrypoints.http.rejection_throttle import Pace
 
 TOKEN_ERRORS = (TokenMissingError, TokenRejected, KeysUnavailable)
 REQUEST_ERRORS = (*TOKEN_ERRORS, OriginRefused)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from prometheus_client import Gauge
 
 from application.errors import StoreUnavailableError
-from application.outbox_status import OutboxStatus
+from application.relay.dead_letters import OutboxStatus
 
 EVERY_S = 15.0
 """Prometheus' own usual interval: reading more often would show nobody more."""

@@ -7,10 +7,10 @@ import structlog
 from attrs import frozen
 from prometheus_client import Counter, Gauge, Histogram
 
-from application.examination.outbox import blocked_by
-from application.outbox_status import OutboxStatus
-from application.relay_events import Round
-from application.trouble import without_detail
+from application.doctor.outbox import blocked_by
+from application.failure import without_detail
+from application.relay.dead_letters import OutboxStatus
+from application.relay.relay_events import Round
 
 log = structlog.get_logger("relay")
 
@@ -50,7 +50,7 @@ class RelayHealth:
 
 
 class RelayTelemetry:
-    """`entrypoints.relay.loop.Observer` for people and for Prometheus."""
+    """`application.relay.loop.Observer` for people and for Prometheus."""
 
     def __init__(self, name: str) -> None:
         self._log = log.bind(relay=name)

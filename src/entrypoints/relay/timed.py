@@ -9,8 +9,8 @@ from attrs import frozen
 from dependency_injector.providers import Object
 from prometheus_client import Histogram
 
-from application.outbox import Deliveries, Outbox, Pending, Publisher, Refusal
-from entrypoints.container import Container
+from application.relay.messages import Deliveries, Outbox, Pending, Publisher, Refusal
+from entrypoints.composition import Container
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15)
 

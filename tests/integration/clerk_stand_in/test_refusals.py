@@ -3,7 +3,7 @@
 import pytest
 from clerk_backend_api import Clerk, models
 
-from adapters.clerk.stand_in.rate_limits import RateLimits
+from devkit.fake_clerk.rate_limits import RateLimits
 from support.clerk_stand_in import running_stand_in
 
 NOW_MS = 1_795_503_190_733

@@ -3,7 +3,7 @@
 import pytest
 from clerk_backend_api import models
 
-from adapters.clerk.stand_in.users import OMITTED
+from devkit.fake_clerk.users import OMITTED
 
 GRACE = {"email_address": ["grace@example.org"], "first_name": "Grace", "phone_number": ["+15555550101"]}
 

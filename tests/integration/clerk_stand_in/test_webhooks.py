@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from adapters.clerk.stand_in.webhook_sender import SVIX_SCHEDULE_S, Attempt, Disorder, WebhookSender
 from adapters.clerk.webhooks import ClerkWebhooks
 from application.errors import ForgedWebhookError
+from devkit.fake_clerk.webhook_sender import SVIX_SCHEDULE_S, Attempt, Disorder, WebhookSender
 from domain.snapshot import Deletion
 from support.clerk_stand_in import running_stand_in
 from support.http_server import Answer, http_server

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from dotenv import dotenv_values
 
-from entrypoints.embedded.ports import free_port
+from devkit.servers.ports import free_port
 from support.processes import running
 from support.web import PUBLISHABLE_KEY, SECRET
 

@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from entrypoints.embedded.ports import free_port
+from devkit.servers.ports import free_port
 from support import processes
 from support.processes import Process
 from support.web import environment

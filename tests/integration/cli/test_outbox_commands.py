@@ -17,9 +17,9 @@ from adapters.postgres.engine import create_engine
 from adapters.postgres.lane_leases import PostgresLaneLeases
 from adapters.postgres.outbox import PostgresOutbox
 from adapters.postgres.user_store import PostgresUserStore
-from application.lanes import LANES, lane_of
-from application.outbox import Pending, Refusal
-from application.relay_lanes import LaneShare
+from application.relay.lane_leases import LaneShare
+from application.relay.lanes import LANES, lane_of
+from application.relay.messages import Pending, Refusal
 from domain.delete_user import delete_user
 from domain.sync_user import sync_user
 from domain.user import UserId

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from adapters.clerk.stand_in.webhook_sender import Disorder
-from entrypoints.embedded.ports import free_port
+from devkit.fake_clerk.webhook_sender import Disorder
+from devkit.servers.ports import free_port
 from support.clerk_stand_in import RunningStandIn
 from support.processes import serve
 from support.reconcile_stage import Stage, found

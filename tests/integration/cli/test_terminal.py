@@ -16,8 +16,8 @@ import pytest
 
 from adapters.postgres.engine import create_engine
 from adapters.postgres.outbox import PostgresOutbox
-from application.lanes import LANES
-from application.outbox import Refusal
+from application.relay.lanes import LANES
+from application.relay.messages import Refusal
 from support.clerk_stand_in import RunningStandIn
 from support.terminal import on_terminal, terminal
 from support.users_stage import Stage

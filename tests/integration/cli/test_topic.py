@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from adapters.kafka.examination import examine_topics
-from application.topics import EVENTS, STATE, Topic, differences
+from adapters.kafka.doctor import examine_topics
+from application.relay.topics import EVENTS, STATE, Topic, differences
 
 AUTH_SERVICE = Path(sys.executable).with_name("auth-service")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from entrypoints.embedded.data_dir import locked
+from devkit.servers.data_dir import locked
 from support.clerk_stand_in import RunningStandIn
 from support.terminal import terminal
 from support.users_stage import Stage

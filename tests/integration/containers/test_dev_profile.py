@@ -7,9 +7,9 @@ import time
 import httpx
 import pytest
 
-from adapters.clerk.signing import sign_webhook
-from entrypoints.local.environment import under
-from entrypoints.settings.catalogue import known_names
+from devkit.fake_clerk.signing import sign_webhook
+from entrypoints.config.dev_environment import under
+from entrypoints.config.settings.catalogue import known_names
 from support.compose import ROOT, Stack, stack
 from support.web import PUBLISHABLE_KEY, SECRET, created
 

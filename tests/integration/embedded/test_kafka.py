@@ -7,8 +7,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from entrypoints.embedded.errors import EmbeddedStackError
-from entrypoints.embedded.kafka import start_kafka, start_kafka_cluster
+from devkit.servers.errors import EmbeddedStackError
+from devkit.servers.kafka import start_kafka, start_kafka_cluster
 
 
 @pytest.fixture(scope="module")

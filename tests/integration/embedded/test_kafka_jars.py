@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import attrs
 import pytest
 
-from entrypoints.embedded.errors import EmbeddedStackError
-from entrypoints.embedded.kafka_jars import kafka_jars
+from devkit.servers.errors import EmbeddedStackError
+from devkit.servers.kafka_jars import kafka_jars
 
 
 @attrs.frozen
@@ -100,7 +100,7 @@ def test_two_processes_share_one_download(repository):
     for jar in jars[:5]:
         jar.unlink()
 
-    program = "from entrypoints.embedded.kafka_jars import kafka_jars; kafka_jars()"
+    program = "from devkit.servers.kafka_jars import kafka_jars; kafka_jars()"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     both = [subprocess.Popen([sys.executable, "-c", program], env=environment) for _ in range(2)]
 

@@ -7,9 +7,9 @@ import asyncpg
 import psutil
 import pytest
 
-from entrypoints.embedded import postgres as embedded_postgres
-from entrypoints.embedded.errors import EmbeddedStackError
-from entrypoints.embedded.postgres import start_postgres
+from devkit.servers import postgres as embedded_postgres
+from devkit.servers.errors import EmbeddedStackError
+from devkit.servers.postgres import start_postgres
 
 
 @pytest.fixture(scope="module")

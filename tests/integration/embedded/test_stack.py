@@ -10,13 +10,13 @@ import asyncpg
 import psutil
 import pytest
 
-from entrypoints.embedded.errors import EmbeddedStackError
-from entrypoints.embedded.stack import embedded_stack
+from devkit.servers.errors import EmbeddedStackError
+from devkit.servers.stack import embedded_stack
 
 HOLDER = """
 import json, sys, time
 from pathlib import Path
-from entrypoints.embedded.stack import embedded_stack
+from devkit.servers.stack import embedded_stack
 
 def say(line):
     print(line, flush=True)

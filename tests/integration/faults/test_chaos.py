@@ -17,11 +17,11 @@ import pytest
 from adapters.postgres.engine import create_engine
 from adapters.postgres.migrate import migrate
 from adapters.postgres.user_reader import PostgresUserReader
-from application.profile import profile_document, tombstone_document
+from application.users.representation import profile_document, tombstone_document
+from devkit.servers.kafka import start_kafka, start_kafka_cluster
+from devkit.servers.ports import free_port
 from domain.user import Tombstone, User, UserId
-from entrypoints.embedded.kafka import start_kafka, start_kafka_cluster
-from entrypoints.embedded.ports import free_port
-from entrypoints.service_keys import new_service_key
+from entrypoints.config.service_keys import new_service_key
 from integration.conftest import create_topic
 from integration.observability.conftest import running_collector
 from support import proxy, servers, state_ledger

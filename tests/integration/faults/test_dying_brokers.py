@@ -6,9 +6,9 @@ import random
 
 from adapters.kafka import publisher as publisher_module
 from adapters.kafka.publisher import KafkaPublisher
-from application.lanes import LANES
-from application.relay_events import RelayEvents
-from entrypoints.embedded.kafka import EmbeddedKafkaCluster, start_kafka_cluster
+from application.relay.lanes import LANES
+from application.relay.relay_events import RelayEvents
+from devkit.servers.kafka import EmbeddedKafkaCluster, start_kafka_cluster
 from integration.conftest import create_topic
 from integration.kafka.test_publisher_contract import pending
 from support.ledger import faults, read_topic

@@ -11,8 +11,8 @@ from adapters.kafka import state_publisher as state_publisher_module
 from adapters.kafka.publisher import KafkaPublisher
 from adapters.kafka.state_publisher import KafkaStatePublisher
 from application.errors import BrokerUnavailableError
-from application.state_topic import FencedError
-from entrypoints.relay.loop import LEAVE_S
+from application.relay.loop import LEAVE_S
+from application.relay.state_topic import FencedError
 from integration.conftest import create_topic
 from integration.kafka.test_publisher_contract import pending
 from support import processes, servers

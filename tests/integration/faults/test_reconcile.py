@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.clerk.stand_in.rate_limits import RateLimits
+from devkit.fake_clerk.rate_limits import RateLimits
 from support.clerk_stand_in import RunningStandIn, running_stand_in
 from support.processes import running
 from support.reconcile_stage import Stage, found

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from entrypoints.embedded.kafka import start_kafka
+from devkit.servers.kafka import start_kafka
 from integration.conftest import create_topic
 from support import processes, proxy
 from support.ledger import faults, read_topic_until

@@ -8,7 +8,7 @@ import asyncpg
 import httpx
 import pytest
 
-from entrypoints.embedded.ports import free_port
+from devkit.servers.ports import free_port
 from support.load import Load, until_ready
 from support.processes import running
 from support.web import environment

@@ -6,7 +6,7 @@ import asyncpg
 import httpx
 import pytest
 
-from adapters.clerk.samples import sample_user
+from devkit.fake_clerk.samples import sample_user
 from support.http_server import Answer, http_server
 from support.users import USER
 from support.web import bearer, created, deleted, event, signed

@@ -8,7 +8,7 @@ import asyncpg
 import httpx
 import pytest
 
-from entrypoints.service_keys import new_service_key
+from entrypoints.config.service_keys import new_service_key
 
 KEY, CONFIGURED = new_service_key("billing")
 BOUND_S = 40

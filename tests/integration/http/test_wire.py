@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 import psutil
 import pytest
 
-from entrypoints.http.body import BODY_LIMIT_BYTES, BUDGET_BYTES
+from entrypoints.http.middleware.body import BODY_LIMIT_BYTES, BUDGET_BYTES
 from support.http_process import everything
 
 POST = b"POST /webhooks/clerk HTTP/1.1\r\nHost: x\r\n"

@@ -12,10 +12,10 @@ from attrs import evolve
 
 from adapters.kafka import publisher as publisher_module
 from adapters.kafka.cloudevents import encode
+from adapters.kafka.partition_batches import Record, Share
 from adapters.kafka.publisher import KafkaPublisher
-from adapters.kafka.shares import Record, Share
-from application.lanes import lane_of
-from application.outbox import Pending
+from application.relay.lanes import lane_of
+from application.relay.messages import Pending
 from domain.sync_user import sync_user
 from domain.user import UserId
 from integration.conftest import create_topic

@@ -4,7 +4,7 @@ import asyncio
 
 from adapters.kafka import state_publisher as state_publisher_module
 from adapters.kafka.state_publisher import KafkaStatePublisher
-from entrypoints.embedded.kafka import start_kafka
+from devkit.servers.kafka import start_kafka
 from integration.conftest import create_topic
 from integration.kafka.test_state_publisher_contract import pending
 from support.state_ledger import last_of_each, read_states

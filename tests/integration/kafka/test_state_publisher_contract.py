@@ -14,9 +14,9 @@ from adapters.kafka import state_publisher as state_publisher_module
 from adapters.kafka.cloudevents import encode
 from adapters.kafka.state_publisher import KafkaStatePublisher
 from application.errors import BrokerUnavailableError
-from application.lanes import lane_of
-from application.outbox import Pending
-from application.state_topic import FencedError, StatePublisher
+from application.relay.lanes import lane_of
+from application.relay.messages import Pending
+from application.relay.state_topic import FencedError, StatePublisher
 from domain.delete_user import delete_user
 from domain.sync_user import sync_user
 from domain.user import UserId

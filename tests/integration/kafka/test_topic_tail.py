@@ -11,7 +11,7 @@ from aiokafka.record.util import calc_crc32c as crc32c
 from adapters.kafka.consumer import tail_topic
 from adapters.kafka.topics import create_topics
 from application.errors import BrokerUnavailableError
-from application.topics import EVENTS, Topic
+from application.relay.topics import EVENTS, Topic
 from entrypoints.cli.events import cloud_event, line
 
 

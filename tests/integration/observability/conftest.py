@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from entrypoints.embedded.ports import free_port
+from devkit.servers.ports import free_port
 from integration.http.conftest import serve
 from integration.relay.conftest import start_relay, users
 from support import processes

@@ -11,9 +11,9 @@ import asyncpg
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from adapters.clerk.samples import sample_user
-from application.lanes import LANES
-from entrypoints.embedded.ports import free_port
+from application.relay.lanes import LANES
+from devkit.fake_clerk.samples import sample_user
+from devkit.servers.ports import free_port
 from support.http_server import Answer, http_server
 from support.web import bearer, created, event, signed, token
 

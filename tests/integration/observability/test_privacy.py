@@ -15,10 +15,10 @@ import httpx
 import pytest
 from attrs import define, field
 
-from adapters.clerk.signing import sign_webhook
 from adapters.kafka.consumer import tail_topic
-from entrypoints.embedded.ports import free_port
-from entrypoints.service_keys import new_service_key
+from devkit.fake_clerk.signing import sign_webhook
+from devkit.servers.ports import free_port
+from entrypoints.config.service_keys import new_service_key
 from integration.conftest import create_topic
 from support.web import SECRET, created, event, token
 

@@ -14,7 +14,7 @@ import time
 
 import httpx
 
-from entrypoints.embedded.ports import free_port
+from devkit.servers.ports import free_port
 from support.leaks import leaks, secrets_of
 from support.processes import running
 

@@ -8,16 +8,16 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from adapters.postgres.dial import Dialer, is_behind_pooler
-from adapters.postgres.direct import directly
+from adapters.postgres.asyncpg_execution import directly
+from adapters.postgres.connection.dial import Dialer, is_behind_pooler
+from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
-from adapters.postgres.faults import DATABASE_ERRORS, Fault, fault_of, trouble_of
+from adapters.postgres.failures import DATABASE_ERRORS, Fault, fault_of, trouble_of
 from adapters.postgres.health import check_database
-from adapters.postgres.target import read_target
 from application.errors import StoreUnavailableError
-from application.trouble import Trouble
-from entrypoints.embedded.ports import free_port
-from entrypoints.embedded.postgres import start_postgres
+from application.failure import Trouble
+from devkit.servers.ports import free_port
+from devkit.servers.postgres import start_postgres
 from support.certificates import make_certificates
 
 

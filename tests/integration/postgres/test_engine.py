@@ -3,10 +3,10 @@
 import pytest
 from sqlalchemy import text
 
-from adapters.postgres.direct import directly
+from adapters.postgres.asyncpg_execution import directly
 from adapters.postgres.engine import create_engine
-from adapters.postgres.faults import DATABASE_ERRORS, Fault, fault_of, trouble_of
-from application.trouble import Trouble
+from adapters.postgres.failures import DATABASE_ERRORS, Fault, fault_of, trouble_of
+from application.failure import Trouble
 
 
 @pytest.mark.parametrize(

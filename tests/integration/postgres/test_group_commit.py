@@ -7,7 +7,8 @@ import asyncpg
 import pytest
 
 from adapters.kafka.cloudevents import encode
-from adapters.postgres import answer, user_store
+from adapters.postgres import deadline_future as answer
+from adapters.postgres import user_store
 from adapters.postgres.engine import create_engine
 from adapters.postgres.user_reader import PostgresUserReader
 from adapters.postgres.user_store import PostgresUserStore

@@ -8,8 +8,8 @@ import pytest
 
 from adapters.postgres.engine import create_engine
 from adapters.postgres.lane_leases import PostgresLaneLeases
-from application.lanes import LANES
-from application.relay_lanes import LaneLeases, LaneShare, share_lanes
+from application.relay.lane_leases import LaneLeases, LaneShare, share_lanes
+from application.relay.lanes import LANES
 from support.memory import MemoryLeases
 
 ALL = frozenset(range(LANES))

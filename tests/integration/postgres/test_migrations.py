@@ -10,18 +10,18 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 from adapters.postgres import migrate as migrate_module
+from adapters.postgres.doctor import examine_database
 from adapters.postgres.engine import create_engine
-from adapters.postgres.examination import examine_database
-from adapters.postgres.faults import DATABASE_ERRORS, Fault, fault_of, trouble_of
+from adapters.postgres.failures import DATABASE_ERRORS, Fault, fault_of, trouble_of
 from adapters.postgres.health import check_database
 from adapters.postgres.migrate import migrate
 from adapters.postgres.revisions import MIGRATIONS, known_revisions, read_schema
 from adapters.postgres.tables import metadata
+from application.doctor.database import database_findings
+from application.doctor.findings import Grade
 from application.errors import StoreUnavailableError
-from application.examination.database import database_findings
-from application.examination.findings import Grade
-from application.lanes import LANES
-from application.trouble import Trouble
+from application.failure import Trouble
+from application.relay.lanes import LANES
 
 HEAD = "0004"
 

@@ -14,8 +14,8 @@ from adapters.postgres.engine import create_engine
 from adapters.postgres.outbox import INDEX_PLANS, PostgresOutbox
 from adapters.postgres.user_store import PostgresUserStore
 from application.errors import StoreUnavailableError
-from application.lanes import LANES, lane_of
-from application.outbox import Outbox, Pending, Refusal
+from application.relay.lanes import LANES, lane_of
+from application.relay.messages import Outbox, Pending, Refusal
 from domain.delete_user import delete_user
 from domain.sync_user import sync_user
 from domain.user import UserId

@@ -10,7 +10,7 @@ import asyncpg
 import httpx
 import pytest
 
-from entrypoints.embedded.ports import free_port
+from devkit.servers.ports import free_port
 from support.ledger import faults, read_topic_until
 from support.load import until_ready
 from support.processes import running

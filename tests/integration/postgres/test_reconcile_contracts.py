@@ -12,12 +12,12 @@ from adapters.postgres.living_users import PostgresLivingUsers
 from adapters.postgres.reconcile_checkpoint import PostgresCheckpoints
 from adapters.postgres.statements import BY_KEY
 from adapters.postgres.user_store import PostgresUserStore
-from application.delete_user import DeleteUser
-from application.drift import Drift, LivingUsers, Mark
 from application.errors import StoreUnavailableError
-from application.ports import UserStore
-from application.reconciliation import Checkpoint, Checkpoints
-from application.sync_user import SyncUser
+from application.reconcile.drift import Drift, LivingUsers, Mark
+from application.reconcile.options import Checkpoint, Checkpoints
+from application.users.delete_user import DeleteUser
+from application.users.ports import UserStore
+from application.users.sync_user import SyncUser
 from domain.user import UserId
 from support.memory import MemoryUsers
 from support.reconciling import MemoryCheckpoints, MemoryLiving

@@ -14,8 +14,8 @@ from adapters.kafka.cloudevents import encode
 from adapters.postgres.engine import create_engine
 from adapters.postgres.outbox import PostgresOutbox
 from adapters.postgres.user_store import PostgresUserStore
-from application.lanes import LANES
-from application.outbox import Refusal
+from application.relay.lanes import LANES
+from application.relay.messages import Refusal
 from domain.delete_user import delete_user
 from domain.sync_user import sync_user
 from domain.user import UserId

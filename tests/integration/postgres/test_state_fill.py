@@ -10,10 +10,10 @@ from adapters.kafka.user_state import state_value
 from adapters.postgres.outbox import PostgresOutbox
 from adapters.postgres.outbox_admin import PostgresOutboxAdmin
 from adapters.postgres.state_fill import PostgresStateFill
-from application.lanes import LANES
-from application.outbox import Refusal
-from application.outbox_status import Repair
-from application.state_topic import fill_lane
+from application.relay.dead_letters import Repair
+from application.relay.lanes import LANES
+from application.relay.messages import Refusal
+from application.relay.state_topic import fill_lane
 from domain.delete_user import delete_user
 from domain.sync_user import sync_user
 from domain.user import UserId

@@ -12,10 +12,10 @@ from adapters.postgres.lane_leases import PostgresLaneLeases
 from adapters.postgres.outbox import PostgresOutbox
 from adapters.postgres.state_lanes import PostgresStateLanes
 from adapters.postgres.user_store import PostgresUserStore
-from application.lanes import LANES
-from application.outbox import Pending
-from application.relay_lanes import LaneShare
-from application.state_topic import StateLanes
+from application.relay.lane_leases import LaneShare
+from application.relay.lanes import LANES
+from application.relay.messages import Pending
+from application.relay.state_topic import StateLanes
 from domain.sync_user import sync_user
 from domain.user import UserId
 from support.memory import MemoryOutbox

@@ -13,7 +13,7 @@ from adapters.postgres.statements import BY_KEY, READ
 from adapters.postgres.user_directory import BY_EMAIL, PAGE, PostgresUserDirectory
 from adapters.postgres.user_store import PostgresUserStore
 from application.errors import StoreUnavailableError
-from application.ports import UserDirectory, UserStore
+from application.users.ports import UserDirectory, UserStore
 from domain.delete_user import delete_user
 from domain.sync_user import sync_user
 from domain.user import Tombstone, User, UserId

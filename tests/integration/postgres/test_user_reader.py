@@ -6,7 +6,7 @@ from functools import partial
 import asyncpg
 import pytest
 
-from adapters.postgres import answer
+from adapters.postgres import deadline_future as answer
 from adapters.postgres.engine import create_engine
 from adapters.postgres.statements import BY_KEY, READ
 from adapters.postgres.user_reader import PostgresUserReader

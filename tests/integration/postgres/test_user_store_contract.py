@@ -14,8 +14,8 @@ from adapters.postgres.engine import create_engine
 from adapters.postgres.tables import outbox
 from adapters.postgres.user_reader import PostgresUserReader
 from adapters.postgres.user_store import PostgresUserStore
-from application.ports import UserReader, UserStore
 from application.trace import traceparent
+from application.users.ports import UserReader, UserStore
 from domain.decision import Decision, Outcome
 from domain.delete_user import delete_user
 from domain.sync_user import sync_user

@@ -15,8 +15,8 @@ from adapters.kafka.cloudevents import encode
 from adapters.postgres.engine import create_engine
 from adapters.postgres.user_reader import PostgresUserReader
 from adapters.postgres.user_store import TRIES, PostgresUserStore
-from application.delete_user import DeleteUser
-from application.sync_user import SyncUser
+from application.users.delete_user import DeleteUser
+from application.users.sync_user import SyncUser
 from domain.decision import Outcome
 from domain.snapshot import Snapshot
 from domain.sync_user import sync_user

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 import asyncpg
 import pytest
 
-from adapters.postgres.wake import CHANNEL, OutboxWake
+from adapters.postgres.notifier import CHANNEL, OutboxWake
 
 
 @pytest.fixture

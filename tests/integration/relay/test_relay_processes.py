@@ -9,9 +9,9 @@ from urllib.request import urlopen
 
 import asyncpg
 
-from application.lanes import LANES
-from application.relay_lanes import LEASE_S
-from entrypoints.embedded.ports import free_port
+from application.relay.lane_leases import LEASE_S
+from application.relay.lanes import LANES
+from devkit.servers.ports import free_port
 from integration.conftest import create_topic
 from support import proxy
 from support.ledger import faults, first_seen, read_topic_until

@@ -8,8 +8,8 @@ import pytest
 
 from adapters.postgres.engine import create_engine
 from adapters.postgres.user_directory import PostgresUserDirectory
-from application.lanes import LANES
-from application.relay_lanes import LEASE_S
+from application.relay.lane_leases import LEASE_S
+from application.relay.lanes import LANES
 from domain.user import Tombstone, User, UserId
 from integration.conftest import create_topic
 from integration.relay.test_relay_processes import query, until_empty, until_owners

@@ -1,6 +1,7 @@
 import pytest
 
-from application import clerk_listing, reconcile
+from application.reconcile import listing as clerk_listing
+from application.reconcile import run as reconcile
 from support.reconciling import World, twenty_users
 
 

@@ -8,16 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.kafka.cloudevents import encode
-from application.act_at_clerk import ActAtClerk
-from application.ban_user import BanUser, UnbanUser
-from application.delete_user import DeleteUser
-from application.delete_user_at_clerk import DeleteUserAtClerk
 from application.errors import IdentityProviderRefusedError, SafetyStopError, UserDeletedError, UserUnknownError
-from application.lock_user import LockUser, UnlockUser
-from application.revoke_sessions import RevokeSessions
-from application.set_public_metadata import SetPublicMetadata
-from application.sync_user import SyncUser
-from application.sync_user_from_clerk import SyncUserFromClerk
+from application.users.act_at_clerk import ActAtClerk
+from application.users.ban_user import BanUser, UnbanUser
+from application.users.delete_user import DeleteUser
+from application.users.delete_user_at_clerk import DeleteUserAtClerk
+from application.users.lock_user import LockUser, UnlockUser
+from application.users.revoke_sessions import RevokeSessions
+from application.users.set_public_metadata import SetPublicMetadata
+from application.users.sync_user import SyncUser
+from application.users.sync_user_from_clerk import SyncUserFromClerk
 from domain.decision import Outcome
 from domain.user import Tombstone, UserId
 from support.memory import MemoryIdentities, MemoryUsers, living

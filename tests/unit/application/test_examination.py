@@ -3,18 +3,18 @@
 import pytest
 from attrs import evolve
 
-from application.examination.clerk import ClerkFacts, KeySet, clerk_findings
-from application.examination.clocks import clock_findings
-from application.examination.database import DatabaseFacts, database_findings, write_findings
-from application.examination.findings import Finding, Grade, Unanswered, not_checked, passed
-from application.examination.managing import ManagingFacts, managing_findings
-from application.examination.outbox import outbox_findings
-from application.examination.serving import ServingFacts, serving_findings
-from application.examination.topics import topic_findings
-from application.outbox_status import LaneBacklog, OutboxStatus, VacuumBlocker
-from application.schema_state import SchemaState
-from application.topics import DAY_MS, EVENTS, STATE, Topic, TopicFacts
-from application.trouble import ADVICE, Trouble
+from application.doctor.clerk import ClerkFacts, KeySet, clerk_findings
+from application.doctor.clocks import clock_findings
+from application.doctor.database import DatabaseFacts, database_findings, write_findings
+from application.doctor.findings import Finding, Grade, Unanswered, not_checked, passed
+from application.doctor.managing import ManagingFacts, managing_findings
+from application.doctor.outbox import outbox_findings
+from application.doctor.schema_state import SchemaState
+from application.doctor.serving import ServingFacts, serving_findings
+from application.doctor.topics import topic_findings
+from application.failure import ADVICE, Trouble
+from application.relay.dead_letters import LaneBacklog, OutboxStatus, VacuumBlocker
+from application.relay.topics import DAY_MS, EVENTS, STATE, Topic, TopicFacts
 
 OK, WARNING, FAILURE = Grade.OK, Grade.WARNING, Grade.FAILURE
 

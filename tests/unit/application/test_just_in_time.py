@@ -6,8 +6,6 @@ import pytest
 from attrs import define, field
 
 from adapters.kafka.cloudevents import encode
-from application import just_in_time
-from application.delete_user import DeleteUser
 from application.errors import (
     IdentityProviderUnavailableError,
     StoreUnavailableError,
@@ -16,10 +14,12 @@ from application.errors import (
     UserDeletedError,
     UserUnknownError,
 )
-from application.get_current_user import GetCurrentUser
-from application.get_user import GetUser
-from application.just_in_time import UNKNOWN_FOR_S, JustInTimeSync
-from application.sync_user import SyncUser
+from application.users import just_in_time
+from application.users.delete_user import DeleteUser
+from application.users.get_current_user import GetCurrentUser
+from application.users.get_user import GetUser
+from application.users.just_in_time import UNKNOWN_FOR_S, JustInTimeSync
+from application.users.sync_user import SyncUser
 from domain.snapshot import Snapshot
 from domain.user import Tombstone, UserId
 from support.memory import MemoryUsers, living

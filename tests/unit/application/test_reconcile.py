@@ -1,7 +1,7 @@
 """`Reconcile` over fakes: what it repairs, and what it leaves alone."""
 
 from application.errors import UnstorableError
-from application.ports import Unreadable
+from application.users.ports import Unreadable
 from domain.snapshot import Deletion
 from domain.user import Tombstone, UserId
 from support.memory import living

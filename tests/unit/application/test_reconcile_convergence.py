@@ -9,8 +9,9 @@ from attrs import define, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from application import clerk_listing, reconcile
-from application.drift import Allowance
+from application.reconcile import listing as clerk_listing
+from application.reconcile import run as reconcile
+from application.reconcile.drift import Allowance
 from domain.snapshot import Deletion, Snapshot
 from domain.user import Tombstone, User, UserId
 from support.reconciling import World

@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from application.drift import Allowance
 from application.errors import (
     IdentityProviderKeyRefusedError,
     IdentityProviderLimitedError,
@@ -13,7 +12,8 @@ from application.errors import (
     SafetyStopError,
     StoreUnavailableError,
 )
-from application.reconcile import RESUMED_FOR_MS
+from application.reconcile.drift import Allowance
+from application.reconcile.run import RESUMED_FOR_MS
 from domain.user import Tombstone, UserId
 from support.memory import living
 from support.reconciling import World, clerk_user, name

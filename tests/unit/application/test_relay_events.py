@@ -3,9 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.kafka.cloudevents import encode
-from application.lanes import LANES
-from application.outbox import OutboxMessage
-from application.relay_events import RelayEvents
+from application.relay.lanes import LANES
+from application.relay.messages import OutboxMessage
+from application.relay.relay_events import RelayEvents
 from domain.events import UserDeleted
 from domain.user import Tombstone, UserId
 from support.memory import MemoryOutbox, MemoryPublisher

@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from application.lanes import LANES, lane_of
-from application.relay_lanes import LaneTable, share_lanes
+from application.relay.lane_leases import LaneTable, share_lanes
+from application.relay.lanes import LANES, lane_of
 from support.memory import MemoryLeases
 
 

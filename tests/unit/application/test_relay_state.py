@@ -1,10 +1,10 @@
 import pytest
 
 from adapters.kafka.cloudevents import encode
-from application.lanes import LANES, lane_of
-from application.outbox import OutboxMessage, Pending
-from application.relay_state import RelayEventsAndState
-from application.state_topic import fill_lane
+from application.relay.lanes import LANES, lane_of
+from application.relay.messages import OutboxMessage, Pending
+from application.relay.relay_state import RelayEventsAndState
+from application.relay.state_topic import fill_lane
 from domain.events import UserDeleted
 from domain.user import Tombstone, UserId
 from support.memory import MemoryOutbox, MemoryPublisher

@@ -1,6 +1,6 @@
 import pytest
 
-from application.schema_state import SchemaState, schema_state
+from application.doctor.schema_state import SchemaState, schema_state
 
 KNOWN = ("0001", "0002", "0003")
 

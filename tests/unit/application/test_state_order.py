@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 from attrs import define, field
 
 from adapters.kafka.cloudevents import encode
-from application.lanes import lane_of
-from application.outbox import Pending
-from application.relay_state import RelayEventsAndState
+from application.relay.lanes import lane_of
+from application.relay.messages import Pending
+from application.relay.relay_state import RelayEventsAndState
 from domain.events import UserDeleted
 from domain.user import Tombstone, UserId
 from support.memory import MemoryPublisher

@@ -3,7 +3,7 @@
 import pytest
 from attrs import evolve
 
-from application.topics import (
+from application.relay.topics import (
     DAY_MS,
     EVENTS,
     TOPICS,
@@ -14,7 +14,7 @@ from application.topics import (
     min_in_sync,
     replication_factor,
 )
-from entrypoints.settings import KafkaSettings
+from entrypoints.config.settings import KafkaSettings
 
 FACTS = TopicFacts(
     topic=Topic("users", EVENTS),

@@ -7,12 +7,12 @@ import pytest
 from adapters.clerk import backend_api
 from adapters.clerk.backend_api import BackendApi, Effort
 from adapters.clerk.identities import CARE
-from adapters.clerk.stand_in.rate_limits import RateLimits
 from application.errors import (
     IdentityProviderLimitedError,
     IdentityProviderUnavailableError,
     UserUnknownError,
 )
+from devkit.fake_clerk.rate_limits import RateLimits
 from domain.user import UserId
 from support.asking_clerk import ADA, GRACE, provider
 from support.clerk_stand_in import running_stand_in

@@ -6,7 +6,7 @@ import json
 import pytest
 from attrs import asdict
 
-from adapters.clerk import keeping
+from adapters.clerk import response_capture as keeping
 from adapters.clerk.backend_api import Effort, NoBackend
 from adapters.clerk.identities import HASTE, ClerkIdentities
 from adapters.clerk.payloads import snapshot_of

@@ -17,7 +17,7 @@ from application.errors import (
     IdentityProviderUnavailableError,
     UserUnknownError,
 )
-from application.ports import IdentityProvider, Unreadable
+from application.users.ports import IdentityProvider, Unreadable
 from domain.snapshot import Snapshot
 from domain.user import UserId
 from support.clerk_stand_in import RunningStandIn, running_stand_in

@@ -7,7 +7,7 @@ import pytest
 
 from adapters.clerk.payloads import snapshot_of
 from application.errors import UnusableWebhookError
-from application.metadata_depth import MAX_METADATA_DEPTH
+from application.users.metadata_depth import MAX_METADATA_DEPTH
 from support.clerk_reading import nested, read, read_json, refusal
 
 

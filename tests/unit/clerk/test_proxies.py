@@ -3,14 +3,14 @@
 import pytest
 
 from adapters.clerk.backend_api import BackendApi
-from adapters.clerk.examination import key_set_of
+from adapters.clerk.doctor import key_set_of
 from anomalyze_auth import JwksKeys, KeysUnavailable
 from application.errors import IdentityProviderUnavailableError
-from application.trouble import Trouble
-from entrypoints.configuration import load
-from entrypoints.http.troubles import cause_of
-from entrypoints.proxies import use
-from entrypoints.settings import ProxySettings
+from application.failure import Trouble
+from entrypoints.config.loading import load
+from entrypoints.config.proxies import use
+from entrypoints.config.settings import ProxySettings
+from entrypoints.http.recent_failures import cause_of
 from support.asking_clerk import ADA, provider
 from support.clerk_stand_in import running_stand_in
 from support.egress import PASSWORD, egress

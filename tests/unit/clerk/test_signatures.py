@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.clerk.signing import sign_webhook
 from adapters.clerk.webhooks import MAX_SIGNATURES_LENGTH, ClerkWebhooks
 from application.errors import ForgedWebhookError
+from devkit.fake_clerk.signing import sign_webhook
 from support.clerk_payloads import OTHER_SECRET, SECRET, deleted_payload, encoded, event, signed
 
 BODY = encoded(event("user.deleted", deleted_payload("user_1")))

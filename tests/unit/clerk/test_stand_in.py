@@ -3,9 +3,9 @@ import time
 
 import pytest
 
-from adapters.clerk.stand_in import ClerkStandIn
 from adapters.clerk.webhooks import ClerkWebhooks
 from application.errors import ForgedWebhookError
+from devkit.fake_clerk import ClerkStandIn
 from domain.user import user_id
 
 SECRET = "whsec_" + "c2VjcmV0" * 4

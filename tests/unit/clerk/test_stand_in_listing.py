@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.clerk.stand_in.listing import Query, Users
+from devkit.fake_clerk.listing import Query, Users
 
 TIMES = st.integers(0, 6)
 PUTS = st.tuples(st.just("put"), st.integers(0, 8), TIMES, TIMES)

@@ -3,9 +3,9 @@
 import httpx
 import pytest
 
-from adapters.clerk.samples import sample_user
-from adapters.clerk.stand_in.instance import ClerkInstance
-from adapters.clerk.stand_in.refusals import RefusedError
+from devkit.fake_clerk.instance import ClerkInstance
+from devkit.fake_clerk.refusals import RefusedError
+from devkit.fake_clerk.samples import sample_user
 from support.clerk_stand_in import running_stand_in
 
 NOW = 1_795_503_190_733

@@ -7,9 +7,9 @@ from attrs import asdict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.clerk.samples import sample_deleted_user, sample_event, sample_user
 from adapters.clerk.webhooks import ClerkWebhooks
 from application.errors import UnusableWebhookError
+from devkit.fake_clerk.samples import sample_deleted_user, sample_event, sample_user
 from domain.snapshot import Deletion, Snapshot
 from domain.user import EmailAddress, Profile
 from support.clerk_payloads import NOW_MS, SECRET, deleted_payload, encoded, event, signed, user_payload

@@ -2,9 +2,9 @@ import os
 
 import pytest
 
-from entrypoints.embedded.data_dir import locked
-from entrypoints.local.environment import write_for_second_terminal
-from entrypoints.local.keys import keys_kept_in
+from devkit.local.keys import keys_kept_in
+from devkit.local.second_terminal import write_for_second_terminal
+from devkit.servers.data_dir import locked
 
 
 @pytest.fixture

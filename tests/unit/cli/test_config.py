@@ -6,12 +6,12 @@ import os
 import pytest
 
 from entrypoints.cli.main import COMMANDS, main
-from entrypoints.effective import effective
-from entrypoints.misspelled import misspelled
-from entrypoints.settings import commands as settings_of_commands
-from entrypoints.settings.catalogue import COMMANDS as READ_BY
-from entrypoints.settings.catalogue import GROUPS, all_variables, known_names, variables_of
-from entrypoints.sources import Found
+from entrypoints.config.misspelled import misspelled
+from entrypoints.config.report import effective
+from entrypoints.config.settings import commands as settings_of_commands
+from entrypoints.config.settings.catalogue import COMMANDS as READ_BY
+from entrypoints.config.settings.catalogue import GROUPS, all_variables, known_names, variables_of
+from entrypoints.config.sources import Found
 from support.web import PUBLISHABLE_KEY, SECRET
 
 SERVE = {

@@ -5,10 +5,10 @@ import pytest
 import yaml
 from dotenv import dotenv_values
 
-from entrypoints.cli.dev_keys import dev_keys
-from entrypoints.configuration import ConfigurationError, load
-from entrypoints.made_up import INSTANCE
-from entrypoints.settings import ServeSettings
+from devkit.commands.dev_keys import dev_keys
+from entrypoints.config.loading import ConfigurationError, load
+from entrypoints.config.made_up import INSTANCE
+from entrypoints.config.settings import ServeSettings
 
 DATABASE = {"DATABASE_URL": "postgresql://a@b/c"}
 STAND_IN = "http://clerk-stand-in.test:3004"

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from entrypoints.cli import doctor as doctor_module
+from entrypoints.cli.doctor import command as doctor_module
 from entrypoints.cli.main import main
 from support.web import SECRET
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from application.drift import Allowance
+from application.reconcile.drift import Allowance
 from entrypoints.cli.main import main
-from entrypoints.cli.reconcile import allowance, moment
+from entrypoints.cli.reconcile.command import allowance, moment
 
 NOW = 1_800_000_000_000
 

@@ -2,10 +2,10 @@ import socket
 
 import pytest
 
+from devkit.servers.ports import free_port
 from entrypoints.cli.serve import _free_address
-from entrypoints.configuration import EX_CONFIG
-from entrypoints.embedded.ports import free_port
-from entrypoints.settings import HttpSettings
+from entrypoints.config.loading import EX_CONFIG
+from entrypoints.config.settings import HttpSettings
 
 BOTH = [
     (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 0, 0, 0)),

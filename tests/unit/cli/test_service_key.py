@@ -3,7 +3,7 @@ import json
 import pytest
 
 from entrypoints.cli.main import main
-from entrypoints.service_keys import key_of, service_key
+from entrypoints.config.service_keys import key_of, service_key
 
 
 def said(capsys, *arguments):

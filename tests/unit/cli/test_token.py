@@ -3,8 +3,8 @@ import base64
 import pytest
 
 from anomalyze_auth import PemKey, Reason, SessionVerifier, TokenRejected
+from devkit.local.keys import new_keys, public_half
 from entrypoints.cli.main import main
-from entrypoints.local.keys import new_keys, public_half
 from support.clerk_stand_in import running_stand_in
 
 

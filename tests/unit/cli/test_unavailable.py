@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from application.errors import BrokerUnavailableError, StoreUnavailableError
-from application.trouble import ADVICE, Trouble, told
+from application.failure import ADVICE, Trouble, told
 from entrypoints.cli.main import main
 from entrypoints.cli.remedy import with_remedy
 from support.processes import running

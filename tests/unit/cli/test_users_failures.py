@@ -13,7 +13,7 @@ from application.errors import (
     UserDeletedError,
     UserUnknownError,
 )
-from entrypoints.cli.users_failures import NOT_TRIED, exit_status, failure_of
+from entrypoints.cli.users.failures import NOT_TRIED, exit_status, failure_of
 
 NO_USER = failure_of(UserUnknownError())
 OUTAGE = failure_of(IdentityProviderUnavailableError("down"))

@@ -5,7 +5,7 @@ import pytest
 from domain.decision import Outcome
 from domain.delete_user import delete_user
 from domain.sync_user import sync_user
-from entrypoints.cli.users_outcomes import Action, outcome_of
+from entrypoints.cli.users.outcomes import Action, outcome_of
 from support.users import USER, deletion, snapshot
 
 

@@ -4,8 +4,8 @@ from contextlib import asynccontextmanager
 import pytest
 from rich.console import Console
 
-from entrypoints.cli import demo
-from entrypoints.embedded.errors import EmbeddedStackError
+from devkit.commands import demo
+from devkit.servers.errors import EmbeddedStackError
 from support.demo_stage import FakeStage
 
 

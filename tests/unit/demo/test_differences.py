@@ -1,6 +1,6 @@
 import pytest
 
-from entrypoints.demo.differences import ANY_TAG, ANY_UUID, differences
+from devkit.demo.differences import ANY_TAG, ANY_UUID, differences
 
 SAME = {"id": "a", "flags": [True, None, {"n": 1.5}]}
 

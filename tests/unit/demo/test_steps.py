@@ -7,9 +7,9 @@ import pytest
 from attrs import evolve
 from rich.console import Console
 
-from entrypoints.demo.life import PRIVATE, Life
-from entrypoints.demo.screen import Scene, print_summary
-from entrypoints.demo.steps import STEPS
+from devkit.demo.life import PRIVATE, Life
+from devkit.demo.screen import Scene, print_summary
+from devkit.demo.steps import STEPS
 from support.demo_stage import FakeStage
 
 

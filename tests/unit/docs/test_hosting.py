@@ -5,8 +5,8 @@ import re
 import pytest
 
 from entrypoints.cli.main import main
-from entrypoints.configuration import EX_CONFIG, ConfigurationError, load
-from entrypoints.settings import EventsSettings
+from entrypoints.config.loading import EX_CONFIG, ConfigurationError, load
+from entrypoints.config.settings import EventsSettings
 from support.documentation import ROOT
 from support.web import NO_FILE
 

@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 from domain.user import UserId
-from entrypoints.service_keys import new_service_key
+from entrypoints.config.service_keys import new_service_key
 from support.documentation import shell_blocks
 from support.users import snapshot
 from support.web import Web, created, token, web

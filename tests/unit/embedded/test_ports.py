@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from entrypoints.embedded import ports
-from entrypoints.embedded.errors import EmbeddedStackError
-from entrypoints.embedded.ports import LOOPBACK, free_port, require_free
+from devkit.servers import ports
+from devkit.servers.errors import EmbeddedStackError
+from devkit.servers.ports import LOOPBACK, free_port, require_free
 
 
 def listening(port: int) -> socket.socket:

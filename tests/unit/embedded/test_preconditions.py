@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from entrypoints.embedded.data_dir import require_space
-from entrypoints.embedded.errors import EmbeddedStackError
-from entrypoints.embedded.server import require_platform
+from devkit.servers.data_dir import require_space
+from devkit.servers.errors import EmbeddedStackError
+from devkit.servers.server import require_platform
 
 
 def test_a_disk_that_is_too_full_is_told_with_what_is_needed_and_what_is_left(tmp_path, monkeypatch):

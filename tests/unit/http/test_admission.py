@@ -2,7 +2,7 @@
 
 import pytest
 
-from entrypoints.service_keys import READ, SCOPES, new_service_key
+from entrypoints.config.service_keys import READ, SCOPES, new_service_key
 from support.users import USER, snapshot
 from support.web import bearer, created, deleted, token, web
 

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from entrypoints.http.body import (
+from entrypoints.http.errors import BodyShedError, BodyTooSlowError
+from entrypoints.http.middleware.body import (
     BYTES_OF_A_REQUEST,
     LARGE_AT_ONCE,
     LARGE_TURN_S,
@@ -13,7 +14,6 @@ from entrypoints.http.body import (
     Budget,
     read_body,
 )
-from entrypoints.http.errors import BodyShedError, BodyTooSlowError
 
 SCOPE = {"type": "http", "headers": []}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from entrypoints.http.departure import Departing, Departure, listeners, refuse_newcomers
+from entrypoints.http.middleware.graceful_shutdown import Departing, Departure, listeners, refuse_newcomers
 
 
 async def answer(scope, receive, send):

@@ -5,8 +5,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from application.trace import traceparent
-from entrypoints.http.edge import Edge
-from entrypoints.http.troubles import Troubles
+from entrypoints.http.middleware.request_middleware import Edge
+from entrypoints.http.recent_failures import Troubles
 from support.users import USER
 from support.web import bearer, client, created, event, signed, token
 
@@ -137,17 +137,17 @@ async def test_a_line_without_an_outcome_has_no_such_field(web):
 @pytest.mark.parametrize(
     ("headers", "reason"),
     [
-        ({"authorization": "Bearer x"}, "token-malformed"),
-        (bearer(exp=1), "token-expired"),
-        (bearer(iss="https://elsewhere.example"), "issuer-mismatch"),
-        (bearer(sub="canary"), "claim-invalid"),
-        ({}, None),
+        (lambda: {"authorization": "Bearer x"}, "token-malformed"),
+        (lambda: bearer(exp=1), "token-expired"),
+        (lambda: bearer(iss="https://elsewhere.example"), "issuer-mismatch"),
+        (lambda: bearer(sub="canary"), "claim-invalid"),
+        (dict, None),
     ],
 )
 @pytest.mark.parametrize("path", ["/v1/me", "/v1/verify", "/v1/users/user_1"])
 async def test_the_line_says_why_a_token_was_refused(web, path, headers, reason):
     with capture_logs() as logs:
-        await web.client.get(path, headers=headers)
+        await web.client.get(path, headers=headers())
 
     assert (logs[0]["status"], logs[0].get("reason")) == (401, reason)
 

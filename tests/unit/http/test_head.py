@@ -2,8 +2,8 @@
 
 import pytest
 
-from entrypoints.http.head import COOKIES_AT_MOST, QUERY_LIMIT_BYTES
 from entrypoints.http.limits import HEAD_LIMIT_BYTES
+from entrypoints.http.middleware.head_bounds import COOKIES_AT_MOST, QUERY_LIMIT_BYTES
 from support.users import USER
 from support.web import created, signed, token
 

@@ -8,17 +8,17 @@ from attrs import evolve
 from cryptography.hazmat.primitives.asymmetric import rsa
 from structlog.testing import capture_logs
 
-from adapters.clerk.signing import sign_webhook
 from application.errors import (
     IdentityProviderKeyRefusedError,
     IdentityProviderUnavailableError,
     StoreUnavailableError,
 )
-from application.outbox_status import LaneBacklog, OutboxStatus, VacuumBlocker
-from application.trouble import Trouble, told
-from entrypoints.http.departure import Departure
-from entrypoints.http.health import BACKLOG_EVERY_S, WRITE_EVERY_S, Dependencies
-from entrypoints.http.troubles import REMEMBERED_S, Troubles, cause_of
+from application.failure import Trouble, told
+from application.relay.dead_letters import LaneBacklog, OutboxStatus, VacuumBlocker
+from devkit.fake_clerk.signing import sign_webhook
+from entrypoints.http.middleware.graceful_shutdown import Departure
+from entrypoints.http.recent_failures import REMEMBERED_S, Troubles, cause_of
+from entrypoints.http.routes.health import BACKLOG_EVERY_S, WRITE_EVERY_S, Dependencies
 from support.memory import MemoryUsers
 from support.users import USER, snapshot
 from support.web import SECRET, Database, bearer, created, signed

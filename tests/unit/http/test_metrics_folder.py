@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from entrypoints.configuration import ConfigurationError
-from entrypoints.http import metrics_folder
-from entrypoints.http.metrics_folder import VARIABLE
+from entrypoints.config.loading import ConfigurationError
+from entrypoints.observability import metrics_folder
+from entrypoints.observability.metrics_folder import VARIABLE
 
 
 @pytest.fixture

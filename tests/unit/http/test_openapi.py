@@ -2,10 +2,10 @@ import re
 
 import pytest
 
-from entrypoints.http.handlers import HANDLERS, INJECTED
-from entrypoints.http.openapi import document
+from entrypoints.http.openapi.document import document
+from entrypoints.http.openapi.page import page
 from entrypoints.http.problems import INTERNAL, TABLE
-from entrypoints.http.schema_page import page
+from entrypoints.http.routes.handlers import HANDLERS, INJECTED
 from support.web import bearer, created
 
 ACTIONS = ("ban", "unban", "lock", "unlock", "set-metadata", "revoke-sessions", "sync", "delete")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from entrypoints.http.pace import BURST_S, LONGEST_S, PER_SECOND, Pace
+from entrypoints.http.rejection_throttle import BURST_S, LONGEST_S, PER_SECOND, Pace
 
 
 class Watch:

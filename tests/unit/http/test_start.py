@@ -5,10 +5,10 @@ import asyncio
 from dependency_injector.providers import Object
 from structlog.testing import capture_logs
 
-from entrypoints.configuration import load
-from entrypoints.container import container_for
+from entrypoints.composition import container_for
+from entrypoints.config.loading import load
+from entrypoints.config.settings import ServeSettings
 from entrypoints.http.app import app_for
-from entrypoints.settings import ServeSettings
 from support.web import NO_FILE, environment
 
 

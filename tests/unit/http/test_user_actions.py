@@ -13,9 +13,9 @@ from application.errors import (
     StoreUnavailableError,
     UnstorableError,
 )
-from application.profile import profile_document
-from entrypoints.http import management
-from entrypoints.service_keys import new_service_key
+from application.users.representation import profile_document
+from entrypoints.config.service_keys import new_service_key
+from entrypoints.http.users import management
 from support.users import USER, snapshot
 from support.web import bearer, created, deleted, web
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrypoints.http.errors import RequestNotValidError
-from entrypoints.http.user_requests import ByEmail, ByIds, metadata_patch, named_user, nothing, wanted_users
+from entrypoints.http.users.requests import ByEmail, ByIds, metadata_patch, named_user, nothing, wanted_users
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from application.errors import StoreUnavailableError, UnstorableError
-from application.profile import profile_document
-from entrypoints.service_keys import new_service_key
+from application.users.representation import profile_document
+from entrypoints.config.service_keys import new_service_key
 from support.users import USER, snapshot
 from support.web import created, deleted, web
 

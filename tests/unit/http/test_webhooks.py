@@ -3,10 +3,10 @@ import asyncio
 import pytest
 
 from application.errors import ForgedWebhookError
-from entrypoints.http import webhooks
-from entrypoints.http.body import read_body
 from entrypoints.http.errors import BodyTooLargeError, BodyTooSlowError, ClientDisconnectedError
-from entrypoints.http.webhooks import signed_headers
+from entrypoints.http.middleware.body import read_body
+from entrypoints.http.routes import webhooks
+from entrypoints.http.routes.webhooks import signed_headers
 from support.users import USER
 from support.web import created, signed
 

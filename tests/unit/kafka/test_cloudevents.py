@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from adapters.kafka.asyncapi import document, schemas
 from adapters.kafka.cloudevents import TYPES, encode, headers
 from anomalyze_auth import events as sdk
-from application.outbox import OutboxMessage
-from application.profile import profile_document
+from application.relay.messages import OutboxMessage
+from application.users.representation import profile_document
 from domain.delete_user import delete_user
 from domain.events import UserEvent
 from domain.sync_user import sync_user

@@ -6,7 +6,7 @@ import pytest
 
 from adapters.kafka.cloudevents import encode
 from adapters.kafka.publisher import KafkaPublisher
-from application.outbox import Pending
+from application.relay.messages import Pending
 from domain.sync_user import sync_user
 from support.users import snapshot
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.kafka.cloudevents import encode
-from adapters.kafka.shares import partition_of, shares_of
-from application.outbox import Pending
+from adapters.kafka.partition_batches import partition_of, shares_of
+from application.relay.messages import Pending
 from domain.sync_user import sync_user
 from support.users import snapshot
 

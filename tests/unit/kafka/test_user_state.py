@@ -7,7 +7,7 @@ from adapters.kafka.asyncapi import document
 from adapters.kafka.cloudevents import encode
 from adapters.kafka.user_state import STATE_TYPE, state_headers, state_value
 from anomalyze_auth import state as sdk
-from application.profile import profile_document
+from application.users.representation import profile_document
 from domain.delete_user import delete_user
 from domain.sync_user import sync_user
 from domain.user import User

@@ -3,17 +3,17 @@ import stat
 
 import pytest
 
-from entrypoints.embedded.data_dir import locked
-from entrypoints.local.environment import (
+from devkit.local.keys import new_keys
+from devkit.local.second_terminal import write_for_second_terminal
+from devkit.servers.data_dir import locked
+from entrypoints.config.dev_environment import (
     base_url,
     export_from_dev,
     found_beside_dev,
     load_beside_dev,
     settings_of_last_dev,
-    write_for_second_terminal,
 )
-from entrypoints.local.keys import new_keys
-from entrypoints.settings import EventsSettings, HttpSettings
+from entrypoints.config.settings import EventsSettings, HttpSettings
 
 
 def test_a_second_terminal_reads_what_was_written_and_nobody_else_may(tmp_path):

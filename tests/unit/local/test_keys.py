@@ -3,8 +3,8 @@ import stat
 import pytest
 
 from anomalyze_auth import PemKey
-from entrypoints.clerk_values import secret_key, webhook_secret
-from entrypoints.local.keys import keys_kept_in, new_keys, public_half, secret_key_kept_in
+from devkit.local.keys import keys_kept_in, new_keys, public_half, secret_key_kept_in
+from entrypoints.config.clerk_values import secret_key, webhook_secret
 
 
 def test_the_keys_of_a_folder_stay_the_same_and_are_their_owners_alone(tmp_path):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from entrypoints.made_up import INSTANCE, NOTE, instance_names, under
-from entrypoints.sources import read
+from entrypoints.config.made_up import INSTANCE, NOTE, instance_names, under
+from entrypoints.config.sources import read
 
 MADE_UP = {
     "CLERK_WEBHOOK_SECRET": "whsec_made_up",

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from adapters.postgres.conninfo import read_conninfo
-from adapters.postgres.parameters import IGNORED, LIBPQ, UNSUPPORTED
+from adapters.postgres.connection.conninfo import read_conninfo
+from adapters.postgres.connection.parameters import IGNORED, LIBPQ, UNSUPPORTED
 from support import libpq
 
 

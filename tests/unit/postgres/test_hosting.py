@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from adapters.postgres.target import read_target
-from entrypoints.configuration import ConfigurationError, load
-from entrypoints.settings import MigrateSettings
+from adapters.postgres.connection.target import read_target
+from entrypoints.config.loading import ConfigurationError, load
+from entrypoints.config.settings import MigrateSettings
 from support.certificates import make_certificates
 
 PAGE = Path(__file__).parents[3] / "docs" / "hosting.md"

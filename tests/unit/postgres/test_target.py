@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.postgres.parameters import LIBPQ
-from adapters.postgres.target import read_target
+from adapters.postgres.connection.parameters import LIBPQ
+from adapters.postgres.connection.target import read_target
 
 URL = "postgresql://u@h:5433/db"
 

@@ -5,11 +5,11 @@ import asyncio
 import pytest
 
 from adapters.kafka.cloudevents import encode
-from application.relay_events import RelayEvents, Round
+from application.relay import loop
+from application.relay.loop import Relay
+from application.relay.relay_events import RelayEvents, Round
 from domain.events import UserDeleted
 from domain.user import Tombstone, UserId
-from entrypoints.relay import loop
-from entrypoints.relay.loop import Relay
 from support.memory import MemoryLeases, MemoryOutbox, MemoryPublisher
 
 

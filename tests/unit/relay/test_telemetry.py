@@ -9,9 +9,9 @@ from attrs import evolve
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from application.outbox_status import OutboxStatus, VacuumBlocker
-from application.relay_events import Round
-from application.trouble import Trouble, told
+from application.failure import Trouble, told
+from application.relay.dead_letters import OutboxStatus, VacuumBlocker
+from application.relay.relay_events import Round
 from entrypoints.relay.status_server import start_status_server
 from entrypoints.relay.telemetry import RelayTelemetry
 

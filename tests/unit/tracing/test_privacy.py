@@ -4,7 +4,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from entrypoints.tracing.privacy import OnlyAllowed
+from entrypoints.observability.tracing.privacy import OnlyAllowed
 
 PRIVATE = "ada@lovelace.example"
 

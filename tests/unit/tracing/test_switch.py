@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from entrypoints.configuration import ConfigurationError, load
-from entrypoints.settings import TracesExporter, TracingSettings
-from entrypoints.tracing import require_extra
+from entrypoints.config.loading import ConfigurationError, load
+from entrypoints.config.settings import TracesExporter, TracingSettings
+from entrypoints.observability.tracing import require_extra
 from support.web import NO_FILE, environment
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from entrypoints.embedded.kafka import start_kafka_cluster
+from devkit.servers.kafka import start_kafka_cluster
 from integration.conftest import create_topic
 from support.advertising import NAME_UNKNOWN, REFUSED, Advertising, kafka_advertising, silent_listener
 from support.drill import AUTH_SERVICE, Service, until

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from attrs import define, field
 
-from entrypoints.embedded.ports import free_port
+from devkit.servers.ports import free_port
 from support import processes
 
 WORKERS = 2

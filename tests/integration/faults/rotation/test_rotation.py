@@ -18,9 +18,9 @@ from attrs import define, field
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from adapters.clerk.signing import sign_webhook
-from adapters.clerk.stand_in.instance import ClerkInstance
-from entrypoints.service_keys import new_service_key
+from devkit.fake_clerk.instance import ClerkInstance
+from devkit.fake_clerk.signing import sign_webhook
+from entrypoints.config.service_keys import new_service_key
 from support.http_server import Answer, Request, http_server
 from support.trickle import Ask, Trickles
 from support.web import ISSUER, PARTY, created, token

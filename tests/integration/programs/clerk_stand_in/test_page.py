@@ -2,7 +2,7 @@
 
 import pytest
 
-from entrypoints.local.clerk_stand_in import html
+from devkit.fake_clerk.defaults import html
 from support.clerk_stand_in import SECRET_KEY, running_stand_in
 
 SERVICE = "http://127.0.0.1:3999"

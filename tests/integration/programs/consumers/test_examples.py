@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from entrypoints.embedded.kafka_jars import kafka_jars
+from devkit.servers.kafka_jars import kafka_jars
 from integration.conftest import create_topic
 from support.consumer_story import play
 

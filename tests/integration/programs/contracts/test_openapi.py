@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from entrypoints.service_keys import new_service_key
+from entrypoints.config.service_keys import new_service_key
 from support.http_process import start, wait_until_it_answers
 from support.npm import node_tool
 from support.web import token

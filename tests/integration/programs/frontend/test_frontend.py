@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from entrypoints.embedded.ports import free_port
-from entrypoints.local.frontend import origins, serve_frontend
+from devkit.local.frontend import origins, serve_frontend
+from devkit.servers.ports import free_port
 from support.http_process import start, wait_until_it_answers
 from support.http_server import Answer, http_server
 from support.users import USER

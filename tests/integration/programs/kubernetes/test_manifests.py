@@ -10,9 +10,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from application.topics import TOPICS, min_in_sync
+from application.relay.topics import TOPICS, min_in_sync
 from entrypoints.cli.serve import DRAIN_S
-from entrypoints.settings.catalogue import all_variables
+from entrypoints.config.settings.catalogue import all_variables
 
 ROOT = Path(__file__).parents[4]
 K8S = ROOT / "deploy" / "k8s"

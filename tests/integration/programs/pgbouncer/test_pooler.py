@@ -11,16 +11,16 @@ import pytest
 from sqlalchemy import text
 
 from adapters.kafka.cloudevents import encode
-from adapters.postgres.direct import directly
+from adapters.postgres.asyncpg_execution import directly
+from adapters.postgres.doctor import examine_database, try_writing
 from adapters.postgres.engine import create_engine
-from adapters.postgres.examination import examine_database, try_writing
 from adapters.postgres.health import check_database
 from adapters.postgres.migrate import migrate
 from adapters.postgres.outbox import INDEX_PLANS, PostgresOutbox
 from adapters.postgres.user_store import PostgresUserStore
 from application.errors import StoreUnavailableError
-from application.lanes import LANES
-from application.trouble import Trouble
+from application.failure import Trouble
+from application.relay.lanes import LANES
 from domain.sync_user import sync_user
 from domain.user import UserId
 from support.certificates import make_certificates

@@ -6,8 +6,8 @@ import random
 import asyncpg
 import pytest
 
-from adapters.postgres.wake import WakeListener
-from entrypoints.embedded.ports import free_port
+from adapters.postgres.notifier import WakeListener
+from devkit.servers.ports import free_port
 from support import processes
 from support.ledger import faults, read_topic_until
 from support.pgbouncer import IGNORING, pgbouncer

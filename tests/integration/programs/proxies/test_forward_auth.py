@@ -6,7 +6,7 @@ import socket
 import httpx
 import pytest
 
-from entrypoints.embedded.ports import free_port
+from devkit.servers.ports import free_port
 from support.http_server import Answer, http_server
 from support.proxies import proxy
 from support.web import PARTY, bearer, token
@@ -58,18 +58,18 @@ def test_the_cookie_is_as_good_as_the_header(url, application):
 @pytest.mark.parametrize(
     ("headers", "challenge"),
     [
-        ({}, "Bearer"),
-        ({"authorization": "Basic dTpw"}, "Bearer"),
-        ({"authorization": "Bearer a.b.c"}, 'Bearer error="invalid_token"'),
-        (bearer(GOOD, exp=1), 'Bearer error="invalid_token"'),
-        (bearer(GOOD, sts="pending"), 'Bearer error="invalid_token"'),
-        (bearer(GOOD, azp="https://evil.example"), 'Bearer error="invalid_token"'),
-        (bearer(GONE), 'Bearer error="invalid_token"'),
+        (dict, "Bearer"),
+        (lambda: {"authorization": "Basic dTpw"}, "Bearer"),
+        (lambda: {"authorization": "Bearer a.b.c"}, 'Bearer error="invalid_token"'),
+        (lambda: bearer(GOOD, exp=1), 'Bearer error="invalid_token", error_description="The token has expired'),
+        (lambda: bearer(GOOD, sts="pending"), 'Bearer error="invalid_token"'),
+        (lambda: bearer(GOOD, azp="https://evil.example"), 'Bearer error="invalid_token"'),
+        (lambda: bearer(GONE), 'Bearer error="invalid_token", error_description="The user of this token was deleted'),
     ],
     ids=["none", "basic", "garbage", "expired", "pending", "other-party", "deleted"],
 )
 def test_without_a_good_token_it_is_401_with_a_challenge(url, application, headers, challenge):
-    response = httpx.get(f"{url}/orders", headers=headers)
+    response = httpx.get(f"{url}/orders", headers=headers())
 
     assert response.status_code == 401
     assert response.headers["www-authenticate"].startswith(challenge)

@@ -1,0 +1,121 @@
+"""`auth-service clerk-stand-in`: be Clerk, for whoever has no account."""
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import structlog
+from attrs import evolve
+from cyclopts import Parameter
+
+from devkit.fake_clerk.assembly import stand_in
+from devkit.fake_clerk.defaults import DATA_FILE, PORT, html
+from devkit.fake_clerk.http_server import listening
+from devkit.fake_clerk.webhook_sender import Endpoint
+from devkit.local.keys import keys_kept_in, secret_key_kept_in
+from devkit.settings import ClerkStandInSettings
+from entrypoints.cli.until_signal import run_until_signal
+from entrypoints.config.dev_environment import DATA_DIR, NO_FILE, base_url
+from entrypoints.config.loading import load, variables
+from entrypoints.config.parsing import http_url
+from entrypoints.config.settings import HttpSettings
+from entrypoints.observability.logging import configure_logging
+
+if TYPE_CHECKING:
+    from devkit.fake_clerk.assembly import StandIn
+    from devkit.fake_clerk.webhook_sender import Attempt
+
+log = structlog.get_logger("clerk-stand-in")
+
+
+def clerk_stand_in(  # noqa: PLR0913  # options of a command
+    *,
+    host: str = "127.0.0.1",
+    port: int = PORT,
+    endpoint: Annotated[Sequence[str], Parameter(negative="")] = (),
+    issuer: str | None = None,
+    azp: str | None = None,
+    data_dir: Path = DATA_DIR,
+) -> None:
+    """Serve a stand-in for Clerk's Backend API and send its webhooks: for development and tests, never in production.
+
+    Users, sessions and signed webhooks without a Clerk account, and a page for people at `/`. `auth-service dev` starts
+    one by itself when no CLERK_* variable names an instance of yours. CLERK_SECRET_KEY (who may ask) and
+    CLERK_WEBHOOK_SECRET (how webhooks are signed) are made up, and kept in the data folder, unless they are configured.
+
+    Parameters
+    ----------
+    host
+        Address to listen on. Anybody who reaches the page can do what Clerk can.
+    port
+        Port to listen on; 0 for any that is free.
+    endpoint
+        URL that webhooks go to, as often as you like; the service on this machine (HOST, PORT) if left out.
+    issuer
+        Issuer of the session tokens: the service's CLERK_ISSUER, or else the address of this stand-in, which serves
+        the keys at `/.well-known/jwks.json`.
+    azp
+        Authorized party of the session tokens: one of the service's CLERK_AUTHORIZED_PARTIES.
+    data_dir
+        Where users, sessions and keys are kept.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    keys = keys_kept_in(data_dir)
+    made_up = {"CLERK_WEBHOOK_SECRET": keys.webhook_secret, "CLERK_SECRET_KEY": secret_key_kept_in(data_dir)}
+    configured = variables()
+    named = {name.removesuffix("_FILE") for name in configured}
+    environment = {**{name: value for name, value in made_up.items() if name not in named}, **configured}
+    settings = load(ClerkStandInSettings, environment=environment, env_file=NO_FILE)
+    configure_logging(settings.log)
+    assert settings.clerk_api.clerk_secret_key  # noqa: S101  # made up at worst
+    secret_key = settings.clerk_api.clerk_secret_key.get_secret_value()
+    if secret_key.startswith("sk_live_"):
+        sys.exit("CLERK_SECRET_KEY is a live instance's (sk_live_): a stand-in has no business with it. Unset it here.")
+    service = base_url(settings.http)
+    issuer = issuer or configured.get("CLERK_ISSUER")
+    try:
+        signing_secret = settings.webhooks.clerk_webhook_secret.get_secret_value()[0]
+        urls = [http_url(url) for url in endpoint or [f"{service}/webhooks/clerk"]]
+        made = stand_in(
+            secret_key=secret_key,
+            private_key=keys.private_key,
+            issuer=issuer or "",
+            authorized_party=azp,
+            endpoints=[Endpoint(url=url, secrets=(signing_secret,)) for url in urls],
+            file=data_dir / DATA_FILE,
+            on_attempt=_report,
+            page=html(secret_key=secret_key, service=service),
+        )
+        with suppress(KeyboardInterrupt):  # how a server is stopped on a terminal
+            run_until_signal(_serve(made, host, port), on_signal=lambda: None)
+    except OSError as error:
+        # asyncio's own text for an address that is taken is written for programmers.
+        what = f"cannot use {error.filename}" if error.filename else f"cannot listen on --host {host}, --port {port}"
+        sys.exit(f"The Clerk stand-in {what}: {os.strerror(error.errno) if error.errno else error}.")
+    except ValueError as error:
+        sys.exit(f"The Clerk stand-in cannot run: {error}")
+
+
+async def _serve(stand_in: "StandIn", host: str, port: int) -> int:
+    async with listening(stand_in.api.answer, host=host, port=port) as bound:
+        if not stand_in.api.tokens.issuer:
+            itself = base_url(HttpSettings(host=host, port=bound))
+            stand_in.api.tokens = evolve(stand_in.api.tokens, issuer=itself)
+        log.info("started", url=f"http://{host}:{bound}", users=len(stand_in.instance))
+        await stand_in.run()
+    return 0
+
+
+def _report(attempt: "Attempt") -> None:
+    write = log.info if attempt.succeeded else log.warning
+    write(
+        "webhook",
+        type=attempt.event,
+        user_id=attempt.user_id,
+        svix_id=attempt.svix_id,
+        attempt=attempt.number,
+        outcome=attempt.outcome,
+    )

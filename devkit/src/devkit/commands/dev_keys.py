@@ -1,0 +1,46 @@
+"""`auth-service dev-keys`: what Clerk would give, for a deployment that has no Clerk."""
+
+from pathlib import Path
+
+from devkit.local.keys import ISSUER, keys_kept_in, secret_key_kept_in, write_private
+from devkit.local.second_terminal import assignments
+from entrypoints.cli.terminal import fail
+from entrypoints.config.dev_environment import DATA_DIR, NO_FILE
+from entrypoints.config.loading import variables
+from entrypoints.config.made_up import NOTE, instance_names
+
+
+def dev_keys(*, folder: Path = Path(), clerk_api: str | None = None) -> None:
+    """Make up keys for a service that runs without a Clerk instance: for development, never for production.
+
+    Writes `.env` into the folder, for the commands that run there: a webhook secret and a key for session tokens,
+    random and kept for the next time. With a variable of a Clerk instance in the environment, or in a `.env` of yours,
+    nothing is made up, so that what is missing is told by name. A `.env` of yours is never changed.
+
+    Parameters
+    ----------
+    folder
+        Where `serve`, `trigger`, `token` and `clerk-stand-in` will run.
+    clerk_api
+        URL of the Clerk stand-in that has these keys, where one runs: it is the issuer of the tokens too.
+    """
+    file = folder / ".env"
+    is_ours = not file.exists() or file.read_bytes().startswith(NOTE.encode())
+    configured = variables(env_file=NO_FILE if is_ours else file)
+    data_dir = folder / DATA_DIR
+    data_dir.mkdir(parents=True, exist_ok=True)
+    made_up = {**keys_kept_in(data_dir).environment, "CLERK_ISSUER": clerk_api or ISSUER}
+    if clerk_api:
+        made_up |= {"CLERK_API_URL": clerk_api, "CLERK_SECRET_KEY": secret_key_kept_in(data_dir)}
+    if named := instance_names(configured, made_up):
+        if is_ours:
+            write_private(file, NOTE)
+        print(
+            f"{', '.join(named)}: a Clerk instance is configured, so no keys are made up "
+            "and no stand-in for Clerk is needed."
+        )
+        return
+    if not is_ours:
+        fail(f"{file} was not written by dev-keys: it is not changed. Move it away, or name another --folder.", 1)
+    write_private(file, NOTE + assignments(made_up))
+    print(f"DEVELOPMENT keys for {', '.join(sorted(made_up))} in {folder.resolve()}; not for production.")

@@ -1,0 +1,167 @@
+"""`auth-service trigger`: be Clerk, and send a webhook."""
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from devkit.fake_clerk import ClerkStandIn
+from devkit.fake_clerk.client import StandInClient, stand_in_of
+from devkit.settings import TriggerSettings
+from domain.user import InvalidUserIdError, user_id
+from entrypoints.cli.terminal import fail
+from entrypoints.config.dev_environment import DATA_DIR, base_url, load_beside_dev
+from entrypoints.config.loading import EX_USAGE
+
+EventType = Literal["user.created", "user.updated", "user.deleted"]
+
+ANSWER_S = 30.0
+
+
+def trigger(  # noqa: PLR0913  # options of a command
+    event: EventType,
+    /,
+    *,
+    user: str | None = None,
+    email: str | None = None,
+    changes: Annotated[Sequence[str], Parameter(name="--set", negative="")] = (),
+    data: Path | None = None,
+    times: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
+    url: str | None = None,
+    data_dir: Path = DATA_DIR,
+) -> None:
+    """Sign a Clerk-shaped webhook and send it to a running service.
+
+    Where a stand-in for Clerk runs, as under `auth-service dev`, it knows the user from then on too, and
+    `user.updated` changes what it has; otherwise nothing is remembered between two calls. Needs CLERK_WEBHOOK_SECRET,
+    the same as the service has, from the environment, `.env`, or the `auth-service dev` that runs here. Ends with
+    status 1 when the answer is not 2xx.
+
+    Parameters
+    ----------
+    event
+        What happened to the user.
+    user
+        Id of the user (`user_…`); a new one if left out.
+    email
+        The user's primary email address.
+    changes
+        `field=value` of Clerk's user object, as often as you like; the value is JSON, or else text:
+        `--set banned=true --set first_name=Grace --set 'public_metadata={"plan": "pro"}'`.
+    data
+        JSON file with Clerk's user object, or with a whole event as Clerk's dashboard shows it, instead of the sample.
+    times
+        Send the very same delivery so many times, as Clerk does when it missed our answer.
+    url
+        Where to: the service, or the whole address of an endpoint; the service on this machine (HOST, PORT) if left
+        out.
+    data_dir
+        Data folder of `auth-service dev`.
+    """
+    settings = load_beside_dev(TriggerSettings, data_dir)
+    clerk = ClerkStandIn(settings.webhooks.clerk_webhook_secret.get_secret_value()[0])
+    now_ms = time.time_ns() // 1_000_000
+    stand_in = stand_in_of(settings.clerk_api)
+    found = _read(data) if data else None
+    try:
+        who = user_id(user or (found or {}).get("id") or clerk.new_user_id(now_ms=now_ms))
+    except InvalidUserIdError as error:
+        fail(f"--user {user}: {error}." if user else f"{data}: its id is {error}.", EX_USAGE)
+    if event == "user.deleted":
+        if email or changes:
+            fail("user.deleted says nothing but the id of the user: leave --email and --set out.", EX_USAGE)
+        body = {**(found or clerk.deleted_user(who)), "id": who}
+    else:
+        sample = clerk.user(who, now_ms=now_ms, email=email)
+        if found is None and event == "user.updated" and stand_in and (known := _known(stand_in, who)):
+            found = {**known, "updated_at": max(now_ms, known["updated_at"] + 1)}
+        body = {**(sample if found is None else found), "id": who}
+        if found is not None and email:
+            body |= {name: sample[name] for name in ("email_addresses", "primary_email_address_id")}
+        body |= changed(changes)
+    webhook = clerk.webhook(event, body, happened_ms=now_ms, sent_s=now_ms // 1000)
+    try:
+        address = endpoint(url or base_url(settings.http))
+    except ValueError as error:
+        fail(f"--url {url}: {error}.", EX_USAGE)
+    if stand_in:
+        _tell(stand_in, event, body)
+    for _ in range(times):
+        _send(address, webhook.headers, webhook.body, f"{event} {who}")
+
+
+def _known(stand_in: StandInClient, who: str) -> dict[str, Any] | None:
+    try:
+        return stand_in.user(who)
+    except httpx.HTTPError:
+        return None  # told below
+
+
+def _tell(stand_in: StandInClient, event: str, body: Mapping[str, Any]) -> None:
+    """Have the stand-in know it first, as Clerk does; the webhook is sent whatever comes of that."""
+    try:
+        stand_in.take_in(event, body)
+    except httpx.HTTPStatusError as error:
+        print(f"The stand-in for Clerk does not take this in ({error.response.status_code}).", file=sys.stderr)
+    except httpx.HTTPError:
+        print(f"The stand-in for Clerk at {stand_in.url} does not answer, and will not know of it.", file=sys.stderr)
+
+
+def endpoint(url: str) -> str:
+    """Return where webhooks go: a URL without a path is the service's, whose path for them is known."""
+    parts = urlsplit(url)
+    without_path = parts.scheme in ("http", "https") and parts.netloc and parts.path in ("", "/")
+    return urlunsplit(parts._replace(path="/webhooks/clerk")) if without_path else url
+
+
+def changed(changes: Sequence[str]) -> dict[str, Any]:
+    """Read `field=value` texts; ends the program when one is not of that form."""
+    fields: dict[str, Any] = {}
+    for change in changes:
+        name, separator, text = change.partition("=")
+        if not separator or not name:
+            fail(f"--set {change}: expected field=value, such as --set first_name=Grace.", EX_USAGE)
+        try:
+            fields[name] = json.loads(text)
+        except (ValueError, RecursionError):
+            fields[name] = text
+    return fields
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        fail(f"{path} cannot be read as JSON: {error}.", EX_USAGE)
+    if isinstance(found, dict) and isinstance(found.get("data"), dict) and "type" in found:
+        found = found["data"]
+    if not isinstance(found, dict):
+        fail(
+            f"{path} holds no JSON object: expected Clerk's user object, or an event with the object in `data`.",
+            EX_USAGE,
+        )
+    return found
+
+
+def _send(url: str, headers: Mapping[str, str], body: bytes, what: str) -> None:
+    try:
+        response = httpx.post(url, headers=headers, content=body, timeout=ANSWER_S, trust_env=False)
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        fail(f"--url {url}: {error}", EX_USAGE)
+    except httpx.TransportError as error:
+        sys.exit(
+            f"No answer from {url} ({str(error) or type(error).__name__}).\n"
+            "Start the service with `auth-service dev`, or say with --url where it runs."
+        )
+    print(f"{what} -> {response.status_code} {response.text}", flush=True)
+    if response.status_code == httpx.codes.BAD_REQUEST:
+        print("Is CLERK_WEBHOOK_SECRET here the one that the service has?", file=sys.stderr)
+    if not response.is_success:
+        sys.exit(1)

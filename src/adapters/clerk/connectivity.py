@@ -1,0 +1,26 @@
+"""Why Clerk could not be reached, as far as the HTTP client tells."""
+
+import re
+import ssl
+
+import httpx
+
+from application.failure import Trouble
+
+
+def trouble_of(error: Exception) -> tuple[Trouble, str]:
+    """Return the cause, and a detail that holds no text of another server's."""
+    if isinstance(error, httpx.ProxyError):
+        status = re.match(r"\d{3}\b", str(error))
+        return Trouble.PROXY, status[0] if status else type(error).__name__
+    if _is_of_tls(error):
+        return Trouble.TLS, type(error).__name__
+    return Trouble.OUT_OF_REACH, type(error).__name__
+
+
+def _is_of_tls(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -1,0 +1,201 @@
+"""What keeps us from the brokers: aiokafka says that something does, and keeps the reason for its log."""
+
+import asyncio
+import errno
+import socket
+import ssl
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    AuthenticationMethodNotSupported,
+    IllegalSaslStateError,
+    IncompatibleBrokerVersion,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
+from aiokafka.protocol.metadata import MetadataRequest
+from attrs import frozen
+
+from adapters.kafka.connections import open_connection
+from adapters.kafka.metadata import NOT_AUTHORIZED, UNKNOWN_TOPIC, Described, described_on
+from application.errors import BrokerUnavailableError
+from application.failure import Trouble, told
+
+CONNECT_MS = 3_000
+
+Security: TypeAlias = Mapping[str, Any]
+"""aiokafka's own options."""
+
+REFUSALS = (
+    AuthenticationFailedError,
+    AuthenticationMethodNotSupported,
+    IllegalSaslStateError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
+"""A broker does not accept our credentials."""
+
+_NOBODY_THERE = (Trouble.OUT_OF_REACH, Trouble.NO_ANSWER, Trouble.NAME_RESOLUTION)
+
+
+@frozen
+class Silence:
+    """Why an address is of no use."""
+
+    server: str
+    """`host:port`, as it was tried."""
+    trouble: Trouble
+    detail: str
+
+
+@frozen
+class Answer:
+    """What a broker says."""
+
+    server: str
+    brokers: Sequence[str]
+    """The addresses that it sends clients to, itself included, each as `host:port`."""
+    topic: Described | None
+    """None when it was not asked, or does not say."""
+
+
+async def answering(bootstrap_servers: Sequence[str], security: Security) -> str:
+    """Return the first of the servers to answer: those that are away must not cost the others their time.
+
+    Raises:
+        BrokerUnavailableError: none of them does, and why.
+    """
+    asking = [asyncio.create_task(ask(server, security)) for server in bootstrap_servers]
+    silences = []
+    try:
+        for next_done in asyncio.as_completed(asking):
+            answer = await next_done
+            if isinstance(answer, Answer):
+                return answer.server
+            silences.append(answer)
+    finally:
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+    raise unavailable(silences)
+
+
+async def diagnose(bootstrap_servers: Sequence[str], security: Security, topic: str | None = None) -> Silence | None:
+    """Look at what a client needs, in the order in which it needs it; return what is wrong, None when nothing is."""
+    asked = await asyncio.gather(*(ask(server, security, topic) for server in bootstrap_servers))
+    silences = [each for each in asked if isinstance(each, Silence)]
+    answers = [each for each in asked if isinstance(each, Answer)]
+    if not answers:
+        return _worst(silences)
+    advertised = await out_of_reach(
+        {address for answer in answers for address in answer.brokers} - set(bootstrap_servers), security
+    )
+    if advertised:
+        return _worst(advertised)
+    return next(filter(None, (_of_topic(answer.topic, topic) for answer in answers)), None) or (
+        _worst(silences) if silences else None
+    )
+
+
+async def out_of_reach(addresses: Iterable[str], security: Security) -> list[Silence]:
+    """Try addresses that brokers advertise, and return what is wrong with them: nothing when all are of use."""
+    outcomes = await asyncio.gather(*(ask(address, security) for address in sorted(addresses)))
+    return [
+        Silence(outcome.server, Trouble.BAD_ADDRESS, _with_cause(outcome))
+        if outcome.trouble in _NOBODY_THERE
+        else outcome
+        for outcome in outcomes
+        if isinstance(outcome, Silence)
+    ]
+
+
+def unavailable(silences: Sequence[Silence]) -> BrokerUnavailableError:
+    """Return the error that says what the worst of these is."""
+    worst = _worst(silences)
+    return BrokerUnavailableError(told("Kafka", worst.trouble, worst.detail), worst.trouble)
+
+
+async def ask(server: str, security: Security, topic: str | None = None) -> Answer | Silence:
+    """Ask one server, `host:port`, for the brokers and a topic."""
+    host, _, port = server.rpartition(":")
+    connection = None
+    try:
+        async with asyncio.timeout(CONNECT_MS / 1000):
+            connection = await open_connection(host.strip("[]"), int(port), request_timeout_ms=CONNECT_MS, **security)
+            # A listener that wants SASL answers the first question of somebody without, and hangs up at the second.
+            brokers = (await connection.send(MetadataRequest([]))).brokers
+            described = await _described(connection, topic) if topic else None
+    except (KafkaError, OSError, ValueError) as error:  # an answer of another protocol is a ValueError
+        return _why(error, server, security.get("security_protocol", "PLAINTEXT"))
+    finally:
+        if connection is not None:
+            connection.close()
+    return Answer(server, [address(name, port) for _, name, port, *_ in brokers], described)
+
+
+def address(host: str, port: int) -> str:
+    """Write `host:port`, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+async def _described(connection: Any, topic: str) -> Described | None:
+    try:
+        return (await described_on(connection, [topic]))[1][topic]
+    except IncompatibleBrokerVersion:
+        return None
+
+
+def _with_cause(silence: Silence) -> str:
+    """`kafka.internal:9092: name not resolved`."""
+    return silence.detail if silence.detail != silence.server else f"{silence.server}: {silence.trouble}"
+
+
+def _of_topic(found: Described | None, topic: str | None) -> Silence | None:
+    if found is None:
+        return None
+    if found.error_code == UNKNOWN_TOPIC:
+        return Silence("", Trouble.TOPIC_MISSING, str(topic))
+    if found.error_code == NOT_AUTHORIZED:
+        return Silence("", Trouble.NOT_AUTHORIZED, f"{topic} is hidden from us")
+    if leaderless := sum(partition["leader"] < 0 for partition in found.partitions):
+        return Silence("", Trouble.NOT_ENOUGH_REPLICAS, f"{leaderless} partitions of {topic} have no leader")
+    if missing := sum(len(partition["isr"]) < len(partition["replicas"]) for partition in found.partitions):
+        return Silence("", Trouble.NOT_ENOUGH_REPLICAS, f"{missing} partitions of {topic} lack a current copy")
+    return None
+
+
+def _worst(silences: Sequence[Silence]) -> Silence:
+    """Choose a refusal before a silence, as it says more, and name every server of which the same is true."""
+    worst = next((each for each in silences if each.trouble not in _NOBODY_THERE), silences[0])
+    return Silence(
+        worst.server, worst.trouble, "; ".join(each.detail for each in silences if each.trouble is worst.trouble)
+    )
+
+
+def _why(error: Exception, server: str, protocol: str) -> Silence:
+    kind = type(error).__name__
+    trouble, detail = Trouble.OUT_OF_REACH, f"{server}: {getattr(error, 'strerror', None) or kind}"
+    if isinstance(error, UnsupportedSaslMechanismError):
+        trouble, detail = Trouble.NOT_AUTHENTICATED, f"{server} does not offer this KAFKA_SASL_MECHANISM"
+    elif isinstance(error, REFUSALS):
+        trouble = Trouble.NOT_AUTHENTICATED
+        detail = f"{server} does not take KAFKA_SASL_USERNAME and password: {kind}"
+    elif isinstance(error, ssl.SSLError):
+        trouble, detail = Trouble.TLS, f"{server}: {getattr(error, 'verify_message', '') or error.reason or kind}"
+    elif isinstance(error, socket.gaierror):
+        trouble, detail = Trouble.NAME_RESOLUTION, server
+    elif isinstance(error, TimeoutError):
+        trouble, detail = Trouble.NO_ANSWER, server
+    elif isinstance(error, OSError) and _is_refused(error):
+        detail = f"{server}: connection refused"
+    elif isinstance(error, KafkaError | ConnectionResetError | ConnectionAbortedError | ValueError):
+        detail = f"{server} hangs up on us: does it speak {protocol}? {kind}"
+    return Silence(server, trouble, detail)
+
+
+def _is_refused(error: OSError) -> bool:
+    """Asyncio joins the errors of a name's addresses into one text without a number."""
+    return isinstance(error, ConnectionRefusedError) or f"[Errno {errno.ECONNREFUSED}]" in str(error)

@@ -1,0 +1,217 @@
+"""Where PostgreSQL is and how to connect: the value that everything which connects is given."""
+
+import os
+import pwd
+from collections.abc import Mapping
+
+from attrs import field, frozen
+
+from adapters.postgres.connection.conninfo import read_conninfo
+from adapters.postgres.connection.parameters import IGNORED, LIBPQ, OURS, UNSUPPORTED
+from adapters.postgres.connection.passfile import password_for
+from adapters.postgres.connection.service_file import read_service
+from adapters.postgres.connection.tls import MODES, Tls, read_tls
+
+SESSION_ATTRIBUTES = ("any", "read-write", "read-only", "primary", "standby", "prefer-standby")
+
+DEFAULT_HOSTS = ("/var/run/postgresql", "/tmp", "localhost")  # noqa: S108  # libpq's, as distributions build it
+"""Tried in turn where none is named."""
+
+_LONGEST_PORT = 5
+_TRUE, _FALSE = ("true", "1", "yes", "on", "t", "y"), ("false", "0", "no", "off", "f", "n")
+
+
+@frozen(kw_only=True)
+class Target:
+    """A connection string, understood."""
+
+    addresses: tuple[tuple[str, int], ...]
+    """Host and port, in the order to try them; a host that begins with `/` is the folder of a Unix socket."""
+    user: str
+    password: str = field(repr=False)
+    """Empty when there is none."""
+    database: str
+    tls: Tls
+    wanted: str
+    """One of `SESSION_ATTRIBUTES`: which of several servers to stay with."""
+    shuffled: bool
+    """Try the addresses in any order."""
+    connect_timeout_s: float | None
+    """For each address; None: as the caller likes."""
+    application_name: str | None
+    fallback_application_name: str | None
+    options: str | None
+    """Command line options for the server process, `-c name=value`."""
+    search_path: str | None
+    pooled: bool | None
+    """A transaction-mode pooler is in between; None: to be found out."""
+    keepalives: Mapping[str, int]
+    """libpq's parameters of the TCP socket: `keepalives`, `keepalives_idle` (s), …, `tcp_user_timeout` (ms)."""
+    ignored: tuple[str, ...]
+    """Parameters that change nothing."""
+
+
+def read_target(text: str, environment: Mapping[str, str] = os.environ) -> Target:
+    """Read a connection string, and what libpq adds to it: a service file, the environment, a password file.
+
+    Raises:
+        ValueError: it cannot be used; the message names the part that is wrong and repeats no value.
+    """
+    given = _in_libpqs_words(read_conninfo(text))
+    parameters = _completed(given, environment)
+    addresses = _addresses(parameters)
+    user, database = _user(parameters), parameters.get("dbname")
+    if not database:
+        raise ValueError("the database name is missing")
+    several = len(addresses) > 1 and "host" in parameters
+    target = Target(
+        addresses=addresses,
+        user=user,
+        password=parameters.get("password")
+        or password_for(parameters.get("passfile"), _named(parameters, addresses), database, user),
+        database=database,
+        tls=read_tls(parameters, over_network=any(not host.startswith("/") for host, _ in addresses)),
+        # libpq's default is any; but this service writes, and of several servers one takes writes.
+        wanted=_one_of(parameters, "target_session_attrs", SESSION_ATTRIBUTES, "read-write" if several else "any"),
+        shuffled=_one_of(parameters, "load_balance_hosts", ("disable", "random"), "disable") == "random",
+        connect_timeout_s=_number(parameters, "connect_timeout") or None,
+        application_name=parameters.get("application_name"),
+        fallback_application_name=parameters.get("fallback_application_name"),
+        options=parameters.get("options"),
+        search_path=parameters.get("search_path"),
+        pooled=_true_or_false(parameters, "pgbouncer"),
+        keepalives={name: _number(parameters, name) for name in _SOCKET if name in parameters},
+        ignored=tuple(name for name in given if name in IGNORED),
+    )
+    if target.pooled and target.search_path:
+        raise ValueError(SCHEMA_BEHIND_POOLER)
+    if "hostaddr" in parameters and "host" in parameters and target.tls.mode == "verify-full":
+        raise ValueError(
+            "hostaddr cannot stand beside sslmode=verify-full: the driver verifies the name it connects to"
+        )
+    return target
+
+
+SCHEMA_BEHIND_POOLER = (
+    "schema (or search_path) does not pass a transaction pooler: leave it out, and ALTER ROLE … SET search_path = …"
+)
+_SOCKET = ("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout")
+
+
+def _in_libpqs_words(given: Mapping[str, str]) -> dict[str, str]:
+    """Replace other clients' words by libpq's, and refuse what is neither."""
+    parameters = dict(given)
+    before = ""
+    for name in given:
+        if name not in LIBPQ and name not in UNSUPPORTED and name not in IGNORED and name not in OURS:
+            if before == "password" or "@" in given[name]:  # it may be a piece of a password
+                raise ValueError(
+                    f"{'what follows the password' if before == 'password' else 'one of the names'} is no "
+                    "connection parameter: is all of the password escaped?"
+                )
+            raise ValueError(
+                f"{name} is no connection parameter; a setting of the server is written options=-c%20{name}%3D…"
+            )
+        before = name
+    for theirs, ours in {"database": "dbname", "username": "user", "encoding": "client_encoding"}.items():
+        if theirs in parameters:
+            parameters.setdefault(ours, parameters.pop(theirs))
+    if ssl := parameters.pop("ssl", None):  # JDBC's, node-postgres' and asyncpg's
+        mode = "require" if ssl.lower() in _TRUE else "disable" if ssl.lower() in _FALSE else ssl
+        if mode not in MODES:
+            raise ValueError(f"ssl is neither true nor false nor one of {', '.join(MODES)}")
+        parameters.setdefault("sslmode", mode)
+    if path := parameters.pop("currentSchema", None):  # JDBC's: a list
+        parameters.setdefault("search_path", path)
+    if schema := parameters.pop("schema", None):  # Prisma's: one name
+        parameters.setdefault("search_path", '"{}"'.format(schema.replace('"', '""')))
+    return parameters
+
+
+def _completed(given: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+    """Add what the service file and the environment say, in libpq's order."""
+    parameters = dict(given)
+    origin = dict.fromkeys(given, "")
+    if service := parameters.get("service") or environment.get("PGSERVICE"):
+        for name, value in read_service(service, environment).items():
+            if name not in LIBPQ:
+                raise ValueError(f"service: its file sets {name}, which is no connection parameter")
+            if name not in parameters:
+                parameters[name], origin[name] = value, " (in the service file)"
+    for name, variable in LIBPQ.items():
+        if variable and name not in parameters and environment.get(variable):
+            parameters[name], origin[name] = environment[variable], f" ({variable} in the environment)"
+    for name, unsupported in UNSUPPORTED.items():
+        if name in parameters and parameters[name].lower() not in unsupported.harmless:
+            raise ValueError(f"{name}{origin[name]} cannot be had: {unsupported.why}")
+    return parameters
+
+
+def _addresses(parameters: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
+    hosts = _named_hosts(parameters) or DEFAULT_HOSTS
+    by_address = parameters["hostaddr"].split(",") if "hostaddr" in parameters else hosts
+    if len(by_address) != len(hosts):
+        raise ValueError(f"hostaddr names {len(by_address)} addresses for {len(hosts)} hosts")
+    hosts = tuple(address or host for address, host in zip(by_address, hosts, strict=True))
+    ports = parameters.get("port", "").split(",")
+    if len(ports) not in (1, len(hosts)):
+        raise ValueError(f"port names {len(ports)} ports for {len(hosts)} hosts")
+    if any(host.startswith("@") for host in hosts):
+        raise ValueError("host is an abstract Unix socket, which the driver cannot reach")
+    numbers = [_port(port) for port in ports] * (1 if len(ports) == len(hosts) else len(hosts))
+    return tuple(zip(hosts, numbers, strict=True))
+
+
+def _named_hosts(parameters: Mapping[str, str]) -> tuple[str, ...]:
+    if "host" not in parameters:
+        return tuple(parameters["hostaddr"].split(",")) if "hostaddr" in parameters else ()
+    hosts = tuple(parameters["host"].split(","))
+    if any(not host for host in hosts) and len(hosts) > 1:
+        raise ValueError("one of the hosts is missing: a comma too many?")
+    if any(" " in host and not host.startswith("/") for host in hosts):
+        raise ValueError("a host holds a blank")
+    return hosts
+
+
+def _named(parameters: Mapping[str, str], addresses: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
+    """Return the addresses as a password file names them: by host, even where `hostaddr` is what is connected to."""
+    hosts = _named_hosts(parameters) or DEFAULT_HOSTS
+    return tuple((host, port) for host, (_, port) in zip(hosts, addresses, strict=True))
+
+
+def _port(text: str) -> int:
+    if not text:
+        return 5432
+    if not (text.isascii() and text.isdecimal() and len(text) <= _LONGEST_PORT and 1 <= int(text) <= 65535):  # noqa: PLR2004
+        raise ValueError("port is not a number from 1 to 65535 (a / in the password is written %2F)")
+    return int(text)
+
+
+def _user(parameters: Mapping[str, str]) -> str:
+    try:
+        return parameters.get("user") or pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        raise ValueError("the user is missing, and the one that runs this process has no name") from None
+
+
+def _one_of(parameters: Mapping[str, str], name: str, choices: tuple[str, ...], default: str) -> str:
+    value = parameters.get(name, default)
+    if value not in choices:
+        raise ValueError(f"{name} is not one of {', '.join(choices)}")
+    return value
+
+
+def _number(parameters: Mapping[str, str], name: str) -> int:
+    text = parameters.get(name, "0")
+    if not (text.isascii() and text.isdecimal() and int(text[:10]) < 2**31):
+        raise ValueError(f"{name} is not a whole number")
+    return int(text)
+
+
+def _true_or_false(parameters: Mapping[str, str], name: str) -> bool | None:
+    if name not in parameters:
+        return None
+    value = parameters[name].lower()
+    if value not in _TRUE + _FALSE:
+        raise ValueError(f"{name} is neither true nor false")
+    return value in _TRUE

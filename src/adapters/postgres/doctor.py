@@ -1,0 +1,103 @@
+"""What `doctor` wants to know of the database."""
+
+import secrets
+import time
+from typing import cast
+from uuid import uuid4
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters.postgres.connection.dial import Dialer, Driver, is_behind_pooler
+from adapters.postgres.failures import connected, told_as_unavailable
+from adapters.postgres.revisions import known_revisions, read_schema
+from application.doctor.database import DatabaseFacts
+
+_FACTS = text("""
+    SELECT current_setting('server_version') AS server,
+           current_setting('server_version_num')::int AS version,
+           current_setting('server_encoding') AS encoding,
+           pg_is_in_recovery() AS standby,
+           extract(epoch FROM clock_timestamp())::float8 AS now,
+           (SELECT json_object_agg(name, setting) FROM pg_settings
+            WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit', 'autovacuum', 'track_counts'))
+               AS settings,
+           (SELECT setting::int FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout') AS idle_limit_ms,
+           (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS connections,
+           (SELECT sum(CASE name WHEN 'max_connections' THEN setting::int ELSE -setting::int END) FROM pg_settings
+            WHERE name IN ('max_connections', 'superuser_reserved_connections', 'reserved_connections'))
+               AS connections_allowed,
+           (SELECT json_object_agg(option_name, option_value)
+            FROM pg_class, pg_options_to_table(reloptions) WHERE oid = to_regclass('outbox')) AS options,
+           coalesce(pg_total_relation_size(to_regclass('outbox')), 0) AS bytes,
+           coalesce(pg_relation_size(to_regclass('users')), 0) AS users_bytes,
+           coalesce((SELECT reltuples >= 0 FROM pg_class WHERE oid = to_regclass('users')), false) AS users_analyzed
+""")
+
+PROBE_BYTES = 64 * 1024
+"""Of random bytes, which cannot be compressed: enough to make the table's files grow, where a disk is full."""
+
+# Only the columns that must be there; the key is no Clerk id, so that it can meet nobody's row.
+_STORE_USER = text("""
+    INSERT INTO users (id, version, revision, email_verified, banned, locked) VALUES (:key, 1, 1, false, false, false)
+""")
+# With an id of its own: the sequence counts the events that were ever stored.
+_STORE_EVENT = text("""
+    INSERT INTO outbox (id, key, version, lane, event_id, type, occurred_at, payload) OVERRIDING SYSTEM VALUE
+    VALUES (-1, :key, 1, 0, :event_id, 'doctor', clock_timestamp(), :payload)
+""")
+_UNSTORE_EVENT = text("DELETE FROM outbox WHERE key = :key")
+
+
+async def examine_database(engine: AsyncEngine) -> DatabaseFacts:
+    """Ask the database about itself.
+
+    Raises:
+        StoreUnavailableError: it does not answer; the message has the cause.
+    """
+    async with connected(engine) as connection:
+        asked = time.time()
+        row = (await connection.execute(_FACTS)).one()
+        answered = time.time()
+        schema = await read_schema(connection)
+        driver = cast("Driver", (await connection.get_raw_connection()).driver_connection)
+    dialer: Dialer = engine.get_execution_options()["dialer"]
+    return DatabaseFacts(
+        ignored=dialer.target.ignored,
+        server=row.server,
+        version=row.version,
+        encoding=row.encoding,
+        pooled=is_behind_pooler(driver),
+        revision=schema.revision,
+        revisions=known_revisions(),
+        schema=schema.state,
+        standby=row.standby,
+        clock_ahead_s=row.now - (asked + answered) / 2,
+        settings=row.settings,
+        connections=row.connections,
+        connections_allowed=int(row.connections_allowed),
+        idle_limit_ms=row.idle_limit_ms,
+        outbox_options=row.options or {},
+        outbox_bytes=row.bytes,
+        users_bytes=row.users_bytes,
+        users_analyzed=row.users_analyzed,
+    )
+
+
+async def try_writing(engine: AsyncEngine, payload_bytes: int = PROBE_BYTES) -> None:
+    """Store a user and an event and take it back, so that nobody ever sees them: only a write tells what a write meets.
+
+    Raises:
+        StoreUnavailableError: it cannot be done; the message has the cause.
+    """
+    key = f"doctor-{uuid4()}"
+    with told_as_unavailable():
+        async with engine.connect() as connection:
+            transaction = await connection.begin()
+            try:
+                await connection.execute(_STORE_USER, {"key": key})
+                payload = secrets.token_bytes(payload_bytes)
+                await connection.execute(_STORE_EVENT, {"key": key, "event_id": uuid4(), "payload": payload})
+                await connection.execute(_UNSTORE_EVENT, {"key": key})  # a relay needs this right too
+            finally:
+                await transaction.rollback()

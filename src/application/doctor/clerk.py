@@ -1,0 +1,137 @@
+"""Clerk: the keys are valid, of one instance, and its key set is within reach."""
+
+from collections.abc import Iterator, Mapping
+
+from attrs import field, frozen
+
+from application.doctor.findings import Finding, Grade, not_checked
+from application.failure import ADVICE, Trouble
+
+
+@frozen(kw_only=True)
+class KeySet:
+    """A key set that was asked for."""
+
+    address: str
+    status: int | None
+    """Of the answer; None when there was none."""
+    problem: str = ""
+    """Why its keys cannot be used; empty when they can."""
+    trouble: Trouble | None = None
+    """The cause, where there was no answer."""
+    keys: Mapping[str, str] = field(factory=dict)
+    """RFC 7638 thumbprints by `kid`."""
+    clock_ahead_s: float | None = None
+    """How far the server's clock is ahead of ours, seconds."""
+
+
+@frozen(kw_only=True)
+class ClerkFacts:
+    """What is configured of Clerk, and what Clerk says to it."""
+
+    secret_key_kind: str | None
+    """`test` or `live`; None without CLERK_SECRET_KEY."""
+    publishable_key_kind: str | None
+    tokens: bool
+    """How session tokens are verified is configured."""
+    issuer: str | None
+    """What tokens must name; None when nothing says."""
+    issuer_of_publishable_key: str | None
+    pem_thumbprint: str | None
+    """Of CLERK_JWT_KEY, when it is configured."""
+    authorized_parties: int
+    of_secret_key: KeySet | None = None
+    """The instance's keys as the Backend API tells them to the holder of CLERK_SECRET_KEY."""
+    published: KeySet | None = None
+    """The keys at CLERK_JWKS_URL, or where the publishable key says."""
+
+    @property
+    def clock_ahead_s(self) -> float | None:
+        answers = (self.published, self.of_secret_key)
+        return next((answer.clock_ahead_s for answer in answers if answer and answer.clock_ahead_s is not None), None)
+
+
+def clerk_findings(facts: ClerkFacts) -> Iterator[Finding]:
+    yield from _secret_key(facts)
+    yield from _key_set(facts)
+    yield from _instance(facts)
+    yield from _tokens(facts)
+
+
+def _secret_key(facts: ClerkFacts) -> Iterator[Finding]:
+    answer = facts.of_secret_key
+    if answer is None:
+        advice = "set it, so that a user who signs in before the webhook lands is found; users and reconcile need it"
+        yield not_checked("clerk secret key", "CLERK_SECRET_KEY is not set", advice)
+        return
+    match answer.status:
+        case 200:
+            yield Finding("clerk secret key", Grade.OK, f"{answer.address} takes it")
+        case 401:
+            says = f"{answer.address} refuses it (401): CLERK_SECRET_KEY is wrong, or was revoked"
+            yield Finding("clerk secret key", Grade.FAILURE, says, "take it anew from Clerk dashboard > API keys")
+        case status:
+            says = f"{answer.address} cannot be asked: {answer.problem}"
+            advice = "see status.clerk.com" if status else _advice(answer, "check CLERK_API_URL, and the way to it")
+            yield Finding("clerk secret key", Grade.FAILURE, says, advice)
+
+
+def _key_set(facts: ClerkFacts) -> Iterator[Finding]:
+    answer = facts.published
+    if answer is None:
+        if facts.pem_thumbprint:
+            says = "tokens are verified with CLERK_JWT_KEY alone; whether it is the instance's was not compared"
+            yield Finding("signing keys", Grade.OK, says)
+        return
+    if not answer.problem:
+        yield Finding("signing keys", Grade.OK, f"{len(answer.keys)} at {answer.address}")
+    elif facts.pem_thumbprint:
+        says = f"{answer.address}: {answer.problem}; CLERK_JWT_KEY could not be compared with it"
+        yield Finding("signing keys", Grade.WARNING, says, "tokens are verified without it; check the address")
+    else:
+        says = f"{answer.address}: {answer.problem}; no token can be verified"
+        advice = "check CLERK_PUBLISHABLE_KEY or CLERK_JWKS_URL, and the way there; or set CLERK_JWT_KEY"
+        yield Finding("signing keys", Grade.FAILURE, says, _advice(answer, advice))
+
+
+def _advice(answer: KeySet, otherwise: str) -> str:
+    """Return what to do about a fault on the way, which no other address mends."""
+    return ADVICE[answer.trouble] if answer.trouble in (Trouble.PROXY, Trouble.TLS) else otherwise
+
+
+def _instance(facts: ClerkFacts) -> Iterator[Finding]:
+    kinds = (facts.secret_key_kind, facts.publishable_key_kind)
+    if None not in kinds and len(set(kinds)) > 1:
+        says = f"CLERK_SECRET_KEY is of a {kinds[0]} instance, CLERK_PUBLISHABLE_KEY of a {kinds[1]} one"
+        yield Finding("clerk instance", Grade.FAILURE, says, "take both from one page of the dashboard")
+        return
+    sets = {
+        name: frozenset(answer.keys.values())
+        for name, answer in (("CLERK_SECRET_KEY", facts.of_secret_key), ("the key set of tokens", facts.published))
+        if answer is not None and not answer.problem
+    }
+    if facts.pem_thumbprint:
+        sets["CLERK_JWT_KEY"] = frozenset({facts.pem_thumbprint})
+    names = list(sets)
+    apart = [(one, other) for at, one in enumerate(names) for other in names[at + 1 :] if not sets[one] & sets[other]]
+    for one, other in apart:
+        says = f"{one} and {other} are of different instances: they have no signing key in common"
+        yield Finding("clerk instance", Grade.FAILURE, says, "take all CLERK_* from one instance in the dashboard")
+    if len(names) > 1 and not apart:
+        yield Finding("clerk instance", Grade.OK, f"{', '.join(names[:-1])} and {names[-1]} are of one instance")
+
+
+def _tokens(facts: ClerkFacts) -> Iterator[Finding]:
+    if not facts.tokens:
+        yield not_checked("session tokens", "CLERK_PUBLISHABLE_KEY is not set, nor CLERK_JWT_KEY", "serve needs one")
+        return
+    if facts.issuer is None:
+        says = "tokens of any issuer are accepted, as long as the key fits: only CLERK_JWT_KEY is set"
+        yield Finding("token issuer", Grade.WARNING, says, "set CLERK_PUBLISHABLE_KEY or CLERK_ISSUER")
+    elif facts.issuer_of_publishable_key not in (None, facts.issuer):
+        says = f"CLERK_ISSUER is {facts.issuer}, the publishable key says {facts.issuer_of_publishable_key}"
+        yield Finding("token issuer", Grade.WARNING, says, "right only behind a proxied Frontend API; else unset it")
+    if not facts.authorized_parties:
+        says = "a token that any site of the instance got is accepted, and the session cookie is not read: "
+        says += "CLERK_AUTHORIZED_PARTIES is not set"
+        yield Finding("authorized parties", Grade.WARNING, says, "set it to the origins of your frontends")

@@ -1,0 +1,168 @@
+"""PostgreSQL: reachable, migrated, writable, and set up so that what it acknowledged is kept."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from attrs import frozen
+
+from application.doctor.findings import Finding, Grade, Unanswered
+from application.doctor.schema_state import SchemaState
+from application.failure import ADVICE, Trouble
+
+OUTBOX_OPTIONS = {"autovacuum_vacuum_scale_factor": "0", "autovacuum_vacuum_cost_delay": "0"}
+"""Storage parameters without which the outbox bloats: it is vacuumed by count, and without pauses."""
+
+OLDEST_VERSION = 150_000
+"""`server_version_num` of the oldest major version that this service was run on."""
+
+CONNECTIONS_OF_A_PROCESS = 10
+"""About what one more process may take: a worker of `serve` 8, a relay 11."""
+
+WORTH_ANALYZING_BYTES = 8_000_000
+"""A smaller table is read as quickly whatever the planner believes."""
+
+_DURABILITY = {
+    "fsync": "a crash of the machine may damage the whole database",
+    "full_page_writes": "a crash of the machine may damage the whole database",
+    "synchronous_commit": "an acknowledged webhook may be forgotten in a crash",
+}
+_VACUUM = {"autovacuum": "deleted rows stay on disk", "track_counts": "autovacuum does not know what to do"}
+
+
+@frozen(kw_only=True)
+class DatabaseFacts:
+    ignored: Sequence[str]
+    """Parameters in `DATABASE_URL` that change nothing."""
+    server: str
+    """Version, as people write it."""
+    version: int
+    """`server_version_num`."""
+    encoding: str
+    """Of everything that is stored."""
+    pooled: bool
+    """A transaction-mode pooler is in between."""
+    revision: str | None
+    """The schema that the database has; None before the first migration."""
+    revisions: Sequence[str]
+    """The schemas that this version knows, oldest first; it expects the last."""
+    schema: SchemaState
+    standby: bool
+    """It follows a primary."""
+    clock_ahead_s: float
+    """How far the database's clock is ahead of ours, seconds."""
+    settings: Mapping[str, str]
+    """The server's settings that decide whether an acknowledged write is kept and deleted rows are removed."""
+    connections: int
+    """That are in use."""
+    connections_allowed: int
+    """For roles like ours."""
+    idle_limit_ms: int
+    """How long a session like ours may sit in a transaction; 0 is for ever."""
+    outbox_options: Mapping[str, str]
+    outbox_bytes: int
+    """The outbox on disk, indexes included."""
+    users_bytes: int
+    users_analyzed: bool
+    """The planner has statistics of the users table."""
+
+
+def database_findings(facts: DatabaseFacts | Unanswered) -> Iterator[Finding]:
+    if isinstance(facts, Unanswered):
+        yield facts.finding("database", "DATABASE_URL")
+        return
+    yield Finding("database", Grade.OK, f"PostgreSQL {facts.server} answers")
+    if facts.ignored:
+        yield Finding("DATABASE_URL", Grade.OK, f"{', '.join(facts.ignored)}: ignored (see docs/hosting.md)")
+    if facts.encoding != "UTF8":
+        says = f"{Trouble.ENCODING} (encoding {facts.encoding}): names with other letters cannot be stored"
+        yield Finding("encoding", Grade.FAILURE, says, ADVICE[Trouble.ENCODING])
+    if facts.pooled:
+        says = "a transaction pooler is in between: statements are not prepared, relays poll instead of being woken"
+        yield Finding("pooler", Grade.OK, says)
+    if facts.version < OLDEST_VERSION:
+        yield Finding(
+            "database version",
+            Grade.WARNING,
+            f"PostgreSQL {facts.server} is older than what this service was run on",
+            f"upgrade to {OLDEST_VERSION // 10_000} or newer",
+        )
+    yield _schema(facts)
+    yield from _durability(facts)
+    yield from _connections(facts)
+    yield from _tables(facts)
+
+
+def write_findings(facts: DatabaseFacts | Unanswered, written: Unanswered | None) -> Iterator[Finding]:
+    """Judge a write that was tried and rolled back; `written` is None when it went well."""
+    if isinstance(facts, Unanswered):
+        return
+    if written is not None:
+        yield Finding("writes", Grade.FAILURE, written.says, _writing_advice(facts, written.trouble))
+    else:
+        yield Finding("writes", Grade.OK, "a user and an event can be stored (tried, and rolled back)")
+
+
+def _writing_advice(facts: DatabaseFacts, trouble: Trouble) -> str:
+    if facts.standby:
+        return "point DATABASE_URL at the primary: this server is a standby"
+    if trouble is Trouble.NOT_AUTHORIZED:
+        return "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA … TO the role in DATABASE_URL"
+    return ADVICE[trouble]
+
+
+def _schema(facts: DatabaseFacts) -> Finding:
+    head = facts.revisions[-1]
+    match facts.schema:
+        case SchemaState.CURRENT:
+            return Finding("schema", Grade.OK, f"at {head}")
+        case SchemaState.NEWER:
+            says = f"at {facts.revision}, newer than {head}, which this version expects"
+            return Finding("schema", Grade.WARNING, says, "fine while a release is rolled out; else update this one")
+        case SchemaState.FOREIGN:
+            says = f"alembic_version, at {facts.revision}, is another application's"
+            advice = "give this service a database of its own, or a schema (schema=auth in DATABASE_URL)"
+            return Finding("schema", Grade.FAILURE, says, advice)
+    behind = len(facts.revisions) - 1 - (facts.revisions.index(facts.revision) if facts.revision else -1)
+    says = f"at {facts.revision or 'nothing'}, {behind} behind {head}, which this version expects"
+    return Finding("schema", Grade.FAILURE, says, ADVICE[Trouble.NOT_MIGRATED])
+
+
+def _durability(facts: DatabaseFacts) -> Iterator[Finding]:
+    lost = [name for name in _DURABILITY if facts.settings.get(name) == "off"]
+    for name in lost:
+        yield Finding("durability", Grade.WARNING, f"{name} is off", f"set {name} = on: {_DURABILITY[name]}")
+    if not lost:
+        yield Finding("durability", Grade.OK, "what is acknowledged survives a crash")
+    for name, consequence in _VACUUM.items():
+        if facts.settings.get(name) == "off":
+            yield Finding("autovacuum", Grade.FAILURE, f"{name} is off: {consequence}", f"set {name} = on")
+    if facts.idle_limit_ms == 0:
+        says = "a session may sit in a transaction for ever, and nothing it could see is vacuumed meanwhile"
+        advice = "ALTER ROLE … SET idle_in_transaction_session_timeout = '30s' (a pooler does not pass ours on)"
+        yield Finding("idle transactions", Grade.WARNING, says, advice)
+
+
+def _connections(facts: DatabaseFacts) -> Iterator[Finding]:
+    says = f"{facts.connections} of {facts.connections_allowed} are in use"
+    if facts.connections_allowed - facts.connections < CONNECTIONS_OF_A_PROCESS:
+        says = f"{says}: no room for one more process"
+        yield Finding("connections", Grade.WARNING, says, ADVICE[Trouble.TOO_MANY_CONNECTIONS])
+    else:
+        yield Finding("connections", Grade.OK, says)
+
+
+def _tables(facts: DatabaseFacts) -> Iterator[Finding]:
+    if not facts.revision:
+        return
+    missing = [f"{name} = {value}" for name, value in OUTBOX_OPTIONS.items() if not _same(facts, name, value)]
+    if missing:
+        advice = f"ALTER TABLE outbox SET ({', '.join(missing)})"
+        yield Finding("autovacuum", Grade.WARNING, "the outbox has lost its vacuum settings", advice)
+    else:
+        yield Finding("autovacuum", Grade.OK, f"as migrated; the outbox takes {facts.outbox_bytes / 1e6:.1f} MB")
+    if facts.users_bytes > WORTH_ANALYZING_BYTES and not facts.users_analyzed:
+        says = "the users table was never analyzed: the planner guesses"
+        yield Finding("statistics", Grade.WARNING, says, "ANALYZE users")
+
+
+def _same(facts: DatabaseFacts, name: str, value: str) -> bool:
+    return float(facts.outbox_options.get(name, "nan")) == float(value)

@@ -1,0 +1,91 @@
+"""Kafka: reachable, and its topics as they are defined, with the rights that a relay needs."""
+
+from collections.abc import Iterator, Sequence
+
+from application.counting import counted
+from application.doctor.findings import Finding, Grade, Unanswered
+from application.failure import ADVICE, Trouble, told
+from application.relay.topics import DAY_MS, TopicFacts, differences
+
+RIGHTS = {"write": "the relay cannot publish", "read": "nobody can read with these credentials (events tail)"}
+"""What is needed, and what cannot be done without it."""
+
+
+def topic_findings(found: Sequence[TopicFacts] | Unanswered) -> Iterator[Finding]:
+    if isinstance(found, Unanswered):
+        yield found.finding("kafka", "KAFKA_BOOTSTRAP_SERVERS, KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_…")
+        return
+    brokers = found[0].brokers
+    for trouble, detail in found[0].out_of_reach:
+        yield Finding("kafka", Grade.FAILURE, told("Kafka", trouble, detail), ADVICE[trouble])
+    yield Finding("kafka", Grade.OK, f"{counted(brokers, 'broker')}, and we are admitted")
+    for facts in found:
+        yield from _of(facts)
+
+
+def _of(facts: TopicFacts) -> Iterator[Finding]:
+    name = facts.topic.name
+    if facts.hidden:
+        says = f"{name} is hidden from us: an ACL denies Describe"
+        yield Finding("topic", Grade.FAILURE, says, _grant("Describe", "Write", topic=name))
+        return
+    if facts.partitions is None:
+        says = f"{name} does not exist; events wait in the outbox"
+        advice = f"{ADVICE[Trouble.TOPIC_MISSING]} (or name another in {facts.topic.definition.variable})"
+        yield Finding("topic", Grade.FAILURE, says, advice)
+        return
+    yield Finding("topic", Grade.OK, f"{name}: {_summary(facts)}")
+    yield from _rights(facts)
+    yield from _copies(facts)
+    if facts.settings is None:
+        says = f"{name}: not checked, an ACL denies DescribeConfigs"
+        yield Finding("topic settings", Grade.WARNING, says, _grant("DescribeConfigs", topic=name))
+    for difference in differences(facts):
+        says = f"{name}: {difference.what} is {difference.found}, defined is {difference.defined}"
+        grade = Grade.FAILURE if difference.vital else Grade.WARNING
+        yield Finding("topic settings", grade, says, f"change it: {difference.why}")
+
+
+def _rights(facts: TopicFacts) -> Iterator[Finding]:
+    if facts.operations is None:
+        return
+    name = facts.topic.name
+    denied = [right for right in RIGHTS if right not in facts.operations]
+    for right in denied:
+        grade = Grade.FAILURE if right == "write" else Grade.WARNING
+        says = f"{name}: an ACL denies {right.capitalize()}: {RIGHTS[right]}"
+        yield Finding("topic rights", grade, says, _grant(right.capitalize(), topic=name))
+    if not denied:
+        yield Finding("topic rights", Grade.OK, f"{name}: we may write and read it")
+
+
+def _copies(facts: TopicFacts) -> Iterator[Finding]:
+    name = facts.topic.name
+    if facts.leaderless:
+        says = f"{name}: {counted(facts.leaderless, 'partition has', 'partitions have')} no leader; events wait"
+        yield Finding("topic copies", Grade.FAILURE, says, ADVICE[Trouble.NOT_ENOUGH_REPLICAS])
+    needed = int((facts.settings or {}).get("min.insync.replicas", 1))
+    if facts.in_sync < min(needed, facts.replication_factor):
+        copies = counted(facts.in_sync, "current copy", "current copies")
+        says = f"{name}: {copies}, and {needed} must have an event before it counts"
+        yield Finding("topic copies", Grade.FAILURE, says, ADVICE[Trouble.NOT_ENOUGH_REPLICAS])
+    elif facts.in_sync < facts.replication_factor:
+        says = f"{name}: {facts.in_sync} of {facts.replication_factor} copies are current"
+        yield Finding("topic copies", Grade.WARNING, says, ADVICE[Trouble.NOT_ENOUGH_REPLICAS])
+
+
+def _summary(facts: TopicFacts) -> str:
+    copies = counted(facts.replication_factor, "copy", "copies")
+    said = f"{counted(facts.partitions or 0, 'partition')}, {copies} each"
+    if facts.settings is None:
+        return said
+    if "compact" in facts.settings.get("cleanup.policy", ""):
+        return f"{said}, compacted"
+    days = int(facts.settings.get("retention.ms", -1)) / DAY_MS
+    return f"{said}, kept {'for ever' if days < 0 else 'for 1 day' if days == 1 else f'for {days:g} days'}"
+
+
+def _grant(*rights: str, topic: str) -> str:
+    """Kafka's own tool, because who may hand out rights is not us."""
+    operations = " ".join(f"--operation {right}" for right in rights)
+    return f"kafka-acls.sh --add --allow-principal User:… {operations} --topic {topic}"

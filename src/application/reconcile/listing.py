@@ -1,0 +1,151 @@
+"""Reading all of Clerk's users page by page, while users come, change and go.
+
+Clerk offers `limit` and `offset`, a lower bound of `created_at`, and one field to order by. So the place is a time of
+creation, not an offset, which would slip with each user that is deleted before it; only users created in one and the
+same millisecond, which Clerk returns in whatever order, are read by offset.
+"""
+
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+
+from attrs import evolve, frozen
+
+from application.errors import IdentityProviderUnavailableError
+from application.users.ports import Listed
+from domain.snapshot import Snapshot
+from domain.user import UserId
+
+PAGE = 500
+"""Users in one request: the most that Clerk gives. It answers more with 10 (clerk-sdk-python issue 166)."""
+
+OVERLAP = 10
+"""Users that a page read by offset repeats of the one before: so many may be deleted in between, and none is missed."""
+
+REREADS = 3
+"""How often the users of one millisecond are read from the beginning because more than that were deleted."""
+
+
+@frozen(kw_only=True)
+class Walk:
+    """Where to read on, by time of creation."""
+
+    created_from: int = 0
+    """Milliseconds since 1970, inclusive."""
+    offset: int = 0
+    seen: frozenset[UserId] = frozenset()
+    """Those of `created_from` that were listed before: a handful, unless thousands were created in one millisecond."""
+    rereads: int = 0
+
+
+@frozen(kw_only=True)
+class Complete:
+    """Every user that Clerk has, created in this span, is among `ids`, but for those created since it was read."""
+
+    created_from: int
+    created_before: int | None
+    """None when the span has no end."""
+    ids: frozenset[UserId]
+
+
+@frozen(kw_only=True)
+class Stretch:
+    """What one page brought."""
+
+    users: Sequence[Listed]
+    """Those that were not listed before."""
+    complete: Complete | None
+    next: Walk | None
+    """None at the end of the list."""
+
+
+def turn_page(walk: Walk, page: Sequence[Listed], *, limit: int, began_at: int) -> Stretch:
+    """Take the page that was read at `walk`, and decide where to read on.
+
+    The list ends with a page that is short and brings nobody new, or has come to those created since `began_at` (ms).
+    A short page alone is not the end: Clerk may give fewer than it was asked for.
+
+    Raises:
+        IdentityProviderUnavailableError: the page is not in the order that was asked for.
+    """
+    times = [created for user in page if (created := created_at(user)) is not None]
+    _require_order([walk.created_from, *times])
+    newest = times[-1] if times else walk.created_from
+    seen = walk.seen | {user.id for user in page}
+    users = _first_ones(page, walk.seen)
+
+    if walk.offset and walk.seen.isdisjoint(user.id for user in page) and walk.rereads < REREADS:
+        reread = evolve(walk, offset=0, seen=seen, rereads=walk.rereads + 1)
+        return Stretch(users=users, complete=None, next=reread)
+    if len(page) < limit and (not users or newest >= began_at):
+        complete = Complete(created_from=walk.created_from, created_before=None, ids=seen)
+        return Stretch(users=users, complete=complete, next=None)
+    if newest > walk.created_from:
+        complete = Complete(created_from=walk.created_from, created_before=newest, ids=seen)
+        # A user whose time cannot be read may belong there as well.
+        again = frozenset(user.id for user in page if created_at(user) in {newest, None})
+        return Stretch(users=users, complete=complete, next=Walk(created_from=newest, seen=again))
+    further = evolve(walk, offset=walk.offset + max(1, len(page) - OVERLAP), seen=seen)
+    return Stretch(users=users, complete=None, next=further)
+
+
+async def by_creation(
+    read: Callable[[Walk], Awaitable[Sequence[Listed]]], walk: Walk | None, *, limit: int, began_at: int
+) -> AsyncGenerator[Stretch, None]:
+    """Read from `walk` to the end of the list; the next page is under way while one is worked on."""
+    if walk is None:
+        return
+    reading = asyncio.ensure_future(read(walk))
+    try:
+        while True:
+            stretch = turn_page(walk, await reading, limit=limit, began_at=began_at)
+            if stretch.next is None:
+                yield stretch
+                return
+            walk = stretch.next
+            reading = asyncio.ensure_future(read(walk))
+            yield stretch
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+
+
+async def by_change(
+    read: Callable[[int], Awaitable[Sequence[Listed]]], *, since: int, limit: int
+) -> AsyncGenerator[Sequence[Listed], None]:
+    """Read the users that changed since then (ms), the newest first.
+
+    Who changes meanwhile moves to the front, and its webhook brings it.
+
+    Raises:
+        IdentityProviderUnavailableError: a page is not in the order that was asked for.
+    """
+    offset, seen = 0, frozenset[UserId]()
+    while True:
+        page = await read(offset)
+        times = [user.source.updated_at for user in page if isinstance(user, Snapshot)]
+        _require_order(list(reversed(times)))
+        users = _first_ones(page, seen)
+        yield [user for user in users if not isinstance(user, Snapshot) or user.source.updated_at >= since]
+        if (times and times[-1] < since) or (len(page) < limit and not users):
+            return
+        offset += max(1, len(page) - OVERLAP)
+        seen = frozenset(user.id for user in page)
+
+
+def created_at(user: Listed) -> int | None:
+    """When the user was created at Clerk, ms, if that could be read."""
+    return user.profile.created_at if isinstance(user, Snapshot) else user.created_at
+
+
+def _first_ones(page: Iterable[Listed], seen: frozenset[UserId]) -> list[Listed]:
+    by_id: dict[UserId, Listed] = {}
+    for user in page:
+        if user.id not in seen:
+            by_id.setdefault(user.id, user)
+    return list(by_id.values())
+
+
+def _require_order(times: Sequence[int]) -> None:
+    if any(later < earlier for earlier, later in itertools.pairwise(times)):
+        raise IdentityProviderUnavailableError("Clerk's list is not in the order that was asked for")

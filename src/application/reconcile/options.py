@@ -1,0 +1,98 @@
+"""What a reconcile is asked for, what it counts, and what it leaves behind when it is cut short."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Protocol
+
+from attrs import define, field, frozen
+
+from application.reconcile.drift import Allowance, Difference, Drift
+from domain.user import UserId
+
+
+@frozen(kw_only=True)
+class Order:
+    """What to do."""
+
+    since: int | None = None
+    """Only users that changed since then (ms); such a run finds nobody who is gone."""
+    user: UserId | None = None
+    """Only this one."""
+    dry_run: bool = False
+    allowance: Allowance = field(factory=Allowance)
+    patience_s: float = 300.0
+    """Trouble on end, of Clerk or the database, that is waited out."""
+    restart: bool = False
+    """Begin anew, even if a run was interrupted."""
+
+
+@define(kw_only=True)
+class Tally:
+    """What a run has done so far; of a resumed run, since it began."""
+
+    began_at: int = 0
+    """Milliseconds since 1970."""
+    resumed: bool = False
+    at_clerk: int = 0
+    """Users that Clerk counts."""
+    listed: int = 0
+    moved: int = 0
+    """Users whose content was equal and whose place in Clerk's time was not: stored, no event."""
+    found: Counter[Drift] = field(factory=Counter)
+    repaired: Counter[Drift] = field(factory=Counter)
+
+    @property
+    def left(self) -> int:
+        """Differences that still stand."""
+        return self.found.total() - self.repaired.total()
+
+    def add(self, difference: Difference) -> None:
+        self.found[difference.drift] += 1
+        self.repaired[difference.drift] += difference.repaired
+
+
+@frozen(kw_only=True)
+class Checkpoint:
+    """What an interrupted run leaves to the next."""
+
+    began_at: int
+    created_from: int | None
+    """Where to read on, ms; None when the whole list has been read."""
+    gone: tuple[UserId, ...]
+    """Users that Clerk no longer has and whom nobody has deleted yet: as many as may be deleted at most."""
+    listed: int
+    moved: int
+    found: dict[Drift, int]
+    repaired: dict[Drift, int]
+
+
+class Checkpoints(Protocol):
+    """Where the unfinished run is kept: there is one at most. All methods raise StoreUnavailableError."""
+
+    async def take(self, run: str, *, began_after: int) -> Checkpoint | None:
+        """Make `run` the unfinished run, and return where the one before was, unless that began too long ago (ms).
+
+        If the one before still lives, it is no longer the unfinished run: it goes on and saves nothing.
+        """
+        ...
+
+    async def save(self, run: str, checkpoint: Checkpoint) -> None:
+        """Keep how far `run` has come, if it is still the unfinished run."""
+        ...
+
+    async def finish(self, run: str) -> None:
+        """Forget `run`, if it is still the unfinished run."""
+        ...
+
+
+class Observer(Protocol):
+    """Whom a run tells what it does, and asks before it deletes."""
+
+    def began(self, tally: Tally) -> None: ...
+    def progressed(self, tally: Tally) -> None: ...
+    def differs(self, difference: Difference) -> None: ...
+    def waits(self, reason: str, seconds: float) -> None: ...
+
+    async def may_delete(self, gone: Sequence[UserId]) -> bool:
+        """Tell whether these users, one or more, may be deleted here, for ever; asked once, at the end of a run."""
+        ...

@@ -1,0 +1,136 @@
+"""Bring users that Clerk listed up to date, and find those that Clerk no longer has."""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+
+from attrs import define, field
+
+from application.errors import IdentityProviderLimitedError, IdentityProviderUnavailableError, UnstorableError
+from application.reconcile.drift import Difference, Drift, drift_of, lags
+from application.reconcile.retry import Patience, together
+from application.users.ports import IdentityProvider, Listed, Unreadable, UserDirectory
+from application.users.sync_user import SyncUser
+from domain.events import UserCreated, UserUpdated
+from domain.snapshot import Snapshot, changed_fields
+from domain.user import Known, User, UserId
+
+LOOK_UPS = 8
+"""Users that Clerk is asked for one by one, at the same time."""
+
+TRIES = 3
+"""How often a user is asked for that Clerk has no usable answer about, while it answers other questions."""
+
+
+@define(eq=False, kw_only=True)
+class RepairUsers:
+    """Compares and repairs one page at a time; `tell` hears of every difference, whether repaired or not."""
+
+    identities: IdentityProvider
+    users: UserDirectory
+    sync_user: SyncUser
+    patience: Patience
+    dry_run: bool
+    tell: Callable[[Difference], None]
+    _look_ups: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(LOOK_UPS), init=False)
+
+    async def __call__(self, listed: Sequence[Listed]) -> int:
+        """Repair those that Clerk listed, and return how many only moved in Clerk's time.
+
+        Raises:
+            IdentityProviderUnavailableError, StoreUnavailableError: trouble that outlasted patience. What was repaired
+                until then has been told.
+        """
+        snapshots = [user for user in listed if isinstance(user, Snapshot)]
+        ours = await self.patience(partial(self.users.get_many, [user.id for user in snapshots]))
+        doubtful: list[UserId] = []
+        behind: list[Snapshot] = []
+        moved = 0
+        for user in listed:
+            if not isinstance(user, Snapshot):
+                self.tell(Difference(user_id=user.id, drift=Drift.UNREADABLE, detail=user.reason))
+                continue
+            known = ours.get(user.id)
+            match drift_of(user, known):
+                case Drift.MISSING | Drift.STALE as drift if self.dry_run:
+                    self._tell_only(user, known, drift)
+                case Drift.MISSING | Drift.STALE:
+                    behind.append(user)
+                case Drift.DELETED_HERE | Drift.NEWER_HERE:
+                    doubtful.append(user.id)
+                case _ if lags(user, known):
+                    moved += 1
+                    behind.append(user)
+        if not self.dry_run:
+            await together(self._bring_up(snapshot) for snapshot in behind)
+        await self.look_up(doubtful)
+        return moved
+
+    async def look_up(self, ids: Collection[UserId]) -> list[UserId]:
+        """Ask Clerk for each of these one by one, repair what it has, and return those of ours that it has not.
+
+        The answer is newer than any list, so a user that a webhook changed or deleted meanwhile is no longer in doubt.
+        """
+        if not ids:
+            return []
+        ours = await self.patience(partial(self.users.get_many, ids))
+        gone = await together(self._look_up(user_id, known) for user_id, known in ours.items())
+        return [user_id for user_id in gone if user_id]
+
+    async def _look_up(self, user_id: UserId, known: Known) -> UserId | None:
+        async with self._look_ups:
+            snapshot = await self.ask(user_id)
+        if snapshot is None:
+            return user_id if isinstance(known, User) else None
+        if not isinstance(snapshot, Snapshot):
+            self.tell(Difference(user_id=user_id, drift=Drift.UNREADABLE, detail=snapshot.reason))
+            return None
+        match drift_of(snapshot, known):
+            case None:
+                pass
+            case Drift.STALE if not self.dry_run:
+                await self._bring_up(snapshot)
+            case drift:
+                self._tell_only(snapshot, known, drift)
+        return None
+
+    async def ask(self, user_id: UserId) -> Listed | None:
+        """Read one user from Clerk; `None` when Clerk has none.
+
+        An outage is waited out. A user about whom alone there is no usable answer must not pass for one.
+        """
+        tries = 0
+
+        async def attempt() -> Listed | None:
+            nonlocal tries
+            try:
+                return await self.identities.get(user_id)
+            except IdentityProviderLimitedError:
+                raise
+            except IdentityProviderUnavailableError as error:
+                await self.identities.count()
+                tries += 1
+                if tries < TRIES:
+                    raise
+                return Unreadable(id=user_id, created_at=None, reason=str(error))
+
+        return await self.patience(attempt)
+
+    def _tell_only(self, snapshot: Snapshot, known: Known, drift: Drift) -> None:
+        fields = changed_fields(known.profile, snapshot.profile) if isinstance(known, User) else ()
+        self.tell(Difference(user_id=snapshot.id, drift=drift, detail=", ".join(fields)))
+
+    async def _bring_up(self, snapshot: Snapshot) -> None:
+        try:
+            decision = await self.patience(partial(self.sync_user, snapshot))
+        except UnstorableError as error:
+            self.tell(Difference(user_id=snapshot.id, drift=Drift.UNSTORABLE, detail=str(error)))
+            return
+        # No event: a webhook was faster, or only the place in Clerk's time moved.
+        for event in decision.events:
+            match event:
+                case UserCreated():
+                    self.tell(Difference(user_id=snapshot.id, drift=Drift.MISSING, repaired=True))
+                case UserUpdated():
+                    fields = ", ".join(event.changed)
+                    self.tell(Difference(user_id=snapshot.id, drift=Drift.STALE, repaired=True, detail=fields))

@@ -1,0 +1,105 @@
+"""What an operator wants to know of the outbox, and what was done about a dead letter."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from attrs import frozen
+
+from application.relay.lane_leases import LEASE_S
+
+
+@frozen(kw_only=True)
+class LaneBacklog:
+    lane: int
+    owner: str | None
+    """The relay that holds its lease."""
+    waiting: int
+    """Events that are not known to be published."""
+    oldest_s: float | None
+    """Age of the oldest of them, seconds."""
+
+
+@frozen(kw_only=True)
+class VacuumBlocker:
+    """Who keeps PostgreSQL from removing deleted rows, so that the outbox grows on disk although it is empty."""
+
+    kind: str
+    """`session`, `prepared transaction` or `replication slot`."""
+    name: str
+    """Process id and application name, or the transaction's or slot's name."""
+    age_s: float | None
+    """Since when its transaction runs, seconds; a slot does not say."""
+
+
+@frozen(kw_only=True)
+class OutboxStatus:
+    """One reading, all of it at about one moment."""
+
+    read_at: float
+    """Seconds since 1970, by the database's clock."""
+    stored: int
+    """Events ever stored."""
+    lanes: Sequence[LaneBacklog]
+    dead: int
+    """Dead letters that nobody has retried or discarded."""
+    relays: Mapping[str, float]
+    """Seconds since each relay was last seen."""
+    vacuum_blocker: VacuumBlocker | None
+    """The oldest transaction of any kind that holds back vacuum for more than a minute."""
+
+    @property
+    def waiting(self) -> int:
+        return sum(lane.waiting for lane in self.lanes)
+
+    @property
+    def oldest_s(self) -> float:
+        """Age of the oldest event that waits, seconds; 0 when none does."""
+        return max((lane.oldest_s for lane in self.lanes if lane.oldest_s is not None), default=0.0)
+
+    @property
+    def alive(self) -> Collection[str]:
+        """The relays that were seen within a lease's time."""
+        return [name for name, seen_s in self.relays.items() if seen_s <= LEASE_S]
+
+
+def publish_rate(before: OutboxStatus, after: OutboxStatus) -> float:
+    """Return events per second that left the outbox alive between two readings."""
+    seconds = after.read_at - before.read_at
+    left = (after.stored - before.stored) - (after.waiting - before.waiting) - (after.dead - before.dead)
+    return max(0.0, left / seconds) if seconds > 0 else 0.0
+
+
+@frozen(kw_only=True)
+class DeadLetter:
+    """An event that Kafka refused for good, without its data."""
+
+    id: int
+    key: str
+    version: int
+    event_id: UUID
+    type: str
+    error: str
+    attempts: int
+    created_at: datetime
+    died_at: datetime
+    erased: bool
+    """Its payload is gone: its user was deleted, or it was discarded."""
+    discarded_at: datetime | None
+    discard_reason: str | None
+
+
+class Repair(StrEnum):
+    """What became of one dead letter that an operator named."""
+
+    RETRIED = "retried"
+    OVERTAKEN = "retried; a later version is out already, so consumers that saw it will drop this one"
+    DISCARDED = "discarded"
+    UNKNOWN = "there is no such dead letter"
+    GONE = "was discarded before, and its payload erased"
+    ERASED = "cannot be retried: its user was deleted and its payload erased"
+
+    @property
+    def done(self) -> bool:
+        return self in {Repair.RETRIED, Repair.OVERTAKEN, Repair.DISCARDED}

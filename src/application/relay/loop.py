@@ -1,0 +1,144 @@
+"""When to run the next round, and on which lanes."""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from attrs import define, field
+
+from application.errors import StoreUnavailableError
+from application.relay.lane_leases import LEASE_S, LaneLeases, share_lanes
+from application.relay.relay_events import Round
+
+BATCH = 1000
+"""Messages in one round: two statements and one pipeline of sends."""
+
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.01, 1.6
+"""An idle relay polls at doubling intervals; a wake-up that was lost costs at most the longest."""
+
+SHORTEST_BACKOFF_S, LONGEST_BACKOFF_S = 0.2, 5.0
+"""Between rounds while the broker or the database is in trouble, with jitter."""
+
+LEAVE_S = 20.0
+"""How long the round in hand may go on once the relay is told to stop: an orchestrator kills after 30 s. Cutting it off
+costs a repetition, never an event."""
+
+RunRound = Callable[[Sequence[int], int], Awaitable[Round]]
+"""`RelayEvents` or `RelayEventsAndState`: carry up to so many messages of these lanes."""
+
+
+class Observer(Protocol):
+    """Whom a relay tells what it did."""
+
+    def round_done(self, done: Round) -> None: ...
+    def trouble(self, reason: str) -> None: ...
+    def lease_trouble(self, reason: str | None) -> None: ...
+    def lanes_changed(self, lanes: frozenset[int]) -> None: ...
+
+
+@define
+class Relay:
+    """One relay: `run` returns after `stop`, when the round in hand is finished."""
+
+    name: str
+    relay_events: RunRound
+    leases: LaneLeases
+    observer: Observer
+    _lanes: list[int] = field(factory=list, init=False)
+    _wake: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _stopping: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _known: bool = field(default=False, init=False)
+    """Whether the table of leases has this relay."""
+
+    def wake(self) -> None:
+        """There is work: do not wait for the next poll."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Finish the round in hand, in `LEAVE_S`, and leave."""
+        self._stopping.set()
+        self._wake.set()
+
+    async def run(self) -> None:
+        keeper = asyncio.create_task(self._keep_lanes(), name="relay-lanes")
+        rounds = asyncio.create_task(self._run_rounds(), name="relay-rounds")
+        patience = asyncio.create_task(self._lose_patience(), name="relay-patience")
+        try:
+            # Rounds end when they are told to; the keeper ends only by a bug, and then nobody renews: rather crash.
+            ended, _ = await asyncio.wait({keeper, rounds, patience}, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
+        finally:
+            for task in (keeper, rounds, patience):
+                task.cancel()
+            await asyncio.gather(keeper, rounds, patience, return_exceptions=True)
+            if self._known:  # else the database may not answer at all
+                with contextlib.suppress(StoreUnavailableError):  # then the leases run out by themselves
+                    await self.leases.leave(self.name)
+
+    async def _lose_patience(self) -> None:
+        await self._stopping.wait()
+        await asyncio.sleep(LEAVE_S)
+
+    async def _run_rounds(self) -> None:
+        pause, backoff = SHORTEST_PAUSE_S, SHORTEST_BACKOFF_S
+        while not self._stopping.is_set():
+            # Cleared before the read: what is stored after it sets the event again.
+            self._wake.clear()
+            done, trouble = await self._round()
+            if trouble:
+                self.observer.trouble(trouble)
+                await self._sleep(backoff * random.uniform(0.5, 1))  # noqa: S311  # jitter, not a secret
+                backoff = min(backoff * 2, LONGEST_BACKOFF_S)
+                continue
+            backoff = SHORTEST_BACKOFF_S
+            busy = done.taken > 0 or await self._sleep(pause)
+            pause = SHORTEST_PAUSE_S if busy else min(pause * 2, LONGEST_PAUSE_S)
+
+    async def _round(self) -> tuple[Round, str | None]:
+        lanes = self._lanes
+        if not lanes:
+            return Round(0), None
+        # The next round starts one lane further on, so that one full lane does not starve the others.
+        self._lanes = lanes[1:] + lanes[:1]
+        try:
+            done = await self.relay_events(lanes, BATCH)
+        except StoreUnavailableError as error:
+            return Round(0), str(error)
+        self.observer.round_done(done)
+        return done, done.outage
+
+    async def _sleep(self, seconds: float) -> bool:
+        """Wait, and tell whether a wake-up (or `stop`) ended it early."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _keep_lanes(self) -> None:
+        renewed = time.monotonic()
+        while True:
+            try:
+                table = await self.leases.read(self.name)
+                held = await self.leases.write(self.name, share_lanes(table, self.name))
+            except StoreUnavailableError as error:  # while nothing waits, rounds write nothing and meet no trouble
+                self.observer.lease_trouble(str(error))
+                if time.monotonic() - renewed > LEASE_S:
+                    self._hold(frozenset())  # another relay has them by now
+            else:
+                self.observer.lease_trouble(None)
+                self._known = True
+                renewed = time.monotonic()
+                self._hold(held)
+            await asyncio.sleep(LEASE_S / 3)  # three chances to renew in the time of a lease
+
+    def _hold(self, lanes: frozenset[int]) -> None:
+        if lanes != set(self._lanes):
+            self._lanes = sorted(lanes)
+            self.observer.lanes_changed(lanes)
+            self._wake.set()

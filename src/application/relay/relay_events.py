@@ -1,0 +1,66 @@
+"""Carry one batch of stored events to Kafka, in order, and forget what arrived."""
+
+from collections.abc import Iterable, Sequence
+
+from attrs import frozen
+
+from application.relay.messages import Deliveries, Outbox, Pending, Publisher
+
+
+@frozen
+class Round:
+    """What one round did."""
+
+    taken: int
+    published: Sequence[Pending] = ()
+    refused: int = 0
+    outage: str | None = None
+
+
+@frozen
+class RelayEvents:
+    """One round: read the oldest, send them, delete what was acknowledged, bury what was refused.
+
+    A crash at any point costs a repetition, never an event and never the order. Whoever runs a round sends, for each
+    key, the lowest stored versions in rising order, and a version is deleted only after it was acknowledged. So when a
+    version first reaches the broker, all lower ones have reached it: also when two relays hold one lane for a moment,
+    or when one that was frozen wakes up and sends what it still had in hand. Leases only save work.
+    """
+
+    outbox: Outbox
+    publisher: Publisher
+
+    async def __call__(self, lanes: Sequence[int], limit: int) -> Round:
+        batch = await self.outbox.oldest(lanes, limit)
+        if not batch:
+            return Round(0)
+        deliveries = await self.publisher.publish(batch)
+        published = settled(batch, deliveries)
+        if published:
+            await self.outbox.delete(published)
+        if deliveries.refused:
+            await self.outbox.bury(deliveries.refused)
+        return Round(len(batch), published, len(deliveries.refused), deliveries.outage)
+
+
+def settled(batch: Iterable[Pending], deliveries: Deliveries) -> list[Pending]:
+    """Return what may be deleted: acknowledged, with nothing unsettled before it in its key.
+
+    The publisher promises that nothing is acknowledged behind a gap. Should a broker ever break that, the whole run is
+    sent again from the gap on, in order.
+    """
+    if not deliveries.outage:
+        return list(deliveries.acknowledged)
+    acknowledged = {pending.id for pending in deliveries.acknowledged}
+    refused = {refusal.pending.id for refusal in deliveries.refused}
+    stuck: set[str] = set()
+    settled = []
+    for pending in batch:
+        key = pending.message.key
+        if pending.id in refused or key in stuck:
+            continue
+        if pending.id in acknowledged:
+            settled.append(pending)
+        else:
+            stuck.add(key)
+    return settled

@@ -1,0 +1,121 @@
+"""Carry one batch of stored events to both topics: every event to one, each user's newest version to the other."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+
+from attrs import define, field
+
+from application.errors import BrokerUnavailableError
+from application.relay.messages import Deliveries, Outbox, Pending, Publisher, Refusal
+from application.relay.relay_events import Round, settled
+from application.relay.state_topic import FencedError, StateLanes, StatePublisher, fill_lane, for_state_only
+
+OFTEN, FORGOTTEN = 10, 0.99
+"""More often in a row than lanes change hands; each round that goes well lets a hundredth be forgotten. Two relays
+under one name fence each other in turn, every few rounds."""
+
+
+@define
+class RelayEventsAndState:
+    """One round of a relay that feeds the state topic too; it takes the place of `RelayEvents`.
+
+    In the state topic no version of a user ever comes after a newer one. Before a relay reads a lane for the first
+    time, it bars whoever wrote that lane's state before (`StatePublisher.fence`), itself after a failure included;
+    after the read it writes a version only if that was the user's newest (`StateLanes.newest`). So what it writes is at
+    least as new as all that can have landed. What is not the newest needs no record: the row of the version that
+    overtook it waits in the outbox, or its state has been written. A row is deleted when both topics have it.
+    """
+
+    relay: str
+    """The name that holds the lanes."""
+    outbox: Outbox
+    publisher: Publisher
+    state: StatePublisher
+    lanes: StateLanes
+    _writer: str | None = field(default=None, init=False)
+    _claimed: frozenset[int] = field(default=frozenset(), init=False)
+    _arrived: frozenset[int] = field(default=frozenset(), init=False)
+    """Events of the last batch that the event topic has and whose rows are still there: not to be sent every round
+    while the state topic is in trouble."""
+    _fenced_lately: float = field(default=0.0, init=False)
+
+    async def __call__(self, lanes: Sequence[int], limit: int) -> Round:
+        try:
+            writer = await self.state.writer()
+            mine = await self._claim(lanes, writer)
+        except BrokerUnavailableError as error:
+            return Round(0, outage=str(error))
+        # What waits for the state topic alone comes last: a fill must not hold up the events.
+        batch = await self.outbox.oldest([*mine, *map(fill_lane, mine)], limit) if mine else []
+        if not batch:
+            return Round(0)
+        # Both to their end, whatever becomes of the other: a send that is cut off says nothing of what arrived.
+        events, state = await asyncio.gather(
+            self._publish_events(batch), self._publish_state(writer, batch), return_exceptions=True
+        )
+        if isinstance(events, BaseException):
+            raise events
+        self._arrived = frozenset(item.id for item in settled(batch, events))
+        if isinstance(state, FencedError):
+            return self._fenced(len(batch), events)
+        if isinstance(state, BaseException):
+            raise state
+        self._fenced_lately *= FORGOTTEN
+        both = _in_both(batch, events, state)
+        done = settled(batch, both)
+        if done:
+            await self.outbox.delete(done)
+        if both.refused:
+            await self.outbox.bury(both.refused)
+        self._arrived -= {item.id for item in done}
+        return Round(len(batch), done, len(both.refused), both.outage)
+
+    async def _claim(self, lanes: Sequence[int], writer: str) -> list[int]:
+        """Return the lanes whose state this writer may write, after barring those who might still do so."""
+        if writer != self._writer:
+            self._writer, self._claimed = writer, frozenset()
+        new = frozenset(lanes) - self._claimed
+        if new:
+            others = await self.lanes.writers(new, but=writer)
+            if others:
+                await self.state.fence(others)
+            self._claimed |= await self.lanes.claim(self.relay, new, writer, {writer, *others})
+        return [lane for lane in lanes if lane in self._claimed]
+
+    async def _publish_events(self, batch: Sequence[Pending]) -> Deliveries:
+        """Publish what the event topic does not have; everything that it need not take counts as acknowledged."""
+        there = [item for item in batch if for_state_only(item) or item.id in self._arrived]
+        left = [item for item in batch if not (for_state_only(item) or item.id in self._arrived)]
+        deliveries = await self.publisher.publish(left) if left else Deliveries()
+        return Deliveries([*there, *deliveries.acknowledged], deliveries.refused, deliveries.outage)
+
+    async def _publish_state(self, writer: str, batch: Sequence[Pending]) -> Deliveries:
+        """Write the newest versions; an older one counts as acknowledged."""
+        newest = await self.lanes.newest(batch)
+        deliveries = await self.state.publish(writer, [item for item in batch if item.id in newest])
+        overtaken = [item for item in batch if item.id not in newest]
+        return Deliveries([*overtaken, *deliveries.acknowledged], deliveries.refused, deliveries.outage)
+
+    def _fenced(self, taken: int, events: Deliveries) -> Round:
+        """Begin again with a new writer, at once: each relay that takes lanes over fences the one that had them."""
+        self._fenced_lately += 1
+        reason = "fenced again and again: do two relays run under one --name?" if self._fenced_lately > OFTEN else None
+        return Round(taken, outage=events.outage or reason)
+
+
+def _in_both(batch: Collection[Pending], events: Deliveries, state: Deliveries) -> Deliveries:
+    """Join what became of each message: known when both know, refused when one of them refused it."""
+    sides = (events, state)
+    arrived = [{item.id for item in side.acknowledged} for side in sides]
+    refusals = [{refusal.pending.id: refusal for refusal in side.refused} for side in sides]
+    acknowledged, refused = [], []
+    for item in batch:
+        against = [refusal for side in refusals if (refusal := side.get(item.id))]
+        if len(against) + sum(item.id in side for side in arrived) < len(sides):
+            continue
+        if against:
+            error = "; ".join(refusal.error for refusal in against)
+            refused.append(Refusal(item, error, max(refusal.attempts for refusal in against)))
+        else:
+            acknowledged.append(item)
+    return Deliveries(acknowledged, refused, events.outage or state.outage)

@@ -1,0 +1,213 @@
+"""The topics as they should be: one definition for `topic`, `doctor`, `dev` and the AsyncAPI document."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
+
+from attrs import field, frozen
+
+from application.failure import Trouble
+
+DAY_MS = 86_400_000
+
+LONGEST_KEPT_MS = 28 * DAY_MS
+"""What a deleted user once was must leave Kafka within a month (GDPR, articles 12 and 17)."""
+
+SEGMENT_MS = DAY_MS
+"""Kafka deletes whole segments, by the newest record in each: the oldest stays for the time of a segment longer."""
+
+_WITHIN_A_MONTH = "what a deleted user once was must leave Kafka within a month (GDPR, articles 12 and 17)"
+
+
+class Bound(StrEnum):
+    """How a value may differ from the one that is defined."""
+
+    EXACTLY = "exactly"
+    AT_LEAST = "at least"
+    AT_MOST = "at most"
+
+    def admits(self, found: str, defined: str) -> bool:
+        match self:
+            case Bound.EXACTLY:
+                return found == defined
+            case Bound.AT_LEAST:
+                return _number(found) >= _number(defined)
+            case Bound.AT_MOST:
+                return _number(found) <= _number(defined)
+
+
+@frozen
+class Setting:
+    """A setting of the topic, by Kafka's name for it."""
+
+    name: str
+    bound: Bound
+    value: str
+    why: str
+    """What goes wrong otherwise."""
+    vital: bool = False
+    """Events are lost or withheld otherwise; the rest is a risk that somebody may take."""
+
+
+@frozen(kw_only=True)
+class TopicDefinition:
+    """What a topic has to be, whatever it is called."""
+
+    variable: str
+    """The variable that names it."""
+    default_name: str
+    purpose: str
+    partitions: int
+    """At least. Adding some later moves keys, so there are more than anybody needs at first."""
+    replication_factor: int
+    """At least, where there are as many brokers."""
+    settings: Sequence[Setting]
+
+
+_LARGEST_EVENT = Setting(
+    "max.message.bytes",
+    Bound.AT_LEAST,
+    "2097152",
+    "a user may come with 1 MiB of metadata; an event that is refused becomes a dead letter",
+)
+
+EVENTS = TopicDefinition(
+    variable="KAFKA_USER_EVENTS_TOPIC",
+    default_name="auth.user.events.v1",
+    purpose="what happened to users",
+    partitions=6,
+    replication_factor=3,
+    settings=(
+        Setting("cleanup.policy", Bound.EXACTLY, "delete", "compaction removes events that nobody has read yet", True),
+        Setting(
+            "retention.ms",
+            Bound.AT_MOST,
+            str(LONGEST_KEPT_MS - SEGMENT_MS),
+            f"{_WITHIN_A_MONTH}; a segment's time comes on top",
+        ),
+        Setting(
+            "segment.ms",
+            Bound.AT_MOST,
+            str(SEGMENT_MS),
+            f"a record stays until the whole segment is past its retention; {_WITHIN_A_MONTH}",
+        ),
+        _LARGEST_EVENT,
+    ),
+)
+
+STATE = TopicDefinition(
+    variable="KAFKA_USER_STATE_TOPIC",
+    default_name="auth.user.state.v1",
+    purpose="each user's newest version",
+    partitions=6,
+    replication_factor=3,
+    settings=(
+        Setting("cleanup.policy", Bound.EXACTLY, "compact", "users that do not change would leave by retention", True),
+        Setting(
+            "delete.retention.ms",
+            Bound.AT_LEAST,
+            str(7 * DAY_MS),
+            "a consumer that was away for longer never hears of a deletion",
+        ),
+        Setting(
+            "max.compaction.lag.ms",
+            Bound.AT_MOST,
+            str(7 * DAY_MS),  # bounds segments too: Kafka closes one after this or segment.ms, whichever is less
+            _WITHIN_A_MONTH,
+        ),
+        _LARGEST_EVENT,
+    ),
+)
+
+TOPICS = (EVENTS, STATE)
+
+
+@frozen
+class Topic:
+    """A topic of this installation."""
+
+    name: str
+    definition: TopicDefinition
+
+
+@frozen(kw_only=True)
+class TopicFacts:
+    """A topic as the brokers describe it."""
+
+    topic: Topic
+    brokers: int
+    """How many there are."""
+    out_of_reach: Sequence[tuple[Trouble, str]] = ()
+    """What is wrong with brokers that we cannot connect to at the address that they advertise."""
+    partitions: int | None = None
+    """None when the topic does not exist, or is hidden from us."""
+    hidden: bool = False
+    """We have no right to know whether it exists."""
+    replication_factor: int = 0
+    """Of the partition that has the fewest copies."""
+    in_sync: int = 0
+    """Copies that are current, of the partition that has the fewest."""
+    leaderless: int = 0
+    """Partitions that nobody serves."""
+    settings: Mapping[str, str] | None = field(factory=dict)
+    """Its own and inherited ones; None when we may not read them."""
+    operations: frozenset[str] | None = None
+    """What we may do with it, by Kafka's names (`write`, `read` …); None when the brokers do not say."""
+
+
+@frozen
+class Difference:
+    """Something about a topic that is not as it is defined."""
+
+    what: str
+    found: str
+    defined: str
+    why: str
+    vital: bool = False
+
+
+def replication_factor(definition: TopicDefinition, brokers: int) -> int:
+    """Return how many copies there can be."""
+    return max(1, min(definition.replication_factor, brokers))
+
+
+def min_in_sync(copies: int) -> int:
+    """Return how many copies must have an event before it counts: two, as soon as one of three may be away."""
+    return 2 if copies > 2 else 1  # noqa: PLR2004
+
+
+def differences(facts: TopicFacts, *, partitions: int | None = None) -> Iterator[Difference]:
+    """Compare a topic that exists with its definition, or with a number of partitions of your own."""
+    definition = facts.topic.definition
+    wanted = partitions or definition.partitions
+    if (facts.partitions or 0) < wanted:
+        why = "no more consumers of a group than partitions share the work; adding some later moves keys"
+        yield Difference("partitions", str(facts.partitions), f"{Bound.AT_LEAST} {wanted}", why)
+    copies = replication_factor(definition, facts.brokers)
+    if facts.replication_factor < copies:
+        why = "events are gone with the broker that has the only copy"
+        yield Difference("replication factor", str(facts.replication_factor), f"{Bound.AT_LEAST} {copies}", why)
+    if facts.settings is None:
+        return
+    yield from _min_in_sync(facts.settings, facts.replication_factor)
+    for setting in definition.settings:
+        found = facts.settings.get(setting.name)
+        if found is not None and not setting.bound.admits(found, setting.value):
+            bound = "" if setting.bound is Bound.EXACTLY else f"{setting.bound} "
+            yield Difference(setting.name, found, f"{bound}{setting.value}", setting.why, setting.vital)
+
+
+def _min_in_sync(settings: Mapping[str, str], copies: int) -> Iterator[Difference]:
+    found = settings.get("min.insync.replicas")
+    if found is None:
+        return
+    if int(found) > copies:
+        why = "there are never as many copies, so nothing can be written"
+        yield Difference("min.insync.replicas", found, f"{Bound.AT_MOST} {copies}", why, vital=True)
+    elif int(found) < min_in_sync(copies):
+        why = "an event counts as stored when a single broker has it, and is gone with that broker"
+        yield Difference("min.insync.replicas", found, f"{Bound.AT_LEAST} {min_in_sync(copies)}", why)
+
+
+def _number(text: str) -> float:
+    """Read a setting's number; -1 is Kafka's way to say without bound."""
+    return float("inf") if text == "-1" else float(text)

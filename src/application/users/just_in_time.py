@@ -1,0 +1,101 @@
+"""Obtain a user from Clerk when a token arrives before the webhook does."""
+
+import asyncio
+from collections.abc import Callable
+
+from attrs import define, field
+
+from application.errors import (
+    IdentityProviderNotConfiguredError,
+    IdentityProviderUnavailableError,
+    UserUnknownError,
+)
+from application.users.ports import IdentityProvider, UserReader
+from application.users.sync_user import SyncUser
+from domain.user import Known, Tombstone, User, UserId
+
+LIMIT_S = 12.0
+"""For a read, Clerk and a write, each of which has a bound of its own."""
+
+UNKNOWN_FOR_S = 5.0
+"""How long it is taken for granted that Clerk has no such user; the webhook is noticed all the same."""
+
+UNKNOWN_AT_MOST = 10_000
+"""Users of whom that is remembered; the oldest are forgotten first."""
+
+
+@define(eq=False)
+class JustInTimeSync:
+    """Ask Clerk once, however many requests of a new user come at the same time.
+
+    Args:
+        clock: seconds that only ever go forward.
+        on_obtained: called for each user that Clerk had and we had not: a webhook is late, or lost.
+    """
+
+    users: UserReader
+    identities: IdentityProvider
+    sync_user: SyncUser
+    clock: Callable[[], float]
+    on_obtained: Callable[[], None] = lambda: None
+    _flights: "dict[UserId, asyncio.Task[User | Tombstone]]" = field(factory=dict, init=False)
+    _unknown_until: dict[UserId, float] = field(factory=dict, init=False)
+    """In the order of insertion, which is that of the times."""
+
+    async def __call__(self, user_id: UserId) -> User | Tombstone:
+        """Return a user whose row was not there a moment ago.
+
+        Raises:
+            UserUnknownError: Clerk has none, or said so a few seconds ago; or there is no key to ask it with.
+            IdentityProviderUnavailableError, StoreUnavailableError, UnstorableError: it could not be obtained in
+                bounded time. Nothing of that is remembered.
+        """
+        flight = self._flights.get(user_id)
+        if flight is None:
+            if self._unknown_until.get(user_id, self.clock()) > self.clock():
+                raise UserUnknownError
+            flight = asyncio.create_task(self._obtain_in_time(user_id))
+            self._flights[user_id] = flight
+            flight.add_done_callback(lambda done: self._land(user_id, done))
+        # Others wait for the same: a client that leaves must not take the answer from them.
+        return await asyncio.shield(flight)
+
+    def _land(self, user_id: UserId, flight: "asyncio.Task[User | Tombstone]") -> None:
+        del self._flights[user_id]
+        if not flight.cancelled():
+            flight.exception()  # seen, even when nobody waits any more
+
+    async def _obtain_in_time(self, user_id: UserId) -> User | Tombstone:
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                return await self._obtain(user_id)
+        except TimeoutError:
+            raise IdentityProviderUnavailableError(f"the user was not obtained within {LIMIT_S:g} s") from None
+
+    async def _obtain(self, user_id: UserId) -> User | Tombstone:
+        # The caller's reading may be older than the end of the flight before this one.
+        if known := await self.users.get(user_id):
+            return known
+        try:
+            snapshot = await self.identities.get(user_id)
+        except IdentityProviderNotConfiguredError:
+            snapshot = None
+        except IdentityProviderUnavailableError:
+            if known := await self.users.get(user_id):
+                return known  # the webhook landed meanwhile
+            raise
+        if snapshot is None:
+            if known := await self.users.get(user_id):
+                return known
+            self._remember_unknown(user_id)
+            raise UserUnknownError
+        synced: Known = (await self.sync_user(snapshot)).user
+        self.on_obtained()
+        assert synced is not None  # noqa: S101  # a snapshot always leaves a user or meets a tombstone
+        return synced
+
+    def _remember_unknown(self, user_id: UserId) -> None:
+        self._unknown_until.pop(user_id, None)
+        while len(self._unknown_until) >= UNKNOWN_AT_MOST:
+            del self._unknown_until[next(iter(self._unknown_until))]
+        self._unknown_until[user_id] = self.clock() + UNKNOWN_FOR_S

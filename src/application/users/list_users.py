@@ -1,0 +1,38 @@
+"""Look up many users at a time, in our own table."""
+
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from application.users.ports import UserDirectory
+from domain.user import User, UserId
+
+OF_ONE_EMAIL = 100
+"""Users who are told of for one email; it is no key, so several may have it."""
+
+
+@frozen
+class Found:
+    users: Sequence[User]
+    missing: Sequence[UserId] = ()
+    """Asked for and not there: never seen, or deleted."""
+
+
+@frozen
+class ListUsers:
+    """Both raise StoreUnavailableError. Clerk is not asked."""
+
+    directory: UserDirectory
+
+    async def by_ids(self, ids: Sequence[UserId]) -> Found:
+        """Return the users in the order of `ids`, one for each time it is named."""
+        known = await self.directory.get_many(set(ids))
+        living = {user_id: user for user_id, user in known.items() if isinstance(user, User)}
+        return Found(
+            [living[user_id] for user_id in ids if user_id in living],
+            [user_id for user_id in dict.fromkeys(ids) if user_id not in living],
+        )
+
+    async def by_email(self, email: str) -> Found:
+        """Return everybody with this primary email, whatever the case of its letters."""
+        return Found(await self.directory.by_email(email, limit=OF_ONE_EMAIL))

@@ -1,0 +1,41 @@
+"""Take Clerk's news in: verify it, apply it, and say what came of it."""
+
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from application.users.delete_user import DeleteUser
+from application.users.ports import WebhookReader
+from application.users.sync_user import SyncUser
+from domain.decision import Outcome
+from domain.snapshot import Deletion, Snapshot
+
+
+@frozen
+class ReceiveWebhook:
+    webhooks: WebhookReader
+    sync_user: SyncUser
+    delete_user: DeleteUser
+
+    def in_time(self, headers: Mapping[str, str]) -> bool:
+        """Tell whether the body is worth waiting for, by the headers alone.
+
+        Raises:
+            ForgedWebhookError: no body could make this delivery genuine.
+        """
+        return self.webhooks.in_time(headers)
+
+    async def __call__(self, headers: Mapping[str, str], body: bytes) -> Outcome:
+        """Return after COMMIT what came of the delivery; `headers` has lower-case names.
+
+        Raises:
+            ForgedWebhookError, UnusableWebhookError: there is no news in it.
+            StoreUnavailableError, UnstorableError: it could not be applied.
+        """
+        match self.webhooks.read(headers, body):
+            case Snapshot() as snapshot:
+                return (await self.sync_user(snapshot)).outcome
+            case Deletion() as deletion:
+                return (await self.delete_user(deletion)).outcome
+            case None:
+                return Outcome.IGNORED

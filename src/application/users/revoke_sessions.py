@@ -1,0 +1,23 @@
+"""Sign a user out everywhere."""
+
+from attrs import frozen
+
+from application.users.act_at_clerk import ActAtClerk
+from application.users.ports import IdentityProvider
+from domain.user import UserId
+
+
+@frozen
+class RevokeSessions:
+    identities: IdentityProvider
+    act_at_clerk: ActAtClerk
+
+    async def __call__(self, user_id: UserId) -> int:
+        """End every active session, and return how many; a token lives on for what is left of its minute.
+
+        Raises:
+            UserUnknownError, UserDeletedError, IdentityProviderUnavailableError, IdentityProviderRefusedError,
+            IdentityProviderNotConfiguredError, StoreUnavailableError: as `ActAtClerk`.
+        """
+        await self.act_at_clerk.require_not_deleted(user_id)
+        return await self.identities.revoke_sessions(user_id)

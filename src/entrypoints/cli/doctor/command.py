@@ -1,0 +1,161 @@
+"""`auth-service doctor`: what is wrong, and what to do about it."""
+
+import asyncio
+import json as json_
+import logging
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+from attrs import asdict, frozen
+from rich.text import Text
+
+from application.counting import counted
+from application.doctor.clerk import ClerkFacts, clerk_findings
+from application.doctor.clocks import clock_findings
+from application.doctor.database import DatabaseFacts, database_findings, write_findings
+from application.doctor.findings import Finding, Grade, Unanswered, not_checked, passed
+from application.doctor.outbox import outbox_findings
+from application.doctor.serving import ServingFacts, serving_findings
+from application.doctor.topics import topic_findings
+from application.errors import BrokerUnavailableError, StoreUnavailableError
+from application.failure import Trouble
+from application.relay.dead_letters import OutboxStatus
+from application.relay.topics import TopicFacts
+from entrypoints.cli.doctor.configuration import Configured, configured
+from entrypoints.cli.output import flush, print_table
+from entrypoints.cli.terminal import on_terminal
+from entrypoints.config import proxies
+from entrypoints.config.dev_environment import DATA_DIR, base_url
+from entrypoints.config.settings import HttpSettings
+
+LIMIT_S = 20.0
+"""For each check; they run side by side."""
+
+_COLOURS = {Grade.OK: "green", Grade.WARNING: "yellow", Grade.FAILURE: "red"}
+
+T = TypeVar("T")
+
+
+def doctor(*, json: bool = False, strict: bool = False, data_dir: Path = DATA_DIR) -> None:
+    """Examine configuration, database, outbox, Kafka and Clerk, and say what to do about each finding.
+
+    Looks at whatever is configured, in the environment, `.env`, or the `auth-service dev` that runs here, and says
+    what it could not look at. Changes nothing: the one write that it tries is rolled back. Ends with 1 when something
+    has failed, and with 0 otherwise.
+
+    Parameters
+    ----------
+    json
+        One list of findings, for other programs.
+    strict
+        End with 1 for warnings too.
+    data_dir
+        Data folder of `auth-service dev`.
+    """
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is wrong is said below, once
+    found = configured(data_dir)
+    if found.proxies:
+        proxies.use(found.proxies)
+    findings = [*found.findings, *asyncio.run(_examine(found))]
+    if json:
+        print(json_.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        _print_table(findings)
+    sys.exit(not passed(findings, strict=strict))
+
+
+@frozen(kw_only=True)
+class _Facts:
+    """What was found out; None where nothing is configured to ask."""
+
+    database: DatabaseFacts | Unanswered | None
+    written: Unanswered | None
+    outbox: OutboxStatus | Unanswered | None
+    topics: list[TopicFacts] | Unanswered | None
+    clerk: ClerkFacts | Unanswered
+    serving: ServingFacts | Unanswered | None
+
+
+async def _examine(found: Configured) -> list[Finding]:
+    container = found.container
+    try:
+        database, written, outbox, topics, clerk, serving = await asyncio.gather(
+            _ask(container.examine_database()) if found.database else _nothing(),
+            _ask(container.try_writing()) if found.database else _nothing(),
+            _ask(container.outbox_admin().status) if found.database else _nothing(),
+            _ask(container.examine_topics()) if found.kafka else _nothing(),
+            _ask(lambda: container.examine_clerk()(found.tokens, found.clerk_api)),
+            _ask(partial(_ask_serve, found.http)) if found.http else _nothing(),
+        )
+    finally:
+        if found.database:
+            await container.engine().dispose()
+    facts = _Facts(database=database, written=written, outbox=outbox, topics=topics, clerk=clerk, serving=serving)
+    return [*_findings(facts)]
+
+
+async def _ask_serve(settings: HttpSettings) -> ServingFacts:
+    """Ask the `serve` on this machine what it has met: a wrong signing secret, say, shows nowhere else."""
+    address = base_url(settings)
+    try:
+        async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
+            document = (await client.get(f"{address}/health")).json()
+        return ServingFacts(address=address, answers=True, checks=document["checks"], causes=document["causes"])
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):  # nobody, or somebody else, is there
+        return ServingFacts(address=address, answers=False)
+
+
+async def _ask(question: Callable[[], Awaitable[T]]) -> T | Unanswered:
+    """Ask, in bounded time; whatever goes wrong is an answer too, so that no check hides another."""
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            return await question()
+    except TimeoutError:
+        return Unanswered(f"no answer within {LIMIT_S:g} s", Trouble.NO_ANSWER)
+    except (StoreUnavailableError, BrokerUnavailableError) as error:
+        return Unanswered(str(error), error.trouble)
+    except Exception as error:  # noqa: BLE001
+        return Unanswered(f"the check itself failed, which is a bug ({type(error).__name__})")
+
+
+async def _nothing() -> None:
+    return None
+
+
+def _findings(facts: _Facts) -> Iterator[Finding]:
+    clocks: dict[str, float] = {}
+    if facts.database is not None:
+        yield from database_findings(facts.database)
+        yield from write_findings(facts.database, facts.written)
+        if isinstance(facts.database, DatabaseFacts):
+            clocks["PostgreSQL"] = facts.database.clock_ahead_s
+    if facts.outbox is not None:
+        yield from outbox_findings(facts.outbox)
+    if facts.topics is not None:
+        yield from topic_findings(facts.topics)
+    if isinstance(facts.clerk, Unanswered):
+        yield not_checked("clerk", facts.clerk.says)
+    else:
+        yield from clerk_findings(facts.clerk)
+        if facts.clerk.clock_ahead_s is not None:
+            clocks["Clerk"] = facts.clerk.clock_ahead_s
+    yield from clock_findings(clocks)
+    if isinstance(facts.serving, ServingFacts):
+        yield from serving_findings(facts.serving)
+
+
+def _print_table(findings: Sequence[Finding]) -> None:
+    rows = [
+        (finding.check, Text(finding.grade, _COLOURS[finding.grade]), finding.says, finding.advice)
+        for finding in findings
+    ]
+    print_table(("check", "grade", "finding", "what to do"), rows, prose={"finding", "what to do"})
+    flush()
+    count = Counter(finding.grade for finding in findings)
+    summary = f"{counted(count[Grade.FAILURE], 'failure')}, {counted(count[Grade.WARNING], 'warning')}."
+    print(f"\n{summary}" if on_terminal() else summary, file=sys.stderr)

@@ -1,0 +1,128 @@
+"""The part of `doctor` that needs no server: which groups of variables can be used, and what is wrong with the rest."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from attrs import frozen
+
+from application.doctor.findings import Finding, Grade, not_checked
+from application.doctor.managing import ManagingFacts, managing_findings
+from entrypoints.composition import Container
+from entrypoints.config.dev_environment import found_beside_dev
+from entrypoints.config.loading import ConfigurationError, load_from, mixed_instances
+from entrypoints.config.misspelled import misspelled
+from entrypoints.config.service_keys import ANY_ORGANIZATION, EVERYTHING
+from entrypoints.config.settings import (
+    ClerkApiSettings,
+    DatabaseSettings,
+    HttpSettings,
+    KafkaSettings,
+    ManagementSettings,
+    ProxySettings,
+    TokenSettings,
+    WebhookSettings,
+)
+from entrypoints.config.settings.catalogue import GROUPS, known_names, variables_of
+from entrypoints.config.sources import Found, Problem
+
+_OPTIONAL = {
+    KafkaSettings: not_checked("kafka", "KAFKA_BOOTSTRAP_SERVERS is not set", "the relay needs it"),
+    WebhookSettings: not_checked("webhook secret", "CLERK_WEBHOOK_SECRET is not set", "serve needs it"),
+}
+"""Groups that not every process has, and what is said without them. Without tokens it is said where Clerk is."""
+
+G = TypeVar("G")
+
+
+@frozen(kw_only=True)
+class Configured:
+    """The groups that can be used; None of those that cannot."""
+
+    database: DatabaseSettings | None
+    kafka: KafkaSettings | None
+    tokens: TokenSettings | None
+    clerk_api: ClerkApiSettings | None
+    http: HttpSettings | None
+    proxies: ProxySettings | None
+    findings: Sequence[Finding]
+
+    @property
+    def container(self) -> Container:
+        groups = {"database": self.database, "kafka": self.kafka}
+        return Container(**{name: group for name, group in groups.items() if group is not None})
+
+
+def configured(data_dir: Path) -> Configured:
+    try:
+        found = found_beside_dev(data_dir)
+    except ConfigurationError as error:  # `.env` cannot be read
+        findings = [_finding(problem) for problem in error.problems]
+        nothing = dict.fromkeys(("database", "kafka", "tokens", "clerk_api", "http", "proxies"))
+        return Configured(**nothing, findings=findings)
+    groups = {group: _loaded(group, found) for group in GROUPS}
+    return Configured(
+        database=_usable(groups[DatabaseSettings], DatabaseSettings),
+        kafka=_usable(groups[KafkaSettings], KafkaSettings),
+        tokens=_usable(groups[TokenSettings], TokenSettings),
+        clerk_api=_usable(groups[ClerkApiSettings], ClerkApiSettings),
+        http=_usable(groups[HttpSettings], HttpSettings),
+        proxies=_usable(groups[ProxySettings], ProxySettings),
+        findings=[*_findings(groups, found)],
+    )
+
+
+def _loaded(group: type, found: Mapping[str, Found]) -> object:
+    try:
+        return load_from(group, found)
+    except ConfigurationError as error:
+        return error.problems
+
+
+def _usable(loaded: object, group: type[G]) -> G | None:
+    return loaded if isinstance(loaded, group) else None
+
+
+def _findings(groups: Mapping[type, object], found: Mapping[str, Found]) -> Iterator[Finding]:
+    wrong: list[Finding] = []
+    for group, loaded in groups.items():
+        if not isinstance(loaded, tuple):
+            continue
+        if group is not DatabaseSettings and not _is_begun(group, found):
+            wrong += [_OPTIONAL[group]] if group in _OPTIONAL else []
+        else:
+            wrong += [_finding(problem) for problem in loaded]
+    tokens, api = _usable(groups[TokenSettings], TokenSettings), _usable(groups[ClerkApiSettings], ClerkApiSettings)
+    if tokens and api:
+        wrong += [_finding(Problem(name.upper(), what)) for name, what in mixed_instances(tokens, api)]
+    if not any(finding.grade is Grade.FAILURE for finding in wrong):
+        yield Finding("configuration", Grade.OK, "every variable that is set is well-formed")
+    yield from wrong
+    for suspect in misspelled(found, known_names()):
+        yield Finding("configuration", Grade.WARNING, str(suspect), "rename it, or remove it")
+    webhooks = _usable(groups[WebhookSettings], WebhookSettings)
+    if webhooks is not None:
+        secrets = webhooks.clerk_webhook_secret.get_secret_value()
+        yield Finding("webhook secret", Grade.OK, f"{len(secrets)}, well-formed; whether Clerk signs with it, it shows")
+    management = _usable(groups[ManagementSettings], ManagementSettings)
+    if management is not None:
+        yield from managing_findings(_managing(management))
+
+
+def _managing(settings: ManagementSettings) -> ManagingFacts:
+    organizations, keys = settings.auth_service_organizations, settings.auth_service_keys
+    return ManagingFacts(
+        organizations=None if ANY_ORGANIZATION in organizations else len(organizations),
+        keys=len(keys),
+        keys_for_everything=[key.name for key in keys if EVERYTHING in key.scopes],
+    )
+
+
+def _is_begun(group: type, found: Mapping[str, Found]) -> bool:
+    """Tell whether anything of the group is set: what is missing beside it is then an error, not an intention."""
+    return any({variable.name, f"{variable.name}_FILE"} & set(found) for variable in variables_of(group))
+
+
+def _finding(problem: Problem) -> Finding:
+    example = f"for example {problem.variable}={problem.example}" if problem.example else ""
+    return Finding("configuration", Grade.FAILURE, f"{problem.variable}: {problem.what}", example)

@@ -1,0 +1,178 @@
+"""`auth-service outbox`: how the outbox stands, and what to do with its dead letters."""
+
+import asyncio
+import itertools
+import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+
+from application.counting import counted
+from application.relay.dead_letters import OutboxStatus, Repair, publish_rate
+from entrypoints.cli.confirmation import Yes, confirm
+from entrypoints.cli.outbox.output import as_json, print_json, print_letters, print_status
+from entrypoints.cli.terminal import console_for_stdout, fail, on_terminal
+from entrypoints.composition import container_for
+from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
+from entrypoints.config.loading import EX_USAGE
+from entrypoints.config.settings import OutboxSettings
+
+if TYPE_CHECKING:
+    from adapters.postgres.outbox_admin import PostgresOutboxAdmin
+
+EX_NOT_DONE = 1
+
+BETWEEN_READINGS_S = 1.0
+
+T = TypeVar("T")
+Ids = Annotated[int, Parameter(validator=Number(gte=1, lt=2**63))]
+
+app = App(name="outbox", help="See how the outbox stands; retry or discard dead letters.")
+
+
+@app.command
+def status(
+    *,
+    watch: bool = False,
+    every: Annotated[float, Parameter(validator=Number(gte=0.2))] = 2.0,
+    json: bool = False,  # the option's name
+    data_dir: Path = DATA_DIR,
+) -> None:
+    """Show what waits, for how long, how fast it leaves, who carries it, and what is in the way.
+
+    Needs DATABASE_URL, from the environment, `.env`, or the `auth-service dev` that runs here. A transaction that
+    holds back vacuum is seen in other roles' sessions only by a member of pg_monitor.
+
+    Parameters
+    ----------
+    watch
+        Again and again, until Ctrl-C.
+    every
+        Seconds between two readings of --watch.
+    json
+        One object a reading, with all lanes, for other programs.
+    data_dir
+        Data folder of `auth-service dev`.
+    """
+    show = print_json if json else _clear_and_print if watch and on_terminal() else print_status
+    _run(data_dir, lambda admin: _status(admin, readings=None if watch else 1, every=every, show=show))
+
+
+@app.command
+def dead(
+    *,
+    discarded: bool = False,
+    limit: Annotated[int, Parameter(validator=Number(gte=1))] = 100,
+    json: bool = False,  # the option's name
+    data_dir: Path = DATA_DIR,
+) -> None:
+    """List the dead letters: events that Kafka refused for good. Never shows what is in them.
+
+    Parameters
+    ----------
+    discarded
+        Also those that were discarded, and why.
+    limit
+        At most so many, those that died last first.
+    json
+        One object a line, for other programs.
+    data_dir
+        Data folder of `auth-service dev`.
+    """
+    letters = _run(data_dir, lambda admin: admin.dead(limit=limit, discarded=discarded))
+    if json:
+        for letter in letters:
+            print(as_json(letter))
+    elif letters:
+        print_letters(letters)
+    else:
+        print("There are no dead letters.", file=sys.stderr)
+
+
+@app.command
+def retry(*ids: Ids, data_dir: Path = DATA_DIR) -> None:
+    """Send dead letters once more, each under the event id it had: first remove the cause, such as a topic's limit.
+
+    Exit status 1 when any of them could not be retried; the others were.
+
+    Parameters
+    ----------
+    ids
+        As `outbox dead` shows them.
+    data_dir
+        Data folder of `auth-service dev`.
+    """
+    _require(ids)
+    _report(_run(data_dir, lambda admin: admin.retry(ids)))
+
+
+@app.command
+def discard(*ids: Ids, reason: str | None = None, yes: Yes = False, data_dir: Path = DATA_DIR) -> None:
+    """Give dead letters up: their data is erased, that they were and why they went is kept.
+
+    A user's next event carries the full state, so consumers lose a step, not the user. Exit status 1 when any of them
+    could not be discarded; the others were.
+
+    Parameters
+    ----------
+    ids
+        As `outbox dead` shows them.
+    reason
+        Why, for whoever asks later.
+    data_dir
+        Data folder of `auth-service dev`.
+    """
+    _require(ids)
+    if not (reason := (reason or "").strip()):
+        fail("A reason is needed: --reason. Nothing was done.", EX_USAGE)
+    which = f"dead letter {ids[0]}" if len(ids) == 1 else counted(len(ids), "dead letter")
+    confirm(f"Discard {which}? Their data is erased, for ever.", yes=yes)
+    _report(_run(data_dir, lambda admin: admin.discard(ids, reason)))
+
+
+def _require(ids: Sequence[int]) -> None:
+    if not ids:
+        fail("Name at least one ID; `auth-service outbox dead` shows them. Nothing was done.", EX_USAGE)
+
+
+def _report(repairs: Mapping[int, Repair]) -> None:
+    for number, repair in repairs.items():
+        print(f"{number}: {repair}", file=sys.stdout if repair.done else sys.stderr)
+    if not all(repair.done for repair in repairs.values()):
+        sys.exit(EX_NOT_DONE)
+
+
+def _run(data_dir: Path, ask: "Callable[[PostgresOutboxAdmin], Coroutine[Any, Any, T]]") -> T:
+    container = container_for(load_beside_dev(OutboxSettings, data_dir))
+
+    async def run() -> T:
+        try:
+            return await ask(container.outbox_admin())
+        finally:
+            await container.engine().dispose()
+
+    return asyncio.run(run())
+
+
+def _clear_and_print(status: OutboxStatus, rate: float) -> None:
+    console_for_stdout().clear()
+    print_status(status, rate)
+
+
+async def _status(
+    admin: "PostgresOutboxAdmin",
+    *,
+    readings: int | None,
+    every: float,
+    show: Callable[[OutboxStatus, float], None],
+) -> None:
+    before = await admin.status()
+    pause = BETWEEN_READINGS_S
+    for _ in itertools.count() if readings is None else range(readings):
+        await asyncio.sleep(pause)
+        after = await admin.status()
+        show(after, publish_rate(before, after))
+        before, pause = after, every

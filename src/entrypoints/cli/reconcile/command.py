@@ -1,0 +1,197 @@
+"""`auth-service reconcile`: our users made equal to Clerk's."""
+
+import asyncio
+import re
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from application.errors import (
+    IdentityProviderKeyRefusedError,
+    IdentityProviderRefusedError,
+    IdentityProviderUnavailableError,
+    SafetyStopError,
+    StoreUnavailableError,
+)
+from application.reconcile.drift import Allowance
+from application.reconcile.options import Order, Tally
+from domain.user import user_id
+from entrypoints.cli.confirmation import Yes, require_somebody_to_ask
+from entrypoints.cli.reconcile.output import Output, Result
+from entrypoints.cli.terminal import fail
+from entrypoints.cli.until_signal import run_until_signal
+from entrypoints.composition import Container, acting, container_for
+from entrypoints.config import proxies
+from entrypoints.config.clerk_values import SECRET_KEY_EXAMPLE
+from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
+from entrypoints.config.loading import EX_CONFIG, EX_UNAVAILABLE, EX_USAGE
+from entrypoints.config.settings import ReconcileSettings
+from entrypoints.config.sources import Problem
+from entrypoints.observability.logging import configure_logging
+
+EX_DIFFERENT = 1
+EX_DATAERR, EX_TEMPFAIL = 65, 75
+"""BSD sysexits.h."""
+
+_STATUS = {
+    Result.EQUAL: 0,
+    Result.REPAIRED: 0,
+    Result.DIFFERENT: EX_DIFFERENT,
+    Result.SAFETY_STOP: EX_DATAERR,
+    Result.REFUSED: EX_UNAVAILABLE,
+    Result.STOPPED: EX_TEMPFAIL,
+}
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+T = TypeVar("T")
+
+
+def reconcile(  # noqa: PLR0913  # a command's options
+    *,
+    dry_run: bool = False,
+    since: str | None = None,
+    user: str | None = None,
+    allow_deletes: str | None = None,
+    yes: Yes = False,
+    restart: bool = False,
+    patience: Annotated[float, Parameter(validator=Number(gte=0))] = 300.0,
+    report: Path | None = None,
+    json: bool = False,  # the option's name
+    data_dir: Path = DATA_DIR,
+) -> None:
+    """Compare all users with Clerk's, and repair both ways: after lost webhooks, and as the first import.
+
+    Needs DATABASE_URL and CLERK_SECRET_KEY, from the environment, `.env`, or the `auth-service dev` that runs here. It
+    may run beside webhooks, which are newer than what it reads and win; two at once do no harm. A user is deleted here
+    only after Clerk was asked for it by id and has none. A run that was interrupted goes on where it was when it is
+    started again within a day.
+
+    Before users are deleted it asks on the terminal. Where there is none, say --yes, --dry-run or --since: it does not
+    begin otherwise.
+
+    Exit status: 0 equal, or everything is repaired; 1 differences are left (--dry-run: were found); 2 wrong usage, and
+    nothing was done; 65 safety stop, too many would be deleted and nobody was; 69 Clerk refuses; 75 stopped before the
+    end, run it again; 130 stopped by Ctrl-C, the same.
+
+    Parameters
+    ----------
+    dry_run
+        Only tell what differs.
+    since
+        Only users who changed at Clerk since then: `90m`, `24h`, `7d`, a date, or a time with its offset. Finds nobody
+        who is gone.
+    user
+        Only this one.
+    allow_deletes
+        How many users may be deleted here, a number or a share such as `20%`. 5 % when left out, or 10 if that is more.
+    restart
+        Begin anew, also when a run was interrupted.
+    patience
+        Seconds of trouble on end, of Clerk or the database, that are waited out.
+    report
+        Write every difference to this file as a line of JSON, and the summary as the last one. A run that goes on where
+        another was interrupted adds to the file.
+    json
+        The summary as one JSON object, for other programs.
+    data_dir
+        Data folder of `auth-service dev`.
+    """
+    now_ms = time.time_ns() // 1_000_000
+    order = Order(
+        dry_run=dry_run,
+        since=None if since is None else _option("--since", lambda: moment(since, now_ms)),
+        user=None if user is None else _option("--user", lambda: user_id(user)),
+        allowance=Allowance()
+        if allow_deletes is None
+        else _option("--allow-deletes", lambda: allowance(allow_deletes)),
+        patience_s=patience,
+        restart=restart,
+    )
+    if order.user and order.since is not None:
+        fail("--user and --since exclude each other.", EX_USAGE)
+    settings = load_beside_dev(ReconcileSettings, data_dir)
+    proxies.use(settings.proxies)
+    if settings.clerk_api.clerk_secret_key is None:
+        missing = Problem("CLERK_SECRET_KEY", "missing; Clerk is asked with it", SECRET_KEY_EXAMPLE)
+        fail(str(missing), EX_CONFIG)
+    if not (yes or dry_run or order.since is not None):
+        require_somebody_to_ask("Delete users here whom Clerk does not have?")
+    with ExitStack() as exits:
+        try:
+            output = exits.enter_context(Output(order, Tally(), yes=yes, report=report, as_json=json))
+        except OSError as error:
+            fail(f"--report {report}: {error.strerror}", EX_USAGE)
+        configure_logging(settings.log)
+        status = run_until_signal(_run(container_for(settings), order, output), on_signal=output.signalled)
+    sys.exit(EX_TEMPFAIL if status is None else status)
+
+
+async def _run(container: Container, order: Order, output: Output) -> int:
+    try:
+        async with acting(container):
+            await container.reconcile()(order, output.tally, output)
+    except SafetyStopError as error:
+        return _ended(output, Result.SAFETY_STOP, str(error))
+    except (IdentityProviderRefusedError, IdentityProviderKeyRefusedError) as error:
+        return _ended(output, Result.REFUSED, str(error))
+    except (IdentityProviderUnavailableError, StoreUnavailableError) as error:
+        return _ended(output, Result.STOPPED, str(error))
+    except asyncio.CancelledError:
+        _ended(output, Result.STOPPED, "interrupted")
+        raise
+    return _ended(output, _result_of(output.tally))
+
+
+def _ended(output: Output, result: Result, reason: str = "") -> int:
+    output.ended(result, reason)
+    return _STATUS[result]
+
+
+def _result_of(tally: Tally) -> Result:
+    if tally.left:
+        return Result.DIFFERENT
+    return Result.REPAIRED if tally.repaired.total() else Result.EQUAL
+
+
+def moment(text: str, now_ms: int) -> int:
+    """Read a duration before `now_ms`, a date or a time (RFC 3339; UTC when it has no offset); return milliseconds.
+
+    Raises:
+        ValueError: it is none of them.
+    """
+    if found := re.fullmatch(r"([0-9]{1,9})([smhd])", text):
+        return max(0, now_ms - int(found[1]) * _SECONDS[found[2]] * 1000)
+    try:
+        at = datetime.fromisoformat(text)
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        return max(0, int(at.timestamp() * 1000))
+    except (ValueError, OverflowError):
+        raise ValueError("not a duration (24h, 7d), a date or a time (2026-11-23T10:00:00Z)") from None
+
+
+def allowance(text: str) -> Allowance:
+    """Read how many may be deleted: a number, or a share of our users with `%`.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if found := re.fullmatch(r"([0-9]{1,3})%", text):
+        if int(found[1]) <= 100:  # noqa: PLR2004
+            return Allowance(share=int(found[1]) / 100, at_least=0, explicit=True)
+    elif re.fullmatch(r"[0-9]{1,12}", text):
+        return Allowance(share=0, at_least=int(text), explicit=True)
+    raise ValueError("neither a number nor a share from 0% to 100%")
+
+
+def _option(name: str, read: Callable[[], T]) -> T:
+    try:
+        return read()
+    except ValueError as error:
+        fail(f"{name}: {error}", EX_USAGE)

@@ -1,0 +1,221 @@
+"""What a reconcile shows while it runs, and when it has ended."""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, Any, Self
+
+import structlog
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from application.counting import counted
+from application.reconcile.drift import Difference, Drift
+from application.reconcile.options import Order, Tally
+from application.users.representation import rfc3339
+from domain.user import UserId
+from entrypoints.cli.confirmation import agreed
+from entrypoints.cli.output import print_table
+from entrypoints.cli.terminal import console_for_progress
+
+NAMED = 20
+"""Users whom the question before a deletion names; `--dry-run --report` names all."""
+
+LOG_EVERY_S = 10.0
+"""Between two lines about progress, where there is no terminal to draw a bar on."""
+
+log = structlog.get_logger("reconcile")
+
+
+class Result(StrEnum):
+    EQUAL = "equal"
+    REPAIRED = "repaired"
+    DIFFERENT = "different"
+    STOPPED = "stopped"
+    SAFETY_STOP = "safety-stop"
+    REFUSED = "refused"
+
+
+_SAYS = {
+    Result.EQUAL: "Equal: nothing differs.",
+    Result.REPAIRED: "Repaired: nothing differs any more.",
+    Result.DIFFERENT: "Differences are left.",
+    Result.STOPPED: "Stopped before the end ({reason}). Run it again: {again}.",
+    Result.SAFETY_STOP: "Safety stop, nobody was deleted: {reason}.\n"
+    "Is CLERK_SECRET_KEY of the instance that these users are from? If it is meant, say so with --allow-deletes.",
+    Result.REFUSED: "Clerk refuses: {reason}.",
+}
+_MEANS = {
+    Drift.MISSING: "at Clerk, not here",
+    Drift.STALE: "older here than at Clerk",
+    Drift.GONE: "here, no longer at Clerk",
+    Drift.DELETED_HERE: "at Clerk, deleted here; stays deleted",
+    Drift.NEWER_HERE: "claims to be newer here than at Clerk; stays",
+    Drift.UNREADABLE: "Clerk's answer is not what Clerk documents; ours stays",
+    Drift.UNSTORABLE: "PostgreSQL refuses it",
+}
+
+
+class Output:
+    """`application.reconcile.options.Observer` for people, logs and other programs."""
+
+    def __init__(self, order: Order, tally: Tally, *, yes: bool, report: Path | None, as_json: bool) -> None:
+        self.tally = tally
+        self._yes = yes
+        self._order = order
+        self._as_json = as_json
+        self._path = report
+        self._report: IO[str] | None = None
+        self._reported = False
+        self._began = self._reading_since = self._logged = time.monotonic()
+        self._listed_before = 0
+        console = console_for_progress()
+        self._bar = Progress(
+            TextColumn("users"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[says]}", markup=False),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=None, rate="", says="")
+
+    def __enter__(self) -> Self:
+        if self._path:
+            # Whether this run goes on where another was interrupted, and adds to what that one wrote, is known later.
+            self._report = self._path.open("a", encoding="utf-8")
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+        if self._report:
+            self._report.close()
+
+    def signalled(self) -> None:
+        """Say that the signal was heard; what is under way is finished first."""
+        self._bar.update(self._task, says="stopping …")
+
+    def began(self, tally: Tally) -> None:
+        self._listed_before, self._reading_since = tally.listed, time.monotonic()
+        total = tally.at_clerk if self._order.since is None else None
+        self._bar.update(self._task, total=total, completed=tally.listed)
+        self._log(
+            "info", "reconcile began", at_clerk=tally.at_clerk, resumed=tally.resumed, dry_run=self._order.dry_run
+        )
+
+    def progressed(self, tally: Tally) -> None:
+        says = ", ".join(f"{count:,} {drift}" for drift, count in sorted(tally.found.items()) if count)
+        self._bar.update(self._task, completed=tally.listed, rate=f"{self._rate():,.0f}/s", says=says)
+        if self._report:
+            self._report.flush()
+        now = time.monotonic()
+        if now - self._logged >= LOG_EVERY_S:
+            self._logged = now
+            self._log("info", "reconcile progress", **self._counts(), users_per_second=round(self._rate()))
+
+    def differs(self, difference: Difference) -> None:
+        self._line(
+            {
+                "user": difference.user_id,
+                "difference": difference.drift,
+                "repaired": difference.repaired,
+                "detail": difference.detail,
+            }
+        )
+
+    async def may_delete(self, gone: Sequence[UserId]) -> bool:
+        if self._yes:
+            return True
+        self._bar.stop()
+        for user_id in gone[:NAMED]:
+            print(user_id, file=sys.stderr)
+        if len(gone) > NAMED:
+            print(f"and {len(gone) - NAMED:,} more", file=sys.stderr)
+        whom = counted(len(gone), "user whom Clerk does not have", "users whom Clerk does not have")
+        return await agreed(f"Delete {whom} here, for ever?")
+
+    def waits(self, reason: str, seconds: float) -> None:
+        self._bar.update(self._task, says=f"waiting {seconds:.0f} s: {reason}")
+        self._log("warning", "reconcile waits", reason=reason, seconds=round(seconds, 1))
+
+    def ended(self, result: Result, reason: str = "") -> None:
+        """Show the summary."""
+        self._bar.stop()
+        summary = self._summary(result, reason)
+        self._line({"summary": summary})
+        level = "info" if result in {Result.EQUAL, Result.REPAIRED} else "warning"
+        self._log(level, "reconcile ended", result=result, reason=reason or None, **self._counts())
+        if self._as_json:
+            print(json.dumps(summary), flush=True)
+        else:
+            self._print(result, reason)
+
+    def _summary(self, result: Result, reason: str) -> dict[str, Any]:
+        tally = self.tally
+        return {
+            "result": result,
+            "reason": reason or None,
+            "dry_run": self._order.dry_run,
+            "since": None if self._order.since is None else rfc3339(self._order.since),
+            "user": self._order.user,
+            "began_at": rfc3339(tally.began_at),
+            "resumed": tally.resumed,
+            "seconds": round(time.monotonic() - self._began, 3),
+            "users_per_second": round(self._rate(), 1),
+            "looked_for_gone": self._order.since is None,
+            "at_clerk": tally.at_clerk,
+            **self._counts(),
+            "differences": {drift: {"found": tally.found[drift], "repaired": tally.repaired[drift]} for drift in Drift},
+        }
+
+    def _counts(self) -> dict[str, Any]:
+        tally = self.tally
+        return {
+            "listed": tally.listed,
+            "moved": tally.moved,
+            "found": tally.found.total(),
+            "repaired": tally.repaired.total(),
+            "left": tally.left,
+        }
+
+    def _print(self, result: Result, reason: str) -> None:
+        tally = self.tally
+        rows = []
+        for drift in Drift:
+            if found := tally.found[drift]:
+                repaired = tally.repaired[drift]
+                name = Text(drift, "" if repaired == found else "yellow")
+                rows.append((name, str(found), str(repaired), _MEANS[drift]))
+        if rows:
+            print_table(("difference", "found", "repaired", "what it is"), rows, prose={"what it is"})
+            print()
+        seconds = time.monotonic() - self._began
+        says = [f"{counted(tally.listed, 'user')} compared in {seconds:.1f} s, {self._rate():,.0f}/s."]
+        if self._order.since is not None:
+            says.append("Only users that changed since then were read: nobody was looked for who is gone at Clerk.")
+        if self._order.dry_run:
+            says.append("Nothing was written (--dry-run).")
+        whole = self._order.since is None and not self._order.dry_run and not self._order.user
+        again = "it goes on from here" if whole else "it begins anew"
+        print(*says, _SAYS[result].format(reason=reason, again=again), sep="\n", flush=True)
+
+    def _rate(self) -> float:
+        listed = max(0, self.tally.listed - self._listed_before)
+        return listed / max(0.001, time.monotonic() - self._reading_since)
+
+    def _log(self, level: str, event: str, **fields: Any) -> None:
+        if self._bar.disable:  # who watches the bar reads the same there, and in the summary
+            getattr(log, level)(event, **fields)
+
+    def _line(self, document: dict[str, Any]) -> None:
+        if self._report:
+            if not self._reported and not self.tally.resumed:
+                self._report.truncate(0)
+            self._reported = True
+            self._report.write(json.dumps(document) + "\n")

@@ -1,0 +1,60 @@
+"""`auth-service topic fill`: the state of users whose events are long gone."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from application.counting import counted
+from application.relay.fill_state import Filled
+from domain.user import InvalidUserIdError, UserId, user_id
+from entrypoints.cli.terminal import console_for_progress
+from entrypoints.composition import Container, container_for
+from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
+from entrypoints.config.loading import EX_CONFIG, EX_USAGE
+from entrypoints.config.settings import FillSettings
+
+
+def fill(*, after: Annotated[str | None, Parameter(name="--after")] = None, data_dir: Path = DATA_DIR) -> None:
+    """Write every user's newest version into the state topic: when it is new, or was lost.
+
+    Needs DATABASE_URL and KAFKA_USER_STATE_TOPIC, and relays that have it too: they do the writing, after their events,
+    so it can run beside everything else and be repeated. Ends when all are written; interrupting it loses nothing.
+
+    Parameters
+    ----------
+    after
+        Go on behind this user (`user_…`), as an interrupted run said.
+    data_dir
+        Data folder of `auth-service dev`.
+    """
+    settings = load_beside_dev(FillSettings, data_dir)
+    if settings.kafka.kafka_user_state_topic is None:
+        print("KAFKA_USER_STATE_TOPIC is not set: there is nothing to fill.", file=sys.stderr)
+        sys.exit(EX_CONFIG)
+    try:
+        begin = None if after is None else user_id(after)
+    except InvalidUserIdError as error:
+        print(f"--after: {error}", file=sys.stderr)
+        sys.exit(EX_USAGE)
+    asyncio.run(_fill(container_for(settings), begin))
+
+
+async def _fill(container: Container, after: UserId | None) -> None:
+    done = Filled(put=0, last=after, waiting=0)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    try:
+        with Progress(*columns, console=console_for_progress(), transient=True) as progress:
+            task = progress.add_task("")
+            async for done in container.fill_state()(after):
+                progress.update(task, description=f"{counted(done.put, 'user')} put, {done.waiting:,} wait for a relay")
+    except BaseException:
+        if done.last:
+            print(f"Not finished. Go on with: auth-service topic fill --after {done.last}", file=sys.stderr)
+        raise
+    finally:
+        await container.engine().dispose()
+    print(f"{counted(done.put, 'user is', 'users are')} in the state topic.")

@@ -1,0 +1,75 @@
+"""What can keep `auth-service users` from doing what it was told, in words and as an exit status."""
+
+from collections.abc import Collection
+
+from attrs import frozen
+
+from application.errors import (
+    ApplicationError,
+    IdentityProviderKeyRefusedError,
+    IdentityProviderNotConfiguredError,
+    IdentityProviderRefusedError,
+    IdentityProviderUnavailableError,
+    SafetyStopError,
+    StoreUnavailableError,
+    UnstorableError,
+    UserDeletedError,
+    UserUnknownError,
+)
+from entrypoints.cli.remedy import with_remedy
+from entrypoints.cli.terminal import printable
+from entrypoints.config.loading import EX_CONFIG, EX_UNAVAILABLE
+
+EX_NOT_DONE = 1
+EX_DATAERR, EX_NOUSER, EX_NOPERM = 65, 67, 77
+"""BSD sysexits.h."""
+
+
+@frozen
+class Failure:
+    code: str
+    """For scripts; the same words as the HTTP API's problem codes."""
+    message: str
+    status: int
+    """The exit status when there is no other kind of failure."""
+    of_everybody: bool = False
+    """The next user would meet the same, so there is no use in trying."""
+
+
+def failure_of(error: ApplicationError) -> Failure:
+    """Name a failure; one that is not expected here is raised again."""
+    said = printable(str(error))
+    match error:
+        case UserUnknownError():
+            failure = Failure("user-unknown", said or "there is no such user", EX_NOUSER)
+        case UserDeletedError():
+            failure = Failure("user-gone", "was deleted, for ever", EX_NOUSER)
+        case IdentityProviderRefusedError():
+            codes = f" ({printable(', '.join(error.codes))})" if error.codes else ""
+            failure = Failure("identity-provider-refused", f"Clerk refuses: {said}{codes}", EX_NOPERM)
+        case IdentityProviderNotConfiguredError():
+            message = "Clerk cannot be asked without CLERK_SECRET_KEY (environment or .env)"
+            failure = Failure("identity-provider-not-configured", message, EX_CONFIG, of_everybody=True)
+        case IdentityProviderKeyRefusedError():
+            failure = Failure("identity-provider-key-refused", said, EX_CONFIG, of_everybody=True)
+        case IdentityProviderUnavailableError():
+            message = f"{said}; trying again is safe"
+            failure = Failure("identity-provider-unavailable", message, EX_UNAVAILABLE, of_everybody=True)
+        case StoreUnavailableError():
+            failure = Failure("store-unavailable", with_remedy(error), EX_UNAVAILABLE, of_everybody=True)
+        case SafetyStopError():
+            failure = Failure("safety-stop", f"{said}; nobody was deleted", EX_DATAERR, of_everybody=True)
+        case UnstorableError():
+            failure = Failure("not-storable", f"the database refuses what Clerk has: {said}", EX_DATAERR)
+        case _:
+            raise error
+    return failure
+
+
+NOT_TRIED = Failure("not-tried", "not tried", EX_NOT_DONE)
+
+
+def exit_status(failures: Collection[Failure]) -> int:
+    """Return 0 without a failure, the status of the only kind there is, and 1 for several kinds."""
+    kinds = {failure.status for failure in failures if failure is not NOT_TRIED}
+    return 0 if not kinds else kinds.pop() if len(kinds) == 1 else EX_NOT_DONE

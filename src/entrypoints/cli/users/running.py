@@ -1,0 +1,95 @@
+"""How `auth-service users` runs its use cases, in this process: one user after the other."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+from application.errors import ApplicationError
+from domain.user import InvalidUserIdError, UserId, user_id
+from entrypoints.cli.terminal import fail
+from entrypoints.cli.users.failures import NOT_TRIED, Failure, exit_status, failure_of
+from entrypoints.cli.users.output import print_failure
+from entrypoints.composition import Container, acting, container_for
+from entrypoints.config import proxies
+from entrypoints.config.dev_environment import load_beside_dev
+from entrypoints.config.loading import EX_USAGE
+from entrypoints.config.settings import UsersSettings
+
+EX_INTERRUPTED = 130
+"""128 and the number of SIGINT, as shells have it."""
+
+T = TypeVar("T")
+
+
+def user_ids(texts: Sequence[str]) -> list[UserId]:
+    """Return the ids, each once; ends the program when there is none, or one that is none, and nothing is done."""
+    if not texts:
+        fail("Name at least one user (user_…).", EX_USAGE)
+    try:
+        return list(dict.fromkeys(user_id(text) for text in texts))
+    except InvalidUserIdError as error:
+        wrong = next(text for text in texts if not _is_user_id(text))
+        fail(f"{wrong!r} is {error}. Nothing was done.", EX_USAGE)
+
+
+def run(data_dir: Path, ask: Callable[[Container], Awaitable[T]]) -> T:
+    """Return the answer; ends the program when there is none."""
+
+    async def answer() -> T:
+        settings = load_beside_dev(UsersSettings, data_dir)
+        proxies.use(settings.proxies)
+        container = container_for(settings)
+        async with acting(container):
+            return await ask(container)
+
+    try:
+        return asyncio.run(answer())
+    except ApplicationError as error:
+        failure = failure_of(error)
+        fail(f"{failure.message[:1].upper()}{failure.message[1:]}", failure.status)
+    except KeyboardInterrupt:
+        fail("Interrupted; what was done is said above.", EX_INTERRUPTED)
+
+
+def run_for_each(
+    ids: Sequence[UserId],
+    data_dir: Path,
+    use_case_of: Callable[[Container], Callable[[UserId], Awaitable[T]]],
+    show: Callable[[UserId, T], None],
+    *,
+    as_json: bool,
+) -> NoReturn:
+    """Do it for one user after the other, show what came of each, and end the program.
+
+    One that cannot be done does not keep the others from it, but an outage does: each of them would wait for it again.
+    """
+    failures: list[Failure] = []
+
+    async def do(container: Container) -> None:
+        use_case = use_case_of(container)
+        for who in ids:
+            if any(failure.of_everybody for failure in failures):
+                failure = NOT_TRIED
+            else:
+                try:
+                    result = await use_case(who)
+                except ApplicationError as error:
+                    failure = failure_of(error)
+                else:
+                    show(who, result)
+                    continue
+            failures.append(failure)
+            print_failure(who, failure, as_json=as_json)
+
+    run(data_dir, do)
+    sys.exit(exit_status(failures))
+
+
+def _is_user_id(text: str) -> bool:
+    try:
+        user_id(text)
+    except InvalidUserIdError:
+        return False
+    return True

@@ -1,0 +1,137 @@
+"""Read Clerk's keys and addresses; every `ValueError` says what was expected and never repeats the text."""
+
+import base64
+import binascii
+import re
+from urllib.parse import urlsplit
+
+from application.users.signing_key import signing_key
+from entrypoints.config.parsing import http_url, line
+from entrypoints.config.written import is_placeholder
+
+WEBHOOK_SECRET_EXAMPLE = "whsec_dGhpcyBpcyBhbiBleGFtcGxlLCBhbmQgbm8gc2VjcmV0"  # noqa: S105  # nobody's
+SECRET_KEY_EXAMPLE = "sk_test_thisIsAnExampleAndNotTheKeyOfAnyInstance"  # noqa: S105  # nobody's
+
+BACKEND_API = "https://api.clerk.com"
+_API_HOST = "api.clerk.com"
+BACKEND_KEYS = "/v1/jwks"
+"""The instance's key set as the Backend API serves it: to whoever has the secret key (Clerk, "GET /v1/jwks")."""
+
+_HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+_HOST = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?|[0-9a-f:.]*:[0-9a-f:.]*")
+_PUBLISHABLE_KEY = re.compile(r"pk_(?:test|live)_([A-Za-z0-9+/=_-]+)")
+_SECRET_KEY = re.compile(r"sk_(?:test|live)_[!-~]+")
+
+
+def webhook_secret(value: str) -> str:
+    _refuse_example(value, WEBHOOK_SECRET_EXAMPLE)
+    signing_key(value)
+    return value
+
+
+def secret_key(value: str) -> str:
+    if not value.startswith(("sk_test_", "sk_live_")):
+        raise ValueError("it does not start with sk_test_ or sk_live_")
+    _refuse_example(value, SECRET_KEY_EXAMPLE)
+    if not _SECRET_KEY.fullmatch(value):
+        raise ValueError("it holds a blank, a line break or another character that no secret key has")
+    return value
+
+
+def public_key(value: str) -> str:
+    """Check the instance's RSA public key; how it may be written is `PemKey`'s business."""
+    from anomalyze_auth import PemKey  # noqa: PLC0415  # only serve needs it, and cryptography is slow to import
+
+    if value.lstrip().startswith("{"):
+        raise ValueError("a JSON Web Key: take the key in PEM, which the dashboard shows beside it")
+    pem = _of_base64(value)
+    if "-----BEGIN" in pem and "-----END" not in pem:
+        raise ValueError("its end is missing: write the line ends of the PEM as \\n, or name a file that holds it")
+    PemKey(pem)
+    return pem
+
+
+def publishable_key(value: str) -> str:
+    """Check Clerk's `pk_test_…` or `pk_live_…`, which is the Frontend API host and `$` in base64."""
+    frontend_api_host(value)
+    return value
+
+
+def frontend_api_host(key: str) -> str:
+    match = _PUBLISHABLE_KEY.fullmatch(key)
+    if match is None:
+        if key.startswith(("pk_test_", "pk_live_")):
+            raise ValueError("what follows the prefix is not base64")
+        raise ValueError("it does not start with pk_test_ or pk_live_")
+    encoded = match[1].rstrip("=")
+    try:
+        host = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode("ascii")
+    except ValueError:
+        raise ValueError("what follows the prefix is not base64") from None
+    if not host.endswith("$") or not _HOST_NAME.fullmatch(host[:-1]):
+        raise ValueError("it does not hold a host name")
+    return host[:-1]
+
+
+def issuer(value: str) -> str:
+    """Return what tokens carry as `iss`: the Frontend API's URL, in lower case, without a last `/`."""
+    url = _clerk_url(value)
+    parts = urlsplit(url)
+    if parts.path.endswith("jwks.json") or "/.well-known" in parts.path:
+        raise ValueError("the address of a document, not an issuer: leave out /.well-known and what follows")
+    if parts.hostname == _API_HOST or parts.path.endswith(BACKEND_KEYS):
+        raise ValueError("an address of the Backend API: the issuer is the URL of the Frontend API")
+    if (parts.hostname or "").endswith(".accounts.dev") and not (parts.hostname or "").endswith(".clerk.accounts.dev"):
+        raise ValueError("the address of the Account Portal: the Frontend API's ends in .clerk.accounts.dev")
+    return url
+
+
+def jwks_url(value: str) -> str:
+    url = _clerk_url(value)
+    path = urlsplit(url).path
+    if urlsplit(url).hostname == _API_HOST and path != BACKEND_KEYS:
+        raise ValueError(f"the Backend API serves its keys at {BACKEND_API}{BACKEND_KEYS}")
+    if not path:
+        raise ValueError("no path: the Frontend API serves its keys at /.well-known/jwks.json")
+    if path.endswith("/openid-configuration"):
+        raise ValueError("the address of a discovery document: the keys are at /.well-known/jwks.json beside it")
+    return url
+
+
+def api_url(value: str) -> str:
+    url = _clerk_url(value)
+    if (urlsplit(url).hostname or "").endswith(".accounts.dev"):
+        raise ValueError(f"an address of the Frontend API: the Backend API is {BACKEND_API}")
+    return url
+
+
+def _clerk_url(value: str) -> str:
+    if "://" not in value:
+        raise ValueError("not an http(s) URL: https:// is missing in front")
+    url = http_url(line(value))
+    parts = urlsplit(url)
+    if "@" in parts.netloc:
+        raise ValueError("a URL with a user or a password in it")
+    host = parts.hostname or ""
+    if not _HOST.fullmatch(host):
+        raise ValueError("the host in it is none: letters, digits, dots and hyphens")
+    port = "" if parts.port in (None, {"http": 80, "https": 443}[parts.scheme]) else f":{parts.port}"
+    from anomalyze_auth import protected_url  # noqa: PLC0415  # not every command needs it, and it imports cryptography
+
+    return protected_url(f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}{parts.path}")
+
+
+def _of_base64(value: str) -> str:
+    """Return the PEM that is written in base64 as a whole, or the text as it is."""
+    try:
+        decoded = base64.b64decode("".join(value.split()), validate=True).decode("ascii")
+    except (binascii.Error, ValueError):
+        return value
+    return decoded if decoded.lstrip().startswith("-----BEGIN") else value
+
+
+def _refuse_example(value: str, example: str) -> None:
+    if value == example:
+        raise ValueError("the example from the documentation, which everybody knows: put the real one in its place")
+    if is_placeholder(value):
+        raise ValueError("the placeholder of an example, not a value: put the real one in its place")

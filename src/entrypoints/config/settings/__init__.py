@@ -1,0 +1,52 @@
+"""Every variable the service reads, in groups; and the groups that each command reads."""
+
+from entrypoints.config.settings.clerk import ClerkApiSettings, TokenSettings, WebhookSettings, asks_backend_api
+from entrypoints.config.settings.commands import (
+    EventsSettings,
+    FillSettings,
+    MigrateSettings,
+    OutboxSettings,
+    ReconcileSettings,
+    RelaySettings,
+    ServeSettings,
+    UsersSettings,
+)
+from entrypoints.config.settings.kafka import KafkaSettings
+from entrypoints.config.settings.kafka_values import SaslMechanism, SecurityProtocol
+from entrypoints.config.settings.proxies import ProxySettings
+from entrypoints.config.settings.service import (
+    DatabaseSettings,
+    HttpSettings,
+    LogFormat,
+    LogLevel,
+    LogSettings,
+    ManagementSettings,
+)
+from entrypoints.config.settings.tracing import TracesExporter, TracingSettings
+
+__all__ = [
+    "ClerkApiSettings",
+    "DatabaseSettings",
+    "EventsSettings",
+    "FillSettings",
+    "HttpSettings",
+    "KafkaSettings",
+    "LogFormat",
+    "LogLevel",
+    "LogSettings",
+    "ManagementSettings",
+    "MigrateSettings",
+    "OutboxSettings",
+    "ProxySettings",
+    "ReconcileSettings",
+    "RelaySettings",
+    "SaslMechanism",
+    "SecurityProtocol",
+    "ServeSettings",
+    "TokenSettings",
+    "TracesExporter",
+    "TracingSettings",
+    "UsersSettings",
+    "WebhookSettings",
+    "asks_backend_api",
+]

@@ -1,0 +1,104 @@
+"""All variables and all commands, for what has to go through them: `.env.example`, the README, `config`, `doctor`."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from attrs import NOTHING, fields, frozen
+from typed_settings.constants import METADATA_KEY
+
+from entrypoints.config.settings.clerk import ClerkApiSettings, TokenSettings, WebhookSettings
+from entrypoints.config.settings.commands import (
+    EventsSettings,
+    MigrateSettings,
+    OutboxSettings,
+    ReconcileSettings,
+    RelaySettings,
+    ServeSettings,
+    UsersSettings,
+)
+from entrypoints.config.settings.kafka import KafkaSettings
+from entrypoints.config.settings.proxies import ProxySettings
+from entrypoints.config.settings.service import DatabaseSettings, HttpSettings, LogSettings, ManagementSettings
+from entrypoints.config.settings.tracing import TracingSettings
+
+GROUPS: Mapping[type, str] = {
+    DatabaseSettings: "PostgreSQL: serve, relay, migrate",
+    WebhookSettings: "Webhooks: serve",
+    TokenSettings: "Session tokens: serve (one of the first two, or CLERK_JWKS_URL)",
+    ClerkApiSettings: "Clerk's Backend API: serve (optional), users, reconcile",
+    ManagementSettings: "Managing users over HTTP: serve",
+    HttpSettings: "HTTP: serve",
+    KafkaSettings: "Kafka: relay",
+    LogSettings: "Logs: serve, relay, reconcile",
+    ProxySettings: "Proxies: serve, relay, users, reconcile",
+    TracingSettings: "Traces: serve, relay (none unless asked for; OpenTelemetry's other variables count too)",
+}
+
+DEPLOYED = ("serve", "relay", "migrate")
+"""The commands that a deployment is made of."""
+
+COMMANDS: Mapping[str, type] = {
+    "serve": ServeSettings,
+    "relay": RelaySettings,
+    "migrate": MigrateSettings,
+    "users": UsersSettings,
+    "reconcile": ReconcileSettings,
+    "outbox": OutboxSettings,
+    "events": EventsSettings,
+    "topic": EventsSettings,
+}
+"""What each command reads; `doctor` and `config` look at everything, and need nothing."""
+
+
+@frozen(kw_only=True)
+class Variable:
+    """A variable as it is declared."""
+
+    name: str
+    group: type
+    help: str
+    example: str
+    parse: Any
+    default: Any
+    in_file: bool
+    """`NAME_FILE` may name a file that holds it."""
+
+    @property
+    def required(self) -> bool:
+        """Whether a command that reads it cannot do without."""
+        return self.default is NOTHING
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """The commands that read it."""
+        return tuple(
+            name
+            for name, settings in COMMANDS.items()
+            if self.group in [attribute.type for attribute in fields(settings)]
+        )
+
+
+def variables_of(group: type) -> Iterator[Variable]:
+    for attribute in fields(group):
+        metadata = attribute.metadata[METADATA_KEY]
+        yield Variable(
+            name=attribute.name.upper(),
+            group=group,
+            help=metadata["help"],
+            example=metadata["example"],
+            parse=metadata["parse"],
+            default=attribute.default,
+            in_file=metadata["in_file"],
+        )
+
+
+def all_variables() -> Iterator[Variable]:
+    for group in GROUPS:
+        yield from variables_of(group)
+
+
+def known_names() -> frozenset[str]:
+    """Return every name that means something to us."""
+    names = {variable.name for variable in all_variables()}
+    in_files = {f"{variable.name}_FILE" for variable in all_variables() if variable.in_file}
+    return frozenset(names | in_files)

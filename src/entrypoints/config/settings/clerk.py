@@ -1,0 +1,92 @@
+"""Clerk: its webhooks, its session tokens, its Backend API."""
+
+# ruff: noqa: RUF009  # a field is declared by a call
+
+from attrs import frozen
+
+from entrypoints.config import clerk_values, parsing
+from entrypoints.config.secret import Secret
+from entrypoints.config.settings.variable import variable
+
+
+@frozen
+class WebhookSettings:
+    clerk_webhook_secret: Secret[tuple[str, ...]] = variable(
+        parsing.secret(parsing.comma_separated(clerk_values.webhook_secret)),
+        "Signing secret of the webhook endpoint (dashboard > Webhooks). Several while rotating, comma-separated.",
+        example=clerk_values.WEBHOOK_SECRET_EXAMPLE,
+        in_file=True,
+    )
+
+
+@frozen
+class TokenSettings:
+    """How session tokens are verified: by a key at hand (no network), or by Clerk's published keys."""
+
+    clerk_publishable_key: str | None = variable(
+        clerk_values.publishable_key,
+        "Clerk dashboard > API keys. The token issuer and the JWKS address follow from it.",
+        example="pk_test_Y2xlcmsuZXhhbXBsZS5jb20k",
+        default=None,
+    )
+    clerk_jwt_key: str | None = variable(
+        clerk_values.public_key,
+        "The instance's RSA public key in PEM (API keys > JWKS public key): tokens are then verified without network.",
+        example='"-----BEGIN PUBLIC KEY-----\\nMIIB…\\n-----END PUBLIC KEY-----"',  # a whole one fills five lines
+        in_file=True,
+        default=None,
+    )
+    clerk_issuer: str | None = variable(
+        clerk_values.issuer,
+        "Token issuer, when it does not follow from the publishable key (a proxied Frontend API).",
+        example="https://clerk.example.com",
+        default=None,
+    )
+    clerk_jwks_url: str | None = variable(
+        clerk_values.jwks_url,
+        "Where the public keys are, when it does not follow from the publishable key. The Backend API's "
+        "(`https://api.clerk.com/v1/jwks`) is asked with CLERK_SECRET_KEY.",
+        example="https://clerk.example.com/.well-known/jwks.json",
+        default=None,
+    )
+    clerk_authorized_parties: tuple[str, ...] = variable(
+        parsing.comma_separated(parsing.origin),
+        "Origins of your frontends, comma-separated: a token's `azp` must be one of them, and CORS admits them. Unset: "
+        "any, and the session cookie is not read. Apps and extensions too: `chrome-extension://<id>`, `capacitor://localhost`.",
+        example="https://app.example.com,http://localhost:5173",
+        default=(),
+    )
+
+    @property
+    def issuer(self) -> str | None:
+        """The `iss` that tokens must carry; `None` when only a key was configured."""
+        if self.clerk_issuer or not self.clerk_publishable_key:
+            return self.clerk_issuer
+        return f"https://{clerk_values.frontend_api_host(self.clerk_publishable_key)}"
+
+    @property
+    def jwks_url(self) -> str | None:
+        return self.clerk_jwks_url or (f"{self.issuer}/.well-known/jwks.json" if self.issuer else None)
+
+
+@frozen
+class ClerkApiSettings:
+    clerk_secret_key: Secret[str] | None = variable(
+        parsing.secret(clerk_values.secret_key),
+        "Backend API key. With it a user who signs in before the webhook lands is fetched there and then.",
+        example=clerk_values.SECRET_KEY_EXAMPLE,
+        in_file=True,
+        default=None,
+    )
+    clerk_api_url: str = variable(
+        clerk_values.api_url,
+        "Clerk's Backend API.",
+        example=clerk_values.BACKEND_API,
+        default=clerk_values.BACKEND_API,
+    )
+
+
+def asks_backend_api(tokens: TokenSettings, api: ClerkApiSettings) -> bool:
+    """Tell whether the key set is the Backend API's, which is shown to the holder of the secret key alone."""
+    bases = {api.clerk_api_url.removesuffix("/v1"), clerk_values.BACKEND_API}
+    return tokens.clerk_jwks_url in {f"{base}{clerk_values.BACKEND_KEYS}" for base in bases}

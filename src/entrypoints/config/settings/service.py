@@ -1,0 +1,99 @@
+"""The process itself: where its data are, where it listens, what it logs, whom it lets manage users."""
+
+# ruff: noqa: RUF009  # a field is declared by a call
+
+from enum import StrEnum
+
+from attrs import frozen
+
+from entrypoints.config import parsing
+from entrypoints.config.secret import Secret
+from entrypoints.config.service_keys import ServiceKey
+from entrypoints.config.settings.variable import variable
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+    CRITICAL = "critical"
+
+
+class LogFormat(StrEnum):
+    AUTO = "auto"
+    JSON = "json"
+    CONSOLE = "console"
+
+
+@frozen
+class DatabaseSettings:
+    database_url: Secret[str] = variable(
+        parsing.secret(parsing.database_url),
+        "PostgreSQL, as libpq and every host writes it (docs/hosting.md); several hosts too.",
+        example="postgresql://auth:secret@localhost:5432/auth",
+        in_file=True,
+    )
+
+
+@frozen
+class HttpSettings:
+    host: str = variable(
+        parsing.listening_host,
+        "Address or host name to listen on; 0.0.0.0 for every interface, :: with IPv6 too.",
+        example="127.0.0.1",
+        default="127.0.0.1",
+    )
+    port: int = variable(parsing.port, "Port to listen on.", example="3002", default=3002)
+    shutdown_delay_s: float = variable(
+        parsing.delay_s,
+        "Seconds to go on serving after SIGTERM, with /health/ready at 503: until a load balancer has noticed.",
+        example="5",
+        default=0.0,
+    )
+    web_concurrency: int = variable(
+        parsing.workers,
+        "Processes of serve. More help where there are cores to spare beside PostgreSQL's.",
+        example="2",
+        default=1,
+    )
+
+
+@frozen
+class LogSettings:
+    log_level: LogLevel = variable(
+        parsing.one_of(LogLevel), f"{', '.join(LogLevel)}.", example="info", default=LogLevel.INFO
+    )
+    log_format: LogFormat = variable(
+        parsing.one_of(LogFormat),
+        "json for machines, console for people; auto is console on a terminal and json elsewhere.",
+        example="json",
+        default=LogFormat.AUTO,
+    )
+
+
+@frozen
+class ManagementSettings:
+    """Who may look users up and act on them over HTTP (`/v1/users`)."""
+
+    auth_service_keys: tuple[ServiceKey, ...] = variable(
+        parsing.service_keys,
+        "Other services' keys as name:scopes:hash, comma-separated; `auth-service service-key new NAME` makes one. "
+        "Without scopes (name:hash) a key may do everything.",
+        in_file=True,
+        example="billing:read+ban:8f4b3c9b0f6d2f1a57c3d6e2b94a7d10c5e8f3a6b7d9124e0c6a8b5f3d7e9c21",
+        default=(),
+    )
+    auth_service_permission: str = variable(
+        parsing.permission,
+        "Permission that lets a signed-in person do the same. A session token carries it for the active organization.",
+        example="org:users:manage",
+        default="org:users:manage",
+    )
+    auth_service_organizations: tuple[str, ...] = variable(
+        parsing.organizations,
+        "Organizations in which that permission counts, comma-separated; unset: in none, so only service keys manage "
+        "users. `*` is any: whoever may hand out roles in one organization could then manage every user.",
+        example="org_2abcDEF",
+        default=(),
+    )

@@ -1,0 +1,162 @@
+"""Where variables come from: the environment over `.env`, each named outright or by a file that holds it."""
+
+import codecs
+import io
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from attrs import field, frozen
+from dotenv.parser import Binding, parse_stream
+
+from entrypoints.config import made_up
+
+ENV_FILE = Path(".env")
+ENVIRONMENT = "environment"
+
+LARGEST_FILE_BYTES = 64 * 1024
+"""More than any secret has; less than a log file or a device that somebody named by mistake."""
+
+
+_LOWER_FIRST = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
+"""Read in lower case too, which goes first, as in curl and in Python's own library."""
+
+
+@frozen
+class Problem:
+    """What is wrong with one variable; no text in it comes from a value."""
+
+    variable: str
+    what: str
+    example: str = ""
+
+    def __str__(self) -> str:
+        example = f"\n    for example {self.variable}={self.example}" if self.example else ""
+        return f"{self.variable}: {self.what}{example}"
+
+
+class SourceError(Exception):
+    """A variable's text cannot be told."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+@frozen
+class Found:
+    """A variable that is set: its text, and where."""
+
+    text: str = field(repr=False)
+    origin: str
+
+
+def read(environment: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> dict[str, Found]:
+    """Return what is set, by name: the environment over `.env`; an empty variable counts as unset.
+
+    `NAME` and `NAME_FILE` are two ways to say one thing: either of them in the environment hides both in `.env`.
+    Where the environment names a Clerk instance, nothing of Clerk's is taken from a `.env` that `dev-keys` wrote.
+
+    Raises:
+        SourceError: `.env` is there and cannot be read.
+    """
+    entries, is_made_up = _entries(env_file)
+    found = _set_in(entries)
+    variables = os.environ if environment is None else environment
+    above = _set_in((name, value, ENVIRONMENT) for name, value in variables.items())
+    if is_made_up:
+        texts = [{name: entry.text for name, entry in part.items()} for part in (above, found)]
+        kept = made_up.under(*texts)
+        found = {name: entry for name, entry in found.items() if name in kept}
+    for name in above:
+        found.pop(f"{name}_FILE", None)
+        found.pop(name.removesuffix("_FILE"), None)
+    return found | above
+
+
+def look_up(name: str, found: Mapping[str, Found], *, in_file: bool) -> Found | None:
+    """Return a variable, read from the file that `NAME_FILE` names where that is allowed.
+
+    Raises:
+        SourceError: both are set, or the file cannot be read.
+    """
+    direct, named = found.get(name), found.get(f"{name}_FILE") if in_file else None
+    if named is None:
+        return direct
+    if direct is not None:
+        what = f"set twice: {name} ({direct.origin}) and {name}_FILE ({named.origin}); keep one of them"
+        raise SourceError(Problem(name, what))
+    try:
+        text = _content(Path(named.text))
+    except ValueError as error:
+        example = f"/run/secrets/{name.lower()}"
+        raise SourceError(Problem(f"{name}_FILE", str(error), example)) from None
+    return Found(text, f"{name}_FILE ({named.origin})")
+
+
+def _set_in(entries: Iterable[tuple[str, str, str]]) -> dict[str, Found]:
+    found = {_name(name): Found(text, origin) for name, value, origin in entries if (text := value.strip())}
+    for name in _LOWER_FIRST:
+        if lower := found.pop(name.lower(), None):
+            found[name] = lower
+    return found
+
+
+def _name(name: str) -> str:
+    """Return the name without what `docker --env-file` and its like leave of a file that was written for a shell."""
+    return name.removeprefix("\ufeff").removeprefix("export ").strip()
+
+
+def _entries(env_file: Path) -> tuple[list[tuple[str, str, str]], bool]:
+    """Return the lines of an environment file, and whether it holds keys that were made up."""
+    if not (env_file.is_file() or env_file.is_fifo()):
+        return [], False
+    try:
+        text = env_file.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise SourceError(Problem(".env", f"cannot be read ({error.strerror})")) from None
+    except UnicodeDecodeError as error:
+        raise SourceError(Problem(".env", f"cannot be read: {_encoding(error.object)}")) from None
+    bindings = [*parse_stream(io.StringIO(text, newline=None))]
+    # A line that is passed over in silence may be the secret that everybody looks for.
+    if bad := [str(_line(binding)) for binding in bindings if binding.error]:
+        raise SourceError(Problem(".env", f"not NAME=value in line {', '.join(bad)}"))
+    entries = [
+        (binding.key, binding.value, f"{env_file} line {_line(binding)}")
+        for binding in bindings
+        if binding.key is not None and binding.value is not None
+    ]
+    return entries, bool(bindings) and bindings[0].original.string.startswith(made_up.NOTE)
+
+
+def _line(binding: Binding) -> int:
+    """Return where it begins, from 1: empty lines above it are part of what the parser calls its original."""
+    text = binding.original.string
+    return binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
+
+
+def _encoding(content: bytes) -> str:
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # what PowerShell's `>` writes
+        return "it is UTF-16, save it as UTF-8"
+    return "it is not UTF-8"
+
+
+def _content(path: Path) -> str:
+    """Return the text without its last line end; every ValueError says what is wrong, and never what is there."""
+    try:
+        if not path.is_file():
+            raise ValueError("no such file" if not path.exists() else "not a regular file")
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE_BYTES + 1)
+    except OSError as error:  # what stands in NAME_FILE may be the secret itself: not even the path is repeated
+        raise ValueError(f"the file cannot be read ({error.strerror})") from None
+    if len(content) > LARGEST_FILE_BYTES:
+        raise ValueError(f"the file is larger than {LARGEST_FILE_BYTES // 1024} KiB")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(f"the file cannot be read: {_encoding(content)}") from None
+    text = text.rstrip("\r\n")
+    if not text.strip():
+        raise ValueError("the file is empty")
+    return text

@@ -1,0 +1,207 @@
+"""The OpenAPI document: what the handlers declare, plus every problem they can answer with."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import frozen
+from litestar import Litestar
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Components, License, SecurityScheme
+from litestar.types import ControllerRouterHandler
+
+from domain.user import USER_ID
+from entrypoints.http.dependencies import provided
+from entrypoints.http.errors import HeadTooLargeError, QueryTooLongError
+from entrypoints.http.problems import BAD_REQUEST, INTERNAL, MEDIA_TYPE, TABLE
+from entrypoints.http.users.requests import EMAIL, EMAIL_CHARACTERS_AT_MOST, IDS_AT_MOST
+from entrypoints.version import VERSION
+
+SESSION_TOKEN: Sequence[dict[str, list[str]]] = [{"bearer": []}, {"cookie": []}]
+
+MANAGERS: Sequence[dict[str, list[str]]] = [{"bearer": []}, {"serviceKey": []}]
+"""The session token of a person who has the permission, or another service's key."""
+
+
+@frozen
+class ProblemDocument:
+    """RFC 9457 problem details; branch on `code` (or `type`), show `title` and `detail`."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    reason: str | None = None
+    """Why a token is refused."""
+    codes: list[str] | None = None
+    """Clerk's own codes, when it refuses."""
+    checks: dict[str, str] | None = None
+    """The state of each dependency, when the service is not ready."""
+    causes: dict[str, str] | None = None
+    """Why, by the names of `checks`."""
+
+
+def problems(*errors: type[Exception], not_modified: bool = False) -> dict[int, ResponseSpec]:
+    """Return the responses an operation documents for these errors, and for those that any request can meet."""
+    titles: dict[int, list[str]] = defaultdict(list)
+    bounds = [TABLE[error] for error in (HeadTooLargeError, QueryTooLongError)]
+    for problem in (*(TABLE[error] for error in errors), BAD_REQUEST, *bounds, INTERNAL):
+        titles[problem.status].append(f"{problem.title} (`{problem.code}`)")
+    specs = {
+        status: ResponseSpec(
+            ProblemDocument, generate_examples=False, description="; ".join(titles[status]), media_type=MEDIA_TYPE
+        )
+        for status in sorted(titles)
+    }
+    if not_modified:
+        specs[304] = ResponseSpec(None, description="The content is the one that `If-None-Match` names.")
+    return specs
+
+
+def document(handlers: Sequence[ControllerRouterHandler], injected: Sequence[str]) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of these handlers; no settings and no database are needed."""
+    config = OpenAPIConfig(
+        title="auth-service",
+        version=VERSION,
+        summary="Users of the platform, true to Clerk, and who is calling.",
+        license=License(name="Proprietary", identifier="LicenseRef-Proprietary"),
+        components=Components(
+            security_schemes={
+                "bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT"),
+                "serviceKey": SecurityScheme(
+                    type="http", scheme="bearer", bearer_format="ask_…", description="The key of another service."
+                ),
+                "cookie": SecurityScheme(type="apiKey", name="__session", security_scheme_in="cookie"),
+            }
+        ),
+        render_plugins=[],
+    )
+    nothing = {name: provided(lambda: None) for name in injected}
+    app = Litestar([*handlers], dependencies=nothing, openapi_config=config, logging_config=None)
+    described = app.openapi_schema.to_schema()
+    paths = described["paths"]
+    for (path, method), what in _BEYOND_SIGNATURES.items():
+        operation = paths[path][method]
+        operation["parameters"] = [*operation.get("parameters", []), *what.get("parameters", [])]
+        operation["responses"]["200"].setdefault("headers", {}).update(what.get("headers", {}))
+        if body := what.get("requestBody"):
+            operation["requestBody"] = body
+    verify = paths["/v1/verify"]["get"]
+    del verify["responses"]["200"]["content"]  # its body is empty
+    paths["/v1/verify"] = _with_any_method(verify)
+    paths["/v1/ext-authz/{path}"] = _with_any_method(_under_any_path(verify))
+    for item in paths.values():
+        for operation in item.values():
+            operation.setdefault("security", [])  # said of public operations too, as nothing is said for all of them
+            for parameter in operation.get("parameters", []):
+                if parameter["name"] == "user_id":
+                    parameter["schema"] = _USER_ID
+    return described
+
+
+def _under_any_path(operation: dict[str, Any]) -> dict[str, Any]:
+    path = {"name": "path", "in": "path", "required": True, "schema": {"type": "string"}}
+    return {
+        **operation,
+        "operationId": "V1ExtAuthzVerify",
+        "summary": "Forward auth that keeps the original path (Envoy's path_prefix)",
+        "parameters": [path, *operation["parameters"]],
+    }
+
+
+def _with_any_method(operation: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the operation under every method: a proxy asks with that of the original request."""
+    others = ("put", "post", "delete", "options", "head", "patch", "trace")
+    return {
+        "get": operation,
+        **{method: {**operation, "operationId": operation["operationId"] + method.title()} for method in others},
+    }
+
+
+def _header(name: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": True, "description": description, "schema": {"type": "string"}}
+
+
+_TEXT = {"schema": {"type": "string"}}
+_USER_ID = {"type": "string", "pattern": f"^{USER_ID.pattern}$"}
+
+# What Litestar cannot see, because the handlers read it from the raw request.
+_BEYOND_SIGNATURES: dict[tuple[str, str], dict[str, Any]] = {
+    ("/webhooks/clerk", "post"): {
+        "parameters": [
+            _header("svix-id", "The message's id, the same for every attempt to deliver it."),
+            _header("svix-timestamp", "When this attempt was made, seconds since 1970."),
+            _header("svix-signature", "`v1,` and the base64 HMAC-SHA256 of `id.timestamp.body`."),
+        ],
+        "requestBody": {
+            "required": True,
+            "description": "A Clerk event, at most 1 MiB, exactly as it was signed.",
+            "content": {"application/json": {"schema": {"type": "object"}}},
+        },
+    },
+    ("/v1/me", "get"): {
+        "parameters": [
+            {"name": "If-None-Match", "in": "header", "required": False, "schema": {"type": "string"}},
+        ],
+        "headers": {"ETag": _TEXT, "Cache-Control": _TEXT, "Vary": _TEXT},
+    },
+    ("/v1/users", "get"): {
+        "parameters": [
+            {
+                "name": "ids",
+                "in": "query",
+                "required": False,
+                "description": "User ids, comma-separated or repeated. Exactly one of `ids` and `email`.",
+                "style": "form",
+                "explode": False,
+                "schema": {"type": "array", "items": _USER_ID, "minItems": 1, "maxItems": IDS_AT_MOST},
+            },
+            {
+                "name": "email",
+                "in": "query",
+                "required": False,
+                "description": "A primary email address, in any case. Answers at most 100 users.",
+                "schema": {"type": "string", "pattern": f"^{EMAIL.pattern}$", "maxLength": EMAIL_CHARACTERS_AT_MOST},
+            },
+        ],
+    },
+    ("/v1/users/{user_id}/set-metadata", "post"): {
+        "requestBody": {
+            "required": True,
+            "description": "At most 64 KiB.",
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["public_metadata"],
+                        "properties": {"public_metadata": {"type": "object"}},
+                        "additionalProperties": False,
+                    }
+                }
+            },
+        },
+    },
+    ("/v1/verify", "get"): {
+        "parameters": [
+            {
+                "name": "active",
+                "in": "query",
+                "required": False,
+                "description": "`true`: the user must also be known here, not deleted and not banned.",
+                "schema": {"type": "string", "enum": ["true"]},
+            },
+            {
+                "name": "in_person",
+                "in": "query",
+                "required": False,
+                "description": "`true`: nobody else may act in the session (impersonation).",
+                "schema": {"type": "string", "enum": ["true"]},
+            },
+        ],
+        "headers": dict.fromkeys(
+            ("X-Auth-User-Id", "X-Auth-Session-Id", "X-Auth-Org-Id", "X-Auth-Org-Role", "X-Auth-Actor-Id"), _TEXT
+        ),
+    },
+}

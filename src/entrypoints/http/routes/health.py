@@ -1,0 +1,178 @@
+"""`/health`, for people and load balancers; `/health/live` and `/health/ready`, for an orchestrator; `/metrics`."""
+
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+
+import structlog
+from attrs import define, field, frozen
+from litestar import Response, get
+
+from anomalyze_auth import JwksKeys, KeySource
+from application.doctor.findings import Grade
+from application.doctor.outbox import outbox_findings
+from application.errors import StoreUnavailableError
+from application.failure import told, without_detail
+from application.relay.dead_letters import OutboxStatus
+from entrypoints.http.dependencies import Injected
+from entrypoints.http.errors import NotReadyError
+from entrypoints.http.middleware.deadline import within
+from entrypoints.http.middleware.graceful_shutdown import Departure
+from entrypoints.http.openapi.document import problems
+from entrypoints.http.recent_failures import CLERK, KEYS, POSTGRES, TOKENS, WEBHOOKS, Troubles, trouble_of_keys
+from entrypoints.observability import metrics
+
+log = structlog.get_logger("http")
+
+CHECK_DEADLINE_S = 2.0
+"""Shorter than an orchestrator's patience, or it would see a time-out instead of an answer."""
+
+WRITE_EVERY_S = 60.0
+"""How often a write is tried while all is well: a full disk shows nowhere else, and each try leaves a dead row."""
+
+BACKLOG_EVERY_S = 5.0
+"""Counting what waits takes 0.1 s for a million events, and several may ask each second."""
+
+
+class State(StrEnum):
+    OK = "ok"
+    DEGRADED = "degraded"
+    """Requests are served; something else needs an operator."""
+    UNAVAILABLE = "unavailable"
+    NOT_ASKED_YET = "not asked yet"
+
+
+@frozen
+class Health:
+    """The state of the process and of what it depends on, by name; and why, or what else was seen of one that is ok."""
+
+    status: State
+    checks: dict[str, State]
+    causes: dict[str, str]
+
+
+@frozen
+class _Check:
+    name: str
+    state: State
+    cause: str = ""
+
+
+@define(kw_only=True)
+class Dependencies:
+    """What requests need beside this process; Kafka is the relay's, and shows here as events that wait."""
+
+    check_database: Callable[[], Awaitable[None]]
+    try_writing: Callable[[], Awaitable[None]]
+    read_backlog: Callable[[], Awaitable[OutboxStatus]]
+    session_keys: KeySource
+    troubles: Troubles
+    departure: Departure
+    clock: Callable[[], float]
+    _cause: str | None = field(default=None, init=False)
+    _written_at: float = field(default=float("-inf"), init=False)
+    _backlog: tuple[float, list[_Check]] = field(default=(float("-inf"), []), init=False)
+
+    def process(self) -> list[_Check]:
+        return [_Check("process", State.UNAVAILABLE, "it is about to leave")] if self.departure.begun else []
+
+    async def database(self) -> _Check:
+        try:
+            await within(CHECK_DEADLINE_S, self.check_database())
+            if self.troubles.of(POSTGRES) or self.clock() - self._written_at > WRITE_EVERY_S:
+                await within(CHECK_DEADLINE_S, self.try_writing())
+                self._written_at = self.clock()
+                self.troubles.went_right(POSTGRES)
+        except StoreUnavailableError as error:
+            self._tell(str(error))
+            metrics.count_trouble(told(POSTGRES, error.trouble))
+            return _Check("database", State.UNAVAILABLE, str(error))
+        self._tell(None)
+        return _Check("database", State.OK)
+
+    def _tell(self, cause: str | None) -> None:
+        """Log it when the database becomes unusable and when it is usable again: probes ask every few seconds."""
+        if cause and without_detail(cause) != without_detail(self._cause or ""):
+            log.error("not ready", cause=cause)
+        elif self._cause and not cause:
+            log.info("ready again", cause=self._cause)
+        self._cause = cause
+
+    def keys(self) -> _Check:
+        if not isinstance(self.session_keys, JwksKeys) or self.session_keys.state.usable:
+            return _Check("session_keys", State.OK)
+        if not self.session_keys.state.fetches:
+            return _Check("session_keys", State.NOT_ASKED_YET)
+        said = self.session_keys.state.last_error or ""
+        return _Check("session_keys", State.UNAVAILABLE, told(KEYS, trouble_of_keys(said), said))
+
+    def lately(self, name: str, subject: str) -> _Check:
+        state = State.DEGRADED if self.troubles.proven(subject) else State.OK
+        return _Check(name, state, self.troubles.of(subject) or "")
+
+    async def events(self) -> list[_Check]:
+        """Look whether events leave, and whether something keeps PostgreSQL from tidying up behind them."""
+        read_at, checks = self._backlog
+        if self.clock() - read_at > BACKLOG_EVERY_S:
+            try:
+                checks = _of_backlog(await within(CHECK_DEADLINE_S, self.read_backlog()))
+            except StoreUnavailableError:  # told by the check of the database, or too many to count
+                checks = []
+            self._backlog = (self.clock(), checks)
+        return checks
+
+
+@get("/health/live", summary="Whether the process runs", responses=problems())
+async def live() -> Health:
+    """Answer, and nothing else: a database that is away is no reason to restart this process."""
+    return Health(State.OK, {}, {})
+
+
+@get("/health/ready", summary="Whether requests can be served", responses=problems(NotReadyError))
+async def ready(dependencies: Injected[Dependencies]) -> Health:
+    """Ask the database, and now and then whether it takes a write."""
+    return _verdict([await dependencies.database(), *dependencies.process()])
+
+
+@get("/health", summary="The state of every dependency", responses=problems(NotReadyError))
+async def health(dependencies: Injected[Dependencies]) -> Health:
+    """Ask the database, look at the signing keys, at what failed lately, and at the events that wait.
+
+    Only what requests cannot do without makes it 503; the rest is `degraded`, and 200.
+    """
+    return _verdict(
+        [
+            await dependencies.database(),
+            dependencies.keys(),
+            dependencies.lately("session_tokens", TOKENS),
+            dependencies.lately("webhooks", WEBHOOKS),
+            dependencies.lately("clerk", CLERK),
+            *await dependencies.events(),
+            *dependencies.process(),
+        ]
+    )
+
+
+@get("/metrics", summary="Prometheus metrics", media_type="text/plain", responses=problems())
+async def read_metrics() -> Response[bytes]:
+    """Answer in Prometheus' text format, for all workers together."""
+    return Response(metrics.render(), headers={"content-type": metrics.CONTENT_TYPE})
+
+
+def _of_backlog(status: OutboxStatus) -> list[_Check]:
+    """Take `doctor`'s word for it; that nobody relays while nothing waits is no trouble of this process."""
+    worse = [finding for finding in outbox_findings(status) if finding.grade is not Grade.OK]
+    causes = {"events": "", "vacuum": ""}
+    for finding in worse:
+        if finding.check in ("relay", "dead letters") and (status.waiting or status.dead):
+            causes["events"] = "; ".join(filter(None, (causes["events"], finding.says)))
+        elif finding.check == "vacuum":
+            causes["vacuum"] = finding.says
+    return [_Check(name, State.DEGRADED if cause else State.OK, cause) for name, cause in causes.items()]
+
+
+def _verdict(found: list[_Check]) -> Health:
+    checks = {check.name: check.state for check in found}
+    causes = {check.name: check.cause for check in found if check.cause}
+    if State.UNAVAILABLE in checks.values():
+        raise NotReadyError(checks, causes)
+    return Health(State.DEGRADED if State.DEGRADED in checks.values() else State.OK, checks, causes)

@@ -1,0 +1,52 @@
+"""`GET /v1/me`: who the caller is, from our own row."""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from litestar import Request, Response, get
+
+from application.errors import UserUnknownError
+from application.users.representation import ProfileDocument, profile_document
+from domain.user import User
+from entrypoints.http.authentication import REQUEST_ERRORS, USER_ERRORS, Authentication
+from entrypoints.http.dependencies import Injected
+from entrypoints.http.openapi.document import SESSION_TOKEN, problems
+
+_ENTITY_TAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
+
+
+@get(
+    "/v1/me",
+    summary="Read the current user",
+    security=SESSION_TOKEN,
+    responses=problems(*REQUEST_ERRORS, *USER_ERRORS, UserUnknownError, not_modified=True),
+)
+async def read_me(
+    request: Request[Any, Any, Any], authentication: Injected[Authentication]
+) -> Response[ProfileDocument]:
+    """Answer the profile of the session token's user; 304 when `If-None-Match` names this very content."""
+    user = await authentication.user_of(await authentication.identity_in(request.scope["headers"]))
+    body = msgspec.json.encode(profile_document(user))
+    tag = entity_tag(user, body)
+    headers = {"etag": tag, "cache-control": "private, no-cache", "vary": "Authorization, Cookie"}
+    if _matches(request.scope["headers"], tag):
+        return Response(None, status_code=304, headers=headers)  # type: ignore[arg-type]  # the documented shape is that of 200
+    return Response(body, media_type="application/json", headers=headers)  # type: ignore[arg-type]  # encoded already
+
+
+def entity_tag(user: User, body: bytes) -> str:
+    """Return the strong ETag (RFC 9110, section 8.8.3) of this version and content."""
+    return f'"{user.version}-{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+
+
+def _matches(headers: Iterable[tuple[bytes, bytes]], tag: str) -> bool:
+    """Whether If-None-Match names the tag, by weak comparison (RFC 9110, section 13.1.2)."""
+    for name, value in headers:
+        if name == b"if-none-match":
+            condition = value.decode("latin-1").strip()
+            if condition == "*" or tag[1:-1] in _ENTITY_TAG.findall(condition):
+                return True
+    return False

@@ -1,0 +1,146 @@
+"""`/v1/verify` and `/v1/ext-authz/*`: forward auth for nginx, Traefik, Caddy and Envoy."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import unquote_plus
+
+from attrs import frozen
+from litestar import Request, Response, get
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from anomalyze_auth import Authenticated, Reason, TokenRejected
+from application.errors import UserUnknownError
+from entrypoints.http.authentication import REQUEST_ERRORS, USER_ERRORS, Authentication
+from entrypoints.http.dependencies import Injected
+from entrypoints.http.errors import IdentityHeaderNamedError, ImpersonatedError, NotAdmittedError, VerifyQueryError
+from entrypoints.http.openapi.document import SESSION_TOKEN, problems
+
+PATH = "/v1/verify"
+PREFIX = "/v1/ext-authz"
+
+ACTIVE, IN_PERSON = "active", "in_person"
+ORIGINAL = "path"
+"""The parameter behind which Envoy appends path and query of the original request."""
+
+_IDENTITY_HEADER = re.compile(rb"x[^a-z0-9]auth[^a-z0-9]", re.IGNORECASE)
+
+
+@frozen
+class AnyMethodAnyPath:
+    """Bring every forward-auth request to one handler: proxies keep the original method, Envoy the path as well."""
+
+    app: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == ScopeType.HTTP and is_forward_auth(scope["path"]):
+            if scope["path"].rstrip("/") != PATH:  # the query is the original request's, as it is behind `path=`
+                scope["query_string"] = f"{ORIGINAL}=&".encode() + scope["query_string"]
+            scope["method"] = "GET"
+            scope["path"] = PATH
+            # The verdict is on the token: a Host that the original request got wrong is the upstream's to judge.
+            scope["headers"] = [header for header in scope["headers"] if header[0] != b"host"]
+        await self.app(scope, receive, send)
+
+
+def is_forward_auth(path: str) -> bool:
+    return path.removesuffix("/") in (PATH, PREFIX) or keeps_original_path(path)
+
+
+def keeps_original_path(path: str) -> bool:
+    """Whether what follows our prefix is the path of the request that is judged, in whatever form it came."""
+    return path.startswith(PREFIX + "/")
+
+
+@get(
+    PATH,
+    summary="Forward auth",
+    security=SESSION_TOKEN,
+    responses=problems(
+        VerifyQueryError,
+        IdentityHeaderNamedError,
+        *REQUEST_ERRORS,
+        *USER_ERRORS,
+        NotAdmittedError,
+        ImpersonatedError,
+    ),
+    response_description="Let the request through, with these identity headers in place of the client's.",
+)
+async def verify(request: Request[Any, Any, Any], authentication: Injected[Authentication]) -> Response[None]:
+    """Decide on a request by its session token: exactly 200, or an error; never a redirect.
+
+    Answers any method, and under `/v1/ext-authz/` any path. With `?active=true` the user must also be known here,
+    not deleted and not banned; with `?in_person=true` nobody else may act in the session.
+    """
+    checks = _checks(request.scope["query_string"])
+    _require_whole_identity(request.scope["headers"])
+    identity = await authentication.identity_in(request.scope["headers"])
+    headers = identity_headers(identity)
+    if IN_PERSON in checks and identity.actor_id is not None:
+        raise ImpersonatedError
+    if ACTIVE in checks:
+        try:
+            await authentication.user_of(identity)
+        except UserUnknownError:
+            raise NotAdmittedError from None
+    return Response(None, headers=headers, media_type="text/plain")
+
+
+def identity_headers(identity: Authenticated) -> dict[str, str]:
+    """Return the five headers; one without a value is empty, so that a proxy overwrites what the client sent.
+
+    Raises:
+        TokenRejected: a claim holds what no header can carry.
+    """
+    organization = identity.organization
+    headers = {
+        "x-auth-user-id": identity.user_id,
+        "x-auth-session-id": identity.session_id,
+        "x-auth-org-id": (organization and organization.id) or "",
+        "x-auth-org-role": (organization and organization.role) or "",
+        "x-auth-actor-id": identity.actor_id or "",
+    }
+    if not all(value.isascii() and value.isprintable() for value in headers.values()):
+        raise TokenRejected(Reason.CLAIM_INVALID, "A claim holds characters that fit no header.")
+    return {**headers, "cache-control": "no-store"}
+
+
+def _checks(query: bytes) -> set[str]:
+    """Return the checks that the proxy's configuration asks for besides the token's own.
+
+    A check that is misspelled must not be left out in silence: nearly the name, or any value but `true`, is refused.
+    Behind `path=`, and in all of the query below `/v1/ext-authz`, it is the original request's query, whose parameters
+    are its own affair; there `active=true` asks for more, and nothing asks for less.
+
+    Raises:
+        VerifyQueryError: it does.
+    """
+    checks = set()
+    original = False
+    for pair in query.decode("latin-1").split("&"):
+        name, _, value = pair.partition("=")
+        name = unquote_plus(name)
+        if name in (ACTIVE, IN_PERSON) and value == "true":
+            checks.add(name)
+        elif not original and _letters(name) in (_letters(ACTIVE), _letters(IN_PERSON)):
+            raise VerifyQueryError
+        original = original or name == ORIGINAL
+    return checks
+
+
+def _letters(name: str) -> str:
+    return re.sub("[^a-z]", "", name.lower())
+
+
+def _require_whole_identity(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Refuse a Connection header that names an identity header.
+
+    A proxy that takes it for one of this connection alone (RFC 9110, section 7.6.1) drops it on the way to the
+    application, whoever asked for it: without `X-Auth-Actor-Id`, an impersonated session looks like the user's own.
+
+    Raises:
+        IdentityHeaderNamedError: it does.
+    """
+    if any(name == b"connection" and _IDENTITY_HEADER.search(value) for name, value in headers):
+        raise IdentityHeaderNamedError

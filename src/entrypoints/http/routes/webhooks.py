@@ -1,0 +1,97 @@
+"""`POST /webhooks/clerk`: where Clerk tells us what happened to a user."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from attrs import frozen
+from litestar import Request, post
+from litestar.types import Scope
+
+from application.errors import (
+    ForgedWebhookError,
+    StoreBusyError,
+    StoreUnavailableError,
+    UnstorableError,
+    UnusableWebhookError,
+)
+from application.users.receive_webhook import ReceiveWebhook
+from domain.decision import Outcome
+from entrypoints.http.dependencies import Injected
+from entrypoints.http.errors import BodyShedError, BodyTooLargeError, BodyTooSlowError, ClientDisconnectedError
+from entrypoints.http.middleware.body import read_body, refuse_announced
+from entrypoints.http.middleware.request_middleware import note, note_outcome
+from entrypoints.http.openapi.document import problems
+
+_SIGNED = ("svix-", "webhook-")
+_DELIVERY = re.compile("msg_[A-Za-z0-9_-]{1,60}")
+
+LATE_LIMIT_BYTES = 64 * 1024
+LATE_TIMEOUT_S = 1.0
+
+
+@frozen
+class WebhookAnswer:
+    """What came of the delivery; all of it is stored by the time this is sent."""
+
+    outcome: Outcome
+
+
+@post(
+    "/webhooks/clerk",
+    status_code=200,
+    summary="Receive a Clerk webhook",
+    responses=problems(
+        ForgedWebhookError,
+        ClientDisconnectedError,
+        BodyTooSlowError,
+        BodyTooLargeError,
+        BodyShedError,
+        UnusableWebhookError,
+        UnstorableError,
+        StoreBusyError,
+        StoreUnavailableError,
+    ),
+)
+async def handle_webhook(request: Request[Any, Any, Any], receive_webhook: Injected[ReceiveWebhook]) -> WebhookAnswer:
+    """Verify the Svix signature over the exact body, apply the news, and answer after COMMIT."""
+    refuse_announced(request.scope)
+    headers = signed_headers(request.scope["headers"])
+    note_delivery(request.scope, headers)
+    body = await _body(request, in_time=receive_webhook.in_time(headers))
+    outcome = await receive_webhook(headers, body)
+    note_outcome(request.scope, outcome)
+    return WebhookAnswer(outcome)
+
+
+async def _body(request: Request[Any, Any, Any], *, in_time: bool) -> bytes:
+    """Read it; of a delivery that will be refused for its time, only as much as tells whether a clock is wrong."""
+    if in_time:
+        return await read_body(request.scope, request.receive)
+    try:
+        return await read_body(request.scope, request.receive, limit=LATE_LIMIT_BYTES, seconds=LATE_TIMEOUT_S)
+    except (BodyTooLargeError, BodyTooSlowError, BodyShedError):
+        raise ForgedWebhookError("svix-timestamp is not about now") from None
+
+
+def note_delivery(scope: Scope, headers: Mapping[str, str]) -> None:
+    """Leave the log the id of the delivery, by which Clerk's dashboard finds it, if it has the form of one."""
+    delivery = headers.get("svix-id") or headers.get("webhook-id") or ""
+    if _DELIVERY.fullmatch(delivery):
+        note(scope, "svix_id", delivery)
+
+
+def signed_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return the headers by lower-case name.
+
+    Raises:
+        ForgedWebhookError: one that belongs to the signature comes twice; proxies differ in which of the two they
+            keep, so neither can be trusted.
+    """
+    headers: dict[str, str] = {}
+    for raw_name, value in raw:
+        name = raw_name.decode("latin-1").lower()
+        if name in headers and name.startswith(_SIGNED):
+            raise ForgedWebhookError(f"{name} comes twice")
+        headers[name] = value.decode("latin-1")
+    return headers

@@ -1,0 +1,103 @@
+"""Who may manage users: another service by its key, or a person by a permission in the session token."""
+
+from collections.abc import Iterable
+
+from attrs import frozen
+
+from anomalyze_auth import Authenticated, bearer_token
+from application.errors import UserUnknownError
+from entrypoints.config.service_keys import ANY_ORGANIZATION, PREFIX, READ, ServiceKey, key_of
+from entrypoints.http.authentication import TOKEN_ERRORS, USER_ERRORS, Authentication
+from entrypoints.http.errors import (
+    CredentialsMissingError,
+    ImpersonatedError,
+    NotAdmittedError,
+    PermissionMissingError,
+    ScopeMissingError,
+    ServiceKeyRejectedError,
+    TokenMissingError,
+)
+
+ADMISSION_ERRORS = (
+    CredentialsMissingError,
+    ServiceKeyRejectedError,
+    *(error for error in TOKEN_ERRORS if error is not TokenMissingError),
+    *USER_ERRORS,
+    NotAdmittedError,
+    PermissionMissingError,
+    ScopeMissingError,
+)
+
+
+Caller = ServiceKey | Authenticated
+"""Another service, by its key, or a person, by a session."""
+
+
+def described(caller: Caller | None) -> dict[str, str | None]:
+    """Name the caller for the log: ids alone."""
+    match caller:
+        case None:
+            return {}
+        case ServiceKey(name):
+            return {"by_service": name}
+        case Authenticated():
+            return {
+                "by_user": caller.user_id,
+                "by_session": caller.session_id,
+                "by_actor": caller.actor_id,
+                "by_organization": caller.organization.id if caller.organization else None,
+            }
+
+
+@frozen(kw_only=True)
+class Admission:
+    authentication: Authentication
+    keys: tuple[ServiceKey, ...]
+    permission: str
+    organizations: tuple[str, ...]
+    """Where the permission counts: nowhere when empty, anywhere with `ANY_ORGANIZATION`."""
+
+    async def identify(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller:
+        """Return who is calling, by the Authorization header alone.
+
+        A browser adds the session cookie to requests that its user never meant, so no cookie may ban anybody.
+
+        Raises:
+            CredentialsMissingError: there is neither a session token nor a service key.
+            ServiceKeyRejectedError: it is no key of ours.
+            TokenRejected, KeysUnavailable: as `Authentication.identity_of`.
+        """
+        credentials = bearer_token(headers)
+        if credentials is None:
+            raise CredentialsMissingError
+        if not credentials.startswith(PREFIX):
+            return await self.authentication.identity_of(credentials)
+        key = key_of(credentials, self.keys)
+        if key is None:
+            raise ServiceKeyRejectedError
+        return key
+
+    async def admit(self, caller: Caller, scope: str) -> None:
+        """Return when the caller may look at users (`READ`), or act on them in this way (any other scope).
+
+        Raises:
+            ScopeMissingError: the service key is not made for this.
+            PermissionMissingError: the session token does not carry it, or not for an organization that counts.
+            ImpersonatedError: somebody else is behind this session; that is enough to look, not to act.
+            NotAdmittedError, UserBannedError, UserDeletedError: our own row of the caller says no.
+            ApplicationError: as `Authentication.user_of`.
+        """
+        if isinstance(caller, ServiceKey):
+            if not caller.may(scope):
+                raise ScopeMissingError
+            return
+        organization = caller.organization
+        counts = organization is not None and not {organization.id, ANY_ORGANIZATION}.isdisjoint(self.organizations)
+        if not counts or not caller.has_permission(self.permission):
+            raise PermissionMissingError
+        if scope != READ and caller.actor_id is not None:
+            raise ImpersonatedError
+        try:
+            await self.authentication.user_of(caller)
+        except UserUnknownError:
+            raise NotAdmittedError from None

@@ -1,0 +1,59 @@
+"""`GET /v1/users…`: look users up."""
+
+from typing import Any, TypedDict
+
+from litestar import Request, Response, get
+from litestar.params import FromPath
+
+from application.errors import UnstorableError, UserUnknownError
+from application.users.representation import ProfileDocument, profile_document
+from entrypoints.http.dependencies import Injected
+from entrypoints.http.errors import RequestNotValidError, UserGoneError
+from entrypoints.http.openapi.document import MANAGERS, problems
+from entrypoints.http.users.admission import ADMISSION_ERRORS
+from entrypoints.http.users.management import Management
+from entrypoints.http.users.requests import ByEmail, ByIds, named_user, wanted_users
+
+_PRIVATE = {"cache-control": "no-store"}
+
+
+class UsersDocument(TypedDict):
+    """Users in the order they were asked for, and the ids of those that we do not have (never seen, or deleted)."""
+
+    users: list[ProfileDocument]
+    missing: list[str]
+
+
+@get(
+    "/v1/users/{user_id:str}",
+    summary="Read a user",
+    security=MANAGERS,
+    responses=problems(*ADMISSION_ERRORS, RequestNotValidError, UserUnknownError, UserGoneError, UnstorableError),
+)
+async def read_user(
+    request: Request[Any, Any, Any], user_id: FromPath[str], management: Injected[Management]
+) -> Response[ProfileDocument]:
+    """Answer the profile, obtained from Clerk if the webhook has not arrived yet; 410 for a user that was deleted."""
+    user = await management.look(request, lambda: management.get_user(named_user(user_id)))
+    return Response(profile_document(user), headers=_PRIVATE)
+
+
+@get(
+    "/v1/users",
+    summary="Read several users",
+    security=MANAGERS,
+    responses=problems(*ADMISSION_ERRORS, RequestNotValidError),
+)
+async def read_users(request: Request[Any, Any, Any], management: Injected[Management]) -> Response[UsersDocument]:
+    """Answer the users with these ids, or everybody with this email: several may have one. Clerk is not asked."""
+    document = await management.look(request, lambda: _found(management, request.scope["query_string"]))
+    return Response(document, headers=_PRIVATE)
+
+
+async def _found(management: Management, query: bytes) -> UsersDocument:
+    match wanted_users(query):
+        case ByIds(ids):
+            found = await management.list_users.by_ids(ids)
+        case ByEmail(email):
+            found = await management.list_users.by_email(email)
+    return {"users": [profile_document(user) for user in found.users], "missing": [*found.missing]}

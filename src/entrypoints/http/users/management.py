@@ -1,0 +1,80 @@
+"""What the routes below `/v1/users` share: the caller is admitted first, then users are looked at or acted on."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from attrs import frozen
+from litestar import Request
+
+from application.errors import UserDeletedError
+from application.users.ban_user import BanUser, UnbanUser
+from application.users.delete_user_at_clerk import DeleteUserAtClerk
+from application.users.get_user import GetUser
+from application.users.list_users import ListUsers
+from application.users.lock_user import LockUser, UnlockUser
+from application.users.revoke_sessions import RevokeSessions
+from application.users.set_public_metadata import SetPublicMetadata
+from application.users.sync_user_from_clerk import SyncUserFromClerk
+from domain.user import UserId
+from entrypoints.config.service_keys import READ
+from entrypoints.http.errors import UserGoneError
+from entrypoints.http.middleware.body import read_body
+from entrypoints.http.users.admission import Admission
+from entrypoints.http.users.audit import audited
+from entrypoints.http.users.requests import BODY_BYTES_AT_MOST, named_user
+
+T = TypeVar("T")
+AnyRequest = Request[Any, Any, Any]
+
+
+@frozen(kw_only=True)
+class Management:
+    admission: Admission
+    list_users: ListUsers
+    get_user: GetUser
+    ban_user: BanUser
+    unban_user: UnbanUser
+    lock_user: LockUser
+    unlock_user: UnlockUser
+    set_public_metadata: SetPublicMetadata
+    revoke_sessions: RevokeSessions
+    sync_user: SyncUserFromClerk
+    delete_user: DeleteUserAtClerk
+
+    async def look(self, request: AnyRequest, question: Callable[[], Awaitable[T]]) -> T:
+        """Answer the question of a caller who may ask it; it is not read before that."""
+        await self.admission.admit(await self.admission.identify(request.scope["headers"]), READ)
+        with _about_the_target():
+            return await question()
+
+    async def act(
+        self,
+        request: AnyRequest,
+        target: str,
+        action: str,
+        perform: Callable[[UserId, bytes], Awaitable[T]],
+        outcome_of: Callable[[T], str],
+    ) -> T:
+        """Perform an action (a scope, too) of a caller who may, and write the audit line, whatever comes of it.
+
+        Who calls is decided before the first byte of the body is read.
+        """
+        with audited(request.scope, action) as attempt:
+            attempt.caller = await self.admission.identify(request.scope["headers"])
+            attempt.user_id = user_id = named_user(target)
+            await self.admission.admit(attempt.caller, action)
+            body = await read_body(request.scope, request.receive, limit=BODY_BYTES_AT_MOST)
+            with _about_the_target():
+                result = await perform(user_id, body)
+            attempt.outcome = outcome_of(result)
+        return result
+
+
+@contextmanager
+def _about_the_target() -> Iterator[None]:
+    """Tell a target that is gone from a caller who is: only the latter has to sign in as somebody else."""
+    try:
+        yield
+    except UserDeletedError:
+        raise UserGoneError from None

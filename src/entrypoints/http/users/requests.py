@@ -1,0 +1,140 @@
+"""What requests about users say: ids, emails and metadata, checked before anything is asked."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+from attrs import frozen
+
+from application.counting import counted
+from application.users.metadata_depth import MAX_METADATA_DEPTH, is_too_deep
+from domain.user import InvalidUserIdError, UserId, user_id
+from entrypoints.http.errors import RequestNotValidError
+
+IDS_AT_MOST = 100
+"""In one request, repeated ones included."""
+
+EMAIL = re.compile(r"[^\x00-\x1f\x7f]*@[^\x00-\x1f\x7f]*")
+"""Anything that may be somebody's address; the pattern stands in the OpenAPI document too."""
+
+EMAIL_CHARACTERS_AT_MOST = 320
+"""64 before the @ and 255 behind it (RFC 5321, section 4.5.3.1)."""
+
+BODY_BYTES_AT_MOST = 64 * 1024
+"""Clerk takes 8 KB of metadata."""
+
+
+@frozen
+class ByIds:
+    ids: tuple[UserId, ...]
+    """As asked for: in that order, and as often."""
+
+
+@frozen
+class ByEmail:
+    email: str
+
+
+def named_user(text: str) -> UserId:
+    """Return the user that a path names.
+
+    Raises:
+        RequestNotValidError: it is no user id.
+    """
+    try:
+        return user_id(text)
+    except InvalidUserIdError as error:
+        raise RequestNotValidError(f"The path: {error}.") from None
+
+
+def wanted_users(query: bytes) -> ByIds | ByEmail:
+    """Read `ids=a,b` (which may be repeated: `ids=a&ids=b`) or `email=…`.
+
+    A `+` stays one, although forms write a blank so: addresses have the former, and a client that forgot to encode it
+    would be told that nobody has this address.
+
+    Raises:
+        RequestNotValidError: neither or both, something else, or not what it should be.
+    """
+    ids: list[str] = []
+    emails: list[str] = []
+    for pair in filter(None, query.split(b"&")):
+        name, _, value = (_decoded(part) for part in pair.partition(b"="))
+        match name:
+            case "ids":
+                ids += value.split(",")
+            case "email":
+                emails.append(value)
+            case _:
+                raise RequestNotValidError("The query: takes `ids` or `email` and nothing else.")
+    match ids, emails:
+        case [[], [email]]:
+            return ByEmail(_email(email))
+        case [[_, *_], []]:
+            return ByIds(_ids(ids))
+    raise RequestNotValidError("The query: exactly one of `ids` and `email` is needed, and `email` once.")
+
+
+def nothing(body: bytes) -> None:
+    """Check that a body is empty or `{}`, as some clients cannot send none.
+
+    Raises:
+        RequestNotValidError: it says something, which would be ignored.
+    """
+    if body.strip():
+        _fields(body)
+
+
+def metadata_patch(body: bytes) -> Mapping[str, Any]:
+    """Read `{"public_metadata": {…}}`: what to merge into a user's metadata.
+
+    Raises:
+        RequestNotValidError: it is something else.
+    """
+    patch = _fields(body, "public_metadata").get("public_metadata")
+    if not isinstance(patch, dict):
+        raise RequestNotValidError("The body: `public_metadata` must be there, and an object.")
+    if is_too_deep(patch):
+        raise RequestNotValidError(f"The body: `public_metadata` is nested more than {MAX_METADATA_DEPTH} deep.")
+    return patch
+
+
+def _decoded(text: bytes) -> str:
+    try:
+        return unquote(text.decode("ascii"), errors="strict")
+    except UnicodeDecodeError:
+        raise RequestNotValidError("The query: is not UTF-8 in percent-encoding.") from None
+
+
+def _ids(texts: list[str]) -> tuple[UserId, ...]:
+    if len(texts) > IDS_AT_MOST:
+        raise RequestNotValidError(f"The query: `ids` names more than {IDS_AT_MOST} users.")
+    try:
+        return tuple(user_id(text) for text in texts)
+    except InvalidUserIdError as error:
+        raise RequestNotValidError(f"The query: `ids` holds what is {error}.") from None
+
+
+def _email(text: str) -> str:
+    if len(text) > EMAIL_CHARACTERS_AT_MOST or not EMAIL.fullmatch(text):
+        raise RequestNotValidError("The query: `email` is not an email address.")
+    return text
+
+
+def _fields(body: bytes, *allowed: str) -> dict[str, Any]:
+    try:
+        document = msgspec.json.decode(body)
+    except RecursionError:
+        raise RequestNotValidError(f"The body: is nested more than {MAX_METADATA_DEPTH} deep.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise RequestNotValidError("The body: is not JSON.") from None
+    if not isinstance(document, dict):
+        raise RequestNotValidError("The body: is not a JSON object.")
+    if unknown := document.keys() - set(allowed):
+        expected = f"`{allowed[0]}` alone" if allowed else "no fields"
+        raise RequestNotValidError(
+            f"The body: has {counted(len(unknown), 'field')} that this route does not know; it takes {expected}."
+        )
+    return document

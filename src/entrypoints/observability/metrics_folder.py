@@ -1,0 +1,68 @@
+"""Where the workers of one `serve` keep their numbers, for Prometheus to see them added up."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from entrypoints.config.loading import ConfigurationError
+from entrypoints.config.sources import Problem
+
+VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""Read by prometheus-client, when it is imported."""
+
+_PREFIX = "auth-service-metrics-"
+_LOCK = "in-use"
+_IN_MEMORY = "/dev/shm"  # noqa: S108  # where Linux, and each container, has a file system in memory
+
+
+@contextmanager
+def metrics_folder() -> Iterator[None]:
+    """Make a folder for the workers that are started meanwhile; first remove those that killed services left.
+
+    Raises:
+        ConfigurationError: none can be made.
+    """
+    folder = _new_folder()
+    lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        # A lock, not a process id: it ends with its holder, and means the same in every container that shares the disk.
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for other in folder.parent.glob(f"{_PREFIX}*"):
+            if other != folder:
+                _remove_if_left_behind(other)
+        os.environ[VARIABLE] = str(folder)
+        yield
+    finally:
+        os.environ.pop(VARIABLE, None)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _new_folder() -> Path:
+    """Make it among the temporary files, or in memory: a container's disk may be read-only."""
+    reason = ""
+    for parent in (None, _IN_MEMORY):
+        try:
+            return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        except OSError as error:
+            reason = error.strerror or str(error)
+    what = (
+        f"several workers keep their metrics in a folder, and none can be made ({reason}): "
+        f"set TMPDIR to a folder that can be written, mount one at {_IN_MEMORY}, or run one worker"
+    )
+    raise ConfigurationError([Problem("WEB_CONCURRENCY", what)])
+
+
+def _remove_if_left_behind(folder: Path) -> None:
+    # Another user's folder, one that goes at this moment, one that is not locked yet: let it be.
+    with suppress(OSError):
+        lock = os.open(folder / _LOCK, os.O_RDWR)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(lock)

@@ -1,0 +1,71 @@
+"""Spans of events on their way to Kafka, in the traces they were stored in."""
+
+import time
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+from attrs import frozen
+from dependency_injector.providers import Object
+from opentelemetry.trace import SpanKind, StatusCode, Tracer
+
+from application.relay.messages import Deliveries, Pending, Publisher
+from entrypoints.composition import Container
+from entrypoints.observability.tracing.context import context_of, is_sampled
+
+
+class _Publisher(Publisher, Protocol):
+    async def aclose(self) -> None: ...
+
+
+def trace_relay(container: Container, tracer: Tracer, topic: str) -> None:
+    publisher = cast("_Publisher", container.publisher())
+    container.publisher.override(Object(TracedPublisher(publisher, tracer, topic)))
+
+
+@frozen
+class TracedPublisher:
+    """`Publisher`, with two spans for each event: how long it lay in the outbox, and its sending.
+
+    A consumer's span is a sibling of theirs: the header that it continues was fixed when the event was stored.
+    """
+
+    publisher: _Publisher
+    tracer: Tracer
+    topic: str
+
+    async def publish(self, batch: Sequence[Pending]) -> Deliveries:
+        sent = time.time_ns()
+        deliveries = await self.publisher.publish(batch)
+        ended = time.time_ns()
+        arrived = {item.id for item in deliveries.acknowledged}
+        for item in batch:
+            if is_sampled(item.message.traceparent):
+                self._tell(item, sent, ended, None if item.id in arrived else deliveries.outage or "refused")
+        return deliveries
+
+    async def aclose(self) -> None:
+        await self.publisher.aclose()
+
+    def _tell(self, item: Pending, sent: int, ended: int, failure: str | None) -> None:
+        message = item.message
+        context = context_of(message.traceparent)
+        stored = min(int(item.stored_at * 1e9), sent)  # by another machine's clock
+        self.tracer.start_span("wait in outbox", context, start_time=stored).end(sent)
+        span = self.tracer.start_span(
+            f"send {self.topic}",
+            context,
+            SpanKind.PRODUCER,
+            attributes={
+                "messaging.system": "kafka",
+                "messaging.operation.name": "send",
+                "messaging.operation.type": "send",
+                "messaging.destination.name": self.topic,
+                "messaging.kafka.message.key": message.key,
+                "messaging.message.id": str(message.event_id),
+            },
+            start_time=sent,
+        )
+        if failure:
+            span.set_attribute("error.type", failure)
+            span.set_status(StatusCode.ERROR)
+        span.end(ended)

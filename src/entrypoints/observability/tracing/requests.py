@@ -1,0 +1,82 @@
+"""A span for each request: what was asked by its route, never by its path, and what came of it."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+from attrs import frozen
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
+
+from application.trace import traceparent
+from entrypoints.http.middleware.request_middleware import QUIET
+from entrypoints.observability.metrics import METHODS
+from entrypoints.observability.tracing.context import context_of, traceparent_of
+
+# Not OpenTelemetry's own ASGI instrumentation: it puts the client's address, the query and headers into spans, and a
+# query or a header that is not UTF-8 makes it raise, so that a client could turn any answer into 500 (ADR 0020).
+
+
+@frozen
+class TracedRequests:
+    """Below `Edge`, which has judged the caller's `traceparent`, and writes its log line with the one set here."""
+
+    app: ASGIApp
+    tracer: Tracer
+    on_shutdown: Callable[[], None]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == ScopeType.HTTP:
+            await self._traced(scope, receive, send)
+            return
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            if str(scope["type"]) == "lifespan":  # the server's last word, which Litestar's types do not know
+                await asyncio.to_thread(self.on_shutdown)
+
+    async def _traced(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] in QUIET:
+            await self.app(scope, receive, send)
+            return
+        status = 500
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        asked = cast("HTTPScope", scope)["method"]
+        method = asked if asked in METHODS else "HTTP"
+        with self.tracer.start_as_current_span(
+            method,
+            context=context_of(traceparent.get()),
+            kind=SpanKind.SERVER,
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
+            traceparent.set(traceparent_of(span))
+            try:
+                await self.app(scope, receive, noting)
+            finally:
+                _describe(span, scope, method, status)
+
+
+def _describe(span: Span, scope: Scope, method: str, status: int) -> None:
+    if not span.is_recording():
+        return
+    notes = cast("dict[str, Any]", scope)
+    span.set_attribute("http.request.method", method if method != "HTTP" else "_OTHER")
+    span.set_attribute("http.response.status_code", status)
+    if route := notes.get("path_template"):
+        span.update_name(f"{method} {route}")
+        span.set_attribute("http.route", route)
+    if outcome := notes.get("outcome"):
+        span.set_attribute("auth.outcome", outcome)
+    if cause := notes.get("cause"):
+        span.set_attribute("auth.cause", cause.label)
+    if status >= 500:  # noqa: PLR2004
+        span.set_attribute("error.type", str(outcome or status))
+        span.set_status(StatusCode.ERROR)
