@@ -60,7 +60,7 @@ class UnstorableError(ApplicationError):
     """PostgreSQL refuses this change whatever the time, so trying again is of no use."""
 
 
-class IdentityProviderUnavailableError(ApplicationError):
+class ClerkUnavailableError(ApplicationError):
     """Clerk's API is out of reach, too slow or limiting us; the answer is not known."""
 
     def __init__(self, message: str, trouble: Trouble = Trouble.OUT_OF_REACH) -> None:
@@ -71,7 +71,7 @@ class IdentityProviderUnavailableError(ApplicationError):
         return str(self.args[0])
 
 
-class IdentityProviderLimitedError(IdentityProviderUnavailableError):
+class ClerkLimitedError(ClerkUnavailableError):
     """Clerk answers 429: we ask too much."""
 
     def __init__(self, message: str, *, retry_after_s: int) -> None:
@@ -79,18 +79,18 @@ class IdentityProviderLimitedError(IdentityProviderUnavailableError):
         self.retry_after_s = retry_after_s
 
 
-class IdentityProviderKeyRefusedError(IdentityProviderUnavailableError):
+class ClerkKeyRefusedError(ClerkUnavailableError):
     """Clerk does not take `CLERK_SECRET_KEY`, and no waiting mends that."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, Trouble.NOT_AUTHENTICATED)
 
 
-class IdentityProviderNotConfiguredError(ApplicationError):
+class ClerkNotConfiguredError(ApplicationError):
     """There is no `CLERK_SECRET_KEY`, so Clerk cannot be asked for anything."""
 
 
-class IdentityProviderRefusedError(ApplicationError):
+class ClerkRefusedError(ApplicationError):
     """Clerk will not do it, whatever the time; the message holds Clerk's words, which name no secret."""
 
     def __init__(self, message: str, *, status: int, codes: tuple[str, ...]) -> None:

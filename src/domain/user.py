@@ -18,7 +18,7 @@ class InvalidUserIdError(ValueError):
     """The text is not a Clerk user id."""
 
 
-def user_id(text: object) -> UserId:
+def parse_user_id(text: object) -> UserId:
     """Return `text` as a user id.
 
     The shape is checked before the id reaches a URL, a header or a key, so that none of them can be bent.

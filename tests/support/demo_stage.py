@@ -13,7 +13,7 @@ from adapters.kafka.cloudevents import encode, headers
 from adapters.kafka.consumer import Record
 from application.errors import ForgedWebhookError
 from application.users.representation import profile_document
-from devkit.demo.stage import Answer
+from devkit.demo.stage import StageAnswer
 from devkit.fake_clerk import ClerkStandIn, SignedWebhook
 from domain.decision import Outcome
 from domain.delete_user import delete_user
@@ -32,7 +32,7 @@ def _as_it_is(value: Any) -> Any:
 class FakeStage:
     """`devkit.demo.stage.Stage`, as the steps use it; `bend_…` change what they get to see."""
 
-    bend_answer: Callable[[Answer], Answer] = _as_it_is
+    bend_answer: Callable[[StageAnswer], StageAnswer] = _as_it_is
     bend_row: Callable[[dict[str, Any] | None], dict[str, Any] | None] = _as_it_is
     bend_event: Callable[[Record], Record] = _as_it_is
     more_events: int = 0
@@ -41,11 +41,11 @@ class FakeStage:
     _published: list[Record] = field(factory=list)
     _read: int = 0
 
-    async def deliver(self, webhook: SignedWebhook) -> Answer:
+    async def deliver(self, webhook: SignedWebhook) -> StageAnswer:
         try:
             news = ClerkWebhooks([SECRET]).read(dict(webhook.headers), webhook.body)
         except ForgedWebhookError:
-            return self.bend_answer(Answer(400, {}, {"code": "webhook-not-genuine"}))
+            return self.bend_answer(StageAnswer(400, {}, {"code": "webhook-not-genuine"}))
         assert news is not None
         decision = delete_user(self._known, news) if isinstance(news, Deletion) else sync_user(self._known, news)
         self._known = decision.user
@@ -60,16 +60,16 @@ class FakeStage:
                     value=message.payload,
                 )
             )
-        return self.bend_answer(Answer(200, {}, {"outcome": str(Outcome(decision.outcome))}))
+        return self.bend_answer(StageAnswer(200, {}, {"outcome": str(Outcome(decision.outcome))}))
 
-    async def me(self, token: str, **sent: str) -> Answer:
+    async def me(self, token: str, **sent: str) -> StageAnswer:
         if not isinstance(self._known, User):
             challenge = 'Bearer error="invalid_token", error_description="gone"'
-            return self.bend_answer(Answer(401, {"www-authenticate": challenge}, {"code": "user-deleted"}))
+            return self.bend_answer(StageAnswer(401, {"www-authenticate": challenge}, {"code": "user-deleted"}))
         named = {"etag": f'"{self._known.version}"', "cache-control": "private, no-cache"}
         if sent.get("if-none-match") == named["etag"]:
-            return self.bend_answer(Answer(304, named, None))
-        return self.bend_answer(Answer(200, named, json.loads(json.dumps(profile_document(self._known)))))
+            return self.bend_answer(StageAnswer(304, named, None))
+        return self.bend_answer(StageAnswer(200, named, json.loads(json.dumps(profile_document(self._known)))))
 
     def token(self, user_id: str, *, now_s: int) -> str:
         return f"{user_id}.{now_s}.{secrets.token_hex(4)}"

@@ -9,7 +9,7 @@ from attrs import define, evolve, field
 from application.errors import UserUnknownError
 from application.relay.lane_leases import LaneShare, LaneTable
 from application.relay.lanes import LANES, lane_of
-from application.relay.messages import Deliveries, Encode, OutboxMessage, Pending, Refusal
+from application.relay.messages import DeliveryResults, Encode, OutboxMessage, Pending, RefusedMessage
 from application.trace import traceparent
 from application.users.ports import Decide, Listed
 from domain.decision import Decision
@@ -67,7 +67,7 @@ class MemoryDirectory:
 
 @define
 class MemoryIdentities:
-    """`IdentityProvider` that knows what it was told, and remembers what it was asked and told to do."""
+    """`ClerkUsers` that knows what it was told, and remembers what it was asked and told to do."""
 
     users: dict[UserId, Snapshot] = field(factory=dict)
     asked: list[UserId] = field(factory=list)
@@ -143,7 +143,7 @@ class MemoryOutbox:
     """`Outbox` on a list."""
 
     rows: list[Pending] = field(factory=list)
-    dead: list[Refusal] = field(factory=list)
+    dead: list[RefusedMessage] = field(factory=list)
 
     def add(self, *messages: OutboxMessage) -> None:
         for message in messages:
@@ -156,7 +156,7 @@ class MemoryOutbox:
     async def delete(self, published: Collection[Pending]) -> None:
         self.rows = [row for row in self.rows if row not in published]
 
-    async def bury(self, refusals: Collection[Refusal]) -> None:
+    async def move_to_dead_letters(self, refusals: Collection[RefusedMessage]) -> None:
         self.dead += refusals
         await self.delete([refusal.pending for refusal in refusals])
 
@@ -169,19 +169,19 @@ class MemoryPublisher:
     """Pending id → `refused`, or the reason of an outage that begins with it."""
     delivered: list[Pending] = field(factory=list)
 
-    async def publish(self, batch: Sequence[Pending]) -> Deliveries:
+    async def publish(self, batch: Sequence[Pending]) -> DeliveryResults:
         acknowledged: list[Pending] = []
-        refused: list[Refusal] = []
+        refused: list[RefusedMessage] = []
         for pending in batch:
             fate = self.fate.get(pending.id)
             if fate == "refused":
-                refused.append(Refusal(pending, "too large", 2))
+                refused.append(RefusedMessage(pending, "too large", 2))
             elif fate:
-                return Deliveries(acknowledged, refused, fate)
+                return DeliveryResults(acknowledged, refused, fate)
             else:
                 self.delivered.append(pending)
                 acknowledged.append(pending)
-        return Deliveries(acknowledged, refused)
+        return DeliveryResults(acknowledged, refused)
 
 
 @define

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from attrs import define, field
 
-from adapters.clerk.backend_api import BackendApi, Effort
-from adapters.clerk.identities import HASTE, ClerkIdentities
-from application.errors import IdentityProviderUnavailableError
+from adapters.clerk.backend_api import BackendApi, RetryBudget
+from adapters.clerk.identities import INTERACTIVE, ClerkIdentities
+from application.errors import ClerkUnavailableError
 from domain.user import UserId
 from support.clerk_payloads import NOW_MS, encoded
 
@@ -66,7 +66,9 @@ async def dribble(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
             await asyncio.sleep(0.01)
 
 
-def identities(url: str, effort: Effort = HASTE, *, now_ms: Callable[[], int] = lambda: READ_AT_MS) -> ClerkIdentities:
+def identities(
+    url: str, effort: RetryBudget = INTERACTIVE, *, now_ms: Callable[[], int] = lambda: READ_AT_MS
+) -> ClerkIdentities:
     return ClerkIdentities(BackendApi(KEY, url), effort, now_ms=now_ms)
 
 
@@ -90,7 +92,7 @@ class Clerk:
 
 
 @asynccontextmanager
-async def clerk(*answers: Answer, effort: Effort = HASTE) -> AsyncIterator[tuple[Clerk, ClerkIdentities]]:
+async def clerk(*answers: Answer, effort: RetryBudget = INTERACTIVE) -> AsyncIterator[tuple[Clerk, ClerkIdentities]]:
     fake = Clerk(list(answers))
     server = await asyncio.start_server(fake, "127.0.0.1", 0)
     fake.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -103,10 +105,10 @@ async def clerk(*answers: Answer, effort: Effort = HASTE) -> AsyncIterator[tuple
         await server.wait_closed()
 
 
-async def failure(*answers: Answer, effort: Effort = HASTE) -> tuple[str, int]:
+async def failure(*answers: Answer, effort: RetryBudget = INTERACTIVE) -> tuple[str, int]:
     """Return what the error says, and how often Clerk was asked."""
     async with clerk(*answers, effort=effort) as (fake, adapter):
-        with pytest.raises(IdentityProviderUnavailableError) as failed:
+        with pytest.raises(ClerkUnavailableError) as failed:
             await adapter.get(USER)
     assert KEY not in str(failed.value)
     return str(failed.value), len(fake.requests)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from attrs import define, evolve, field
 
 from adapters.kafka.cloudevents import encode
-from application.reconcile.drift import Difference, Mark
-from application.reconcile.options import Checkpoint, Order, Tally
+from application.reconcile.drift import CreationKey, Difference
+from application.reconcile.options import Checkpoint, ReconcileOptions, ReconcileProgress
 from application.reconcile.run import Reconcile
 from application.users.delete_user import DeleteUser
 from application.users.ports import Listed, Unreadable
@@ -22,7 +22,7 @@ NOW = 1_800_000_000_000
 
 @define
 class MemoryClerk:
-    """`IdentityProvider` as far as it lists and looks up; the clock is `now` (ms)."""
+    """`ClerkUsers` as far as it lists and looks up; the clock is `now` (ms)."""
 
     users: dict[UserId, Snapshot] = field(factory=dict)
     unreadable: dict[UserId, Unreadable] = field(factory=dict)
@@ -73,7 +73,7 @@ class MemoryLiving:
 
     users: MemoryUsers
 
-    async def created(self, after: Mark, before: int, limit: int) -> Sequence[Mark]:
+    async def created(self, after: CreationKey, before: int, limit: int) -> Sequence[CreationKey]:
         return [mark for mark in self._marks() if mark > after and mark.created_at < before][:limit]
 
     async def count(self) -> int:
@@ -83,9 +83,9 @@ class MemoryLiving:
         marks = self._marks()
         return [mark.user_id for mark in dict.fromkeys([*marks[:5], *marks[-5:]])]
 
-    def _marks(self) -> list[Mark]:
+    def _marks(self) -> list[CreationKey]:
         living = (user for user in self.users.rows.values() if isinstance(user, User))
-        return sorted(Mark(user.profile.created_at, user.id) for user in living)
+        return sorted(CreationKey(user.profile.created_at, user.id) for user in living)
 
 
 @define
@@ -123,7 +123,7 @@ class World:
     """What the answer is when it is asked whether users may be deleted."""
     asked: list[list[UserId]] = field(factory=list)
     seconds: float = 0.0
-    tally: Tally = field(factory=Tally)
+    tally: ReconcileProgress = field(factory=ReconcileProgress)
 
     @property
     def sync(self) -> SyncUser:
@@ -140,7 +140,7 @@ class World:
 
     async def reconcile(self, **order: object) -> dict[str, str]:
         """Run once, and return what differed: user → difference, with a `!` when it was not repaired."""
-        self.tally, before = Tally(), len(self.told)
+        self.tally, before = ReconcileProgress(), len(self.told)
         run = Reconcile(
             identities=self.clerk,  # type: ignore[arg-type]  # no actions
             users=MemoryDirectory(self.users),
@@ -153,13 +153,13 @@ class World:
             sleep=self._sleep,
             new_run=lambda: f"run-{len(self.clerk.asked)}",
         )
-        await run(Order(**order), self.tally, self)  # type: ignore[arg-type]
+        await run(ReconcileOptions(**order), self.tally, self)  # type: ignore[arg-type]
         return {item.user_id: item.drift + "!" * (not item.repaired) for item in self.told[before:]}
 
-    def began(self, tally: Tally) -> None:
+    def began(self, tally: ReconcileProgress) -> None:
         assert tally.began_at
 
-    def progressed(self, tally: Tally) -> None:
+    def progressed(self, tally: ReconcileProgress) -> None:
         assert tally is self.tally
 
     def differs(self, difference: Difference) -> None:

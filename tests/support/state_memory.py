@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from attrs import define, field
 
 from application.errors import BrokerUnavailableError
-from application.relay.messages import Deliveries, Pending, Refusal
+from application.relay.messages import DeliveryResults, Pending, RefusedMessage
 from application.relay.state_topic import FencedError
 
 
@@ -61,10 +61,10 @@ class MemoryStatePublisher:
         self.fenced += sorted(writers)
         self.topic.barred |= set(writers)
 
-    async def publish(self, writer: str, batch: Sequence[Pending]) -> Deliveries:
+    async def publish(self, writer: str, batch: Sequence[Pending]) -> DeliveryResults:
         if writer != self._writer:
             raise FencedError
-        refused = [Refusal(item, "state: too large", 2) for item in batch if self.fate.get(item.id) == "refused"]
+        refused = [RefusedMessage(item, "state: too large", 2) for item in batch if self.fate.get(item.id) == "refused"]
         left = [item for item in batch if self.fate.get(item.id) != "refused"]
         for item in left:
             self.topic.on_its_way.append((writer, item.message.key, item.message.version))
@@ -72,7 +72,7 @@ class MemoryStatePublisher:
             await self.pause()
             if reason := self.fate.pop(item.id, None):
                 self._writer = None
-                return Deliveries(outage=reason)
+                return DeliveryResults(outage=reason)
             if writer in self.topic.barred:
                 self._writer = None
                 raise FencedError
@@ -83,7 +83,7 @@ class MemoryStatePublisher:
         if writer in self.topic.barred:
             self._writer = None
             raise FencedError
-        return Deliveries(left, refused)
+        return DeliveryResults(left, refused)
 
 
 @define

@@ -10,7 +10,7 @@ from attrs import define, field
 
 from adapters.kafka.cloudevents import encode
 from adapters.postgres.engine import create_engine
-from adapters.postgres.notifier import OutboxWake
+from adapters.postgres.notifier import OutboxNotifier
 from adapters.postgres.user_store import PostgresUserStore
 from application.errors import StoreUnavailableError
 from domain.decision import Decision
@@ -75,7 +75,7 @@ class Writer:
 @asynccontextmanager
 async def writer(database_url: str, *, users: int = 8) -> AsyncIterator[Writer]:
     engine = create_engine(database_url, pool_size=4, application_name="tests")
-    wake = OutboxWake(engine)
+    wake = OutboxNotifier(engine)
     store = PostgresUserStore(engine, encode, wake.set)
     await wake.start()
     await store.start()

@@ -17,7 +17,7 @@ from entrypoints.config.secret import Secret
 from entrypoints.config.service_keys import service_key
 from entrypoints.config.settings import RelaySettings, ServeSettings
 from entrypoints.config.settings.catalogue import all_variables
-from entrypoints.config.sources import Found, look_up
+from entrypoints.config.sources import SourceValue, look_up
 from entrypoints.observability.logging import _encode
 from support.web import NO_FILE, PUBLISHABLE_KEY
 
@@ -112,7 +112,7 @@ def test_a_copy_of_a_secret_is_the_secret():
 
 
 def test_of_each_secret_enough_is_shown_to_recognise_it_and_no_more():
-    found = {name: Found(text, "environment") for name, text in {**SECRETS, **REST}.items()}
+    found = {name: SourceValue(text, "environment") for name, text in {**SECRETS, **REST}.items()}
     values = {
         variable.name: shown(variable.parse(look_up(variable.name, found, in_file=False).text))
         for variable in all_variables()

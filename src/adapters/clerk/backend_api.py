@@ -21,9 +21,9 @@ from adapters.clerk.nesting import decoded
 from adapters.clerk.response_capture import KeepingClient, Received, received
 from adapters.clerk.throttle import WINDOW_S, Throttle
 from application.errors import (
-    IdentityProviderLimitedError,
-    IdentityProviderNotConfiguredError,
-    IdentityProviderUnavailableError,
+    ClerkLimitedError,
+    ClerkNotConfiguredError,
+    ClerkUnavailableError,
 )
 from application.failure import Trouble, told
 
@@ -48,7 +48,7 @@ _LONGEST_MESSAGE = 200
 
 
 @frozen(kw_only=True)
-class Effort:
+class RetryBudget:
     """How hard to try before giving up."""
 
     attempts: int
@@ -57,7 +57,7 @@ class Effort:
 
 
 @frozen(kw_only=True)
-class Answer:
+class ClerkResponse:
     """What Clerk said in the end."""
 
     status: int
@@ -96,8 +96,8 @@ class Backend(Protocol):
     """What answers questions to Clerk."""
 
     async def ask(
-        self, question: "Callable[[Clerk], Awaitable[object]]", effort: Effort, *, limited_by_itself: bool = False
-    ) -> Answer: ...
+        self, question: "Callable[[Clerk], Awaitable[object]]", effort: RetryBudget, *, limited_by_itself: bool = False
+    ) -> ClerkResponse: ...
     async def aclose(self) -> None: ...
 
 
@@ -107,11 +107,11 @@ class NoBackend:
     async def ask(
         self,
         question: "Callable[[Clerk], Awaitable[object]]",  # noqa: ARG002  # the protocol's signature
-        effort: Effort,  # noqa: ARG002
+        effort: RetryBudget,  # noqa: ARG002
         *,
         limited_by_itself: bool = False,  # noqa: ARG002
     ) -> NoReturn:
-        raise IdentityProviderNotConfiguredError("there is no CLERK_SECRET_KEY to ask Clerk with")
+        raise ClerkNotConfiguredError("there is no CLERK_SECRET_KEY to ask Clerk with")
 
     async def aclose(self) -> None:
         pass
@@ -148,16 +148,16 @@ class BackendApi:
         self._at_once = asyncio.Semaphore(AT_ONCE)
 
     async def ask(
-        self, question: "Callable[[Clerk], Awaitable[object]]", effort: Effort, *, limited_by_itself: bool = False
-    ) -> Answer:
+        self, question: "Callable[[Clerk], Awaitable[object]]", effort: RetryBudget, *, limited_by_itself: bool = False
+    ) -> ClerkResponse:
         """Ask until there is an answer other than 429 and 5xx; everything that is asked may be asked twice.
 
         With `limited_by_itself` a 429 says nothing about other questions: Clerk counts changes of metadata for each
         user too, 10 in 10 s (Clerk, System limits).
 
         Raises:
-            IdentityProviderLimitedError: Clerk lets us wait longer than the effort goes.
-            IdentityProviderUnavailableError: no such answer within the effort.
+            ClerkLimitedError: Clerk lets us wait longer than the effort goes.
+            ClerkUnavailableError: no such answer within the effort.
         """
         ends = time.monotonic() + effort.budget_s
         unclear = False
@@ -183,9 +183,9 @@ class BackendApi:
                 elif answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                     unclear = True
                     wait = _backoff(attempt)
-                    trouble = IdentityProviderUnavailableError(f"Clerk's API answered {answer.status}")
+                    trouble = ClerkUnavailableError(f"Clerk's API answered {answer.status}")
                 else:
-                    return Answer(status=answer.status, body=answer.body, unclear=unclear)
+                    return ClerkResponse(status=answer.status, body=answer.body, unclear=unclear)
             if attempt == effort.attempts or time.monotonic() + wait > ends:
                 raise trouble from None
             await asyncio.sleep(wait)
@@ -209,7 +209,7 @@ class BackendApi:
         except TimeoutError:
             if (closed := self._throttle.closed_for()) > 0:
                 raise _limited(closed) from None
-            raise IdentityProviderUnavailableError("too many questions to Clerk's API wait already") from None
+            raise ClerkUnavailableError("too many questions to Clerk's API wait already") from None
         try:
             yield
         finally:
@@ -225,17 +225,17 @@ class BackendApi:
         return came
 
 
-def _limited(wait_s: float) -> IdentityProviderLimitedError:
-    return IdentityProviderLimitedError("Clerk's API answered 429", retry_after_s=max(1, int(wait_s)))
+def _limited(wait_s: float) -> ClerkLimitedError:
+    return ClerkLimitedError("Clerk's API answered 429", retry_after_s=max(1, int(wait_s)))
 
 
-def _out_of_reach(error: Exception, waited_s: float) -> IdentityProviderUnavailableError:
+def _out_of_reach(error: Exception, waited_s: float) -> ClerkUnavailableError:
     if isinstance(error, TimeoutError):
-        return IdentityProviderUnavailableError(f"Clerk's API did not answer within {waited_s:g} s")
+        return ClerkUnavailableError(f"Clerk's API did not answer within {waited_s:g} s")
     trouble, detail = trouble_of(error)
     if trouble is Trouble.OUT_OF_REACH:
-        return IdentityProviderUnavailableError(f"Clerk's API is out of reach: {detail}")
-    return IdentityProviderUnavailableError(told("Clerk's API", trouble, detail), trouble)
+        return ClerkUnavailableError(f"Clerk's API is out of reach: {detail}")
+    return ClerkUnavailableError(told("Clerk's API", trouble, detail), trouble)
 
 
 def _backoff(attempt: int) -> float:

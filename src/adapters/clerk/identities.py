@@ -8,29 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from adapters.clerk.backend_api import Answer, Backend, Effort
+from adapters.clerk.backend_api import Backend, ClerkResponse, RetryBudget
 from adapters.clerk.nesting import decoded
 from adapters.clerk.payloads import snapshot_of
 from application.counting import counted
 from application.errors import (
-    IdentityProviderKeyRefusedError,
-    IdentityProviderRefusedError,
-    IdentityProviderUnavailableError,
+    ClerkKeyRefusedError,
+    ClerkRefusedError,
+    ClerkUnavailableError,
     UnusableWebhookError,
     UserUnknownError,
 )
 from application.users.ports import Listed, Unreadable
 from domain.snapshot import Deletion, Snapshot
-from domain.user import InvalidUserIdError, UserId, user_id
+from domain.user import InvalidUserIdError, UserId, parse_user_id
 
 if TYPE_CHECKING:
     from clerk_backend_api import Clerk
     from clerk_backend_api.models import GetUserListRequestTypedDict
 
-HASTE = Effort(attempts=2, budget_s=3.0)
+INTERACTIVE = RetryBudget(attempts=2, budget_s=3.0)
 """Somebody waits on `/v1/me`."""
 
-CARE = Effort(attempts=5, budget_s=20.0)
+BACKGROUND = RetryBudget(attempts=5, budget_s=20.0)
 """A command or another service wants it done; below the 30 s that most proxies give."""
 
 PAGE_AT_MOST = 500
@@ -44,13 +44,13 @@ _SESSION_ID = re.compile(r"sess_[A-Za-z0-9_-]{1,123}", re.ASCII)
 
 
 class ClerkIdentities:
-    """Fills `application.users.ports.IdentityProvider` with the Clerk SDK.
+    """Fills `application.users.ports.ClerkUsers` with the Clerk SDK.
 
     Args:
         now_ms: the clock, milliseconds since 1970.
     """
 
-    def __init__(self, api: Backend, effort: Effort, *, now_ms: Callable[[], int]) -> None:
+    def __init__(self, api: Backend, effort: RetryBudget, *, now_ms: Callable[[], int]) -> None:
         self._api = api
         self._effort = effort
         self._now_ms = now_ms
@@ -108,7 +108,7 @@ class ClerkIdentities:
             async with asyncio.timeout(self._effort.budget_s):  # for all of them, however many and slow they are
                 await self._revoke_all(user_id, revoked)
         except TimeoutError:
-            raise IdentityProviderUnavailableError(
+            raise ClerkUnavailableError(
                 f"Clerk's API ended {counted(len(revoked), 'session')} within {self._effort.budget_s:g} s, "
                 "and there are more"
             ) from None
@@ -140,7 +140,7 @@ class ClerkIdentities:
             if not answer.unclear:
                 raise UserUnknownError(NO_SUCH_USER)
         elif _decoded(_expected(answer, acting=True), _Deleted, "deletion").id != user_id:
-            raise IdentityProviderUnavailableError("Clerk's API answered with another user")
+            raise ClerkUnavailableError("Clerk's API answered with another user")
         return Deletion(id=user_id, deleted_at=asked_at)
 
     async def _act(
@@ -155,7 +155,7 @@ class ClerkIdentities:
 
     async def _revoke(self, session_id: str) -> None:
         if not _SESSION_ID.fullmatch(session_id):  # it becomes a part of a path
-            raise IdentityProviderUnavailableError("Clerk's API answered no usable list of sessions")
+            raise ClerkUnavailableError("Clerk's API answered no usable list of sessions")
         answer = await self._api.ask(lambda clerk: clerk.sessions.revoke_async(session_id=session_id), self._effort)
         # Ended by itself, or by an attempt whose answer was lost: what was wanted is so.
         if not _says_not_found(answer) and answer.codes != ("invalid_action_for_session",):
@@ -188,7 +188,7 @@ class _Entry(msgspec.Struct):
     created_at: Any = None
 
 
-def _says_not_found(answer: Answer) -> bool:
+def _says_not_found(answer: ClerkResponse) -> bool:
     """Only Clerk's own 404 is its word on a user: a proxy's, or that of a wrong CLERK_API_URL, must delete nobody.
 
     Nor may one that is about something else than the user.
@@ -198,36 +198,36 @@ def _says_not_found(answer: Answer) -> bool:
 
 def _require_user_id(text: UserId) -> None:
     """The SDK puts it into the path as it is: `../sessions/x` would ask for something else, with our key."""
-    user_id(text)
+    parse_user_id(text)
 
 
-def _expected(answer: Answer, *, acting: bool = False) -> bytes:
+def _expected(answer: ClerkResponse, *, acting: bool = False) -> bytes:
     """Return the body of a success.
 
     Raises:
-        IdentityProviderRefusedError: Clerk will not act. 403 is also its answer to what the instance's plan or settings
+        ClerkRefusedError: Clerk will not act. 403 is also its answer to what the instance's plan or settings
             do not have.
-        IdentityProviderKeyRefusedError: there is no asking with this key.
-        IdentityProviderUnavailableError: anything else; a question that Clerk refuses is a fault of ours.
+        ClerkKeyRefusedError: there is no asking with this key.
+        ClerkUnavailableError: anything else; a question that Clerk refuses is a fault of ours.
     """
     status = answer.status
     if status == HTTPStatus.OK:
         return answer.body
     if acting and answer.codes and status != HTTPStatus.UNAUTHORIZED:
         said = "".join(char for char in answer.message if char.isprintable())
-        raise IdentityProviderRefusedError(said or "no reason given", status=status, codes=answer.codes)
+        raise ClerkRefusedError(said or "no reason given", status=status, codes=answer.codes)
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        raise IdentityProviderKeyRefusedError(f"Clerk's API answered {status}: check CLERK_SECRET_KEY")
-    raise IdentityProviderUnavailableError(f"Clerk's API answered {status}")
+        raise ClerkKeyRefusedError(f"Clerk's API answered {status}: check CLERK_SECRET_KEY")
+    raise ClerkUnavailableError(f"Clerk's API answered {status}")
 
 
 def _user(wanted: UserId, body: bytes, read_at: int) -> Snapshot:
     try:
         snapshot = snapshot_of(body, timestamp=read_at)
     except UnusableWebhookError as error:
-        raise IdentityProviderUnavailableError(f"Clerk's API answered no usable user: {error}") from None
+        raise ClerkUnavailableError(f"Clerk's API answered no usable user: {error}") from None
     if snapshot.id != wanted:
-        raise IdentityProviderUnavailableError("Clerk's API answered with another user")
+        raise ClerkUnavailableError("Clerk's API answered with another user")
     return snapshot
 
 
@@ -238,16 +238,16 @@ def _listed(user: msgspec.Raw, read_at: int) -> Listed:
         entry = _decoded(user, _Entry, "list of users")
         created_at = entry.created_at if isinstance(entry.created_at, int) else None
         try:
-            return Unreadable(id=user_id(entry.id), created_at=created_at, reason=str(error))
+            return Unreadable(id=parse_user_id(entry.id), created_at=created_at, reason=str(error))
         except InvalidUserIdError:
-            raise IdentityProviderUnavailableError("Clerk's API lists somebody without a user id") from None
+            raise ClerkUnavailableError("Clerk's API lists somebody without a user id") from None
 
 
 def _decoded(body: bytes | msgspec.Raw, shape: Any, what: str) -> Any:
     try:
         return decoded(body, shape)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise IdentityProviderUnavailableError(f"Clerk's API answered no usable {what}") from None
+        raise ClerkUnavailableError(f"Clerk's API answered no usable {what}") from None
 
 
 def _sessions(body: bytes) -> Sequence[_Session]:

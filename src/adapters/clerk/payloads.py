@@ -12,7 +12,7 @@ from adapters.clerk.nesting import Json, decoded
 from application.errors import UnusableWebhookError
 from application.users.metadata_depth import MAX_METADATA_DEPTH, is_too_deep
 from domain.snapshot import Deletion, Snapshot
-from domain.user import EmailAddress, InvalidUserIdError, Profile, UserId, user_id
+from domain.user import EmailAddress, InvalidUserIdError, Profile, UserId, parse_user_id
 
 Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999)]
 """Since 1970, up to the year 9999, where RFC 3339 ends."""
@@ -141,7 +141,7 @@ def deletion_of(data: Json, *, timestamp: int) -> Deletion:
 
 def _user_id(text: str) -> UserId:
     try:
-        return user_id(text)
+        return parse_user_id(text)
     except InvalidUserIdError as error:
         raise UnusableWebhookError(f"data.id: {error}") from None
 

@@ -14,7 +14,7 @@ from adapters.kafka.failures import REFUSED, Attempts
 from adapters.kafka.partition_batches import Fates, Record, shares_of
 from adapters.kafka.partition_order import stop_behind_failures
 from adapters.kafka.producer import Producer
-from application.relay.messages import Deliveries, OutboxMessage, Pending, Refusal
+from application.relay.messages import DeliveryResults, OutboxMessage, Pending, RefusedMessage
 
 DEADLINE_S = 15.0
 """How long a batch may take. aiokafka never gives up an idempotent batch by itself; a relay has to."""
@@ -34,14 +34,14 @@ class KafkaPublisher:
         self._topic = topic
         self._producer: Producer | None = None
 
-    async def publish(self, batch: Sequence[Pending]) -> Deliveries:
+    async def publish(self, batch: Sequence[Pending]) -> DeliveryResults:
         """See `Publisher.publish`."""
         fates = Fates()
-        refused: list[Refusal] = []
+        refused: list[RefusedMessage] = []
         outage = await self._attempts.outage_of(self._send_all(batch, fates, refused), within_s=DEADLINE_S)
         if len(fates.arrived) < len(batch):
             await self.aclose()
-        return Deliveries([item for item in batch if item.id in fates.arrived], refused, outage)
+        return DeliveryResults([item for item in batch if item.id in fates.arrived], refused, outage)
 
     async def aclose(self) -> None:
         """Close the connection; what is not acknowledged by now is not sent any more."""
@@ -49,7 +49,7 @@ class KafkaPublisher:
         if producer is not None:
             await producer.throw_away()
 
-    async def _send_all(self, batch: Sequence[Pending], fates: Fates, refused: list[Refusal]) -> None:
+    async def _send_all(self, batch: Sequence[Pending], fates: Fates, refused: list[RefusedMessage]) -> None:
         """Send the batch, find what is refused for good, and raise what kept the rest from arriving."""
         await self._send(batch, fates)
         if any(isinstance(error, REFUSED) for error in fates.failed.values()):
@@ -74,7 +74,7 @@ class KafkaPublisher:
                 if future.done() and not future.cancelled():
                     fates.note(items, future.exception())
 
-    async def _find_refused(self, suspects: Sequence[Pending], fates: Fates, refused: list[Refusal]) -> None:
+    async def _find_refused(self, suspects: Sequence[Pending], fates: Fates, refused: list[RefusedMessage]) -> None:
         """Send one by one what failed together: only a message that fails alone is to blame."""
         await self.aclose()
         for item in suspects:
@@ -86,7 +86,7 @@ class KafkaPublisher:
             await self.aclose()
             if not isinstance(error, REFUSED):
                 raise error
-            refused.append(Refusal(item, f"{self._topic}: {type(error).__name__}", attempts=2))
+            refused.append(RefusedMessage(item, f"{self._topic}: {type(error).__name__}", attempts=2))
 
     async def _connected(self) -> AIOKafkaProducer:
         if self._producer is None:

@@ -25,7 +25,7 @@ from adapters.kafka.partition_batches import Fates, Record, shares_of
 from adapters.kafka.producer import Producer
 from adapters.kafka.user_state import state_headers, state_value
 from application.errors import BrokerUnavailableError
-from application.relay.messages import Deliveries, OutboxMessage, Pending, Refusal
+from application.relay.messages import DeliveryResults, OutboxMessage, Pending, RefusedMessage
 from application.relay.state_topic import FencedError
 
 WRITER_PREFIX = "auth-service-state-"
@@ -92,12 +92,12 @@ class KafkaStatePublisher:
                 except FencedError:  # somebody else is barring it at this moment, and may not be done
                     await asyncio.sleep(random.uniform(0.01, 0.1))  # noqa: S311  # jitter, not a secret
 
-    async def publish(self, writer: str, batch: Sequence[Pending]) -> Deliveries:
+    async def publish(self, writer: str, batch: Sequence[Pending]) -> DeliveryResults:
         """See `StatePublisher.publish`."""
         if self._producer is None or self._broken or writer != self._writer:
             raise FencedError
         if not batch:
-            return Deliveries()
+            return DeliveryResults()
         fates = Fates()
         self._suspects &= {item.id for item in batch}
         self._broken = True  # until the commit is known, also when this is cancelled
@@ -105,17 +105,17 @@ class KafkaStatePublisher:
         outage = await self._attempts.outage_of(transacted, within_s=DEADLINE_S)
         if outage:
             await self.aclose()  # or it would go on trying
-            return Deliveries(outage=outage)
+            return DeliveryResults(outage=outage)
         # A producer has no more use after a failure: its numbering has a hole (ADR 0007).
         self._broken = bool(fates.failed)
         refused = [
-            Refusal(item, f"{self._topic}: {type(fates.failed[item.id]).__name__}", attempts=2)
+            RefusedMessage(item, f"{self._topic}: {type(fates.failed[item.id]).__name__}", attempts=2)
             for item in batch
             if item.id in fates.failed and item.id in self._suspects
         ]
         if fates.failed and not refused:
             self._suspects |= {item.id for item in batch if item.id not in fates.arrived}
-        return Deliveries([item for item in batch if item.id in fates.arrived], refused)
+        return DeliveryResults([item for item in batch if item.id in fates.arrived], refused)
 
     async def aclose(self) -> None:
         """Close the producer; a transaction that is open is rolled back when it is barred, or by the coordinator."""

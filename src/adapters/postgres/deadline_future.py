@@ -10,7 +10,7 @@ from application.failure import Trouble, told
 T = TypeVar("T")
 
 
-class Answer(Generic[T]):
+class DeadlineFuture(Generic[T]):
     """One caller's answer; whoever gives it need not know whether the caller is still there."""
 
     __slots__ = ("_future", "_loop")

@@ -19,7 +19,7 @@ DATABASE_ERRORS = (DBAPIError, PoolTimeoutError, OSError)
 """Everything that a statement on the engine may raise when PostgreSQL is at fault or out of reach."""
 
 
-class Fault(Enum):
+class Responsible(Enum):
     """Who has to act."""
 
     RACE = auto()
@@ -80,18 +80,18 @@ _BY_KIND = (
 )
 
 
-def fault_of(error: BaseException) -> Fault:
+def fault_of(error: BaseException) -> Responsible:
     """Classify an error from `DATABASE_ERRORS`."""
     if not isinstance(error, DBAPIError):
-        return Fault.DATABASE
+        return Responsible.DATABASE
     sqlstate = _sqlstate(error)
     if sqlstate in _RACES:
-        return Fault.RACE
+        return Responsible.RACE
     if error.connection_invalidated:
-        return Fault.CONNECTION
+        return Responsible.CONNECTION
     if sqlstate and sqlstate != _NOT_UTF8 and sqlstate.startswith(_CHANGE_CLASSES):
-        return Fault.CHANGE
-    return Fault.DATABASE
+        return Responsible.CHANGE
+    return Responsible.DATABASE
 
 
 def code_of(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.postgres.failures import connected
 from adapters.postgres.rows import to_datetime, to_milliseconds
 from adapters.postgres.tables import users
-from application.reconcile.drift import Mark
+from application.reconcile.drift import CreationKey
 from domain.user import UserId
 
 _OLDEST, _NEWEST = 5, 5
@@ -33,7 +33,7 @@ class PostgresLivingUsers:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def created(self, after: Mark, before: int, limit: int) -> Sequence[Mark]:
+    async def created(self, after: CreationKey, before: int, limit: int) -> Sequence[CreationKey]:
         """See `LivingUsers.created`."""
         statement = _marks.where(
             tuple_(users.c.created_at, users.c.id) > tuple_(to_datetime(after.created_at), after.user_id),
@@ -41,7 +41,7 @@ class PostgresLivingUsers:
         ).limit(limit)
         async with connected(self._engine) as connection:
             rows = (await connection.execute(statement)).all()
-        return [Mark(to_milliseconds(created_at), UserId(user_id)) for created_at, user_id in rows]
+        return [CreationKey(to_milliseconds(created_at), UserId(user_id)) for created_at, user_id in rows]
 
     async def count(self) -> int:
         """See `LivingUsers.count`."""

@@ -28,7 +28,7 @@ Rousing them while the write is on its way costs one more notification (ADR 0012
 _NOTIFY = Compiled(select(func.pg_notify(CHANNEL, "")))
 
 
-class OutboxWake:
+class OutboxNotifier:
     """Notifies `outbox_wake` soon after `set()`; a lost notification costs a relay's poll interval, nothing else."""
 
     def __init__(self, engine: AsyncEngine) -> None:
@@ -70,7 +70,7 @@ class OutboxWake:
             await asyncio.sleep(DEBOUNCE_S)
 
 
-class WakeListener:
+class NotificationListener:
     """Calls `on_wake` for each notification, and once after every (re)connection, for what was missed before it.
 
     It needs a session of its own. Behind a transaction-mode pooler there is none: a LISTEN would stay on a server

@@ -33,7 +33,7 @@ from adapters.postgres.asyncpg_execution import Compiled, directly
 from adapters.postgres.failures import connected, told_as_unavailable
 from adapters.postgres.rows import to_milliseconds
 from adapters.postgres.tables import outbox, outbox_dead, users
-from application.relay.messages import OutboxMessage, Pending, Refusal
+from application.relay.messages import OutboxMessage, Pending, RefusedMessage
 from domain.user import UserId
 
 _lanes = (
@@ -117,7 +117,7 @@ _put_aside = insert(outbox_dead).from_select(
 )
 # The version may have died before and been filled into the state topic since. A letter that waits stays, because it
 # stands for the event too; one that was discarded is now a letter again.
-_BURY = _put_aside.on_conflict_do_update(
+_MOVE_TO_DEAD_LETTERS = _put_aside.on_conflict_do_update(
     index_elements=[outbox_dead.c.key, outbox_dead.c.version],
     set_={
         **{c.name: _put_aside.excluded[c.name] for c in outbox_dead.c if not c.primary_key},
@@ -181,15 +181,15 @@ class PostgresOutbox:
             async with directly(self._engine) as driver:
                 await _DELETE.run(driver, [_found(lane, items) for lane, items in by_lane.items()])
 
-    async def bury(self, refusals: Collection[Refusal]) -> None:
-        """See `Outbox.bury`."""
-        by_lane: dict[int, list[Refusal]] = {}
+    async def move_to_dead_letters(self, refusals: Collection[RefusedMessage]) -> None:
+        """See `Outbox.move_to_dead_letters`."""
+        by_lane: dict[int, list[RefusedMessage]] = {}
         for refusal in refusals:
             by_lane.setdefault(refusal.pending.lane, []).append(refusal)
         async with connected(self._engine) as connection:
             for lane, of_lane in by_lane.items():
                 await connection.execute(
-                    _BURY,
+                    _MOVE_TO_DEAD_LETTERS,
                     {
                         **_found(lane, [refusal.pending for refusal in of_lane]),
                         "errors": [refusal.error for refusal in of_lane],

@@ -5,7 +5,7 @@ import asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import directly
-from adapters.postgres.deadline_future import Answer
+from adapters.postgres.deadline_future import DeadlineFuture
 from adapters.postgres.failures import told_as_unavailable
 from adapters.postgres.statements import read
 from application.errors import StoreUnavailableError
@@ -24,12 +24,12 @@ class PostgresUserReader:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._waiting: list[tuple[UserId, Answer[Known]]] = []
+        self._waiting: list[tuple[UserId, DeadlineFuture[Known]]] = []
         self._reading: asyncio.Task[None] | None = None
 
     async def get(self, user_id: UserId) -> Known:
         """See `UserReader.get`."""
-        answer: Answer[Known] = Answer()
+        answer: DeadlineFuture[Known] = DeadlineFuture()
         self._waiting.append((user_id, answer))
         if self._reading is None:
             self._reading = asyncio.create_task(self._read_batches(), name="user-reader")
@@ -44,7 +44,7 @@ class PostgresUserReader:
         finally:
             self._reading = None
 
-    async def _read(self, batch: list[tuple[UserId, Answer[Known]]]) -> None:
+    async def _read(self, batch: list[tuple[UserId, DeadlineFuture[Known]]]) -> None:
         try:
             with told_as_unavailable():
                 async with directly(self._engine) as driver:

@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import directly
 from adapters.postgres.connection.dial import STATEMENT_TIMEOUT_S
-from adapters.postgres.deadline_future import Answer
-from adapters.postgres.failures import DATABASE_ERRORS, Fault, code_of, fault_of, unavailable
+from adapters.postgres.deadline_future import DeadlineFuture
+from adapters.postgres.failures import DATABASE_ERRORS, Responsible, code_of, fault_of, unavailable
 from adapters.postgres.statements import Stored, Write, read, write
 from application.errors import StoreBusyError, StoreUnavailableError, UnstorableError
 from application.failure import Trouble, told
@@ -36,7 +36,7 @@ class _Change:
     user_id: UserId
     decide: Decide
     traceparent: str | None
-    answer: Answer[Decision]
+    answer: DeadlineFuture[Decision]
 
 
 AroundBatch = Callable[[Sequence[_Change]], contextlib.AbstractContextManager[None]]
@@ -97,7 +97,7 @@ class PostgresUserStore:
         """See `UserStore.change`."""
         if self._count >= QUEUE_LIMIT:
             raise StoreBusyError(told("PostgreSQL", Trouble.BUSY, f"{QUEUE_LIMIT} wait already"), Trouble.BUSY)
-        change = _Change(user_id, decide, traceparent.get(), Answer())
+        change = _Change(user_id, decide, traceparent.get(), DeadlineFuture())
         self._waiting.setdefault(user_id, deque()).append(change)
         self._arrived.set()
         self._idle.clear()
@@ -144,15 +144,15 @@ class PostgresUserStore:
                 await self._attempt(batch)
             except DATABASE_ERRORS as error:
                 match fault_of(error):
-                    case Fault.RACE | Fault.CONNECTION:
+                    case Responsible.RACE | Responsible.CONNECTION:
                         lost = error
-                    case Fault.CHANGE if len(batch) > 1:
+                    case Responsible.CHANGE if len(batch) > 1:
                         await self._settle(batch[: len(batch) // 2])
                         await self._settle(batch[len(batch) // 2 :])
                         return
-                    case Fault.CHANGE:
+                    case Responsible.CHANGE:
                         batch[0].answer.fail(UnstorableError(f"PostgreSQL refused it ({code_of(error)})"))
-                    case Fault.DATABASE:
+                    case Responsible.DATABASE:
                         for change in batch:
                             change.answer.fail(unavailable(error))
         for change in batch:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from attrs import field, frozen
 
-from application.doctor.findings import Finding, Grade, not_checked
+from application.doctor.findings import Finding, Severity, not_checked
 from application.failure import ADVICE, Trouble
 
 
@@ -66,14 +66,14 @@ def _secret_key(facts: ClerkFacts) -> Iterator[Finding]:
         return
     match answer.status:
         case 200:
-            yield Finding("clerk secret key", Grade.OK, f"{answer.address} takes it")
+            yield Finding("clerk secret key", Severity.OK, f"{answer.address} takes it")
         case 401:
             says = f"{answer.address} refuses it (401): CLERK_SECRET_KEY is wrong, or was revoked"
-            yield Finding("clerk secret key", Grade.FAILURE, says, "take it anew from Clerk dashboard > API keys")
+            yield Finding("clerk secret key", Severity.FAILURE, says, "take it anew from Clerk dashboard > API keys")
         case status:
             says = f"{answer.address} cannot be asked: {answer.problem}"
             advice = "see status.clerk.com" if status else _advice(answer, "check CLERK_API_URL, and the way to it")
-            yield Finding("clerk secret key", Grade.FAILURE, says, advice)
+            yield Finding("clerk secret key", Severity.FAILURE, says, advice)
 
 
 def _key_set(facts: ClerkFacts) -> Iterator[Finding]:
@@ -81,17 +81,17 @@ def _key_set(facts: ClerkFacts) -> Iterator[Finding]:
     if answer is None:
         if facts.pem_thumbprint:
             says = "tokens are verified with CLERK_JWT_KEY alone; whether it is the instance's was not compared"
-            yield Finding("signing keys", Grade.OK, says)
+            yield Finding("signing keys", Severity.OK, says)
         return
     if not answer.problem:
-        yield Finding("signing keys", Grade.OK, f"{len(answer.keys)} at {answer.address}")
+        yield Finding("signing keys", Severity.OK, f"{len(answer.keys)} at {answer.address}")
     elif facts.pem_thumbprint:
         says = f"{answer.address}: {answer.problem}; CLERK_JWT_KEY could not be compared with it"
-        yield Finding("signing keys", Grade.WARNING, says, "tokens are verified without it; check the address")
+        yield Finding("signing keys", Severity.WARNING, says, "tokens are verified without it; check the address")
     else:
         says = f"{answer.address}: {answer.problem}; no token can be verified"
         advice = "check CLERK_PUBLISHABLE_KEY or CLERK_JWKS_URL, and the way there; or set CLERK_JWT_KEY"
-        yield Finding("signing keys", Grade.FAILURE, says, _advice(answer, advice))
+        yield Finding("signing keys", Severity.FAILURE, says, _advice(answer, advice))
 
 
 def _advice(answer: KeySet, otherwise: str) -> str:
@@ -103,7 +103,7 @@ def _instance(facts: ClerkFacts) -> Iterator[Finding]:
     kinds = (facts.secret_key_kind, facts.publishable_key_kind)
     if None not in kinds and len(set(kinds)) > 1:
         says = f"CLERK_SECRET_KEY is of a {kinds[0]} instance, CLERK_PUBLISHABLE_KEY of a {kinds[1]} one"
-        yield Finding("clerk instance", Grade.FAILURE, says, "take both from one page of the dashboard")
+        yield Finding("clerk instance", Severity.FAILURE, says, "take both from one page of the dashboard")
         return
     sets = {
         name: frozenset(answer.keys.values())
@@ -116,9 +116,9 @@ def _instance(facts: ClerkFacts) -> Iterator[Finding]:
     apart = [(one, other) for at, one in enumerate(names) for other in names[at + 1 :] if not sets[one] & sets[other]]
     for one, other in apart:
         says = f"{one} and {other} are of different instances: they have no signing key in common"
-        yield Finding("clerk instance", Grade.FAILURE, says, "take all CLERK_* from one instance in the dashboard")
+        yield Finding("clerk instance", Severity.FAILURE, says, "take all CLERK_* from one instance in the dashboard")
     if len(names) > 1 and not apart:
-        yield Finding("clerk instance", Grade.OK, f"{', '.join(names[:-1])} and {names[-1]} are of one instance")
+        yield Finding("clerk instance", Severity.OK, f"{', '.join(names[:-1])} and {names[-1]} are of one instance")
 
 
 def _tokens(facts: ClerkFacts) -> Iterator[Finding]:
@@ -127,11 +127,11 @@ def _tokens(facts: ClerkFacts) -> Iterator[Finding]:
         return
     if facts.issuer is None:
         says = "tokens of any issuer are accepted, as long as the key fits: only CLERK_JWT_KEY is set"
-        yield Finding("token issuer", Grade.WARNING, says, "set CLERK_PUBLISHABLE_KEY or CLERK_ISSUER")
+        yield Finding("token issuer", Severity.WARNING, says, "set CLERK_PUBLISHABLE_KEY or CLERK_ISSUER")
     elif facts.issuer_of_publishable_key not in (None, facts.issuer):
         says = f"CLERK_ISSUER is {facts.issuer}, the publishable key says {facts.issuer_of_publishable_key}"
-        yield Finding("token issuer", Grade.WARNING, says, "right only behind a proxied Frontend API; else unset it")
+        yield Finding("token issuer", Severity.WARNING, says, "right only behind a proxied Frontend API; else unset it")
     if not facts.authorized_parties:
         says = "a token that any site of the instance got is accepted, and the session cookie is not read: "
         says += "CLERK_AUTHORIZED_PARTIES is not set"
-        yield Finding("authorized parties", Grade.WARNING, says, "set it to the origins of your frontends")
+        yield Finding("authorized parties", Severity.WARNING, says, "set it to the origins of your frontends")

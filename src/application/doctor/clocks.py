@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from application.doctor.findings import Finding, Grade
+from application.doctor.findings import Finding, Severity
 from application.failure import Trouble
 
 TOLERATED_S = 5
@@ -19,7 +19,7 @@ def clock_findings(ahead_s: Mapping[str, float]) -> Iterator[Finding]:
     wrong = {name: seconds for name, seconds in ahead_s.items() if abs(seconds) > TOLERATED_S}
     if not wrong:
         says = ", ".join(f"{name} {seconds:+z.1f} s" for name, seconds in ahead_s.items())
-        yield Finding("clock", Grade.OK, f"compared with ours: {says}")
+        yield Finding("clock", Severity.OK, f"compared with ours: {says}")
         return
     # The same distance from everybody: it is our own that is wrong.
     ours = wrong.keys() == ahead_s.keys() and max(wrong.values()) - min(wrong.values()) < _ALIKE_S
@@ -27,4 +27,6 @@ def clock_findings(ahead_s: Mapping[str, float]) -> Iterator[Finding]:
         apart = f"{abs(seconds):.0f} s {'behind' if seconds > 0 else 'ahead of'} {name}'s"
         says = f"{Trouble.CLOCK}: this machine's clock is {apart}"
         whose = "this machine's" if ours and len(wrong) > 1 else f"this machine's or {name}'s"
-        yield Finding("clock", Grade.FAILURE, says, f"synchronise {whose} (NTP): tokens and webhooks are refused by it")
+        yield Finding(
+            "clock", Severity.FAILURE, says, f"synchronise {whose} (NTP): tokens and webhooks are refused by it"
+        )

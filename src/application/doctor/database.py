@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from attrs import frozen
 
-from application.doctor.findings import Finding, Grade, Unanswered
+from application.doctor.findings import Finding, Severity, Unanswered
 from application.doctor.schema_state import SchemaState
 from application.failure import ADVICE, Trouble
 
@@ -69,19 +69,19 @@ def database_findings(facts: DatabaseFacts | Unanswered) -> Iterator[Finding]:
     if isinstance(facts, Unanswered):
         yield facts.finding("database", "DATABASE_URL")
         return
-    yield Finding("database", Grade.OK, f"PostgreSQL {facts.server} answers")
+    yield Finding("database", Severity.OK, f"PostgreSQL {facts.server} answers")
     if facts.ignored:
-        yield Finding("DATABASE_URL", Grade.OK, f"{', '.join(facts.ignored)}: ignored (see docs/hosting.md)")
+        yield Finding("DATABASE_URL", Severity.OK, f"{', '.join(facts.ignored)}: ignored (see docs/hosting.md)")
     if facts.encoding != "UTF8":
         says = f"{Trouble.ENCODING} (encoding {facts.encoding}): names with other letters cannot be stored"
-        yield Finding("encoding", Grade.FAILURE, says, ADVICE[Trouble.ENCODING])
+        yield Finding("encoding", Severity.FAILURE, says, ADVICE[Trouble.ENCODING])
     if facts.pooled:
         says = "a transaction pooler is in between: statements are not prepared, relays poll instead of being woken"
-        yield Finding("pooler", Grade.OK, says)
+        yield Finding("pooler", Severity.OK, says)
     if facts.version < OLDEST_VERSION:
         yield Finding(
             "database version",
-            Grade.WARNING,
+            Severity.WARNING,
             f"PostgreSQL {facts.server} is older than what this service was run on",
             f"upgrade to {OLDEST_VERSION // 10_000} or newer",
         )
@@ -96,9 +96,9 @@ def write_findings(facts: DatabaseFacts | Unanswered, written: Unanswered | None
     if isinstance(facts, Unanswered):
         return
     if written is not None:
-        yield Finding("writes", Grade.FAILURE, written.says, _writing_advice(facts, written.trouble))
+        yield Finding("writes", Severity.FAILURE, written.says, _writing_advice(facts, written.trouble))
     else:
-        yield Finding("writes", Grade.OK, "a user and an event can be stored (tried, and rolled back)")
+        yield Finding("writes", Severity.OK, "a user and an event can be stored (tried, and rolled back)")
 
 
 def _writing_advice(facts: DatabaseFacts, trouble: Trouble) -> str:
@@ -113,41 +113,41 @@ def _schema(facts: DatabaseFacts) -> Finding:
     head = facts.revisions[-1]
     match facts.schema:
         case SchemaState.CURRENT:
-            return Finding("schema", Grade.OK, f"at {head}")
+            return Finding("schema", Severity.OK, f"at {head}")
         case SchemaState.NEWER:
             says = f"at {facts.revision}, newer than {head}, which this version expects"
-            return Finding("schema", Grade.WARNING, says, "fine while a release is rolled out; else update this one")
+            return Finding("schema", Severity.WARNING, says, "fine while a release is rolled out; else update this one")
         case SchemaState.FOREIGN:
             says = f"alembic_version, at {facts.revision}, is another application's"
             advice = "give this service a database of its own, or a schema (schema=auth in DATABASE_URL)"
-            return Finding("schema", Grade.FAILURE, says, advice)
+            return Finding("schema", Severity.FAILURE, says, advice)
     behind = len(facts.revisions) - 1 - (facts.revisions.index(facts.revision) if facts.revision else -1)
     says = f"at {facts.revision or 'nothing'}, {behind} behind {head}, which this version expects"
-    return Finding("schema", Grade.FAILURE, says, ADVICE[Trouble.NOT_MIGRATED])
+    return Finding("schema", Severity.FAILURE, says, ADVICE[Trouble.NOT_MIGRATED])
 
 
 def _durability(facts: DatabaseFacts) -> Iterator[Finding]:
     lost = [name for name in _DURABILITY if facts.settings.get(name) == "off"]
     for name in lost:
-        yield Finding("durability", Grade.WARNING, f"{name} is off", f"set {name} = on: {_DURABILITY[name]}")
+        yield Finding("durability", Severity.WARNING, f"{name} is off", f"set {name} = on: {_DURABILITY[name]}")
     if not lost:
-        yield Finding("durability", Grade.OK, "what is acknowledged survives a crash")
+        yield Finding("durability", Severity.OK, "what is acknowledged survives a crash")
     for name, consequence in _VACUUM.items():
         if facts.settings.get(name) == "off":
-            yield Finding("autovacuum", Grade.FAILURE, f"{name} is off: {consequence}", f"set {name} = on")
+            yield Finding("autovacuum", Severity.FAILURE, f"{name} is off: {consequence}", f"set {name} = on")
     if facts.idle_limit_ms == 0:
         says = "a session may sit in a transaction for ever, and nothing it could see is vacuumed meanwhile"
         advice = "ALTER ROLE … SET idle_in_transaction_session_timeout = '30s' (a pooler does not pass ours on)"
-        yield Finding("idle transactions", Grade.WARNING, says, advice)
+        yield Finding("idle transactions", Severity.WARNING, says, advice)
 
 
 def _connections(facts: DatabaseFacts) -> Iterator[Finding]:
     says = f"{facts.connections} of {facts.connections_allowed} are in use"
     if facts.connections_allowed - facts.connections < CONNECTIONS_OF_A_PROCESS:
         says = f"{says}: no room for one more process"
-        yield Finding("connections", Grade.WARNING, says, ADVICE[Trouble.TOO_MANY_CONNECTIONS])
+        yield Finding("connections", Severity.WARNING, says, ADVICE[Trouble.TOO_MANY_CONNECTIONS])
     else:
-        yield Finding("connections", Grade.OK, says)
+        yield Finding("connections", Severity.OK, says)
 
 
 def _tables(facts: DatabaseFacts) -> Iterator[Finding]:
@@ -156,12 +156,12 @@ def _tables(facts: DatabaseFacts) -> Iterator[Finding]:
     missing = [f"{name} = {value}" for name, value in OUTBOX_OPTIONS.items() if not _same(facts, name, value)]
     if missing:
         advice = f"ALTER TABLE outbox SET ({', '.join(missing)})"
-        yield Finding("autovacuum", Grade.WARNING, "the outbox has lost its vacuum settings", advice)
+        yield Finding("autovacuum", Severity.WARNING, "the outbox has lost its vacuum settings", advice)
     else:
-        yield Finding("autovacuum", Grade.OK, f"as migrated; the outbox takes {facts.outbox_bytes / 1e6:.1f} MB")
+        yield Finding("autovacuum", Severity.OK, f"as migrated; the outbox takes {facts.outbox_bytes / 1e6:.1f} MB")
     if facts.users_bytes > WORTH_ANALYZING_BYTES and not facts.users_analyzed:
         says = "the users table was never analyzed: the planner guesses"
-        yield Finding("statistics", Grade.WARNING, says, "ANALYZE users")
+        yield Finding("statistics", Severity.WARNING, says, "ANALYZE users")
 
 
 def _same(facts: DatabaseFacts, name: str, value: str) -> bool:

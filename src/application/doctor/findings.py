@@ -8,7 +8,7 @@ from attrs import frozen
 from application.failure import ADVICE, Trouble
 
 
-class Grade(StrEnum):
+class Severity(StrEnum):
     OK = "ok"
     WARNING = "warning"
     """Works, and something will go wrong one day; or it could not be checked."""
@@ -18,7 +18,7 @@ class Grade(StrEnum):
 @frozen
 class Finding:
     check: str
-    grade: Grade
+    grade: Severity
     says: str
     advice: str = ""
     """What to do about it; empty when nothing is to be done."""
@@ -33,14 +33,14 @@ class Unanswered:
 
     def finding(self, check: str, variables: str) -> Finding:
         """`variables` are those that say where it is, and who we are there."""
-        return Finding(check, Grade.FAILURE, self.says, f"{ADVICE[self.trouble]} ({variables})")
+        return Finding(check, Severity.FAILURE, self.says, f"{ADVICE[self.trouble]} ({variables})")
 
 
 def not_checked(check: str, why: str, advice: str = "") -> Finding:
-    return Finding(check, Grade.WARNING, f"not checked: {why}", advice)
+    return Finding(check, Severity.WARNING, f"not checked: {why}", advice)
 
 
 def passed(findings: Iterable[Finding], *, strict: bool = False) -> bool:
     """Tell whether all is well enough; `strict` takes warnings for failures."""
-    bad = {Grade.FAILURE, Grade.WARNING} if strict else {Grade.FAILURE}
+    bad = {Severity.FAILURE, Severity.WARNING} if strict else {Severity.FAILURE}
     return not any(finding.grade in bad for finding in findings)

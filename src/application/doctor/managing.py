@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from attrs import frozen
 
-from application.doctor.findings import Finding, Grade
+from application.doctor.findings import Finding, Severity
 
 
 @frozen(kw_only=True)
@@ -22,13 +22,13 @@ def managing_findings(facts: ManagingFacts) -> Iterator[Finding]:
     if facts.organizations is None:
         says = "people of any organization, if their role has the permission: AUTH_SERVICE_ORGANIZATIONS is *"
         advice = "name your own: whoever hands out roles in one organization could otherwise manage every user"
-        yield Finding(check, Grade.WARNING, says, advice)
+        yield Finding(check, Severity.WARNING, says, advice)
     elif facts.organizations:
-        yield Finding(check, Grade.OK, f"people of {facts.organizations} named in AUTH_SERVICE_ORGANIZATIONS")
+        yield Finding(check, Severity.OK, f"people of {facts.organizations} named in AUTH_SERVICE_ORGANIZATIONS")
     else:
         says = "nobody by a session token: AUTH_SERVICE_ORGANIZATIONS is not set"
-        yield Finding(check, Grade.OK, f"{says}; service keys: {facts.keys}")
+        yield Finding(check, Severity.OK, f"{says}; service keys: {facts.keys}")
     if facts.keys_for_everything:
         says = f"service keys that may do everything, deletions included: {', '.join(facts.keys_for_everything)}"
         advice = "rotate to keys with the scopes they need: auth-service service-key new NAME --scope read"
-        yield Finding(check, Grade.WARNING, says, advice)
+        yield Finding(check, Severity.WARNING, says, advice)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from application.counting import counted
-from application.doctor.findings import Finding, Grade, Unanswered, not_checked
+from application.doctor.findings import Finding, Severity, Unanswered, not_checked
 from application.relay.dead_letters import OutboxStatus, VacuumBlocker
 
 OLD_EVENT_S = 60
@@ -15,24 +15,24 @@ def outbox_findings(status: OutboxStatus | Unanswered) -> Iterator[Finding]:
         return
     says = f"{counted(status.waiting, 'event waits', 'events wait')}, the oldest for {status.oldest_s:.0f} s"
     if not status.alive:
-        grade = Grade.FAILURE if status.waiting else Grade.WARNING
+        grade = Severity.FAILURE if status.waiting else Severity.WARNING
         yield Finding("relay", grade, f"no relay is alive; {says}", "start auth-service relay")
     elif status.oldest_s > OLD_EVENT_S:
         advice = "see why in the relay's log (events wait, reason=…) and in auth-service outbox status"
-        yield Finding("relay", Grade.FAILURE, f"{len(status.alive)} alive, and yet {says}", advice)
+        yield Finding("relay", Severity.FAILURE, f"{len(status.alive)} alive, and yet {says}", advice)
     else:
-        yield Finding("relay", Grade.OK, f"{len(status.alive)} alive; {says}")
+        yield Finding("relay", Severity.OK, f"{len(status.alive)} alive; {says}")
     if status.dead:
         advice = "auth-service outbox dead, then retry or discard"
         yield Finding(
             "dead letters",
-            Grade.WARNING,
+            Severity.WARNING,
             f"{counted(status.dead, 'event was', 'events were')} refused by Kafka",
             advice,
         )
     if blocker := status.vacuum_blocker:
         advice = "end it (pg_terminate_backend, ROLLBACK PREPARED, pg_drop_replication_slot) if nobody needs it"
-        yield Finding("vacuum", Grade.WARNING, blocked_by(blocker), advice)
+        yield Finding("vacuum", Severity.WARNING, blocked_by(blocker), advice)
 
 
 def blocked_by(blocker: VacuumBlocker) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from attrs import field, frozen
 
-from application.doctor.findings import Finding, Grade
+from application.doctor.findings import Finding, Severity
 from application.failure import ADVICE, Trouble
 
 _ADVICE = {
@@ -38,15 +38,15 @@ class ServingFacts:
 
 def serving_findings(facts: ServingFacts) -> Iterator[Finding]:
     if not facts.answers:
-        yield Finding("serve", Grade.OK, f"none answers at {facts.address}, so none was asked what it has met")
+        yield Finding("serve", Severity.OK, f"none answers at {facts.address}, so none was asked what it has met")
         return
     troubles = {name: state for name, state in facts.checks.items() if state in ("degraded", "unavailable")}
     if not troubles:
-        yield Finding("serve", Grade.OK, f"the one at {facts.address} has met no trouble")
+        yield Finding("serve", Severity.OK, f"the one at {facts.address} has met no trouble")
     for name, state in troubles.items():
         cause = facts.causes.get(name, state)
         vital = state == "unavailable" or cause.startswith(_VITAL)
         advice = next(
             (text for start, text in _ADVICE.items() if cause.startswith(start)), "see what is said of it here"
         )
-        yield Finding(f"serve: {name}", Grade.FAILURE if vital else Grade.WARNING, cause, advice)
+        yield Finding(f"serve: {name}", Severity.FAILURE if vital else Severity.WARNING, cause, advice)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from application.counting import counted
-from application.doctor.findings import Finding, Grade, Unanswered
+from application.doctor.findings import Finding, Severity, Unanswered
 from application.failure import ADVICE, Trouble, told
 from application.relay.topics import DAY_MS, TopicFacts, differences
 
@@ -17,8 +17,8 @@ def topic_findings(found: Sequence[TopicFacts] | Unanswered) -> Iterator[Finding
         return
     brokers = found[0].brokers
     for trouble, detail in found[0].out_of_reach:
-        yield Finding("kafka", Grade.FAILURE, told("Kafka", trouble, detail), ADVICE[trouble])
-    yield Finding("kafka", Grade.OK, f"{counted(brokers, 'broker')}, and we are admitted")
+        yield Finding("kafka", Severity.FAILURE, told("Kafka", trouble, detail), ADVICE[trouble])
+    yield Finding("kafka", Severity.OK, f"{counted(brokers, 'broker')}, and we are admitted")
     for facts in found:
         yield from _of(facts)
 
@@ -27,22 +27,22 @@ def _of(facts: TopicFacts) -> Iterator[Finding]:
     name = facts.topic.name
     if facts.hidden:
         says = f"{name} is hidden from us: an ACL denies Describe"
-        yield Finding("topic", Grade.FAILURE, says, _grant("Describe", "Write", topic=name))
+        yield Finding("topic", Severity.FAILURE, says, _grant("Describe", "Write", topic=name))
         return
     if facts.partitions is None:
         says = f"{name} does not exist; events wait in the outbox"
         advice = f"{ADVICE[Trouble.TOPIC_MISSING]} (or name another in {facts.topic.definition.variable})"
-        yield Finding("topic", Grade.FAILURE, says, advice)
+        yield Finding("topic", Severity.FAILURE, says, advice)
         return
-    yield Finding("topic", Grade.OK, f"{name}: {_summary(facts)}")
+    yield Finding("topic", Severity.OK, f"{name}: {_summary(facts)}")
     yield from _rights(facts)
     yield from _copies(facts)
     if facts.settings is None:
         says = f"{name}: not checked, an ACL denies DescribeConfigs"
-        yield Finding("topic settings", Grade.WARNING, says, _grant("DescribeConfigs", topic=name))
+        yield Finding("topic settings", Severity.WARNING, says, _grant("DescribeConfigs", topic=name))
     for difference in differences(facts):
         says = f"{name}: {difference.what} is {difference.found}, defined is {difference.defined}"
-        grade = Grade.FAILURE if difference.vital else Grade.WARNING
+        grade = Severity.FAILURE if difference.vital else Severity.WARNING
         yield Finding("topic settings", grade, says, f"change it: {difference.why}")
 
 
@@ -52,26 +52,26 @@ def _rights(facts: TopicFacts) -> Iterator[Finding]:
     name = facts.topic.name
     denied = [right for right in RIGHTS if right not in facts.operations]
     for right in denied:
-        grade = Grade.FAILURE if right == "write" else Grade.WARNING
+        grade = Severity.FAILURE if right == "write" else Severity.WARNING
         says = f"{name}: an ACL denies {right.capitalize()}: {RIGHTS[right]}"
         yield Finding("topic rights", grade, says, _grant(right.capitalize(), topic=name))
     if not denied:
-        yield Finding("topic rights", Grade.OK, f"{name}: we may write and read it")
+        yield Finding("topic rights", Severity.OK, f"{name}: we may write and read it")
 
 
 def _copies(facts: TopicFacts) -> Iterator[Finding]:
     name = facts.topic.name
     if facts.leaderless:
         says = f"{name}: {counted(facts.leaderless, 'partition has', 'partitions have')} no leader; events wait"
-        yield Finding("topic copies", Grade.FAILURE, says, ADVICE[Trouble.NOT_ENOUGH_REPLICAS])
+        yield Finding("topic copies", Severity.FAILURE, says, ADVICE[Trouble.NOT_ENOUGH_REPLICAS])
     needed = int((facts.settings or {}).get("min.insync.replicas", 1))
     if facts.in_sync < min(needed, facts.replication_factor):
         copies = counted(facts.in_sync, "current copy", "current copies")
         says = f"{name}: {copies}, and {needed} must have an event before it counts"
-        yield Finding("topic copies", Grade.FAILURE, says, ADVICE[Trouble.NOT_ENOUGH_REPLICAS])
+        yield Finding("topic copies", Severity.FAILURE, says, ADVICE[Trouble.NOT_ENOUGH_REPLICAS])
     elif facts.in_sync < facts.replication_factor:
         says = f"{name}: {facts.in_sync} of {facts.replication_factor} copies are current"
-        yield Finding("topic copies", Grade.WARNING, says, ADVICE[Trouble.NOT_ENOUGH_REPLICAS])
+        yield Finding("topic copies", Severity.WARNING, says, ADVICE[Trouble.NOT_ENOUGH_REPLICAS])
 
 
 def _summary(facts: TopicFacts) -> str:

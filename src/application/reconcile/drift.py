@@ -42,7 +42,7 @@ class Difference:
 
 
 @frozen(order=True)
-class Mark:
+class CreationKey:
     """A place among our living users, in the order of their creation at Clerk."""
 
     created_at: int
@@ -53,7 +53,7 @@ class Mark:
 class LivingUsers(Protocol):
     """Our living users, without what is in them. All methods raise StoreUnavailableError when there is no answer."""
 
-    async def created(self, after: Mark, before: int, limit: int) -> Sequence[Mark]:
+    async def created(self, after: CreationKey, before: int, limit: int) -> Sequence[CreationKey]:
         """Return up to `limit` marks beyond `after`, in their order, of users created before `before` (ms)."""
         ...
 
@@ -91,7 +91,7 @@ def lags(snapshot: Snapshot, known: Known) -> bool:
 
 
 @frozen(kw_only=True)
-class Allowance:
+class DeletionLimit:
     """How many users a run may delete; more of them look like the wrong key, or a list cut short."""
 
     share: float = 0.05
@@ -104,7 +104,7 @@ class Allowance:
         return max(self.at_least, int(living * self.share))
 
 
-def objection_before(*, living: int, at_clerk: int, in_common: bool, allowance: Allowance) -> str | None:
+def objection_before(*, living: int, at_clerk: int, in_common: bool, allowance: DeletionLimit) -> str | None:
     """Say why nothing should be compared at all, from two counts and a sample."""
     allowed = allowance.of(living)
     if not living or (allowance.explicit and allowed >= living):
@@ -120,14 +120,14 @@ def objection_before(*, living: int, at_clerk: int, in_common: bool, allowance: 
     return None
 
 
-def objection_to_list(*, listed: int, at_clerk: int, allowance: Allowance) -> str | None:
+def objection_to_list(*, listed: int, at_clerk: int, allowance: DeletionLimit) -> str | None:
     """Say why a finished list is no ground for deleting anybody."""
     if at_clerk - listed > allowance.of(at_clerk):
         return f"Clerk counts {counted(at_clerk, 'user')} and listed {listed:,}"
     return None
 
 
-def objection_to_deleting(*, gone: int, unlisted: int, living: int, allowance: Allowance) -> str | None:
+def objection_to_deleting(*, gone: int, unlisted: int, living: int, allowance: DeletionLimit) -> str | None:
     """Say why nobody should be deleted, from what is known so far.
 
     Args:

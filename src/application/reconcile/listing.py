@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Seque
 
 from attrs import evolve, frozen
 
-from application.errors import IdentityProviderUnavailableError
+from application.errors import ClerkUnavailableError
 from application.users.ports import Listed
 from domain.snapshot import Snapshot
 from domain.user import UserId
@@ -27,7 +27,7 @@ REREADS = 3
 
 
 @frozen(kw_only=True)
-class Walk:
+class UserCursor:
     """Where to read on, by time of creation."""
 
     created_from: int = 0
@@ -49,24 +49,24 @@ class Complete:
 
 
 @frozen(kw_only=True)
-class Stretch:
+class PageResult:
     """What one page brought."""
 
     users: Sequence[Listed]
     """Those that were not listed before."""
     complete: Complete | None
-    next: Walk | None
+    next: UserCursor | None
     """None at the end of the list."""
 
 
-def turn_page(walk: Walk, page: Sequence[Listed], *, limit: int, began_at: int) -> Stretch:
+def turn_page(walk: UserCursor, page: Sequence[Listed], *, limit: int, began_at: int) -> PageResult:
     """Take the page that was read at `walk`, and decide where to read on.
 
     The list ends with a page that is short and brings nobody new, or has come to those created since `began_at` (ms).
     A short page alone is not the end: Clerk may give fewer than it was asked for.
 
     Raises:
-        IdentityProviderUnavailableError: the page is not in the order that was asked for.
+        ClerkUnavailableError: the page is not in the order that was asked for.
     """
     times = [created for user in page if (created := created_at(user)) is not None]
     _require_order([walk.created_from, *times])
@@ -76,22 +76,22 @@ def turn_page(walk: Walk, page: Sequence[Listed], *, limit: int, began_at: int) 
 
     if walk.offset and walk.seen.isdisjoint(user.id for user in page) and walk.rereads < REREADS:
         reread = evolve(walk, offset=0, seen=seen, rereads=walk.rereads + 1)
-        return Stretch(users=users, complete=None, next=reread)
+        return PageResult(users=users, complete=None, next=reread)
     if len(page) < limit and (not users or newest >= began_at):
         complete = Complete(created_from=walk.created_from, created_before=None, ids=seen)
-        return Stretch(users=users, complete=complete, next=None)
+        return PageResult(users=users, complete=complete, next=None)
     if newest > walk.created_from:
         complete = Complete(created_from=walk.created_from, created_before=newest, ids=seen)
         # A user whose time cannot be read may belong there as well.
         again = frozenset(user.id for user in page if created_at(user) in {newest, None})
-        return Stretch(users=users, complete=complete, next=Walk(created_from=newest, seen=again))
+        return PageResult(users=users, complete=complete, next=UserCursor(created_from=newest, seen=again))
     further = evolve(walk, offset=walk.offset + max(1, len(page) - OVERLAP), seen=seen)
-    return Stretch(users=users, complete=None, next=further)
+    return PageResult(users=users, complete=None, next=further)
 
 
 async def by_creation(
-    read: Callable[[Walk], Awaitable[Sequence[Listed]]], walk: Walk | None, *, limit: int, began_at: int
-) -> AsyncGenerator[Stretch, None]:
+    read: Callable[[UserCursor], Awaitable[Sequence[Listed]]], walk: UserCursor | None, *, limit: int, began_at: int
+) -> AsyncGenerator[PageResult, None]:
     """Read from `walk` to the end of the list; the next page is under way while one is worked on."""
     if walk is None:
         return
@@ -118,7 +118,7 @@ async def by_change(
     Who changes meanwhile moves to the front, and its webhook brings it.
 
     Raises:
-        IdentityProviderUnavailableError: a page is not in the order that was asked for.
+        ClerkUnavailableError: a page is not in the order that was asked for.
     """
     offset, seen = 0, frozenset[UserId]()
     while True:
@@ -148,4 +148,4 @@ def _first_ones(page: Iterable[Listed], seen: frozenset[UserId]) -> list[Listed]
 
 def _require_order(times: Sequence[int]) -> None:
     if any(later < earlier for earlier, later in itertools.pairwise(times)):
-        raise IdentityProviderUnavailableError("Clerk's list is not in the order that was asked for")
+        raise ClerkUnavailableError("Clerk's list is not in the order that was asked for")

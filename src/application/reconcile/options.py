@@ -6,12 +6,12 @@ from typing import Protocol
 
 from attrs import define, field, frozen
 
-from application.reconcile.drift import Allowance, Difference, Drift
+from application.reconcile.drift import DeletionLimit, Difference, Drift
 from domain.user import UserId
 
 
 @frozen(kw_only=True)
-class Order:
+class ReconcileOptions:
     """What to do."""
 
     since: int | None = None
@@ -19,7 +19,7 @@ class Order:
     user: UserId | None = None
     """Only this one."""
     dry_run: bool = False
-    allowance: Allowance = field(factory=Allowance)
+    allowance: DeletionLimit = field(factory=DeletionLimit)
     patience_s: float = 300.0
     """Trouble on end, of Clerk or the database, that is waited out."""
     restart: bool = False
@@ -27,7 +27,7 @@ class Order:
 
 
 @define(kw_only=True)
-class Tally:
+class ReconcileProgress:
     """What a run has done so far; of a resumed run, since it began."""
 
     began_at: int = 0
@@ -85,11 +85,11 @@ class Checkpoints(Protocol):
         ...
 
 
-class Observer(Protocol):
+class ReconcileObserver(Protocol):
     """Whom a run tells what it does, and asks before it deletes."""
 
-    def began(self, tally: Tally) -> None: ...
-    def progressed(self, tally: Tally) -> None: ...
+    def began(self, tally: ReconcileProgress) -> None: ...
+    def progressed(self, tally: ReconcileProgress) -> None: ...
     def differs(self, difference: Difference) -> None: ...
     def waits(self, reason: str, seconds: float) -> None: ...
 

@@ -6,10 +6,10 @@ from functools import partial
 
 from attrs import define, field
 
-from application.errors import IdentityProviderLimitedError, IdentityProviderUnavailableError, UnstorableError
+from application.errors import ClerkLimitedError, ClerkUnavailableError, UnstorableError
 from application.reconcile.drift import Difference, Drift, drift_of, lags
-from application.reconcile.retry import Patience, together
-from application.users.ports import IdentityProvider, Listed, Unreadable, UserDirectory
+from application.reconcile.retry import Retry, together
+from application.users.ports import ClerkUsers, Listed, Unreadable, UserDirectory
 from application.users.sync_user import SyncUser
 from domain.events import UserCreated, UserUpdated
 from domain.snapshot import Snapshot, changed_fields
@@ -26,10 +26,10 @@ TRIES = 3
 class RepairUsers:
     """Compares and repairs one page at a time; `tell` hears of every difference, whether repaired or not."""
 
-    identities: IdentityProvider
+    identities: ClerkUsers
     users: UserDirectory
     sync_user: SyncUser
-    patience: Patience
+    patience: Retry
     dry_run: bool
     tell: Callable[[Difference], None]
     _look_ups: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(LOOK_UPS), init=False)
@@ -38,7 +38,7 @@ class RepairUsers:
         """Repair those that Clerk listed, and return how many only moved in Clerk's time.
 
         Raises:
-            IdentityProviderUnavailableError, StoreUnavailableError: trouble that outlasted patience. What was repaired
+            ClerkUnavailableError, StoreUnavailableError: trouble that outlasted patience. What was repaired
                 until then has been told.
         """
         snapshots = [user for user in listed if isinstance(user, Snapshot)]
@@ -105,9 +105,9 @@ class RepairUsers:
             nonlocal tries
             try:
                 return await self.identities.get(user_id)
-            except IdentityProviderLimitedError:
+            except ClerkLimitedError:
                 raise
-            except IdentityProviderUnavailableError as error:
+            except ClerkUnavailableError as error:
                 await self.identities.count()
                 tries += 1
                 if tries < TRIES:

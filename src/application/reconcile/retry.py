@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 from attrs import frozen
 
 from application.errors import (
-    IdentityProviderKeyRefusedError,
-    IdentityProviderLimitedError,
-    IdentityProviderUnavailableError,
+    ClerkKeyRefusedError,
+    ClerkLimitedError,
+    ClerkUnavailableError,
     StoreUnavailableError,
 )
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 @frozen
-class Patience:
+class Retry:
     """Ask again while nothing but time is needed, for `limit_s` seconds of trouble on end.
 
     Args:
@@ -38,17 +38,17 @@ class Patience:
         """Return the answer.
 
         Raises:
-            IdentityProviderUnavailableError, StoreUnavailableError: the trouble lasted, or would.
+            ClerkUnavailableError, StoreUnavailableError: the trouble lasted, or would.
         """
         since, pause = self.clock(), SHORTEST_PAUSE_S
         while True:
             try:
                 return await ask()
-            except IdentityProviderKeyRefusedError:
+            except ClerkKeyRefusedError:
                 raise
-            except (IdentityProviderUnavailableError, StoreUnavailableError) as error:
+            except (ClerkUnavailableError, StoreUnavailableError) as error:
                 wait = pause * random.uniform(0.5, 1)  # noqa: S311  # jitter, not a secret
-                if isinstance(error, IdentityProviderLimitedError):
+                if isinstance(error, ClerkLimitedError):
                     wait += error.retry_after_s
                 if self.clock() + wait - since > self.limit_s:
                     raise

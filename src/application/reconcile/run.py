@@ -9,20 +9,26 @@ from attrs import define
 
 from application.errors import SafetyStopError, StoreUnavailableError
 from application.reconcile.drift import (
+    CreationKey,
     Difference,
     Drift,
     LivingUsers,
-    Mark,
     objection_before,
     objection_to_deleting,
     objection_to_list,
 )
-from application.reconcile.listing import PAGE, Complete, Stretch, Walk, by_change, by_creation
-from application.reconcile.options import Checkpoint, Checkpoints, Observer, Order, Tally
+from application.reconcile.listing import PAGE, Complete, PageResult, UserCursor, by_change, by_creation
+from application.reconcile.options import (
+    Checkpoint,
+    Checkpoints,
+    ReconcileObserver,
+    ReconcileOptions,
+    ReconcileProgress,
+)
 from application.reconcile.repair import RepairUsers
-from application.reconcile.retry import Patience, together
+from application.reconcile.retry import Retry, together
 from application.users.delete_user import DeleteUser
-from application.users.ports import IdentityProvider, Listed, UserDirectory
+from application.users.ports import ClerkUsers, Listed, UserDirectory
 from application.users.sync_user import SyncUser
 from domain.decision import Outcome
 from domain.snapshot import Deletion, Snapshot
@@ -50,7 +56,7 @@ class Reconcile:
         clock: seconds that only ever go forward.
     """
 
-    identities: IdentityProvider
+    identities: ClerkUsers
     users: UserDirectory
     living: LivingUsers
     sync_user: SyncUser
@@ -61,14 +67,14 @@ class Reconcile:
     sleep: Callable[[float], Awaitable[None]]
     new_run: Callable[[], str]
 
-    async def __call__(self, order: Order, tally: Tally, observer: Observer) -> None:
+    async def __call__(self, order: ReconcileOptions, tally: ReconcileProgress, observer: ReconcileObserver) -> None:
         """Carry `order` out; `tally` counts, and tells what was done when this is cut short.
 
         Raises:
             SafetyStopError: too many would be deleted; nobody was.
-            IdentityProviderUnavailableError, StoreUnavailableError: trouble that outlasted patience; the next run goes
+            ClerkUnavailableError, StoreUnavailableError: trouble that outlasted patience; the next run goes
                 on from the last checkpoint.
-            IdentityProviderRefusedError, IdentityProviderKeyRefusedError, IdentityProviderNotConfiguredError: Clerk
+            ClerkRefusedError, ClerkKeyRefusedError, ClerkNotConfiguredError: Clerk
                 will not be asked.
         """
         run = _Run(self, order, tally, observer)
@@ -82,13 +88,15 @@ class Reconcile:
 
 
 class _Run:
-    def __init__(self, parts: Reconcile, order: Order, tally: Tally, observer: Observer) -> None:
+    def __init__(
+        self, parts: Reconcile, order: ReconcileOptions, tally: ReconcileProgress, observer: ReconcileObserver
+    ) -> None:
         self._parts = parts
         self._order = order
         self._tally = tally
         self._observer = observer
         self._name = parts.new_run()
-        self._patience = Patience(order.patience_s, parts.clock, parts.sleep, observer.waits)
+        self._patience = Retry(order.patience_s, parts.clock, parts.sleep, observer.waits)
         self._repair = RepairUsers(
             identities=parts.identities,
             users=parts.users,
@@ -148,13 +156,13 @@ class _Run:
                 self._observer.progressed(self._tally)
 
     async def everybody(self) -> None:
-        async def read(walk: Walk) -> Sequence[Listed]:
+        async def read(walk: UserCursor) -> Sequence[Listed]:
             ask = partial(self._parts.identities.page, created_from=walk.created_from, offset=walk.offset, limit=PAGE)
             return await self._patience(ask)
 
         walk = await self._resume()
         self._observer.began(self._tally)
-        reached: Stretch | None = None
+        reached: PageResult | None = None
         try:
             stretches = by_creation(read, walk, limit=PAGE, began_at=self._tally.began_at)
             async with aclosing(stretches):
@@ -172,7 +180,7 @@ class _Run:
         if not self._order.dry_run:
             await self._patience(partial(self._parts.checkpoints.finish, self._name))
 
-    async def _compare(self, stretch: Stretch) -> None:
+    async def _compare(self, stretch: PageResult) -> None:
         await self._take(stretch.users)
         if stretch.next is None:
             self._require_whole_list()
@@ -187,7 +195,7 @@ class _Run:
         # Who was created since the run began is the webhooks' business: a list, and even an answer of Clerk's, may be
         # older than a webhook by a moment.
         before = min(self._tally.began_at, complete.created_before or self._tally.began_at)
-        after = Mark(complete.created_from, UserId(""))
+        after = CreationKey(complete.created_from, UserId(""))
         while marks := await self._patience(partial(self._parts.living.created, after, before, LIVING)):
             after = marks[-1]
             await self._add_gone([mark.user_id for mark in marks if mark.user_id not in complete.ids])
@@ -226,21 +234,21 @@ class _Run:
         if decision.outcome is Outcome.DELETED:
             self._tell(Difference(user_id=user_id, drift=Drift.GONE, repaired=True))
 
-    async def _resume(self) -> Walk | None:
+    async def _resume(self) -> UserCursor | None:
         """Return where to read on."""
         if self._order.dry_run:
-            return Walk()
+            return UserCursor()
         began_after = self._tally.began_at - (0 if self._order.restart else RESUMED_FOR_MS)
         left = await self._patience(partial(self._parts.checkpoints.take, self._name, began_after=began_after))
         if left is None:
-            return Walk()
+            return UserCursor()
         tally = self._tally
         tally.began_at, tally.resumed, tally.listed, tally.moved = left.began_at, True, left.listed, left.moved
         tally.found, tally.repaired = Counter(left.found), Counter(left.repaired)
         await self._add_gone(left.gone)  # who was gone then is asked for again now
-        return None if left.created_from is None else Walk(created_from=left.created_from)
+        return None if left.created_from is None else UserCursor(created_from=left.created_from)
 
-    async def _save(self, reached: Stretch) -> None:
+    async def _save(self, reached: PageResult) -> None:
         if self._order.dry_run:
             return
         tally, walk = self._tally, reached.next

@@ -30,7 +30,7 @@ RunRound = Callable[[Sequence[int], int], Awaitable[Round]]
 """`RelayEvents` or `RelayEventsAndState`: carry up to so many messages of these lanes."""
 
 
-class Observer(Protocol):
+class RelayObserver(Protocol):
     """Whom a relay tells what it did."""
 
     def round_done(self, done: Round) -> None: ...
@@ -46,7 +46,7 @@ class Relay:
     name: str
     relay_events: RunRound
     leases: LaneLeases
-    observer: Observer
+    observer: RelayObserver
     _lanes: list[int] = field(factory=list, init=False)
     _wake: asyncio.Event = field(factory=asyncio.Event, init=False)
     _stopping: asyncio.Event = field(factory=asyncio.Event, init=False)

@@ -46,7 +46,7 @@ class Pending:
 
 
 @frozen
-class Refusal:
+class RefusedMessage:
     """A message that the broker will never take, however often it is sent."""
 
     pending: Pending
@@ -69,17 +69,17 @@ class Outbox(Protocol):
         """Forget messages that the broker has acknowledged; those already gone are no error."""
         ...
 
-    async def bury(self, refusals: Collection[Refusal]) -> None:
+    async def move_to_dead_letters(self, refusals: Collection[RefusedMessage]) -> None:
         """Move refused messages to the dead letters in one step; the error is kept, later versions go on."""
         ...
 
 
 @frozen
-class Deliveries:
+class DeliveryResults:
     """What became of one call to `Publisher.publish`; what is in neither list is not known to have arrived."""
 
     acknowledged: Sequence[Pending] = ()
-    refused: Sequence[Refusal] = ()
+    refused: Sequence[RefusedMessage] = ()
     outage: str | None = None
     """Why the rest did not arrive: the broker's trouble, not the messages'."""
 
@@ -87,7 +87,7 @@ class Deliveries:
 class Publisher(Protocol):
     """Kafka, as a relay sees it."""
 
-    async def publish(self, batch: Sequence[Pending]) -> Deliveries:
+    async def publish(self, batch: Sequence[Pending]) -> DeliveryResults:
         """Send the batch, pipelined and in order, and return when each message's fate is known or time is up.
 
         Never raises for a broker's trouble: it is told as `outage`, and the next call starts on a new connection.

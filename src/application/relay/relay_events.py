@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from attrs import frozen
 
-from application.relay.messages import Deliveries, Outbox, Pending, Publisher
+from application.relay.messages import DeliveryResults, Outbox, Pending, Publisher
 
 
 @frozen
@@ -19,7 +19,7 @@ class Round:
 
 @frozen
 class RelayEvents:
-    """One round: read the oldest, send them, delete what was acknowledged, bury what was refused.
+    """One round: read the oldest, send them, delete what was acknowledged, move what was refused to the dead letters.
 
     A crash at any point costs a repetition, never an event and never the order. Whoever runs a round sends, for each
     key, the lowest stored versions in rising order, and a version is deleted only after it was acknowledged. So when a
@@ -39,11 +39,11 @@ class RelayEvents:
         if published:
             await self.outbox.delete(published)
         if deliveries.refused:
-            await self.outbox.bury(deliveries.refused)
+            await self.outbox.move_to_dead_letters(deliveries.refused)
         return Round(len(batch), published, len(deliveries.refused), deliveries.outage)
 
 
-def settled(batch: Iterable[Pending], deliveries: Deliveries) -> list[Pending]:
+def settled(batch: Iterable[Pending], deliveries: DeliveryResults) -> list[Pending]:
     """Return what may be deleted: acknowledged, with nothing unsettled before it in its key.
 
     The publisher promises that nothing is acknowledged behind a gap. Should a broker ever break that, the whole run is

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from attrs import define, field
 
 from application.errors import BrokerUnavailableError
-from application.relay.messages import Deliveries, Outbox, Pending, Publisher, Refusal
+from application.relay.messages import DeliveryResults, Outbox, Pending, Publisher, RefusedMessage
 from application.relay.relay_events import Round, settled
 from application.relay.state_topic import FencedError, StateLanes, StatePublisher, fill_lane, for_state_only
 
@@ -66,7 +66,7 @@ class RelayEventsAndState:
         if done:
             await self.outbox.delete(done)
         if both.refused:
-            await self.outbox.bury(both.refused)
+            await self.outbox.move_to_dead_letters(both.refused)
         self._arrived -= {item.id for item in done}
         return Round(len(batch), done, len(both.refused), both.outage)
 
@@ -82,28 +82,28 @@ class RelayEventsAndState:
             self._claimed |= await self.lanes.claim(self.relay, new, writer, {writer, *others})
         return [lane for lane in lanes if lane in self._claimed]
 
-    async def _publish_events(self, batch: Sequence[Pending]) -> Deliveries:
+    async def _publish_events(self, batch: Sequence[Pending]) -> DeliveryResults:
         """Publish what the event topic does not have; everything that it need not take counts as acknowledged."""
         there = [item for item in batch if for_state_only(item) or item.id in self._arrived]
         left = [item for item in batch if not (for_state_only(item) or item.id in self._arrived)]
-        deliveries = await self.publisher.publish(left) if left else Deliveries()
-        return Deliveries([*there, *deliveries.acknowledged], deliveries.refused, deliveries.outage)
+        deliveries = await self.publisher.publish(left) if left else DeliveryResults()
+        return DeliveryResults([*there, *deliveries.acknowledged], deliveries.refused, deliveries.outage)
 
-    async def _publish_state(self, writer: str, batch: Sequence[Pending]) -> Deliveries:
+    async def _publish_state(self, writer: str, batch: Sequence[Pending]) -> DeliveryResults:
         """Write the newest versions; an older one counts as acknowledged."""
         newest = await self.lanes.newest(batch)
         deliveries = await self.state.publish(writer, [item for item in batch if item.id in newest])
         overtaken = [item for item in batch if item.id not in newest]
-        return Deliveries([*overtaken, *deliveries.acknowledged], deliveries.refused, deliveries.outage)
+        return DeliveryResults([*overtaken, *deliveries.acknowledged], deliveries.refused, deliveries.outage)
 
-    def _fenced(self, taken: int, events: Deliveries) -> Round:
+    def _fenced(self, taken: int, events: DeliveryResults) -> Round:
         """Begin again with a new writer, at once: each relay that takes lanes over fences the one that had them."""
         self._fenced_lately += 1
         reason = "fenced again and again: do two relays run under one --name?" if self._fenced_lately > OFTEN else None
         return Round(taken, outage=events.outage or reason)
 
 
-def _in_both(batch: Collection[Pending], events: Deliveries, state: Deliveries) -> Deliveries:
+def _in_both(batch: Collection[Pending], events: DeliveryResults, state: DeliveryResults) -> DeliveryResults:
     """Join what became of each message: known when both know, refused when one of them refused it."""
     sides = (events, state)
     arrived = [{item.id for item in side.acknowledged} for side in sides]
@@ -115,7 +115,7 @@ def _in_both(batch: Collection[Pending], events: Deliveries, state: Deliveries) 
             continue
         if against:
             error = "; ".join(refusal.error for refusal in against)
-            refused.append(Refusal(item, error, max(refusal.attempts for refusal in against)))
+            refused.append(RefusedMessage(item, error, max(refusal.attempts for refusal in against)))
         else:
             acknowledged.append(item)
-    return Deliveries(acknowledged, refused, events.outage or state.outage)
+    return DeliveryResults(acknowledged, refused, events.outage or state.outage)

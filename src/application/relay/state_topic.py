@@ -7,7 +7,7 @@ behind a tombstone would bring erased data back. Consumers cannot repair that; i
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from application.relay.messages import Deliveries, Pending
+from application.relay.messages import DeliveryResults, Pending
 
 
 class FencedError(Exception):
@@ -33,7 +33,7 @@ class StatePublisher(Protocol):
         """
         ...
 
-    async def publish(self, writer: str, batch: Sequence[Pending]) -> Deliveries:
+    async def publish(self, writer: str, batch: Sequence[Pending]) -> DeliveryResults:
         """Write the state that these messages carry, at most one of each user, all or nothing of it but the refused.
 
         Never raises for a broker's trouble: it is told as `outage`. What is in neither list is to be tried again.

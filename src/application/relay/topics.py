@@ -155,7 +155,7 @@ class TopicFacts:
 
 
 @frozen
-class Difference:
+class TopicDifference:
     """Something about a topic that is not as it is defined."""
 
     what: str
@@ -175,17 +175,17 @@ def min_in_sync(copies: int) -> int:
     return 2 if copies > 2 else 1  # noqa: PLR2004
 
 
-def differences(facts: TopicFacts, *, partitions: int | None = None) -> Iterator[Difference]:
+def differences(facts: TopicFacts, *, partitions: int | None = None) -> Iterator[TopicDifference]:
     """Compare a topic that exists with its definition, or with a number of partitions of your own."""
     definition = facts.topic.definition
     wanted = partitions or definition.partitions
     if (facts.partitions or 0) < wanted:
         why = "no more consumers of a group than partitions share the work; adding some later moves keys"
-        yield Difference("partitions", str(facts.partitions), f"{Bound.AT_LEAST} {wanted}", why)
+        yield TopicDifference("partitions", str(facts.partitions), f"{Bound.AT_LEAST} {wanted}", why)
     copies = replication_factor(definition, facts.brokers)
     if facts.replication_factor < copies:
         why = "events are gone with the broker that has the only copy"
-        yield Difference("replication factor", str(facts.replication_factor), f"{Bound.AT_LEAST} {copies}", why)
+        yield TopicDifference("replication factor", str(facts.replication_factor), f"{Bound.AT_LEAST} {copies}", why)
     if facts.settings is None:
         return
     yield from _min_in_sync(facts.settings, facts.replication_factor)
@@ -193,19 +193,19 @@ def differences(facts: TopicFacts, *, partitions: int | None = None) -> Iterator
         found = facts.settings.get(setting.name)
         if found is not None and not setting.bound.admits(found, setting.value):
             bound = "" if setting.bound is Bound.EXACTLY else f"{setting.bound} "
-            yield Difference(setting.name, found, f"{bound}{setting.value}", setting.why, setting.vital)
+            yield TopicDifference(setting.name, found, f"{bound}{setting.value}", setting.why, setting.vital)
 
 
-def _min_in_sync(settings: Mapping[str, str], copies: int) -> Iterator[Difference]:
+def _min_in_sync(settings: Mapping[str, str], copies: int) -> Iterator[TopicDifference]:
     found = settings.get("min.insync.replicas")
     if found is None:
         return
     if int(found) > copies:
         why = "there are never as many copies, so nothing can be written"
-        yield Difference("min.insync.replicas", found, f"{Bound.AT_MOST} {copies}", why, vital=True)
+        yield TopicDifference("min.insync.replicas", found, f"{Bound.AT_MOST} {copies}", why, vital=True)
     elif int(found) < min_in_sync(copies):
         why = "an event counts as stored when a single broker has it, and is gone with that broker"
-        yield Difference("min.insync.replicas", found, f"{Bound.AT_LEAST} {min_in_sync(copies)}", why)
+        yield TopicDifference("min.insync.replicas", found, f"{Bound.AT_LEAST} {min_in_sync(copies)}", why)
 
 
 def _number(text: str) -> float:

@@ -25,8 +25,8 @@ class ActAtClerk:
         Raises:
             UserUnknownError: Clerk has no such user. Ours stays as it is: an action is no reason to delete anybody.
             UserDeletedError: we know that the user was deleted; Clerk is not asked.
-            IdentityProviderUnavailableError, IdentityProviderRefusedError, IdentityProviderNotConfiguredError: as
-                `IdentityProvider`.
+            ClerkUnavailableError, ClerkRefusedError, ClerkNotConfiguredError: as
+                `ClerkUsers`.
             StoreUnavailableError, UnstorableError: it was done at Clerk, and our row will follow with the webhook.
         """
         await self.require_not_deleted(user_id)

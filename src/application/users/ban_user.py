@@ -5,14 +5,14 @@ from functools import partial
 from attrs import frozen
 
 from application.users.act_at_clerk import ActAtClerk
-from application.users.ports import IdentityProvider
+from application.users.ports import ClerkUsers
 from domain.decision import Decision
 from domain.user import UserId
 
 
 @frozen
 class BanUser:
-    identities: IdentityProvider
+    identities: ClerkUsers
     act_at_clerk: ActAtClerk
 
     async def __call__(self, user_id: UserId) -> Decision:
@@ -22,7 +22,7 @@ class BanUser:
 
 @frozen
 class UnbanUser:
-    identities: IdentityProvider
+    identities: ClerkUsers
     act_at_clerk: ActAtClerk
 
     async def __call__(self, user_id: UserId) -> Decision:

@@ -6,7 +6,7 @@ from attrs import frozen
 
 from application.errors import UserUnknownError
 from application.users.delete_user import DeleteUser
-from application.users.ports import IdentityProvider, UserReader
+from application.users.ports import ClerkUsers, UserReader
 from domain.decision import Decision
 from domain.snapshot import Deletion
 from domain.user import UserId
@@ -21,7 +21,7 @@ class DeleteUserAtClerk:
     """
 
     users: UserReader
-    identities: IdentityProvider
+    identities: ClerkUsers
     delete_user: DeleteUser
     now_ms: Callable[[], int]
 
@@ -30,8 +30,8 @@ class DeleteUserAtClerk:
 
         Raises:
             UserUnknownError: neither Clerk nor we have such a user.
-            IdentityProviderUnavailableError, IdentityProviderRefusedError, IdentityProviderNotConfiguredError: as
-                `IdentityProvider`; nothing changed here.
+            ClerkUnavailableError, ClerkRefusedError, ClerkNotConfiguredError: as
+                `ClerkUsers`; nothing changed here.
             StoreUnavailableError: it was done at Clerk, and our row will follow with the webhook.
         """
         try:

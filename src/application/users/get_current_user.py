@@ -16,7 +16,7 @@ class GetCurrentUser:
 
         Raises:
             UserUnknownError, UserDeletedError, UserBannedError: the verdict on this user.
-            StoreUnavailableError, IdentityProviderUnavailableError, UnstorableError: there is no verdict.
+            StoreUnavailableError, ClerkUnavailableError, UnstorableError: there is no verdict.
         """
         user = await self.get_user(user_id)
         if user.profile.banned:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from attrs import define, field
 
 from application.errors import (
-    IdentityProviderNotConfiguredError,
-    IdentityProviderUnavailableError,
+    ClerkNotConfiguredError,
+    ClerkUnavailableError,
     UserUnknownError,
 )
-from application.users.ports import IdentityProvider, UserReader
+from application.users.ports import ClerkUsers, UserReader
 from application.users.sync_user import SyncUser
 from domain.user import Known, Tombstone, User, UserId
 
@@ -34,7 +34,7 @@ class JustInTimeSync:
     """
 
     users: UserReader
-    identities: IdentityProvider
+    identities: ClerkUsers
     sync_user: SyncUser
     clock: Callable[[], float]
     on_obtained: Callable[[], None] = lambda: None
@@ -47,7 +47,7 @@ class JustInTimeSync:
 
         Raises:
             UserUnknownError: Clerk has none, or said so a few seconds ago; or there is no key to ask it with.
-            IdentityProviderUnavailableError, StoreUnavailableError, UnstorableError: it could not be obtained in
+            ClerkUnavailableError, StoreUnavailableError, UnstorableError: it could not be obtained in
                 bounded time. Nothing of that is remembered.
         """
         flight = self._flights.get(user_id)
@@ -70,7 +70,7 @@ class JustInTimeSync:
             async with asyncio.timeout(LIMIT_S):
                 return await self._obtain(user_id)
         except TimeoutError:
-            raise IdentityProviderUnavailableError(f"the user was not obtained within {LIMIT_S:g} s") from None
+            raise ClerkUnavailableError(f"the user was not obtained within {LIMIT_S:g} s") from None
 
     async def _obtain(self, user_id: UserId) -> User | Tombstone:
         # The caller's reading may be older than the end of the flight before this one.
@@ -78,9 +78,9 @@ class JustInTimeSync:
             return known
         try:
             snapshot = await self.identities.get(user_id)
-        except IdentityProviderNotConfiguredError:
+        except ClerkNotConfiguredError:
             snapshot = None
-        except IdentityProviderUnavailableError:
+        except ClerkUnavailableError:
             if known := await self.users.get(user_id):
                 return known  # the webhook landed meanwhile
             raise

@@ -12,7 +12,7 @@ OF_ONE_EMAIL = 100
 
 
 @frozen
-class Found:
+class FoundUsers:
     users: Sequence[User]
     missing: Sequence[UserId] = ()
     """Asked for and not there: never seen, or deleted."""
@@ -24,15 +24,15 @@ class ListUsers:
 
     directory: UserDirectory
 
-    async def by_ids(self, ids: Sequence[UserId]) -> Found:
+    async def by_ids(self, ids: Sequence[UserId]) -> FoundUsers:
         """Return the users in the order of `ids`, one for each time it is named."""
         known = await self.directory.get_many(set(ids))
         living = {user_id: user for user_id, user in known.items() if isinstance(user, User)}
-        return Found(
+        return FoundUsers(
             [living[user_id] for user_id in ids if user_id in living],
             [user_id for user_id in dict.fromkeys(ids) if user_id not in living],
         )
 
-    async def by_email(self, email: str) -> Found:
+    async def by_email(self, email: str) -> FoundUsers:
         """Return everybody with this primary email, whatever the case of its letters."""
-        return Found(await self.directory.by_email(email, limit=OF_ONE_EMAIL))
+        return FoundUsers(await self.directory.by_email(email, limit=OF_ONE_EMAIL))

@@ -91,7 +91,7 @@ class WebhookReader(Protocol):
         ...
 
 
-class IdentityProvider(Protocol):
+class ClerkUsers(Protocol):
     """Clerk itself: asked for users, and told what to do with them.
 
     Whatever is asked is answered or given up in bounded time. Only what can be asked twice is: a look-up, and an
@@ -99,10 +99,10 @@ class IdentityProvider(Protocol):
     question was sent, so that news that Clerk published meanwhile is never older than it.
 
     Every method raises:
-        IdentityProviderUnavailableError: no usable answer in bounded time; for an action, whether it was done is
-            unknown, and asking again is safe. `IdentityProviderLimitedError` when Clerk said how long to wait.
-        IdentityProviderRefusedError: Clerk will not do it, with its own codes.
-        IdentityProviderNotConfiguredError: there is no key to ask with.
+        ClerkUnavailableError: no usable answer in bounded time; for an action, whether it was done is
+            unknown, and asking again is safe. `ClerkLimitedError` when Clerk said how long to wait.
+        ClerkRefusedError: Clerk will not do it, with its own codes.
+        ClerkNotConfiguredError: there is no key to ask with.
     """
 
     async def get(self, user_id: UserId) -> Snapshot | None:

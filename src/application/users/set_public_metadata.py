@@ -7,14 +7,14 @@ from typing import Any
 from attrs import frozen
 
 from application.users.act_at_clerk import ActAtClerk
-from application.users.ports import IdentityProvider
+from application.users.ports import ClerkUsers
 from domain.decision import Decision
 from domain.user import UserId
 
 
 @frozen
 class SetPublicMetadata:
-    identities: IdentityProvider
+    identities: ClerkUsers
     act_at_clerk: ActAtClerk
 
     async def __call__(self, user_id: UserId, patch: Mapping[str, Any]) -> Decision:

@@ -7,7 +7,7 @@ from attrs import frozen
 from application.errors import SafetyStopError, UserUnknownError
 from application.reconcile.drift import LivingUsers
 from application.users.delete_user import DeleteUser
-from application.users.ports import IdentityProvider, UserReader
+from application.users.ports import ClerkUsers, UserReader
 from application.users.sync_user import SyncUser
 from domain.decision import Decision
 from domain.snapshot import Deletion
@@ -24,7 +24,7 @@ class SyncUserFromClerk:
 
     users: UserReader
     living: LivingUsers
-    identities: IdentityProvider
+    identities: ClerkUsers
     sync_user: SyncUser
     delete_user: DeleteUser
     now_ms: Callable[[], int]
@@ -35,7 +35,7 @@ class SyncUserFromClerk:
         Raises:
             UserUnknownError: neither Clerk nor we have such a user.
             SafetyStopError: Clerk knows none of our users; nobody was deleted.
-            IdentityProviderUnavailableError, IdentityProviderNotConfiguredError: as `IdentityProvider`.
+            ClerkUnavailableError, ClerkNotConfiguredError: as `ClerkUsers`.
             StoreUnavailableError, UnstorableError: it could not be applied.
         """
         snapshot = await self.identities.get(user_id)

@@ -30,7 +30,7 @@ from application.users.get_user import GetUser
 from application.users.just_in_time import JustInTimeSync
 from application.users.list_users import ListUsers
 from application.users.lock_user import LockUser, UnlockUser
-from application.users.ports import IdentityProvider, UserDirectory, UserReader, UserStore, WebhookReader
+from application.users.ports import ClerkUsers, UserDirectory, UserReader, UserStore, WebhookReader
 from application.users.receive_webhook import ReceiveWebhook
 from application.users.revoke_sessions import RevokeSessions
 from application.users.set_public_metadata import SetPublicMetadata
@@ -74,8 +74,8 @@ class Container(DeclarativeContainer):
 
     webhook_reader: Provider[WebhookReader] = Singleton(clerk_adapters.webhook_reader, webhooks)
     backend = Singleton(clerk_adapters.backend, clerk_api)
-    identities: Provider[IdentityProvider] = Singleton(clerk_adapters.identities, backend, now_ms)
-    hasty_identities: Provider[IdentityProvider] = Singleton(clerk_adapters.hasty_identities, backend, now_ms)
+    identities: Provider[ClerkUsers] = Singleton(clerk_adapters.identities, backend, now_ms)
+    hasty_identities: Provider[ClerkUsers] = Singleton(clerk_adapters.hasty_identities, backend, now_ms)
     session_keys: Provider[KeySource] = Singleton(clerk_adapters.session_keys, tokens, clerk_api)
     session_verifier = Singleton(clerk_adapters.session_verifier, session_keys, tokens)
     request_verifier = Singleton(clerk_adapters.request_verifier, session_verifier, tokens)

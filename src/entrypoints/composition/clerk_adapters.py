@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from anomalyze_auth import JwksKeys, KeySource, PemKey, RequestVerifier, SessionVerifier, cookie_suffix_of
 from application.doctor.clerk import ClerkFacts
-from application.users.ports import IdentityProvider, WebhookReader
+from application.users.ports import ClerkUsers, WebhookReader
 from entrypoints.config.clerk_values import frontend_api_host
 from entrypoints.config.settings import ClerkApiSettings, TokenSettings, WebhookSettings, asks_backend_api
 
@@ -31,16 +31,16 @@ def backend(settings: ClerkApiSettings) -> "Backend":
     return BackendApi(settings.clerk_secret_key.get_secret_value(), settings.clerk_api_url)
 
 
-def hasty_identities(api: "Backend", now_ms: Callable[[], int]) -> IdentityProvider:
-    from adapters.clerk.identities import HASTE, ClerkIdentities
+def hasty_identities(api: "Backend", now_ms: Callable[[], int]) -> ClerkUsers:
+    from adapters.clerk.identities import INTERACTIVE, ClerkIdentities
 
-    return ClerkIdentities(api, HASTE, now_ms=now_ms)
+    return ClerkIdentities(api, INTERACTIVE, now_ms=now_ms)
 
 
-def identities(api: "Backend", now_ms: Callable[[], int]) -> IdentityProvider:
-    from adapters.clerk.identities import CARE, ClerkIdentities
+def identities(api: "Backend", now_ms: Callable[[], int]) -> ClerkUsers:
+    from adapters.clerk.identities import BACKGROUND, ClerkIdentities
 
-    return ClerkIdentities(api, CARE, now_ms=now_ms)
+    return ClerkIdentities(api, BACKGROUND, now_ms=now_ms)
 
 
 def session_keys(settings: TokenSettings, api: ClerkApiSettings) -> KeySource:

@@ -18,7 +18,7 @@ from entrypoints.config.settings import DatabaseSettings
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from adapters.postgres.notifier import OutboxWake, WakeListener
+    from adapters.postgres.notifier import NotificationListener, OutboxNotifier
     from adapters.postgres.outbox_admin import PostgresOutboxAdmin
     from adapters.postgres.user_store import AroundBatch, PostgresUserStore
 
@@ -37,13 +37,13 @@ def engine(settings: DatabaseSettings) -> "AsyncEngine":
     return create_engine(url, pool_size=POOL_SIZE, application_name="auth-service", settings=BY_KEY)
 
 
-def outbox_wake(engine: "AsyncEngine") -> "OutboxWake":
-    from adapters.postgres.notifier import OutboxWake
+def outbox_wake(engine: "AsyncEngine") -> "OutboxNotifier":
+    from adapters.postgres.notifier import OutboxNotifier
 
-    return OutboxWake(engine)
+    return OutboxNotifier(engine)
 
 
-def user_store(engine: "AsyncEngine", wake: "OutboxWake", around_batch: "AroundBatch") -> "PostgresUserStore":
+def user_store(engine: "AsyncEngine", wake: "OutboxNotifier", around_batch: "AroundBatch") -> "PostgresUserStore":
     from adapters.kafka.cloudevents import encode
     from adapters.postgres.user_store import PostgresUserStore
 
@@ -101,10 +101,10 @@ def lane_leases(engine: "AsyncEngine") -> LaneLeases:
     return PostgresLaneLeases(engine)
 
 
-def wake_listener(settings: DatabaseSettings, on_wake: Callable[[], None]) -> "WakeListener":
-    from adapters.postgres.notifier import WakeListener
+def wake_listener(settings: DatabaseSettings, on_wake: Callable[[], None]) -> "NotificationListener":
+    from adapters.postgres.notifier import NotificationListener
 
-    return WakeListener(settings.database_url.get_secret_value(), on_wake)
+    return NotificationListener(settings.database_url.get_secret_value(), on_wake)
 
 
 def examine_database(engine: "AsyncEngine") -> Callable[[], Awaitable[DatabaseFacts]]:

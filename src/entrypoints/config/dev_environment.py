@@ -10,7 +10,7 @@ from dotenv import dotenv_values
 from entrypoints.config.loading import EX_CONFIG, ConfigurationError, found_variables, load_from
 from entrypoints.config.made_up import under
 from entrypoints.config.settings import HttpSettings
-from entrypoints.config.sources import Found, Problem
+from entrypoints.config.sources import ConfigProblem, SourceValue
 
 DATA_DIR = Path("var/dev")
 NO_FILE = Path(os.devnull)
@@ -41,7 +41,7 @@ def load_beside_dev(settings_class: type[S], data_dir: Path) -> S:
         sys.exit(EX_CONFIG)
 
 
-def found_beside_dev(data_dir: Path) -> dict[str, Found]:
+def found_beside_dev(data_dir: Path) -> dict[str, SourceValue]:
     """Return what is set, and where, for every command: the environment, `.env`, and below them the running `dev`.
 
     A `dev` that has ended counts no more: its servers are gone, and its made-up secrets are for nobody.
@@ -56,9 +56,9 @@ def found_beside_dev(data_dir: Path) -> dict[str, Found]:
     try:
         of_dev = settings_of_last_dev(data_dir)
     except OSError as error:
-        raise ConfigurationError([Problem(str(file), f"cannot be read ({error.strerror})")]) from None
+        raise ConfigurationError([ConfigProblem(str(file), f"cannot be read ({error.strerror})")]) from None
     texts = under({name: entry.text for name, entry in found.items()}, of_dev)
-    return {name: found.get(name) or Found(text, f"auth-service dev ({file})") for name, text in texts.items()}
+    return {name: found.get(name) or SourceValue(text, f"auth-service dev ({file})") for name, text in texts.items()}
 
 
 def export_from_dev(data_dir: Path) -> list[str]:

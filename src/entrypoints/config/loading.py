@@ -14,7 +14,7 @@ from typed_settings.types import LoadedSettings, LoaderMeta, OptionInfo, OptionL
 from entrypoints.config.secret import Secret
 from entrypoints.config.settings import ClerkApiSettings, KafkaSettings, TokenSettings, asks_backend_api
 from entrypoints.config.settings.kafka_contradictions import contradictions, unsupported, unused
-from entrypoints.config.sources import ENV_FILE, Found, Problem, SourceError, look_up, read
+from entrypoints.config.sources import ENV_FILE, ConfigProblem, SourceError, SourceValue, look_up, read
 from entrypoints.config.written import told
 
 EX_USAGE = 2
@@ -32,7 +32,7 @@ S = TypeVar("S")
 class ConfigurationError(Exception):
     """The settings cannot be used; its text names each variable and can be shown as it is."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[ConfigProblem]) -> None:
         self.problems = tuple(problems)
         listed = "\n".join(f"  {problem}" for problem in problems)
         super().__init__(f"The configuration (environment or .env) is not usable:\n{listed}")
@@ -49,9 +49,9 @@ def load(settings_class: type[S], *, environment: Mapping[str, str] | None = Non
     return load_from(settings_class, found_variables(environment, env_file))
 
 
-def load_from(settings_class: type[S], found: Mapping[str, Found]) -> S:
+def load_from(settings_class: type[S], found: Mapping[str, SourceValue]) -> S:
     """See `load`."""
-    problems: dict[str, Problem] = {}
+    problems: dict[str, ConfigProblem] = {}
     loader, parse = _loader(found, problems), partial(_parse, problems)
     reads_kafka = KafkaSettings in (settings_class, *(part.type for part in fields(cast("Any", settings_class))))
     useless = [*unsupported(found)] if reads_kafka else []
@@ -66,7 +66,7 @@ def load_from(settings_class: type[S], found: Mapping[str, Found]) -> S:
     return loaded
 
 
-def found_variables(environment: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> dict[str, Found]:
+def found_variables(environment: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> dict[str, SourceValue]:
     """Return what is set and where, by name.
 
     Raises:
@@ -88,7 +88,7 @@ def variable_of(option_path: str) -> str:
     return option_path.rpartition(".")[2].upper()
 
 
-def _loader(found: Mapping[str, Found], problems: dict[str, Problem]) -> Loader:
+def _loader(found: Mapping[str, SourceValue], problems: dict[str, ConfigProblem]) -> Loader:
     def load_texts(settings_cls: SettingsClass, options: OptionList) -> LoadedSettings:  # noqa: ARG001  # by name
         texts: SettingsDict = {}
         for option in options:
@@ -105,7 +105,7 @@ def _loader(found: Mapping[str, Found], problems: dict[str, Problem]) -> Loader:
 
 
 def _parse(
-    problems: dict[str, Problem], settings_dict: SettingsDict, settings_cls: SettingsClass, options: OptionList
+    problems: dict[str, ConfigProblem], settings_dict: SettingsDict, settings_cls: SettingsClass, options: OptionList
 ) -> SettingsDict:
     """Replace texts by values: here, not in typed-settings' conversion, whose messages repeat the value."""
     parsed: SettingsDict = {}
@@ -134,8 +134,8 @@ def _lookup(found: Mapping[str, Any], path: str) -> Any:
     return found.get(group, {}).get(name) if group else found.get(name)
 
 
-def _problem(option: OptionInfo, what: str) -> Problem:
-    return Problem(variable_of(option.path), what, option.metadata["example"])
+def _problem(option: OptionInfo, what: str) -> ConfigProblem:
+    return ConfigProblem(variable_of(option.path), what, option.metadata["example"])
 
 
 def _contradictions(parsed: SettingsDict, settings_class: SettingsClass, wrong: set[str]) -> Iterator[tuple[str, str]]:

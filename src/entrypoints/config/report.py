@@ -8,7 +8,7 @@ from entrypoints.config.loading import ConfigurationError, load_from
 from entrypoints.config.masking import shown
 from entrypoints.config.misspelled import Misspelled, misspelled
 from entrypoints.config.settings.catalogue import COMMANDS, Variable, all_variables, known_names
-from entrypoints.config.sources import Found, Problem, SourceError, look_up
+from entrypoints.config.sources import ConfigProblem, SourceError, SourceValue, look_up
 
 _NOTHING = (NOTHING, None, ())
 """Defaults that are none."""
@@ -30,11 +30,11 @@ class Effective:
 @frozen(kw_only=True)
 class Configuration:
     variables: Sequence[Effective]
-    problems: Sequence[Problem]
+    problems: Sequence[ConfigProblem]
     suspects: Sequence[Misspelled]
 
 
-def effective(found: Mapping[str, Found], commands: Iterable[str]) -> Configuration:
+def effective(found: Mapping[str, SourceValue], commands: Iterable[str]) -> Configuration:
     """Read what these commands read."""
     commands = tuple(commands)
     read = [variable for variable in all_variables() if set(commands) & set(variable.commands)]
@@ -45,7 +45,7 @@ def effective(found: Mapping[str, Found], commands: Iterable[str]) -> Configurat
     )
 
 
-def _effective(variable: Variable, found: Mapping[str, Found]) -> Effective:
+def _effective(variable: Variable, found: Mapping[str, SourceValue]) -> Effective:
     try:
         entry = look_up(variable.name, found, in_file=variable.in_file)
         source = entry.origin if entry else "unset" if variable.default in _NOTHING else "default"
@@ -63,8 +63,8 @@ def _effective(variable: Variable, found: Mapping[str, Found]) -> Effective:
     )
 
 
-def _problems(found: Mapping[str, Found], commands: Iterable[str]) -> list[Problem]:
-    problems: dict[str, Problem] = {}
+def _problems(found: Mapping[str, SourceValue], commands: Iterable[str]) -> list[ConfigProblem]:
+    problems: dict[str, ConfigProblem] = {}
     for command in commands:
         try:
             load_from(COMMANDS[command], found)

@@ -23,7 +23,7 @@ _LOWER_FIRST = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
 @frozen
-class Problem:
+class ConfigProblem:
     """What is wrong with one variable; no text in it comes from a value."""
 
     variable: str
@@ -38,20 +38,20 @@ class Problem:
 class SourceError(Exception):
     """A variable's text cannot be told."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: ConfigProblem) -> None:
         super().__init__(str(problem))
         self.problem = problem
 
 
 @frozen
-class Found:
+class SourceValue:
     """A variable that is set: its text, and where."""
 
     text: str = field(repr=False)
     origin: str
 
 
-def read(environment: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> dict[str, Found]:
+def read(environment: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> dict[str, SourceValue]:
     """Return what is set, by name: the environment over `.env`; an empty variable counts as unset.
 
     `NAME` and `NAME_FILE` are two ways to say one thing: either of them in the environment hides both in `.env`.
@@ -74,7 +74,7 @@ def read(environment: Mapping[str, str] | None = None, env_file: Path = ENV_FILE
     return found | above
 
 
-def look_up(name: str, found: Mapping[str, Found], *, in_file: bool) -> Found | None:
+def look_up(name: str, found: Mapping[str, SourceValue], *, in_file: bool) -> SourceValue | None:
     """Return a variable, read from the file that `NAME_FILE` names where that is allowed.
 
     Raises:
@@ -85,17 +85,17 @@ def look_up(name: str, found: Mapping[str, Found], *, in_file: bool) -> Found | 
         return direct
     if direct is not None:
         what = f"set twice: {name} ({direct.origin}) and {name}_FILE ({named.origin}); keep one of them"
-        raise SourceError(Problem(name, what))
+        raise SourceError(ConfigProblem(name, what))
     try:
         text = _content(Path(named.text))
     except ValueError as error:
         example = f"/run/secrets/{name.lower()}"
-        raise SourceError(Problem(f"{name}_FILE", str(error), example)) from None
-    return Found(text, f"{name}_FILE ({named.origin})")
+        raise SourceError(ConfigProblem(f"{name}_FILE", str(error), example)) from None
+    return SourceValue(text, f"{name}_FILE ({named.origin})")
 
 
-def _set_in(entries: Iterable[tuple[str, str, str]]) -> dict[str, Found]:
-    found = {_name(name): Found(text, origin) for name, value, origin in entries if (text := value.strip())}
+def _set_in(entries: Iterable[tuple[str, str, str]]) -> dict[str, SourceValue]:
+    found = {_name(name): SourceValue(text, origin) for name, value, origin in entries if (text := value.strip())}
     for name in _LOWER_FIRST:
         if lower := found.pop(name.lower(), None):
             found[name] = lower
@@ -114,13 +114,13 @@ def _entries(env_file: Path) -> tuple[list[tuple[str, str, str]], bool]:
     try:
         text = env_file.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise SourceError(Problem(".env", f"cannot be read ({error.strerror})")) from None
+        raise SourceError(ConfigProblem(".env", f"cannot be read ({error.strerror})")) from None
     except UnicodeDecodeError as error:
-        raise SourceError(Problem(".env", f"cannot be read: {_encoding(error.object)}")) from None
+        raise SourceError(ConfigProblem(".env", f"cannot be read: {_encoding(error.object)}")) from None
     bindings = [*parse_stream(io.StringIO(text, newline=None))]
     # A line that is passed over in silence may be the secret that everybody looks for.
     if bad := [str(_line(binding)) for binding in bindings if binding.error]:
-        raise SourceError(Problem(".env", f"not NAME=value in line {', '.join(bad)}"))
+        raise SourceError(ConfigProblem(".env", f"not NAME=value in line {', '.join(bad)}"))
     entries = [
         (binding.key, binding.value, f"{env_file} line {_line(binding)}")
         for binding in bindings

@@ -26,13 +26,19 @@ from entrypoints.http.authentication import Authentication
 from entrypoints.http.dependencies import provided
 from entrypoints.http.middleware.body import AnswerFirst
 from entrypoints.http.middleware.cors import Cors
-from entrypoints.http.middleware.graceful_shutdown import Departing, Departure
+from entrypoints.http.middleware.graceful_shutdown import GracefulShutdown, GracefulShutdownMiddleware
 from entrypoints.http.middleware.head_bounds import HeadBounds
 from entrypoints.http.middleware.path_check import OneReading
-from entrypoints.http.middleware.request_middleware import Edge, log_failure, note, note_cause, note_outcome
+from entrypoints.http.middleware.request_middleware import (
+    RequestMiddleware,
+    log_failure,
+    note,
+    note_cause,
+    note_outcome,
+)
 from entrypoints.http.openapi import routes as schema
-from entrypoints.http.recent_failures import WEBHOOKS, Troubles, cause_of
-from entrypoints.http.rejection_throttle import Pace
+from entrypoints.http.recent_failures import WEBHOOKS, RecentFailures, cause_of
+from entrypoints.http.rejection_throttle import RejectionThrottle
 from entrypoints.http.routes import health, root
 from entrypoints.http.routes.handlers import HANDLERS
 from entrypoints.http.routes.verify import AnyMethodAnyPath
@@ -40,7 +46,7 @@ from entrypoints.http.users.admission import Admission
 from entrypoints.http.users.management import Management
 from entrypoints.observability import metrics
 from entrypoints.observability.logging import configure_logging, log_loop_failures, places
-from entrypoints.observability.process_metrics import Vitals, telling
+from entrypoints.observability.process_metrics import ProcessMetrics, telling
 from entrypoints.observability.tracing import tracing_of
 
 if TYPE_CHECKING:
@@ -48,7 +54,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("http")
 
-_STAYING = Departure(0)
+_STAYING = GracefulShutdown(0)
 
 
 def create_app() -> ASGIApp:
@@ -56,11 +62,11 @@ def create_app() -> ASGIApp:
     settings = load(ServeSettings)
     proxies.use(settings.proxies)
     configure_logging(settings.log)
-    departure = Departure(settings.http.shutdown_delay_s)
+    departure = GracefulShutdown(settings.http.shutdown_delay_s)
     departure.await_sigterm()
     threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True, name="leave-with-parent").start()
     tracing = tracing_of(settings.tracing, process="auth-service")
-    return Departing(app_for(container_for(settings), tracing, departure), departure)
+    return GracefulShutdownMiddleware(app_for(container_for(settings), tracing, departure), departure)
 
 
 def _leave_with(parent: int) -> None:
@@ -70,10 +76,10 @@ def _leave_with(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def app_for(container: Container, tracing: "Tracing | None" = None, departure: Departure = _STAYING) -> ASGIApp:
+def app_for(container: Container, tracing: "Tracing | None" = None, departure: GracefulShutdown = _STAYING) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        vitals = Vitals(container.database_load(), container.session_keys())
+        vitals = ProcessMetrics(container.database_load(), container.session_keys())
         log_loop_failures()
         with _told_without_text():
             async with serving(container), telling(vitals):
@@ -83,7 +89,7 @@ def app_for(container: Container, tracing: "Tracing | None" = None, departure: D
                 gc.freeze()
                 yield
 
-    troubles = Troubles(time.monotonic)
+    troubles = RecentFailures(time.monotonic)
 
     def obtained() -> None:
         metrics.count_obtained()
@@ -93,7 +99,7 @@ def app_for(container: Container, tracing: "Tracing | None" = None, departure: D
     container.on_obtained.override(Object(obtained))
     if tracing:
         tracing.serving(container)
-    rejections = Pace(time.monotonic)
+    rejections = RejectionThrottle(time.monotonic)
 
     def answered(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
         if cause := cause_of(error):
@@ -115,7 +121,7 @@ def app_for(container: Container, tracing: "Tracing | None" = None, departure: D
     )
     origins = frozenset(origin.encode() for origin in container.tokens().clerk_authorized_parties)
     app: ASGIApp = OneReading(Cors(AnyMethodAnyPath(litestar), origins))
-    return AnswerFirst(Edge(tracing.requests(app) if tracing else app, troubles))
+    return AnswerFirst(RequestMiddleware(tracing.requests(app) if tracing else app, troubles))
 
 
 @contextmanager
@@ -129,7 +135,7 @@ def _told_without_text() -> Iterator[None]:
 
 
 def _dependencies(
-    container: Container, troubles: Troubles, departure: Departure, rejections: Pace
+    container: Container, troubles: RecentFailures, departure: GracefulShutdown, rejections: RejectionThrottle
 ) -> dict[str, Provide]:
     """One for each handler: several of one handler would run as tasks of a task group, at 15 µs each."""
 

@@ -6,9 +6,9 @@ from attrs import frozen
 
 from anomalyze_auth import Authenticated, KeysUnavailable, OriginRefused, Reason, RequestVerifier, TokenRejected
 from application.errors import (
-    IdentityProviderKeyRefusedError,
-    IdentityProviderLimitedError,
-    IdentityProviderUnavailableError,
+    ClerkKeyRefusedError,
+    ClerkLimitedError,
+    ClerkUnavailableError,
     StoreBusyError,
     StoreUnavailableError,
     UnstorableError,
@@ -17,9 +17,9 @@ from application.errors import (
     UserUnknownError,
 )
 from application.users.get_current_user import GetCurrentUser
-from domain.user import InvalidUserIdError, User, user_id
+from domain.user import InvalidUserIdError, User, parse_user_id
 from entrypoints.http.errors import TokenMissingError
-from entrypoints.http.rejection_throttle import Pace
+from entrypoints.http.rejection_throttle import RejectionThrottle
 
 TOKEN_ERRORS = (TokenMissingError, TokenRejected, KeysUnavailable)
 REQUEST_ERRORS = (*TOKEN_ERRORS, OriginRefused)
@@ -28,9 +28,9 @@ USER_ERRORS = (
     UserBannedError,
     StoreBusyError,
     StoreUnavailableError,
-    IdentityProviderUnavailableError,
-    IdentityProviderLimitedError,
-    IdentityProviderKeyRefusedError,
+    ClerkUnavailableError,
+    ClerkLimitedError,
+    ClerkKeyRefusedError,
 )
 
 
@@ -38,7 +38,7 @@ USER_ERRORS = (
 class Authentication:
     requests: RequestVerifier
     get_current_user: GetCurrentUser
-    rejections: Pace
+    rejections: RejectionThrottle
 
     async def identity_in(self, headers: Iterable[tuple[bytes, bytes]]) -> Authenticated:
         """Return who sends a request, by its Bearer token or its session cookies; see `RequestVerifier`.
@@ -77,13 +77,13 @@ class Authentication:
             ApplicationError: as `GetCurrentUser`; a user that the database refuses is one that cannot be obtained.
         """
         try:
-            return await self.get_current_user(user_id(identity.user_id))
+            return await self.get_current_user(parse_user_id(identity.user_id))
         except UnstorableError:
             raise UserUnknownError from None
 
 
 def _require_user_id(identity: Authenticated) -> None:
     try:
-        user_id(identity.user_id)
+        parse_user_id(identity.user_id)
     except InvalidUserIdError:
         raise TokenRejected(Reason.CLAIM_INVALID, "The claim sub is not the id of a user.") from None

@@ -160,7 +160,7 @@ TABLE: dict[type[Exception], Problem] = {
         status=422, code="webhook-not-usable", title="Webhook payload not usable", detail="{}"
     ),
     http.RequestNotValidError: Problem(status=422, code="request-not-valid", title="Request not valid", detail="{}"),
-    application.IdentityProviderRefusedError: Problem(
+    application.ClerkRefusedError: Problem(
         status=422, code="identity-provider-refused", title="Clerk refuses", detail="{}"
     ),
     application.UnstorableError: Problem(
@@ -172,7 +172,7 @@ TABLE: dict[type[Exception], Problem] = {
         title="Nobody was deleted",
         detail="Clerk knows none of our users, so its word that this one is gone is not taken.",
     ),
-    application.IdentityProviderNotConfiguredError: Problem(
+    application.ClerkNotConfiguredError: Problem(
         status=501,
         code="identity-provider-not-configured",
         title="Clerk not configured",
@@ -199,21 +199,21 @@ TABLE: dict[type[Exception], Problem] = {
         detail="The database does not answer; sending it again is safe.",
         headers=_retry(5),
     ),
-    application.IdentityProviderUnavailableError: Problem(
+    application.ClerkUnavailableError: Problem(
         status=503,
         code="identity-provider-unavailable",
         title="Clerk out of reach",
         detail="Clerk does not answer; asking again is safe.",
         headers=_retry(5),
     ),
-    application.IdentityProviderLimitedError: Problem(
+    application.ClerkLimitedError: Problem(
         status=503,
         code="identity-provider-limited",
         title="Clerk limits us",
         detail="Clerk takes no more requests until Retry-After has passed; asking again then is safe.",
         headers=_retry(5),
     ),
-    application.IdentityProviderKeyRefusedError: Problem(
+    application.ClerkKeyRefusedError: Problem(
         status=503,
         code="identity-provider-key-refused",
         title="Clerk refuses our key",
@@ -275,9 +275,9 @@ def answer(error: Exception) -> tuple[Problem, dict[str, str], bytes]:
             document["detail"] = problem.detail.format(error)
         case application.UnusableWebhookError() | http.RequestNotValidError():
             document["detail"] = str(error)
-        case application.IdentityProviderRefusedError():
+        case application.ClerkRefusedError():
             document |= {"detail": str(error), "codes": error.codes}
-        case application.IdentityProviderLimitedError():
+        case application.ClerkLimitedError():
             headers |= _retry(min(max(error.retry_after_s, 1), LONGEST_RETRY_AFTER_S))
         case http.NotReadyError():
             document |= {"checks": error.checks, "causes": error.causes}

@@ -7,9 +7,9 @@ from attrs import define, evolve, field, frozen
 from anomalyze_auth import KeysUnavailable, Reason, TokenRejected
 from application.counting import counted
 from application.errors import (
+    ClerkUnavailableError,
     ForgedWebhookError,
     Forgery,
-    IdentityProviderUnavailableError,
     StoreUnavailableError,
 )
 from application.failure import Trouble, told
@@ -45,7 +45,7 @@ def cause_of(error: Exception) -> Cause | None:
             label = told(WEBHOOKS, error.forgery)
             # With the wrong time it carries a signature of ours.
             return Cause(subject=WEBHOOKS, label=label, says=str(error), proven=error.forgery is Forgery.TIME)
-        case IdentityProviderUnavailableError():
+        case ClerkUnavailableError():
             return Cause(subject=CLERK, label=told(CLERK, error.trouble), says=str(error))
         case KeysUnavailable():
             return Cause(subject=KEYS, label=told(KEYS, trouble_of_keys(str(error))), says=str(error))
@@ -71,7 +71,7 @@ class _Entry:
 
 
 @define
-class Troubles:
+class RecentFailures:
     """What went wrong, and has not gone right since: for /health, which asks nobody but the database.
 
     `clock` gives seconds that only ever go forward.

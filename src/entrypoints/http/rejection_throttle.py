@@ -16,7 +16,7 @@ LONGEST_S = 0.1
 
 
 @define(eq=False)
-class Pace:
+class RejectionThrottle:
     """One turn after the other, `PER_SECOND` of them a second; whoever would wait too long does not wait longer.
 
     A client that waits for its answer before it sends again is slowed down to a few requests a second. One that opens

@@ -34,7 +34,7 @@ _lag = Gauge("auth_event_loop_lag_seconds", "How late the last timer was.", mult
 
 
 @define
-class Vitals:
+class ProcessMetrics:
     """Where the numbers are."""
 
     database_load: Callable[[], DatabaseLoad]
@@ -63,7 +63,7 @@ class Vitals:
 
 
 @asynccontextmanager
-async def telling(vitals: Vitals) -> AsyncIterator[None]:
+async def telling(vitals: ProcessMetrics) -> AsyncIterator[None]:
     """Keep the numbers true meanwhile."""
     task = asyncio.create_task(_tell(vitals), name="vitals")
     try:
@@ -73,7 +73,7 @@ async def telling(vitals: Vitals) -> AsyncIterator[None]:
         await asyncio.wait([task])
 
 
-async def _tell(vitals: Vitals) -> None:
+async def _tell(vitals: ProcessMetrics) -> None:
     lag_s = 0.0
     while True:
         vitals.tell(lag_s)

@@ -9,7 +9,7 @@ from attrs import frozen
 from dependency_injector.providers import Object
 from prometheus_client import Histogram
 
-from application.relay.messages import Deliveries, Outbox, Pending, Publisher, Refusal
+from application.relay.messages import DeliveryResults, Outbox, Pending, Publisher, RefusedMessage
 from entrypoints.composition import Container
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15)
@@ -37,7 +37,7 @@ class TimedPublisher:
 
     publisher: _Publisher
 
-    async def publish(self, batch: Sequence[Pending]) -> Deliveries:
+    async def publish(self, batch: Sequence[Pending]) -> DeliveryResults:
         with _timed(_publish):
             return await self.publisher.publish(batch)
 
@@ -58,8 +58,8 @@ class TimedOutbox:
         with _timed(_delete):
             await self.outbox.delete(published)
 
-    async def bury(self, refusals: Collection[Refusal]) -> None:
-        await self.outbox.bury(refusals)
+    async def move_to_dead_letters(self, refusals: Collection[RefusedMessage]) -> None:
+        await self.outbox.move_to_dead_letters(refusals)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.clerk.webhooks import ClerkWebhooks
 from application.errors import ForgedWebhookError
-from devkit.fake_clerk.webhook_sender import SVIX_SCHEDULE_S, Attempt, Disorder, WebhookSender
+from devkit.fake_clerk.webhook_sender import SVIX_SCHEDULE_S, DeliveryAttempt, Disorder, WebhookSender
 from domain.snapshot import Deletion
 from support.clerk_stand_in import running_stand_in
 from support.http_server import Answer, http_server
@@ -130,7 +130,7 @@ def test_an_attempt_carries_the_time_it_was_made_at(receiver):
     now = [1_795_503_190_733]
     receiver.answers = lambda _: Answer(500) if len(receiver.requests) < 2 else Answer()
 
-    def later(_: Attempt) -> None:
+    def later(_: DeliveryAttempt) -> None:
         now[0] += 60_000
 
     with running_stand_in(now_ms=lambda: now[0], on_attempt=later) as clerk:

@@ -19,7 +19,7 @@ from adapters.postgres.outbox import PostgresOutbox
 from adapters.postgres.user_store import PostgresUserStore
 from application.relay.lane_leases import LaneShare
 from application.relay.lanes import LANES, lane_of
-from application.relay.messages import Pending, Refusal
+from application.relay.messages import Pending, RefusedMessage
 from domain.delete_user import delete_user
 from domain.sync_user import sync_user
 from domain.user import UserId
@@ -63,7 +63,7 @@ class Stage:
     async def die(self, user: str) -> int:
         """Make a dead letter of the user's first event that waits, and return its id."""
         pending = next(item for item in await self.waiting() if item.message.key == user)
-        await self.outbox.bury([Refusal(pending, "MessageSizeTooLargeError", 2)])
+        await self.outbox.move_to_dead_letters([RefusedMessage(pending, "MessageSizeTooLargeError", 2)])
         return pending.id
 
     async def rows(self, statement: str) -> list[tuple[object, ...]]:

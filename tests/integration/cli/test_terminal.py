@@ -17,7 +17,7 @@ import pytest
 from adapters.postgres.engine import create_engine
 from adapters.postgres.outbox import PostgresOutbox
 from application.relay.lanes import LANES
-from application.relay.messages import Refusal
+from application.relay.messages import RefusedMessage
 from support.clerk_stand_in import RunningStandIn
 from support.terminal import on_terminal, terminal
 from support.users_stage import Stage
@@ -45,7 +45,9 @@ async def stage(database_url: str, tmp_path: Path, clerk_stand_in: RunningStandI
     engine = create_engine(database_url, pool_size=1, application_name="tests")
     outbox = PostgresOutbox(engine)
     waiting = await outbox.oldest(range(LANES), 10)
-    await outbox.bury([Refusal(item, "auth.user.events.v1: MessageSizeTooLargeError", 2) for item in waiting[:1]])
+    await outbox.move_to_dead_letters(
+        [RefusedMessage(item, "auth.user.events.v1: MessageSizeTooLargeError", 2) for item in waiting[:1]]
+    )
     await engine.dispose()
     return stage
 

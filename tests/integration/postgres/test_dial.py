@@ -12,7 +12,7 @@ from adapters.postgres.asyncpg_execution import directly
 from adapters.postgres.connection.dial import Dialer, is_behind_pooler
 from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
-from adapters.postgres.failures import DATABASE_ERRORS, Fault, fault_of, trouble_of
+from adapters.postgres.failures import DATABASE_ERRORS, Responsible, fault_of, trouble_of
 from adapters.postgres.health import check_database
 from application.errors import StoreUnavailableError
 from application.failure import Trouble
@@ -134,7 +134,7 @@ async def test_when_a_prepared_statement_is_lost_connections_do_without_from_the
     await engine.dispose()
 
     assert (before, after) == ((1, False), (3, True))
-    assert fault_of(lost.value) is Fault.CONNECTION
+    assert fault_of(lost.value) is Responsible.CONNECTION
     assert trouble_of(lost.value) is Trouble.POOLER
 
 
@@ -165,6 +165,6 @@ async def test_a_certificate_that_vanished_is_the_configurations_fault_and_never
         with pytest.raises(DATABASE_ERRORS) as refused:
             async with connect(engine):
                 pass
-        assert fault_of(refused.value) is Fault.DATABASE
+        assert fault_of(refused.value) is Responsible.DATABASE
         assert trouble_of(refused.value) is Trouble.CONFIGURATION
     await engine.dispose()

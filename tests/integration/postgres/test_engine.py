@@ -5,7 +5,7 @@ from sqlalchemy import text
 
 from adapters.postgres.asyncpg_execution import directly
 from adapters.postgres.engine import create_engine
-from adapters.postgres.failures import DATABASE_ERRORS, Fault, fault_of, trouble_of
+from adapters.postgres.failures import DATABASE_ERRORS, Responsible, fault_of, trouble_of
 from application.failure import Trouble
 
 
@@ -39,7 +39,7 @@ async def test_a_server_that_lets_nobody_in_is_at_fault_and_says_why(database_ur
             pass
     await engine.dispose()
 
-    assert fault_of(refused.value) is Fault.DATABASE
+    assert fault_of(refused.value) is Responsible.DATABASE
     assert trouble_of(refused.value) is Trouble.NO_DATABASE
 
 
@@ -59,5 +59,5 @@ async def test_a_pool_leaves_a_server_that_became_read_only(database_url):
     after = await backend()
     await engine.dispose()
 
-    assert fault_of(caught.value) is Fault.CONNECTION
+    assert fault_of(caught.value) is Responsible.CONNECTION
     assert after != before

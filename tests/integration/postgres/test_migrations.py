@@ -12,13 +12,13 @@ from sqlalchemy import Connection, inspect, text
 from adapters.postgres import migrate as migrate_module
 from adapters.postgres.doctor import examine_database
 from adapters.postgres.engine import create_engine
-from adapters.postgres.failures import DATABASE_ERRORS, Fault, fault_of, trouble_of
+from adapters.postgres.failures import DATABASE_ERRORS, Responsible, fault_of, trouble_of
 from adapters.postgres.health import check_database
 from adapters.postgres.migrate import migrate
 from adapters.postgres.revisions import MIGRATIONS, known_revisions, read_schema
 from adapters.postgres.tables import metadata
 from application.doctor.database import database_findings
-from application.doctor.findings import Grade
+from application.doctor.findings import Severity
 from application.errors import StoreUnavailableError
 from application.failure import Trouble
 from application.relay.lanes import LANES
@@ -250,10 +250,10 @@ async def test_a_database_that_cannot_hold_every_name_is_refused_early(postgres_
             with pytest.raises(DATABASE_ERRORS) as untranslatable:
                 async with engine.begin() as connection:
                     await connection.execute(text("SELECT CAST(:name AS text)"), {"name": "Ünï😀"})
-            assert fault_of(untranslatable.value) is Fault.DATABASE
+            assert fault_of(untranslatable.value) is Responsible.DATABASE
             assert trouble_of(untranslatable.value) is Trouble.ENCODING
         [finding] = [each for each in database_findings(await examine_database(engine)) if each.check == "encoding"]
-        assert finding.grade is Grade.FAILURE
+        assert finding.grade is Severity.FAILURE
     finally:
         await engine.dispose()
         await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")

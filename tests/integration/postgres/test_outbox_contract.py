@@ -15,7 +15,7 @@ from adapters.postgres.outbox import INDEX_PLANS, PostgresOutbox
 from adapters.postgres.user_store import PostgresUserStore
 from application.errors import StoreUnavailableError
 from application.relay.lanes import LANES, lane_of
-from application.relay.messages import Outbox, Pending, Refusal
+from application.relay.messages import Outbox, Pending, RefusedMessage
 from domain.delete_user import delete_user
 from domain.sync_user import sync_user
 from domain.user import UserId
@@ -61,11 +61,11 @@ async def case(request: pytest.FixtureRequest, database_url: str) -> AsyncIterat
         news = snapshot(UserId(user), at=at, first_name=f"{at}")
         await users.change(news.id, partial(sync_user, snapshot=news))
 
-    async def buried() -> list[tuple[str, int, str, int]]:
+    async def dead() -> list[tuple[str, int, str, int]]:
         rows = await connection.fetch("SELECT key, version, error, attempts FROM outbox_dead ORDER BY id")
         return [tuple(row) for row in rows]
 
-    yield Case(PostgresOutbox(engine), store, buried)
+    yield Case(PostgresOutbox(engine), store, dead)
     await connection.close()
     await users.aclose()
     await engine.dispose()
@@ -136,8 +136,8 @@ async def test_a_refused_event_is_moved_with_its_error_and_the_next_version_goes
         await case.store("user_a", at)
     [first, _] = await case.outbox.oldest(ALL, 10)
 
-    await case.outbox.bury([Refusal(first, "MessageSizeTooLargeError", 2)])
-    await case.outbox.bury([Refusal(first, "MessageSizeTooLargeError", 2)])
+    await case.outbox.move_to_dead_letters([RefusedMessage(first, "MessageSizeTooLargeError", 2)])
+    await case.outbox.move_to_dead_letters([RefusedMessage(first, "MessageSizeTooLargeError", 2)])
 
     assert told(await case.outbox.oldest(ALL, 10)) == [("user_a", 2)]
     assert (await case.dead())[:1] == [("user_a", 1, "MessageSizeTooLargeError", 2)]
@@ -218,9 +218,9 @@ async def test_only_what_was_published_is_deleted_when_the_sequence_gives_a_numb
 
     await outbox.delete([first])
     kept = await outbox.oldest(ALL, 10)
-    await outbox.bury([Refusal(first, "too large", 2)])
+    await outbox.move_to_dead_letters([RefusedMessage(first, "too large", 2)])
     still = await outbox.oldest(ALL, 10)
-    await outbox.bury([Refusal(second, "too large", 2)])
+    await outbox.move_to_dead_letters([RefusedMessage(second, "too large", 2)])
     left = await outbox.oldest(ALL, 10)
     await admin.close()
     await store.aclose()
@@ -253,7 +253,9 @@ async def test_deleting_a_user_erases_the_payloads_of_its_dead_letters(engine, s
     for user in ("user_a", "user_b"):
         news = snapshot(UserId(user))
         await store.change(news.id, partial(sync_user, snapshot=news))
-    await outbox.bury([Refusal(pending, "too large", 2) for pending in await outbox.oldest(ALL, 10)])
+    await outbox.move_to_dead_letters(
+        [RefusedMessage(pending, "too large", 2) for pending in await outbox.oldest(ALL, 10)]
+    )
 
     gone = deletion(UserId("user_a"))
     await store.change(gone.id, partial(delete_user, deletion=gone))
@@ -273,7 +275,7 @@ async def test_an_event_that_is_refused_after_its_user_was_deleted_leaves_no_pay
     gone = deletion(UserId("user_a"))
     await store.change(gone.id, partial(delete_user, deletion=gone))
 
-    await outbox.bury([Refusal(pending, "too large", 2) for pending in read])
+    await outbox.move_to_dead_letters([RefusedMessage(pending, "too large", 2) for pending in read])
 
     connection = await asyncpg.connect(database_url)
     rows = await connection.fetch("SELECT key, payload IS NULL AS erased FROM outbox_dead ORDER BY key")
@@ -291,13 +293,13 @@ async def test_a_deletion_that_began_before_the_letter_was_written_still_erases_
     await transaction.start()
     await slow.execute("SELECT FROM users FOR UPDATE")
 
-    bury = asyncio.create_task(outbox.bury([Refusal(pending, "too large", 2)]))
+    moving = asyncio.create_task(outbox.move_to_dead_letters([RefusedMessage(pending, "too large", 2)]))
     await asyncio.sleep(0.2)
     gone = deletion(UserId("user_a"))
     delete = asyncio.create_task(store.change(gone.id, partial(delete_user, deletion=gone)))
     await asyncio.sleep(0.2)  # it has its snapshot, and queues for the row behind the letter
     await transaction.commit()
-    await asyncio.gather(bury, delete)
+    await asyncio.gather(moving, delete)
     rows = await slow.fetch("SELECT key, payload FROM outbox_dead")
     await slow.close()
 
@@ -339,7 +341,7 @@ async def test_a_relay_learns_that_there_is_no_database():
     engine = create_engine("postgresql://nobody@127.0.0.1:1/none", pool_size=1, application_name="tests")
     outbox = PostgresOutbox(engine)
 
-    for call in (outbox.oldest(ALL, 1), outbox.delete([]), outbox.bury([])):
+    for call in (outbox.oldest(ALL, 1), outbox.delete([]), outbox.move_to_dead_letters([])):
         with pytest.raises(StoreUnavailableError):
             await call
 

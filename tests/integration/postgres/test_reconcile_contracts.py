@@ -13,7 +13,7 @@ from adapters.postgres.reconcile_checkpoint import PostgresCheckpoints
 from adapters.postgres.statements import BY_KEY
 from adapters.postgres.user_store import PostgresUserStore
 from application.errors import StoreUnavailableError
-from application.reconcile.drift import Drift, LivingUsers, Mark
+from application.reconcile.drift import CreationKey, Drift, LivingUsers
 from application.reconcile.options import Checkpoint, Checkpoints
 from application.users.delete_user import DeleteUser
 from application.users.ports import UserStore
@@ -63,12 +63,12 @@ async def test_living_users_come_by_time_of_creation_and_then_by_id_page_by_page
     for user_id, created_at in (("user_c", 10), ("user_a", 20), ("user_d", 20), ("user_b", 20), ("user_e", 30)):
         await case.create(user_id, created_at)
 
-    first = await case.living.created(Mark(0, UserId("")), 31, 2)
+    first = await case.living.created(CreationKey(0, UserId("")), 31, 2)
     second = await case.living.created(first[-1], 31, 2)
     third = await case.living.created(second[-1], 31, 2)
 
     assert [mark.user_id for mark in first + second + third] == ["user_c", "user_a", "user_b", "user_d", "user_e"]
-    assert first[0] == Mark(10, UserId("user_c"))
+    assert first[0] == CreationKey(10, UserId("user_c"))
     assert await case.living.created(third[-1], 31, 2) == []
 
 
@@ -76,7 +76,7 @@ async def test_a_span_begins_with_its_first_millisecond_and_ends_before_its_last
     for number in range(5):
         await case.create(f"user_{number}", 10 * number)
 
-    marks = await case.living.created(Mark(10, UserId("")), 30, 100)
+    marks = await case.living.created(CreationKey(10, UserId("")), 30, 100)
 
     assert [mark.user_id for mark in marks] == ["user_1", "user_2"]
 
@@ -86,7 +86,10 @@ async def test_deleted_users_are_not_among_the_living(case):
         await case.create(f"user_{number}", number)
     await DeleteUser(case.store)(deletion(UserId("user_1")))
 
-    assert [mark.user_id for mark in await case.living.created(Mark(0, UserId("")), 100, 100)] == ["user_0", "user_2"]
+    assert [mark.user_id for mark in await case.living.created(CreationKey(0, UserId("")), 100, 100)] == [
+        "user_0",
+        "user_2",
+    ]
     assert await case.living.count() == 2
     assert set(await case.living.sample()) == {"user_0", "user_2"}
 

@@ -15,7 +15,7 @@ from adapters.postgres.engine import create_engine
 from adapters.postgres.outbox import PostgresOutbox
 from adapters.postgres.user_store import PostgresUserStore
 from application.relay.lanes import LANES
-from application.relay.messages import Refusal
+from application.relay.messages import RefusedMessage
 from domain.delete_user import delete_user
 from domain.sync_user import sync_user
 from domain.user import UserId
@@ -89,7 +89,7 @@ async def test_users_are_written_and_their_events_relayed_on_partitioned_tables(
     pending = await outbox.oldest(range(LANES), 1000)
     refused, *published = pending
     await outbox.delete(published)
-    await outbox.bury([Refusal(refused, "too large", attempts=1)])
+    await outbox.move_to_dead_letters([RefusedMessage(refused, "too large", attempts=1)])
     left = await connection.fetchval("SELECT count(*) FROM outbox")
     dead = await connection.fetchval("SELECT count(*) FROM outbox_dead")
     await engine.dispose()

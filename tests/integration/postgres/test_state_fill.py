@@ -12,7 +12,7 @@ from adapters.postgres.outbox_admin import PostgresOutboxAdmin
 from adapters.postgres.state_fill import PostgresStateFill
 from application.relay.dead_letters import Repair
 from application.relay.lanes import LANES
-from application.relay.messages import Refusal
+from application.relay.messages import RefusedMessage
 from application.relay.state_topic import fill_lane
 from domain.delete_user import delete_user
 from domain.sync_user import sync_user
@@ -102,7 +102,7 @@ async def test_a_version_whose_event_still_waits_is_left_to_its_event(add, outbo
 async def test_a_retried_event_takes_along_what_was_put_for_its_version(add, outbox, fill, engine, database_url):
     await add("user_a")
     [event] = await outbox.oldest(ALL, 10)
-    await outbox.bury([Refusal(event, "too large", 2)])
+    await outbox.move_to_dead_letters([RefusedMessage(event, "too large", 2)])
     await fill.put(None, 10)
 
     done = await PostgresOutboxAdmin(engine).retry([event.id])
@@ -118,11 +118,11 @@ async def test_what_was_put_and_is_refused_does_not_take_the_place_of_the_events
 ):
     await add("user_a")
     [event] = await outbox.oldest(ALL, 10)
-    await outbox.bury([Refusal(event, "events: too large", 2)])
+    await outbox.move_to_dead_letters([RefusedMessage(event, "events: too large", 2)])
     await fill.put(None, 10)
     [filled] = await outbox.oldest(FILLED, 10)
 
-    await outbox.bury([Refusal(filled, "state: too large", 2)])
+    await outbox.move_to_dead_letters([RefusedMessage(filled, "state: too large", 2)])
     [letter] = await PostgresOutboxAdmin(engine).dead(limit=10)
 
     assert (letter.id, letter.error, letter.erased) == (event.id, "events: too large", False)
@@ -135,12 +135,12 @@ async def test_what_was_put_and_is_refused_is_a_letter_again_where_one_was_disca
     await add("user_a")
     [event] = await outbox.oldest(ALL, 10)
     admin = PostgresOutboxAdmin(engine)
-    await outbox.bury([Refusal(event, "events: too large", 2)])
+    await outbox.move_to_dead_letters([RefusedMessage(event, "events: too large", 2)])
     await admin.discard([event.id], "nobody needs it")
     await fill.put(None, 10)
     [filled] = await outbox.oldest(FILLED, 10)
 
-    await outbox.bury([Refusal(filled, "state: too large", 2)])
+    await outbox.move_to_dead_letters([RefusedMessage(filled, "state: too large", 2)])
     [letter] = await admin.dead(limit=10)
 
     assert (letter.id, letter.error, letter.erased) == (filled.id, "state: too large", False)
@@ -151,7 +151,7 @@ async def test_a_deleted_users_refused_state_is_erased_like_any_dead_letter(add,
     await publish_all(outbox)
     await fill.put(None, 10)
     [filled] = await outbox.oldest(FILLED, 10)
-    await outbox.bury([Refusal(filled, "state: too large", 2)])
+    await outbox.move_to_dead_letters([RefusedMessage(filled, "state: too large", 2)])
     await store.change(UserId("user_a"), partial(delete_user, deletion=deletion(UserId("user_a"))))
 
     connection = await asyncpg.connect(database_url)

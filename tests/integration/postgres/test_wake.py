@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 import asyncpg
 import pytest
 
-from adapters.postgres.notifier import CHANNEL, OutboxWake
+from adapters.postgres.notifier import CHANNEL, OutboxNotifier
 
 
 @pytest.fixture
@@ -20,8 +20,8 @@ async def heard(database_url: str) -> AsyncIterator[list[float]]:
 
 
 @pytest.fixture
-async def wake(engine) -> AsyncIterator[OutboxWake]:
-    outbox_wake = OutboxWake(engine)
+async def wake(engine) -> AsyncIterator[OutboxNotifier]:
+    outbox_wake = OutboxNotifier(engine)
     await outbox_wake.start()
     yield outbox_wake
     await outbox_wake.aclose()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.kafka.cloudevents import encode
-from application.errors import IdentityProviderRefusedError, SafetyStopError, UserDeletedError, UserUnknownError
+from application.errors import ClerkRefusedError, SafetyStopError, UserDeletedError, UserUnknownError
 from application.users.act_at_clerk import ActAtClerk
 from application.users.ban_user import BanUser, UnbanUser
 from application.users.delete_user import DeleteUser
@@ -112,10 +112,10 @@ async def test_an_action_on_somebody_whom_clerk_does_not_have_leaves_our_row_alo
 async def test_what_clerk_refuses_changes_nothing_here(world):
     world.clerk.users[USER] = snapshot()
     await world.sync_user(snapshot())
-    world.clerk.trouble = IdentityProviderRefusedError("no", status=402, codes=("payment_required",))
+    world.clerk.trouble = ClerkRefusedError("no", status=402, codes=("payment_required",))
 
     for act in (world.actions["ban"], world.delete):
-        with pytest.raises(IdentityProviderRefusedError):
+        with pytest.raises(ClerkRefusedError):
             await act(USER)
     assert living(await world.ours()).version == 1
 

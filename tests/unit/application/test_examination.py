@@ -6,7 +6,7 @@ from attrs import evolve
 from application.doctor.clerk import ClerkFacts, KeySet, clerk_findings
 from application.doctor.clocks import clock_findings
 from application.doctor.database import DatabaseFacts, database_findings, write_findings
-from application.doctor.findings import Finding, Grade, Unanswered, not_checked, passed
+from application.doctor.findings import Finding, Severity, Unanswered, not_checked, passed
 from application.doctor.managing import ManagingFacts, managing_findings
 from application.doctor.outbox import outbox_findings
 from application.doctor.schema_state import SchemaState
@@ -16,7 +16,7 @@ from application.failure import ADVICE, Trouble
 from application.relay.dead_letters import LaneBacklog, OutboxStatus, VacuumBlocker
 from application.relay.topics import DAY_MS, EVENTS, STATE, Topic, TopicFacts
 
-OK, WARNING, FAILURE = Grade.OK, Grade.WARNING, Grade.FAILURE
+OK, WARNING, FAILURE = Severity.OK, Severity.WARNING, Severity.FAILURE
 
 DATABASE = DatabaseFacts(
     ignored=[],
@@ -90,7 +90,7 @@ CLERK = ClerkFacts(
 )
 
 
-def bad(findings) -> dict[str, Grade]:
+def bad(findings) -> dict[str, Severity]:
     """What is not well, and all of it with advice."""
     found = [finding for finding in findings if finding.grade is not OK]
     assert all(finding.advice for finding in found), found

@@ -7,7 +7,7 @@ from attrs import define, field
 
 from adapters.kafka.cloudevents import encode
 from application.errors import (
-    IdentityProviderUnavailableError,
+    ClerkUnavailableError,
     StoreUnavailableError,
     UnstorableError,
     UserBannedError,
@@ -28,7 +28,7 @@ from support.users import USER, deletion, snapshot
 
 @define
 class Clerk:
-    """An `IdentityProvider` that answers when the test lets it."""
+    """An `ClerkUsers` that answers when the test lets it."""
 
     answer: Snapshot | Exception | None = None
     asked: list[UserId] = field(factory=list)
@@ -83,8 +83,8 @@ def world() -> World:
 
 
 @pytest.fixture
-def unavailable() -> IdentityProviderUnavailableError:
-    return IdentityProviderUnavailableError("down")
+def unavailable() -> ClerkUnavailableError:
+    return ClerkUnavailableError("down")
 
 
 async def test_a_user_that_clerk_knows_is_stored_and_announced(world):
@@ -122,13 +122,13 @@ async def test_a_stampede_on_a_fault_asks_clerk_once_and_everybody_hears_of_it(w
         requests = await world.requests(200)
     outcomes = await asyncio.gather(*requests, return_exceptions=True)
 
-    assert {type(outcome) for outcome in outcomes} == {IdentityProviderUnavailableError}
+    assert {type(outcome) for outcome in outcomes} == {ClerkUnavailableError}
     assert world.clerk.asked == [USER]
 
 
 async def test_a_fault_is_not_remembered(world, unavailable):
     world.clerk.answer = unavailable
-    with pytest.raises(IdentityProviderUnavailableError):
+    with pytest.raises(ClerkUnavailableError):
         await world.current(USER)
     world.clerk.answer = snapshot()
 
@@ -156,7 +156,7 @@ async def test_a_webhook_is_noticed_while_it_is_remembered_that_clerk_has_none(w
     assert (await world.current(USER)).version == 1
 
 
-@pytest.mark.parametrize("answer", [None, IdentityProviderUnavailableError("slow")])
+@pytest.mark.parametrize("answer", [None, ClerkUnavailableError("slow")])
 async def test_a_webhook_that_lands_while_clerk_thinks_is_noticed(world, answer):
     world.clerk.answer = answer
     with world.while_clerk_thinks():
@@ -252,7 +252,7 @@ async def test_something_that_hangs_past_its_own_bound_ends_for_everybody_and_is
         requests = await world.requests(2)
         outcomes = await asyncio.gather(*requests, return_exceptions=True)
 
-        assert {type(outcome) for outcome in outcomes} == {IdentityProviderUnavailableError}
+        assert {type(outcome) for outcome in outcomes} == {ClerkUnavailableError}
 
     assert (await world.current(USER)).version == 1
 

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from application.reconcile import listing as clerk_listing
 from application.reconcile import run as reconcile
-from application.reconcile.drift import Allowance
+from application.reconcile.drift import DeletionLimit
 from domain.snapshot import Deletion, Snapshot
 from domain.user import Tombstone, User, UserId
 from support.reconciling import World
 from support.users import snapshot
 
 IDS = [UserId(f"user_{number}") for number in range(8)]
-ANYBODY = Allowance(share=1, at_least=100, explicit=True)
+ANYBODY = DeletionLimit(share=1, at_least=100, explicit=True)
 
 
 @pytest.fixture(autouse=True, scope="module")

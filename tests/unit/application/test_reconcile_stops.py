@@ -5,14 +5,14 @@ import asyncio
 import pytest
 
 from application.errors import (
-    IdentityProviderKeyRefusedError,
-    IdentityProviderLimitedError,
-    IdentityProviderRefusedError,
-    IdentityProviderUnavailableError,
+    ClerkKeyRefusedError,
+    ClerkLimitedError,
+    ClerkRefusedError,
+    ClerkUnavailableError,
     SafetyStopError,
     StoreUnavailableError,
 )
-from application.reconcile.drift import Allowance
+from application.reconcile.drift import DeletionLimit
 from application.reconcile.run import RESUMED_FOR_MS
 from domain.user import Tombstone, UserId
 from support.memory import living
@@ -74,11 +74,11 @@ async def test_somebody_may_say_that_so_many_are_to_be_deleted(world):
     for number in range(1, 15):
         del world.clerk.users[name(number)]
 
-    differences = await world.reconcile(allowance=Allowance(share=0, at_least=14, explicit=True))
+    differences = await world.reconcile(allowance=DeletionLimit(share=0, at_least=14, explicit=True))
 
     assert list(differences.values()) == ["gone"] * 14
     world.clerk.users.clear()
-    assert len(await world.reconcile(allowance=Allowance(share=1, at_least=0, explicit=True))) == 6
+    assert len(await world.reconcile(allowance=DeletionLimit(share=1, at_least=0, explicit=True))) == 6
 
 
 async def test_a_list_cut_short_deletes_nobody(world):
@@ -110,7 +110,7 @@ async def test_a_list_in_another_order_stops_the_run(world, monkeypatch):
 
     monkeypatch.setattr(type(world.clerk), "page", newest_first)
 
-    with pytest.raises(IdentityProviderUnavailableError, match="order"):
+    with pytest.raises(ClerkUnavailableError, match="order"):
         await world.reconcile()
     assert world.events == []
 
@@ -118,8 +118,8 @@ async def test_a_list_in_another_order_stops_the_run(world, monkeypatch):
 async def test_limits_and_short_outages_are_waited_out(world):
     world.clerk.put(clerk_user(50))
     faults = [
-        IdentityProviderLimitedError("429", retry_after_s=7),
-        IdentityProviderUnavailableError("500"),
+        ClerkLimitedError("429", retry_after_s=7),
+        ClerkUnavailableError("500"),
         StoreUnavailableError("no database"),
     ] * 5
 
@@ -140,7 +140,7 @@ async def test_a_user_about_whom_alone_clerk_has_no_answer_is_told_and_kept(worl
 
     def fail(question: str) -> None:
         if question in {f"get {name(0)}", f"get {name(7)}"}:
-            raise IdentityProviderUnavailableError("data.created_at: wrong")
+            raise ClerkUnavailableError("data.created_at: wrong")
 
     world.clerk.before_answer = fail
 
@@ -151,9 +151,7 @@ async def test_a_user_about_whom_alone_clerk_has_no_answer_is_told_and_kept(worl
 
 async def test_a_look_up_during_an_outage_is_waited_out(world):
     del world.clerk.users[name(7)]
-    faults = [IdentityProviderUnavailableError("down")] * 12 + [
-        IdentityProviderLimitedError("429", retry_after_s=1)
-    ] * 6
+    faults = [ClerkUnavailableError("down")] * 12 + [ClerkLimitedError("429", retry_after_s=1)] * 6
 
     def fail(question: str) -> None:
         if faults and not question.startswith("page") and world.tally.listed:
@@ -167,11 +165,11 @@ async def test_a_look_up_during_an_outage_is_waited_out(world):
 
 async def test_a_key_that_clerk_refuses_is_not_waited_for(world):
     def refuse(_: str) -> None:
-        raise IdentityProviderKeyRefusedError("401")
+        raise ClerkKeyRefusedError("401")
 
     world.clerk.before_answer = refuse
 
-    with pytest.raises(IdentityProviderKeyRefusedError):
+    with pytest.raises(ClerkKeyRefusedError):
         await world.reconcile()
     assert world.waited == []
 
@@ -183,10 +181,10 @@ async def test_a_long_outage_stops_the_run_and_the_next_one_goes_on(world):
 
     def fail(question: str) -> None:
         if question.startswith("page") and int(question[5:].partition("+")[0]) >= 12_000:
-            raise IdentityProviderUnavailableError("down")
+            raise ClerkUnavailableError("down")
 
     world.clerk.before_answer = fail
-    with pytest.raises(IdentityProviderUnavailableError):
+    with pytest.raises(ClerkUnavailableError):
         await world.reconcile()
     before = world.tally
     world.clerk.before_answer = lambda _: None
@@ -204,10 +202,10 @@ async def test_an_interrupted_run_is_begun_anew_when_told_to_or_after_a_day(worl
     async def interrupted() -> None:
         def fail(question: str) -> None:
             if question.startswith("page 12"):
-                raise IdentityProviderRefusedError("no", status=403, codes=())
+                raise ClerkRefusedError("no", status=403, codes=())
 
         world.clerk.before_answer = fail
-        with pytest.raises(IdentityProviderRefusedError):
+        with pytest.raises(ClerkRefusedError):
             await world.reconcile()
         world.clerk.before_answer = lambda _: None
         world.clerk.asked.clear()

@@ -117,10 +117,10 @@ async def test_what_one_topic_refuses_waits_until_the_other_has_answered():
     run_round = relay(message("a", 1), events={1: "refused"}, state={1: "NotEnoughReplicas"})
 
     done = await run_round(ALL, 10)
-    kept, buried = left(run_round), list(run_round.outbox.dead)
+    kept, dead = left(run_round), list(run_round.outbox.dead)
     await run_round(ALL, 10)
 
-    assert (done.refused, kept, buried) == (0, [1], [])
+    assert (done.refused, kept, dead) == (0, [1], [])
     assert [letter.pending.id for letter in run_round.outbox.dead] == [1]
     assert written(run_round)[-1] == ("user_a", 1)
 

@@ -5,11 +5,11 @@ import asyncio
 import pytest
 
 from adapters.clerk import backend_api
-from adapters.clerk.backend_api import BackendApi, Effort
-from adapters.clerk.identities import CARE
+from adapters.clerk.backend_api import BackendApi, RetryBudget
+from adapters.clerk.identities import BACKGROUND
 from application.errors import (
-    IdentityProviderLimitedError,
-    IdentityProviderUnavailableError,
+    ClerkLimitedError,
+    ClerkUnavailableError,
     UserUnknownError,
 )
 from devkit.fake_clerk.rate_limits import RateLimits
@@ -24,7 +24,7 @@ async def test_the_limit_of_one_users_metadata_keeps_nobody_from_asking_about_ot
             clerk.instance.create(user)
         api = BackendApi(clerk.secret_key, clerk.url)
         await provider(api).merge_public_metadata(ADA, {"n": 1})
-        with pytest.raises(IdentityProviderLimitedError):
+        with pytest.raises(ClerkLimitedError):
             await provider(api).merge_public_metadata(ADA, {"n": 2})
 
         assert (await provider(api).get(GRACE)).id == GRACE
@@ -33,9 +33,9 @@ async def test_the_limit_of_one_users_metadata_keeps_nobody_from_asking_about_ot
 
 async def test_a_huge_retry_after_is_told_but_keeps_others_waiting_no_longer_than_clerk_counts(clerk, api):
     clerk.fails("status", status=429, retry_after_s=999_999, times=1)
-    with pytest.raises(IdentityProviderLimitedError) as limited:
+    with pytest.raises(ClerkLimitedError) as limited:
         await provider(api).get(ADA)
-    with pytest.raises(IdentityProviderLimitedError) as others:
+    with pytest.raises(ClerkLimitedError) as others:
         await provider(api).get(GRACE)
 
     assert limited.value.retry_after_s == 3600
@@ -47,7 +47,7 @@ async def test_a_deletion_that_waited_for_its_turn_is_not_taken_for_one_that_was
     api._throttle.close_for(2.2)
 
     with pytest.raises(UserUnknownError):
-        await provider(api, CARE).delete(UserId("user_never"))
+        await provider(api, BACKGROUND).delete(UserId("user_never"))
     assert [asked.method for asked in clerk.requests] == ["DELETE"]
 
 
@@ -56,8 +56,8 @@ async def test_who_gets_no_turn_hears_that_and_nothing_is_sent(clerk, api):
     api._at_once = turns
     await turns.acquire()
 
-    with pytest.raises(IdentityProviderUnavailableError, match="wait already"):
-        await provider(api, Effort(attempts=2, budget_s=0.1)).delete(ADA)
+    with pytest.raises(ClerkUnavailableError, match="wait already"):
+        await provider(api, RetryBudget(attempts=2, budget_s=0.1)).delete(ADA)
     assert clerk.requests == []
     turns.release()
     assert (await provider(api).get(ADA)).id == ADA
@@ -67,7 +67,7 @@ async def test_a_turn_is_given_back_whatever_becomes_of_the_question(clerk, api)
     api._at_once = asyncio.Semaphore(1)
     for kind in ("reset", "malformed", "html", "truncated"):
         clerk.fails(kind, times=2)
-        with pytest.raises(IdentityProviderUnavailableError):
+        with pytest.raises(ClerkUnavailableError):
             await provider(api).get(ADA)
         clerk.faults.clear()
     clerk.fails("latency", delay_s=5, times=1)

@@ -7,13 +7,13 @@ import pytest
 from attrs import asdict
 
 from adapters.clerk import response_capture as keeping
-from adapters.clerk.backend_api import Effort, NoBackend
-from adapters.clerk.identities import HASTE, ClerkIdentities
+from adapters.clerk.backend_api import NoBackend, RetryBudget
+from adapters.clerk.identities import INTERACTIVE, ClerkIdentities
 from adapters.clerk.payloads import snapshot_of
 from application.errors import (
-    IdentityProviderLimitedError,
-    IdentityProviderNotConfiguredError,
-    IdentityProviderUnavailableError,
+    ClerkLimitedError,
+    ClerkNotConfiguredError,
+    ClerkUnavailableError,
 )
 from domain.user import UserId
 from support.clerk_payloads import encoded, user_payload
@@ -130,7 +130,7 @@ async def test_a_limit_is_waited_out_for_as_long_as_clerk_says_and_a_second_when
 async def test_a_limit_beyond_the_effort_is_told_at_once_and_nobody_else_asks_meanwhile(said):
     async with clerk(http(429, headers=f"retry-after: {said}\r\n")) as (fake, adapter):
         for _ in range(3):
-            with pytest.raises(IdentityProviderLimitedError) as limited:
+            with pytest.raises(ClerkLimitedError) as limited:
                 await adapter.get(USER)
 
     assert len(fake.requests) == 1
@@ -183,21 +183,21 @@ async def test_nobody_listening_is_out_of_reach():
         pass
     adapter = identities(fake.url)
 
-    with pytest.raises(IdentityProviderUnavailableError, match="out of reach: ConnectError"):
+    with pytest.raises(ClerkUnavailableError, match="out of reach: ConnectError"):
         await adapter.get(USER)
     await adapter.aclose()
 
 
 @pytest.mark.parametrize("slow", [silence, dribble])
 async def test_an_answer_that_takes_too_long_is_not_waited_for(slow):
-    assert await failure(slow, effort=Effort(attempts=2, budget_s=0.2)) == (
+    assert await failure(slow, effort=RetryBudget(attempts=2, budget_s=0.2)) == (
         "Clerk's API did not answer within 0.2 s",
         1,
     )
 
 
 async def test_the_second_attempt_is_inside_the_same_time():
-    assert await failure(http(500), silence, effort=Effort(attempts=2, budget_s=1.0)) == (
+    assert await failure(http(500), silence, effort=RetryBudget(attempts=2, budget_s=1.0)) == (
         "Clerk's API did not answer within 1 s",
         2,
     )
@@ -237,7 +237,7 @@ async def test_another_user_than_asked_for_is_never_returned():
 async def test_a_failure_leaves_nothing_behind_for_the_next_question():
     async with clerk(http(200, user_payload(USER)), reset, reset, http(200, user_payload(USER))) as (_, adapter):
         assert await adapter.get(USER) is not None
-        with pytest.raises(IdentityProviderUnavailableError):
+        with pytest.raises(ClerkUnavailableError):
             await adapter.get(USER)
         assert await adapter.get(USER) is not None
 
@@ -269,8 +269,8 @@ async def test_an_error_of_clerk_is_not_repeated_to_ours():
 
 
 async def test_without_a_key_nobody_is_asked():
-    with pytest.raises(IdentityProviderNotConfiguredError):
-        await ClerkIdentities(NoBackend(), HASTE, now_ms=lambda: READ_AT_MS).get(USER)
+    with pytest.raises(ClerkNotConfiguredError):
+        await ClerkIdentities(NoBackend(), INTERACTIVE, now_ms=lambda: READ_AT_MS).get(USER)
 
 
 NOT_ABOUT_THE_USER = b'{"errors": [{"message": "m", "code": "instance_not_found"}]}'

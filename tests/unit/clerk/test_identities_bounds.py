@@ -5,11 +5,11 @@ from functools import partial
 import pytest
 
 from adapters.clerk import backend_api
-from adapters.clerk.backend_api import Effort
-from adapters.clerk.identities import CARE
+from adapters.clerk.backend_api import RetryBudget
+from adapters.clerk.identities import BACKGROUND
 from application.errors import (
-    IdentityProviderRefusedError,
-    IdentityProviderUnavailableError,
+    ClerkRefusedError,
+    ClerkUnavailableError,
 )
 from domain.user import InvalidUserIdError, UserId
 from support.asking_clerk import ADA, provider
@@ -20,10 +20,10 @@ async def test_revoking_many_slow_sessions_ends_in_the_time_of_the_effort_and_go
         clerk.instance.sign_in(ADA)
     clerk.fails("latency", delay_s=0.3, method="POST")
 
-    with pytest.raises(IdentityProviderUnavailableError, match="and there are more"):
-        await provider(api, Effort(attempts=2, budget_s=0.8)).revoke_sessions(ADA)
+    with pytest.raises(ClerkUnavailableError, match="and there are more"):
+        await provider(api, RetryBudget(attempts=2, budget_s=0.8)).revoke_sessions(ADA)
     clerk.faults.clear()
-    assert await provider(api, CARE).revoke_sessions(ADA) < 4
+    assert await provider(api, BACKGROUND).revoke_sessions(ADA) < 4
     assert clerk.instance.sessions(user_id=ADA, status="active") == []
 
 
@@ -47,20 +47,20 @@ async def test_an_id_that_would_bend_the_path_is_refused_before_anything_is_sent
 async def test_an_error_nested_without_end_is_an_error_like_any_other(clerk, api, monkeypatch):
     nested = b'{"a":' * 3000 + b"1" + b"}" * 3000
 
-    async def ask(*_: object, **__: object) -> backend_api.Answer:
-        return backend_api.Answer(status=422, body=nested, unclear=False)
+    async def ask(*_: object, **__: object) -> backend_api.ClerkResponse:
+        return backend_api.ClerkResponse(status=422, body=nested, unclear=False)
 
     monkeypatch.setattr(api, "ask", ask)
 
-    with pytest.raises(IdentityProviderUnavailableError, match="422"):
+    with pytest.raises(ClerkUnavailableError, match="422"):
         await provider(api).set_banned(ADA, banned=True)
 
 
 async def test_a_404_about_something_else_deletes_nobody_and_is_told_with_its_code(clerk, api):
     clerk.fails("status", status=404, code="instance_not_found")
 
-    with pytest.raises(IdentityProviderUnavailableError):
+    with pytest.raises(ClerkUnavailableError):
         await provider(api).get(ADA)
-    with pytest.raises(IdentityProviderRefusedError) as refused:
+    with pytest.raises(ClerkRefusedError) as refused:
         await provider(api).delete(ADA)
     assert refused.value.codes == ("instance_not_found",)

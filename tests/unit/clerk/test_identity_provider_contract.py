@@ -1,4 +1,4 @@
-"""What `IdentityProvider` promises, asked of the fake and of the Clerk SDK against the stand-in over real HTTP."""
+"""What `ClerkUsers` promises, asked of the fake and of the Clerk SDK against the stand-in over real HTTP."""
 
 import asyncio
 import time
@@ -10,14 +10,14 @@ import pytest
 from attrs import frozen
 
 from adapters.clerk.backend_api import BackendApi
-from adapters.clerk.identities import CARE, ClerkIdentities
+from adapters.clerk.identities import BACKGROUND, ClerkIdentities
 from application.errors import (
-    IdentityProviderLimitedError,
-    IdentityProviderRefusedError,
-    IdentityProviderUnavailableError,
+    ClerkLimitedError,
+    ClerkRefusedError,
+    ClerkUnavailableError,
     UserUnknownError,
 )
-from application.users.ports import IdentityProvider, Unreadable
+from application.users.ports import ClerkUsers, Unreadable
 from domain.snapshot import Snapshot
 from domain.user import UserId
 from support.clerk_stand_in import RunningStandIn, running_stand_in
@@ -31,7 +31,7 @@ ADA, GRACE = UserId("user_ada"), UserId("user_grace")
 
 @frozen
 class World:
-    provider: IdentityProvider
+    provider: ClerkUsers
     add: Callable[..., None]
     """A user, with `public_metadata`; each was created after the one before."""
     sign_in: Callable[[UserId], None]
@@ -66,7 +66,7 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
 async def _provider(clerk: RunningStandIn) -> AsyncIterator[ClerkIdentities]:
     api = BackendApi(clerk.secret_key, clerk.url)
     try:
-        yield ClerkIdentities(api, CARE, now_ms=lambda: time.time_ns() // 1_000_000)
+        yield ClerkIdentities(api, BACKGROUND, now_ms=lambda: time.time_ns() // 1_000_000)
     finally:
         await api.aclose()
 
@@ -182,7 +182,7 @@ async def test_an_action_whose_answer_is_lost_is_asked_again_and_done_once(kind)
         async with _provider(clerk) as provider:
             try:
                 answered = await provider.set_banned(ADA, banned=True)
-            except IdentityProviderUnavailableError:
+            except ClerkUnavailableError:
                 assert kind in ("malformed", "html")  # there was an answer, only of no use
                 answered = await provider.get(ADA)
 
@@ -207,7 +207,7 @@ async def test_a_429_storm_is_waited_out_and_a_long_one_told_with_its_length():
         async with _provider(clerk) as provider:
             assert (await provider.set_banned(ADA, banned=True)).profile.banned
             clerk.fails("status", status=429, retry_after_s=120)
-            with pytest.raises(IdentityProviderLimitedError) as limited:
+            with pytest.raises(ClerkLimitedError) as limited:
                 await provider.set_banned(ADA, banned=False)
 
         assert limited.value.retry_after_s in range(115, 121)
@@ -220,7 +220,7 @@ async def test_an_action_that_clerk_refuses_is_told_with_clerks_own_code_and_not
         clerk.instance.create(ADA)
         clerk.fails("status", status=status, code=code, method="POST")
         async with _provider(clerk) as provider:
-            with pytest.raises(IdentityProviderRefusedError) as refused:
+            with pytest.raises(ClerkRefusedError) as refused:
                 await provider.set_locked(ADA, locked=True)
 
         assert (refused.value.status, refused.value.codes) == (status, (code,))
@@ -230,9 +230,9 @@ async def test_an_action_that_clerk_refuses_is_told_with_clerks_own_code_and_not
 async def test_a_wrong_key_is_named_also_by_an_action():
     with running_stand_in() as clerk:
         clerk.instance.create(ADA)
-        provider = ClerkIdentities(BackendApi("sk_test_wrong", clerk.url), CARE, now_ms=lambda: 0)
+        provider = ClerkIdentities(BackendApi("sk_test_wrong", clerk.url), BACKGROUND, now_ms=lambda: 0)
 
-        with pytest.raises(IdentityProviderUnavailableError, match="check CLERK_SECRET_KEY"):
+        with pytest.raises(ClerkUnavailableError, match="check CLERK_SECRET_KEY"):
             await provider.set_banned(ADA, banned=True)
         await provider.aclose()
 
@@ -254,7 +254,7 @@ async def test_no_more_requests_are_under_way_than_allowed(monkeypatch):
 
         api = BackendApi(clerk.secret_key, clerk.url)
         answers = await asyncio.gather(
-            *(api.ask(lambda sdk: watched(sdk.users.get_async(user_id="user_x")), CARE) for _ in range(12))
+            *(api.ask(lambda sdk: watched(sdk.users.get_async(user_id="user_x")), BACKGROUND) for _ in range(12))
         )
         await api.aclose()
 

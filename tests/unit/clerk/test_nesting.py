@@ -64,9 +64,9 @@ async def test_in_a_page_of_clerks_users_a_deep_one_takes_nothing_from_its_neigh
     )
 
     async def ask(*_: object, **__: object) -> object:
-        from adapters.clerk.backend_api import Answer  # noqa: PLC0415
+        from adapters.clerk.backend_api import ClerkResponse  # noqa: PLC0415
 
-        return Answer(status=200, body=page, unclear=False)
+        return ClerkResponse(status=200, body=page, unclear=False)
 
     monkeypatch.setattr(api, "ask", ask)
     listed = await provider(api).page(created_from=0, offset=0, limit=10)

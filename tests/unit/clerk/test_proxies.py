@@ -5,7 +5,7 @@ import pytest
 from adapters.clerk.backend_api import BackendApi
 from adapters.clerk.doctor import key_set_of
 from anomalyze_auth import JwksKeys, KeysUnavailable
-from application.errors import IdentityProviderUnavailableError
+from application.errors import ClerkUnavailableError
 from application.failure import Trouble
 from entrypoints.config.loading import load
 from entrypoints.config.proxies import use
@@ -84,7 +84,7 @@ async def test_loopback_is_asked_directly_whatever_the_variables_say(clerk, out,
 async def test_what_no_proxy_names_is_not_asked_of_the_proxy(clerk, out, direct):
     through(HTTPS_PROXY=out.url, NO_PROXY=direct)
 
-    with pytest.raises(IdentityProviderUnavailableError, match="out of reach: ConnectError"):
+    with pytest.raises(ClerkUnavailableError, match="out of reach: ConnectError"):
         await ask(clerk.secret_key)
     assert out.asked == []
 
@@ -93,7 +93,7 @@ async def test_what_no_proxy_names_is_not_asked_of_the_proxy(clerk, out, direct)
 async def test_a_proxy_that_refuses_is_told_by_its_cause_and_without_its_password(clerk, out, status):
     through(HTTPS_PROXY=out.url if status != 407 else out.url.replace("egress", "nobody"))
     out.refuses = status
-    with pytest.raises(IdentityProviderUnavailableError) as of_api:
+    with pytest.raises(ClerkUnavailableError) as of_api:
         await ask(clerk.secret_key)
     with pytest.raises(KeysUnavailable) as of_keys:
         await fetch()
@@ -111,7 +111,7 @@ async def test_a_proxy_that_refuses_is_told_by_its_cause_and_without_its_passwor
 async def test_a_certificate_that_is_not_trusted_is_told_as_tls(clerk, out, monkeypatch):
     monkeypatch.delenv("SSL_CERT_FILE")
     through(HTTPS_PROXY=out.url)
-    with pytest.raises(IdentityProviderUnavailableError) as of_api:
+    with pytest.raises(ClerkUnavailableError) as of_api:
         await ask(clerk.secret_key)
 
     assert cause_of(of_api.value).label == "Clerk: no TLS"

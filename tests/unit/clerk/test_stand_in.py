@@ -6,7 +6,7 @@ import pytest
 from adapters.clerk.webhooks import ClerkWebhooks
 from application.errors import ForgedWebhookError
 from devkit.fake_clerk import ClerkStandIn
-from domain.user import user_id
+from domain.user import parse_user_id
 
 SECRET = "whsec_" + "c2VjcmV0" * 4
 OTHER = "whsec_" + "b3RoZXIh" * 4
@@ -22,7 +22,7 @@ def test_new_ids_are_clerks_in_form_and_all_different(clerk):
     ids = {clerk.new_user_id(now_ms=NOW_MS) for _ in range(100)}
 
     assert len(ids) == 100
-    assert all(len(user_id(text)) == len("user_") + 27 for text in ids)
+    assert all(len(parse_user_id(text)) == len("user_") + 27 for text in ids)
 
 
 def test_an_id_tells_for_ever_when_its_user_was_created(clerk):

@@ -11,7 +11,7 @@ from entrypoints.config.report import effective
 from entrypoints.config.settings import commands as settings_of_commands
 from entrypoints.config.settings.catalogue import COMMANDS as READ_BY
 from entrypoints.config.settings.catalogue import GROUPS, all_variables, known_names, variables_of
-from entrypoints.config.sources import Found
+from entrypoints.config.sources import SourceValue
 from support.web import PUBLISHABLE_KEY, SECRET
 
 SERVE = {
@@ -163,7 +163,7 @@ def test_the_catalogue_names_every_group_and_every_command_that_reads_any():
 
 
 def test_a_value_that_is_shown_is_the_value_that_is_used():
-    found = {name: Found(text, "environment") for name, text in SERVE.items()}
+    found = {name: SourceValue(text, "environment") for name, text in SERVE.items()}
     by_name = {variable.name: variable.value for variable in effective(found, ["serve"]).variables}
 
     assert by_name["PORT"] == "3002"

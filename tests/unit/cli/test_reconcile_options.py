@@ -2,7 +2,7 @@
 
 import pytest
 
-from application.reconcile.drift import Allowance
+from application.reconcile.drift import DeletionLimit
 from entrypoints.cli.main import main
 from entrypoints.cli.reconcile.command import allowance, moment
 
@@ -39,8 +39,8 @@ def test_deletes_are_allowed_by_number_or_by_share():
     assert allowance("0").of(1_000_000) == 0
     assert allowance("20%").of(200) == 40
     assert allowance("100%").of(3) == 3
-    assert Allowance().of(1000) == 50
-    assert Allowance().of(3) == 10
+    assert DeletionLimit().of(1000) == 50
+    assert DeletionLimit().of(3) == 10
 
 
 @pytest.mark.parametrize("text", ["", "-1", "101%", "1.5%", "all", "%", "9" * 20])

@@ -2,11 +2,11 @@ import pytest
 
 from application.errors import (
     BrokerUnavailableError,
-    IdentityProviderKeyRefusedError,
-    IdentityProviderLimitedError,
-    IdentityProviderNotConfiguredError,
-    IdentityProviderRefusedError,
-    IdentityProviderUnavailableError,
+    ClerkKeyRefusedError,
+    ClerkLimitedError,
+    ClerkNotConfiguredError,
+    ClerkRefusedError,
+    ClerkUnavailableError,
     StoreBusyError,
     StoreUnavailableError,
     UnstorableError,
@@ -16,7 +16,7 @@ from application.errors import (
 from entrypoints.cli.users.failures import NOT_TRIED, exit_status, failure_of
 
 NO_USER = failure_of(UserUnknownError())
-OUTAGE = failure_of(IdentityProviderUnavailableError("down"))
+OUTAGE = failure_of(ClerkUnavailableError("down"))
 
 
 @pytest.mark.parametrize(
@@ -25,13 +25,13 @@ OUTAGE = failure_of(IdentityProviderUnavailableError("down"))
         (UserUnknownError(), 67, False),
         (UserDeletedError(), 67, False),
         (UnstorableError("22001"), 65, False),
-        (IdentityProviderRefusedError("no", status=402, codes=("plan",)), 77, False),
-        (IdentityProviderUnavailableError("down"), 69, True),
-        (IdentityProviderLimitedError("429", retry_after_s=1), 69, True),
+        (ClerkRefusedError("no", status=402, codes=("plan",)), 77, False),
+        (ClerkUnavailableError("down"), 69, True),
+        (ClerkLimitedError("429", retry_after_s=1), 69, True),
         (StoreUnavailableError("down"), 69, True),
         (StoreBusyError("full"), 69, True),
-        (IdentityProviderKeyRefusedError("401"), 78, True),
-        (IdentityProviderNotConfiguredError("no key"), 78, True),
+        (ClerkKeyRefusedError("401"), 78, True),
+        (ClerkNotConfiguredError("no key"), 78, True),
     ],
 )
 def test_every_kind_of_failure_has_its_status_and_those_of_everybody_end_the_run(error, status, of_everybody):
@@ -46,7 +46,7 @@ def test_what_is_not_expected_is_not_named():
 
 
 def test_nobody_steers_a_terminal_by_what_clerk_says():
-    assert "\x1b" not in failure_of(IdentityProviderRefusedError("\x1b[2J", status=402, codes=("\x1b",))).message
+    assert "\x1b" not in failure_of(ClerkRefusedError("\x1b[2J", status=402, codes=("\x1b",))).message
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.sync_user import sync_user
-from domain.user import InvalidUserIdError, user_id
+from domain.user import InvalidUserIdError, parse_user_id
 from support.users import snapshot
 
 
 @pytest.mark.parametrize("text", ["user_29w83sxmDNGwOuEthce5gg56FcC", "user_1", "user_" + "a" * 123])
 def test_a_clerk_user_id_is_taken_as_it_is(text):
-    assert user_id(text) == text
+    assert parse_user_id(text) == text
 
 
 @pytest.mark.parametrize(
@@ -21,13 +21,13 @@ def test_a_clerk_user_id_is_taken_as_it_is(text):
 )
 def test_anything_else_is_refused(text):
     with pytest.raises(InvalidUserIdError):
-        user_id(text)
+        parse_user_id(text)
 
 
 @given(st.text())
 def test_whatever_passes_is_safe_in_a_url_a_header_and_a_key(text):
     try:
-        safe = user_id(text)
+        safe = parse_user_id(text)
     except InvalidUserIdError:
         return
     assert safe.isascii()

@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from entrypoints.http.middleware.graceful_shutdown import Departing, Departure, listeners, refuse_newcomers
+from entrypoints.http.middleware.graceful_shutdown import (
+    GracefulShutdown,
+    GracefulShutdownMiddleware,
+    listeners,
+    refuse_newcomers,
+)
 
 
 async def answer(scope, receive, send):
@@ -33,8 +38,8 @@ def listener():
 
 
 async def test_once_leaving_each_answer_ends_its_connection():
-    departure = Departure(0)
-    app = Departing(answer, departure)
+    departure = GracefulShutdown(0)
+    app = GracefulShutdownMiddleware(answer, departure)
 
     assert await headers_of(app) == [(b"x", b"y")]
     departure.begun = True

@@ -5,8 +5,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from application.trace import traceparent
-from entrypoints.http.middleware.request_middleware import Edge
-from entrypoints.http.recent_failures import Troubles
+from entrypoints.http.middleware.request_middleware import RequestMiddleware
+from entrypoints.http.recent_failures import RecentFailures
 from support.users import USER
 from support.web import bearer, client, created, event, signed, token
 
@@ -43,7 +43,7 @@ async def traced(headers):
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async with client(Edge(app, Troubles(time.monotonic))) as http:
+    async with client(RequestMiddleware(app, RecentFailures(time.monotonic))) as http:
         await http.get("/", headers=[("traceparent", value) for value in headers])
     assert traceparent.get() is None
     return seen[0]
@@ -97,7 +97,7 @@ async def test_an_error_past_every_handler_is_still_a_problem_with_a_request_id(
     async def app(scope, receive, send):
         raise RuntimeError("secret")
 
-    async with client(Edge(app, Troubles(time.monotonic))) as http:
+    async with client(RequestMiddleware(app, RecentFailures(time.monotonic))) as http:
         with capture_logs() as logs:
             response = await http.get("/")
 

@@ -9,15 +9,15 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from structlog.testing import capture_logs
 
 from application.errors import (
-    IdentityProviderKeyRefusedError,
-    IdentityProviderUnavailableError,
+    ClerkKeyRefusedError,
+    ClerkUnavailableError,
     StoreUnavailableError,
 )
 from application.failure import Trouble, told
 from application.relay.dead_letters import LaneBacklog, OutboxStatus, VacuumBlocker
 from devkit.fake_clerk.signing import sign_webhook
-from entrypoints.http.middleware.graceful_shutdown import Departure
-from entrypoints.http.recent_failures import REMEMBERED_S, Troubles, cause_of
+from entrypoints.http.middleware.graceful_shutdown import GracefulShutdown
+from entrypoints.http.recent_failures import REMEMBERED_S, RecentFailures, cause_of
 from entrypoints.http.routes.health import BACKLOG_EVERY_S, WRITE_EVERY_S, Dependencies
 from support.memory import MemoryUsers
 from support.users import USER, snapshot
@@ -194,7 +194,7 @@ async def test_nobody_relays_while_nothing_waits(web):
 
 async def test_a_wrong_secret_key_is_named(web, monkeypatch):
     async def get(*_):
-        raise IdentityProviderKeyRefusedError("Clerk's API answered 401: check CLERK_SECRET_KEY")
+        raise ClerkKeyRefusedError("Clerk's API answered 401: check CLERK_SECRET_KEY")
 
     monkeypatch.setattr(type(web.identities), "get", get)
     await web.me(**bearer())
@@ -210,8 +210,8 @@ def dependencies(database: Database, clock) -> Dependencies:
         try_writing=database.try_writing,
         read_backlog=database.status,
         session_keys=None,
-        troubles=Troubles(clock),
-        departure=Departure(0.0),
+        troubles=RecentFailures(clock),
+        departure=GracefulShutdown(0.0),
         clock=clock,
     )
 
@@ -252,8 +252,8 @@ async def test_while_all_is_well_it_writes_once_a_minute_and_counts_every_few_se
 
 def test_a_trouble_that_has_not_shown_for_long_is_over():
     now = 0.0
-    troubles = Troubles(lambda: now)
-    troubles.went_wrong(cause_of(IdentityProviderUnavailableError("Clerk's API did not answer")))
+    troubles = RecentFailures(lambda: now)
+    troubles.went_wrong(cause_of(ClerkUnavailableError("Clerk's API did not answer")))
 
     assert troubles.of("Clerk").startswith("Clerk: out of reach: ")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from entrypoints.http.rejection_throttle import BURST_S, LONGEST_S, PER_SECOND, Pace
+from entrypoints.http.rejection_throttle import BURST_S, LONGEST_S, PER_SECOND, RejectionThrottle
 
 
 class Watch:
@@ -23,8 +23,8 @@ def watch() -> Watch:
 
 
 @pytest.fixture
-def pace(watch: Watch) -> Pace:
-    return Pace(watch, watch.sleep)
+def pace(watch: Watch) -> RejectionThrottle:
+    return RejectionThrottle(watch, watch.sleep)
 
 
 async def test_rejections_within_the_burst_do_not_wait(pace, watch):

@@ -9,8 +9,8 @@ from anomalyze_auth import KeysUnavailable, OriginRefused, Reason, TokenRejected
 from application.errors import (
     ApplicationError,
     BrokerUnavailableError,
-    IdentityProviderLimitedError,
-    IdentityProviderRefusedError,
+    ClerkLimitedError,
+    ClerkRefusedError,
     UnusableWebhookError,
 )
 from entrypoints.http.errors import HttpError
@@ -75,13 +75,13 @@ def test_an_unusable_webhook_names_the_field():
 
 @pytest.mark.parametrize(("said_s", "told_s"), [(0, 1), (-5, 1), (7, 7), (10**9, 300)])
 def test_clerks_limit_says_when_to_come_back_in_bounds(said_s, told_s):
-    problem, headers, _ = answer(IdentityProviderLimitedError("429", retry_after_s=said_s))
+    problem, headers, _ = answer(ClerkLimitedError("429", retry_after_s=said_s))
 
     assert (problem.code, headers["retry-after"]) == ("identity-provider-limited", str(told_s))
 
 
 def test_clerks_refusal_is_told_with_its_codes():
-    error = IdentityProviderRefusedError("No such plan.", status=402, codes=("unsupported_subscription_plan_features",))
+    error = ClerkRefusedError("No such plan.", status=402, codes=("unsupported_subscription_plan_features",))
     document = json.loads(answer(error)[2])
 
     assert (document["code"], document["status"]) == ("identity-provider-refused", 422)

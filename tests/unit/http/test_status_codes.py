@@ -8,7 +8,7 @@ only a real server answers, such as 408 to a body that does not come, is in inte
 import pytest
 
 from application.errors import (
-    IdentityProviderUnavailableError,
+    ClerkUnavailableError,
     StoreBusyError,
     StoreUnavailableError,
     UnstorableError,
@@ -251,7 +251,7 @@ async def test_a_user_that_clerk_has_but_the_database_refuses_is_404(web, monkey
 
 
 async def test_clerk_out_of_reach_for_an_unknown_user_is_503(web, monkeypatch):
-    monkeypatch.setattr(type(web.identities), "get", failing(IdentityProviderUnavailableError("slow")))
+    monkeypatch.setattr(type(web.identities), "get", failing(ClerkUnavailableError("slow")))
     response = await web.me(**bearer())
 
     assert (response.status_code, code(response)) == (503, "identity-provider-unavailable")

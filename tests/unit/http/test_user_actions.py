@@ -6,10 +6,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from application.errors import (
-    IdentityProviderLimitedError,
-    IdentityProviderNotConfiguredError,
-    IdentityProviderRefusedError,
-    IdentityProviderUnavailableError,
+    ClerkLimitedError,
+    ClerkNotConfiguredError,
+    ClerkRefusedError,
+    ClerkUnavailableError,
     StoreUnavailableError,
     UnstorableError,
 )
@@ -189,11 +189,11 @@ async def test_a_body_over_64_kib_is_413(served, action):
 @pytest.mark.parametrize(
     ("trouble", "status", "expected"),
     [
-        (IdentityProviderUnavailableError("slow"), 503, "identity-provider-unavailable"),
-        (IdentityProviderLimitedError("429", retry_after_s=9), 503, "identity-provider-limited"),
-        (IdentityProviderNotConfiguredError("no key"), 501, "identity-provider-not-configured"),
+        (ClerkUnavailableError("slow"), 503, "identity-provider-unavailable"),
+        (ClerkLimitedError("429", retry_after_s=9), 503, "identity-provider-limited"),
+        (ClerkNotConfiguredError("no key"), 501, "identity-provider-not-configured"),
         (
-            IdentityProviderRefusedError("Not in your plan.", status=402, codes=("plan",)),
+            ClerkRefusedError("Not in your plan.", status=402, codes=("plan",)),
             422,
             "identity-provider-refused",
         ),
@@ -284,7 +284,7 @@ async def test_what_was_refused_is_written_down_too(served, credentials, outcome
 
 
 async def test_what_failed_is_written_down_too(served):
-    served.identities.trouble = IdentityProviderUnavailableError("slow")
+    served.identities.trouble = ClerkUnavailableError("slow")
     with capture_logs() as logs:
         await act(served, "delete")
         await act(served, "ban", "user_nobody")

@@ -1,7 +1,7 @@
 import httpx
 import pytest
 
-from application.errors import IdentityProviderUnavailableError, StoreUnavailableError
+from application.errors import ClerkUnavailableError, StoreUnavailableError
 from support.users import USER, snapshot
 from support.web import bearer, created, deleted
 
@@ -243,7 +243,7 @@ async def test_active_refuses_a_user_nobody_knows_with_403(web):
     assert (response.status_code, response.json()["code"]) == (403, "user-not-admitted")
 
 
-@pytest.mark.parametrize("error", [StoreUnavailableError("down"), IdentityProviderUnavailableError("down")])
+@pytest.mark.parametrize("error", [StoreUnavailableError("down"), ClerkUnavailableError("down")])
 async def test_a_fault_is_503_and_no_verdict(web, monkeypatch, error):
     async def fail(*_):
         raise error

@@ -26,7 +26,7 @@ from entrypoints.observability.logging import configure_logging
 
 if TYPE_CHECKING:
     from devkit.fake_clerk.assembly import StandIn
-    from devkit.fake_clerk.webhook_sender import Attempt
+    from devkit.fake_clerk.webhook_sender import DeliveryAttempt
 
 log = structlog.get_logger("clerk-stand-in")
 
@@ -109,7 +109,7 @@ async def _serve(stand_in: "StandIn", host: str, port: int) -> int:
     return 0
 
 
-def _report(attempt: "Attempt") -> None:
+def _report(attempt: "DeliveryAttempt") -> None:
     write = log.info if attempt.succeeded else log.warning
     write(
         "webhook",

@@ -30,7 +30,7 @@ from devkit.servers.errors import EmbeddedStackError
 from devkit.servers.ports import free_port, require_free
 from devkit.servers.stack import embedded_stack
 from devkit.settings import DevSettings
-from domain.user import user_id
+from domain.user import parse_user_id
 from entrypoints.cli.confirmation import Yes, confirm
 from entrypoints.cli.terminal import console_for_stdout, fail, program
 from entrypoints.cli.until_signal import run_until_signal
@@ -164,7 +164,7 @@ def _mint(private_key: str, *, issuer: str, origin: str) -> Mint:
     def mint(user: str) -> str:
         return mint_session_token(
             private_key,
-            user_id=user_id(user),
+            user_id=parse_user_id(user),
             issuer=issuer,
             now_s=int(time.time()),
             lifetime_s=60,

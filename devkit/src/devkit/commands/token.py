@@ -14,7 +14,7 @@ from devkit.fake_clerk.client import stand_in_of
 from devkit.fake_clerk.session_tokens import mint_session_token
 from devkit.local.keys import ISSUER, PRIVATE_KEY_FILE, public_half
 from devkit.settings import TokenCommandSettings
-from domain.user import InvalidUserIdError, user_id
+from domain.user import InvalidUserIdError, parse_user_id
 from entrypoints.cli.terminal import fail
 from entrypoints.config import parsing
 from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
@@ -64,7 +64,7 @@ def token(  # noqa: PLR0913  # the options of a command
     settings = everything.tokens
     private_key = _key_that_is_trusted(settings, data_dir / PRIVATE_KEY_FILE)
     try:
-        who = user_id(user)
+        who = parse_user_id(user)
     except InvalidUserIdError as error:
         fail(f"--user {user}: {error}.", EX_USAGE)
     minted = mint_session_token(

@@ -15,7 +15,7 @@ from cyclopts.validators import Number
 from devkit.fake_clerk import ClerkStandIn
 from devkit.fake_clerk.client import StandInClient, stand_in_of
 from devkit.settings import TriggerSettings
-from domain.user import InvalidUserIdError, user_id
+from domain.user import InvalidUserIdError, parse_user_id
 from entrypoints.cli.terminal import fail
 from entrypoints.config.dev_environment import DATA_DIR, base_url, load_beside_dev
 from entrypoints.config.loading import EX_USAGE
@@ -71,7 +71,7 @@ def trigger(  # noqa: PLR0913  # options of a command
     stand_in = stand_in_of(settings.clerk_api)
     found = _read(data) if data else None
     try:
-        who = user_id(user or (found or {}).get("id") or clerk.new_user_id(now_ms=now_ms))
+        who = parse_user_id(user or (found or {}).get("id") or clerk.new_user_id(now_ms=now_ms))
     except InvalidUserIdError as error:
         fail(f"--user {user}: {error}." if user else f"{data}: its id is {error}.", EX_USAGE)
     if event == "user.deleted":

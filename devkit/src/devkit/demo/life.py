@@ -13,7 +13,7 @@ from attrs import define, field
 
 from devkit.demo.differences import ANY_UUID
 from devkit.demo.screen import Scene, as_json, headers, pairs
-from devkit.demo.stage import Answer, Stage
+from devkit.demo.stage import Stage, StageAnswer
 
 if TYPE_CHECKING:
     from adapters.kafka.consumer import Record
@@ -151,7 +151,7 @@ class Life:
         scene.check("events in the topic", len(self.events), count)
 
 
-def show_answer(scene: Scene, answer: Answer, *names: str) -> None:
+def show_answer(scene: Scene, answer: StageAnswer, *names: str) -> None:
     scene.answer = scene.answer + (", " if scene.answer else "") + str(answer.status)
     named = {name: answer.headers[name] for name in names if name in answer.headers}
     body = [] if answer.body is None else [as_json(answer.body)]

@@ -36,7 +36,7 @@ PATIENCE_S = 15.0
 
 
 @frozen
-class Answer:
+class StageAnswer:
     """What HTTP said; `body` is the JSON document, or `None`."""
 
     status: int
@@ -56,10 +56,10 @@ class Stage:
     serve: ServiceProcess
     relay: ServiceProcess
 
-    async def deliver(self, webhook: "SignedWebhook") -> Answer:
+    async def deliver(self, webhook: "SignedWebhook") -> StageAnswer:
         return _answer(await self.http.post("/webhooks/clerk", headers=webhook.headers, content=webhook.body))
 
-    async def me(self, token: str, **headers: str) -> Answer:
+    async def me(self, token: str, **headers: str) -> StageAnswer:
         return _answer(await self.http.get("/v1/me", headers={"authorization": f"Bearer {token}", **headers}))
 
     def token(self, user_id: str, *, now_s: int) -> str:
@@ -152,5 +152,7 @@ def _inherited() -> dict[str, str]:
     return {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "PYTHONPATH") if name in os.environ}
 
 
-def _answer(response: httpx.Response) -> Answer:
-    return Answer(response.status_code, response.headers, json.loads(response.content) if response.content else None)
+def _answer(response: httpx.Response) -> StageAnswer:
+    return StageAnswer(
+        response.status_code, response.headers, json.loads(response.content) if response.content else None
+    )

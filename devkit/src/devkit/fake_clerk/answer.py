@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 
 @frozen(kw_only=True)
-class Answer:
+class FakeResponse:
     """What goes over the wire; everything below `body` is for the server to carry out."""
 
     status: int = HTTPStatus.OK
@@ -27,7 +27,9 @@ class Answer:
     """So many blanks go before the body."""
 
     @classmethod
-    def of(cls, document: Any, *, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None) -> "Answer":
+    def of(
+        cls, document: Any, *, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None
+    ) -> "FakeResponse":
         """Return an answer in JSON."""
         own = {"content-type": "application/json", **(headers or {})}
         return cls(status=status, headers=own, body=msgspec.json.encode(document))

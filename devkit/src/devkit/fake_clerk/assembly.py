@@ -8,12 +8,12 @@ from pathlib import Path
 import msgspec
 from attrs import field, frozen
 
-from devkit.fake_clerk.backend_api import BackendApi
+from devkit.fake_clerk.backend_api import FakeBackendApi
 from devkit.fake_clerk.faults import Faults
 from devkit.fake_clerk.instance import ClerkInstance
 from devkit.fake_clerk.rate_limits import RateLimiter, RateLimits
 from devkit.fake_clerk.tokens import SessionTokens
-from devkit.fake_clerk.webhook_sender import SVIX_SCHEDULE_S, Attempt, Endpoint, WebhookSender
+from devkit.fake_clerk.webhook_sender import SVIX_SCHEDULE_S, DeliveryAttempt, Endpoint, WebhookSender
 
 _SAVE_EVERY_S = 0.5
 
@@ -23,7 +23,7 @@ class StandIn:
     """Clerk, in this process; `api.answer` answers requests, `run` sends webhooks and keeps the file current."""
 
     instance: ClerkInstance
-    api: BackendApi
+    api: FakeBackendApi
     webhooks: WebhookSender
     faults: Faults
     file: Path | None = field(default=None)
@@ -66,7 +66,7 @@ def stand_in(  # noqa: PLR0913  # all go by name, and most have a default
     authorized_party: str | None = None,
     file: Path | None = None,
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-    on_attempt: Callable[[Attempt], None] | None = None,
+    on_attempt: Callable[[DeliveryAttempt], None] | None = None,
     page: str | None = None,
 ) -> StandIn:
     """Return a stand-in.
@@ -105,7 +105,7 @@ def stand_in(  # noqa: PLR0913  # all go by name, and most have a default
                 f"{file} cannot be read as a stand-in's users ({type(error).__name__}): remove it"
             ) from None
     faults = Faults()
-    api = BackendApi(
+    api = FakeBackendApi(
         instance=instance,
         secret_key=secret_key,
         tokens=SessionTokens(private_key=private_key, issuer=issuer, authorized_party=authorized_party),

@@ -11,7 +11,7 @@ import msgspec
 from attrs import field, frozen
 
 from devkit.fake_clerk import control, forms
-from devkit.fake_clerk.answer import Answer
+from devkit.fake_clerk.answer import FakeResponse
 from devkit.fake_clerk.faults import Faults, refusal
 from devkit.fake_clerk.instance import ClerkInstance
 from devkit.fake_clerk.listing import LARGEST_PAGE, PAGE, query_of, whole_number
@@ -49,7 +49,7 @@ class Asked:
 class Call:
     """A request on its way to a route."""
 
-    api: "BackendApi"
+    api: "FakeBackendApi"
     ids: tuple[str, ...]
     parameters: Mapping[str, Sequence[str]]
     raw: bytes = field(repr=False)
@@ -73,7 +73,7 @@ class Call:
         return self.parameters.get(name, (None,))[0]
 
 
-class BackendApi:
+class FakeBackendApi:
     """Answers requests as api.clerk.com does, and the stand-in's own `/stand-in/…`.
 
     Args:
@@ -106,7 +106,7 @@ class BackendApi:
         self._secret_key = secret_key.encode()
         self._page = page
 
-    def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> FakeResponse:
         """Answer a request.
 
         Args:
@@ -122,16 +122,16 @@ class BackendApi:
         elif fault.carries_out:
             answer = fault.spoil(self._answer(method, target, headers, body))
         else:
-            answer = fault.spoil(Answer())
+            answer = fault.spoil(FakeResponse())
         if not path.startswith(control.PREFIX):
             self.requests.append(Asked(method=method, target=target, status=answer.status))
         return answer
 
-    def _answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    def _answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> FakeResponse:
         if self._page is not None and (method, target) == ("GET", "/"):
             return control.for_people(self._page, headers.get("host", ""))
         try:
-            return Answer.of(self._carry_out(method, target, headers, body))
+            return FakeResponse.of(self._carry_out(method, target, headers, body))
         except RefusedError as refused:
             return refusal(refused)
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 from attrs import fields_dict
 
-from devkit.fake_clerk.answer import Answer
+from devkit.fake_clerk.answer import FakeResponse
 from devkit.fake_clerk.faults import fault_of, shown
 from devkit.fake_clerk.refusals import bad_body
 from devkit.fake_clerk.webhook_sender import Disorder
@@ -24,15 +24,15 @@ MOST_SEEDED = 1_000_000
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
-def for_people(page: str, host: str) -> Answer:
+def for_people(page: str, host: str) -> FakeResponse:
     """Return the page, under names of this machine alone."""
     # Another name for this address is another site's, whose script would read the key in the page (DNS rebinding).
     if urlsplit(f"//{host}").hostname not in _LOOPBACK:
-        return Answer(
+        return FakeResponse(
             status=HTTPStatus.FORBIDDEN, body=b"Open this page as http://localhost:... or http://127.0.0.1:...\n"
         )
     headers = {"content-type": "text/html; charset=utf-8", "cache-control": "no-store", "x-frame-options": "DENY"}
-    return Answer(headers=headers, body=page.encode())
+    return FakeResponse(headers=headers, body=page.encode())
 
 
 def _faults(call: "Call") -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from attrs import evolve, field, fields_dict, frozen, validators
 
-from devkit.fake_clerk.answer import Answer
+from devkit.fake_clerk.answer import FakeResponse
 from devkit.fake_clerk.refusals import (
     RefusedError,
     bad_body,
@@ -85,7 +85,7 @@ class Fault:
             return False
         return path == self.path if self.exact else path.startswith(self.path)
 
-    def spoil(self, answer: Answer) -> Answer:
+    def spoil(self, answer: FakeResponse) -> FakeResponse:
         """Return what the client gets of an answer."""
         cut = {"cut_after": int(len(answer.body) * self.keep)}
         match self.kind:
@@ -117,16 +117,16 @@ _USUAL: dict[int, RefusedError] = {
 }
 
 
-def _refusal(fault: Fault) -> Answer:
+def _refusal(fault: Fault) -> FakeResponse:
     refused = _USUAL.get(fault.status) or internal(fault.status)
     # A 429 of Clerk's always says when to come back; one of a proxy in front of it may not.
     headers = {} if fault.retry_after_s is None else {"retry-after": str(fault.retry_after_s)}
     return refusal(evolve(refused, code=fault.code or refused.code, headers=headers))
 
 
-def refusal(refused: RefusedError) -> Answer:
+def refusal(refused: RefusedError) -> FakeResponse:
     """Return a refusal as it goes over the wire."""
-    return Answer.of(refused.document(), status=refused.status, headers=refused.headers)
+    return FakeResponse.of(refused.document(), status=refused.status, headers=refused.headers)
 
 
 class _Set:

@@ -16,7 +16,7 @@ import structlog
 from entrypoints.observability.logging import places
 
 if TYPE_CHECKING:
-    from devkit.fake_clerk.answer import Answer
+    from devkit.fake_clerk.answer import FakeResponse
 
 log = structlog.get_logger("clerk-stand-in")
 
@@ -27,7 +27,7 @@ _IDLE_S = 75.0
 _RST = struct.pack("ii", 1, 0)
 """SO_LINGER that turns a close into a reset."""
 
-Answers = Callable[[str, str, Mapping[str, str], bytes], "Answer"]
+Answers = Callable[[str, str, Mapping[str, str], bytes], "FakeResponse"]
 """Answer a method, a target, headers (names in lower case) and a body."""
 
 
@@ -107,7 +107,7 @@ class _Connection:
         return bytes(body)
 
     async def _answer(self, request: h11.Request, body: bytes) -> bool:
-        """Answer, and tell whether the connection can go on."""
+        """FakeResponse, and tell whether the connection can go on."""
         method, target = request.method.decode(), request.target.decode("latin-1")
         headers = {name.decode(): value.decode("latin-1") for name, value in request.headers}
         try:
@@ -135,7 +135,7 @@ class _Connection:
         await self._send(h11.EndOfMessage())
         return True
 
-    async def _send_body(self, answer: "Answer") -> None:
+    async def _send_body(self, answer: "FakeResponse") -> None:
         blanks = b" " * _CHUNK
         for sent in range(0, answer.padding, _CHUNK):
             await self._send(h11.Data(data=blanks[: answer.padding - sent]))
@@ -146,7 +146,7 @@ class _Connection:
                 await asyncio.sleep(answer.body_over_s / drops)
             await self._send(h11.Data(data=answer.body[start : start + size]))
 
-    async def _send_part(self, answer: "Answer") -> bool:
+    async def _send_part(self, answer: "FakeResponse") -> bool:
         await self._send(h11.Data(data=answer.body[: answer.cut_after]))
         if answer.reset:
             await asyncio.sleep(0.02)  # a reset discards what the other side has not read yet

@@ -52,7 +52,7 @@ class Disorder:
 
 
 @frozen(kw_only=True)
-class Attempt:
+class DeliveryAttempt:
     """An attempt to deliver a message, and what came of it: the status, or the name of the failure."""
 
     svix_id: str
@@ -99,11 +99,11 @@ class WebhookSender:
         schedule_s: Sequence[float] = SVIX_SCHEDULE_S,
         concurrency: int = 8,
         capacity: int = 100_000,
-        on_attempt: Callable[[Attempt], None] | None = None,
+        on_attempt: Callable[[DeliveryAttempt], None] | None = None,
     ) -> None:
         self.endpoints = tuple(endpoints)
         self.schedule_s = tuple(schedule_s)
-        self.attempts: deque[Attempt] = deque(maxlen=REMEMBERED)
+        self.attempts: deque[DeliveryAttempt] = deque(maxlen=REMEMBERED)
         self.overflowed = 0
         self._concurrency = concurrency
         self._capacity = capacity
@@ -209,7 +209,7 @@ class WebhookSender:
         retry_in_s: float | None = None
         try:
             outcome, headers = await self._post(http, message)
-            attempt = Attempt(
+            attempt = DeliveryAttempt(
                 svix_id=message.svix_id,
                 event=message.event,
                 user_id=message.user_id,

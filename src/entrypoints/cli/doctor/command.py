@@ -18,7 +18,7 @@ from application.counting import counted
 from application.doctor.clerk import ClerkFacts, clerk_findings
 from application.doctor.clocks import clock_findings
 from application.doctor.database import DatabaseFacts, database_findings, write_findings
-from application.doctor.findings import Finding, Grade, Unanswered, not_checked, passed
+from application.doctor.findings import Finding, Severity, Unanswered, not_checked, passed
 from application.doctor.outbox import outbox_findings
 from application.doctor.serving import ServingFacts, serving_findings
 from application.doctor.topics import topic_findings
@@ -36,7 +36,7 @@ from entrypoints.config.settings import HttpSettings
 LIMIT_S = 20.0
 """For each check; they run side by side."""
 
-_COLOURS = {Grade.OK: "green", Grade.WARNING: "yellow", Grade.FAILURE: "red"}
+_COLOURS = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.FAILURE: "red"}
 
 T = TypeVar("T")
 
@@ -157,5 +157,5 @@ def _print_table(findings: Sequence[Finding]) -> None:
     print_table(("check", "grade", "finding", "what to do"), rows, prose={"finding", "what to do"})
     flush()
     count = Counter(finding.grade for finding in findings)
-    summary = f"{counted(count[Grade.FAILURE], 'failure')}, {counted(count[Grade.WARNING], 'warning')}."
+    summary = f"{counted(count[Severity.FAILURE], 'failure')}, {counted(count[Severity.WARNING], 'warning')}."
     print(f"\n{summary}" if on_terminal() else summary, file=sys.stderr)

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from attrs import frozen
 
-from application.doctor.findings import Finding, Grade, not_checked
+from application.doctor.findings import Finding, Severity, not_checked
 from application.doctor.managing import ManagingFacts, managing_findings
 from entrypoints.composition import Container
 from entrypoints.config.dev_environment import found_beside_dev
@@ -24,7 +24,7 @@ from entrypoints.config.settings import (
     WebhookSettings,
 )
 from entrypoints.config.settings.catalogue import GROUPS, known_names, variables_of
-from entrypoints.config.sources import Found, Problem
+from entrypoints.config.sources import ConfigProblem, SourceValue
 
 _OPTIONAL = {
     KafkaSettings: not_checked("kafka", "KAFKA_BOOTSTRAP_SERVERS is not set", "the relay needs it"),
@@ -72,7 +72,7 @@ def configured(data_dir: Path) -> Configured:
     )
 
 
-def _loaded(group: type, found: Mapping[str, Found]) -> object:
+def _loaded(group: type, found: Mapping[str, SourceValue]) -> object:
     try:
         return load_from(group, found)
     except ConfigurationError as error:
@@ -83,7 +83,7 @@ def _usable(loaded: object, group: type[G]) -> G | None:
     return loaded if isinstance(loaded, group) else None
 
 
-def _findings(groups: Mapping[type, object], found: Mapping[str, Found]) -> Iterator[Finding]:
+def _findings(groups: Mapping[type, object], found: Mapping[str, SourceValue]) -> Iterator[Finding]:
     wrong: list[Finding] = []
     for group, loaded in groups.items():
         if not isinstance(loaded, tuple):
@@ -94,16 +94,18 @@ def _findings(groups: Mapping[type, object], found: Mapping[str, Found]) -> Iter
             wrong += [_finding(problem) for problem in loaded]
     tokens, api = _usable(groups[TokenSettings], TokenSettings), _usable(groups[ClerkApiSettings], ClerkApiSettings)
     if tokens and api:
-        wrong += [_finding(Problem(name.upper(), what)) for name, what in mixed_instances(tokens, api)]
-    if not any(finding.grade is Grade.FAILURE for finding in wrong):
-        yield Finding("configuration", Grade.OK, "every variable that is set is well-formed")
+        wrong += [_finding(ConfigProblem(name.upper(), what)) for name, what in mixed_instances(tokens, api)]
+    if not any(finding.grade is Severity.FAILURE for finding in wrong):
+        yield Finding("configuration", Severity.OK, "every variable that is set is well-formed")
     yield from wrong
     for suspect in misspelled(found, known_names()):
-        yield Finding("configuration", Grade.WARNING, str(suspect), "rename it, or remove it")
+        yield Finding("configuration", Severity.WARNING, str(suspect), "rename it, or remove it")
     webhooks = _usable(groups[WebhookSettings], WebhookSettings)
     if webhooks is not None:
         secrets = webhooks.clerk_webhook_secret.get_secret_value()
-        yield Finding("webhook secret", Grade.OK, f"{len(secrets)}, well-formed; whether Clerk signs with it, it shows")
+        yield Finding(
+            "webhook secret", Severity.OK, f"{len(secrets)}, well-formed; whether Clerk signs with it, it shows"
+        )
     management = _usable(groups[ManagementSettings], ManagementSettings)
     if management is not None:
         yield from managing_findings(_managing(management))
@@ -118,11 +120,11 @@ def _managing(settings: ManagementSettings) -> ManagingFacts:
     )
 
 
-def _is_begun(group: type, found: Mapping[str, Found]) -> bool:
+def _is_begun(group: type, found: Mapping[str, SourceValue]) -> bool:
     """Tell whether anything of the group is set: what is missing beside it is then an error, not an intention."""
     return any({variable.name, f"{variable.name}_FILE"} & set(found) for variable in variables_of(group))
 
 
-def _finding(problem: Problem) -> Finding:
+def _finding(problem: ConfigProblem) -> Finding:
     example = f"for example {problem.variable}={problem.example}" if problem.example else ""
-    return Finding("configuration", Grade.FAILURE, f"{problem.variable}: {problem.what}", example)
+    return Finding("configuration", Severity.FAILURE, f"{problem.variable}: {problem.what}", example)

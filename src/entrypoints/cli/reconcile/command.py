@@ -14,15 +14,15 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from application.errors import (
-    IdentityProviderKeyRefusedError,
-    IdentityProviderRefusedError,
-    IdentityProviderUnavailableError,
+    ClerkKeyRefusedError,
+    ClerkRefusedError,
+    ClerkUnavailableError,
     SafetyStopError,
     StoreUnavailableError,
 )
-from application.reconcile.drift import Allowance
-from application.reconcile.options import Order, Tally
-from domain.user import user_id
+from application.reconcile.drift import DeletionLimit
+from application.reconcile.options import ReconcileOptions, ReconcileProgress
+from domain.user import parse_user_id
 from entrypoints.cli.confirmation import Yes, require_somebody_to_ask
 from entrypoints.cli.reconcile.output import Output, Result
 from entrypoints.cli.terminal import fail
@@ -33,7 +33,7 @@ from entrypoints.config.clerk_values import SECRET_KEY_EXAMPLE
 from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
 from entrypoints.config.loading import EX_CONFIG, EX_UNAVAILABLE, EX_USAGE
 from entrypoints.config.settings import ReconcileSettings
-from entrypoints.config.sources import Problem
+from entrypoints.config.sources import ConfigProblem
 from entrypoints.observability.logging import configure_logging
 
 EX_DIFFERENT = 1
@@ -104,11 +104,11 @@ def reconcile(  # noqa: PLR0913  # a command's options
         Data folder of `auth-service dev`.
     """
     now_ms = time.time_ns() // 1_000_000
-    order = Order(
+    order = ReconcileOptions(
         dry_run=dry_run,
         since=None if since is None else _option("--since", lambda: moment(since, now_ms)),
-        user=None if user is None else _option("--user", lambda: user_id(user)),
-        allowance=Allowance()
+        user=None if user is None else _option("--user", lambda: parse_user_id(user)),
+        allowance=DeletionLimit()
         if allow_deletes is None
         else _option("--allow-deletes", lambda: allowance(allow_deletes)),
         patience_s=patience,
@@ -119,13 +119,13 @@ def reconcile(  # noqa: PLR0913  # a command's options
     settings = load_beside_dev(ReconcileSettings, data_dir)
     proxies.use(settings.proxies)
     if settings.clerk_api.clerk_secret_key is None:
-        missing = Problem("CLERK_SECRET_KEY", "missing; Clerk is asked with it", SECRET_KEY_EXAMPLE)
+        missing = ConfigProblem("CLERK_SECRET_KEY", "missing; Clerk is asked with it", SECRET_KEY_EXAMPLE)
         fail(str(missing), EX_CONFIG)
     if not (yes or dry_run or order.since is not None):
         require_somebody_to_ask("Delete users here whom Clerk does not have?")
     with ExitStack() as exits:
         try:
-            output = exits.enter_context(Output(order, Tally(), yes=yes, report=report, as_json=json))
+            output = exits.enter_context(Output(order, ReconcileProgress(), yes=yes, report=report, as_json=json))
         except OSError as error:
             fail(f"--report {report}: {error.strerror}", EX_USAGE)
         configure_logging(settings.log)
@@ -133,15 +133,15 @@ def reconcile(  # noqa: PLR0913  # a command's options
     sys.exit(EX_TEMPFAIL if status is None else status)
 
 
-async def _run(container: Container, order: Order, output: Output) -> int:
+async def _run(container: Container, order: ReconcileOptions, output: Output) -> int:
     try:
         async with acting(container):
             await container.reconcile()(order, output.tally, output)
     except SafetyStopError as error:
         return _ended(output, Result.SAFETY_STOP, str(error))
-    except (IdentityProviderRefusedError, IdentityProviderKeyRefusedError) as error:
+    except (ClerkRefusedError, ClerkKeyRefusedError) as error:
         return _ended(output, Result.REFUSED, str(error))
-    except (IdentityProviderUnavailableError, StoreUnavailableError) as error:
+    except (ClerkUnavailableError, StoreUnavailableError) as error:
         return _ended(output, Result.STOPPED, str(error))
     except asyncio.CancelledError:
         _ended(output, Result.STOPPED, "interrupted")
@@ -154,7 +154,7 @@ def _ended(output: Output, result: Result, reason: str = "") -> int:
     return _STATUS[result]
 
 
-def _result_of(tally: Tally) -> Result:
+def _result_of(tally: ReconcileProgress) -> Result:
     if tally.left:
         return Result.DIFFERENT
     return Result.REPAIRED if tally.repaired.total() else Result.EQUAL
@@ -176,7 +176,7 @@ def moment(text: str, now_ms: int) -> int:
         raise ValueError("not a duration (24h, 7d), a date or a time (2026-11-23T10:00:00Z)") from None
 
 
-def allowance(text: str) -> Allowance:
+def allowance(text: str) -> DeletionLimit:
     """Read how many may be deleted: a number, or a share of our users with `%`.
 
     Raises:
@@ -184,9 +184,9 @@ def allowance(text: str) -> Allowance:
     """
     if found := re.fullmatch(r"([0-9]{1,3})%", text):
         if int(found[1]) <= 100:  # noqa: PLR2004
-            return Allowance(share=int(found[1]) / 100, at_least=0, explicit=True)
+            return DeletionLimit(share=int(found[1]) / 100, at_least=0, explicit=True)
     elif re.fullmatch(r"[0-9]{1,12}", text):
-        return Allowance(share=0, at_least=int(text), explicit=True)
+        return DeletionLimit(share=0, at_least=int(text), explicit=True)
     raise ValueError("neither a number nor a share from 0% to 100%")
 
 

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from application.counting import counted
 from application.reconcile.drift import Difference, Drift
-from application.reconcile.options import Order, Tally
+from application.reconcile.options import ReconcileOptions, ReconcileProgress
 from application.users.representation import rfc3339
 from domain.user import UserId
 from entrypoints.cli.confirmation import agreed
@@ -62,7 +62,9 @@ _MEANS = {
 class Output:
     """`application.reconcile.options.Observer` for people, logs and other programs."""
 
-    def __init__(self, order: Order, tally: Tally, *, yes: bool, report: Path | None, as_json: bool) -> None:
+    def __init__(
+        self, order: ReconcileOptions, tally: ReconcileProgress, *, yes: bool, report: Path | None, as_json: bool
+    ) -> None:
         self.tally = tally
         self._yes = yes
         self._order = order
@@ -101,7 +103,7 @@ class Output:
         """Say that the signal was heard; what is under way is finished first."""
         self._bar.update(self._task, says="stopping …")
 
-    def began(self, tally: Tally) -> None:
+    def began(self, tally: ReconcileProgress) -> None:
         self._listed_before, self._reading_since = tally.listed, time.monotonic()
         total = tally.at_clerk if self._order.since is None else None
         self._bar.update(self._task, total=total, completed=tally.listed)
@@ -109,7 +111,7 @@ class Output:
             "info", "reconcile began", at_clerk=tally.at_clerk, resumed=tally.resumed, dry_run=self._order.dry_run
         )
 
-    def progressed(self, tally: Tally) -> None:
+    def progressed(self, tally: ReconcileProgress) -> None:
         says = ", ".join(f"{count:,} {drift}" for drift, count in sorted(tally.found.items()) if count)
         self._bar.update(self._task, completed=tally.listed, rate=f"{self._rate():,.0f}/s", says=says)
         if self._report:

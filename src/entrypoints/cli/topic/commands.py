@@ -12,7 +12,7 @@ from cyclopts import App
 
 from application.counting import counted
 from application.failure import ADVICE, told
-from application.relay.topics import Difference, TopicFacts, differences
+from application.relay.topics import TopicDifference, TopicFacts, differences
 from entrypoints.cli.confirmation import Yes, confirm
 from entrypoints.cli.output import flush, print_table
 from entrypoints.cli.topic.fill import fill
@@ -113,7 +113,7 @@ def _container(data_dir: Path) -> Container:
     return container_for(load_beside_dev(EventsSettings, data_dir))
 
 
-def _differences(facts: TopicFacts, partitions: int | None) -> Iterator[Difference]:
+def _differences(facts: TopicFacts, partitions: int | None) -> Iterator[TopicDifference]:
     if facts.partitions is not None:
         yield from differences(facts, partitions=partitions)
 

@@ -10,7 +10,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from application.counting import counted
 from application.relay.fill_state import Filled
-from domain.user import InvalidUserIdError, UserId, user_id
+from domain.user import InvalidUserIdError, UserId, parse_user_id
 from entrypoints.cli.terminal import console_for_progress
 from entrypoints.composition import Container, container_for
 from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
@@ -36,7 +36,7 @@ def fill(*, after: Annotated[str | None, Parameter(name="--after")] = None, data
         print("KAFKA_USER_STATE_TOPIC is not set: there is nothing to fill.", file=sys.stderr)
         sys.exit(EX_CONFIG)
     try:
-        begin = None if after is None else user_id(after)
+        begin = None if after is None else parse_user_id(after)
     except InvalidUserIdError as error:
         print(f"--after: {error}", file=sys.stderr)
         sys.exit(EX_USAGE)

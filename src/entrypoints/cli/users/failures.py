@@ -6,10 +6,10 @@ from attrs import frozen
 
 from application.errors import (
     ApplicationError,
-    IdentityProviderKeyRefusedError,
-    IdentityProviderNotConfiguredError,
-    IdentityProviderRefusedError,
-    IdentityProviderUnavailableError,
+    ClerkKeyRefusedError,
+    ClerkNotConfiguredError,
+    ClerkRefusedError,
+    ClerkUnavailableError,
     SafetyStopError,
     StoreUnavailableError,
     UnstorableError,
@@ -44,15 +44,15 @@ def failure_of(error: ApplicationError) -> Failure:
             failure = Failure("user-unknown", said or "there is no such user", EX_NOUSER)
         case UserDeletedError():
             failure = Failure("user-gone", "was deleted, for ever", EX_NOUSER)
-        case IdentityProviderRefusedError():
+        case ClerkRefusedError():
             codes = f" ({printable(', '.join(error.codes))})" if error.codes else ""
             failure = Failure("identity-provider-refused", f"Clerk refuses: {said}{codes}", EX_NOPERM)
-        case IdentityProviderNotConfiguredError():
+        case ClerkNotConfiguredError():
             message = "Clerk cannot be asked without CLERK_SECRET_KEY (environment or .env)"
             failure = Failure("identity-provider-not-configured", message, EX_CONFIG, of_everybody=True)
-        case IdentityProviderKeyRefusedError():
+        case ClerkKeyRefusedError():
             failure = Failure("identity-provider-key-refused", said, EX_CONFIG, of_everybody=True)
-        case IdentityProviderUnavailableError():
+        case ClerkUnavailableError():
             message = f"{said}; trying again is safe"
             failure = Failure("identity-provider-unavailable", message, EX_UNAVAILABLE, of_everybody=True)
         case StoreUnavailableError():

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from application.errors import ApplicationError
-from domain.user import InvalidUserIdError, UserId, user_id
+from domain.user import InvalidUserIdError, UserId, parse_user_id
 from entrypoints.cli.terminal import fail
 from entrypoints.cli.users.failures import NOT_TRIED, Failure, exit_status, failure_of
 from entrypoints.cli.users.output import print_failure
@@ -28,7 +28,7 @@ def user_ids(texts: Sequence[str]) -> list[UserId]:
     if not texts:
         fail("Name at least one user (user_…).", EX_USAGE)
     try:
-        return list(dict.fromkeys(user_id(text) for text in texts))
+        return list(dict.fromkeys(parse_user_id(text) for text in texts))
     except InvalidUserIdError as error:
         wrong = next(text for text in texts if not _is_user_id(text))
         fail(f"{wrong!r} is {error}. Nothing was done.", EX_USAGE)
@@ -89,7 +89,7 @@ def run_for_each(
 
 def _is_user_id(text: str) -> bool:
     try:
-        user_id(text)
+        parse_user_id(text)
     except InvalidUserIdError:
         return False
     return True

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from entrypoints.config.settings.kafka import KafkaSettings
 from entrypoints.config.settings.kafka_values import SaslMechanism
-from entrypoints.config.sources import ENVIRONMENT, Found, Problem
+from entrypoints.config.sources import ENVIRONMENT, ConfigProblem, SourceValue
 
 _SASL = ("kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password")
 _EVENT_HUBS_USER, _EVENT_HUBS_PASSWORD = "$ConnectionString", "Endpoint=sb://"
@@ -37,9 +37,9 @@ _UNSUPPORTED: Mapping[str, str] = {
 """Variables by which other clients ask for something that would be missing here without a word."""
 
 
-def unsupported(found: Mapping[str, Found]) -> Iterator[Problem]:
+def unsupported(found: Mapping[str, SourceValue]) -> Iterator[ConfigProblem]:
     """Name the variables that are set and ask for what this version cannot do."""
-    yield from (Problem(name, what) for name, what in _UNSUPPORTED.items() if {name, f"{name}_FILE"} & set(found))
+    yield from (ConfigProblem(name, what) for name, what in _UNSUPPORTED.items() if {name, f"{name}_FILE"} & set(found))
 
 
 def contradictions(kafka: KafkaSettings, wrong: set[str]) -> Iterator[tuple[str, str]]:
@@ -64,7 +64,7 @@ def contradictions(kafka: KafkaSettings, wrong: set[str]) -> Iterator[tuple[str,
         yield from _event_hubs(kafka, wrong)
 
 
-def unused(found: Mapping[str, Found], kafka: KafkaSettings) -> Iterator[Problem]:
+def unused(found: Mapping[str, SourceValue], kafka: KafkaSettings) -> Iterator[ConfigProblem]:
     """Name what is set and left unused by KAFKA_SECURITY_PROTOCOL: credentials, say, beside a plain connection.
 
     A protocol in the environment stands over what `.env` says of any of them.
@@ -78,7 +78,7 @@ def unused(found: Mapping[str, Found], kafka: KafkaSettings) -> Iterator[Problem
         if each and (said is None or said.origin != ENVIRONMENT or each.origin == ENVIRONMENT):
             uses = "SSL and SASL_SSL do" if name == "KAFKA_SSL_CA_FILE" else "SASL_SSL does"
             default = "" if said else ", the default"
-            yield Problem(
+            yield ConfigProblem(
                 name, f"set, but KAFKA_SECURITY_PROTOCOL is {protocol}{default}, which does not use it; {uses}"
             )
 

@@ -43,7 +43,7 @@ _NO_SYN = b"".join(
 
 
 @define
-class Departure:
+class GracefulShutdown:
     """Whether this process is about to leave.
 
     Args:
@@ -91,14 +91,14 @@ class Departure:
 
 
 @frozen
-class Departing:
+class GracefulShutdownMiddleware:
     """Around the application: once the process is about to leave, each answer ends its connection.
 
     The client makes its next request on a connection of its own (RFC 9112, section 9.6), and so to another process.
     """
 
     app: ASGIApp
-    departure: Departure
+    departure: GracefulShutdown
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.HTTP:

@@ -8,7 +8,7 @@ from litestar.types import HTTPScope
 from application.errors import ForgedWebhookError
 from entrypoints.http.errors import HeadTooLargeError, QueryTooLongError
 from entrypoints.http.limits import HEAD_LIMIT_BYTES
-from entrypoints.http.rejection_throttle import Pace
+from entrypoints.http.rejection_throttle import RejectionThrottle
 from entrypoints.observability.metrics import WEBHOOK_ROUTE
 
 QUERY_LIMIT_BYTES = 8 * 1024
@@ -29,7 +29,7 @@ class HeadBounds:
         refusals: the pace of refused tokens, which refused heads share.
     """
 
-    def __init__(self, refusals: Pace) -> None:
+    def __init__(self, refusals: RejectionThrottle) -> None:
         self._refusals = refusals
 
     async def __call__(self, request: Request[Any, Any, Any]) -> None:

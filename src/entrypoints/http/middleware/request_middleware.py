@@ -12,7 +12,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from application.trace import traceparent
 from entrypoints.http import problems
-from entrypoints.http.recent_failures import WEBHOOKS, Cause, Troubles
+from entrypoints.http.recent_failures import WEBHOOKS, Cause, RecentFailures
 from entrypoints.observability import metrics
 from entrypoints.observability.logging import places
 
@@ -28,9 +28,9 @@ QUIET = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
 
 
 @frozen
-class Edge:
+class RequestMiddleware:
     app: ASGIApp
-    troubles: Troubles
+    troubles: RecentFailures
 
     async def __call__(self, outer: Scope, receive: Receive, send: Send) -> None:
         if outer["type"] != ScopeType.HTTP:

@@ -8,7 +8,7 @@ from attrs import define, field, frozen
 from litestar import Response, get
 
 from anomalyze_auth import JwksKeys, KeySource
-from application.doctor.findings import Grade
+from application.doctor.findings import Severity
 from application.doctor.outbox import outbox_findings
 from application.errors import StoreUnavailableError
 from application.failure import told, without_detail
@@ -16,9 +16,9 @@ from application.relay.dead_letters import OutboxStatus
 from entrypoints.http.dependencies import Injected
 from entrypoints.http.errors import NotReadyError
 from entrypoints.http.middleware.deadline import within
-from entrypoints.http.middleware.graceful_shutdown import Departure
+from entrypoints.http.middleware.graceful_shutdown import GracefulShutdown
 from entrypoints.http.openapi.document import problems
-from entrypoints.http.recent_failures import CLERK, KEYS, POSTGRES, TOKENS, WEBHOOKS, Troubles, trouble_of_keys
+from entrypoints.http.recent_failures import CLERK, KEYS, POSTGRES, TOKENS, WEBHOOKS, RecentFailures, trouble_of_keys
 from entrypoints.observability import metrics
 
 log = structlog.get_logger("http")
@@ -65,8 +65,8 @@ class Dependencies:
     try_writing: Callable[[], Awaitable[None]]
     read_backlog: Callable[[], Awaitable[OutboxStatus]]
     session_keys: KeySource
-    troubles: Troubles
-    departure: Departure
+    troubles: RecentFailures
+    departure: GracefulShutdown
     clock: Callable[[], float]
     _cause: str | None = field(default=None, init=False)
     _written_at: float = field(default=float("-inf"), init=False)
@@ -160,7 +160,7 @@ async def read_metrics() -> Response[bytes]:
 
 def _of_backlog(status: OutboxStatus) -> list[_Check]:
     """Take `doctor`'s word for it; that nobody relays while nothing waits is no trouble of this process."""
-    worse = [finding for finding in outbox_findings(status) if finding.grade is not Grade.OK]
+    worse = [finding for finding in outbox_findings(status) if finding.grade is not Severity.OK]
     causes = {"events": "", "vacuum": ""}
     for finding in worse:
         if finding.check in ("relay", "dead letters") and (status.waiting or status.dead):

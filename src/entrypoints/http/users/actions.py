@@ -8,8 +8,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from application.errors import (
-    IdentityProviderNotConfiguredError,
-    IdentityProviderRefusedError,
+    ClerkNotConfiguredError,
+    ClerkRefusedError,
     SafetyStopError,
     UnstorableError,
     UserUnknownError,
@@ -65,8 +65,8 @@ def _action(name: str, summary: str) -> Callable[[Callable[..., Awaitable[Any]]]
             UserUnknownError,
             UserGoneError,
             UnstorableError,
-            IdentityProviderRefusedError,
-            IdentityProviderNotConfiguredError,
+            ClerkRefusedError,
+            ClerkNotConfiguredError,
             SafetyStopError,
         ),
     )

@@ -16,7 +16,7 @@ log = structlog.get_logger("audit")
 
 
 @define
-class Attempt:
+class AuditedAction:
     """What is known of it so far; whatever was refused before it was known stays out of the line."""
 
     caller: Caller | None = None
@@ -25,9 +25,9 @@ class Attempt:
 
 
 @contextmanager
-def audited(scope: Scope, action: str) -> Iterator[Attempt]:
+def audited(scope: Scope, action: str) -> Iterator[AuditedAction]:
     """Write the line when the attempt is over, however it ends."""
-    attempt = Attempt()
+    attempt = AuditedAction()
     write = log.warning
     try:
         yield attempt

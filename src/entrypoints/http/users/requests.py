@@ -10,7 +10,7 @@ from attrs import frozen
 
 from application.counting import counted
 from application.users.metadata_depth import MAX_METADATA_DEPTH, is_too_deep
-from domain.user import InvalidUserIdError, UserId, user_id
+from domain.user import InvalidUserIdError, UserId, parse_user_id
 from entrypoints.http.errors import RequestNotValidError
 
 IDS_AT_MOST = 100
@@ -44,7 +44,7 @@ def named_user(text: str) -> UserId:
         RequestNotValidError: it is no user id.
     """
     try:
-        return user_id(text)
+        return parse_user_id(text)
     except InvalidUserIdError as error:
         raise RequestNotValidError(f"The path: {error}.") from None
 
@@ -112,7 +112,7 @@ def _ids(texts: list[str]) -> tuple[UserId, ...]:
     if len(texts) > IDS_AT_MOST:
         raise RequestNotValidError(f"The query: `ids` names more than {IDS_AT_MOST} users.")
     try:
-        return tuple(user_id(text) for text in texts)
+        return tuple(parse_user_id(text) for text in texts)
     except InvalidUserIdError as error:
         raise RequestNotValidError(f"The query: `ids` holds what is {error}.") from None
 

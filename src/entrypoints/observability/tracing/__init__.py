@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from entrypoints.config.loading import ConfigurationError
 from entrypoints.config.settings import TracingSettings
-from entrypoints.config.sources import Problem
+from entrypoints.config.sources import ConfigProblem
 
 if TYPE_CHECKING:
     from entrypoints.observability.tracing.sdk import Tracing
@@ -41,7 +41,7 @@ def require_extra(settings: TracingSettings) -> None:
     if settings.exporter is None or all(map(_is_installed, _EXTRA)):
         return
     name = "OTEL_TRACES_EXPORTER" if settings.otel_traces_exporter else "OTEL_EXPORTER_OTLP_ENDPOINT"
-    raise ConfigurationError([Problem(name, "set, and the extra `otel` of this package is not installed")])
+    raise ConfigurationError([ConfigProblem(name, "set, and the extra `otel` of this package is not installed")])
 
 
 def _is_installed(module: str) -> bool:

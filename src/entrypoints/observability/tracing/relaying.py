@@ -8,7 +8,7 @@ from attrs import frozen
 from dependency_injector.providers import Object
 from opentelemetry.trace import SpanKind, StatusCode, Tracer
 
-from application.relay.messages import Deliveries, Pending, Publisher
+from application.relay.messages import DeliveryResults, Pending, Publisher
 from entrypoints.composition import Container
 from entrypoints.observability.tracing.context import context_of, is_sampled
 
@@ -33,7 +33,7 @@ class TracedPublisher:
     tracer: Tracer
     topic: str
 
-    async def publish(self, batch: Sequence[Pending]) -> Deliveries:
+    async def publish(self, batch: Sequence[Pending]) -> DeliveryResults:
         sent = time.time_ns()
         deliveries = await self.publisher.publish(batch)
         ended = time.time_ns()

@@ -6,7 +6,7 @@ import random
 import asyncpg
 import pytest
 
-from adapters.postgres.notifier import WakeListener
+from adapters.postgres.notifier import NotificationListener
 from devkit.servers.ports import free_port
 from support import processes
 from support.ledger import faults, read_topic_until
@@ -57,9 +57,9 @@ async def test_nobody_listens_through_a_transaction_pooler(database_url):
     woken: list[str] = []
     with pgbouncer(database_url) as pooled:
         listeners = [
-            WakeListener(pooled, lambda: woken.append("pooled")),
-            WakeListener(f"{pooled}?pgbouncer=true", lambda: woken.append("pooled")),
-            WakeListener(database_url, lambda: woken.append("direct")),
+            NotificationListener(pooled, lambda: woken.append("pooled")),
+            NotificationListener(f"{pooled}?pgbouncer=true", lambda: woken.append("pooled")),
+            NotificationListener(database_url, lambda: woken.append("direct")),
         ]
         for listener in listeners:
             await listener.start()
