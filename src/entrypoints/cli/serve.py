@@ -139,6 +139,14 @@ class _Server(MPServer):
     _spawn_workers = _stops_held_back()(MPServer._spawn_workers)  # noqa: SLF001
     _respawn_workers = _stops_held_back()(MPServer._respawn_workers)  # noqa: SLF001
 
+    def shutdown(self, exit_code: int = 0) -> None:
+        try:
+            super().shutdown(exit_code)  # type: ignore[no-untyped-call]
+        except SystemExit:
+            # A signal to the whole group may end a worker before the main process has seen it: no failure of theirs.
+            if not self.interrupt_signal:
+                raise
+
     def signal_handler_reload(self, *arguments: Any, **named: Any) -> None:
         try:
             load(ServeSettings)

@@ -82,7 +82,7 @@ def test_a_port_that_is_taken_a_broken_file_and_a_live_key_end_it_with_a_word(tm
 
     with http_server(lambda _: Answer()) as other:
         assert "in use" in said(f"--port={other.port}")
-    assert "sk_live_" in said("--port=0", CLERK_SECRET_KEY="sk_live_secret")
+    assert "sk_live_" in said("--port=0", CLERK_SECRET_KEY="sk_live_0123456789abcdef")
     assert "not an http(s) URL" in said("--port=0", "--endpoint=ftp://nowhere")
     (tmp_path / "data/clerk.json").write_text('{"users": 3}')
     assert "remove it" in said("--port=0")

@@ -384,7 +384,7 @@ def test_users_who_are_triggered_are_users_of_clerk_too(tmp_path):
         assert changed.stdout == 'user.updated user_1 -> 200 {"outcome":"updated"}\n'
         assert me(tmp_path, port, "user_1").status_code == 403  # an update lifts no ban
 
-        repaired = command(tmp_path, "reconcile", "--json")
+        repaired = command(tmp_path, "reconcile", "--yes", "--json")
         assert repaired.returncode == 0, repaired.stderr
         here, there = listed(tmp_path), listed(tmp_path, "--at-clerk")
         assert [user["id"] for user in here] == [user["id"] for user in there] == ["user_1", "user_2"]

@@ -36,7 +36,7 @@ async def execute(url, statement):
 async def test_an_older_release_on_a_newer_schema_says_so_in_a_line_and_ends_well(database_url, tmp_path):
     await execute(database_url, "UPDATE alembic_version SET version_num = '0999'")
     done = await run(tmp_path, "migrate", DATABASE_URL=database_url)
-    back = await run(tmp_path, "migrate", "--revision", "base", DATABASE_URL=database_url)
+    back = await run(tmp_path, "migrate", "--revision", "base", "--yes", DATABASE_URL=database_url)
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Schema is at 0999, newer than ")

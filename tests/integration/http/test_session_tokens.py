@@ -150,7 +150,7 @@ async def test_keys_serve_for_an_hour_after_the_key_server_went_away_and_then_no
         ('__session="{good}"', 200),
         ("a=1;  __session  =  {good}  ;", 200),
         ("__session=; __session={good}", 200),
-        ("; ".join([f"__session=x.{number}.y" for number in range(1000)]) + "; __session={good}", 200),
+        ("; ".join([f"__session=x.{number}.y" for number in range(250)]) + "; __session={good}", 200),
         ("__session={stale}; __session={stale}", 401),
         ("theme=dark __session={good}", 401),
         ("__session_OtherOne={good}", 401),

@@ -105,9 +105,9 @@ async def test_a_retried_event_takes_along_what_was_put_for_its_version(add, out
     await outbox.move_to_dead_letters([RefusedMessage(event, "too large", 2)])
     await fill.put(None, 10)
 
-    done = await PostgresOutboxAdmin(engine).retry([event.id])
+    done = await PostgresOutboxAdmin(engine).retry([event.row])
 
-    assert done == {event.id: Repair.RETRIED}
+    assert done == {event.row: Repair.RETRIED}
     [row] = await outbox.oldest(ALL, 10)
     assert row.message == event.message
     assert await fill.waiting() == 0
@@ -125,7 +125,7 @@ async def test_what_was_put_and_is_refused_does_not_take_the_place_of_the_events
     await outbox.move_to_dead_letters([RefusedMessage(filled, "state: too large", 2)])
     [letter] = await PostgresOutboxAdmin(engine).dead(limit=10)
 
-    assert (letter.id, letter.error, letter.erased) == (event.id, "events: too large", False)
+    assert (letter.id, letter.error, letter.erased) == (event.row, "events: too large", False)
     assert await fill.waiting() == 0
 
 
@@ -136,14 +136,14 @@ async def test_what_was_put_and_is_refused_is_a_letter_again_where_one_was_disca
     [event] = await outbox.oldest(ALL, 10)
     admin = PostgresOutboxAdmin(engine)
     await outbox.move_to_dead_letters([RefusedMessage(event, "events: too large", 2)])
-    await admin.discard([event.id], "nobody needs it")
+    await admin.discard([event.row], "nobody needs it")
     await fill.put(None, 10)
     [filled] = await outbox.oldest(FILLED, 10)
 
     await outbox.move_to_dead_letters([RefusedMessage(filled, "state: too large", 2)])
     [letter] = await admin.dead(limit=10)
 
-    assert (letter.id, letter.error, letter.erased) == (filled.id, "state: too large", False)
+    assert (letter.id, letter.error, letter.erased) == (filled.row, "state: too large", False)
 
 
 async def test_a_deleted_users_refused_state_is_erased_like_any_dead_letter(add, outbox, fill, store, database_url):
