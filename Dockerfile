@@ -29,7 +29,7 @@ FROM build AS build-dev
 COPY devkit/src/devkit /opt/app/devkit
 RUN info=/opt/app/auth_service_devkit-0.dist-info && mkdir "$info" \
     && printf 'Metadata-Version: 2.1\nName: auth-service-devkit\nVersion: 0\n' > "$info/METADATA" \
-    && printf '[auth_service.commands]\ndevkit = devkit.commands:COMMANDS\n' > "$info/entry_points.txt" \
+    && printf '[auth_service.commands]\ndevkit = devkit.commands:COMMANDS\n[auth_service.settings]\ndevkit = devkit.settings:COMMANDS\n' > "$info/entry_points.txt" \
     && /opt/venv/bin/python -m compileall -q /opt/app/devkit
 
 FROM ${PYTHON_IMAGE} AS runtime

@@ -43,3 +43,11 @@ class TriggerSettings:
 class TokenCommandSettings:
     tokens: TokenSettings
     clerk_api: ClerkApiSettings
+
+
+COMMANDS = {
+    "dev": DevSettings,
+    "clerk-stand-in": ClerkStandInSettings,
+    "trigger": TriggerSettings,
+    "token": TokenCommandSettings,
+}

@@ -8,6 +8,7 @@ from attrs import asdict
 from rich.text import Text
 
 from entrypoints.cli.output import flush, print_table
+from entrypoints.cli.plugins import SETTINGS, plugged_in
 from entrypoints.cli.terminal import fail
 from entrypoints.config.dev_environment import DATA_DIR, found_beside_dev
 from entrypoints.config.loading import EX_CONFIG, EX_USAGE, ConfigurationError
@@ -30,11 +31,12 @@ def config(command: str | None = None, /, *, json: bool = False, data_dir: Path 
     data_dir
         Data folder of `auth-service dev`.
     """
-    if command is not None and command not in COMMANDS:
-        fail(f"There is no command {command} that reads variables: {', '.join(COMMANDS)}.", EX_USAGE)
-    commands = DEPLOYED if command is None else (command,)
+    known = COMMANDS if command in COMMANDS else {**COMMANDS, **plugged_in(SETTINGS)}
+    if command is not None and command not in known:
+        fail(f"There is no command {command} that reads variables: {', '.join(known)}.", EX_USAGE)
+    settings = [known[name] for name in (DEPLOYED if command is None else (command,))]
     try:
-        found = effective(found_beside_dev(data_dir), commands)
+        found = effective(found_beside_dev(data_dir), settings)
     except ConfigurationError as error:  # `.env` cannot be read
         found = Configuration(variables=[], problems=error.problems, suspects=[])
     if json:

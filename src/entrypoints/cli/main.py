@@ -19,9 +19,6 @@ EX_IOERR = 74
 EX_PIPE, EX_INTERRUPTED = 141, 130
 """128 and the number of SIGPIPE and SIGINT, as shells have it."""
 
-PLUGINS = "auth_service.commands"
-"""Entry points of this group hold more commands, in the form of `COMMANDS`: the devkit has one."""
-
 COMMANDS = {
     "serve": ("entrypoints.cli.serve:serve", "Serve webhooks, /v1/me and forward auth over HTTP."),
     "relay": ("entrypoints.cli.relay:relay", "Carry stored events to Kafka, in order for each user."),
@@ -49,11 +46,9 @@ def commands_for(arguments: Sequence[str]) -> Mapping[str, tuple[str, str]]:
     """Return our commands, and those that are plugged in where one of them may be meant: to find them takes a while."""
     if arguments and arguments[0] in COMMANDS:
         return COMMANDS
-    from importlib.metadata import entry_points
+    from entrypoints.cli import plugins
 
-    return COMMANDS | {
-        name: command for plugin in entry_points(group=PLUGINS) for name, command in plugin.load().items()
-    }
+    return {**COMMANDS, **plugins.plugged_in(plugins.COMMANDS)}
 
 
 def app_for(arguments: Sequence[str]) -> "App":

@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -138,6 +139,17 @@ class _Server(MPServer):
     # A signal between the fork and `_work` would be lost.
     _spawn_workers = _stops_held_back()(MPServer._spawn_workers)  # noqa: SLF001
     _respawn_workers = _stops_held_back()(MPServer._respawn_workers)  # noqa: SLF001
+
+    def _stop_workers(self) -> None:
+        """Wait here: granian asks once whether a worker has ended, perhaps before the thread that collects it has."""
+        workers: list[Any] = self.wrks
+        for worker in workers:
+            worker.terminate()
+        deadline = time.monotonic() + (self.workers_kill_timeout or math.inf)
+        while time.monotonic() < deadline and any(worker.is_alive() for worker in workers):
+            time.sleep(0.01)
+        self.workers_kill_timeout = 1
+        super()._stop_workers()  # type: ignore[no-untyped-call]
 
     def shutdown(self, exit_code: int = 0) -> None:
         try:

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from attrs import NOTHING, frozen
+from attrs import NOTHING, fields, frozen
 
 from entrypoints.config.loading import ConfigurationError, load_from
 from entrypoints.config.masking import shown
 from entrypoints.config.misspelled import Misspelled, misspelled
-from entrypoints.config.settings.catalogue import COMMANDS, Variable, all_variables, known_names
+from entrypoints.config.settings.catalogue import Variable, all_variables, known_names
 from entrypoints.config.sources import ConfigProblem, SourceError, SourceValue, look_up
 
 _NOTHING = (NOTHING, None, ())
@@ -34,13 +34,13 @@ class Configuration:
     suspects: Sequence[Misspelled]
 
 
-def effective(found: Mapping[str, SourceValue], commands: Iterable[str]) -> Configuration:
-    """Read what these commands read."""
-    commands = tuple(commands)
-    read = [variable for variable in all_variables() if set(commands) & set(variable.commands)]
+def effective(found: Mapping[str, SourceValue], settings: Iterable[type]) -> Configuration:
+    """Read what commands with these settings read."""
+    settings = tuple(settings)
+    groups = {attribute.type for one in settings for attribute in fields(one)}
     return Configuration(
-        variables=[_effective(variable, found) for variable in read],
-        problems=_problems(found, commands),
+        variables=[_effective(variable, found) for variable in all_variables() if variable.group in groups],
+        problems=_problems(found, settings),
         suspects=list(misspelled(found, known_names())),
     )
 
@@ -63,11 +63,11 @@ def _effective(variable: Variable, found: Mapping[str, SourceValue]) -> Effectiv
     )
 
 
-def _problems(found: Mapping[str, SourceValue], commands: Iterable[str]) -> list[ConfigProblem]:
+def _problems(found: Mapping[str, SourceValue], settings: Iterable[type]) -> list[ConfigProblem]:
     problems: dict[str, ConfigProblem] = {}
-    for command in commands:
+    for one in settings:
         try:
-            load_from(COMMANDS[command], found)
+            load_from(one, found)
         except ConfigurationError as error:
             for problem in error.problems:
                 problems.setdefault(problem.variable, problem)

@@ -14,7 +14,7 @@ from devkit.servers.ports import LOOPBACK
 
 PORT = 3003
 
-FOLDER = Path(__file__).parents[3] / "examples" / "frontend"
+FOLDER = Path(__file__).parents[4] / "examples" / "frontend"
 """In a checkout of this repository; an installed package has no examples."""
 
 _FILES = {"/": ("index.html", "text/html"), "/app.js": ("app.js", "text/javascript")}
