@@ -164,7 +164,9 @@ def test_the_catalogue_names_every_group_and_every_command_that_reads_any():
 
 def test_a_value_that_is_shown_is_the_value_that_is_used():
     found = {name: SourceValue(text, "environment") for name, text in SERVE.items()}
-    by_name = {variable.name: variable.value for variable in effective(found, [settings_of_commands.ServeSettings]).variables}
+    by_name = {
+        variable.name: variable.value for variable in effective(found, [settings_of_commands.ServeSettings]).variables
+    }
 
     assert by_name["PORT"] == "3002"
     assert by_name["CLERK_API_URL"] == "https://api.clerk.com"
