@@ -159,14 +159,7 @@ def _dependencies(
             ),
             list_users=container.list_users(),
             get_user=container.get_user(),
-            ban_user=container.ban_user(),
-            unban_user=container.unban_user(),
-            lock_user=container.lock_user(),
-            unlock_user=container.unlock_user(),
-            set_public_metadata=container.set_public_metadata(),
-            revoke_sessions=container.revoke_sessions(),
-            sync_user=container.sync_user_from_clerk(),
-            delete_user=container.delete_user_at_clerk(),
+            manage_users=container.manage_users(),
         )
 
     @cache
