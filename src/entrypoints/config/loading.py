@@ -17,15 +17,6 @@ from entrypoints.config.settings.kafka_contradictions import contradictions, uns
 from entrypoints.config.sources import ENV_FILE, ConfigProblem, SourceError, SourceValue, look_up, read
 from entrypoints.config.written import told
 
-EX_USAGE = 2
-"""Exit status for what a command cannot understand, as shells and most programs have it; nothing was done."""
-
-EX_CONFIG = 78
-"""Exit status for a wrong configuration (BSD sysexits.h)."""
-
-EX_UNAVAILABLE = 69
-"""Exit status when something that a command needs is out of reach (BSD sysexits.h)."""
-
 S = TypeVar("S")
 
 

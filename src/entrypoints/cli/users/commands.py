@@ -17,13 +17,13 @@ from application.users.representation import profile_document, user_document
 from domain.decision import Decision
 from domain.user import User, UserId
 from entrypoints.cli.confirmation import Yes, confirm
+from entrypoints.cli.exit_codes import EX_USAGE
 from entrypoints.cli.terminal import fail
 from entrypoints.cli.users import output
 from entrypoints.cli.users.outcomes import Action, outcome_of
 from entrypoints.cli.users.running import run, run_for_each, user_ids
 from entrypoints.composition import Container
 from entrypoints.config.dev_environment import DATA_DIR
-from entrypoints.config.loading import EX_USAGE
 
 app = App(
     name="users",
