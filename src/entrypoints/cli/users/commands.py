@@ -224,7 +224,6 @@ def _act(  # noqa: PLR0913  # what the commands differ in
 
     def show(user_id: UserId, decision: Decision) -> None:
         user = decision.user
-        assert user is not None  # noqa: S101  # Clerk's answer leaves a user or a tombstone
         if json:
             output.print_json([{"id": user_id, "outcome": decision.outcome, "user": user_document(user)}])
         else:

@@ -151,5 +151,4 @@ def _outcome(decision: Decision) -> str:
 
 
 def _document(decision: Decision) -> ActionDocument:
-    assert decision.user is not None  # noqa: S101  # Clerk's answer leaves a user or a tombstone
     return {"outcome": decision.outcome, "user": user_document(decision.user)}
