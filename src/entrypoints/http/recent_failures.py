@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from attrs import define, evolve, field, frozen
 
-from anomalyze_auth import KeysUnavailable, Reason, TokenRejected
+from anomalyze_auth import KeysFault, KeysUnavailable, Reason, TokenRejected
 from application.counting import counted
 from application.errors import (
     ClerkUnavailableError,
@@ -18,6 +18,12 @@ POSTGRES, WEBHOOKS, CLERK, KEYS, TOKENS = "PostgreSQL", "webhook", "Clerk", "sig
 
 _FROM_THE_FUTURE = {Reason.TOKEN_NOT_ACTIVE_YET, Reason.TOKEN_ISSUED_IN_THE_FUTURE}
 """Told after the signature: Clerk made the token, so its clock is ahead of ours. One that has expired tells nothing."""
+
+TROUBLE_OF_KEYS = {
+    KeysFault.PROXY: Trouble.PROXY,
+    KeysFault.TLS: Trouble.TLS,
+    KeysFault.OUT_OF_REACH: Trouble.OUT_OF_REACH,
+}
 
 REMEMBERED_S = 600.0
 """Nobody says that Clerk is well again: a trouble that has not shown for so long is taken for over."""
@@ -48,19 +54,12 @@ def cause_of(error: Exception) -> Cause | None:
         case ClerkUnavailableError():
             return Cause(subject=CLERK, label=told(CLERK, error.trouble), says=str(error))
         case KeysUnavailable():
-            return Cause(subject=KEYS, label=told(KEYS, trouble_of_keys(str(error))), says=str(error))
+            return Cause(subject=KEYS, label=told(KEYS, TROUBLE_OF_KEYS[error.cause]), says=str(error))
         case TokenRejected() if error.reason in _FROM_THE_FUTURE:
             says = "genuine, and of a time that this machine's clock has not reached"
             return Cause(subject=TOKENS, label=told(TOKENS, Trouble.CLOCK), says=says)
         case _:
             return None
-
-
-def trouble_of_keys(said: str) -> Trouble:
-    """Return the cause of a failed fetch of keys, by what `JwksKeys` says of it: the name of httpx's error first."""
-    if said.startswith("ProxyError"):
-        return Trouble.PROXY
-    return Trouble.TLS if "CERTIFICATE_VERIFY_FAILED" in said else Trouble.OUT_OF_REACH
 
 
 @frozen

@@ -7,7 +7,7 @@ import structlog
 from attrs import define, field, frozen
 from litestar import Response, get
 
-from anomalyze_auth import JwksKeys, KeySource
+from anomalyze_auth import JwksKeys, KeysFault, KeySource
 from application.doctor.findings import Severity
 from application.doctor.outbox import outbox_findings
 from application.errors import StoreUnavailableError
@@ -18,7 +18,7 @@ from entrypoints.http.errors import NotReadyError
 from entrypoints.http.middleware.deadline import within
 from entrypoints.http.middleware.graceful_shutdown import GracefulShutdown
 from entrypoints.http.openapi.document import problems
-from entrypoints.http.recent_failures import CLERK, KEYS, POSTGRES, TOKENS, WEBHOOKS, RecentFailures, trouble_of_keys
+from entrypoints.http.recent_failures import CLERK, KEYS, POSTGRES, TOKENS, TROUBLE_OF_KEYS, WEBHOOKS, RecentFailures
 from entrypoints.observability import metrics
 
 log = structlog.get_logger("http")
@@ -98,12 +98,12 @@ class Dependencies:
         self._cause = cause
 
     def keys(self) -> _Check:
-        if not isinstance(self.session_keys, JwksKeys) or self.session_keys.state.usable:
+        if not isinstance(self.session_keys, JwksKeys) or (keys := self.session_keys.state).usable:
             return _Check("session_keys", State.OK)
-        if not self.session_keys.state.fetches:
+        if not keys.fetches:
             return _Check("session_keys", State.NOT_ASKED_YET)
-        said = self.session_keys.state.last_error or ""
-        return _Check("session_keys", State.UNAVAILABLE, told(KEYS, trouble_of_keys(said), said))
+        trouble = TROUBLE_OF_KEYS[keys.last_cause or KeysFault.OUT_OF_REACH]
+        return _Check("session_keys", State.UNAVAILABLE, told(KEYS, trouble, keys.last_error or ""))
 
     def lately(self, name: str, subject: str) -> _Check:
         state = State.DEGRADED if self.troubles.proven(subject) else State.OK
