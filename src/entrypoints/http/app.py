@@ -17,6 +17,7 @@ from litestar.di import Provide
 from litestar.types import ASGIApp
 
 from anomalyze_auth import TokenRejected
+from application.failure import WEBHOOKS
 from entrypoints.composition import Container, container_for, serving
 from entrypoints.config import proxies
 from entrypoints.config.loading import load
@@ -37,7 +38,7 @@ from entrypoints.http.middleware.request_middleware import (
     note_outcome,
 )
 from entrypoints.http.openapi import routes as schema
-from entrypoints.http.recent_failures import WEBHOOKS, RecentFailures, cause_of
+from entrypoints.http.recent_failures import RecentFailures, cause_of
 from entrypoints.http.rejection_throttle import RejectionThrottle
 from entrypoints.http.routes import health, root
 from entrypoints.http.routes.handlers import HANDLERS

@@ -12,9 +12,7 @@ from application.errors import (
     Forgery,
     StoreUnavailableError,
 )
-from application.failure import Trouble, told
-
-POSTGRES, WEBHOOKS, CLERK, KEYS, TOKENS = "PostgreSQL", "webhook", "Clerk", "signing keys", "session token"
+from application.failure import CLERK, KEYS, POSTGRES, TOKENS, WEBHOOKS, Trouble, told
 
 _FROM_THE_FUTURE = {Reason.TOKEN_NOT_ACTIVE_YET, Reason.TOKEN_ISSUED_IN_THE_FUTURE}
 """Told after the signature: Clerk made the token, so its clock is ahead of ours. One that has expired tells nothing."""
@@ -32,7 +30,7 @@ REMEMBERED_S = 600.0
 @frozen(kw_only=True)
 class Cause:
     subject: str
-    """What is in trouble: one of the five above."""
+    """What is in trouble: one of the five of `application.failure`."""
     label: str
     """The same each time, and there are few of them: for metrics."""
     says: str
@@ -101,6 +99,11 @@ class RecentFailures:
         if entry is None:
             return None
         return f"{entry.cause.label}: {entry.cause.says} ({counted(entry.count, 'time')}, and never right since)"
+
+    def label(self, subject: str) -> str:
+        """Name what is wrong with it as the metrics do; empty when nothing is."""
+        entry = self._recent(subject)
+        return entry.cause.label if entry else ""
 
     def proven(self, subject: str) -> bool:
         """Whether something is wrong with it beyond what anybody could have made up."""
