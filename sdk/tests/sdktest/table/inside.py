@@ -122,10 +122,9 @@ def _subjects() -> Iterator[Case]:
         "user_1\r\nX: y",
         "user_../x",
         "user_" + "x" * 124,
-        "user_" + "x" * 300,
     ):
         name = json.dumps(value)
-        yield Case(f"sub {name[:24]} ({len(name)})", signed(claims(sub=value)), Reason.CLAIM_INVALID)
+        yield Case(f"sub {name[:24]}", signed(claims(sub=value)), Reason.CLAIM_INVALID)
     yield Case("sid absent", signed(claims(sid=...)), Reason.CLAIM_MISSING)
     # A JWT template of before the class marks: signed by the same key, and alive for as long as somebody chose.
     yield Case("sid and cat absent", signed(claims(sid=...), header(cat=...)), Reason.CLAIM_MISSING)
