@@ -18,6 +18,7 @@ import psutil  # type: ignore[import-untyped]  # it ships no types
 from attrs import field, frozen
 
 from adapters.kafka.topics import create_topics
+from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.migrate import migrate
 from application.relay.topics import EVENTS, Topic, TopicDefinition
@@ -190,7 +191,7 @@ def open_stage() -> Iterator[Stage]:
 
 
 async def _migrated(url: str) -> None:
-    engine = create_engine(url, pool_size=1, application_name="bench")
+    engine = create_engine(read_target(url), pool_size=1, application_name="bench")
     try:
         await migrate(engine)
     finally:

@@ -2,6 +2,9 @@
 
 from enum import StrEnum
 
+POSTGRES, WEBHOOKS, CLERK, KEYS, TOKENS = "PostgreSQL", "webhook", "Clerk", "signing keys", "session token"
+"""What `told` names first: whatever `serve` depends on or is sent."""
+
 
 class Trouble(StrEnum):
     """A cause that an operator can mend; the value is a label of metrics, so there are few of them."""

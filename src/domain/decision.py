@@ -5,7 +5,7 @@ from enum import StrEnum
 from attrs import frozen
 
 from domain.events import UserEvent
-from domain.user import Known
+from domain.user import Tombstone, User
 
 
 class Outcome(StrEnum):
@@ -23,9 +23,10 @@ class Outcome(StrEnum):
 class Decision:
     """The state afterwards and what to tell others.
 
-    `user` is the very object that was decided on when there is nothing to store.
+    `user` is never nothing: every piece of news leaves a user or a tombstone. It is the very object that was decided on
+    when there is nothing to store.
     """
 
     outcome: Outcome
-    user: Known
+    user: User | Tombstone
     events: tuple[UserEvent, ...] = ()

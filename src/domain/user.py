@@ -12,6 +12,7 @@ UserId = NewType("UserId", str)
 """Clerk's user id (`user_…`): the identity that tokens, rows, events and keys carry."""
 
 USER_ID = re.compile(r"user_[A-Za-z0-9_-]{1,123}", re.ASCII)
+"""The same as in `anomalyze_auth.identity`, which this package cannot import; a test compares them."""
 
 
 class InvalidUserIdError(ValueError):

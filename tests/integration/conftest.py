@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.migrate import migrate
 from support import servers
@@ -41,7 +42,7 @@ async def template(postgres_address: str) -> AsyncIterator[str]:
     """A migrated database that is copied for each test."""
     name = f"auth_template_{os.getpid()}"
     await _admin(postgres_address, f"CREATE DATABASE {name}")
-    engine = create_engine(in_database(postgres_address, name), pool_size=1, application_name="tests")
+    engine = create_engine(read_target(in_database(postgres_address, name)), pool_size=1, application_name="tests")
     await migrate(engine)
     await engine.dispose()
     yield name

@@ -12,6 +12,7 @@ import asyncpg
 from attrs import define
 
 from adapters.clerk.payloads import snapshot_of
+from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.user_directory import PostgresUserDirectory
 from domain.user import Profile, Tombstone, UserId
@@ -56,7 +57,7 @@ class Stage:
     async def here(self) -> dict[str, Profile | None]:
         """By id, what we hold; None for a tombstone."""
         ids = [UserId(row[0]) for row in await self.rows("SELECT id FROM users")]
-        engine = create_engine(self.database_url, pool_size=1, application_name="tests")
+        engine = create_engine(read_target(self.database_url), pool_size=1, application_name="tests")
         known = await PostgresUserDirectory(engine).get_many(ids)
         await engine.dispose()
         return {user_id: None if isinstance(user, Tombstone) else user.profile for user_id, user in known.items()}

@@ -16,6 +16,7 @@ from attrs import frozen
 
 from adapters.clerk.payloads import snapshot_of
 from adapters.kafka.cloudevents import encode
+from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.user_store import PostgresUserStore
 from domain.sync_user import sync_user
@@ -81,7 +82,7 @@ class Stage:
         """Make a user at Clerk, and let us know of it as a webhook would."""
         document = self.clerk.instance.create(user, **fields)
         snapshot = snapshot_of(json.dumps(document).encode(), timestamp=document["updated_at"])
-        engine = create_engine(self.database_url, pool_size=1, application_name="tests")
+        engine = create_engine(read_target(self.database_url), pool_size=1, application_name="tests")
         store = PostgresUserStore(engine, encode, lambda: None)
         await store.start()
         await store.change(snapshot.id, partial(sync_user, snapshot=snapshot))

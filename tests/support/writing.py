@@ -9,6 +9,7 @@ from functools import partial
 from attrs import define, field
 
 from adapters.kafka.cloudevents import encode
+from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.notifier import OutboxNotifier
 from adapters.postgres.user_store import PostgresUserStore
@@ -74,7 +75,7 @@ class Writer:
 
 @asynccontextmanager
 async def writer(database_url: str, *, users: int = 8) -> AsyncIterator[Writer]:
-    engine = create_engine(database_url, pool_size=4, application_name="tests")
+    engine = create_engine(read_target(database_url), pool_size=4, application_name="tests")
     wake = OutboxNotifier(engine)
     store = PostgresUserStore(engine, encode, wake.set)
     await wake.start()

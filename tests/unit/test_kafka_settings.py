@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from entrypoints.config.loading import ConfigurationError, load
@@ -104,6 +104,7 @@ def test_what_is_no_protocol_is_refused(text):
 
 
 @given(st.text(min_size=1))
+@example('""')
 def test_whatever_is_written_is_an_address_or_refused_without_repeating_it(text):
     try:
         found = brokers(text)

@@ -123,7 +123,7 @@ def test_an_empty_variable_counts_as_unset():
     ],
 )
 def test_the_database_url_is_taken_as_everyone_writes_it(url):
-    assert serve(DATABASE_URL=url).database.database_url.get_secret_value() == url
+    assert serve(DATABASE_URL=url).database.database_url.get_secret_value().written == url
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ The framework helpers and the Kafka side are modules of their own, imported only
 from anomalyze_auth.access import OPTIONAL, PUBLIC, REQUIRED, Access, Requirement
 from anomalyze_auth.addresses import is_test_host, protected_url
 from anomalyze_auth.credentials import bearer_token, cookie_suffix_of
-from anomalyze_auth.errors import KeysUnavailable, OriginRefused, Reason, TokenRejected
+from anomalyze_auth.errors import KeysFault, KeysUnavailable, OriginRefused, Reason, TokenRejected
 from anomalyze_auth.identity import Authenticated, Organization
 from anomalyze_auth.jwks import JwksKeys, JwksState
 from anomalyze_auth.keys import KeySource, PemKey
@@ -28,6 +28,7 @@ __all__ = [
     "JwksKeys",
     "JwksState",
     "KeySource",
+    "KeysFault",
     "KeysUnavailable",
     "Organization",
     "OriginRefused",

@@ -1,6 +1,5 @@
 """The inside of a token: what the claims must say once the signature has proven them."""
 
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -10,9 +9,7 @@ import attrs
 from anomalyze_auth._fields import identifier, invalid, missing, number, text, texts
 from anomalyze_auth._organization import organization_in
 from anomalyze_auth.errors import Reason, TokenRejected
-from anomalyze_auth.identity import Authenticated
-
-_USER_ID = re.compile(r"user_[A-Za-z0-9_-]{1,250}")
+from anomalyze_auth.identity import USER_ID, Authenticated
 
 
 @attrs.frozen(kw_only=True)
@@ -68,7 +65,7 @@ def _user_id(claims: Mapping[str, Any]) -> str:
         raise missing("sub")
     if subject.startswith("mch_"):
         raise TokenRejected(Reason.WRONG_TOKEN_TYPE, "A machine token is not a session token.")
-    if not _USER_ID.fullmatch(subject):
+    if not USER_ID.fullmatch(subject):
         raise invalid("sub")
     return subject
 

@@ -43,5 +43,27 @@ class OriginRefused(Exception):  # noqa: N818  (a verdict, not an error)
     """A page of another origin uses the session cookie: answer 403."""
 
 
+class KeysFault(StrEnum):
+    """Why the signing keys could not be fetched, as far as an operator would act differently."""
+
+    PROXY = "proxy"
+    """The proxy in between refused."""
+    TLS = "tls"
+    """The server's certificate was refused, or there was no common TLS."""
+    OUT_OF_REACH = "out-of-reach"
+    """Anything else: no connection, no answer in time, an answer that is no key set."""
+
+
 class KeysUnavailable(Exception):  # noqa: N818  (reads as what it says)
-    """No verdict is possible because the signing keys are out of reach: answer 503, not 401."""
+    """No verdict is possible because the signing keys are out of reach: answer 503, not 401.
+
+    Attributes:
+        cause: why; the text says more.
+    """
+
+    def __init__(self, message: str, cause: KeysFault = KeysFault.OUT_OF_REACH) -> None:
+        super().__init__(message, cause)
+        self.cause = cause
+
+    def __str__(self) -> str:
+        return str(self.args[0])

@@ -1,9 +1,13 @@
 """Who is calling, as a verified session token says it."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
+
+USER_ID = re.compile(r"user_[A-Za-z0-9_-]{1,123}", re.ASCII)
+"""The whole of a Clerk user id. auth-service refuses the same ids everywhere else (a test of its own compares both)."""
 
 
 @attrs.frozen(kw_only=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from anomalyze_auth._json import decoded_object
 from anomalyze_auth.addresses import protected_url
-from anomalyze_auth.errors import KeysUnavailable, Reason, TokenRejected
+from anomalyze_auth.errors import KeysFault, KeysUnavailable, Reason, TokenRejected
 from anomalyze_auth.keys import weakness
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ class JwksState:
     """What a health check or a metric wants to know about the keys.
 
     `age_seconds` is the time since they were last fetched with success, None before the first time;
-    `usable` says whether tokens can be verified now; `last_error` is that of the last fetch, None if it
-    went well; `ignored` counts the entries of the last answer that are no RS256 signing keys.
+    `usable` says whether tokens can be verified now; `last_error` and `last_cause` are those of the last
+    fetch, None if it went well; `ignored` counts the entries of the last answer that are no RS256 signing keys.
     """
 
     usable: bool
@@ -40,6 +41,7 @@ class JwksState:
     fetches: int
     failures: int
     last_error: str | None
+    last_cause: KeysFault | None
 
 
 class _UnusableAnswerError(Exception):
@@ -103,6 +105,7 @@ class JwksKeys:
         self._failed_at: float | None = None
         self._searched_at: float | None = None
         self._last_error: str | None = None
+        self._last_cause: KeysFault | None = None
         self._fetches = 0
         self._failures = 0
 
@@ -117,6 +120,7 @@ class JwksKeys:
             fetches=self._fetches,
             failures=self._failures,
             last_error=self._last_error,
+            last_cause=self._last_cause,
         )
 
     def ready(self, key_id: str | None) -> RSAPublicKey | None:
@@ -138,7 +142,7 @@ class JwksKeys:
         fetches = self._fetches
         await self._keep_fresh()
         if not self.state.usable:
-            raise KeysUnavailable(self._last_error or "no keys yet")
+            raise KeysUnavailable(self._last_error or "no keys yet", self._last_cause or KeysFault.OUT_OF_REACH)
         key = self._keys.get(key_id)
         if key is None and self._fetches == fetches and self._may_search():
             self._searched_at = self._clock()
@@ -147,7 +151,7 @@ class JwksKeys:
         if key is not None:
             return key
         if self._last_error is not None:
-            raise KeysUnavailable(self._last_error)
+            raise KeysUnavailable(self._last_error, self._last_cause or KeysFault.OUT_OF_REACH)
         raise TokenRejected(Reason.UNKNOWN_KEY, "The token is signed with a key that is not ours.")
 
     async def refresh(self) -> JwksState:
@@ -211,7 +215,7 @@ class JwksKeys:
         except _UnusableAnswerError as error:
             self._failed(f"unusable answer: {error}")
         except Exception as error:  # noqa: BLE001  (whatever the client raises, it is a fault and no verdict)
-            self._failed(f"{type(error).__name__}: {error}")
+            self._failed(f"{type(error).__name__}: {error}", _cause(error))
         else:
             # The very object that was there, where the key is the same: what it has proven stays known.
             self._keys = {kid: old if (old := self._keys.get(kid)) == key else key for kid, key in keys.items()}
@@ -219,16 +223,16 @@ class JwksKeys:
             if self._failed_at is not None:
                 _LOG.warning("the signing keys at %s are within reach again", self._shown_url)
             self._fetched_at = self._clock()
-            self._failed_at = self._last_error = None
+            self._failed_at = self._last_error = self._last_cause = None
         finally:
             self._fetch = None
 
-    def _failed(self, error: str) -> None:
+    def _failed(self, error: str, cause: KeysFault = KeysFault.OUT_OF_REACH) -> None:
         self._failures += 1
         if self._failed_at is None:
             _LOG.warning("the signing keys at %s are out of reach: %s", self._shown_url, error)
         self._failed_at = self._clock()
-        self._last_error = error
+        self._last_error, self._last_cause = error, cause
 
     async def _download(self) -> bytes:
         if self._client is None:
@@ -251,6 +255,18 @@ def _http_client() -> "httpx.AsyncClient":
     import httpx  # noqa: PLC0415  (slow to import, and a PEM key needs none)
 
     return httpx.AsyncClient(timeout=5.0, follow_redirects=False)
+
+
+def _cause(error: BaseException | None) -> KeysFault:
+    import httpx  # noqa: PLC0415  (slow to import; whoever fetches has it)
+
+    if isinstance(error, httpx.ProxyError):
+        return KeysFault.PROXY
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return KeysFault.TLS
+        error = error.__cause__ or error.__context__
+    return KeysFault.OUT_OF_REACH
 
 
 def _signing_keys(answer: bytes) -> tuple[dict[str, RSAPublicKey], int]:

@@ -8,14 +8,14 @@ from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from adapters.postgres.connection.dial import STATEMENT_TIMEOUT_S, Dialer
-from adapters.postgres.connection.target import read_target
+from adapters.postgres.connection.target import Target
 
 READ_ONLY = "25006"
 """SQLSTATE of a server that takes no writes (PostgreSQL documentation, appendix A)."""
 
 
 def create_engine(
-    database_url: str,
+    target: Target,
     *,
     pool_size: int,
     application_name: str,
@@ -24,15 +24,11 @@ def create_engine(
 ) -> AsyncEngine:
     """Return an engine; nothing is connected yet.
 
-    `database_url` is a connection string as libpq has it: see `read_target`. `settings` are PostgreSQL's own, for each
-    connection; a pooler does without them. Without a statement timeout a migration may build an index for as long as
-    it takes.
-
-    Raises:
-        ValueError: the connection string cannot be used.
+    `settings` are PostgreSQL's own, for each connection; a pooler does without them. Without a statement timeout a
+    migration may build an index for as long as it takes.
     """
     dialer = Dialer(
-        target=read_target(database_url),
+        target=target,
         application_name=application_name,
         settings=settings or {},
         statement_timeout_s=statement_timeout_s,

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import Compiled, directly
 from adapters.postgres.connection.dial import Dialer, is_behind_pooler
-from adapters.postgres.connection.target import read_target
+from adapters.postgres.connection.target import Target
 from adapters.postgres.failures import DATABASE_ERRORS
 
 CHANNEL = "outbox_wake"
@@ -79,8 +79,8 @@ class NotificationListener:
 
     RECONNECT_S = 1.0
 
-    def __init__(self, database_url: str, on_wake: Callable[[], None]) -> None:
-        self._dial = Dialer(target=read_target(database_url), application_name="auth-service-wake", settings={})
+    def __init__(self, target: Target, on_wake: Callable[[], None]) -> None:
+        self._dial = Dialer(target=target, application_name="auth-service-wake", settings={})
         self._on_wake = on_wake
         self._task: asyncio.Task[None] | None = None
 

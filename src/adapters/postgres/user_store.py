@@ -188,7 +188,7 @@ class PostgresUserStore:
             before = stored.user if stored else None
             try:
                 decision = change.decide(before)
-                if decision.user is None or decision.user is before:
+                if decision.user is before:
                     change.answer.give(decision)
                     continue
                 messages = [evolve(self._encode(event), traceparent=change.traceparent) for event in decision.events]

@@ -5,26 +5,27 @@ from collections.abc import Iterator, Mapping
 from attrs import field, frozen
 
 from application.doctor.findings import Finding, Severity
-from application.failure import ADVICE, Trouble
+from application.errors import Forgery
+from application.failure import ADVICE, CLERK, KEYS, TOKENS, WEBHOOKS, Trouble, told
 
 _ADVICE = {
-    "webhook: wrong signature": (
+    told(WEBHOOKS, Forgery.SIGNATURE): (
         "compare CLERK_WEBHOOK_SECRET with the endpoint's signing secret (Clerk dashboard > Webhooks); while rotating, "
         "set both, comma-separated"
     ),
-    "webhook: clock differs": "synchronise this machine's clock (NTP); or somebody replays old webhooks",
-    "session token: clock differs": ADVICE[Trouble.CLOCK],
-    "Clerk: proxy refused": ADVICE[Trouble.PROXY],
-    "signing keys: proxy refused": ADVICE[Trouble.PROXY],
-    "webhook: malformed": "whoever sends these is not Clerk; or a proxy drops the svix-… headers",
-    "Clerk: credentials refused": "take CLERK_SECRET_KEY anew from Clerk dashboard > API keys",
+    told(WEBHOOKS, Forgery.TIME): "synchronise this machine's clock (NTP); or somebody replays old webhooks",
+    told(WEBHOOKS, Forgery.MALFORMED): "whoever sends these is not Clerk; or a proxy drops the svix-… headers",
+    told(TOKENS, Trouble.CLOCK): ADVICE[Trouble.CLOCK],
+    told(CLERK, Trouble.PROXY): ADVICE[Trouble.PROXY],
+    told(CLERK, Trouble.NOT_AUTHENTICATED): "take CLERK_SECRET_KEY anew from Clerk dashboard > API keys",
+    told(KEYS, Trouble.PROXY): ADVICE[Trouble.PROXY],
 }
-_VITAL = (
-    "webhook: wrong signature",
-    "webhook: clock differs",
-    "session token: clock differs",
-    "Clerk: credentials refused",
-)
+_VITAL = {
+    told(WEBHOOKS, Forgery.SIGNATURE),
+    told(WEBHOOKS, Forgery.TIME),
+    told(TOKENS, Trouble.CLOCK),
+    told(CLERK, Trouble.NOT_AUTHENTICATED),
+}
 
 
 @frozen(kw_only=True)
@@ -34,6 +35,9 @@ class ServingFacts:
     checks: Mapping[str, str] = field(factory=dict)
     """`ok`, `degraded`, `unavailable`, by name."""
     causes: Mapping[str, str] = field(factory=dict)
+    """Why, in words, by name."""
+    labels: Mapping[str, str] = field(factory=dict)
+    """Why, as metrics label it, by name."""
 
 
 def serving_findings(facts: ServingFacts) -> Iterator[Finding]:
@@ -45,8 +49,7 @@ def serving_findings(facts: ServingFacts) -> Iterator[Finding]:
         yield Finding("serve", Severity.OK, f"the one at {facts.address} has met no trouble")
     for name, state in troubles.items():
         cause = facts.causes.get(name, state)
-        vital = state == "unavailable" or cause.startswith(_VITAL)
-        advice = next(
-            (text for start, text in _ADVICE.items() if cause.startswith(start)), "see what is said of it here"
-        )
+        label = facts.labels.get(name, "")
+        vital = state == "unavailable" or label in _VITAL
+        advice = _ADVICE.get(label, "see what is said of it here")
         yield Finding(f"serve: {name}", Severity.FAILURE if vital else Severity.WARNING, cause, advice)

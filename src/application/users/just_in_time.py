@@ -12,7 +12,7 @@ from application.errors import (
 )
 from application.users.ports import ClerkUsers, UserReader
 from application.users.sync_user import SyncUser
-from domain.user import Known, Tombstone, User, UserId
+from domain.user import Tombstone, User, UserId
 
 LIMIT_S = 12.0
 """For a read, Clerk and a write, each of which has a bound of its own."""
@@ -89,9 +89,8 @@ class JustInTimeSync:
                 return known
             self._remember_unknown(user_id)
             raise UserUnknownError
-        synced: Known = (await self.sync_user(snapshot)).user
+        synced = (await self.sync_user(snapshot)).user
         self.on_obtained()
-        assert synced is not None  # noqa: S101  # a snapshot always leaves a user or meets a tombstone
         return synced
 
     def _remember_unknown(self, user_id: UserId) -> None:

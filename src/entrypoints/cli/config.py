@@ -7,11 +7,12 @@ from pathlib import Path
 from attrs import asdict
 from rich.text import Text
 
+from entrypoints.cli.exit_codes import EX_CONFIG, EX_USAGE
 from entrypoints.cli.output import flush, print_table
 from entrypoints.cli.plugins import SETTINGS, plugged_in
 from entrypoints.cli.terminal import fail
 from entrypoints.config.dev_environment import DATA_DIR, found_beside_dev
-from entrypoints.config.loading import EX_CONFIG, EX_USAGE, ConfigurationError
+from entrypoints.config.loading import ConfigurationError
 from entrypoints.config.report import Configuration, effective
 from entrypoints.config.settings.catalogue import COMMANDS, DEPLOYED
 

@@ -9,8 +9,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from entrypoints.cli.exit_codes import EX_USAGE
 from entrypoints.cli.terminal import fail
-from entrypoints.config.loading import EX_USAGE
 
 Yes = Annotated[bool, Parameter(help="Do not ask first.", negative="")]
 

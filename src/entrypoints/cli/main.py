@@ -9,15 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from entrypoints.cli import interruption
+from entrypoints.cli.exit_codes import EX_CONFIG, EX_INTERRUPTED, EX_IOERR, EX_PIPE, EX_UNAVAILABLE, EX_USAGE
 
 if TYPE_CHECKING:
     from cyclopts import App
 
-EX_IOERR = 74
-"""BSD sysexits.h."""
-
-EX_PIPE, EX_INTERRUPTED = 141, 130
-"""128 and the number of SIGPIPE and SIGINT, as shells have it."""
 
 COMMANDS = {
     "serve": ("entrypoints.cli.serve:serve", "Serve webhooks, /v1/me and forward auth over HTTP."),
@@ -114,7 +110,7 @@ def _command(arguments: Sequence[str], begin: Callable[[], None]) -> NoReturn:
     from entrypoints.cli.output import flush
     from entrypoints.cli.remedy import with_remedy
     from entrypoints.cli.terminal import fail
-    from entrypoints.config.loading import EX_CONFIG, EX_UNAVAILABLE, EX_USAGE, ConfigurationError
+    from entrypoints.config.loading import ConfigurationError
 
     try:
         command, bound, _ = app_for(arguments).parse_args(arguments, exit_on_error=False)

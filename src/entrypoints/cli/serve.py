@@ -18,9 +18,10 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import MPServer
 
+from entrypoints.cli.exit_codes import EX_CONFIG, EX_NOT_DONE
 from entrypoints.cli.terminal import fail
 from entrypoints.config.dev_environment import DATA_DIR, export_from_dev
-from entrypoints.config.loading import EX_CONFIG, ConfigurationError, load
+from entrypoints.config.loading import ConfigurationError, load
 from entrypoints.config.settings import HttpSettings, ServeSettings
 from entrypoints.http.limits import HEAD_LIMIT_BYTES
 from entrypoints.observability.logging import configure_logging
@@ -29,9 +30,6 @@ from entrypoints.observability.tracing import require_extra
 
 DRAIN_S = 20
 """How long a request may run after SIGTERM and SHUTDOWN_DELAY_S; below the 30 s that orchestrators give by default."""
-
-EX_TAKEN = 1
-"""Exit status when another program has the port."""
 
 CONNECTIONS = 8192
 """Open connections of one worker, idle ones and half-sent heads among them; the rest wait in the kernel's queue.
@@ -219,6 +217,6 @@ def _free_address(settings: HttpSettings) -> str:
         fail(
             f"Cannot listen on HOST {settings.host}, PORT {settings.port}: {error.strerror}. "
             "Set HOST and PORT (or --host, --port) to an address of this machine and a free port.",
-            EX_TAKEN if error.errno == errno.EADDRINUSE else EX_CONFIG,
+            EX_NOT_DONE if error.errno == errno.EADDRINUSE else EX_CONFIG,
         )
     return str(address[0])

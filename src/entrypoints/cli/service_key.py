@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from entrypoints.config.loading import EX_USAGE
+from entrypoints.cli.exit_codes import EX_USAGE
 from entrypoints.config.service_keys import EVERYTHING, READ, SCOPES, new_service_key
 
 app = App(name="service-key", help="Make keys with which other services manage users.")

@@ -21,21 +21,15 @@ from application.relay.messages import Outbox
 from application.relay.relay_events import RelayEvents
 from application.relay.relay_state import RelayEventsAndState
 from application.relay.state_topic import StateLanes
-from application.users.act_at_clerk import ActAtClerk
-from application.users.ban_user import BanUser, UnbanUser
 from application.users.delete_user import DeleteUser
-from application.users.delete_user_at_clerk import DeleteUserAtClerk
 from application.users.get_current_user import GetCurrentUser
 from application.users.get_user import GetUser
 from application.users.just_in_time import JustInTimeSync
 from application.users.list_users import ListUsers
-from application.users.lock_user import LockUser, UnlockUser
+from application.users.manage_users import ManageUsers
 from application.users.ports import ClerkUsers, UserDirectory, UserReader, UserStore, WebhookReader
 from application.users.receive_webhook import ReceiveWebhook
-from application.users.revoke_sessions import RevokeSessions
-from application.users.set_public_metadata import SetPublicMetadata
 from application.users.sync_user import SyncUser
-from application.users.sync_user_from_clerk import SyncUserFromClerk
 from entrypoints.composition import clerk_adapters, kafka_adapters, postgres_adapters
 from entrypoints.config.settings import (
     ClerkApiSettings,
@@ -132,18 +126,8 @@ class Container(DeclarativeContainer):
     get_current_user = Singleton(GetCurrentUser, get_user=get_user)
 
     list_users = Singleton(ListUsers, directory=user_directory)
-    act_at_clerk = Singleton(ActAtClerk, users=user_reader, sync_user=sync_user)
-    ban_user = Singleton(BanUser, identities=identities, act_at_clerk=act_at_clerk)
-    unban_user = Singleton(UnbanUser, identities=identities, act_at_clerk=act_at_clerk)
-    lock_user = Singleton(LockUser, identities=identities, act_at_clerk=act_at_clerk)
-    unlock_user = Singleton(UnlockUser, identities=identities, act_at_clerk=act_at_clerk)
-    set_public_metadata = Singleton(SetPublicMetadata, identities=identities, act_at_clerk=act_at_clerk)
-    revoke_sessions = Singleton(RevokeSessions, identities=identities, act_at_clerk=act_at_clerk)
-    delete_user_at_clerk = Singleton(
-        DeleteUserAtClerk, users=user_reader, identities=identities, delete_user=delete_user, now_ms=now_ms
-    )
-    sync_user_from_clerk = Singleton(
-        SyncUserFromClerk,
+    manage_users = Singleton(
+        ManageUsers,
         users=user_reader,
         living=living_users,
         identities=identities,

@@ -33,8 +33,8 @@ def engine(settings: DatabaseSettings) -> "AsyncEngine":
     from adapters.postgres.engine import create_engine
     from adapters.postgres.statements import BY_KEY
 
-    url = settings.database_url.get_secret_value()
-    return create_engine(url, pool_size=POOL_SIZE, application_name="auth-service", settings=BY_KEY)
+    target = settings.database_url.get_secret_value()
+    return create_engine(target, pool_size=POOL_SIZE, application_name="auth-service", settings=BY_KEY)
 
 
 def outbox_wake(engine: "AsyncEngine") -> "OutboxNotifier":
@@ -66,8 +66,8 @@ def relay_engine(settings: DatabaseSettings) -> "AsyncEngine":
     from adapters.postgres.engine import create_engine
     from adapters.postgres.outbox import INDEX_PLANS
 
-    url = settings.database_url.get_secret_value()
-    return create_engine(url, pool_size=2, application_name="auth-service-relay", settings=INDEX_PLANS)
+    target = settings.database_url.get_secret_value()
+    return create_engine(target, pool_size=2, application_name="auth-service-relay", settings=INDEX_PLANS)
 
 
 def outbox(engine: "AsyncEngine") -> Outbox:
@@ -156,8 +156,8 @@ def migrate(settings: DatabaseSettings) -> Callable[[str], Coroutine[Any, Any, t
     from adapters.postgres.revisions import known_revisions
 
     async def migrated(revision: str) -> tuple[str | None, str | None, str]:
-        url = settings.database_url.get_secret_value()
-        engine = create_engine(url, pool_size=1, application_name="auth-service-migrate", statement_timeout_s=None)
+        target = settings.database_url.get_secret_value()
+        engine = create_engine(target, pool_size=1, application_name="auth-service-migrate", statement_timeout_s=None)
         try:
             return *await migrate(engine, revision), known_revisions()[-1]
         finally:

@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from dotenv import dotenv_values
 
-from entrypoints.config.loading import EX_CONFIG, ConfigurationError, found_variables, load_from
+from entrypoints.cli.exit_codes import EX_CONFIG
+from entrypoints.config.loading import ConfigurationError, found_variables, load_from
 from entrypoints.config.made_up import under
 from entrypoints.config.settings import HttpSettings
 from entrypoints.config.sources import ConfigProblem, SourceValue

@@ -1,30 +1,17 @@
 """Load a command's settings from the environment and `.env`, and report everything that is wrong at once."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import typed_settings as ts
 from attrs import fields, has
-from typed_settings.dict_utils import set_path
-from typed_settings.loaders import Loader
-from typed_settings.types import LoadedSettings, LoaderMeta, OptionInfo, OptionList, SettingsClass, SettingsDict
 
 from entrypoints.config.secret import Secret
 from entrypoints.config.settings import ClerkApiSettings, KafkaSettings, TokenSettings, asks_backend_api
+from entrypoints.config.settings.catalogue import Variable, variables_of
 from entrypoints.config.settings.kafka_contradictions import contradictions, unsupported, unused
 from entrypoints.config.sources import ENV_FILE, ConfigProblem, SourceError, SourceValue, look_up, read
 from entrypoints.config.written import told
-
-EX_USAGE = 2
-"""Exit status for what a command cannot understand, as shells and most programs have it; nothing was done."""
-
-EX_CONFIG = 78
-"""Exit status for a wrong configuration (BSD sysexits.h)."""
-
-EX_UNAVAILABLE = 69
-"""Exit status when something that a command needs is out of reach (BSD sysexits.h)."""
 
 S = TypeVar("S")
 
@@ -51,19 +38,23 @@ def load(settings_class: type[S], *, environment: Mapping[str, str] | None = Non
 
 def load_from(settings_class: type[S], found: Mapping[str, SourceValue]) -> S:
     """See `load`."""
+    of_command = {part.name: part.type for part in fields(cast("Any", settings_class)) if has(cast("Any", part.type))}
+    groups: list[Any] = [*of_command.values()] or [settings_class]
+    by_field = {variable.field: variable for group in groups for variable in variables_of(group)}
     problems: dict[str, ConfigProblem] = {}
-    loader, parse = _loader(found, problems), partial(_parse, problems)
-    reads_kafka = KafkaSettings in (settings_class, *(part.type for part in fields(cast("Any", settings_class))))
-    useless = [*unsupported(found)] if reads_kafka else []
-    try:
-        loaded = ts.load_settings(settings_class, loaders=[loader], processors=[parse], converter=_AsParsed())
-    except ConfigurationError as error:
-        raise ConfigurationError([*error.problems, *useless]) from None
-    if reads_kafka:
-        useless += unused(found, getattr(loaded, "kafka", cast("Any", loaded)))
+    values = {group: {v.field: _value(v, found, problems) for v in variables_of(group)} for group in groups}
+    for name, what in _contradictions(values, set(problems)):
+        problems.setdefault(name, ConfigProblem(by_field[name].name, what, by_field[name].example))
+    useless = [*unsupported(found)] if KafkaSettings in groups else []
+    if problems:
+        raise ConfigurationError([*(problems[name] for name in by_field if name in problems), *useless])
+    loaded = {group: group(**values[group]) for group in groups}
+    if KafkaSettings in groups:
+        useless += unused(found, loaded[KafkaSettings])
     if useless:
         raise ConfigurationError(useless)
-    return loaded
+    parts = {name: loaded[group] for name, group in of_command.items()}
+    return settings_class(**parts) if parts else cast("S", loaded[settings_class])
 
 
 def found_variables(environment: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> dict[str, SourceValue]:
@@ -83,85 +74,39 @@ def variables(environment: Mapping[str, str] | None = None, env_file: Path = ENV
     return {name: found.text for name, found in found_variables(environment, env_file).items()}
 
 
-def variable_of(option_path: str) -> str:
-    """`database.database_url` is read from DATABASE_URL: the group is ours, the name is the reader's."""
-    return option_path.rpartition(".")[2].upper()
+def _value(variable: Variable, found: Mapping[str, SourceValue], problems: dict[str, ConfigProblem]) -> Any:
+    """Return the value, or note what is wrong; a text that is refused is returned, for it is there all the same."""
+    try:
+        entry = look_up(variable.name, found, in_file=variable.in_file)
+    except SourceError as error:
+        problems[variable.field] = error.problem
+        return None if variable.required else variable.default
+    if entry is None:
+        if not variable.required:
+            return variable.default
+        problems[variable.field] = ConfigProblem(variable.name, "missing", variable.example)
+        return None
+    try:
+        return variable.parse(entry.text)
+    except ValueError as error:
+        what = told(variable.name, entry.text, str(error))
+        problems[variable.field] = ConfigProblem(variable.name, what, variable.example)
+        return entry.text
 
 
-def _loader(found: Mapping[str, SourceValue], problems: dict[str, ConfigProblem]) -> Loader:
-    def load_texts(settings_cls: SettingsClass, options: OptionList) -> LoadedSettings:  # noqa: ARG001  # by name
-        texts: SettingsDict = {}
-        for option in options:
-            try:
-                entry = look_up(variable_of(option.path), found, in_file=option.metadata["in_file"])
-            except SourceError as error:
-                problems[option.path] = error.problem
-            else:
-                if entry:
-                    set_path(texts, option.path, entry.text)
-        return LoadedSettings(texts, LoaderMeta("environment"))
-
-    return load_texts
-
-
-def _parse(
-    problems: dict[str, ConfigProblem], settings_dict: SettingsDict, settings_cls: SettingsClass, options: OptionList
-) -> SettingsDict:
-    """Replace texts by values: here, not in typed-settings' conversion, whose messages repeat the value."""
-    parsed: SettingsDict = {}
-    for option in options:
-        value = _lookup(settings_dict, option.path)
-        if isinstance(value, str):
-            try:
-                value = option.metadata["parse"](value)
-            except ValueError as error:
-                problems[option.path] = _problem(option, told(variable_of(option.path), value, str(error)))
-        elif value is None and option.has_no_default:
-            problems.setdefault(option.path, _problem(option, "missing"))
-        set_path(parsed, option.path, value)
-    by_path = {option.path: option for option in options}
-    for path, what in _contradictions(
-        parsed, settings_cls, {option.name for option in options if option.path in problems}
-    ):
-        problems.setdefault(path, _problem(by_path[path], what))
-    if problems:
-        raise ConfigurationError([problems[option.path] for option in options if option.path in problems])
-    return parsed
-
-
-def _lookup(found: Mapping[str, Any], path: str) -> Any:
-    group, _, name = path.rpartition(".")
-    return found.get(group, {}).get(name) if group else found.get(name)
-
-
-def _problem(option: OptionInfo, what: str) -> ConfigProblem:
-    return ConfigProblem(variable_of(option.path), what, option.metadata["example"])
-
-
-def _contradictions(parsed: SettingsDict, settings_class: SettingsClass, wrong: set[str]) -> Iterator[tuple[str, str]]:
-    """Name the variables that are wrong only together with others, and say what is wrong.
+def _contradictions(groups: Mapping[Any, Mapping[str, Any]], wrong: set[str]) -> Iterator[tuple[str, str]]:
+    """Name the fields that are wrong only together with others, and say what is wrong.
 
     A value that was refused is still the text here: it is there, which is all that is asked of it.
     """
-    of_itself = [("", settings_class, parsed)]
-    groups = [(f"{part.name}.", part.type, parsed[part.name]) for part in fields(settings_class) if has(part.type)]
-    for prefix, kind, values in groups or of_itself:
-        if kind in _CONTRADICTIONS:
-            yield from ((f"{prefix}{name}", what) for name, what in _CONTRADICTIONS[kind](kind(**values), wrong))
-    yield from _test_hosts_beside_live_keys(
-        {f"{prefix}{name}": value for prefix, _, values in groups or of_itself for name, value in values.items()}, wrong
-    )
-    yield from _between({kind: (prefix, values) for prefix, kind, values in groups}, wrong)
-
-
-def _between(groups: Mapping[Any, tuple[str, Any]], wrong: set[str]) -> Iterator[tuple[str, str]]:
-    if not {TokenSettings, ClerkApiSettings} <= groups.keys():
-        return
-    if wrong & {part.name for kind in (TokenSettings, ClerkApiSettings) for part in fields(kind)}:
-        return
-    prefix, values = groups[TokenSettings]
-    api = ClerkApiSettings(**groups[ClerkApiSettings][1])
-    yield from ((f"{prefix}{name}", what) for name, what in mixed_instances(TokenSettings(**values), api))
+    for group, values in groups.items():
+        if group in _CONTRADICTIONS:
+            yield from _CONTRADICTIONS[group](group(**values), wrong)
+    of_all = {name: value for values in groups.values() for name, value in values.items()}
+    yield from _test_hosts_beside_live_keys(of_all, wrong)
+    tokens, api = groups.get(TokenSettings), groups.get(ClerkApiSettings)
+    if tokens is not None and api is not None and not wrong & (tokens.keys() | api.keys()):
+        yield from mixed_instances(TokenSettings(**tokens), ClerkApiSettings(**api))
 
 
 def mixed_instances(tokens: TokenSettings, api: ClerkApiSettings) -> Iterator[tuple[str, str]]:
@@ -202,10 +147,9 @@ def _in_tokens(tokens: TokenSettings, wrong: set[str]) -> Iterator[tuple[str, st
 
 def _test_hosts_beside_live_keys(values: Mapping[str, Any], wrong: set[str]) -> Iterator[tuple[str, str]]:
     """A test host is taken without TLS (`parsing.clerk_url`): nothing of a live instance may rest on what it says."""
-    by_name = {path.rpartition(".")[2]: path for path in values}
 
     def text_of(name: str) -> str:
-        value = values.get(by_name.get(name, ""))
+        value = values.get(name)
         text = value.get_secret_value() if isinstance(value, Secret) else value
         return text if isinstance(text, str) and name not in wrong else ""
 
@@ -217,19 +161,7 @@ def _test_hosts_beside_live_keys(values: Mapping[str, Any], wrong: set[str]) -> 
 
     for name in ("clerk_issuer", "clerk_jwks_url", "clerk_api_url"):
         if is_test_host(text_of(name)):
-            yield by_name[name], "a test host (*.test) beside a live key"
+            yield name, "a test host (*.test) beside a live key"
 
 
 _CONTRADICTIONS: Mapping[Any, Any] = {TokenSettings: _in_tokens, KafkaSettings: contradictions}
-
-
-class _AsParsed:
-    """typed-settings' converter, for values that are what they should be already."""
-
-    def get_structure_hook(self, kind: Any) -> Any:
-        raise KeyError(kind)
-
-    def structure(self, value: Any, kind: Any) -> Any:
-        if not has(kind) or not isinstance(value, dict):
-            return value
-        return kind(**{part.name: self.structure(value[part.name], part.type) for part in fields(kind)})

@@ -34,6 +34,8 @@ def shown(value: Any) -> str:
 def _masked(secret: Any) -> str:
     if isinstance(secret, tuple):
         return ", ".join(_masked(entry) for entry in secret)
+    if not isinstance(secret, str):
+        secret = secret.written  # what was parsed keeps its text, such as a `Target`
     if secret.startswith(("postgres://", "postgresql://", "http://", "https://")):
         return _without_password(secret)
     prefix = next((prefix for prefix in _PREFIXES if secret.startswith(prefix)), "")

@@ -5,12 +5,15 @@ import re
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from entrypoints.config.secret import Secret
 from entrypoints.config.service_keys import ANY_ORGANIZATION, ServiceKey, service_key
 from entrypoints.config.written import forgiving
+
+if TYPE_CHECKING:
+    from adapters.postgres.connection.target import Target
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
@@ -98,12 +101,11 @@ def delay_s(value: str) -> float:
     return number
 
 
-def database_url(value: str) -> str:
-    """Check a PostgreSQL connection string, with what it refers to: files, services, the environment."""
+def database_url(value: str) -> "Target":
+    """Read a PostgreSQL connection string, with what it refers to: files, services, the environment."""
     from adapters.postgres.connection.target import read_target  # noqa: PLC0415  # only what uses PostgreSQL needs it
 
-    read_target(line(value))
-    return value
+    return read_target(line(value))
 
 
 def http_url(value: str) -> str:

@@ -1,18 +1,28 @@
 """A value that nobody prints by accident."""
 
-from typing import Any, Never, TypeVar
-
-from typed_settings.types import Secret as MaskedSecret
+from typing import Any, Generic, Never, TypeVar
 
 T = TypeVar("T")
 
 
-class Secret(MaskedSecret[T]):
-    """Masked in every text (typed-settings' part), and never written out as bytes: `get_secret_value` is the only way.
+class Secret(Generic[T]):
+    """Masked in every text, and never written out as bytes: `get_secret_value` is the only way to it.
 
     Raises:
         TypeError: when it is pickled, for a cache or another process.
     """
+
+    def __init__(self, value: T) -> None:
+        self._value = value
+
+    def get_secret_value(self) -> T:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret('*******')"
+
+    def __str__(self) -> str:
+        return "*******"
 
     def __reduce_ex__(self, protocol: Any) -> Never:
         raise TypeError("a secret is not written out")

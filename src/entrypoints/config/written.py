@@ -51,7 +51,7 @@ def forgiving(parse: Callable[[str], T]) -> Callable[[str], T]:
             return parse(text)
         except ValueError:
             bare = unwrapped(text)
-            if bare == text:
+            if bare in ("", text):  # no parser is asked about nothing
                 raise
             return parse(bare)
 

@@ -17,6 +17,7 @@ from litestar.di import Provide
 from litestar.types import ASGIApp
 
 from anomalyze_auth import TokenRejected
+from application.failure import WEBHOOKS
 from entrypoints.composition import Container, container_for, serving
 from entrypoints.config import proxies
 from entrypoints.config.loading import load
@@ -37,7 +38,7 @@ from entrypoints.http.middleware.request_middleware import (
     note_outcome,
 )
 from entrypoints.http.openapi import routes as schema
-from entrypoints.http.recent_failures import WEBHOOKS, RecentFailures, cause_of
+from entrypoints.http.recent_failures import RecentFailures, cause_of
 from entrypoints.http.rejection_throttle import RejectionThrottle
 from entrypoints.http.routes import health, root
 from entrypoints.http.routes.handlers import HANDLERS
@@ -159,14 +160,7 @@ def _dependencies(
             ),
             list_users=container.list_users(),
             get_user=container.get_user(),
-            ban_user=container.ban_user(),
-            unban_user=container.unban_user(),
-            lock_user=container.lock_user(),
-            unlock_user=container.unlock_user(),
-            set_public_metadata=container.set_public_metadata(),
-            revoke_sessions=container.revoke_sessions(),
-            sync_user=container.sync_user_from_clerk(),
-            delete_user=container.delete_user_at_clerk(),
+            manage_users=container.manage_users(),
         )
 
     @cache

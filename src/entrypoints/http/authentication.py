@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Iterable
 
 from attrs import frozen
 
-from anomalyze_auth import Authenticated, KeysUnavailable, OriginRefused, Reason, RequestVerifier, TokenRejected
+from anomalyze_auth import Authenticated, KeysUnavailable, OriginRefused, RequestVerifier, TokenRejected
 from application.errors import (
     ClerkKeyRefusedError,
     ClerkLimitedError,
@@ -17,7 +17,7 @@ from application.errors import (
     UserUnknownError,
 )
 from application.users.get_current_user import GetCurrentUser
-from domain.user import InvalidUserIdError, User, parse_user_id
+from domain.user import User, parse_user_id
 from entrypoints.http.errors import TokenMissingError
 from entrypoints.http.rejection_throttle import RejectionThrottle
 
@@ -64,7 +64,6 @@ class Authentication:
             identity = await verification
             if identity is None:
                 raise TokenMissingError
-            _require_user_id(identity)
         except TokenRejected:
             await self.rejections.turn()
             raise
@@ -80,10 +79,3 @@ class Authentication:
             return await self.get_current_user(parse_user_id(identity.user_id))
         except UnstorableError:
             raise UserUnknownError from None
-
-
-def _require_user_id(identity: Authenticated) -> None:
-    try:
-        parse_user_id(identity.user_id)
-    except InvalidUserIdError:
-        raise TokenRejected(Reason.CLAIM_INVALID, "The claim sub is not the id of a user.") from None

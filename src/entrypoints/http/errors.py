@@ -78,7 +78,8 @@ class UserGoneError(HttpError):
 class NotReadyError(HttpError):
     """Something that this process depends on is away."""
 
-    def __init__(self, checks: Mapping[str, str], causes: Mapping[str, str]) -> None:
+    def __init__(self, checks: Mapping[str, str], causes: Mapping[str, str], labels: Mapping[str, str]) -> None:
         super().__init__("not ready")
         self.checks = dict(checks)
         self.causes = dict(causes)
+        self.labels = dict(labels)

@@ -280,7 +280,7 @@ def answer(error: Exception) -> tuple[Problem, dict[str, str], bytes]:
         case application.ClerkLimitedError():
             headers |= _retry(min(max(error.retry_after_s, 1), LONGEST_RETRY_AFTER_S))
         case http.NotReadyError():
-            document |= {"checks": error.checks, "causes": error.causes}
+            document |= {"checks": error.checks, "causes": error.causes, "labels": error.labels}
         case HTTPException(headers=dict(extra)):
             headers |= {name: value for name, value in extra.items() if name.lower() == "allow"}
     return problem, headers, msgspec.json.encode(document)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from attrs import define, evolve, field, frozen
 
-from anomalyze_auth import KeysUnavailable, Reason, TokenRejected
+from anomalyze_auth import KeysFault, KeysUnavailable, Reason, TokenRejected
 from application.counting import counted
 from application.errors import (
     ClerkUnavailableError,
@@ -12,12 +12,16 @@ from application.errors import (
     Forgery,
     StoreUnavailableError,
 )
-from application.failure import Trouble, told
-
-POSTGRES, WEBHOOKS, CLERK, KEYS, TOKENS = "PostgreSQL", "webhook", "Clerk", "signing keys", "session token"
+from application.failure import CLERK, KEYS, POSTGRES, TOKENS, WEBHOOKS, Trouble, told
 
 _FROM_THE_FUTURE = {Reason.TOKEN_NOT_ACTIVE_YET, Reason.TOKEN_ISSUED_IN_THE_FUTURE}
 """Told after the signature: Clerk made the token, so its clock is ahead of ours. One that has expired tells nothing."""
+
+TROUBLE_OF_KEYS = {
+    KeysFault.PROXY: Trouble.PROXY,
+    KeysFault.TLS: Trouble.TLS,
+    KeysFault.OUT_OF_REACH: Trouble.OUT_OF_REACH,
+}
 
 REMEMBERED_S = 600.0
 """Nobody says that Clerk is well again: a trouble that has not shown for so long is taken for over."""
@@ -26,7 +30,7 @@ REMEMBERED_S = 600.0
 @frozen(kw_only=True)
 class Cause:
     subject: str
-    """What is in trouble: one of the five above."""
+    """What is in trouble: one of the five of `application.failure`."""
     label: str
     """The same each time, and there are few of them: for metrics."""
     says: str
@@ -48,19 +52,12 @@ def cause_of(error: Exception) -> Cause | None:
         case ClerkUnavailableError():
             return Cause(subject=CLERK, label=told(CLERK, error.trouble), says=str(error))
         case KeysUnavailable():
-            return Cause(subject=KEYS, label=told(KEYS, trouble_of_keys(str(error))), says=str(error))
+            return Cause(subject=KEYS, label=told(KEYS, TROUBLE_OF_KEYS[error.cause]), says=str(error))
         case TokenRejected() if error.reason in _FROM_THE_FUTURE:
             says = "genuine, and of a time that this machine's clock has not reached"
             return Cause(subject=TOKENS, label=told(TOKENS, Trouble.CLOCK), says=says)
         case _:
             return None
-
-
-def trouble_of_keys(said: str) -> Trouble:
-    """Return the cause of a failed fetch of keys, by what `JwksKeys` says of it: the name of httpx's error first."""
-    if said.startswith("ProxyError"):
-        return Trouble.PROXY
-    return Trouble.TLS if "CERTIFICATE_VERIFY_FAILED" in said else Trouble.OUT_OF_REACH
 
 
 @frozen
@@ -102,6 +99,11 @@ class RecentFailures:
         if entry is None:
             return None
         return f"{entry.cause.label}: {entry.cause.says} ({counted(entry.count, 'time')}, and never right since)"
+
+    def label(self, subject: str) -> str:
+        """Name what is wrong with it as the metrics do; empty when nothing is."""
+        entry = self._recent(subject)
+        return entry.cause.label if entry else ""
 
     def proven(self, subject: str) -> bool:
         """Whether something is wrong with it beyond what anybody could have made up."""

@@ -13,6 +13,7 @@ import pytest
 from attrs import define
 
 from adapters.kafka.cloudevents import encode
+from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.lane_leases import PostgresLaneLeases
 from adapters.postgres.outbox import PostgresOutbox
@@ -76,7 +77,7 @@ class Stage:
 
 @pytest.fixture
 async def stage(database_url: str, tmp_path: Path):
-    engine = create_engine(database_url, pool_size=2, application_name="tests")
+    engine = create_engine(read_target(database_url), pool_size=2, application_name="tests")
     store = PostgresUserStore(engine, encode, lambda: None)
     await store.start()
     yield Stage(database_url, tmp_path, store, PostgresOutbox(engine), PostgresLaneLeases(engine))
@@ -239,7 +240,7 @@ async def test_a_transaction_that_holds_back_vacuum_is_named(database_url, monke
     from adapters.postgres import outbox_admin  # noqa: PLC0415
 
     monkeypatch.setattr(outbox_admin, "BLOCKER_AGE_S", 0)
-    engine = create_engine(database_url, pool_size=1, application_name="tests")
+    engine = create_engine(read_target(database_url), pool_size=1, application_name="tests")
     old = await asyncpg.connect(database_url, server_settings={"application_name": "a report"})
     await old.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.outbox import PostgresOutbox
 from application.relay.lanes import LANES
@@ -42,7 +43,7 @@ async def stage(database_url: str, tmp_path: Path, clerk_stand_in: RunningStandI
     stage = Stage(database_url, tmp_path, clerk_stand_in)
     await stage.sign_up(LONG, email_address=[EMAIL], first_name="Ada Augusta", last_name="King of Lovelace")
     await stage.sign_up("user_b", email_address=["b@example.org"])
-    engine = create_engine(database_url, pool_size=1, application_name="tests")
+    engine = create_engine(read_target(database_url), pool_size=1, application_name="tests")
     outbox = PostgresOutbox(engine)
     waiting = await outbox.oldest(range(LANES), 10)
     await outbox.move_to_dead_letters(

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.migrate import migrate
 from adapters.postgres.user_reader import PostgresUserReader
@@ -50,7 +51,7 @@ async def world(folder: Path, *, brokers: int, **variables: str) -> AsyncIterato
     """
     ports = [free_port(), free_port()]
     with servers.postgres() as postgres, proxy.to_url(postgres.address) as (database_proxy, through):
-        engine = create_engine(postgres.address, pool_size=1, application_name="tests")
+        engine = create_engine(read_target(postgres.address), pool_size=1, application_name="tests")
         await migrate(engine)
         await engine.dispose()
         with proxy.proxy("127.0.0.1", 0) as broker_proxy:
@@ -144,7 +145,7 @@ def all_but_output(made: World, folder: Path, collector: Collector, urls: Sequen
 
 
 async def users_of(database_url: str, ids: set[str]) -> dict[str, User | Tombstone]:
-    engine = create_engine(database_url, pool_size=2, application_name="tests")
+    engine = create_engine(read_target(database_url), pool_size=2, application_name="tests")
     reader = PostgresUserReader(engine)
     try:
         rows = {user_id: await reader.get(UserId(user_id)) for user_id in ids}

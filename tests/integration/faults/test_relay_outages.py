@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.migrate import migrate
 from integration.conftest import create_topic
@@ -57,7 +58,7 @@ async def test_a_relay_that_starts_before_kafka_and_outlives_its_crash_loses_not
 @pytest.mark.parametrize("crash", ["restart", "kill"])
 async def test_a_relay_outlives_postgresql(kafka_address: str, topic: str, tmp_path: Path, crash: str):
     with servers.postgres() as postgres:
-        engine = create_engine(postgres.address, pool_size=1, application_name="tests")
+        engine = create_engine(read_target(postgres.address), pool_size=1, application_name="tests")
         await migrate(engine)
         await engine.dispose()
         with processes.relay(tmp_path, postgres.address, kafka_address, topic) as relay:

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from entrypoints.config.loading import EX_CONFIG
+from entrypoints.cli.exit_codes import EX_CONFIG
 from support.http_process import start
 from support.users import USER
 from support.web import SECRET, bearer, created, deleted, signed, token

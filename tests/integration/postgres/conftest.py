@@ -4,13 +4,14 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.kafka.cloudevents import encode
+from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.user_store import PostgresUserStore
 
 
 @pytest.fixture
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(database_url, pool_size=4, application_name="tests")
+    engine = create_engine(read_target(database_url), pool_size=4, application_name="tests")
     yield engine
     await engine.dispose()
 

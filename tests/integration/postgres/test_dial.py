@@ -29,7 +29,7 @@ def hosts(url, *entries, query=""):
 
 
 async def trouble(url):
-    engine = create_engine(url, pool_size=1, application_name="tests")
+    engine = create_engine(read_target(url), pool_size=1, application_name="tests")
     try:
         await check_database(engine)
     except StoreUnavailableError as error:
@@ -120,7 +120,7 @@ async def test_a_server_is_no_pooler_and_nothing_of_libpqs_environment_contradic
 
 async def test_when_a_prepared_statement_is_lost_connections_do_without_from_then_on(database_url):
     """A pooler that lets the server's own process id through would show like this."""
-    engine = create_engine(database_url, pool_size=2, application_name="tests")
+    engine = create_engine(read_target(database_url), pool_size=2, application_name="tests")
 
     async def read(number):
         async with directly(engine) as driver:
@@ -160,7 +160,7 @@ async def test_why_no_connection_is_made_is_told_by_its_cause(database_url, sile
 async def test_a_certificate_that_vanished_is_the_configurations_fault_and_never_the_datas(database_url, tmp_path):
     make_certificates(tmp_path)
     url = f"{database_url}?sslmode=verify-full&sslrootcert={tmp_path / 'ca.pem'}"
-    engine = create_engine(url, pool_size=1, application_name="tests")
+    engine = create_engine(read_target(url), pool_size=1, application_name="tests")
     (tmp_path / "ca.pem").unlink()
     for connect in (directly, lambda engine: engine.connect()):
         with pytest.raises(DATABASE_ERRORS) as refused:

@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from adapters.postgres.asyncpg_execution import directly
+from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.failures import DATABASE_ERRORS, Responsible, fault_of, trouble_of
 from application.failure import Trouble
@@ -22,7 +23,7 @@ from application.failure import Trouble
     ],
 )
 async def test_a_url_as_other_tools_write_it_connects(database_url, query):
-    engine = create_engine(f"{database_url}?{query}", pool_size=1, application_name="tests")
+    engine = create_engine(read_target(f"{database_url}?{query}"), pool_size=1, application_name="tests")
     async with engine.begin() as connection:
         users = (await connection.execute(text("SELECT count(*) FROM users"))).scalar()
     await engine.dispose()
@@ -32,7 +33,7 @@ async def test_a_url_as_other_tools_write_it_connects(database_url, query):
 
 @pytest.mark.parametrize("connect", [directly, lambda engine: engine.connect()], ids=["directly", "connect"])
 async def test_a_server_that_lets_nobody_in_is_at_fault_and_says_why(database_url, connect):
-    engine = create_engine(f"{database_url}_nowhere", pool_size=1, application_name="tests")
+    engine = create_engine(read_target(f"{database_url}_nowhere"), pool_size=1, application_name="tests")
 
     with pytest.raises(DATABASE_ERRORS) as refused:
         async with connect(engine):
@@ -44,7 +45,7 @@ async def test_a_server_that_lets_nobody_in_is_at_fault_and_says_why(database_ur
 
 
 async def test_a_pool_leaves_a_server_that_became_read_only(database_url):
-    engine = create_engine(database_url, pool_size=1, application_name="tests")
+    engine = create_engine(read_target(database_url), pool_size=1, application_name="tests")
 
     async def backend() -> int:
         async with engine.begin() as connection:

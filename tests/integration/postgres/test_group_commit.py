@@ -9,6 +9,7 @@ import pytest
 from adapters.kafka.cloudevents import encode
 from adapters.postgres import deadline_future as answer
 from adapters.postgres import user_store
+from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.user_reader import PostgresUserReader
 from adapters.postgres.user_store import PostgresUserStore
@@ -176,7 +177,7 @@ async def test_a_database_that_cannot_take_it_is_unavailable_and_blames_no_chang
         url = empty_database
     else:
         url = f"{database_url}?options=-c%20default_transaction_read_only%3Don"
-    broken = create_engine(url, pool_size=1, application_name="tests")
+    broken = create_engine(read_target(url), pool_size=1, application_name="tests")
     store = PostgresUserStore(broken, encode, lambda: None)
     await store.start()
 
@@ -187,7 +188,7 @@ async def test_a_database_that_cannot_take_it_is_unavailable_and_blames_no_chang
 
 
 async def test_a_server_that_is_gone_is_unavailable_at_once():
-    engine = create_engine("postgresql://nobody@127.0.0.1:1/none", pool_size=1, application_name="tests")
+    engine = create_engine(read_target("postgresql://nobody@127.0.0.1:1/none"), pool_size=1, application_name="tests")
     store = PostgresUserStore(engine, encode, lambda: None)
     await store.start()
 

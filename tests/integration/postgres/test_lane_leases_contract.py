@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
+from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.lane_leases import PostgresLaneLeases
 from application.relay.lane_leases import LaneLeases, LaneShare, share_lanes
@@ -21,7 +22,7 @@ async def leases(request: pytest.FixtureRequest, database_url: str) -> AsyncIter
     if request.param == "memory":
         yield MemoryLeases()
         return
-    engine = create_engine(database_url, pool_size=4, application_name="tests")
+    engine = create_engine(read_target(database_url), pool_size=4, application_name="tests")
     yield PostgresLaneLeases(engine)
     await engine.dispose()
 
@@ -80,7 +81,7 @@ async def test_three_relays_share_evenly_after_two_renewals(leases):
 
 
 async def test_the_lanes_of_a_relay_that_stopped_renewing_become_free(database_url):
-    engine = create_engine(database_url, pool_size=1, application_name="tests")
+    engine = create_engine(read_target(database_url), pool_size=1, application_name="tests")
     leases = PostgresLaneLeases(engine)
     await leases.read("dead")
     await leases.write("dead", LaneShare(ALL, NONE))

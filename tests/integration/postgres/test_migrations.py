@@ -10,6 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 from adapters.postgres import migrate as migrate_module
+from adapters.postgres.connection.target import read_target
 from adapters.postgres.doctor import examine_database
 from adapters.postgres.engine import create_engine
 from adapters.postgres.failures import DATABASE_ERRORS, Responsible, fault_of, trouble_of
@@ -28,7 +29,7 @@ HEAD = "0004"
 
 @pytest.fixture
 async def engine(empty_database):
-    engine = create_engine(empty_database, pool_size=2, application_name="tests")
+    engine = create_engine(read_target(empty_database), pool_size=2, application_name="tests")
     yield engine
     await engine.dispose()
 
@@ -114,7 +115,7 @@ async def test_a_tombstone_cannot_hold_personal_data(engine):
 
 
 async def test_an_unreachable_database_is_told_clearly():
-    engine = create_engine("postgresql://nobody@127.0.0.1:1/none", pool_size=1, application_name="tests")
+    engine = create_engine(read_target("postgresql://nobody@127.0.0.1:1/none"), pool_size=1, application_name="tests")
 
     with pytest.raises(StoreUnavailableError, match="migration failed"):
         await migrate(engine)
@@ -222,7 +223,7 @@ async def test_beside_another_application_a_schema_of_its_own_is_enough(engine, 
     await execute(engine, "INSERT INTO alembic_version VALUES ('0004')")
     await execute(engine, "CREATE TABLE users (id text)")
     await execute(engine, 'CREATE SCHEMA "Auth 1"')
-    own = create_engine(f"{empty_database}?schema=Auth%201", pool_size=1, application_name="tests")
+    own = create_engine(read_target(f"{empty_database}?schema=Auth%201"), pool_size=1, application_name="tests")
 
     assert await migrate(own) == (None, HEAD)
     await check_database(own)
@@ -240,7 +241,7 @@ async def test_a_database_that_cannot_hold_every_name_is_refused_early(postgres_
     admin = await asyncpg.connect(postgres_address)
     await admin.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
     url = urlunsplit(urlsplit(postgres_address)._replace(path=f"/{name}"))
-    engine = create_engine(url, pool_size=1, application_name="tests")
+    engine = create_engine(read_target(url), pool_size=1, application_name="tests")
     try:
         for step in (migrate, check_database):
             with pytest.raises(StoreUnavailableError, match=f"not UTF-8 \\(encoding {encoding}") as refused:

@@ -10,6 +10,7 @@ from attrs import frozen
 
 from adapters.kafka.cloudevents import encode
 from adapters.postgres import outbox as postgres_outbox
+from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.outbox import INDEX_PLANS, PostgresOutbox
 from adapters.postgres.user_store import PostgresUserStore
@@ -52,7 +53,7 @@ async def case(request: pytest.FixtureRequest, database_url: str) -> AsyncIterat
         yield Case(memory, add, dead)
         return
 
-    engine = create_engine(database_url, pool_size=4, application_name="tests", settings=INDEX_PLANS)
+    engine = create_engine(read_target(database_url), pool_size=4, application_name="tests", settings=INDEX_PLANS)
     users = PostgresUserStore(engine, encode, lambda: None)
     await users.start()
     connection = await asyncpg.connect(database_url)
@@ -145,7 +146,7 @@ async def test_a_refused_event_is_moved_with_its_error_and_the_next_version_goes
 
 async def test_an_event_that_becomes_visible_late_is_not_passed_over(database_url):
     """The trap of every relay that remembers "the last id": user a's row got its id first and commits last."""
-    engine = create_engine(database_url, pool_size=4, application_name="tests")
+    engine = create_engine(read_target(database_url), pool_size=4, application_name="tests")
     users = PostgresUserStore(engine, encode, lambda: None)
     await users.start()
     outbox = PostgresOutbox(engine)
@@ -177,7 +178,7 @@ async def test_an_event_that_becomes_visible_late_is_not_passed_over(database_ur
 async def test_versions_come_in_order_whatever_numbers_the_sequence_gives(database_url, alter, limit):
     admin = await asyncpg.connect(database_url)
     await admin.execute(f"ALTER SEQUENCE outbox_id_seq {alter}")
-    engines = [create_engine(database_url, pool_size=1, application_name=f"tests {n}") for n in range(2)]
+    engines = [create_engine(read_target(database_url), pool_size=1, application_name=f"tests {n}") for n in range(2)]
     stores = [PostgresUserStore(engine, encode, lambda: None) for engine in engines]
     for store in stores:
         await store.start()
@@ -205,7 +206,7 @@ async def test_versions_come_in_order_whatever_numbers_the_sequence_gives(databa
 
 async def test_only_what_was_published_is_deleted_when_the_sequence_gives_a_number_twice(database_url):
     """As after a fail-over to a server whose sequence was behind."""
-    engine = create_engine(database_url, pool_size=1, application_name="tests")
+    engine = create_engine(read_target(database_url), pool_size=1, application_name="tests")
     store = PostgresUserStore(engine, encode, lambda: None)
     await store.start()
     outbox = PostgresOutbox(engine)
@@ -231,7 +232,7 @@ async def test_only_what_was_published_is_deleted_when_the_sequence_gives_a_numb
 
 
 async def test_a_relay_that_does_not_feed_the_state_topic_never_reads_what_waits_for_it_alone(database_url):
-    engine = create_engine(database_url, pool_size=1, application_name="tests", settings=INDEX_PLANS)
+    engine = create_engine(read_target(database_url), pool_size=1, application_name="tests", settings=INDEX_PLANS)
     admin = await asyncpg.connect(database_url)
     for version, lane in ((1, ~lane_of("user_a")), (2, lane_of("user_a")), (3, lane_of("user_a"))):
         await admin.execute(
@@ -338,7 +339,7 @@ async def test_the_relays_statements_use_the_index_whatever_the_table_looked_lik
 
 
 async def test_a_relay_learns_that_there_is_no_database():
-    engine = create_engine("postgresql://nobody@127.0.0.1:1/none", pool_size=1, application_name="tests")
+    engine = create_engine(read_target("postgresql://nobody@127.0.0.1:1/none"), pool_size=1, application_name="tests")
     outbox = PostgresOutbox(engine)
 
     for call in (outbox.oldest(ALL, 1), outbox.delete([]), outbox.move_to_dead_letters([])):

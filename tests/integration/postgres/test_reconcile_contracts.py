@@ -7,6 +7,7 @@ import pytest
 from attrs import evolve, frozen
 
 from adapters.kafka.cloudevents import encode
+from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.living_users import PostgresLivingUsers
 from adapters.postgres.reconcile_checkpoint import PostgresCheckpoints
@@ -51,7 +52,7 @@ async def case(request: pytest.FixtureRequest, database_url: str) -> AsyncIterat
         yield Case(MemoryLiving(users), MemoryCheckpoints(), users)
         return
 
-    engine = create_engine(database_url, pool_size=2, application_name="tests", settings=BY_KEY)
+    engine = create_engine(read_target(database_url), pool_size=2, application_name="tests", settings=BY_KEY)
     store = PostgresUserStore(engine, encode, lambda: None)
     await store.start()
     yield Case(PostgresLivingUsers(engine), PostgresCheckpoints(engine), store)
@@ -160,7 +161,7 @@ async def test_living_users_are_read_by_their_index(database_url):
 
 
 async def test_a_database_that_is_not_there_is_told_in_the_applications_words():
-    engine = create_engine("postgresql://nobody@127.0.0.1:1/nothing", pool_size=1, application_name="tests")
+    engine = create_engine(read_target("postgresql://nobody@127.0.0.1:1/none"), pool_size=1, application_name="tests")
     living, checkpoints = PostgresLivingUsers(engine), PostgresCheckpoints(engine)
 
     for ask in (living.count, living.sample, lambda: checkpoints.take("one", began_after=0)):

@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from adapters.kafka.cloudevents import encode
+from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.outbox import PostgresOutbox
 from adapters.postgres.user_store import PostgresUserStore
@@ -74,7 +75,7 @@ async def test_no_foreign_key_ties_one_user_to_another(connection):
 
 
 async def test_users_are_written_and_their_events_relayed_on_partitioned_tables(spread, connection):
-    engine = create_engine(spread, pool_size=4, application_name="tests")
+    engine = create_engine(read_target(spread), pool_size=4, application_name="tests")
     store = PostgresUserStore(engine, encode, lambda: None)
     await store.start()
     users = [UserId(f"user_{number}") for number in range(50)]

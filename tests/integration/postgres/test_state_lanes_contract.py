@@ -7,6 +7,7 @@ import pytest
 from attrs import frozen
 
 from adapters.kafka.cloudevents import encode
+from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.lane_leases import PostgresLaneLeases
 from adapters.postgres.outbox import PostgresOutbox
@@ -52,7 +53,7 @@ async def case(request: pytest.FixtureRequest, database_url: str) -> AsyncIterat
         yield Case(lanes, hold, store)
         return
 
-    engine = create_engine(database_url, pool_size=4, application_name="tests")
+    engine = create_engine(read_target(database_url), pool_size=4, application_name="tests")
     users = PostgresUserStore(engine, encode, lambda: None)
     await users.start()
 

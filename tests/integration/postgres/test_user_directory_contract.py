@@ -8,6 +8,7 @@ import pytest
 from attrs import frozen
 
 from adapters.kafka.cloudevents import encode
+from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.statements import BY_KEY, READ
 from adapters.postgres.user_directory import BY_EMAIL, PAGE, PostgresUserDirectory
@@ -42,7 +43,7 @@ async def case(request: pytest.FixtureRequest, database_url: str) -> AsyncIterat
         users = MemoryUsers(encode)
         yield Case(users, MemoryDirectory(users))
         return
-    engine = create_engine(database_url, pool_size=4, application_name="tests", settings=BY_KEY)
+    engine = create_engine(read_target(database_url), pool_size=4, application_name="tests", settings=BY_KEY)
     store = PostgresUserStore(engine, encode, lambda: None)
     await store.start()
     yield Case(store, PostgresUserDirectory(engine))
@@ -129,7 +130,7 @@ async def test_flags_narrow_a_page(case):
 
 async def test_a_server_that_is_gone_is_unavailable():
     directory = PostgresUserDirectory(
-        create_engine("postgresql://nobody@127.0.0.1:1/none", pool_size=1, application_name="tests")
+        create_engine(read_target("postgresql://nobody@127.0.0.1:1/none"), pool_size=1, application_name="tests")
     )
 
     for question in (
@@ -172,7 +173,7 @@ async def test_every_read_uses_its_index_whatever_is_known_of_the_table(
 
 @pytest.mark.parametrize(("email", "hot"), [("ada@example.org", 20), (None, 0)], ids=["kept", "changed"])
 async def test_an_update_that_leaves_the_email_alone_stays_on_its_page(database_url, email, hot):
-    engine = create_engine(database_url, pool_size=1, application_name="tests", settings=BY_KEY)
+    engine = create_engine(read_target(database_url), pool_size=1, application_name="tests", settings=BY_KEY)
     store = PostgresUserStore(engine, encode, lambda: None)
     await store.start()
     for at in range(21):

@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 
 from adapters.postgres import deadline_future as answer
+from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.statements import BY_KEY, READ
 from adapters.postgres.user_reader import PostgresUserReader
@@ -114,7 +115,7 @@ async def test_the_read_uses_the_primary_key_whatever_the_table_looked_like_when
 
 
 async def test_a_server_that_is_gone_is_unavailable_at_once():
-    engine = create_engine("postgresql://nobody@127.0.0.1:1/none", pool_size=1, application_name="tests")
+    engine = create_engine(read_target("postgresql://nobody@127.0.0.1:1/none"), pool_size=1, application_name="tests")
 
     with pytest.raises(StoreUnavailableError):
         await PostgresUserReader(engine).get(USER)

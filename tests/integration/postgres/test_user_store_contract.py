@@ -10,6 +10,7 @@ from attrs import frozen
 from sqlalchemy import select
 
 from adapters.kafka.cloudevents import encode
+from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.tables import outbox
 from adapters.postgres.user_reader import PostgresUserReader
@@ -43,7 +44,7 @@ async def case(request: pytest.FixtureRequest, database_url: str) -> AsyncIterat
         yield Case(users, users, events)
         return
 
-    engine = create_engine(database_url, pool_size=4, application_name="tests")
+    engine = create_engine(read_target(database_url), pool_size=4, application_name="tests")
     store = PostgresUserStore(engine, encode, lambda: None)
     await store.start()
 

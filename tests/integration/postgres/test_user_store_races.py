@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from adapters.clerk.payloads import snapshot_of
 from adapters.kafka.cloudevents import encode
+from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.user_reader import PostgresUserReader
 from adapters.postgres.user_store import TRIES, PostgresUserStore
@@ -33,7 +34,7 @@ async def writers(stack: AsyncExitStack, database_url: str, count: int) -> list[
     """Stores with an engine each, as if each were a process."""
     stores = []
     for _ in range(count):
-        engine = create_engine(database_url, pool_size=2, application_name="tests")
+        engine = create_engine(read_target(database_url), pool_size=2, application_name="tests")
         stack.push_async_callback(engine.dispose)
         store = PostgresUserStore(engine, encode, lambda: None)
         await store.start()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.user_directory import PostgresUserDirectory
 from application.relay.lane_leases import LEASE_S
@@ -27,7 +28,7 @@ async def state_topic(kafka_address: str, topic: str) -> str:
 
 
 async def table(database_url: str, users: Writer) -> Mapping[UserId, User | Tombstone]:
-    engine = create_engine(database_url, pool_size=1, application_name="tests")
+    engine = create_engine(read_target(database_url), pool_size=1, application_name="tests")
     try:
         return await PostgresUserDirectory(engine).get_many([UserId(user) for user in users.users])
     finally:

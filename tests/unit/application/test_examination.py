@@ -334,18 +334,25 @@ def test_a_clock_that_is_off_is_told_with_its_distance_and_whose_it_is():
 
 
 @pytest.mark.parametrize(
-    ("state", "cause", "expected"),
+    ("state", "label", "detail", "expected"),
     [
-        ("degraded", "webhook: wrong signature: No matching signature found (3 times, …)", FAILURE),
-        ("degraded", "webhook: clock differs: genuine, and 600 s behind our clock", FAILURE),
-        ("degraded", "webhook: malformed: svix-id is missing", WARNING),
-        ("degraded", "Clerk: credentials refused: 401", FAILURE),
-        ("degraded", "Clerk: out of reach: ConnectError", WARNING),
-        ("unavailable", "PostgreSQL: disk full (53100)", FAILURE),
+        ("degraded", "webhook: wrong signature", ": No matching signature found (3 times, …)", FAILURE),
+        ("degraded", "webhook: clock differs", ": genuine, and 600 s behind our clock", FAILURE),
+        ("degraded", "webhook: malformed", ": svix-id is missing", WARNING),
+        ("degraded", "Clerk: credentials refused", ": 401", FAILURE),
+        ("degraded", "Clerk: out of reach", ": ConnectError", WARNING),
+        ("unavailable", "PostgreSQL: disk full", " (53100)", FAILURE),
     ],
 )
-def test_what_a_running_serve_has_met_is_told_in_its_words(state, cause, expected):
-    facts = ServingFacts(address="http://127.0.0.1:3002", answers=True, checks={"x": state}, causes={"x": cause})
+def test_what_a_running_serve_has_met_is_told_in_its_words(state, label, detail, expected):
+    cause = f"{label}{detail}"
+    facts = ServingFacts(
+        address="http://127.0.0.1:3002",
+        answers=True,
+        checks={"x": state},
+        causes={"x": cause},
+        labels={"x": label},
+    )
     [found] = serving_findings(facts)
 
     assert (found.check, found.grade, found.says) == ("serve: x", expected, cause)

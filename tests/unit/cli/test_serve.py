@@ -3,8 +3,8 @@ import socket
 import pytest
 
 from devkit.servers.ports import free_port
+from entrypoints.cli.exit_codes import EX_CONFIG
 from entrypoints.cli.serve import _free_address
-from entrypoints.config.loading import EX_CONFIG
 from entrypoints.config.settings import HttpSettings
 
 BOTH = [

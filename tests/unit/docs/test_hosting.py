@@ -4,8 +4,9 @@ import re
 
 import pytest
 
+from entrypoints.cli.exit_codes import EX_CONFIG
 from entrypoints.cli.main import main
-from entrypoints.config.loading import EX_CONFIG, ConfigurationError, load
+from entrypoints.config.loading import ConfigurationError, load
 from entrypoints.config.settings import EventsSettings
 from support.documentation import ROOT
 from support.web import NO_FILE

@@ -81,6 +81,7 @@ async def test_a_wrong_webhook_secret_is_named_when_somebody_signs_in_of_whom_no
     assert (status, checks["webhooks"]) == (200, "degraded")
     assert causes["webhooks"].startswith("webhook: wrong signature: ")
     assert "(2 times, and never right since)" in causes["webhooks"]
+    assert (await web.client.get("/health")).json()["labels"] == {"webhooks": "webhook: wrong signature"}
     assert all("No matching signature" in line["cause"] for line in logs if line["event"] == "request")
     assert any('cause="webhook: wrong signature"' in line for line in await trouble_metrics(web))
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from adapters.postgres.connection.target import read_target
 from entrypoints.config.loading import ConfigurationError, load
 from entrypoints.config.settings import MigrateSettings
 from support.certificates import make_certificates
@@ -60,7 +59,7 @@ def test_the_tables_are_read_whole():
 @pytest.mark.parametrize(("where", "url", "understood"), TAKEN, ids=[row[0] for row in TAKEN])
 def test_what_a_host_writes_is_understood(ca, where, url, understood):
     settings = load(MigrateSettings, environment={"DATABASE_URL": url.replace(CA, ca)}, env_file=Path("none"))
-    target = read_target(settings.database.database_url.get_secret_value())
+    target = settings.database.database_url.get_secret_value()
 
     assert described(target) == understood, where
     assert "secret" not in repr(target)

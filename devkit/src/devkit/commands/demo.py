@@ -16,6 +16,7 @@ from devkit.demo.stage import Stage, open_stage
 from devkit.demo.steps import STEPS
 from devkit.local.process import ProcessFailedError
 from devkit.servers.errors import EmbeddedStackError
+from entrypoints.cli.exit_codes import EX_INTERRUPTED
 from entrypoints.cli.terminal import console_for_stdout, program
 from entrypoints.cli.until_signal import run_until_signal
 
@@ -32,7 +33,7 @@ def demo() -> None:
     logging.basicConfig(level=logging.CRITICAL)  # what matters is shown by the steps
     console = console_for_stdout()
     status = run_until_signal(_demo(console), on_signal=lambda: console.print("\nStopping ..."))
-    sys.exit(130 if status is None else status)
+    sys.exit(EX_INTERRUPTED if status is None else status)
 
 
 async def _demo(console: Console) -> int:

@@ -32,11 +32,12 @@ from devkit.servers.stack import embedded_stack
 from devkit.settings import DevSettings
 from domain.user import parse_user_id
 from entrypoints.cli.confirmation import Yes, confirm
+from entrypoints.cli.exit_codes import EX_CONFIG
 from entrypoints.cli.terminal import console_for_stdout, fail, program
 from entrypoints.cli.until_signal import run_until_signal
 from entrypoints.composition import container_for
 from entrypoints.config.dev_environment import DATA_DIR, NO_FILE, base_url, settings_of_last_dev
-from entrypoints.config.loading import EX_CONFIG, ConfigurationError, load, variables
+from entrypoints.config.loading import ConfigurationError, load, variables
 from entrypoints.config.made_up import instance_names, under
 from entrypoints.config.settings import EventsSettings, HttpSettings, MigrateSettings, ProxySettings
 from entrypoints.config.settings.catalogue import variables_of

@@ -16,9 +16,9 @@ from devkit.fake_clerk import ClerkStandIn
 from devkit.fake_clerk.client import StandInClient, stand_in_of
 from devkit.settings import TriggerSettings
 from domain.user import InvalidUserIdError, parse_user_id
+from entrypoints.cli.exit_codes import EX_USAGE
 from entrypoints.cli.terminal import fail
 from entrypoints.config.dev_environment import DATA_DIR, base_url, load_beside_dev
-from entrypoints.config.loading import EX_USAGE
 
 EventType = Literal["user.created", "user.updated", "user.deleted"]
 

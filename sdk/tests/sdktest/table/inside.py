@@ -121,7 +121,7 @@ def _subjects() -> Iterator[Case]:
         "user_1 ",
         "user_1\r\nX: y",
         "user_../x",
-        "user_" + "x" * 300,
+        "user_" + "x" * 124,
     ):
         name = json.dumps(value)
         yield Case(f"sub {name[:24]}", signed(claims(sub=value)), Reason.CLAIM_INVALID)

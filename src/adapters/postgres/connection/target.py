@@ -49,6 +49,8 @@ class Target:
     """libpq's parameters of the TCP socket: `keepalives`, `keepalives_idle` (s), …, `tcp_user_timeout` (ms)."""
     ignored: tuple[str, ...]
     """Parameters that change nothing."""
+    written: str = field(repr=False, eq=False)
+    """The connection string itself, for whoever shows it with its password masked."""
 
 
 def read_target(text: str, environment: Mapping[str, str] = os.environ) -> Target:
@@ -82,6 +84,7 @@ def read_target(text: str, environment: Mapping[str, str] = os.environ) -> Targe
         pooled=_true_or_false(parameters, "pgbouncer"),
         keepalives={name: _number(parameters, name) for name in _SOCKET if name in parameters},
         ignored=tuple(name for name in given if name in IGNORED),
+        written=text,
     )
     if target.pooled and target.search_path:
         raise ValueError(SCHEMA_BEHIND_POOLER)

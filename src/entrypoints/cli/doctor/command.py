@@ -105,7 +105,13 @@ async def _ask_serve(settings: HttpSettings) -> ServingFacts:
     try:
         async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
             document = (await client.get(f"{address}/health")).json()
-        return ServingFacts(address=address, answers=True, checks=document["checks"], causes=document["causes"])
+        return ServingFacts(
+            address=address,
+            answers=True,
+            checks=document["checks"],
+            causes=document["causes"],
+            labels=document.get("labels", {}),  # the release before has none
+        )
     except (httpx.HTTPError, ValueError, KeyError, TypeError):  # nobody, or somebody else, is there
         return ServingFacts(address=address, answers=False)
 

@@ -13,17 +13,15 @@ from cyclopts.validators import Number
 from application.counting import counted
 from application.relay.dead_letters import OutboxStatus, Repair, publish_rate
 from entrypoints.cli.confirmation import Yes, confirm
+from entrypoints.cli.exit_codes import EX_NOT_DONE, EX_USAGE
 from entrypoints.cli.outbox.output import as_json, print_json, print_letters, print_status
 from entrypoints.cli.terminal import console_for_stdout, fail, on_terminal
 from entrypoints.composition import container_for
 from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
-from entrypoints.config.loading import EX_USAGE
 from entrypoints.config.settings import OutboxSettings
 
 if TYPE_CHECKING:
     from adapters.postgres.outbox_admin import PostgresOutboxAdmin
-
-EX_NOT_DONE = 1
 
 BETWEEN_READINGS_S = 1.0
 

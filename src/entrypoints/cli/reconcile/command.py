@@ -24,6 +24,7 @@ from application.reconcile.drift import DeletionLimit
 from application.reconcile.options import ReconcileOptions, ReconcileProgress
 from domain.user import parse_user_id
 from entrypoints.cli.confirmation import Yes, require_somebody_to_ask
+from entrypoints.cli.exit_codes import EX_CONFIG, EX_DATAERR, EX_NOT_DONE, EX_TEMPFAIL, EX_UNAVAILABLE, EX_USAGE
 from entrypoints.cli.reconcile.output import Output, Result
 from entrypoints.cli.terminal import fail
 from entrypoints.cli.until_signal import run_until_signal
@@ -31,19 +32,14 @@ from entrypoints.composition import Container, acting, container_for
 from entrypoints.config import proxies
 from entrypoints.config.clerk_values import SECRET_KEY_EXAMPLE
 from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
-from entrypoints.config.loading import EX_CONFIG, EX_UNAVAILABLE, EX_USAGE
 from entrypoints.config.settings import ReconcileSettings
 from entrypoints.config.sources import ConfigProblem
 from entrypoints.observability.logging import configure_logging
 
-EX_DIFFERENT = 1
-EX_DATAERR, EX_TEMPFAIL = 65, 75
-"""BSD sysexits.h."""
-
 _STATUS = {
     Result.EQUAL: 0,
     Result.REPAIRED: 0,
-    Result.DIFFERENT: EX_DIFFERENT,
+    Result.DIFFERENT: EX_NOT_DONE,
     Result.SAFETY_STOP: EX_DATAERR,
     Result.REFUSED: EX_UNAVAILABLE,
     Result.STOPPED: EX_TEMPFAIL,

@@ -11,10 +11,10 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from application.counting import counted
 from application.relay.fill_state import Filled
 from domain.user import InvalidUserIdError, UserId, parse_user_id
+from entrypoints.cli.exit_codes import EX_CONFIG, EX_USAGE
 from entrypoints.cli.terminal import console_for_progress
 from entrypoints.composition import Container, container_for
 from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
-from entrypoints.config.loading import EX_CONFIG, EX_USAGE
 from entrypoints.config.settings import FillSettings
 
 

@@ -17,13 +17,13 @@ from application.users.representation import profile_document, user_document
 from domain.decision import Decision
 from domain.user import User, UserId
 from entrypoints.cli.confirmation import Yes, confirm
+from entrypoints.cli.exit_codes import EX_USAGE
 from entrypoints.cli.terminal import fail
 from entrypoints.cli.users import output
 from entrypoints.cli.users.outcomes import Action, outcome_of
 from entrypoints.cli.users.running import run, run_for_each, user_ids
 from entrypoints.composition import Container
 from entrypoints.config.dev_environment import DATA_DIR
-from entrypoints.config.loading import EX_USAGE
 
 app = App(
     name="users",
@@ -115,26 +115,26 @@ def list_users(  # noqa: PLR0913  # the options of a command
 def ban(*ids: Ids, yes: Yes = False, json: Json = False, data_dir: DataDir = DATA_DIR) -> None:
     """End the users' sessions and refuse new ones, until unbanned."""
     question = "Ban {who}? All their sessions end, and they cannot sign in until unbanned."
-    _act(ids, Action.BAN, lambda container: container.ban_user(), data_dir, ask=question, yes=yes, json=json)
+    _act(ids, Action.BAN, lambda container: container.manage_users().ban, data_dir, ask=question, yes=yes, json=json)
 
 
 @app.command
 def unban(*ids: Ids, json: Json = False, data_dir: DataDir = DATA_DIR) -> None:
     """Let the users sign in again."""
-    _act(ids, Action.UNBAN, lambda container: container.unban_user(), data_dir, json=json)
+    _act(ids, Action.UNBAN, lambda container: container.manage_users().unban, data_dir, json=json)
 
 
 @app.command
 def lock(*ids: Ids, yes: Yes = False, json: Json = False, data_dir: DataDir = DATA_DIR) -> None:
     """Refuse the users' sign-ins for the time that the Clerk instance is set to; their sessions go on."""
     question = "Lock {who}? No sign-in until the lock ends; sessions go on."
-    _act(ids, Action.LOCK, lambda container: container.lock_user(), data_dir, ask=question, yes=yes, json=json)
+    _act(ids, Action.LOCK, lambda container: container.manage_users().lock, data_dir, ask=question, yes=yes, json=json)
 
 
 @app.command
 def unlock(*ids: Ids, json: Json = False, data_dir: DataDir = DATA_DIR) -> None:
     """Let the users sign in again before the lock ends by itself."""
-    _act(ids, Action.UNLOCK, lambda container: container.unlock_user(), data_dir, json=json)
+    _act(ids, Action.UNLOCK, lambda container: container.manage_users().unlock, data_dir, json=json)
 
 
 @app.command
@@ -144,7 +144,7 @@ def sync(*ids: Ids, yes: Yes = False, json: Json = False, data_dir: DataDir = DA
     _act(
         ids,
         Action.SYNC,
-        lambda container: container.sync_user_from_clerk(),
+        lambda container: container.manage_users().sync,
         data_dir,
         ask=question,
         yes=yes,
@@ -159,7 +159,7 @@ def delete(*ids: Ids, yes: Yes = False, json: Json = False, data_dir: DataDir = 
     _act(
         ids,
         Action.DELETE,
-        lambda container: container.delete_user_at_clerk(),
+        lambda container: container.manage_users().delete,
         data_dir,
         ask=question,
         yes=yes,
@@ -187,7 +187,7 @@ def set_metadata(
     merged = _patch(values, patch)
 
     def use_case_of(container: Container) -> Callable[[UserId], Awaitable[Decision]]:
-        set_public_metadata = container.set_public_metadata()
+        set_public_metadata = container.manage_users().set_public_metadata
         return lambda who: set_public_metadata(who, merged)
 
     _act(ids, Action.SET_METADATA, use_case_of, data_dir, json=json)
@@ -205,7 +205,7 @@ def revoke_sessions(*ids: Ids, yes: Yes = False, json: Json = False, data_dir: D
         else:
             print(f"{user_id}: {counted(revoked, 'session')} ended", flush=True)
 
-    run_for_each(who, data_dir, lambda container: container.revoke_sessions(), show, as_json=json)
+    run_for_each(who, data_dir, lambda container: container.manage_users().revoke_sessions, show, as_json=json)
 
 
 def _act(  # noqa: PLR0913  # what the commands differ in
@@ -224,7 +224,6 @@ def _act(  # noqa: PLR0913  # what the commands differ in
 
     def show(user_id: UserId, decision: Decision) -> None:
         user = decision.user
-        assert user is not None  # noqa: S101  # Clerk's answer leaves a user or a tombstone
         if json:
             output.print_json([{"id": user_id, "outcome": decision.outcome, "user": user_document(user)}])
         else:

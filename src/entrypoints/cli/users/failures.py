@@ -16,13 +16,9 @@ from application.errors import (
     UserDeletedError,
     UserUnknownError,
 )
+from entrypoints.cli.exit_codes import EX_CONFIG, EX_DATAERR, EX_NOPERM, EX_NOT_DONE, EX_NOUSER, EX_UNAVAILABLE
 from entrypoints.cli.remedy import with_remedy
 from entrypoints.cli.terminal import printable
-from entrypoints.config.loading import EX_CONFIG, EX_UNAVAILABLE
-
-EX_NOT_DONE = 1
-EX_DATAERR, EX_NOUSER, EX_NOPERM = 65, 67, 77
-"""BSD sysexits.h."""
 
 
 @frozen

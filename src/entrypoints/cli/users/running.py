@@ -8,17 +8,14 @@ from typing import NoReturn, TypeVar
 
 from application.errors import ApplicationError
 from domain.user import InvalidUserIdError, UserId, parse_user_id
+from entrypoints.cli.exit_codes import EX_INTERRUPTED, EX_USAGE
 from entrypoints.cli.terminal import fail
 from entrypoints.cli.users.failures import NOT_TRIED, Failure, exit_status, failure_of
 from entrypoints.cli.users.output import print_failure
 from entrypoints.composition import Container, acting, container_for
 from entrypoints.config import proxies
 from entrypoints.config.dev_environment import load_beside_dev
-from entrypoints.config.loading import EX_USAGE
 from entrypoints.config.settings import UsersSettings
-
-EX_INTERRUPTED = 130
-"""128 and the number of SIGINT, as shells have it."""
 
 T = TypeVar("T")
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from attrs import NOTHING, fields, frozen
-from typed_settings.constants import METADATA_KEY
 
 from entrypoints.config.settings.clerk import ClerkApiSettings, TokenSettings, WebhookSettings
 from entrypoints.config.settings.commands import (
@@ -55,6 +54,8 @@ class Variable:
     """A variable as it is declared."""
 
     name: str
+    field: str
+    """Its name in the group."""
     group: type
     help: str
     example: str
@@ -80,9 +81,10 @@ class Variable:
 
 def variables_of(group: type) -> Iterator[Variable]:
     for attribute in fields(group):
-        metadata = attribute.metadata[METADATA_KEY]
+        metadata = attribute.metadata
         yield Variable(
             name=attribute.name.upper(),
+            field=attribute.name,
             group=group,
             help=metadata["help"],
             example=metadata["example"],

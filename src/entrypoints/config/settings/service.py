@@ -3,6 +3,7 @@
 # ruff: noqa: RUF009  # a field is declared by a call
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
@@ -10,6 +11,9 @@ from entrypoints.config import parsing
 from entrypoints.config.secret import Secret
 from entrypoints.config.service_keys import ServiceKey
 from entrypoints.config.settings.variable import variable
+
+if TYPE_CHECKING:
+    from adapters.postgres.connection.target import Target
 
 
 class LogLevel(StrEnum):
@@ -28,7 +32,7 @@ class LogFormat(StrEnum):
 
 @frozen
 class DatabaseSettings:
-    database_url: Secret[str] = variable(
+    database_url: "Secret[Target]" = variable(
         parsing.secret(parsing.database_url),
         "PostgreSQL, as libpq and every host writes it (docs/hosting.md); several hosts too.",
         example="postgresql://auth:secret@localhost:5432/auth",

@@ -1,17 +1,15 @@
-"""How a variable is declared."""
+"""How a variable is declared: a field of its group, with what `catalogue` reads out of the metadata."""
 
 from typing import Any
 
-import typed_settings as ts
-from attrs import NOTHING
-from typed_settings.constants import METADATA_KEY
+from attrs import NOTHING, field
 
 from entrypoints.config.written import forgiving
 
 
 def variable(
     parse: Any,
-    help: str,  # noqa: A002  # typed-settings' own word
+    help: str,  # noqa: A002  # as argparse, cyclopts and every other reader of options has it
     *,
     example: str,
     default: Any = NOTHING,
@@ -26,5 +24,5 @@ def variable(
         default: the value, not a text.
         in_file: `NAME_FILE` may name a file that holds it instead, as Docker and Kubernetes hand secrets over.
     """
-    metadata = {METADATA_KEY: {"parse": forgiving(parse), "example": example, "in_file": in_file}}
-    return ts.option(default=default, help=help, metadata=metadata, kw_only=True)
+    metadata = {"parse": forgiving(parse), "help": help, "example": example, "in_file": in_file}
+    return field(default=default, metadata=metadata, kw_only=True)

@@ -10,9 +10,10 @@ from attrs import frozen
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
+from application.failure import WEBHOOKS
 from application.trace import traceparent
 from entrypoints.http import problems
-from entrypoints.http.recent_failures import WEBHOOKS, Cause, RecentFailures
+from entrypoints.http.recent_failures import Cause, RecentFailures
 from entrypoints.observability import metrics
 from entrypoints.observability.logging import places
 

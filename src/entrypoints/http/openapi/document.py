@@ -40,6 +40,7 @@ class ProblemDocument:
     checks: dict[str, str] | None = None
     """The state of each dependency, when the service is not ready."""
     causes: dict[str, str] | None = None
+    labels: dict[str, str] | None = None
     """Why, by the names of `checks`."""
 
 

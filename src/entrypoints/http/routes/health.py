@@ -7,18 +7,18 @@ import structlog
 from attrs import define, field, frozen
 from litestar import Response, get
 
-from anomalyze_auth import JwksKeys, KeySource
+from anomalyze_auth import JwksKeys, KeysFault, KeySource
 from application.doctor.findings import Severity
 from application.doctor.outbox import outbox_findings
 from application.errors import StoreUnavailableError
-from application.failure import told, without_detail
+from application.failure import CLERK, KEYS, POSTGRES, TOKENS, WEBHOOKS, told, without_detail
 from application.relay.dead_letters import OutboxStatus
 from entrypoints.http.dependencies import Injected
 from entrypoints.http.errors import NotReadyError
 from entrypoints.http.middleware.deadline import within
 from entrypoints.http.middleware.graceful_shutdown import GracefulShutdown
 from entrypoints.http.openapi.document import problems
-from entrypoints.http.recent_failures import CLERK, KEYS, POSTGRES, TOKENS, WEBHOOKS, RecentFailures, trouble_of_keys
+from entrypoints.http.recent_failures import TROUBLE_OF_KEYS, RecentFailures
 from entrypoints.observability import metrics
 
 log = structlog.get_logger("http")
@@ -43,11 +43,15 @@ class State(StrEnum):
 
 @frozen
 class Health:
-    """The state of the process and of what it depends on, by name; and why, or what else was seen of one that is ok."""
+    """The state of the process and of what it depends on, by name; and why, or what else was seen of one that is ok.
+
+    `causes` are for people; `labels` say the same in the few words that metrics have, for programs.
+    """
 
     status: State
     checks: dict[str, State]
     causes: dict[str, str]
+    labels: dict[str, str]
 
 
 @frozen
@@ -55,6 +59,7 @@ class _Check:
     name: str
     state: State
     cause: str = ""
+    label: str = ""
 
 
 @define(kw_only=True)
@@ -85,7 +90,7 @@ class Dependencies:
         except StoreUnavailableError as error:
             self._tell(str(error))
             metrics.count_trouble(told(POSTGRES, error.trouble))
-            return _Check("database", State.UNAVAILABLE, str(error))
+            return _Check("database", State.UNAVAILABLE, str(error), told(POSTGRES, error.trouble))
         self._tell(None)
         return _Check("database", State.OK)
 
@@ -98,16 +103,18 @@ class Dependencies:
         self._cause = cause
 
     def keys(self) -> _Check:
-        if not isinstance(self.session_keys, JwksKeys) or self.session_keys.state.usable:
+        if not isinstance(self.session_keys, JwksKeys) or (keys := self.session_keys.state).usable:
             return _Check("session_keys", State.OK)
-        if not self.session_keys.state.fetches:
+        if not keys.fetches:
             return _Check("session_keys", State.NOT_ASKED_YET)
-        said = self.session_keys.state.last_error or ""
-        return _Check("session_keys", State.UNAVAILABLE, told(KEYS, trouble_of_keys(said), said))
+        trouble = TROUBLE_OF_KEYS[keys.last_cause or KeysFault.OUT_OF_REACH]
+        return _Check(
+            "session_keys", State.UNAVAILABLE, told(KEYS, trouble, keys.last_error or ""), told(KEYS, trouble)
+        )
 
     def lately(self, name: str, subject: str) -> _Check:
         state = State.DEGRADED if self.troubles.proven(subject) else State.OK
-        return _Check(name, state, self.troubles.of(subject) or "")
+        return _Check(name, state, self.troubles.of(subject) or "", self.troubles.label(subject))
 
     async def events(self) -> list[_Check]:
         """Look whether events leave, and whether something keeps PostgreSQL from tidying up behind them."""
@@ -124,7 +131,7 @@ class Dependencies:
 @get("/health/live", summary="Whether the process runs", responses=problems())
 async def live() -> Health:
     """Answer, and nothing else: a database that is away is no reason to restart this process."""
-    return Health(State.OK, {}, {})
+    return Health(State.OK, {}, {}, {})
 
 
 @get("/health/ready", summary="Whether requests can be served", responses=problems(NotReadyError))
@@ -173,6 +180,7 @@ def _of_backlog(status: OutboxStatus) -> list[_Check]:
 def _verdict(found: list[_Check]) -> Health:
     checks = {check.name: check.state for check in found}
     causes = {check.name: check.cause for check in found if check.cause}
+    labels = {check.name: check.label for check in found if check.label}
     if State.UNAVAILABLE in checks.values():
-        raise NotReadyError(checks, causes)
-    return Health(State.DEGRADED if State.DEGRADED in checks.values() else State.OK, checks, causes)
+        raise NotReadyError(checks, causes, labels)
+    return Health(State.DEGRADED if State.DEGRADED in checks.values() else State.OK, checks, causes, labels)

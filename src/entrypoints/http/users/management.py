@@ -8,14 +8,9 @@ from attrs import frozen
 from litestar import Request
 
 from application.errors import UserDeletedError
-from application.users.ban_user import BanUser, UnbanUser
-from application.users.delete_user_at_clerk import DeleteUserAtClerk
 from application.users.get_user import GetUser
 from application.users.list_users import ListUsers
-from application.users.lock_user import LockUser, UnlockUser
-from application.users.revoke_sessions import RevokeSessions
-from application.users.set_public_metadata import SetPublicMetadata
-from application.users.sync_user_from_clerk import SyncUserFromClerk
+from application.users.manage_users import ManageUsers
 from domain.user import UserId
 from entrypoints.config.service_keys import READ
 from entrypoints.http.errors import UserGoneError
@@ -33,14 +28,7 @@ class Management:
     admission: Admission
     list_users: ListUsers
     get_user: GetUser
-    ban_user: BanUser
-    unban_user: UnbanUser
-    lock_user: LockUser
-    unlock_user: UnlockUser
-    set_public_metadata: SetPublicMetadata
-    revoke_sessions: RevokeSessions
-    sync_user: SyncUserFromClerk
-    delete_user: DeleteUserAtClerk
+    manage_users: ManageUsers
 
     async def look(self, request: AnyRequest, question: Callable[[], Awaitable[T]]) -> T:
         """Answer the question of a caller who may ask it; it is not read before that."""

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
+from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.migrate import migrate
 from adapters.postgres.revisions import known_revisions
@@ -21,7 +22,7 @@ def name_of(url: str) -> str:
 
 async def test_a_schema_one_migration_behind(start, database_url, kafka_address, topic):
     behind, head = known_revisions()[-2:]
-    engine = create_engine(database_url, pool_size=1, application_name="drill")
+    engine = create_engine(read_target(database_url), pool_size=1, application_name="drill")
     await migrate(engine, behind)
     await engine.dispose()
     service = start(database_url, kafka_address, topic)
@@ -84,7 +85,7 @@ async def test_a_full_disk(start, disk, kafka_address, topic):
     admin = await asyncpg.connect(disk.address)
     await admin.execute("CREATE DATABASE auth")
     await admin.close()
-    engine = create_engine(url, pool_size=1, application_name="drill")
+    engine = create_engine(read_target(url), pool_size=1, application_name="drill")
     await migrate(engine)
     await engine.dispose()
     async with full(disk, url):
@@ -131,7 +132,7 @@ async def test_a_database_that_refuses_our_password(start, database_url, kafka_a
 @pytest.mark.parametrize("how", ["kill", "restart"])
 async def test_a_database_that_is_lost_under_load_is_told_once_by_its_cause(start, kafka_address, topic, how):
     with servers.postgres() as server:
-        engine = create_engine(server.address, pool_size=1, application_name="drill")
+        engine = create_engine(read_target(server.address), pool_size=1, application_name="drill")
         await migrate(engine)
         await engine.dispose()
         service = start(server.address, kafka_address, topic)

@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from adapters.kafka.cloudevents import encode
 from adapters.postgres.asyncpg_execution import directly
+from adapters.postgres.connection.target import read_target
 from adapters.postgres.doctor import examine_database, try_writing
 from adapters.postgres.engine import create_engine
 from adapters.postgres.health import check_database
@@ -34,7 +35,7 @@ POOLERS = pytest.mark.parametrize("settings", [{}, IGNORING], ids=["refuses", "i
 @POOLERS
 async def test_whatever_connects_works_behind_a_pooler_that_nobody_announced(database_url, settings):
     with pgbouncer(database_url, **settings) as pooled:
-        engine = create_engine(pooled, pool_size=4, application_name="tests", settings=INDEX_PLANS)
+        engine = create_engine(read_target(pooled), pool_size=4, application_name="tests", settings=INDEX_PLANS)
         store = PostgresUserStore(engine, encode, lambda: None)
         outbox = PostgresOutbox(engine)
         await store.start()
@@ -72,7 +73,7 @@ async def test_migrate_through_a_pooler_that_nobody_announced(empty_database, se
             timeout=60,
             check=False,
         )
-        engine = create_engine(empty_database, pool_size=1, application_name="tests")
+        engine = create_engine(read_target(empty_database), pool_size=1, application_name="tests")
         await check_database(engine)
         await engine.dispose()
 
@@ -82,7 +83,7 @@ async def test_migrate_through_a_pooler_that_nobody_announced(empty_database, se
 @POOLERS
 async def test_a_schema_behind_a_pooler_is_told_and_never_another_one_used(empty_database, settings):
     with pgbouncer(empty_database, **settings) as pooled:
-        engine = create_engine(f"{pooled}?schema=auth", pool_size=1, application_name="tests")
+        engine = create_engine(read_target(f"{pooled}?schema=auth"), pool_size=1, application_name="tests")
         for step in (migrate, check_database):
             with pytest.raises(StoreUnavailableError, match="configuration refused") as refused:
                 await step(engine)
@@ -100,7 +101,7 @@ async def test_a_schema_behind_a_pooler_is_told_and_never_another_one_used(empty
 @pytest.mark.parametrize("query", ["pgbouncer=false", "options=-cwork_mem%3D8MB"])
 async def test_a_pooler_that_refuses_what_was_asked_for_is_recognised(database_url, query):
     with pgbouncer(database_url) as pooled:
-        engine = create_engine(f"{pooled}?{query}", pool_size=1, application_name="tests")
+        engine = create_engine(read_target(f"{pooled}?{query}"), pool_size=1, application_name="tests")
         with pytest.raises(StoreUnavailableError) as refused:
             await check_database(engine)
         await engine.dispose()
@@ -110,7 +111,7 @@ async def test_a_pooler_that_refuses_what_was_asked_for_is_recognised(database_u
 
 async def test_a_pooler_in_session_mode_may_be_said_to_be_none(database_url):
     with pgbouncer(database_url, pool_mode="session", **IGNORING) as pooled:
-        engine = create_engine(f"{pooled}?pgbouncer=false", pool_size=1, application_name="tests")
+        engine = create_engine(read_target(f"{pooled}?pgbouncer=false"), pool_size=1, application_name="tests")
         facts = await examine_database(engine)
         async with directly(engine) as driver:
             await driver.fetch("SELECT 1")
@@ -138,7 +139,7 @@ async def test_what_pgbouncer_says_itself_is_told_as_what_it_is(database_url, ch
         url = pooled.rpartition("/")[0] + change["path"] if "path" in change else pooled
         if "password" in change:
             url = f"postgresql://postgres:{change['password']}@{pooled.rpartition('@')[2]}"
-        engine = create_engine(url, pool_size=1, application_name="tests")
+        engine = create_engine(read_target(url), pool_size=1, application_name="tests")
         with pytest.raises(StoreUnavailableError) as refused:
             await check_database(engine)
         await engine.dispose()
@@ -175,7 +176,7 @@ async def test_tls_is_what_was_asked_for(database_url, tmp_path, host, query, ex
     }
     with pgbouncer(database_url, **settings) as pooled:
         url = f"{pooled.replace('127.0.0.1', host)}?{query.format(tmp_path)}"
-        engine = create_engine(url, pool_size=1, application_name="tests")
+        engine = create_engine(read_target(url), pool_size=1, application_name="tests")
         try:
             await check_database(engine)
             trouble = None

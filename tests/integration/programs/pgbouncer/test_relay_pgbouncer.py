@@ -6,6 +6,7 @@ import random
 import asyncpg
 import pytest
 
+from adapters.postgres.connection.target import read_target
 from adapters.postgres.notifier import NotificationListener
 from devkit.servers.ports import free_port
 from support import processes
@@ -57,9 +58,9 @@ async def test_nobody_listens_through_a_transaction_pooler(database_url):
     woken: list[str] = []
     with pgbouncer(database_url) as pooled:
         listeners = [
-            NotificationListener(pooled, lambda: woken.append("pooled")),
-            NotificationListener(f"{pooled}?pgbouncer=true", lambda: woken.append("pooled")),
-            NotificationListener(database_url, lambda: woken.append("direct")),
+            NotificationListener(read_target(pooled), lambda: woken.append("pooled")),
+            NotificationListener(read_target(f"{pooled}?pgbouncer=true"), lambda: woken.append("pooled")),
+            NotificationListener(read_target(database_url), lambda: woken.append("direct")),
         ]
         for listener in listeners:
             await listener.start()

@@ -9,15 +9,9 @@ from hypothesis import strategies as st
 
 from adapters.kafka.cloudevents import encode
 from application.errors import ClerkRefusedError, SafetyStopError, UserDeletedError, UserUnknownError
-from application.users.act_at_clerk import ActAtClerk
-from application.users.ban_user import BanUser, UnbanUser
 from application.users.delete_user import DeleteUser
-from application.users.delete_user_at_clerk import DeleteUserAtClerk
-from application.users.lock_user import LockUser, UnlockUser
-from application.users.revoke_sessions import RevokeSessions
-from application.users.set_public_metadata import SetPublicMetadata
+from application.users.manage_users import ManageUsers
 from application.users.sync_user import SyncUser
-from application.users.sync_user_from_clerk import SyncUserFromClerk
 from domain.decision import Outcome
 from domain.user import Tombstone, UserId
 from support.memory import MemoryIdentities, MemoryUsers, living
@@ -36,17 +30,7 @@ class World:
 
     def __attrs_post_init__(self) -> None:
         self.sync_user, self.delete_user = SyncUser(self.users), DeleteUser(self.users)
-        act = ActAtClerk(self.users, self.sync_user)
-        self.actions: dict[str, Any] = {
-            "ban": BanUser(self.clerk, act),
-            "unban": UnbanUser(self.clerk, act),
-            "lock": LockUser(self.clerk, act),
-            "unlock": UnlockUser(self.clerk, act),
-        }
-        self.set_public_metadata = SetPublicMetadata(self.clerk, act)
-        self.revoke_sessions = RevokeSessions(self.clerk, act)
-        self.delete = DeleteUserAtClerk(self.users, self.clerk, self.delete_user, lambda: NOW_MS)
-        self.sync = SyncUserFromClerk(
+        manage = ManageUsers(
             users=self.users,
             living=MemoryLiving(self.users),
             identities=self.clerk,
@@ -54,6 +38,14 @@ class World:
             delete_user=self.delete_user,
             now_ms=lambda: NOW_MS,
         )
+        self.actions: dict[str, Any] = {
+            "ban": manage.ban,
+            "unban": manage.unban,
+            "lock": manage.lock,
+            "unlock": manage.unlock,
+        }
+        self.set_public_metadata, self.revoke_sessions = manage.set_public_metadata, manage.revoke_sessions
+        self.delete, self.sync = manage.delete, manage.sync
 
     async def ours(self) -> Any:
         return await self.users.get(USER)

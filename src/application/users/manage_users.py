@@ -1,0 +1,131 @@
+"""What is done to a user through Clerk: Clerk carries it out, and what it answers is applied like any other news."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any
+
+from attrs import frozen
+
+from application.errors import SafetyStopError, UserDeletedError, UserUnknownError
+from application.reconcile.drift import LivingUsers
+from application.users.delete_user import DeleteUser
+from application.users.ports import ClerkUsers, UserReader
+from application.users.sync_user import SyncUser
+from domain.decision import Decision
+from domain.snapshot import Deletion, Snapshot
+from domain.user import Known, Tombstone, User, UserId
+
+
+@frozen(kw_only=True)
+class ManageUsers:
+    """Act at Clerk, then sync what Clerk has now: the caller reads its own write, whenever the webhook comes.
+
+    `ban`, `unban`, `lock`, `unlock` and `set_public_metadata` return what came of the sync; `user` is the living user
+    with the action in it. They raise:
+        UserUnknownError: Clerk has no such user. Our row stays as it is: an action is no reason to delete anybody.
+        UserDeletedError: we know that the user was deleted; Clerk is not asked.
+        ClerkUnavailableError, ClerkRefusedError, ClerkNotConfiguredError: as `ClerkUsers`.
+        StoreUnavailableError, UnstorableError: it was done at Clerk, and our row will follow with the webhook.
+
+    Args:
+        now_ms: the clock, milliseconds since 1970.
+    """
+
+    users: UserReader
+    living: LivingUsers
+    identities: ClerkUsers
+    sync_user: SyncUser
+    delete_user: DeleteUser
+    now_ms: Callable[[], int]
+
+    async def ban(self, user_id: UserId) -> Decision:
+        """End every session of the user, and let no new one begin."""
+        return await self._act(user_id, partial(self.identities.set_banned, banned=True))
+
+    async def unban(self, user_id: UserId) -> Decision:
+        """Let the user sign in again."""
+        return await self._act(user_id, partial(self.identities.set_banned, banned=False))
+
+    async def lock(self, user_id: UserId) -> Decision:
+        """Let no session of the user begin for the time that the Clerk instance is set to."""
+        return await self._act(user_id, partial(self.identities.set_locked, locked=True))
+
+    async def unlock(self, user_id: UserId) -> Decision:
+        """Let the user sign in again before the lock ends."""
+        return await self._act(user_id, partial(self.identities.set_locked, locked=False))
+
+    async def set_public_metadata(self, user_id: UserId, patch: Mapping[str, Any]) -> Decision:
+        """Merge `patch` in, deeply; a key set to null is removed (Clerk, PATCH …/metadata)."""
+        return await self._act(user_id, partial(self.identities.merge_public_metadata, patch=patch))
+
+    async def revoke_sessions(self, user_id: UserId) -> int:
+        """End every active session, and return how many; session tokens stay valid until they expire, a minute at most.
+
+        Raises:
+            UserUnknownError, UserDeletedError, ClerkUnavailableError, ClerkRefusedError,
+            ClerkNotConfiguredError, StoreUnavailableError: as `ban`; nothing of ours changes.
+        """
+        await self._require_not_deleted(user_id)
+        return await self.identities.revoke_sessions(user_id)
+
+    async def delete(self, user_id: UserId) -> Decision:
+        """Delete the user at Clerk, and here; a user whom only we still have is deleted as well.
+
+        Returns `deleted`, or `unchanged` when the user had been deleted before.
+
+        Raises:
+            UserUnknownError: neither Clerk nor we have such a user.
+            ClerkUnavailableError, ClerkRefusedError, ClerkNotConfiguredError: as `ClerkUsers`; nothing changed here.
+            StoreUnavailableError: it was done at Clerk, and our row will follow with the webhook.
+        """
+        try:
+            deletion = await self.identities.delete(user_id)
+        except UserUnknownError:
+            if await self.users.get(user_id) is None:
+                raise
+            deletion = self._deletion(user_id)
+        return await self.delete_user(deletion)
+
+    async def sync(self, user_id: UserId) -> Decision:
+        """Make our user equal to Clerk's, whichever webhooks were missed; any outcome but `ignored`.
+
+        A user whom Clerk does not have is deleted here, if it is the Clerk instance that our users are from.
+
+        Raises:
+            UserUnknownError: neither Clerk nor we have such a user.
+            SafetyStopError: Clerk knows none of our users; nobody was deleted.
+            ClerkUnavailableError, ClerkNotConfiguredError: as `ClerkUsers`.
+            StoreUnavailableError, UnstorableError: it could not be applied.
+        """
+        snapshot = await self.identities.get(user_id)
+        if snapshot is not None:
+            return await self.sync_user(snapshot)
+        known: Known = await self.users.get(user_id)
+        if known is None:
+            raise UserUnknownError
+        if isinstance(known, User):
+            await self._require_our_instance(user_id)
+        return await self.delete_user(self._deletion(user_id))
+
+    async def _act(self, user_id: UserId, act: Callable[[UserId], Awaitable[Snapshot]]) -> Decision:
+        await self._require_not_deleted(user_id)
+        decision = await self.sync_user(await act(user_id))
+        if isinstance(decision.user, Tombstone):
+            raise UserDeletedError  # meanwhile
+        return decision
+
+    async def _require_not_deleted(self, user_id: UserId) -> None:
+        if isinstance(await self.users.get(user_id), Tombstone):
+            raise UserDeletedError
+
+    async def _require_our_instance(self, absent: UserId) -> None:
+        """A tombstone is for ever, and with the key of another instance everybody would seem to be gone."""
+        others = [user_id for user_id in await self.living.sample() if user_id != absent]
+        for user_id in others:
+            if await self.identities.get(user_id) is not None:
+                return
+        if others:
+            raise SafetyStopError("Clerk knows none of our users: CLERK_SECRET_KEY seems to be of another instance")
+
+    def _deletion(self, user_id: UserId) -> Deletion:
+        return Deletion(id=user_id, deleted_at=self.now_ms())
