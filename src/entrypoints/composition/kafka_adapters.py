@@ -11,7 +11,7 @@ from entrypoints.config.settings import KafkaSettings
 if TYPE_CHECKING:
     from faststream.security import BaseSecurity
 
-    from adapters.kafka.consumer import TopicTail
+    from adapters.kafka.consumer import KafkaTopicTail
     from adapters.kafka.publisher import KafkaPublisher
     from adapters.kafka.state_publisher import KafkaStatePublisher
 
@@ -46,7 +46,7 @@ def state_publisher(settings: KafkaSettings) -> "KafkaStatePublisher | None":
     return KafkaStatePublisher(settings.addresses, settings.kafka_user_state_topic, _kafka_security(settings))
 
 
-def tail_topic(settings: KafkaSettings) -> "Callable[..., AbstractAsyncContextManager[TopicTail]]":
+def tail_topic(settings: KafkaSettings) -> "Callable[..., AbstractAsyncContextManager[KafkaTopicTail]]":
     from adapters.kafka.consumer import tail_topic
 
     return partial(tail_topic, settings.addresses, settings.kafka_user_events_topic, _kafka_security(settings))

@@ -13,6 +13,7 @@ import asyncpg
 import httpx
 from attrs import field, frozen
 
+from application.relay.topic_tail import Record, TopicTail
 from application.relay.topics import EVENTS
 from devkit.fake_clerk import ClerkStandIn
 from devkit.fake_clerk.session_tokens import mint_session_token
@@ -26,7 +27,6 @@ from entrypoints.config.loading import load
 from entrypoints.config.settings import RelaySettings
 
 if TYPE_CHECKING:
-    from adapters.kafka.consumer import Record, TopicTail
     from devkit.fake_clerk import ClerkStandIn, SignedWebhook
 
 ISSUER = "https://clerk.demo.example"
@@ -52,7 +52,7 @@ class Stage:
     keys: LocalKeys
     http: httpx.AsyncClient
     database: "asyncpg.Connection[asyncpg.Record]" = field(repr=False)
-    tail: "TopicTail"
+    tail: TopicTail
     serve: ServiceProcess
     relay: ServiceProcess
 
@@ -70,7 +70,7 @@ class Stage:
         found = await self.database.fetchrow("SELECT * FROM users WHERE id = $1", user_id)
         return dict(found) if found else None
 
-    async def next_event(self) -> "Record":
+    async def next_event(self) -> Record:
         """Return the next event in the topic.
 
         Raises:
