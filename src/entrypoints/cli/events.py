@@ -18,7 +18,8 @@ from application.relay.topic_tail import Record
 from entrypoints.cli.output import separated
 from entrypoints.cli.terminal import console_for_stdout, on_terminal, printable
 from entrypoints.cli.until_signal import run_until_signal
-from entrypoints.composition import container_for
+from entrypoints.composition import container_of
+from entrypoints.composition.topics import TopicsContainer
 from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
 from entrypoints.config.settings import EventsSettings
 
@@ -77,7 +78,7 @@ async def _tail(  # the options
     limit: int | None,
     as_json: bool,
 ) -> int:
-    topic_tail = container_for(settings).tail_topic()(from_beginning=from_beginning)
+    topic_tail = container_of(TopicsContainer, settings).tail_topic()(from_beginning=from_beginning)
     tail = await asyncio.wait_for(topic_tail.__aenter__(), CONNECT_S)
     try:
         shown = 0

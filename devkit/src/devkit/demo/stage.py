@@ -22,7 +22,9 @@ from devkit.local.process import ServiceProcess, raise_if_ended, stop_all, until
 from devkit.servers.data_dir import locked
 from devkit.servers.ports import free_port
 from devkit.servers.stack import embedded_stack
-from entrypoints.composition import container_for
+from entrypoints.composition import container_of
+from entrypoints.composition.database import DatabaseContainer
+from entrypoints.composition.topics import TopicsContainer
 from entrypoints.config.loading import load
 from entrypoints.config.settings import RelaySettings
 
@@ -118,11 +120,12 @@ async def open_stage(progress: Callable[[str], None]) -> AsyncIterator[Stage]:
             "PORT": str(port),
         }
         nowhere = folder / "no.env"
-        behind = container_for(load(RelaySettings, environment=environment, env_file=nowhere))
-        await behind.create_topics()()
-        _, revision, _ = await behind.migrate()("head")
+        settings = load(RelaySettings, environment=environment, env_file=nowhere)
+        kafka = container_of(TopicsContainer, settings)
+        await kafka.create_topics()()
+        _, revision, _ = await container_of(DatabaseContainer, settings).migrate()("head")
         progress(
-            f"Schema is at {revision}; topic {behind.kafka().kafka_user_events_topic}, {EVENTS.partitions} partitions"
+            f"Schema is at {revision}; topic {settings.kafka.kafka_user_events_topic}, {EVENTS.partitions} partitions"
         )
 
         serve = ServiceProcess(["serve", "--workers=1"], environment=environment, cwd=folder, lock=lock)
@@ -135,7 +138,7 @@ async def open_stage(progress: Callable[[str], None]) -> AsyncIterator[Stage]:
 
         database = await asyncpg.connect(stack.postgres.dsn, timeout=PATIENCE_S, command_timeout=PATIENCE_S)
         exits.push_async_callback(database.close)
-        tail = await exits.enter_async_context(behind.tail_topic()(from_beginning=True))
+        tail = await exits.enter_async_context(kafka.tail_topic()(from_beginning=True))
         http = await exits.enter_async_context(httpx.AsyncClient(base_url=address, timeout=PATIENCE_S, trust_env=False))
         yield Stage(
             clerk=ClerkStandIn(keys.webhook_secret),

@@ -15,7 +15,8 @@ from application.relay.dead_letters import OutboxAdministration, OutboxStatus, R
 from entrypoints.cli.confirmation import Yes, confirm
 from entrypoints.cli.outbox.output import as_json, print_json, print_letters, print_status
 from entrypoints.cli.terminal import console_for_stdout, fail, on_terminal
-from entrypoints.composition import container_for
+from entrypoints.composition import container_of
+from entrypoints.composition.database import DatabaseContainer
 from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
 from entrypoints.config.loading import EX_USAGE
 from entrypoints.config.settings import OutboxSettings
@@ -143,7 +144,7 @@ def _report(repairs: Mapping[int, Repair]) -> None:
 
 
 def _run(data_dir: Path, ask: Callable[[OutboxAdministration], Coroutine[Any, Any, T]]) -> T:
-    container = container_for(load_beside_dev(OutboxSettings, data_dir))
+    container = container_of(DatabaseContainer, load_beside_dev(OutboxSettings, data_dir))
 
     async def run() -> T:
         try:

@@ -12,7 +12,8 @@ from application.counting import counted
 from application.relay.fill_state import Filled
 from domain.user import InvalidUserIdError, UserId, parse_user_id
 from entrypoints.cli.terminal import console_for_progress
-from entrypoints.composition import Container, container_for
+from entrypoints.composition import container_of
+from entrypoints.composition.database import DatabaseContainer
 from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
 from entrypoints.config.loading import EX_CONFIG, EX_USAGE
 from entrypoints.config.settings import FillSettings
@@ -40,10 +41,10 @@ def fill(*, after: Annotated[str | None, Parameter(name="--after")] = None, data
     except InvalidUserIdError as error:
         print(f"--after: {error}", file=sys.stderr)
         sys.exit(EX_USAGE)
-    asyncio.run(_fill(container_for(settings), begin))
+    asyncio.run(_fill(container_of(DatabaseContainer, settings), begin))
 
 
-async def _fill(container: Container, after: UserId | None) -> None:
+async def _fill(container: DatabaseContainer, after: UserId | None) -> None:
     done = Filled(put=0, last=after, waiting=0)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     try:
