@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pkgutil import iter_modules
 
 import pytest
@@ -43,6 +46,16 @@ PAGES = {
 """The pages, each with the settings of a command that has all the groups it names."""
 
 
+IMPORTED_BY_A_COMMAND = """
+import sys
+from entrypoints.cli.main import main
+try:
+    main(sys.argv[1:])
+except SystemExit:
+    print(*(name for name in sys.modules if name.startswith("entrypoints.composition.")), file=sys.stderr)
+"""
+
+
 def container(page, settings, **changes):
     return container_of(page, load(settings, environment=environment(**changes), env_file=NO_FILE))
 
@@ -76,6 +89,32 @@ async def test_what_is_wrapped_for_traces_and_measures_still_closes():
 
     async with relaying(relay, relay.wake_listener(lambda: None)):
         assert isinstance(relay.outbox(), TimedOutbox)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "pages"),
+    [
+        (["--help"], set()),
+        (["serve", "--help"], set()),
+        (["users", "--help"], {"users"}),
+        (["migrate", "--help"], {"database"}),
+        (["events", "--help"], {"topics"}),
+        (["topic", "check", "--help"], {"topics"}),
+        (["doctor", "--help"], {"doctor"}),
+    ],
+    ids=" ".join,
+)
+def test_a_command_imports_its_own_page_and_no_other(arguments, pages):
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED_BY_A_COMMAND, *arguments],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    imported = {name.removeprefix("entrypoints.composition.") for name in done.stderr.split()}
+    assert imported - {"lifecycle"} == pages
 
 
 def test_a_command_that_lacks_a_group_cannot_build_what_needs_it():
