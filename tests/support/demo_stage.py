@@ -10,8 +10,8 @@ from attrs import asdict, define, field
 
 from adapters.clerk.webhooks import ClerkWebhooks
 from adapters.kafka.cloudevents import encode, headers
-from adapters.kafka.consumer import Record
 from application.errors import ForgedWebhookError
+from application.relay.topic_tail import Record
 from application.users.representation import profile_document
 from devkit.demo.stage import StageAnswer
 from devkit.fake_clerk import ClerkStandIn, SignedWebhook

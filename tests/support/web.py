@@ -21,7 +21,8 @@ from application.errors import StoreUnavailableError
 from application.relay.dead_letters import OutboxStatus
 from devkit.fake_clerk.samples import sample_deleted_user, sample_event, sample_user
 from devkit.fake_clerk.signing import sign_webhook
-from entrypoints.composition import Container, container_for
+from entrypoints.composition import container_of
+from entrypoints.composition.serve import ServeContainer
 from entrypoints.config.loading import load
 from entrypoints.config.settings import ServeSettings
 from entrypoints.http.app import app_for
@@ -114,7 +115,7 @@ class Web:
     """The running application, and what stands behind it."""
 
     client: httpx.AsyncClient
-    container: Container
+    container: ServeContainer
     users: MemoryUsers
     identities: MemoryIdentities
     database: Database = field(factory=Database)
@@ -132,7 +133,9 @@ class Web:
 
 @asynccontextmanager
 async def web(**variables: str) -> AsyncIterator[Web]:
-    container = container_for(load(ServeSettings, environment=environment(**variables), env_file=NO_FILE))
+    container = container_of(
+        ServeContainer, load(ServeSettings, environment=environment(**variables), env_file=NO_FILE)
+    )
     users, identities, database = MemoryUsers(encode), MemoryIdentities(), Database()
     container.user_store.override(Object(users))
     container.user_reader.override(Object(users))

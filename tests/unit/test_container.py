@@ -1,50 +1,137 @@
+import os
+import subprocess
+import sys
+from pkgutil import iter_modules
+
 import pytest
 from dependency_injector.errors import Error
 
 from adapters.clerk.backend_api import BackendApi, NoBackend
 from anomalyze_auth import JwksKeys, PemKey
-from entrypoints.composition import container_for
+from entrypoints import composition
+from entrypoints.composition import container_of
+from entrypoints.composition.database import DatabaseContainer
+from entrypoints.composition.doctor import DoctorContainer
+from entrypoints.composition.documents import DocumentsContainer
+from entrypoints.composition.lifecycle import relaying
+from entrypoints.composition.relay import RelayContainer
+from entrypoints.composition.serve import ServeContainer
+from entrypoints.composition.topics import TopicsContainer
+from entrypoints.composition.users import UsersContainer
 from entrypoints.config.loading import load
-from entrypoints.config.settings import KafkaSettings, MigrateSettings, RelaySettings, ServeSettings
+from entrypoints.config.settings import (
+    EventsSettings,
+    FillSettings,
+    MigrateSettings,
+    RelaySettings,
+    ServeSettings,
+    UsersSettings,
+)
+from entrypoints.relay.timed import TimedOutbox
 from support.clerk_stand_in import running_stand_in
 from support.http_server import Answer, http_server
 from support.web import NO_FILE, environment
 
+KAFKA = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "KAFKA_USER_STATE_TOPIC": "auth.user.state.v1"}
 
-def container(settings, **changes):
-    return container_for(load(settings, environment=environment(**changes), env_file=NO_FILE))
+PAGES = {
+    ServeContainer: ServeSettings,
+    RelayContainer: RelaySettings,
+    UsersContainer: UsersSettings,
+    DatabaseContainer: MigrateSettings,
+    TopicsContainer: EventsSettings,
+    DoctorContainer: FillSettings,
+    DocumentsContainer: MigrateSettings,
+}
+"""The pages, each with the settings of a command that has all the groups it names."""
 
 
-async def test_every_provider_of_serve_and_relay_can_be_built():
+IMPORTED_BY_A_COMMAND = """
+import sys
+from entrypoints.cli.main import main
+try:
+    main(sys.argv[1:])
+except SystemExit:
+    print(*(name for name in sys.modules if name.startswith("entrypoints.composition.")), file=sys.stderr)
+"""
+
+
+def container(page, settings, **changes):
+    return container_of(page, load(settings, environment=environment(**changes), env_file=NO_FILE))
+
+
+def serve(**changes):
+    return container(ServeContainer, ServeSettings, **changes)
+
+
+def test_no_page_is_left_out():
+    modules = {module.name for module in iter_modules(composition.__path__)}
+
+    assert modules - {"lifecycle"} == {page.__module__.rpartition(".")[2] for page in PAGES}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.__name__)
+async def test_every_provider_of_a_page_can_be_built(page):
     """Typing does not see a wrong argument of a provider."""
-    everything = container(ServeSettings)
-    kafka = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "KAFKA_USER_STATE_TOPIC": "auth.user.state.v1"}
-    relay = load(RelaySettings, environment=environment(**kafka), env_file=NO_FILE)
-    everything.kafka.override(relay.kafka)
-
-    assert isinstance(everything.kafka(), KafkaSettings)
+    made_of = container(page, PAGES[page], **KAFKA)
     asked = {"wake_listener": [lambda: None], "relay_events_and_state": ["relay"]}
-    for name, provider in everything.providers.items():
+    nothing = {"kafka_security"}  # without TLS and SASL
+
+    assert made_of.providers
+    for name, provider in made_of.providers.items():
         made = provider(*asked.get(name, ()))
 
-        assert made is not None, name
+        assert (made is not None) == (name not in nothing), name
+
+
+async def test_what_is_wrapped_for_traces_and_measures_still_closes():
+    relay = container(RelayContainer, RelaySettings, **KAFKA)
+
+    async with relaying(relay, relay.wake_listener(lambda: None)):
+        assert isinstance(relay.outbox(), TimedOutbox)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "pages"),
+    [
+        (["--help"], set()),
+        (["serve", "--help"], set()),
+        (["users", "--help"], {"users"}),
+        (["migrate", "--help"], {"database"}),
+        (["events", "--help"], {"topics"}),
+        (["topic", "check", "--help"], {"topics"}),
+        (["doctor", "--help"], {"doctor"}),
+    ],
+    ids=" ".join,
+)
+def test_a_command_imports_its_own_page_and_no_other(arguments, pages):
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED_BY_A_COMMAND, *arguments],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    imported = {name.removeprefix("entrypoints.composition.") for name in done.stderr.split()}
+    assert imported - {"lifecycle"} == pages
 
 
 def test_a_command_that_lacks_a_group_cannot_build_what_needs_it():
     with pytest.raises(Error):
-        container(MigrateSettings).webhook_reader()
+        container(DoctorContainer, MigrateSettings).examine_topics()
 
 
 def test_the_key_at_hand_goes_before_the_published_ones():
-    assert isinstance(container(ServeSettings).session_keys(), PemKey)
-    assert isinstance(container(ServeSettings, CLERK_JWT_KEY="").session_keys(), JwksKeys)
+    assert isinstance(serve().session_keys(), PemKey)
+    assert isinstance(serve(CLERK_JWT_KEY="").session_keys(), JwksKeys)
 
 
 async def test_the_backend_apis_key_set_is_asked_with_the_secret_key_and_no_other_server_is_shown_it():
     with running_stand_in() as clerk, http_server(lambda _: Answer(503)) as other:
         for url, expected in ((f"{clerk.url}/v1/jwks", True), (f"{other.url}/v1/jwks", False)):
             named = {"CLERK_JWT_KEY": "", "CLERK_JWKS_URL": url, "CLERK_API_URL": clerk.url}
-            keys = container(ServeSettings, **named, CLERK_SECRET_KEY=clerk.secret_key).session_keys()
+            keys = serve(**named, CLERK_SECRET_KEY=clerk.secret_key).session_keys()
             state = await keys.refresh()
             await keys.aclose()
 
@@ -54,5 +141,5 @@ async def test_the_backend_apis_key_set_is_asked_with_the_secret_key_and_no_othe
 
 
 def test_without_a_secret_key_clerk_is_not_asked():
-    assert isinstance(container(ServeSettings).backend(), NoBackend)
-    assert isinstance(container(ServeSettings, CLERK_SECRET_KEY="sk_test_abc").backend(), BackendApi)
+    assert isinstance(serve().backend(), NoBackend)
+    assert isinstance(serve(CLERK_SECRET_KEY="sk_test_abc").backend(), BackendApi)

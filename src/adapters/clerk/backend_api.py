@@ -117,6 +117,11 @@ class NoBackend:
         pass
 
 
+def backend_for(secret_key: str | None, api_url: str) -> Backend:
+    """Return what asks Clerk with the key, or what refuses every question where there is none."""
+    return NoBackend() if secret_key is None else BackendApi(secret_key, api_url)
+
+
 class BackendApi:
     """One connection pool and one throttle for everything that this process asks of Clerk.
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
-from attrs import field, frozen
+from attrs import frozen
 from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity
 
@@ -15,6 +15,7 @@ from adapters.kafka.connectivity import Silence, answering, diagnose, unavailabl
 from adapters.kafka.topics import administering
 from application.errors import BrokerUnavailableError
 from application.failure import Trouble
+from application.relay.topic_tail import Record
 
 _REQUEST_MS = 10_000
 
@@ -23,33 +24,15 @@ _FOUND_S = 2.0
 """How long a partition's next record may take while we look for the one that cannot be read."""
 
 
-@frozen(kw_only=True)
-class Record:
-    """One message as it stands in the topic."""
-
-    partition: int
-    offset: int
-    key: bytes | None = None
-    headers: Mapping[str, str] = {}
-    """The last one of each name, unless it has no value; what is not UTF-8 in a value is replaced."""
-    value: bytes | None = field(default=None, repr=False)
-    readable: bool = True
-    """Not when the client cannot take it apart, as with a header's name that is not UTF-8: the rest is then unknown."""
-
-
 @frozen
-class TopicTail:
-    """All partitions of a topic, read in the order each of them has; there is none between them."""
+class KafkaTopicTail:
+    """`TopicTail` on a consumer of no group."""
 
     _consumer: AIOKafkaConsumer
     _partitions: Sequence[TopicPartition]
 
     async def next(self) -> Record:
-        """Return the next message, however long it takes to come.
-
-        Raises:
-            BrokerUnavailableError: the brokers do not let us read any more.
-        """
+        """See `TopicTail.next`."""
         while True:
             try:
                 return _record(await self._consumer.getone())
@@ -77,7 +60,7 @@ class TopicTail:
         return None
 
     async def length(self) -> int:
-        """Return how many messages were ever written to the topic."""
+        """See `TopicTail.length`."""
         ends: Mapping[TopicPartition, int] = await self._consumer.end_offsets(self._partitions)
         return sum(ends.values())
 
@@ -108,7 +91,7 @@ async def _partitions_of(
 @asynccontextmanager
 async def tail_topic(
     bootstrap_servers: Sequence[str], topic: str, security: BaseSecurity | None, *, from_beginning: bool
-) -> AsyncIterator[TopicTail]:
+) -> AsyncIterator[KafkaTopicTail]:
     """Stand at the topic's beginning, or at its end: what is written after entering is then what comes next.
 
     Raises:
@@ -136,7 +119,7 @@ async def tail_topic(
         except (KafkaError, OSError) as error:
             found = await diagnose(bootstrap_servers, options, topic)
             raise unavailable([found or Silence("", Trouble.OTHER, type(error).__name__)]) from error
-        yield TopicTail(consumer, partitions)
+        yield KafkaTopicTail(consumer, partitions)
     finally:
         stopping = asyncio.create_task(consumer.stop())
         await asyncio.wait({stopping}, timeout=CLOSE_S)

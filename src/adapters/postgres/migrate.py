@@ -7,6 +7,8 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from adapters.postgres.connection.target import Target
+from adapters.postgres.engine import create_engine
 from adapters.postgres.failures import DATABASE_ERRORS, trouble_of
 from adapters.postgres.health import require_utf8
 from adapters.postgres.revisions import MIGRATIONS, Schema, known_revisions, read_schema
@@ -44,6 +46,15 @@ async def migrate(engine: AsyncEngine, revision: str = HEAD) -> tuple[str | None
             "Check DATABASE_URL, the server, and that the role may create tables; running it again is safe.",
             trouble,
         ) from error
+
+
+async def migrate_at(target: Target, revision: str = HEAD) -> tuple[str | None, str | None, str]:
+    """Do as `migrate` on a connection made for it, and return the revision that this version expects as well."""
+    engine = create_engine(target, pool_size=1, application_name="auth-service-migrate", statement_timeout_s=None)
+    try:
+        return *await migrate(engine, revision), known_revisions()[-1]
+    finally:
+        await engine.dispose()
 
 
 async def _locked(engine: AsyncEngine, revision: str) -> tuple[str | None, str | None]:

@@ -90,13 +90,13 @@ BLOCKER_AGE_S = 60
 
 
 class PostgresOutboxAdmin:
-    """Reads and repairs the outbox. All methods raise StoreUnavailableError when there is no database."""
+    """`OutboxAdministration` on PostgreSQL."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
     async def status(self) -> OutboxStatus:
-        """Read how it stands; the cost grows with what waits, about 0.1 s for a million events."""
+        """See `OutboxAdministration.status`."""
         lanes = await self._all(_LANES)
         relays = await self._all(_RELAYS)
         blockers = await self._all(_BLOCKER, longer_than_s=BLOCKER_AGE_S)
@@ -114,7 +114,7 @@ class PostgresOutboxAdmin:
         )
 
     async def dead(self, *, limit: int, discarded: bool = False) -> list[DeadLetter]:
-        """Return dead letters, those that died last first; with `discarded` also what needs nobody any more."""
+        """See `OutboxAdministration.dead`."""
         statement = _DEAD.order_by(outbox_dead.c.died_at.desc(), outbox_dead.c.id.desc()).limit(limit)
         rows = await self._all(statement if discarded else statement.where(outbox_dead.c.discarded_at.is_(None)))
         return [
@@ -136,13 +136,13 @@ class PostgresOutboxAdmin:
         ]
 
     async def retry(self, ids: Sequence[int]) -> dict[int, Repair]:
-        """Put these letters back into the outbox, each as it was and under the same event id."""
+        """See `OutboxAdministration.retry`."""
         moved = {row.id: row.overtaken for row in await self._all(_RETRY, ids=list(ids))}
         done = {number: Repair.OVERTAKEN if overtaken else Repair.RETRIED for number, overtaken in moved.items()}
         return done | await self._why_not([number for number in ids if number not in done])
 
     async def discard(self, ids: Sequence[int], reason: str) -> dict[int, Repair]:
-        """Give these letters up: the trace and the reason stay, the payload goes."""
+        """See `OutboxAdministration.discard`."""
         done = {row.id: Repair.DISCARDED for row in await self._all(_DISCARD, ids=list(ids), reason=reason)}
         return done | await self._why_not([number for number in ids if number not in done])
 

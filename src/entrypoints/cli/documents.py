@@ -2,7 +2,7 @@
 
 import json
 
-from entrypoints.composition import Container
+from entrypoints.composition.documents import DocumentsContainer
 from entrypoints.http.openapi.routes import openapi_json
 
 
@@ -21,4 +21,4 @@ def asyncapi(*, topic: str = "auth.user.events.v1", state_topic: str = "auth.use
     state_topic
         Where each user's newest version is, as in KAFKA_USER_STATE_TOPIC.
     """
-    print(json.dumps(Container.asyncapi_document()(topic, state_topic), indent=2, ensure_ascii=False))
+    print(json.dumps(DocumentsContainer.asyncapi_document()(topic, state_topic), indent=2, ensure_ascii=False))

@@ -7,22 +7,21 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 from rich.text import Text
 
 from application.errors import BrokerUnavailableError
+from application.relay.topic_tail import Record
 from entrypoints.cli.output import separated
 from entrypoints.cli.terminal import console_for_stdout, on_terminal, printable
 from entrypoints.cli.until_signal import run_until_signal
-from entrypoints.composition import container_for
+from entrypoints.composition import container_of
+from entrypoints.composition.topics import TopicsContainer
 from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
 from entrypoints.config.settings import EventsSettings
-
-if TYPE_CHECKING:
-    from adapters.kafka.consumer import Record
 
 CONNECT_S = 20.0
 COLUMNS = ("time", "event", "user", "version", "changed")
@@ -79,7 +78,7 @@ async def _tail(  # the options
     limit: int | None,
     as_json: bool,
 ) -> int:
-    topic_tail = container_for(settings).tail_topic()(from_beginning=from_beginning)
+    topic_tail = container_of(TopicsContainer, settings).tail_topic()(from_beginning=from_beginning)
     tail = await asyncio.wait_for(topic_tail.__aenter__(), CONNECT_S)
     try:
         shown = 0
@@ -95,7 +94,7 @@ async def _tail(  # the options
     return 0
 
 
-def cloud_event(record: "Record") -> dict[str, Any]:
+def cloud_event(record: Record) -> dict[str, Any]:
     """Return the event in CloudEvents' JSON format (cloudevents/spec, formats/json-format.md).
 
     A message that is no CloudEvent of this form comes out with what there is of it.
@@ -122,11 +121,11 @@ _decoder = json.JSONDecoder(parse_constant=_no_json)
 """`NaN` and its like are Python's, and no other program would read them."""
 
 
-def _print_json(record: "Record") -> None:
+def _print_json(record: Record) -> None:
     print(json.dumps(cloud_event(record)), flush=True)
 
 
-def _printer() -> Callable[["Record"], None]:
+def _printer() -> Callable[[Record], None]:
     """Print the names of the columns, and return what prints an event below them."""
     console = console_for_stdout()
     if on_terminal():
@@ -136,7 +135,7 @@ def _printer() -> Callable[["Record"], None]:
     return lambda record: print(separated(cells(record)), flush=True)
 
 
-def cells(record: "Record") -> Sequence[str]:
+def cells(record: Record) -> Sequence[str]:
     """Return what people want to see of an event: when, what, who, which version, and what changed."""
     event = cloud_event(record)
     if not record.readable or "type" not in event:
@@ -149,7 +148,7 @@ def cells(record: "Record") -> Sequence[str]:
     return event.get("time", ""), _kind(event["type"]), event.get("subject", ""), version, names
 
 
-def line(record: "Record") -> Text:
+def line(record: Record) -> Text:
     """Return one line for a terminal."""
     time, kind, subject, version, changed = map(printable, cells(record))
     text = Text.assemble((f"{time:<24}", "dim"), "  ", (f"{kind:<8}", _COLOURS.get(kind, "")), f"  {subject}")

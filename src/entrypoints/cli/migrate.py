@@ -4,7 +4,8 @@ import asyncio
 from pathlib import Path
 
 from entrypoints.cli.confirmation import Yes, confirm
-from entrypoints.composition import container_for
+from entrypoints.composition import container_of
+from entrypoints.composition.database import DatabaseContainer
 from entrypoints.config.dev_environment import DATA_DIR, found_beside_dev
 from entrypoints.config.loading import load_from
 from entrypoints.config.settings import MigrateSettings
@@ -32,7 +33,7 @@ def migrate(*, revision: str = "head", yes: Yes = False, data_dir: Path = DATA_D
             else f"Bring the schema to {revision}? What only a newer schema holds is deleted."
         )
         confirm(question, yes=yes)
-    container = container_for(settings)
+    container = container_of(DatabaseContainer, settings)
     before, after, expected = asyncio.run(container.migrate()(revision))
     if before == after and after is not None and after > expected:
         print(f"Schema is at {after}, newer than {expected}, which this version expects; it fits, nothing was changed.")

@@ -8,11 +8,13 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvloop
 
 from application.relay.loop import Relay
-from entrypoints.composition import Container, container_for
+from entrypoints.composition import container_of
+from entrypoints.composition.lifecycle import relaying
 from entrypoints.config import proxies
 from entrypoints.config.dev_environment import DATA_DIR, found_beside_dev
 from entrypoints.config.loading import load_from
@@ -22,7 +24,9 @@ from entrypoints.observability.tracing import tracing_of
 from entrypoints.relay.backlog import watch_backlog
 from entrypoints.relay.status_server import start_status_server
 from entrypoints.relay.telemetry import RelayTelemetry
-from entrypoints.relay.timed import time_parts
+
+if TYPE_CHECKING:
+    from entrypoints.composition.relay import RelayContainer
 
 
 def relay(*, name: str | None = None, metrics_port: int | None = None, data_dir: Path = DATA_DIR) -> None:
@@ -54,45 +58,36 @@ def relay(*, name: str | None = None, metrics_port: int | None = None, data_dir:
                 f"Cannot listen on port {metrics_port} of 0.0.0.0: {error.strerror}. "
                 "Choose another port with --metrics-port."
             )
-    container = container_for(settings)
     tracing = tracing_of(settings.tracing, process="auth-service-relay")
-    time_parts(container)
-    if tracing:
-        tracing.relaying(container, settings.kafka.kafka_user_events_topic)
+    from entrypoints.composition.relay import RelayContainer  # noqa: PLC0415  # FastStream's import comes after tracing
+
     try:
-        uvloop.run(_run(container, name, telemetry))
+        uvloop.run(_run(container_of(RelayContainer, settings, traced=tracing), name, telemetry))
     finally:
-        if tracing:
-            tracing.end()
+        tracing.end()
 
 
-async def _run(container: Container, name: str, telemetry: RelayTelemetry) -> None:
+async def _run(container: "RelayContainer", name: str, telemetry: RelayTelemetry) -> None:
     log_loop_failures()
-    state = container.state_publisher()
-    run_round = container.relay_events_and_state(name) if state else container.relay_events()
+    has_state = container.kafka().kafka_user_state_topic is not None
+    run_round = container.relay_events_and_state(name) if has_state else container.relay_events()
     relay = Relay(name, run_round, container.lane_leases(), telemetry)
 
     def wake() -> None:
         telemetry.woken()
         relay.wake()
 
-    listener = container.wake_listener(wake)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, relay.stop)
-    await listener.start()
-    # As in `serve`: what is loaded by now stays, and looking at it again and again took a tenth of a busy relay's time.
-    gc.collect()
-    gc.freeze()
-    backlog = asyncio.create_task(watch_backlog(container.outbox_admin().status, telemetry.backlog_read))
-    try:
-        await relay.run()
-    finally:
-        backlog.cancel()
-        await asyncio.gather(backlog, return_exceptions=True)
-        await container.engine().dispose()
-        await listener.aclose()
-        await container.publisher().aclose()
-        if state:
-            await state.aclose()
-        await container.relay_engine().dispose()
+    async with relaying(container, container.wake_listener(wake)):
+        # As in `serve`: what is loaded by now stays, and looking at it again and again took a tenth of a busy relay's
+        # time.
+        gc.collect()
+        gc.freeze()
+        backlog = asyncio.create_task(watch_backlog(container.outbox_admin().status, telemetry.backlog_read))
+        try:
+            await relay.run()
+        finally:
+            backlog.cancel()
+            await asyncio.gather(backlog, return_exceptions=True)

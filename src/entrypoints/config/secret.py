@@ -32,3 +32,8 @@ class Secret(Generic[T]):
 
     def __deepcopy__(self, memo: Any) -> "Secret[T]":
         return self
+
+
+def revealed(secret: Secret[T] | None) -> T | None:
+    """Return the value for the one part that needs it; None where nothing is configured."""
+    return None if secret is None else secret.get_secret_value()

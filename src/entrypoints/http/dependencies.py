@@ -1,6 +1,7 @@
 """How a handler gets its use case: Litestar injects by name what dependency-injector makes."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeAlias, TypeVar
 
 from litestar.di import NamedDependency, Provide
@@ -15,6 +16,7 @@ Injected: TypeAlias = NamedDependency[SkipValidation[T]]
 def provided(provider: Callable[[], Any]) -> Provide:
     """Wrap a provider in a function: Litestar takes no provider object, and no `@inject` (it reads the signature)."""
 
+    @cache  # the provider is asked once, and not by each request
     def provide() -> Any:
         return provider()
 

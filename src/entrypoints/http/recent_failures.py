@@ -13,6 +13,7 @@ from application.errors import (
     StoreUnavailableError,
 )
 from application.failure import CLERK, KEYS, POSTGRES, TOKENS, WEBHOOKS, Trouble, told
+from entrypoints.observability import metrics
 
 _FROM_THE_FUTURE = {Reason.TOKEN_NOT_ACTIVE_YET, Reason.TOKEN_ISSUED_IN_THE_FUTURE}
 """Told after the signature: Clerk made the token, so its clock is ahead of ours. One that has expired tells nothing."""
@@ -113,3 +114,9 @@ class RecentFailures:
     def _recent(self, subject: str) -> _Entry | None:
         entry = self._entries.get(subject)
         return None if entry is None or self.clock() - entry.at > REMEMBERED_S else entry
+
+
+def note_obtained(failures: RecentFailures) -> None:
+    """Count a user who was obtained from Clerk: no webhook had told, so those that were refused were Clerk's."""
+    metrics.count_obtained()
+    failures.prove(WEBHOOKS)

@@ -3,14 +3,12 @@
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol, cast
+from typing import Protocol
 
 from attrs import frozen
-from dependency_injector.providers import Object
 from prometheus_client import Histogram
 
 from application.relay.messages import DeliveryResults, Outbox, Pending, Publisher, RefusedMessage
-from entrypoints.composition import Container
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15)
 
@@ -22,13 +20,6 @@ _delete = Histogram("outbox_delete_duration_seconds", "Deleting one published ba
 
 class _Publisher(Publisher, Protocol):
     async def aclose(self) -> None: ...
-
-
-def time_parts(container: Container) -> None:
-    """Measure both; before a round is made of them."""
-    publisher = cast("_Publisher", container.publisher())
-    container.publisher.override(Object(TimedPublisher(publisher)))
-    container.outbox.override(Object(TimedOutbox(container.outbox())))
 
 
 @frozen

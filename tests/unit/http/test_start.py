@@ -5,7 +5,8 @@ import asyncio
 from dependency_injector.providers import Object
 from structlog.testing import capture_logs
 
-from entrypoints.composition import container_for
+from entrypoints.composition import container_of
+from entrypoints.composition.serve import ServeContainer
 from entrypoints.config.loading import load
 from entrypoints.config.settings import ServeSettings
 from entrypoints.http.app import app_for
@@ -18,7 +19,7 @@ class Broken:
 
 
 async def test_what_stops_the_start_is_told_by_kind_and_place_and_not_by_its_text():
-    container = container_for(load(ServeSettings, environment=environment(), env_file=NO_FILE))
+    container = container_of(ServeContainer, load(ServeSettings, environment=environment(), env_file=NO_FILE))
     container.user_store.override(Object(Broken()))
     inbox: asyncio.Queue[dict[str, str]] = asyncio.Queue()
     outbox: asyncio.Queue[dict[str, str]] = asyncio.Queue()

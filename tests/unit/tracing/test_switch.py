@@ -12,12 +12,23 @@ from support.web import NO_FILE, environment
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
 OTLP, CONSOLE = TracesExporter.OTLP, TracesExporter.CONSOLE
 
-IMPORTED_BY_THE_APPLICATION = """
+IMPORTED = """
 import sys
 sys.modules["fastapi"] = None  # not in the production image; it imports OpenTelemetry, and others import it
+{}
+print([name for name, module in sys.modules.items() if name.startswith("opentelemetry") and module is not None])
+"""
+
+SERVE = """
 from entrypoints.http.app import create_app
 create_app()
-print([name for name, module in sys.modules.items() if name.startswith("opentelemetry") and module is not None])
+"""
+
+RELAY = """
+import uvloop
+from entrypoints.cli.relay import relay
+uvloop.run = lambda main: main.close()  # all is made by then
+relay()
 """
 
 
@@ -68,10 +79,12 @@ def test_without_the_extra_the_start_stops_only_if_traces_are_asked_for(monkeypa
         require_extra(settings(**ENDPOINT))
 
 
-def test_the_application_imports_nothing_of_it_unless_asked():
+@pytest.mark.parametrize("process", [SERVE, RELAY], ids=["serve", "relay"])
+def test_a_process_imports_nothing_of_it_unless_asked(process):
+    variables = environment(KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
     done = subprocess.run(
-        [sys.executable, "-c", IMPORTED_BY_THE_APPLICATION],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **environment()},
+        [sys.executable, "-c", IMPORTED.format(process)],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **variables},
         capture_output=True,
         text=True,
         check=True,

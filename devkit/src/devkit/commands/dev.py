@@ -35,7 +35,9 @@ from entrypoints.cli.confirmation import Yes, confirm
 from entrypoints.cli.exit_codes import EX_CONFIG
 from entrypoints.cli.terminal import console_for_stdout, fail, program
 from entrypoints.cli.until_signal import run_until_signal
-from entrypoints.composition import container_for
+from entrypoints.composition import container_of
+from entrypoints.composition.database import DatabaseContainer
+from entrypoints.composition.topics import TopicsContainer
 from entrypoints.config.dev_environment import DATA_DIR, NO_FILE, base_url, settings_of_last_dev
 from entrypoints.config.loading import ConfigurationError, load, variables
 from entrypoints.config.made_up import instance_names, under
@@ -221,9 +223,9 @@ async def _dev(plan: _Plan, console: Console, *, fresh: bool, began: float) -> i
 
 async def _prepare(environment: Mapping[str, str]) -> None:
     """Make the schema and the topics."""
-    database = container_for(load(MigrateSettings, environment=environment, env_file=NO_FILE))
+    database = container_of(DatabaseContainer, load(MigrateSettings, environment=environment, env_file=NO_FILE))
     await database.migrate()("head")
-    kafka = container_for(load(EventsSettings, environment=environment, env_file=NO_FILE))
+    kafka = container_of(TopicsContainer, load(EventsSettings, environment=environment, env_file=NO_FILE))
     await kafka.create_topics()()
 
 

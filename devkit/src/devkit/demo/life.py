@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
+from application.relay.topic_tail import Record
 from devkit.demo.differences import ANY_UUID
 from devkit.demo.screen import Scene, as_json, headers, pairs
 from devkit.demo.stage import Stage, StageAnswer
 
 if TYPE_CHECKING:
-    from adapters.kafka.consumer import Record
     from devkit.fake_clerk import SignedWebhook
 
 PRIVATE = "for our eyes only"
@@ -33,7 +33,7 @@ class Life:
     user_id: str = ""
     first_delivery: "SignedWebhook | None" = None
     row: dict[str, Any] | None = None
-    events: "list[Record]" = field(factory=list)
+    events: list[Record] = field(factory=list)
     tag: str = ""
 
     def __attrs_post_init__(self) -> None:

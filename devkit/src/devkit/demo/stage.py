@@ -13,6 +13,7 @@ import asyncpg
 import httpx
 from attrs import field, frozen
 
+from application.relay.topic_tail import Record, TopicTail
 from application.relay.topics import EVENTS
 from devkit.fake_clerk import ClerkStandIn
 from devkit.fake_clerk.session_tokens import mint_session_token
@@ -21,12 +22,13 @@ from devkit.local.process import ServiceProcess, raise_if_ended, stop_all, until
 from devkit.servers.data_dir import locked
 from devkit.servers.ports import free_port
 from devkit.servers.stack import embedded_stack
-from entrypoints.composition import container_for
+from entrypoints.composition import container_of
+from entrypoints.composition.database import DatabaseContainer
+from entrypoints.composition.topics import TopicsContainer
 from entrypoints.config.loading import load
 from entrypoints.config.settings import RelaySettings
 
 if TYPE_CHECKING:
-    from adapters.kafka.consumer import Record, TopicTail
     from devkit.fake_clerk import ClerkStandIn, SignedWebhook
 
 ISSUER = "https://clerk.demo.example"
@@ -52,7 +54,7 @@ class Stage:
     keys: LocalKeys
     http: httpx.AsyncClient
     database: "asyncpg.Connection[asyncpg.Record]" = field(repr=False)
-    tail: "TopicTail"
+    tail: TopicTail
     serve: ServiceProcess
     relay: ServiceProcess
 
@@ -70,7 +72,7 @@ class Stage:
         found = await self.database.fetchrow("SELECT * FROM users WHERE id = $1", user_id)
         return dict(found) if found else None
 
-    async def next_event(self) -> "Record":
+    async def next_event(self) -> Record:
         """Return the next event in the topic.
 
         Raises:
@@ -118,11 +120,12 @@ async def open_stage(progress: Callable[[str], None]) -> AsyncIterator[Stage]:
             "PORT": str(port),
         }
         nowhere = folder / "no.env"
-        behind = container_for(load(RelaySettings, environment=environment, env_file=nowhere))
-        await behind.create_topics()()
-        _, revision, _ = await behind.migrate()("head")
+        settings = load(RelaySettings, environment=environment, env_file=nowhere)
+        kafka = container_of(TopicsContainer, settings)
+        await kafka.create_topics()()
+        _, revision, _ = await container_of(DatabaseContainer, settings).migrate()("head")
         progress(
-            f"Schema is at {revision}; topic {behind.kafka().kafka_user_events_topic}, {EVENTS.partitions} partitions"
+            f"Schema is at {revision}; topic {settings.kafka.kafka_user_events_topic}, {EVENTS.partitions} partitions"
         )
 
         serve = ServiceProcess(["serve", "--workers=1"], environment=environment, cwd=folder, lock=lock)
@@ -135,7 +138,7 @@ async def open_stage(progress: Callable[[str], None]) -> AsyncIterator[Stage]:
 
         database = await asyncpg.connect(stack.postgres.dsn, timeout=PATIENCE_S, command_timeout=PATIENCE_S)
         exits.push_async_callback(database.close)
-        tail = await exits.enter_async_context(behind.tail_topic()(from_beginning=True))
+        tail = await exits.enter_async_context(kafka.tail_topic()(from_beginning=True))
         http = await exits.enter_async_context(httpx.AsyncClient(base_url=address, timeout=PATIENCE_S, trust_env=False))
         yield Stage(
             clerk=ClerkStandIn(keys.webhook_secret),

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from application.doctor.findings import Finding, Severity, not_checked
 from application.doctor.managing import ManagingFacts, managing_findings
-from entrypoints.composition import Container
+from entrypoints.composition.doctor import DoctorContainer
 from entrypoints.config.dev_environment import found_beside_dev
 from entrypoints.config.loading import ConfigurationError, load_from, mixed_instances
 from entrypoints.config.misspelled import misspelled
@@ -48,9 +48,9 @@ class Configured:
     findings: Sequence[Finding]
 
     @property
-    def container(self) -> Container:
+    def container(self) -> DoctorContainer:
         groups = {"database": self.database, "kafka": self.kafka}
-        return Container(**{name: group for name, group in groups.items() if group is not None})
+        return DoctorContainer(**{name: group for name, group in groups.items() if group is not None})
 
 
 def configured(data_dir: Path) -> Configured:

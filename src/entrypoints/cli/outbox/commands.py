@@ -5,23 +5,21 @@ import itertools
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 from application.counting import counted
-from application.relay.dead_letters import OutboxStatus, Repair, publish_rate
+from application.relay.dead_letters import OutboxAdministration, OutboxStatus, Repair, publish_rate
 from entrypoints.cli.confirmation import Yes, confirm
 from entrypoints.cli.exit_codes import EX_NOT_DONE, EX_USAGE
 from entrypoints.cli.outbox.output import as_json, print_json, print_letters, print_status
 from entrypoints.cli.terminal import console_for_stdout, fail, on_terminal
-from entrypoints.composition import container_for
+from entrypoints.composition import container_of
+from entrypoints.composition.database import DatabaseContainer
 from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
 from entrypoints.config.settings import OutboxSettings
-
-if TYPE_CHECKING:
-    from adapters.postgres.outbox_admin import PostgresOutboxAdmin
 
 BETWEEN_READINGS_S = 1.0
 
@@ -143,8 +141,8 @@ def _report(repairs: Mapping[int, Repair]) -> None:
         sys.exit(EX_NOT_DONE)
 
 
-def _run(data_dir: Path, ask: "Callable[[PostgresOutboxAdmin], Coroutine[Any, Any, T]]") -> T:
-    container = container_for(load_beside_dev(OutboxSettings, data_dir))
+def _run(data_dir: Path, ask: Callable[[OutboxAdministration], Coroutine[Any, Any, T]]) -> T:
+    container = container_of(DatabaseContainer, load_beside_dev(OutboxSettings, data_dir))
 
     async def run() -> T:
         try:
@@ -161,7 +159,7 @@ def _clear_and_print(status: OutboxStatus, rate: float) -> None:
 
 
 async def _status(
-    admin: "PostgresOutboxAdmin",
+    admin: OutboxAdministration,
     *,
     readings: int | None,
     every: float,

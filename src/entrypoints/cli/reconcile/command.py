@@ -28,7 +28,9 @@ from entrypoints.cli.exit_codes import EX_CONFIG, EX_DATAERR, EX_NOT_DONE, EX_TE
 from entrypoints.cli.reconcile.output import Output, Result
 from entrypoints.cli.terminal import fail
 from entrypoints.cli.until_signal import run_until_signal
-from entrypoints.composition import Container, acting, container_for
+from entrypoints.composition import container_of
+from entrypoints.composition.lifecycle import acting
+from entrypoints.composition.users import UsersContainer
 from entrypoints.config import proxies
 from entrypoints.config.clerk_values import SECRET_KEY_EXAMPLE
 from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
@@ -125,11 +127,13 @@ def reconcile(  # noqa: PLR0913  # a command's options
         except OSError as error:
             fail(f"--report {report}: {error.strerror}", EX_USAGE)
         configure_logging(settings.log)
-        status = run_until_signal(_run(container_for(settings), order, output), on_signal=output.signalled)
+        status = run_until_signal(
+            _run(container_of(UsersContainer, settings), order, output), on_signal=output.signalled
+        )
     sys.exit(EX_TEMPFAIL if status is None else status)
 
 
-async def _run(container: Container, order: ReconcileOptions, output: Output) -> int:
+async def _run(container: UsersContainer, order: ReconcileOptions, output: Output) -> int:
     try:
         async with acting(container):
             await container.reconcile()(order, output.tally, output)

@@ -16,7 +16,8 @@ from application.relay.topics import TopicDifference, TopicFacts, differences
 from entrypoints.cli.confirmation import Yes, confirm
 from entrypoints.cli.output import flush, print_table
 from entrypoints.cli.topic.fill import fill
-from entrypoints.composition import Container, container_for
+from entrypoints.composition import container_of
+from entrypoints.composition.topics import TopicsContainer
 from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
 from entrypoints.config.settings import EventsSettings
 
@@ -108,9 +109,9 @@ def check(*, partitions: int | None = None, json: bool = False, data_dir: Path =
     )
 
 
-def _container(data_dir: Path) -> Container:
+def _container(data_dir: Path) -> TopicsContainer:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is wrong is said once, by us
-    return container_for(load_beside_dev(EventsSettings, data_dir))
+    return container_of(TopicsContainer, load_beside_dev(EventsSettings, data_dir))
 
 
 def _differences(facts: TopicFacts, partitions: int | None) -> Iterator[TopicDifference]:

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -13,9 +13,12 @@ from application.relay.fill_state import Filled
 from domain.user import InvalidUserIdError, UserId, parse_user_id
 from entrypoints.cli.exit_codes import EX_CONFIG, EX_USAGE
 from entrypoints.cli.terminal import console_for_progress
-from entrypoints.composition import Container, container_for
+from entrypoints.composition import container_of
 from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
 from entrypoints.config.settings import FillSettings
+
+if TYPE_CHECKING:
+    from entrypoints.composition.database import DatabaseContainer
 
 
 def fill(*, after: Annotated[str | None, Parameter(name="--after")] = None, data_dir: Path = DATA_DIR) -> None:
@@ -40,10 +43,12 @@ def fill(*, after: Annotated[str | None, Parameter(name="--after")] = None, data
     except InvalidUserIdError as error:
         print(f"--after: {error}", file=sys.stderr)
         sys.exit(EX_USAGE)
-    asyncio.run(_fill(container_for(settings), begin))
+    from entrypoints.composition.database import DatabaseContainer  # noqa: PLC0415  # not for the other `topic` commands
+
+    asyncio.run(_fill(container_of(DatabaseContainer, settings), begin))
 
 
-async def _fill(container: Container, after: UserId | None) -> None:
+async def _fill(container: "DatabaseContainer", after: UserId | None) -> None:
     done = Filled(put=0, last=after, waiting=0)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     try:

@@ -22,7 +22,7 @@ from entrypoints.cli.terminal import fail
 from entrypoints.cli.users import output
 from entrypoints.cli.users.outcomes import Action, outcome_of
 from entrypoints.cli.users.running import run, run_for_each, user_ids
-from entrypoints.composition import Container
+from entrypoints.composition.users import UsersContainer
 from entrypoints.config.dev_environment import DATA_DIR
 
 app = App(
@@ -36,7 +36,7 @@ Ids = Annotated[str, Parameter(help="Who (`user_…`), as many as you like.")]
 Json = Annotated[bool, Parameter(help="One object a line, for other programs.", negative="")]
 DataDir = Annotated[Path, Parameter(help="Data folder of `auth-service dev`.")]
 
-UseCaseOf = Callable[[Container], Callable[[UserId], Awaitable[Decision]]]
+UseCaseOf = Callable[[UsersContainer], Callable[[UserId], Awaitable[Decision]]]
 
 
 @app.command
@@ -94,7 +94,7 @@ def list_users(  # noqa: PLR0913  # the options of a command
         fail("--email takes --limit alone: few users have one address.", EX_USAGE)
     start = user_ids([after])[0] if after is not None else None
 
-    async def found(container: Container) -> Sequence[User]:
+    async def found(container: UsersContainer) -> Sequence[User]:
         directory = container.user_directory()
         if email is not None:
             return await directory.by_email(email, limit=limit)
@@ -186,7 +186,7 @@ def set_metadata(
     """
     merged = _patch(values, patch)
 
-    def use_case_of(container: Container) -> Callable[[UserId], Awaitable[Decision]]:
+    def use_case_of(container: UsersContainer) -> Callable[[UserId], Awaitable[Decision]]:
         set_public_metadata = container.manage_users().set_public_metadata
         return lambda who: set_public_metadata(who, merged)
 
@@ -232,7 +232,7 @@ def _act(  # noqa: PLR0913  # what the commands differ in
     run_for_each(who, data_dir, use_case_of, show, as_json=json)
 
 
-async def _at_clerk(container: Container, limit: int) -> Sequence[Listed]:
+async def _at_clerk(container: UsersContainer, limit: int) -> Sequence[Listed]:
     identities = container.identities()
     users: list[Listed] = []
     while len(users) < limit:

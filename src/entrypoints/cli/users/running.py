@@ -12,7 +12,9 @@ from entrypoints.cli.exit_codes import EX_INTERRUPTED, EX_USAGE
 from entrypoints.cli.terminal import fail
 from entrypoints.cli.users.failures import NOT_TRIED, Failure, exit_status, failure_of
 from entrypoints.cli.users.output import print_failure
-from entrypoints.composition import Container, acting, container_for
+from entrypoints.composition import container_of
+from entrypoints.composition.lifecycle import acting
+from entrypoints.composition.users import UsersContainer
 from entrypoints.config import proxies
 from entrypoints.config.dev_environment import load_beside_dev
 from entrypoints.config.settings import UsersSettings
@@ -31,13 +33,13 @@ def user_ids(texts: Sequence[str]) -> list[UserId]:
         fail(f"{wrong!r} is {error}. Nothing was done.", EX_USAGE)
 
 
-def run(data_dir: Path, ask: Callable[[Container], Awaitable[T]]) -> T:
+def run(data_dir: Path, ask: Callable[[UsersContainer], Awaitable[T]]) -> T:
     """Return the answer; ends the program when there is none."""
 
     async def answer() -> T:
         settings = load_beside_dev(UsersSettings, data_dir)
         proxies.use(settings.proxies)
-        container = container_for(settings)
+        container = container_of(UsersContainer, settings)
         async with acting(container):
             return await ask(container)
 
@@ -53,7 +55,7 @@ def run(data_dir: Path, ask: Callable[[Container], Awaitable[T]]) -> T:
 def run_for_each(
     ids: Sequence[UserId],
     data_dir: Path,
-    use_case_of: Callable[[Container], Callable[[UserId], Awaitable[T]]],
+    use_case_of: Callable[[UsersContainer], Callable[[UserId], Awaitable[T]]],
     show: Callable[[UserId, T], None],
     *,
     as_json: bool,
@@ -64,7 +66,7 @@ def run_for_each(
     """
     failures: list[Failure] = []
 
-    async def do(container: Container) -> None:
+    async def do(container: UsersContainer) -> None:
         use_case = use_case_of(container)
         for who in ids:
             if any(failure.of_everybody for failure in failures):

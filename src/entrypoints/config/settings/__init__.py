@@ -1,6 +1,12 @@
 """Every variable the service reads, in groups; and the groups that each command reads."""
 
-from entrypoints.config.settings.clerk import ClerkApiSettings, TokenSettings, WebhookSettings, asks_backend_api
+from entrypoints.config.settings.clerk import (
+    ClerkApiSettings,
+    TokenSettings,
+    WebhookSettings,
+    asks_backend_api,
+    secret_key_for_keys,
+)
 from entrypoints.config.settings.commands import (
     EventsSettings,
     FillSettings,
@@ -49,4 +55,5 @@ __all__ = [
     "UsersSettings",
     "WebhookSettings",
     "asks_backend_api",
+    "secret_key_for_keys",
 ]

@@ -90,3 +90,10 @@ def asks_backend_api(tokens: TokenSettings, api: ClerkApiSettings) -> bool:
     """Tell whether the key set is the Backend API's, which is shown to the holder of the secret key alone."""
     bases = {api.clerk_api_url.removesuffix("/v1"), clerk_values.BACKEND_API}
     return tokens.clerk_jwks_url in {f"{base}{clerk_values.BACKEND_KEYS}" for base in bases}
+
+
+def secret_key_for_keys(tokens: TokenSettings, api: ClerkApiSettings | None) -> str | None:
+    """Return the secret key where the key set is the Backend API's; nobody else is shown it."""
+    if api is None or api.clerk_secret_key is None or not asks_backend_api(tokens, api):
+        return None
+    return api.clerk_secret_key.get_secret_value()

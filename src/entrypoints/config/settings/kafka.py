@@ -6,6 +6,7 @@ from pathlib import Path
 
 from attrs import frozen
 
+from application.relay.topics import TOPICS, Topic
 from entrypoints.config import parsing
 from entrypoints.config.secret import Secret
 from entrypoints.config.settings import kafka_values
@@ -58,3 +59,9 @@ class KafkaSettings:
     def addresses(self) -> list[str]:
         """The brokers as clients want them: `host:port`."""
         return [broker.address for broker in self.kafka_bootstrap_servers]
+
+    @property
+    def topics(self) -> list[Topic]:
+        """The topics of this installation; one that has no name is not used."""
+        named = [(getattr(self, definition.variable.lower()), definition) for definition in TOPICS]
+        return [Topic(name, definition) for name, definition in named if name]

@@ -2,22 +2,118 @@
 
 import importlib.util
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Protocol
 
+from application.relay.messages import Publisher
+from application.users.ports import UserReader, UserStore
+from domain.decision import Outcome
+from domain.user import Tombstone, User, UserId
 from entrypoints.config.loading import ConfigurationError
 from entrypoints.config.settings import TracingSettings
 from entrypoints.config.sources import ConfigProblem
 
 if TYPE_CHECKING:
-    from entrypoints.observability.tracing.sdk import Tracing
+    from litestar.types import ASGIApp  # a relay has no use for it
 
 _EXTRA = ("opentelemetry.sdk", "opentelemetry.instrumentation.asyncpg", "opentelemetry.exporter.otlp.proto.http")
 
 
-def tracing_of(settings: TracingSettings, *, process: str) -> "Tracing | None":
-    """Start what the settings ask for in this process, named `process` in traces; `None` when that is nothing.
+class Change(Protocol):
+    """A change of a user that is written together with others."""
 
-    Call it before Litestar or FastStream is set up.
+    @property
+    def traceparent(self) -> str | None: ...
+
+
+class RunningStore(UserStore, Protocol):
+    """A `UserStore`, as a process starts, measures and closes it."""
+
+    @property
+    def waiting(self) -> int: ...
+    async def start(self) -> None: ...
+    async def aclose(self) -> None: ...
+
+
+class ClosablePublisher(Publisher, Protocol):
+    async def aclose(self) -> None: ...
+
+
+class WebhookUseCase(Protocol):
+    """`ReceiveWebhook`."""
+
+    def in_time(self, headers: Mapping[str, str]) -> bool: ...
+    async def __call__(self, headers: Mapping[str, str], body: bytes) -> Outcome: ...
+
+
+ObtainUser = Callable[[UserId], Awaitable[User | Tombstone]]
+"""`JustInTimeSync`."""
+
+
+class Tracing(Protocol):
+    """Where a process makes its spans: each part is given here, and one that does the same is returned."""
+
+    def requests(self, app: "ASGIApp") -> "ASGIApp":
+        """Trace each request, and the statements it sends to PostgreSQL; the application's shutdown exports the rest.
+
+        Call it before a connection is made.
+        """
+        ...
+
+    def receive_webhook(self, use_case: WebhookUseCase) -> WebhookUseCase: ...
+    def just_in_time(self, use_case: ObtainUser) -> ObtainUser: ...
+    def user_reader(self, reader: UserReader) -> UserReader: ...
+
+    def user_store(self, store: RunningStore) -> RunningStore:
+        """Trace each change; `store` runs its batches in `batch`."""
+        ...
+
+    def batch(self, changes: Sequence[Change]) -> AbstractContextManager[None]:
+        """Return what a batch of changes is written in."""
+        ...
+
+    def publisher(self, publisher: ClosablePublisher, topic: str) -> ClosablePublisher:
+        """Trace each event from being stored to its arrival in `topic`."""
+        ...
+
+    def end(self) -> None:
+        """Export what there is, in bounded time."""
+        ...
+
+
+class Untraced:
+    """`Tracing` that makes no spans: every part stays as it is."""
+
+    def requests(self, app: "ASGIApp") -> "ASGIApp":
+        return app
+
+    def receive_webhook(self, use_case: WebhookUseCase) -> WebhookUseCase:
+        return use_case
+
+    def just_in_time(self, use_case: ObtainUser) -> ObtainUser:
+        return use_case
+
+    def user_reader(self, reader: UserReader) -> UserReader:
+        return reader
+
+    def user_store(self, store: RunningStore) -> RunningStore:
+        return store
+
+    def batch(self, changes: Sequence[Change]) -> AbstractContextManager[None]:  # noqa: ARG002  # the protocol's
+        return nullcontext()
+
+    def publisher(self, publisher: ClosablePublisher, topic: str) -> ClosablePublisher:  # noqa: ARG002
+        return publisher
+
+    def end(self) -> None:
+        pass
+
+
+def tracing_of(settings: TracingSettings, *, process: str) -> Tracing:
+    """Start what the settings ask for in this process, named `process` in traces.
+
+    Call it before FastStream is imported and before Litestar is set up.
 
     Raises:
         ConfigurationError: as `require_extra`.
@@ -25,11 +121,11 @@ def tracing_of(settings: TracingSettings, *, process: str) -> "Tracing | None":
     if settings.exporter is None:
         # Litestar and FastStream import it wherever it is installed, and use nothing of it here: 0.1 s of each start.
         sys.modules.setdefault("opentelemetry", None)  # type: ignore[arg-type]  # "not to be found" (import system)
-        return None
+        return Untraced()
     require_extra(settings)
-    from entrypoints.observability.tracing.sdk import Tracing  # noqa: PLC0415
+    from entrypoints.observability.tracing.sdk import SdkTracing  # noqa: PLC0415
 
-    return Tracing.started(settings, process=process)
+    return SdkTracing.started(settings, process=process)
 
 
 def require_extra(settings: TracingSettings) -> None:

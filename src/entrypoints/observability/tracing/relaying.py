@@ -2,24 +2,13 @@
 
 import time
 from collections.abc import Sequence
-from typing import Protocol, cast
 
 from attrs import frozen
-from dependency_injector.providers import Object
 from opentelemetry.trace import SpanKind, StatusCode, Tracer
 
-from application.relay.messages import DeliveryResults, Pending, Publisher
-from entrypoints.composition import Container
+from application.relay.messages import DeliveryResults, Pending
+from entrypoints.observability.tracing import ClosablePublisher
 from entrypoints.observability.tracing.context import context_of, is_sampled
-
-
-class _Publisher(Publisher, Protocol):
-    async def aclose(self) -> None: ...
-
-
-def trace_relay(container: Container, tracer: Tracer, topic: str) -> None:
-    publisher = cast("_Publisher", container.publisher())
-    container.publisher.override(Object(TracedPublisher(publisher, tracer, topic)))
 
 
 @frozen
@@ -29,7 +18,7 @@ class TracedPublisher:
     A consumer's span is a sibling of theirs: the header that it continues was fixed when the event was stored.
     """
 
-    publisher: _Publisher
+    publisher: ClosablePublisher
     tracer: Tracer
     topic: str
 

@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from threading import Thread
 
-from attrs import fields, frozen
+from attrs import Factory, field, fields, frozen
 from litestar.types import ASGIApp
 from opentelemetry.context import Context
 from opentelemetry.instrumentation.asyncpg import AsyncPGInstrumentor
@@ -12,16 +13,29 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
-from opentelemetry.trace import Link, SpanKind, TraceState, get_current_span
+from opentelemetry.trace import Link, SpanKind, Tracer, TraceState, get_current_span
 from opentelemetry.util.types import Attributes
 
-from entrypoints.composition import Container
+from application.users.ports import UserReader
 from entrypoints.config.secret import Secret
 from entrypoints.config.settings import TracesExporter, TracingSettings
+from entrypoints.observability.tracing import (
+    Change,
+    ClosablePublisher,
+    ObtainUser,
+    RunningStore,
+    WebhookUseCase,
+)
 from entrypoints.observability.tracing.privacy import OnlyAllowed
-from entrypoints.observability.tracing.relaying import trace_relay
+from entrypoints.observability.tracing.relaying import TracedPublisher
 from entrypoints.observability.tracing.requests import TracedRequests
-from entrypoints.observability.tracing.serving import trace_serving
+from entrypoints.observability.tracing.serving import (
+    Changes,
+    TracedObtaining,
+    TracedReader,
+    TracedReceiving,
+    TracedStore,
+)
 
 FLUSH_S = 5.0
 """How long a process that ends waits for its last spans to be taken; a collector may be away."""
@@ -52,13 +66,15 @@ class Requested(Sampler):
 
 
 @frozen
-class Tracing:
-    """A process's traces."""
+class SdkTracing:
+    """`Tracing` with OpenTelemetry's SDK."""
 
     _provider: TracerProvider
+    _tracer: Tracer = field(init=False, default=Factory(lambda self: self._provider.get_tracer("auth-service"), True))
+    _changes: Changes = field(init=False, default=Factory(lambda self: Changes(self._tracer), True))
 
     @classmethod
-    def started(cls, settings: TracingSettings, *, process: str) -> "Tracing":
+    def started(cls, settings: TracingSettings, *, process: str) -> "SdkTracing":
         """Start to export; the SDK reads the rest of its variables by itself."""
         _let_the_sdk_read(settings)
         name = {} if "OTEL_SERVICE_NAME" in os.environ else {"service.name": process}
@@ -67,21 +83,34 @@ class Tracing:
         provider.add_span_processor(BatchSpanProcessor(OnlyAllowed(_exporter(settings))))
         return cls(provider)
 
-    def serving(self, container: Container) -> None:
-        """Trace what a request causes; before anything of the container is made."""
-        AsyncPGInstrumentor().instrument(tracer_provider=self._provider)  # type: ignore[no-untyped-call]  # it has none
-        trace_serving(container, self._provider.get_tracer("auth-service"))
-
     def requests(self, app: ASGIApp) -> ASGIApp:
-        """Trace each request to the application."""
-        return TracedRequests(app, self._provider.get_tracer("auth-service"), self.end)
+        """See `Tracing.requests`."""
+        AsyncPGInstrumentor().instrument(tracer_provider=self._provider)  # type: ignore[no-untyped-call]  # it has none
+        return TracedRequests(app, self._tracer, self.end)
 
-    def relaying(self, container: Container, topic: str) -> None:
-        """Trace what becomes of events that were stored in a trace; before anything of the container is made."""
-        trace_relay(container, self._provider.get_tracer("auth-service"), topic)
+    def receive_webhook(self, use_case: WebhookUseCase) -> WebhookUseCase:
+        return TracedReceiving(use_case, self._tracer)
+
+    def just_in_time(self, use_case: ObtainUser) -> ObtainUser:
+        return TracedObtaining(use_case, self._tracer)
+
+    def user_reader(self, reader: UserReader) -> UserReader:
+        return TracedReader(reader, self._tracer)
+
+    def user_store(self, store: RunningStore) -> RunningStore:
+        """See `Tracing.user_store`."""
+        return TracedStore(store, self._changes)
+
+    def batch(self, changes: Sequence[Change]) -> AbstractContextManager[None]:
+        """See `Tracing.batch`."""
+        return self._changes.batch(changes)
+
+    def publisher(self, publisher: ClosablePublisher, topic: str) -> ClosablePublisher:
+        """See `Tracing.publisher`."""
+        return TracedPublisher(publisher, self._tracer, topic)
 
     def end(self) -> None:
-        """Export what there is, in bounded time."""
+        """See `Tracing.end`."""
         # The SDK's own bound is 30 s, and an executor's thread would be waited for at the end of the process.
         flushing = Thread(target=self._provider.shutdown, name="traces-flush", daemon=True)
         flushing.start()
@@ -90,11 +119,11 @@ class Tracing:
 
 def _let_the_sdk_read(settings: TracingSettings) -> None:
     """Put into the environment what may have come from `.env` or a file."""
-    for field in fields(type(settings)):
-        value = getattr(settings, field.name)
+    for variable in fields(type(settings)):
+        value = getattr(settings, variable.name)
         if value is not None:
             text = value.get_secret_value() if isinstance(value, Secret) else str(value)
-            os.environ[field.name.upper()] = text
+            os.environ[variable.name.upper()] = text
     # Names of attributes have changed; these are the lasting ones.
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http,database")
 

@@ -2,45 +2,18 @@
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, cast
+from typing import Any
 
 from attrs import field, frozen
-from dependency_injector.providers import Object
 from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import Link, Span, SpanKind, Tracer, set_span_in_context
 
 from application.trace import traceparent
-from application.users.just_in_time import JustInTimeSync
-from application.users.ports import Decide, UserReader, UserStore
-from application.users.receive_webhook import ReceiveWebhook
+from application.users.ports import Decide, UserReader
 from domain.decision import Decision, Outcome
 from domain.user import Known, Tombstone, User, UserId
-from entrypoints.composition import Container
+from entrypoints.observability.tracing import Change, ObtainUser, RunningStore, WebhookUseCase
 from entrypoints.observability.tracing.context import is_sampled, span_of, traceparent_of
-
-
-class _Store(UserStore, Protocol):
-    """`PostgresUserStore`, as the container starts and closes it."""
-
-    @property
-    def waiting(self) -> int: ...
-    async def start(self) -> None: ...
-    async def aclose(self) -> None: ...
-
-
-class _Change(Protocol):
-    @property
-    def traceparent(self) -> str | None: ...
-
-
-def trace_serving(container: Container, tracer: Tracer) -> None:
-    changes = Changes(tracer)
-    container.around_batch.override(Object(changes.batch))
-    store = cast("_Store", container.user_store())
-    container.user_store.override(Object(TracedStore(store, changes)))
-    container.user_reader.override(Object(TracedReader(container.user_reader(), tracer)))
-    container.receive_webhook.override(Object(TracedReceiving(container.receive_webhook(), tracer)))
-    container.just_in_time.override(Object(TracedObtaining(container.just_in_time(), tracer)))
 
 
 @contextmanager
@@ -60,7 +33,7 @@ def spanning(tracer: Tracer, name: str, kind: SpanKind = SpanKind.INTERNAL, **mo
 class TracedReceiving:
     """`ReceiveWebhook`, with a span."""
 
-    receive_webhook: ReceiveWebhook
+    receive_webhook: WebhookUseCase
     tracer: Tracer
 
     def in_time(self, headers: Mapping[str, str]) -> bool:
@@ -75,7 +48,7 @@ class TracedReceiving:
 class TracedObtaining:
     """`JustInTimeSync`, with a span: a request may wait for Clerk here."""
 
-    just_in_time: JustInTimeSync
+    just_in_time: ObtainUser
     tracer: Tracer
 
     async def __call__(self, user_id: UserId) -> User | Tombstone:
@@ -107,7 +80,7 @@ class Changes:
                 traceparent.reset(outer)
 
     @contextmanager
-    def batch(self, changes: Sequence[_Change]) -> Generator[None]:
+    def batch(self, changes: Sequence[Change]) -> Generator[None]:
         sampled = [change.traceparent for change in changes if is_sampled(change.traceparent)]
         if not sampled:
             yield
@@ -130,7 +103,7 @@ class Changes:
 class TracedStore:
     """`UserStore`, with a span for the time that a change waits and is written."""
 
-    store: _Store
+    store: RunningStore
     changes: Changes
 
     @property

@@ -1,0 +1,53 @@
+"""A topic read as it grows, by somebody who takes no part in its consumption."""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from attrs import field, frozen
+
+
+@frozen(kw_only=True)
+class Record:
+    """One message as it stands in the topic."""
+
+    partition: int
+    offset: int
+    key: bytes | None = None
+    headers: Mapping[str, str] = {}
+    """The last one of each name, unless it has no value; what is not UTF-8 in a value is replaced."""
+    value: bytes | None = field(default=None, repr=False)
+    readable: bool = True
+    """Not when the client cannot take it apart, as with a header's name that is not UTF-8: the rest is then unknown."""
+
+
+class TopicTail(Protocol):
+    """All partitions of a topic, from outside any consumer group: nothing is committed, nobody misses a message.
+
+    Each partition is read in its order; there is none between them.
+    """
+
+    async def next(self) -> Record:
+        """Return the next message, however long it takes to come.
+
+        A message that cannot be taken apart is returned once, as one that is not `readable`, and passed over.
+
+        Raises:
+            BrokerUnavailableError: the brokers do not let us read any more.
+        """
+        ...
+
+    async def length(self) -> int:
+        """Return how many messages were ever written to the topic."""
+        ...
+
+
+class OpenTopicTail(Protocol):
+    """Opens the topic's tail, and closes it at the end of the block."""
+
+    def __call__(self, *, from_beginning: bool) -> AbstractAsyncContextManager[TopicTail]:
+        """Stand at the topic's beginning, or at its end: what is written after entering is then what comes next.
+
+        Entering raises BrokerUnavailableError: the brokers are out of reach or refuse, or there is no such topic.
+        """
+        ...

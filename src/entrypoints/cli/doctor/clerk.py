@@ -1,0 +1,60 @@
+"""Clerk's part of `doctor`: asks about as much as is configured."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from application.doctor.clerk import ClerkFacts, KeySet
+from entrypoints.config.clerk_values import frontend_api_host
+from entrypoints.config.settings import ClerkApiSettings, TokenSettings, secret_key_for_keys
+
+
+class KeySetOf(Protocol):
+    def __call__(self, url: str | None, *, secret_key: str | None = None) -> Awaitable[KeySet | None]:
+        """Fetch the key set at `url`, with the secret key where one is given; None without a `url`.
+
+        A fault is told in the result, and not raised.
+        """
+        ...
+
+
+async def examine_clerk(
+    tokens: TokenSettings | None,
+    api: ClerkApiSettings | None,
+    *,
+    key_set_of: KeySetOf,
+    thumbprint_of_pem: Callable[[str], str],
+) -> ClerkFacts:
+    """Return what is configured of Clerk, and what Clerk says to it.
+
+    `thumbprint_of_pem` returns the RFC 7638 thumbprint of a public key.
+    """
+    secret_key = api.clerk_secret_key.get_secret_value() if api and api.clerk_secret_key else None
+    publishable_key = tokens.clerk_publishable_key if tokens else None
+    pem = tokens.clerk_jwt_key if tokens else None
+    api_keys = f"{api.clerk_api_url.removesuffix('/v1')}/v1/jwks" if api else None
+    # A proxied issuer alone does not say that it serves keys; beside a PEM nobody asks it for any.
+    asks = tokens and (publishable_key or tokens.clerk_jwks_url or not pem)
+    of_secret_key, published = await asyncio.gather(
+        key_set_of(api_keys if secret_key else None, secret_key=secret_key),
+        key_set_of(
+            tokens.jwks_url if tokens and asks else None,
+            secret_key=secret_key_for_keys(tokens, api) if tokens else None,
+        ),
+    )
+    return ClerkFacts(
+        secret_key_kind=_kind(secret_key),
+        publishable_key_kind=_kind(publishable_key),
+        tokens=tokens is not None,
+        issuer=tokens.issuer if tokens else None,
+        issuer_of_publishable_key=f"https://{frontend_api_host(publishable_key)}" if publishable_key else None,
+        pem_thumbprint=thumbprint_of_pem(pem) if pem else None,
+        authorized_parties=len(tokens.clerk_authorized_parties) if tokens else 0,
+        of_secret_key=of_secret_key,
+        published=published,
+    )
+
+
+def _kind(key: str | None) -> str | None:
+    """`test` or `live`: the second part of any Clerk key."""
+    return key.split("_")[1] if key else None

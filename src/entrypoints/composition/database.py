@@ -1,0 +1,35 @@
+"""`auth-service outbox`, `migrate` and `topic fill`: what works on the database alone."""
+
+from collections.abc import Callable as Function
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any
+
+from dependency_injector.containers import DeclarativeContainer
+from dependency_injector.providers import Callable, Dependency, Factory, Provider, Singleton
+
+from adapters.kafka.cloudevents import encode
+from adapters.postgres import migrate as migrations
+from adapters.postgres.engine import POOL_SIZE, create_engine
+from adapters.postgres.outbox_admin import PostgresOutboxAdmin
+from adapters.postgres.state_fill import PostgresStateFill
+from adapters.postgres.statements import BY_KEY
+from application.relay.dead_letters import OutboxAdministration
+from application.relay.fill_state import FillState
+from entrypoints.config.secret import revealed
+from entrypoints.config.settings import DatabaseSettings
+
+
+class DatabaseContainer(DeclarativeContainer):
+    database: Dependency[DatabaseSettings] = Dependency(instance_of=DatabaseSettings)
+
+    database_url = Callable(revealed, database.provided.database_url)
+    engine = Singleton(
+        create_engine, database_url, pool_size=POOL_SIZE, application_name="auth-service", settings=BY_KEY
+    )
+    outbox_admin: Provider[OutboxAdministration] = Singleton(PostgresOutboxAdmin, engine)
+    fill_state = Factory(FillState, Singleton(PostgresStateFill, engine, encode))
+    migrate: Provider[Function[[str], Coroutine[Any, Any, tuple[str | None, str | None, str]]]] = Singleton(
+        partial, migrations.migrate_at, database_url
+    )
+    """Brings the schema to a revision, and returns the one before, the one after and the one expected."""

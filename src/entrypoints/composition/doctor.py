@@ -1,0 +1,52 @@
+"""`auth-service doctor`: what looks at everything that is configured; it may lack either group of settings."""
+
+from functools import partial
+from typing import Any
+
+from dependency_injector.containers import DeclarativeContainer
+from dependency_injector.providers import Callable, Dependency, Provider, Singleton
+
+from adapters.clerk.doctor import key_set_of, thumbprint_of_pem
+from adapters.kafka import doctor as kafka_doctor
+from adapters.kafka.security import security
+from adapters.postgres import doctor as postgres_doctor
+from adapters.postgres.engine import POOL_SIZE, create_engine
+from adapters.postgres.outbox_admin import PostgresOutboxAdmin
+from adapters.postgres.statements import BY_KEY
+from application.relay.dead_letters import OutboxAdministration
+from entrypoints.cli.doctor import clerk
+from entrypoints.config.secret import revealed
+from entrypoints.config.settings import DatabaseSettings, KafkaSettings
+
+
+class DoctorContainer(DeclarativeContainer):
+    database: Dependency[DatabaseSettings] = Dependency(instance_of=DatabaseSettings)
+    kafka: Dependency[KafkaSettings] = Dependency(instance_of=KafkaSettings)
+
+    engine = Singleton(
+        create_engine,
+        Callable(revealed, database.provided.database_url),
+        pool_size=POOL_SIZE,
+        application_name="auth-service",
+        settings=BY_KEY,
+    )
+    outbox_admin: Provider[OutboxAdministration] = Singleton(PostgresOutboxAdmin, engine)
+    examine_database: Provider[Any] = Singleton(partial, postgres_doctor.examine_database, engine)
+    try_writing: Provider[Any] = Singleton(partial, postgres_doctor.try_writing, engine)
+    examine_topics: Provider[Any] = Singleton(
+        partial,
+        kafka_doctor.examine_topics,
+        kafka.provided.addresses,
+        kafka.provided.topics,
+        Singleton(
+            security,
+            kafka.provided.kafka_security_protocol,
+            kafka.provided.kafka_sasl_mechanism,
+            username=kafka.provided.kafka_sasl_username,
+            password=Callable(revealed, kafka.provided.kafka_sasl_password),
+            ca_file=kafka.provided.kafka_ssl_ca_file,
+        ),
+    )
+    examine_clerk: Provider[Any] = Singleton(
+        partial, clerk.examine_clerk, key_set_of=key_set_of, thumbprint_of_pem=thumbprint_of_pem
+    )

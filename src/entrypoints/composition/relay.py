@@ -1,0 +1,73 @@
+"""`auth-service relay`."""
+
+from dependency_injector.containers import DeclarativeContainer
+from dependency_injector.providers import Callable, Dependency, Factory, Provider, Singleton
+
+from adapters.kafka.publisher import KafkaPublisher
+from adapters.kafka.security import security
+from adapters.kafka.state_publisher import KafkaStatePublisher
+from adapters.postgres.engine import POOL_SIZE, create_engine
+from adapters.postgres.lane_leases import PostgresLaneLeases
+from adapters.postgres.notifier import NotificationListener
+from adapters.postgres.outbox import INDEX_PLANS, PostgresOutbox
+from adapters.postgres.outbox_admin import PostgresOutboxAdmin
+from adapters.postgres.state_lanes import PostgresStateLanes
+from adapters.postgres.statements import BY_KEY
+from application.relay.dead_letters import OutboxAdministration
+from application.relay.lane_leases import LaneLeases
+from application.relay.messages import Outbox, Publisher
+from application.relay.relay_events import RelayEvents
+from application.relay.relay_state import RelayEventsAndState
+from application.relay.state_topic import StateLanes
+from entrypoints.config.secret import revealed
+from entrypoints.config.settings import DatabaseSettings, KafkaSettings
+from entrypoints.observability.tracing import Tracing, Untraced
+from entrypoints.relay.timed import TimedOutbox, TimedPublisher
+
+
+class RelayContainer(DeclarativeContainer):
+    database: Dependency[DatabaseSettings] = Dependency(instance_of=DatabaseSettings)
+    kafka: Dependency[KafkaSettings] = Dependency(instance_of=KafkaSettings)
+    traced: Dependency[Tracing] = Dependency(default=Untraced())
+
+    # PostgreSQL
+    database_url = Callable(revealed, database.provided.database_url)
+    engine = Singleton(
+        create_engine, database_url, pool_size=POOL_SIZE, application_name="auth-service", settings=BY_KEY
+    )
+    relay_engine = Singleton(
+        create_engine, database_url, pool_size=2, application_name="auth-service-relay", settings=INDEX_PLANS
+    )
+    outbox: Provider[Outbox] = Singleton(TimedOutbox, Singleton(PostgresOutbox, relay_engine))
+    outbox_admin: Provider[OutboxAdministration] = Singleton(PostgresOutboxAdmin, engine)
+    lane_leases: Provider[LaneLeases] = Singleton(PostgresLaneLeases, relay_engine)
+    state_lanes: Provider[StateLanes] = Singleton(PostgresStateLanes, relay_engine)
+    wake_listener = Factory(NotificationListener, database_url)
+    """Takes what is called for each notification."""
+
+    # Kafka
+    kafka_security = Singleton(
+        security,
+        kafka.provided.kafka_security_protocol,
+        kafka.provided.kafka_sasl_mechanism,
+        username=kafka.provided.kafka_sasl_username,
+        password=Callable(revealed, kafka.provided.kafka_sasl_password),
+        ca_file=kafka.provided.kafka_ssl_ca_file,
+    )
+    publisher: Provider[Publisher] = traced.provided.publisher.call(
+        Singleton(
+            TimedPublisher,
+            Singleton(KafkaPublisher, kafka.provided.addresses, kafka.provided.kafka_user_events_topic, kafka_security),
+        ),
+        kafka.provided.kafka_user_events_topic,
+    )
+    state_publisher = Singleton(
+        KafkaStatePublisher, kafka.provided.addresses, kafka.provided.kafka_user_state_topic, kafka_security
+    )
+
+    # Use cases
+    relay_events = Factory(RelayEvents, outbox=outbox, publisher=publisher)
+    relay_events_and_state = Factory(
+        RelayEventsAndState, outbox=outbox, publisher=publisher, state=state_publisher, lanes=state_lanes
+    )
+    """Takes the relay's name."""
