@@ -79,7 +79,7 @@ format: install  ## Let ruff rewrite what it can
 	@$(BIN)/ruff check --quiet --fix . || true
 	@$(BIN)/ruff format .
 
-generate: install  ## Write the generated files again: OpenAPI, AsyncAPI, JSON Schemas, .env.example, README, dashboard
+generate: install  ## Write the generated files again: OpenAPI, AsyncAPI, JSON Schemas, .env.example, docs/configuration.md, dashboard
 	@$(BIN)/python -m tools.generate
 
 lock: install  ## Resolve the dependencies again

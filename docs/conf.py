@@ -25,6 +25,7 @@ include_patterns = [
     "CONTRIBUTING.md",
     "deploy/**/README.md",
     "examples/**/README.md",
+    "devkit/README.md",
     "sdk/README.md",
     "sdk/docs/**",
 ]

@@ -18,7 +18,8 @@ TOPIC = "auth.user.events.v1"
 
 def generated() -> Iterator[tuple[Path, str]]:
     yield ROOT / ".env.example", env_example()
-    yield ROOT / "README.md", _between_markers(ROOT / "README.md", configuration_table())
+    page = ROOT / "docs/configuration.md"
+    yield page, _between_markers(page, configuration_table())
     yield ROOT / "docs/openapi.json", openapi_json().decode() + "\n"
     yield ROOT / "docs/asyncapi.json", _json(document(TOPIC))
     for name, schema in schemas().items():

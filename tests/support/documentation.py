@@ -13,6 +13,7 @@ PAGES = sorted(
         "*.md",
         "docs/*.md",
         "docs/adr/*.md",
+        "devkit/*.md",
         "sdk/*.md",
         "sdk/docs/*.md",
         "deploy/**/*.md",

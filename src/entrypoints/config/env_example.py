@@ -1,4 +1,4 @@
-"""The settings as documents: `.env.example`, and the table in the README."""
+"""The settings as documents: `.env.example`, and the table in docs/configuration.md."""
 
 import textwrap
 from collections.abc import Iterator

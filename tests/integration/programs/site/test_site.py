@@ -35,7 +35,7 @@ def test_no_page_is_wider_than_the_screen(on_screen, page, width):
 
 
 def test_the_table_of_variables_shows_all_of_itself_on_a_laptop(on_screen):
-    tab = on_screen("README.html", width=1200)
+    tab = on_screen("docs/configuration.html", width=1200)
     hidden = (
         "[...document.querySelectorAll('.table-wrapper')].filter((one) => one.scrollWidth > one.clientWidth).length"
     )
