@@ -44,12 +44,17 @@ def serving_findings(facts: ServingFacts) -> Iterator[Finding]:
     if not facts.answers:
         yield Finding("serve", Severity.OK, f"none answers at {facts.address}, so none was asked what it has met")
         return
-    troubles = {name: state for name, state in facts.checks.items() if state in ("degraded", "unavailable")}
+    # An `ok` with a cause: wrong signatures, which anybody can send, and which a wrong secret of ours makes too.
+    troubles = {
+        name: state
+        for name, state in facts.checks.items()
+        if state in ("degraded", "unavailable") or name in facts.causes
+    }
     if not troubles:
         yield Finding("serve", Severity.OK, f"the one at {facts.address} has met no trouble")
     for name, state in troubles.items():
         cause = facts.causes.get(name, state)
         label = facts.labels.get(name, "")
-        vital = state == "unavailable" or label in _VITAL
+        vital = state == "unavailable" or (state == "degraded" and label in _VITAL)
         advice = _ADVICE.get(label, "see what is said of it here")
         yield Finding(f"serve: {name}", Severity.FAILURE if vital else Severity.WARNING, cause, advice)

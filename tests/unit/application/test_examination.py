@@ -337,6 +337,7 @@ def test_a_clock_that_is_off_is_told_with_its_distance_and_whose_it_is():
     ("state", "label", "detail", "expected"),
     [
         ("degraded", "webhook: wrong signature", ": No matching signature found (3 times, …)", FAILURE),
+        ("ok", "webhook: wrong signature", ": No matching signature found (3 times, …)", WARNING),
         ("degraded", "webhook: clock differs", ": genuine, and 600 s behind our clock", FAILURE),
         ("degraded", "webhook: malformed", ": svix-id is missing", WARNING),
         ("degraded", "Clerk: credentials refused", ": 401", FAILURE),

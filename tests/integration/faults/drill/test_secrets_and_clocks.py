@@ -73,8 +73,8 @@ async def test_a_wrong_webhook_secret(start, database_url, kafka_address, topic)
     assert refused == 400
     assert status == 200
     assert causes["webhooks"].startswith("webhook: wrong signature: No matching signature found")
-    assert code == 1
-    assert found["serve: webhooks"]["grade"] == "failure"
+    assert code == 0  # anybody can send a wrong signature: a failure once a user comes of whom no webhook told
+    assert found["serve: webhooks"]["grade"] == "warning"
     assert "CLERK_WEBHOOK_SECRET" in found["serve: webhooks"]["advice"]
     assert "No matching signature found" in [line.get("cause") for line in service.logs()]
     assert 'auth_troubles_total{cause="webhook: wrong signature"}' in service.metrics()
