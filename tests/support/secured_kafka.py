@@ -28,6 +28,9 @@ READ, WRITE, DESCRIBE, DESCRIBE_CONFIGS = 3, 4, 8, 10
 DENY, ALLOW = 2, 3
 _TOPIC, _LITERAL = 2, 3
 
+_Acl = tuple[int, str, int, str, str, int, int]
+"""A creation, in the order of the fields below."""
+
 
 @frozen
 class SecuredKafka:
@@ -67,7 +70,7 @@ def secured_kafka() -> Iterator[SecuredKafka]:
 
 
 # kafka.apache.org/protocol, "CreateAcls", version 1; aiokafka's admin client does not know it.
-class _Response(Response):
+class _Response(Response):  # type: ignore[misc]  # aiokafka ships no types
     API_KEY = 30
     API_VERSION = 1
     SCHEMA = Schema(
@@ -75,7 +78,7 @@ class _Response(Response):
     )
 
 
-class _RequestStruct(RequestStruct):
+class _RequestStruct(RequestStruct):  # type: ignore[misc]  # aiokafka ships no types
     API_KEY = 30
     API_VERSION = 1
     RESPONSE_TYPE = _Response
@@ -95,13 +98,13 @@ class _RequestStruct(RequestStruct):
     )
 
 
-class _CreateAcls(Request[_RequestStruct]):
+class _CreateAcls(Request[_RequestStruct]):  # type: ignore[misc]  # aiokafka ships no types
     API_KEY = 30
 
-    def __init__(self, acls):
+    def __init__(self, acls: list[_Acl]) -> None:
         self._acls = acls
 
-    def build(self, request_struct_class):
+    def build(self, request_struct_class: type[_RequestStruct]) -> _RequestStruct:
         return request_struct_class(self._acls)
 
 

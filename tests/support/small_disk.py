@@ -35,15 +35,15 @@ def small_disk() -> Iterator[SmallDisk]:
     from devkit.servers.postgres import start_postgres  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory(prefix="test-postgres-") as folder:
-        server = start_postgres(Path(folder) / "data", settings=servers.POSTGRES_SETTINGS)
+        embedded = start_postgres(Path(folder) / "data", settings=servers.POSTGRES_SETTINGS)
         uid = (Path(folder) / "data" / "cluster").stat().st_uid
         mount = Path(tempfile.mkdtemp(prefix="test-small-disk-"))
         options = f"size={SIZE},uid={uid},mode=0700"
         mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", mount], check=False).returncode == 0
         try:
-            yield SmallDisk(server.dsn, str(mount) if mounted else None)
+            yield SmallDisk(embedded.dsn, str(mount) if mounted else None)
         finally:
-            server.stop()
+            embedded.stop()
             if mounted:
                 subprocess.run(["umount", mount], check=True)
             mount.rmdir()

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from asyncpg.connection import LoggedQuery
 from sqlalchemy import event
+from sqlalchemy.engine.interfaces import AdaptedConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 # asyncpg asks each new connection once for the types that it meets.
@@ -16,13 +18,13 @@ _INTROSPECTION = ("typeinfo_tree", "set_config('jit'")
 async def statements(engine: AsyncEngine) -> AsyncIterator[list[str]]:
     """Note the statements executed on connections that are taken from the pool meanwhile."""
     seen: list[str] = []
-    watched = set()
+    watched: set[Any] = set()
 
     def note(query: LoggedQuery) -> None:
         if not any(mark in query.query for mark in _INTROSPECTION):
             seen.append(query.query)
 
-    def watch(connection, _record, _proxy) -> None:
+    def watch(connection: AdaptedConnection, _record: object, _proxy: object) -> None:
         if connection.driver_connection not in watched:
             watched.add(connection.driver_connection)
             connection.driver_connection.add_query_logger(note)

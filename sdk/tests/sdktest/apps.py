@@ -181,7 +181,7 @@ def litestar_app() -> Any:
 def quart_app() -> Any:
     app = Quart(__name__)
     rules = {**RULES, "/report": REPORT, "/report-socket": REPORT}
-    app.asgi_app = AuthMiddleware(app.asgi_app, **{**settings(), "rules": rules})  # type: ignore[method-assign]
+    app.asgi_app = AuthMiddleware(app.asgi_app, **{**settings(), "rules": rules})  # type: ignore[assignment]  # ASGI types of its own
 
     @app.get("/me")
     @app.get("/health")

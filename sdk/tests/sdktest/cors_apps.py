@@ -82,7 +82,7 @@ def quart_app(*, cors: bool) -> Any:
         return f"ran {quart_request.method}"
 
     behind: Any = AuthMiddleware(app.asgi_app, verifier(), **SETTINGS)
-    app.asgi_app = CORSMiddleware(behind, **CORS) if cors else behind  # type: ignore[method-assign]
+    app.asgi_app = CORSMiddleware(behind, **CORS) if cors else behind  # type: ignore[assignment]  # ASGI types of its own
     return app
 
 

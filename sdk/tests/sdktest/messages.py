@@ -1,8 +1,10 @@
 """Messages on Kafka as the auth service sends them: headers and value."""
 
 import json
+from types import EllipsisType
+from typing import Any
 
-PROFILE = {
+PROFILE: dict[str, Any] = {
     "id": "user_1",
     "version": 3,
     "email": "ada@example.com",
@@ -22,8 +24,11 @@ PROFILE = {
 }
 
 
-def headers(kind: str = "updated.v1", version: int = 3, user_id: str = "user_1", **changes) -> dict[str, str]:
-    made = {
+def headers(
+    kind: str = "updated.v1", version: int = 3, user_id: str = "user_1", **changes: str | EllipsisType
+) -> dict[str, str]:
+    """Headers of an event; one given as `...` is left out."""
+    made: dict[str, str | EllipsisType] = {
         "ce_specversion": "1.0",
         "ce_id": "6f1c2c1e-0000-4000-8000-000000000001",
         "ce_source": "/auth-service",
@@ -39,7 +44,7 @@ def headers(kind: str = "updated.v1", version: int = 3, user_id: str = "user_1",
     return {name: value for name, value in made.items() if value is not ...}
 
 
-def value(user: dict | None = None, **more) -> bytes:
+def value(user: dict[str, Any] | None = None, **more: Any) -> bytes:
     return json.dumps({"user": user or PROFILE, **more}).encode()
 
 

@@ -69,7 +69,7 @@ def header(**members: Any) -> dict[str, Any]:
     return _without_ellipsis({"alg": "RS256", "cat": CATEGORY_SESSION, "kid": KID, "typ": "JWT", **members})
 
 
-def claims(now: float = NOW, **members: Any) -> dict[str, Any]:
+def claims(now: float = NOW, /, **members: Any) -> dict[str, Any]:
     """Version 2 session claims without an organization, as Clerk issues them at `now`."""
     return _without_ellipsis(
         {
@@ -89,7 +89,7 @@ def claims(now: float = NOW, **members: Any) -> dict[str, Any]:
     )
 
 
-def claims_v1(now: float = NOW, **members: Any) -> dict[str, Any]:
+def claims_v1(now: float = NOW, /, **members: Any) -> dict[str, Any]:
     return claims(now, **{"v": ..., "jti": ..., "sts": ..., **members})
 
 

@@ -75,6 +75,7 @@ def _json() -> Iterator[Case]:
 
 
 def _times() -> Iterator[Case]:
+    value: object
     yield Case("exp 4 s ago", signed(claims(exp=NOW - 4)), ACCEPTED)
     yield Case("exp 5 s ago", signed(claims(exp=NOW - 5)), Reason.TOKEN_EXPIRED)
     yield Case("exp 6 s ago", signed(claims(exp=NOW - 6)), Reason.TOKEN_EXPIRED)
@@ -105,6 +106,7 @@ def _times() -> Iterator[Case]:
 
 
 def _subjects() -> Iterator[Case]:
+    value: object
     yield Case("sub absent", signed(claims(sub=...)), Reason.CLAIM_MISSING)
     for value in (
         "",
@@ -133,6 +135,7 @@ def _subjects() -> Iterator[Case]:
 
 
 def _claims() -> Iterator[Case]:
+    value: object
     yield Case("iss of another instance", signed(claims(iss="https://clerk.example.org")), Reason.ISSUER_MISMATCH)
     yield Case("iss with a slash", signed(claims(iss="https://clerk.example.com/")), Reason.ISSUER_MISMATCH)
     yield Case("iss absent", signed(claims(iss=...)), Reason.ISSUER_MISMATCH)
@@ -163,6 +166,7 @@ def _claims() -> Iterator[Case]:
 
 
 def _organizations() -> Iterator[Case]:
+    value: object
     for value in (
         "org_1",
         [],

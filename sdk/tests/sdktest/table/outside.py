@@ -105,9 +105,9 @@ def _algorithms() -> Iterator[Case]:
         text = unsigned(protected=header(alg=name))
         code = hmac.new(pem().encode(), text.encode(), digest).digest()
         yield Case(f"{name} with the public key as secret", f"{text}.{base64url(code)}", Reason.TOKEN_INVALID_ALGORITHM)
-    for name, digest in (("RS384", hashes.SHA384()), ("RS512", hashes.SHA512())):
+    for name, algorithm in (("RS384", hashes.SHA384()), ("RS512", hashes.SHA512())):
         text = unsigned(protected=header(alg=name))
-        code = private_key().sign(text.encode(), padding.PKCS1v15(), digest)
+        code = private_key().sign(text.encode(), padding.PKCS1v15(), algorithm)
         yield Case(f"{name} by our key", f"{text}.{base64url(code)}", Reason.TOKEN_INVALID_ALGORITHM)
     text = unsigned(protected=header(alg="PS256"))
     pss = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
