@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psutil  # type: ignore[import-untyped]  # it ships no types
+import psutil
 from attrs import define
 
 from bench.crowd import Crowd, Gathered, Seen

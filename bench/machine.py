@@ -6,7 +6,7 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]  # it ships no types
+import psutil
 
 _PACKAGES = ("litestar", "granian", "uvloop", "sqlalchemy", "asyncpg", "aiokafka", "faststream", "svix", "pyjwt")
 

@@ -14,7 +14,7 @@ from typing import TypeAlias, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
-import psutil  # type: ignore[import-untyped]  # it ships no types
+import psutil
 from attrs import field, frozen
 
 from adapters.kafka.topics import create_topics

@@ -146,7 +146,9 @@ def test_headers_that_are_no_attribute_are_not_looked_at():
 
 
 def test_an_optional_header_without_a_value_is_absent():
-    assert decode(headers(ce_time=None, ce_source=None), value()).time is None
+    event = decode(headers(ce_time=None, ce_source=None), value())
+    assert isinstance(event, UserUpdated)
+    assert event.time is None
 
 
 def test_an_attribute_that_comes_twice_counts_only_where_both_say_the_same():

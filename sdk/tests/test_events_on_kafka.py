@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -140,7 +140,7 @@ async def test_with_faststream_an_event_that_failed_comes_again_before_later_one
 
 
 _KEY, _VALUE, _HEADERS = message("updated.v1", "user_z", 5)
-STRANGE: list[tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]] = [
+STRANGE: list[tuple[bytes | None, bytes | None, Sequence[tuple[str, bytes | None]]]] = [
     (_KEY, _VALUE, [(name, None) for name, _ in _HEADERS]),
     (_KEY, _VALUE, [("ce_id", None), *_HEADERS[2:]]),
     (_KEY, _VALUE, [*_HEADERS, ("ce_id", b"another")]),

@@ -63,7 +63,7 @@ USELESS_ENTRIES = {
     "a modulus that is a number": jwk(n=12345),
     "no modulus": {"kty": "RSA", "kid": KID, "e": "AQAB"},
     "no kid": {name: value for name, value in jwk().items() if name != "kid"},
-    "a kid that is a number": jwk(kid=7),
+    "a kid that is a number": {**jwk(), "kid": 7},
     "an empty kid": jwk(kid=""),
     "no object": "key",
     "null": None,

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from anomalyze_auth import (
@@ -29,9 +31,13 @@ def websocket(path: str = "/", headers=(), **changes):
     return {"type": "websocket", "path": path, "headers": list(headers), **changes}
 
 
-async def exchanged(app, scope) -> list[dict]:
+async def unused(*_: object) -> Any:
+    pytest.fail("called for a scope that is no request")
+
+
+async def exchanged(app, scope) -> list[dict[str, Any]]:
     """What the application sends in this scope."""
-    sent: list[dict] = []
+    sent: list[dict[str, Any]] = []
     kind = "websocket.connect" if scope["type"] == "websocket" else "http.request"
     incoming = iter([{"type": kind}])
 
@@ -85,14 +91,14 @@ async def test_scopes_that_are_no_request_pass_untouched():
     async def app(scope, receive, send):
         seen.append(scope)
 
-    await AuthMiddleware(app, VERIFIER)({"type": "lifespan"}, None, None)
+    await AuthMiddleware(app, VERIFIER)({"type": "lifespan"}, unused, unused)
 
     assert seen == [{"type": "lifespan"}]
 
 
 async def test_a_scope_of_another_kind_is_not_let_through():
     with pytest.raises(KeyError):
-        await AuthMiddleware(answering, VERIFIER, default=PUBLIC)({"type": "webtransport"}, None, None)
+        await AuthMiddleware(answering, VERIFIER, default=PUBLIC)({"type": "webtransport"}, unused, unused)
 
 
 async def test_a_preflight_that_gets_here_is_refused_and_the_log_says_once_how_to_mend_that(caplog):

@@ -5,6 +5,7 @@ import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from sdktest.apps import APPS, COOKIE_SUFFIX, KID_OUT_OF_REACH
 from sdktest.serving import served
@@ -170,7 +171,7 @@ def test_a_websocket_with_a_token_is_accepted(headers, origin):
 
 def test_a_websocket_with_a_cookie_from_the_authorized_origin_is_accepted(origin):
     cookie = {"Cookie": f"__session={PLAIN}"}
-    with connect(socket_url(origin, "/socket"), additional_headers=cookie, origin=PARTY) as socket:
+    with connect(socket_url(origin, "/socket"), additional_headers=cookie, origin=Origin(PARTY)) as socket:
         assert json.loads(socket.recv(timeout=5)) == USER
 
 

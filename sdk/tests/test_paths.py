@@ -215,7 +215,7 @@ def test_rules_are_relative_to_the_root_path(app, root: str, path: str, expected
 )
 def test_a_root_path_that_frameworks_look_for_in_different_ways_leaves_no_rule(root: str, path: str, in_starlette):
     assert rule_of(path, root_path=root) is None
-    assert rule_of(path, root_path=root, **STARLETTE) is in_starlette
+    assert rule_of(path, root_path=root, app=STARLETTE["app"]) is in_starlette
 
 
 def litestar(path: str, raw: bytes | None, *mounts: str, is_mount: bool = True, **more):

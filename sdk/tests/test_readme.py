@@ -137,7 +137,7 @@ async def test_the_transaction_example_has_one_effect_of_each_version(pasted):
         headers, value = message
         return SimpleNamespace(headers=tuple((name, text.encode()) for name, text in headers.items()), value=value)
 
-    def stored(table: str) -> list[tuple]:
+    def stored(table: str) -> list[tuple[object, ...]]:
         return example.database.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
 
     for message in [updated(1), updated(2), updated(1), updated(1, "user_2"), deleted(3), updated(2)]:

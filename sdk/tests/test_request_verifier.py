@@ -166,7 +166,7 @@ def test_cookies_without_authorized_parties_are_an_error_at_the_start():
 
     with pytest.raises(ValueError, match="authorized_parties"):
         RequestVerifier(anybody)
-    assert RequestVerifier(anybody, cookies=False)
+    assert RequestVerifier(anybody, cookies=False) is not None
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -39,7 +40,7 @@ async def test_the_bootstrap_example_has_all_users_that_live_and_ends_when_it_is
     kafka_address, topic, monkeypatch, capsys
 ):
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka_address)
-    example: dict = {}
+    example: dict[str, Any] = {}
     exec(EXAMPLES["bootstrap"], example)  # the README's own code
 
     await example["follow"](topic, until_current=True)
@@ -54,7 +55,7 @@ async def test_an_empty_topic_has_no_users(kafka_address, monkeypatch, capsys):
     name = f"sdk-user-state-{next(_NUMBERS)}"
     await admin.create_topics([NewTopic(name, 3, 1)])
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka_address)
-    example: dict = {}
+    example: dict[str, Any] = {}
     exec(EXAMPLES["bootstrap"], example)  # the README's own code
 
     await example["follow"](name, until_current=True)

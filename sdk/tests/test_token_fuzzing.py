@@ -103,7 +103,7 @@ def test_any_signed_claim_of_any_type_gives_an_identity_of_the_right_types_or_a_
 
 @unhurried
 @given(st.dictionaries(st.sampled_from(["alg", "typ", "cty", "cat", "kid", "crit", "b64", "jwk", "jku"]), json_values))
-def test_any_signed_header_member_of_any_type_is_decided_cleanly(members: dict):
+def test_any_signed_header_member_of_any_type_is_decided_cleanly(members: dict[str, object]):
     decided(signed(protected=json.dumps(header(**members)).encode()))
 
 

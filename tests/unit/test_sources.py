@@ -26,12 +26,12 @@ TEXTS = {
 
 def secret_key(file_env: Path = NO_FILE, **environment: str) -> str | None:
     key = load(ClerkApiSettings, environment=environment, env_file=file_env).clerk_secret_key
-    return key and key.get_secret_value()
+    return key.get_secret_value() if key else None
 
 
 def refused(**environment: str) -> tuple[str, str]:
     with pytest.raises(ConfigurationError) as caught:
-        secret_key(**environment)
+        secret_key(NO_FILE, **environment)
     [problem] = caught.value.problems
     return problem.variable, str(caught.value)
 

@@ -1,7 +1,6 @@
 """Messages on Kafka as the auth service sends them: headers and value."""
 
 import json
-from types import EllipsisType
 from typing import Any
 
 PROFILE: dict[str, Any] = {
@@ -24,11 +23,9 @@ PROFILE: dict[str, Any] = {
 }
 
 
-def headers(
-    kind: str = "updated.v1", version: int = 3, user_id: str = "user_1", **changes: str | EllipsisType
-) -> dict[str, str]:
+def headers(kind: str = "updated.v1", version: int = 3, user_id: str = "user_1", **changes: Any) -> dict[str, Any]:
     """Headers of an event; one given as `...` is left out."""
-    made: dict[str, str | EllipsisType] = {
+    made = {
         "ce_specversion": "1.0",
         "ce_id": "6f1c2c1e-0000-4000-8000-000000000001",
         "ce_source": "/auth-service",
@@ -48,10 +45,10 @@ def value(user: dict[str, Any] | None = None, **more: Any) -> bytes:
     return json.dumps({"user": user or PROFILE, **more}).encode()
 
 
-def deleted(version: int, user_id: str = "user_1") -> tuple[dict[str, str], bytes]:
+def deleted(version: int, user_id: str = "user_1") -> tuple[dict[str, Any], bytes]:
     gone = {"id": user_id, "version": version, "deleted_at": "2026-11-23T11:00:00.000Z"}
     return headers("deleted.v1", version, user_id), value(gone)
 
 
-def updated(version: int, user_id: str = "user_1") -> tuple[dict[str, str], bytes]:
+def updated(version: int, user_id: str = "user_1") -> tuple[dict[str, Any], bytes]:
     return headers("updated.v1", version, user_id), value({**PROFILE, "id": user_id, "version": version})

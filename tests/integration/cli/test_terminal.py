@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,7 +90,7 @@ async def at_terminal(stage: Stage, *arguments: str, columns: int = 80, **more: 
     )
 
 
-async def run(stage: Stage, command: str, **more: str):
+async def run(stage: Stage, command: str, **more: Any):
     """Run any command, as the stage runs `users`."""
     words = shlex.split(command)
     assert words[0] in {"users", "outbox", "config", "doctor", "reconcile"}

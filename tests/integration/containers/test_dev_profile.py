@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from devkit.fake_clerk.signing import sign_webhook
-from entrypoints.config.dev_environment import under
+from entrypoints.config.made_up import under
 from entrypoints.config.settings.catalogue import known_names
 from support.compose import ROOT, Stack, stack
 from support.web import PUBLISHABLE_KEY, SECRET, created

@@ -19,7 +19,7 @@ from adapters.postgres.engine import create_engine
 from adapters.postgres.migrate import migrate
 from adapters.postgres.user_reader import PostgresUserReader
 from application.users.representation import profile_document, tombstone_document
-from devkit.servers.kafka import start_kafka, start_kafka_cluster
+from devkit.servers.kafka import EmbeddedKafka, EmbeddedKafkaCluster, start_kafka, start_kafka_cluster
 from devkit.servers.ports import free_port
 from domain.user import Tombstone, User, UserId
 from entrypoints.config.service_keys import new_service_key
@@ -55,14 +55,15 @@ async def world(folder: Path, *, brokers: int, **variables: str) -> AsyncIterato
         await migrate(engine)
         await engine.dispose()
         with proxy.proxy("127.0.0.1", 0) as broker_proxy:
+            kafka: EmbeddedKafka | EmbeddedKafkaCluster
             if brokers == 1:
                 advertised = {"advertised.listeners": f"PLAINTEXT://{broker_proxy.address}"}
-                kafka = await asyncio.to_thread(start_kafka, folder / "kafka", settings=advertised)
-                broker_proxy.target = ("127.0.0.1", int(kafka.bootstrap_servers.rsplit(":", 1)[1]))
-                members, bootstrap = [kafka], broker_proxy.address
+                kafka = broker = await asyncio.to_thread(start_kafka, folder / "kafka", settings=advertised)
+                broker_proxy.target = ("127.0.0.1", int(broker.bootstrap_servers.rsplit(":", 1)[1]))
+                members, bootstrap = [broker], broker_proxy.address
             else:
-                kafka = await asyncio.to_thread(start_kafka_cluster, folder / "kafka", brokers)
-                members, bootstrap = list(kafka.brokers), kafka.bootstrap_servers
+                kafka = cluster = await asyncio.to_thread(start_kafka_cluster, folder / "kafka", brokers)
+                members, bootstrap = list(cluster.brokers), cluster.bootstrap_servers
             try:
                 await create_topic(bootstrap, "users", partitions=3, replicas=brokers)
                 await create_topic(bootstrap, "states", partitions=3, replicas=brokers, cleanup_policy="compact")

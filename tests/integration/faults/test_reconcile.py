@@ -33,6 +33,16 @@ def _delete(clerk: RunningStandIn, count: int) -> None:
         clerk.instance.delete(user_id)
 
 
+def _replace_all(clerk: RunningStandIn) -> None:
+    _delete_all(clerk)
+    clerk.instance.seed(100, seed=2)
+
+
+def _replace_some(clerk: RunningStandIn) -> None:
+    _delete(clerk, 11)
+    clerk.instance.seed(50, seed=2)
+
+
 FAULTS = (
     {"kind": "status", "status": 429, "retry_after_s": 1},
     {"kind": "status", "status": 500},
@@ -118,8 +128,8 @@ async def test_a_run_that_is_killed_or_interrupted_is_gone_on_with(stage, number
     ("change", "says"),
     [
         (_delete_all, "no user at all"),
-        (lambda clerk: (_delete_all(clerk), clerk.instance.seed(100, seed=2)), "none of those we looked up"),
-        (lambda clerk: (_delete(clerk, 11), clerk.instance.seed(50, seed=2)), "more than 10 of the 40 users"),
+        (_replace_all, "none of those we looked up"),
+        (_replace_some, "more than 10 of the 40 users"),
     ],
     ids=["empty", "another", "too many gone"],
 )

@@ -18,8 +18,9 @@ from application.relay.lanes import lane_of
 from application.relay.messages import Pending
 from application.relay.state_topic import FencedError, StatePublisher
 from domain.delete_user import delete_user
+from domain.events import UserEvent
 from domain.sync_user import sync_user
-from domain.user import UserId
+from domain.user import Known, UserId
 from integration.conftest import create_topic
 from support import servers
 from support.state_ledger import Record, read_states
@@ -31,7 +32,8 @@ _ids = itertools.count(1)
 
 def pending(user: str, *, versions: int = 1, size: int = 0, deleted: bool = False) -> Pending:
     """The message of the last of so many versions."""
-    known, events = None, ()
+    known: Known = None
+    events: tuple[UserEvent, ...] = ()
     for version in range(1, versions + 1):
         news = snapshot(UserId(user), at=version, public_metadata={"n": version, "pad": "x" * size})
         decision = sync_user(known, news)

@@ -150,10 +150,14 @@ async def be_wrong(somebody: Client, sessions: list[str]) -> None:
     for session in sessions[1:]:
         await somebody.ask("GET", "/v1/me", headers={"authorization": f"Bearer {session}"})
         await somebody.ask("GET", "/v1/verify", headers={"cookie": f"__session={session}"})
-    await somebody.deliver(webhook(1), **{"svix-signature": "v1," + "Y2FuYXJ5" * 5 + "Y2E="})
-    await somebody.deliver(webhook(1), **{"svix-timestamp": "1700000000"})
-    await somebody.deliver(webhook(1), **{"svix-id": PERSONAL["email"]})
-    await somebody.deliver(webhook(1), **{"svix-id": f"msg_{PERSONAL['email']}"})
+    wrong: list[dict[str, Any]] = [
+        {"svix-signature": "v1," + "Y2FuYXJ5" * 5 + "Y2E="},
+        {"svix-timestamp": "1700000000"},
+        {"svix-id": PERSONAL["email"]},
+        {"svix-id": f"msg_{PERSONAL['email']}"},
+    ]
+    for changes in wrong:
+        await somebody.deliver(webhook(1), **changes)
     await somebody.ask("GET", "/v1/me", headers={"cookie": f"{OF_A_CLIENT['cookie']};" * 300})
     await somebody.ask("GET", f"/v1/me?{OF_A_CLIENT['query'] * 1000}")
     await somebody.deliver(webhook(1), at=1_700_000_000)

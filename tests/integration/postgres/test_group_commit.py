@@ -230,6 +230,7 @@ async def test_the_row_and_its_event_become_visible_in_one_moment(store, engine,
                     " (SELECT max(version) FROM outbox WHERE key = $1) AS event",
                     USER,
                 )
+                assert row is not None
                 assert row["row"] == row["event"]
                 looks += 1
         finally:

@@ -19,7 +19,7 @@ from application.relay.lanes import LANES, lane_of
 from application.relay.messages import Outbox, Pending, RefusedMessage
 from domain.delete_user import delete_user
 from domain.sync_user import sync_user
-from domain.user import UserId
+from domain.user import Known, UserId
 from support.memory import MemoryOutbox
 from support.statements import statements
 from support.users import deletion, snapshot
@@ -40,7 +40,7 @@ class Case:
 async def case(request: pytest.FixtureRequest, database_url: str) -> AsyncIterator[Case]:
     if request.param == "memory":
         memory = MemoryOutbox()
-        known = {}
+        known: dict[str, Known] = {}
 
         async def add(user: str, at: int) -> None:
             decision = sync_user(known.get(user), snapshot(UserId(user), at=at, first_name=f"{at}"))
@@ -62,11 +62,11 @@ async def case(request: pytest.FixtureRequest, database_url: str) -> AsyncIterat
         news = snapshot(UserId(user), at=at, first_name=f"{at}")
         await users.change(news.id, partial(sync_user, snapshot=news))
 
-    async def dead() -> list[tuple[str, int, str, int]]:
+    async def dead_letters() -> list[tuple[str, int, str, int]]:
         rows = await connection.fetch("SELECT key, version, error, attempts FROM outbox_dead ORDER BY id")
         return [tuple(row) for row in rows]
 
-    yield Case(PostgresOutbox(engine), store, dead)
+    yield Case(PostgresOutbox(engine), store, dead_letters)
     await connection.close()
     await users.aclose()
     await engine.dispose()

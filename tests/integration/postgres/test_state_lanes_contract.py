@@ -18,7 +18,7 @@ from application.relay.lanes import LANES
 from application.relay.messages import Pending
 from application.relay.state_topic import StateLanes
 from domain.sync_user import sync_user
-from domain.user import UserId
+from domain.user import Known, UserId
 from support.memory import MemoryOutbox
 from support.state_memory import MemoryStateLanes
 from support.users import snapshot
@@ -38,7 +38,8 @@ async def case(request: pytest.FixtureRequest, database_url: str) -> AsyncIterat
     if request.param == "memory":
         newest: dict[str, int] = {}
         lanes = MemoryStateLanes(newest, dict.fromkeys(range(LANES), "nobody"))
-        outbox, known = MemoryOutbox(), {}
+        outbox = MemoryOutbox()
+        known: dict[str, Known] = {}
 
         async def hold(relay: str, held: set[int]) -> None:
             lanes.owners.update(dict.fromkeys(held, relay))

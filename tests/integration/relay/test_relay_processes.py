@@ -148,7 +148,7 @@ async def test_a_listener_whose_connection_is_cut_does_not_stop_the_events(
     assert relay.alive
 
 
-async def until_empty(database_url: str) -> list[object]:
+async def until_empty(database_url: str) -> list[asyncpg.Record]:
     """Wait for the relay to settle what it sent, and return what is left after ten seconds."""
     for _ in range(100):
         if not (left := await query(database_url, "SELECT key, version FROM outbox")):

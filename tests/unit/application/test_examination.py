@@ -197,7 +197,9 @@ def test_what_is_wrong_with_the_outbox_is_found(change, expected):
 
 
 def settings(**changes: str) -> dict[str, dict[str, str]]:
-    return {"settings": {**TOPIC.settings, **{name.replace("_", "."): value for name, value in changes.items()}}}
+    return {
+        "settings": {**(TOPIC.settings or {}), **{name.replace("_", "."): value for name, value in changes.items()}}
+    }
 
 
 @pytest.mark.parametrize(
@@ -272,18 +274,18 @@ def test_who_may_manage_more_than_is_needed_is_found(change, expected):
     assert found[0].check == "managing users"
 
 
-AWAY = KeySet(address="clerk.example.com", status=None, problem="out of reach (ConnectError)")
+KEYS_AWAY = KeySet(address="clerk.example.com", status=None, problem="out of reach (ConnectError)")
 
 
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
         ({"of_secret_key": None, "secret_key_kind": None}, {"clerk secret key": WARNING}),
-        ({"of_secret_key": evolve(AWAY, status=401, problem="it answers 401")}, {"clerk secret key": FAILURE}),
-        ({"of_secret_key": evolve(AWAY, status=500, problem="it answers 500")}, {"clerk secret key": FAILURE}),
-        ({"of_secret_key": AWAY}, {"clerk secret key": FAILURE}),
-        ({"published": AWAY}, {"signing keys": WARNING}),
-        ({"published": AWAY, "pem_thumbprint": None}, {"signing keys": FAILURE}),
+        ({"of_secret_key": evolve(KEYS_AWAY, status=401, problem="it answers 401")}, {"clerk secret key": FAILURE}),
+        ({"of_secret_key": evolve(KEYS_AWAY, status=500, problem="it answers 500")}, {"clerk secret key": FAILURE}),
+        ({"of_secret_key": KEYS_AWAY}, {"clerk secret key": FAILURE}),
+        ({"published": KEYS_AWAY}, {"signing keys": WARNING}),
+        ({"published": KEYS_AWAY, "pem_thumbprint": None}, {"signing keys": FAILURE}),
         ({"published": None}, {}),
         ({"pem_thumbprint": None}, {}),
         ({"secret_key_kind": "live"}, {"clerk instance": FAILURE}),

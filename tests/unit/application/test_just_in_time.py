@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from attrs import define, field
@@ -21,7 +22,7 @@ from application.users.get_user import GetUser
 from application.users.just_in_time import UNKNOWN_FOR_S, JustInTimeSync
 from application.users.sync_user import SyncUser
 from domain.snapshot import Snapshot
-from domain.user import Tombstone, UserId
+from domain.user import Tombstone, User, UserId
 from support.memory import MemoryUsers, living
 from support.users import USER, deletion, snapshot
 
@@ -51,7 +52,8 @@ class World:
 
     def __attrs_post_init__(self) -> None:
         self.clerk.open.set()
-        obtain = JustInTimeSync(self.users, self.clerk, SyncUser(self.users), lambda: self.now)
+        clerk: Any = self.clerk  # of a `ClerkUsers`, `get` alone is called
+        obtain = JustInTimeSync(self.users, clerk, SyncUser(self.users), lambda: self.now)
         self.current = GetCurrentUser(GetUser(self.users, obtain))
 
     @property
@@ -65,7 +67,7 @@ class World:
         yield
         self.clerk.open.set()
 
-    async def requests(self, count: int) -> list[asyncio.Task]:
+    async def requests(self, count: int) -> list[asyncio.Task[User]]:
         """Start requests that all wait for Clerk."""
         tasks = [asyncio.create_task(self.current(USER)) for _ in range(count)]
         await settled()

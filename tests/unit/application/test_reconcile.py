@@ -158,7 +158,7 @@ async def test_a_user_that_the_database_refuses_is_told_and_the_others_are_repai
     async def refuse(self: object, user_id: UserId, decide: object) -> object:
         if user_id == name(50):
             raise UnstorableError("PostgreSQL refused it (22021)")
-        return await change(user_id, decide)  # type: ignore[arg-type]
+        return await change(user_id, decide)
 
     monkeypatch.setattr(type(world.users), "change", refuse)
 

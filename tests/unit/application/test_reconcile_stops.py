@@ -247,7 +247,7 @@ async def test_a_run_that_is_cut_short_while_it_deletes_reads_nothing_again(worl
     async def cut(self: object, user_id: UserId, decide: object) -> object:
         if user_id == name(2):
             raise asyncio.CancelledError
-        return await change(user_id, decide)  # type: ignore[arg-type]
+        return await change(user_id, decide)
 
     with monkeypatch.context() as patch:
         patch.setattr(type(world.users), "change", cut)

@@ -24,6 +24,7 @@ def relay(*messages: OutboxMessage, **fate: str) -> RelayEvents:
 
 
 def left(relay_events: RelayEvents) -> list[int]:
+    assert isinstance(relay_events.outbox, MemoryOutbox)
     return [row.id for row in relay_events.outbox.rows]
 
 
@@ -114,12 +115,12 @@ def test_rounds_deliver_every_event_that_is_not_refused_and_never_reorder_a_key(
 
 
 async def _until_empty(relay_events: RelayEvents, limit: int) -> None:
+    publisher = relay_events.publisher
+    assert isinstance(publisher, MemoryPublisher)
     for _ in range(100):
         done = await relay_events(ALL, limit)
         if done.outage:  # it passes
-            relay_events.publisher.fate = {
-                pending: fate for pending, fate in relay_events.publisher.fate.items() if fate == "refused"
-            }
+            publisher.fate = {pending: fate for pending, fate in publisher.fate.items() if fate == "refused"}
         if not done.taken:
             return
     pytest.fail("the outbox does not get empty")

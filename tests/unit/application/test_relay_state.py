@@ -20,21 +20,24 @@ def message(user: str, version: int) -> OutboxMessage:
 def relay(*messages: OutboxMessage, events: dict[int, str] | None = None, state: dict[int, str] | None = None):
     outbox = MemoryOutbox()
     outbox.add(*messages)
-    newest = {item.key: item.version for item in messages}
+    newest: dict[str, int] = {item.key: item.version for item in messages}
     return RelayEventsAndState(
         "me", outbox, MemoryPublisher(events or {}), MemoryStatePublisher(fate=state or {}), MemoryStateLanes(newest)
     )
 
 
 def left(run_round: RelayEventsAndState) -> list[int]:
+    assert isinstance(run_round.outbox, MemoryOutbox)
     return [row.id for row in run_round.outbox.rows]
 
 
 def delivered(run_round: RelayEventsAndState) -> list[tuple[str, int]]:
+    assert isinstance(run_round.publisher, MemoryPublisher)
     return [(item.message.key, item.message.version) for item in run_round.publisher.delivered]
 
 
 def written(run_round: RelayEventsAndState) -> list[tuple[str, int]]:
+    assert isinstance(run_round.state, MemoryStatePublisher)
     return run_round.state.topic.log
 
 

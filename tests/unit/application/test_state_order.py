@@ -28,7 +28,8 @@ class Frozen:
     """A relay that moves only when it is told to: it stops at every await of its ports."""
 
     name: str
-    run_round: RelayEventsAndState | None = None
+    run_round: RelayEventsAndState = field(init=False)
+    state: MemoryStatePublisher = field(init=False)
     lanes: list[int] = field(factory=list)
     """What it believes to hold."""
     waiting: "deque[asyncio.Future[None]]" = field(factory=deque)
@@ -83,7 +84,9 @@ class World:
         state = MemoryStatePublisher(self.topic, pause=made.pause)
         lanes = MemoryStateLanes(self.newest, self.owners, self.by_lane, pause=made.pause)
         outbox = SharedOutbox(self.rows, made.pause)
-        made.run_round = RelayEventsAndState(name, outbox, MemoryPublisher(), state, lanes)
+        made.state = state
+        # Nothing is refused here, so `bury` is never called.
+        made.run_round = RelayEventsAndState(name, outbox, MemoryPublisher(), state, lanes)  # type: ignore[arg-type]
         return made
 
     def write(self, user: str) -> None:
@@ -100,7 +103,7 @@ class World:
     def fail(self, name: str) -> None:
         """Let one of the next records of this relay go unanswered; it may land later."""
         if self.rows:
-            self.relays[name].run_round.state.fate[self.rows[len(self.topic.log) % len(self.rows)].id] = "cut"
+            self.relays[name].state.fate[self.rows[len(self.topic.log) % len(self.rows)].id] = "cut"
 
     def land_all(self) -> None:
         while self.topic.on_its_way:

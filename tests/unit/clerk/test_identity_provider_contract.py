@@ -34,7 +34,7 @@ class World:
     provider: ClerkUsers
     add: Callable[..., None]
     """A user, with `public_metadata`; each was created after the one before."""
-    sign_in: Callable[[UserId], None]
+    sign_in: Callable[[UserId], object]
 
 
 @pytest.fixture(params=["fake", "Clerk SDK"])
@@ -59,7 +59,7 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
             clerk.instance.create(user_id, email_address=[f"{user_id}@example.org"], **fields)
 
         async with _provider(clerk) as provider:
-            yield World(provider, create, lambda user_id: clerk.instance.sign_in(user_id) and None)
+            yield World(provider, create, clerk.instance.sign_in)
 
 
 @asynccontextmanager

@@ -31,8 +31,7 @@ def deep(depth: int, shape: str = "objects") -> bytes:
 
 def with_fields(user_id: str = "user_1", **fields: bytes) -> bytes:
     """A user whose fields are JSON texts, before and behind all others."""
-    text = encoded(user_payload(user_id))
-    user = text if isinstance(text, bytes) else text.encode()
+    user = encoded(user_payload(user_id))
     more = b", ".join(b'"%s": %s' % (name.encode(), value) for name, value in fields.items())
     return b"{" + more + b", " + user.strip()[1:-1] + b", " + more + b"}"
 

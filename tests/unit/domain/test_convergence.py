@@ -24,7 +24,8 @@ def deliver(all_of_them: list[Delivery]) -> tuple[Known, list[UserEvent]]:
         decision = sync_user(known, news) if isinstance(news, Snapshot) else delete_user(known, news)
         return decision.user, [*events, *decision.events]
 
-    return reduce(step, all_of_them, (None, []))
+    nothing: tuple[Known, list[UserEvent]] = (None, [])
+    return reduce(step, all_of_them, nothing)
 
 
 def content(known: Known) -> object:

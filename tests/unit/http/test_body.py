@@ -1,6 +1,7 @@
 """All unfinished bodies share one budget; where it ends, the oldest is given up."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -15,14 +16,14 @@ from entrypoints.http.middleware.body import (
     read_body,
 )
 
-SCOPE = {"type": "http", "headers": []}
+SCOPE: Any = {"type": "http", "headers": []}
 
 
 class Client:
     """Sends what it is told to, when it is told to."""
 
     def __init__(self) -> None:
-        self.messages: asyncio.Queue = asyncio.Queue()
+        self.messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
     def send(self, body: bytes, *, more: bool = True) -> None:
         self.messages.put_nowait({"type": "http.request", "body": body, "more_body": more})
@@ -36,7 +37,7 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-def reading(client: Client, budget: Budget) -> asyncio.Task:
+def reading(client: Client, budget: Budget) -> asyncio.Task[bytes]:
     return asyncio.create_task(read_body(SCOPE, client.receive, budget=budget))
 
 
@@ -151,7 +152,7 @@ async def answered(client: Client, *headers: tuple[bytes, bytes]) -> tuple[bool,
     async def send(message):
         sent.append((message, asyncio.get_running_loop().time() - began))
 
-    scope = {"type": "http", "headers": list(headers)}
+    scope: Any = {"type": "http", "headers": list(headers)}
     await AnswerFirst(answering([]))(scope, client.receive, send)
     start, after_s = sent[0]
     return (b"connection", b"close") in start["headers"], after_s

@@ -18,7 +18,9 @@ async def fault_of(keys: JwksKeys) -> KeysFault | None:
         await keys.find("ins_1")
     await keys.aclose()
     assert keys.state.last_cause is unavailable.value.cause
-    assert cause_of(unavailable.value).label == f"signing keys: {TROUBLE_OF_KEYS[unavailable.value.cause]}"
+    cause = cause_of(unavailable.value)
+    assert cause is not None
+    assert cause.label == f"signing keys: {TROUBLE_OF_KEYS[unavailable.value.cause]}"
     return keys.state.last_cause
 
 

@@ -7,10 +7,10 @@ from attrs import evolve
 from dependency_injector.providers import Object
 
 from anomalyze_auth import KeysUnavailable
-from application.users.representation import profile_document
+from application.users.representation import ProfileDocument, profile_document
 from domain.snapshot import Snapshot
 from domain.sync_user import sync_user
-from entrypoints.http.routes.me import ProfileDocument, entity_tag
+from entrypoints.http.routes.me import entity_tag
 from support.users import USER, profile, snapshot
 from support.web import PARTY, PUBLISHABLE_KEY, bearer, created, token
 

@@ -9,6 +9,7 @@ from adapters.kafka.cloudevents import encode
 from adapters.kafka.partition_batches import partition_of, shares_of
 from application.relay.messages import Pending
 from domain.sync_user import sync_user
+from domain.user import UserId
 from support.users import snapshot
 
 
@@ -26,7 +27,7 @@ class Topic:
 
 
 def pending(number: int, user: str) -> Pending:
-    return Pending(id=number, lane=0, stored_at=0, message=encode(sync_user(None, snapshot(user)).events[0]))
+    return Pending(id=number, lane=0, stored_at=0, message=encode(sync_user(None, snapshot(UserId(user))).events[0]))
 
 
 @given(st.text(min_size=1), st.integers(1, 200))

