@@ -41,6 +41,11 @@ class Collector:
     def spans(self) -> list[Span]:
         return [span for body in list(self.raw) for span in _spans(body)]
 
+    @property
+    def text(self) -> str:
+        """All that was sent, but the ids: they are random bytes, in which any short word may stand."""
+        return "\n".join(map(_without_ids, list(self.raw)))
+
     def of_trace(self, trace_id: str) -> list[Span]:
         return [span for span in self.spans if span.trace_id == trace_id]
 
@@ -57,6 +62,17 @@ def collector() -> Iterator[Collector]:
 
         server.answers = take
         yield found
+
+
+def _without_ids(body: bytes) -> str:
+    request = ExportTraceServiceRequest.FromString(body)
+    for span in (span for process in request.resource_spans for part in process.scope_spans for span in part.spans):
+        for name in ("trace_id", "span_id", "parent_span_id"):
+            span.ClearField(name)
+        for link in span.links:
+            link.ClearField("trace_id")
+            link.ClearField("span_id")
+    return str(request)
 
 
 def _spans(body: bytes) -> Iterator[Span]:

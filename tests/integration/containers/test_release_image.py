@@ -41,7 +41,9 @@ def test_nothing_in_it_stands_in_for_clerk_mints_tokens_or_makes_keys_up(image):
     modules = docker("run", "--rm", "--entrypoint", "python", image, "-c", named)
     commands = docker("run", "--rm", image, "--help")
 
-    assert not {"session_tokens.py", "samples.py", "stand_in", "fake_clerk", "webhook_factory.py"} & set(modules.split())
+    assert not {"session_tokens.py", "samples.py", "stand_in", "fake_clerk", "webhook_factory.py"} & set(
+        modules.split()
+    )
     listed = {line.split(":")[0].strip() for line in commands.splitlines() if line.startswith("  ")}
     assert {"serve", "relay", "migrate"} <= listed
     assert not listed & set(OF_THE_DEVKIT)

@@ -140,7 +140,7 @@ async def test_nothing_is_lost_or_reordered_or_given_away_whatever_breaks(tmp_pa
 def all_but_output(made: World, folder: Path, collector: Collector, urls: Sequence[str]) -> dict[str, str]:
     """Return what the servers below have logged, and what went to a collector and to Prometheus."""
     of_kafka = {str(file): file.read_text(errors="replace") for file in (folder / "kafka").rglob("server.log*")}
-    traces = "\n".join(body.decode("utf-8", "replace") for body in collector.raw)
+    traces = collector.text
     metrics = {url: httpx.get(f"{url}/metrics", timeout=20).text for url in urls}
     return {"PostgreSQL": made.postgres.log(), "traces": traces, **of_kafka, **metrics}
 
