@@ -4,7 +4,7 @@ import os
 import pwd
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adapters.postgres.connection.parameters import LIBPQ
@@ -154,6 +154,7 @@ def refusal(url):
     return None
 
 
+@example("hostaddr", "@").via("the driver reaches no abstract socket, whichever parameter names it")
 @given(st.sampled_from(sorted(LIBPQ)), VALUES)
 def test_any_value_of_any_parameter_is_taken_or_refused_by_its_name(name, value):
     escaped = "".join(f"%{byte:02X}" for byte in value.encode())

@@ -155,12 +155,13 @@ def _addresses(parameters: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
     by_address = parameters["hostaddr"].split(",") if "hostaddr" in parameters else hosts
     if len(by_address) != len(hosts):
         raise ValueError(f"hostaddr names {len(by_address)} addresses for {len(hosts)} hosts")
+    for name, values in (("host", hosts), ("hostaddr", by_address)):
+        if name in parameters and any(value.startswith("@") for value in values):
+            raise ValueError(f"{name} is an abstract Unix socket, which the driver cannot reach")
     hosts = tuple(address or host for address, host in zip(by_address, hosts, strict=True))
     ports = parameters.get("port", "").split(",")
     if len(ports) not in (1, len(hosts)):
         raise ValueError(f"port names {len(ports)} ports for {len(hosts)} hosts")
-    if any(host.startswith("@") for host in hosts):
-        raise ValueError("host is an abstract Unix socket, which the driver cannot reach")
     numbers = [_port(port) for port in ports] * (1 if len(ports) == len(hosts) else len(hosts))
     return tuple(zip(hosts, numbers, strict=True))
 
