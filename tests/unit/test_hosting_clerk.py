@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from attrs import fields
 
-from entrypoints.config.loading import ConfigurationError, load
+from entrypoints.config.loading import load
 from entrypoints.config.secret import Secret
 from entrypoints.config.settings import ServeSettings
+from entrypoints.config.sources import ConfigurationError
 from support.hosting_clerk import ROWS, SK
 from support.web import NO_FILE, PUBLISHABLE_KEY, SECRET
 

@@ -9,12 +9,13 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from entrypoints.config.loading import ConfigurationError, load
+from entrypoints.config.loading import load
 from entrypoints.config.masking import shown
 from entrypoints.config.misspelled import misspelled
 from entrypoints.config.proxies import use
 from entrypoints.config.settings import ProxySettings, ServeSettings, TracingSettings
 from entrypoints.config.settings.catalogue import known_names
+from entrypoints.config.sources import ConfigurationError
 from entrypoints.observability.tracing.sdk import _exporter
 from support.egress import egress
 from support.web import NO_FILE, environment

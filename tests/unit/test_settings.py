@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrypoints.config.env_example import env_example
-from entrypoints.config.loading import ConfigurationError, load
+from entrypoints.config.loading import load
 from entrypoints.config.settings import (
     LogFormat,
     LogLevel,
@@ -17,6 +17,7 @@ from entrypoints.config.settings import (
     ServeSettings,
 )
 from entrypoints.config.settings.catalogue import all_variables
+from entrypoints.config.sources import ConfigurationError
 from support.web import ISSUER, NO_FILE, PUBLISHABLE_KEY, SECRET, public_key
 
 DATABASE = {"DATABASE_URL": "postgresql://auth:hunter2@db.example:5432/auth?sslmode=require"}

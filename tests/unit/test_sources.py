@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from attrs import fields
 
-from entrypoints.config.loading import ConfigurationError, found_variables, load, variables
+from entrypoints.config.loading import load
 from entrypoints.config.settings import ClerkApiSettings, KafkaSettings, WebhookSettings
 from entrypoints.config.settings.catalogue import GROUPS, all_variables
-from entrypoints.config.sources import LARGEST_FILE_BYTES, look_up
+from entrypoints.config.sources import LARGEST_FILE_BYTES, ConfigurationError, found_variables, look_up, variables
 from support.web import NO_FILE, SECRET, public_key
 
 KEY = "sk_test_hunter2"

@@ -9,7 +9,6 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -20,9 +19,9 @@ from granian.server import MPServer
 
 from entrypoints.cli.exit_codes import EX_CONFIG, EX_NOT_DONE
 from entrypoints.cli.terminal import fail
-from entrypoints.config.dev_environment import DATA_DIR, export_from_dev
-from entrypoints.config.loading import ConfigurationError, load
+from entrypoints.config.loading import load, load_from
 from entrypoints.config.settings import HttpSettings, ServeSettings
+from entrypoints.config.sources import ConfigurationError, found_variables
 from entrypoints.http.limits import HEAD_LIMIT_BYTES
 from entrypoints.observability.logging import configure_logging
 from entrypoints.observability.metrics_folder import metrics_folder
@@ -64,7 +63,6 @@ def serve(
     port: int | None = None,
     workers: int | None = None,
     log_level: str | None = None,
-    data_dir: Path = DATA_DIR,
 ) -> None:
     """Serve webhooks, /v1/me and forward auth over HTTP.
 
@@ -82,20 +80,18 @@ def serve(
         smaller batches.
     log_level
         debug, info, warning, error or critical, instead of LOG_LEVEL.
-    data_dir
-        Data folder of `auth-service dev`: what is not configured is taken from one that runs there.
     """
     # The workers read the environment again, each for itself.
     options = {"HOST": host, "PORT": port, "WEB_CONCURRENCY": workers, "LOG_LEVEL": log_level}
     for variable, value in options.items():
         if value is not None:
             os.environ[variable] = str(value)
-    of_dev = export_from_dev(data_dir)
-    settings = load(ServeSettings)
+    found = found_variables()
+    settings = load_from(ServeSettings, found)
     configure_logging(settings.log)
     _say_what_is_closed(settings)
-    if of_dev:
-        log.warning("uses settings of the running dev", variables=of_dev, data_dir=str(data_dir))
+    if of_dev := sorted(name for name, value in found.items() if value.development):
+        log.warning("uses settings of the running dev", variables=of_dev)
     address = _free_address(settings.http)
     require_extra(settings.tracing)  # here, where it is said once, and not by each worker
     with metrics_folder() if settings.http.web_concurrency > 1 else nullcontext():

@@ -1,6 +1,6 @@
-"""Load a command's settings from the environment and `.env`, and report everything that is wrong at once."""
+"""Load a command's settings, and report everything that is wrong at once."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -10,25 +10,16 @@ from entrypoints.config.secret import Secret
 from entrypoints.config.settings import ClerkApiSettings, KafkaSettings, TokenSettings, asks_backend_api
 from entrypoints.config.settings.catalogue import Variable, variables_of
 from entrypoints.config.settings.kafka_contradictions import contradictions, unsupported, unused
-from entrypoints.config.sources import ENV_FILE, ConfigProblem, SourceError, SourceValue, look_up, read
+from entrypoints.config.sources import ConfigProblem, ConfigurationError, SourceValue, found_variables, look_up
 from entrypoints.config.written import told
 
 S = TypeVar("S")
 
 
-class ConfigurationError(Exception):
-    """The settings cannot be used; its text names each variable and can be shown as it is."""
+def load(settings_class: type[S], *, environment: Mapping[str, str] | None = None, env_file: Path | None = None) -> S:
+    """Return the settings of a command from what `found_variables` returns.
 
-    def __init__(self, problems: Sequence[ConfigProblem]) -> None:
-        self.problems = tuple(problems)
-        listed = "\n".join(f"  {problem}" for problem in problems)
-        super().__init__(f"The configuration (environment or .env) is not usable:\n{listed}")
-
-
-def load(settings_class: type[S], *, environment: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> S:
-    """Return the settings of a command; the environment wins over `.env`, and an empty variable counts as unset.
-
-    `NAME_FILE` may stand for a secret `NAME`: the file holds it. `settings_class` may also be a single group.
+    `NAME_FILE` may name a file that holds the secret `NAME`. `settings_class` may also be a single group.
 
     Raises:
         ConfigurationError: naming every variable that is missing or wrong.
@@ -47,39 +38,22 @@ def load_from(settings_class: type[S], found: Mapping[str, SourceValue]) -> S:
         problems.setdefault(name, ConfigProblem(by_field[name].name, what, by_field[name].example))
     useless = [*unsupported(found)] if KafkaSettings in groups else []
     if problems:
-        raise ConfigurationError([*(problems[name] for name in by_field if name in problems), *useless])
+        raise ConfigurationError(*(problems[name] for name in by_field if name in problems), *useless)
     loaded = {group: group(**values[group]) for group in groups}
     if KafkaSettings in groups:
         useless += unused(found, loaded[KafkaSettings])
     if useless:
-        raise ConfigurationError(useless)
+        raise ConfigurationError(*useless)
     parts = {name: loaded[group] for name, group in of_command.items()}
     return settings_class(**parts) if parts else cast("S", loaded[settings_class])
-
-
-def found_variables(environment: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> dict[str, SourceValue]:
-    """Return what is set and where, by name.
-
-    Raises:
-        ConfigurationError: `.env` is there and cannot be read.
-    """
-    try:
-        return read(environment, env_file)
-    except SourceError as error:
-        raise ConfigurationError([error.problem]) from None
-
-
-def variables(environment: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> dict[str, str]:
-    """Return what is set, by name, ready to be the environment of another process: see `found_variables`."""
-    return {name: found.text for name, found in found_variables(environment, env_file).items()}
 
 
 def _value(variable: Variable, found: Mapping[str, SourceValue], problems: dict[str, ConfigProblem]) -> Any:
     """Return the value, or note what is wrong; a text that is refused is returned, for it is there all the same."""
     try:
         entry = look_up(variable.name, found, in_file=variable.in_file)
-    except SourceError as error:
-        problems[variable.field] = error.problem
+    except ConfigurationError as error:
+        [problems[variable.field]] = error.problems
         return None if variable.required else variable.default
     if entry is None:
         if not variable.required:

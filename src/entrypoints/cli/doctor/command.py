@@ -7,7 +7,6 @@ import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import httpx
@@ -30,7 +29,6 @@ from entrypoints.cli.doctor.configuration import Configured, configured
 from entrypoints.cli.output import flush, print_table
 from entrypoints.cli.terminal import on_terminal
 from entrypoints.config import proxies
-from entrypoints.config.dev_environment import DATA_DIR, base_url
 from entrypoints.config.settings import HttpSettings
 
 LIMIT_S = 20.0
@@ -41,7 +39,7 @@ _COLOURS = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.FAILURE: 
 T = TypeVar("T")
 
 
-def doctor(*, json: bool = False, strict: bool = False, data_dir: Path = DATA_DIR) -> None:
+def doctor(*, json: bool = False, strict: bool = False) -> None:
     """Examine configuration, database, outbox, Kafka and Clerk, and say what to do about each finding.
 
     Looks at whatever is configured, in the environment, `.env`, or the `auth-service dev` that runs here, and says
@@ -54,11 +52,9 @@ def doctor(*, json: bool = False, strict: bool = False, data_dir: Path = DATA_DI
         One list of findings, for other programs.
     strict
         End with 1 for warnings too.
-    data_dir
-        Data folder of `auth-service dev`.
     """
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is wrong is said below, once
-    found = configured(data_dir)
+    found = configured()
     if found.proxies:
         proxies.use(found.proxies)
     findings = [*found.findings, *asyncio.run(_examine(found))]
@@ -101,7 +97,7 @@ async def _examine(found: Configured) -> list[Finding]:
 
 async def _ask_serve(settings: HttpSettings) -> ServingFacts:
     """Ask the `serve` on this machine what it has met: a wrong signing secret, say, shows nowhere else."""
-    address = base_url(settings)
+    address = settings.base_url
     try:
         async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
             document = (await client.get(f"{address}/health")).json()

@@ -33,7 +33,7 @@ from entrypoints.composition.lifecycle import acting
 from entrypoints.composition.users import UsersContainer
 from entrypoints.config import proxies
 from entrypoints.config.clerk_values import SECRET_KEY_EXAMPLE
-from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
+from entrypoints.config.loading import load
 from entrypoints.config.settings import ReconcileSettings
 from entrypoints.config.sources import ConfigProblem
 from entrypoints.observability.logging import configure_logging
@@ -62,7 +62,6 @@ def reconcile(  # noqa: PLR0913  # a command's options
     patience: Annotated[float, Parameter(validator=Number(gte=0))] = 300.0,
     report: Path | None = None,
     json: bool = False,  # the option's name
-    data_dir: Path = DATA_DIR,
 ) -> None:
     """Compare all users with Clerk's, and repair both ways: after lost webhooks, and as the first import.
 
@@ -98,8 +97,6 @@ def reconcile(  # noqa: PLR0913  # a command's options
         another was interrupted adds to the file.
     json
         The summary as one JSON object, for other programs.
-    data_dir
-        Data folder of `auth-service dev`.
     """
     now_ms = time.time_ns() // 1_000_000
     order = ReconcileOptions(
@@ -114,7 +111,7 @@ def reconcile(  # noqa: PLR0913  # a command's options
     )
     if order.user and order.since is not None:
         fail("--user and --since exclude each other.", EX_USAGE)
-    settings = load_beside_dev(ReconcileSettings, data_dir)
+    settings = load(ReconcileSettings)
     proxies.use(settings.proxies)
     if settings.clerk_api.clerk_secret_key is None:
         missing = ConfigProblem("CLERK_SECRET_KEY", "missing; Clerk is asked with it", SECRET_KEY_EXAMPLE)

@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from application.errors import ApplicationError
@@ -16,7 +15,7 @@ from entrypoints.composition import container_of
 from entrypoints.composition.lifecycle import acting
 from entrypoints.composition.users import UsersContainer
 from entrypoints.config import proxies
-from entrypoints.config.dev_environment import load_beside_dev
+from entrypoints.config.loading import load
 from entrypoints.config.settings import UsersSettings
 
 T = TypeVar("T")
@@ -33,11 +32,11 @@ def user_ids(texts: Sequence[str]) -> list[UserId]:
         fail(f"{wrong!r} is {error}. Nothing was done.", EX_USAGE)
 
 
-def run(data_dir: Path, ask: Callable[[UsersContainer], Awaitable[T]]) -> T:
+def run(ask: Callable[[UsersContainer], Awaitable[T]]) -> T:
     """Return the answer; ends the program when there is none."""
 
     async def answer() -> T:
-        settings = load_beside_dev(UsersSettings, data_dir)
+        settings = load(UsersSettings)
         proxies.use(settings.proxies)
         container = container_of(UsersContainer, settings)
         async with acting(container):
@@ -54,7 +53,6 @@ def run(data_dir: Path, ask: Callable[[UsersContainer], Awaitable[T]]) -> T:
 
 def run_for_each(
     ids: Sequence[UserId],
-    data_dir: Path,
     use_case_of: Callable[[UsersContainer], Callable[[UserId], Awaitable[T]]],
     show: Callable[[UserId, T], None],
     *,
@@ -82,7 +80,7 @@ def run_for_each(
             failures.append(failure)
             print_failure(who, failure, as_json=as_json)
 
-    run(data_dir, do)
+    run(do)
     sys.exit(exit_status(failures))
 
 

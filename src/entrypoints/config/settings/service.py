@@ -15,6 +15,8 @@ from entrypoints.config.settings.variable import variable
 if TYPE_CHECKING:
     from adapters.postgres.connection.target import Target
 
+_EVERY_INTERFACE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # and the address to connect to there
+
 
 class LogLevel(StrEnum):
     DEBUG = "debug"
@@ -61,6 +63,12 @@ class HttpSettings:
         example="2",
         default=1,
     )
+
+    @property
+    def base_url(self) -> str:
+        """Where a client on this machine reaches the service."""
+        host = _EVERY_INTERFACE.get(self.host, self.host)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 
 @frozen

@@ -10,9 +10,8 @@ from application.relay.messages import Publisher
 from application.users.ports import UserReader, UserStore
 from domain.decision import Outcome
 from domain.user import Tombstone, User, UserId
-from entrypoints.config.loading import ConfigurationError
 from entrypoints.config.settings import TracingSettings
-from entrypoints.config.sources import ConfigProblem
+from entrypoints.config.sources import ConfigProblem, ConfigurationError
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp  # a relay has no use for it
@@ -137,7 +136,7 @@ def require_extra(settings: TracingSettings) -> None:
     if settings.exporter is None or all(map(_is_installed, _EXTRA)):
         return
     name = "OTEL_TRACES_EXPORTER" if settings.otel_traces_exporter else "OTEL_EXPORTER_OTLP_ENDPOINT"
-    raise ConfigurationError([ConfigProblem(name, "set, and the extra `otel` of this package is not installed")])
+    raise ConfigurationError(ConfigProblem(name, "set, and the extra `otel` of this package is not installed"))
 
 
 def _is_installed(module: str) -> bool:
