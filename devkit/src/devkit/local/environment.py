@@ -1,7 +1,6 @@
 """The variables of a running `dev`, which the commands of a second terminal use."""
 
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -9,7 +8,6 @@ from typing import TypeVar
 from dotenv import dotenv_values
 
 from devkit.local.private_file import write_private
-from entrypoints.cli.exit_codes import EX_CONFIG
 from entrypoints.config.loading import load_from
 from entrypoints.config.sources import ConfigProblem, ConfigurationError, Development, found_variables
 
@@ -50,18 +48,12 @@ def running_dev(data_dir: Path = DATA_DIR) -> Development | None:
 
 
 def load_beside_dev(settings_class: type[S], data_dir: Path) -> S:
-    """Return a command's settings; where `data_dir` is not the default one, from the `dev` that runs there.
+    """Return a command's settings; what is set nowhere else comes from the `dev` that runs on this data folder.
 
-    Ends the program when they cannot be used.
+    Raises:
+        ConfigurationError: they cannot be used.
     """
-    try:
-        return load_from(settings_class, found_variables(developments=[lambda: running_dev(data_dir)]))
-    except ConfigurationError as error:
-        hint = (
-            "" if is_locked(data_dir) else f"\nOr start `auth-service dev --data-dir {data_dir}`, and use its settings."
-        )
-        sys.stderr.write(f"{error}{hint}\n")
-        sys.exit(EX_CONFIG)
+    return load_from(settings_class, found_variables(developments=[lambda: running_dev(data_dir)]))
 
 
 def is_locked(data_dir: Path) -> bool:
