@@ -16,7 +16,7 @@ import httpx
 import msgspec
 from attrs import frozen
 
-from adapters.clerk.connectivity import trouble_of
+from adapters.clerk.connectivity import cause_of
 from adapters.clerk.nesting import decoded
 from adapters.clerk.response_capture import KeepingClient, Received, received
 from adapters.clerk.throttle import WINDOW_S, Throttle
@@ -25,7 +25,7 @@ from application.errors import (
     ClerkNotConfiguredError,
     ClerkUnavailableError,
 )
-from application.failure import Trouble, told
+from application.failure import Cause
 
 if TYPE_CHECKING:
     from clerk_backend_api import Clerk
@@ -188,7 +188,7 @@ class BackendApi:
                 elif answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                     unclear = True
                     wait = _backoff(attempt)
-                    trouble = ClerkUnavailableError(f"Clerk's API answered {answer.status}")
+                    trouble = ClerkUnavailableError(f"it answered {answer.status}", Cause.BAD_ANSWER)
                 else:
                     return ClerkResponse(status=answer.status, body=answer.body, unclear=unclear)
             if attempt == effort.attempts or time.monotonic() + wait > ends:
@@ -214,7 +214,7 @@ class BackendApi:
         except TimeoutError:
             if (closed := self._throttle.closed_for()) > 0:
                 raise _limited(closed) from None
-            raise ClerkUnavailableError("too many questions to Clerk's API wait already") from None
+            raise ClerkUnavailableError("too many requests of this process wait already", Cause.BUSY) from None
         try:
             yield
         finally:
@@ -231,16 +231,14 @@ class BackendApi:
 
 
 def _limited(wait_s: float) -> ClerkLimitedError:
-    return ClerkLimitedError("Clerk's API answered 429", retry_after_s=max(1, int(wait_s)))
+    return ClerkLimitedError("it answered 429", retry_after_s=max(1, int(wait_s)))
 
 
 def _out_of_reach(error: Exception, waited_s: float) -> ClerkUnavailableError:
     if isinstance(error, TimeoutError):
-        return ClerkUnavailableError(f"Clerk's API did not answer within {waited_s:g} s")
-    trouble, detail = trouble_of(error)
-    if trouble is Trouble.OUT_OF_REACH:
-        return ClerkUnavailableError(f"Clerk's API is out of reach: {detail}")
-    return ClerkUnavailableError(told("Clerk's API", trouble, detail), trouble)
+        return ClerkUnavailableError(f"{waited_s:g} s", Cause.NO_ANSWER)
+    cause, detail = cause_of(error)
+    return ClerkUnavailableError(detail, cause)
 
 
 def _backoff(attempt: int) -> float:

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 import httpx
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from adapters.clerk.connectivity import trouble_of
+from adapters.clerk.connectivity import cause_of
 from anomalyze_auth import PemKey
 from application.doctor.clerk import KeySet
-from application.failure import Trouble
+from application.failure import Cause
 
 TIMEOUT_S = 8.0
 _LARGEST_ANSWER_BYTES = 262_144
@@ -39,10 +39,10 @@ async def key_set_of(url: str | None, *, secret_key: str | None = None) -> KeySe
             answer = await client.get(url, headers=headers)
     except (httpx.HTTPError, OSError) as error:
         if isinstance(error, (TimeoutError, httpx.TimeoutException)):
-            return KeySet(address=address, status=None, problem=Trouble.NO_ANSWER, trouble=Trouble.NO_ANSWER)
-        trouble, detail = trouble_of(error)
-        says = f"{detail}: {error}" if trouble is Trouble.OUT_OF_REACH and str(error) else detail
-        return KeySet(address=address, status=None, problem=f"{trouble} ({says})", trouble=trouble)
+            return KeySet(address=address, status=None, problem=Cause.NO_ANSWER, cause=Cause.NO_ANSWER)
+        cause, detail = cause_of(error)
+        says = f"{detail}: {error}" if cause is Cause.OUT_OF_REACH and str(error) else detail
+        return KeySet(address=address, status=None, problem=f"{cause} ({says})", cause=cause)
     ahead_s = _ahead_s(answer.headers.get("date"), (asked + time.time()) / 2)
     if answer.status_code != httpx.codes.OK:
         problem = f"it answers {answer.status_code}"

@@ -19,6 +19,7 @@ from application.errors import (
     UnusableWebhookError,
     UserUnknownError,
 )
+from application.failure import Cause
 from application.users.ports import Listed, Unreadable
 from domain.snapshot import Deletion, Snapshot
 from domain.user import InvalidUserIdError, UserId, parse_user_id
@@ -108,10 +109,8 @@ class ClerkIdentities:
             async with asyncio.timeout(self._effort.budget_s):  # for all of them, however many and slow they are
                 await self._revoke_all(user_id, revoked)
         except TimeoutError:
-            raise ClerkUnavailableError(
-                f"Clerk's API ended {counted(len(revoked), 'session')} within {self._effort.budget_s:g} s, "
-                "and there are more"
-            ) from None
+            what = f"{counted(len(revoked), 'session')} ended within {self._effort.budget_s:g} s, and there are more"
+            raise ClerkUnavailableError(what, Cause.NO_ANSWER) from None
         return len(revoked)
 
     async def _revoke_all(self, user_id: UserId, revoked: set[str]) -> None:
@@ -140,7 +139,7 @@ class ClerkIdentities:
             if not answer.unclear:
                 raise UserUnknownError(NO_SUCH_USER)
         elif _decoded(_expected(answer, acting=True), _Deleted, "deletion").id != user_id:
-            raise ClerkUnavailableError("Clerk's API answered with another user")
+            raise ClerkUnavailableError("it answered with another user", Cause.BAD_ANSWER)
         return Deletion(id=user_id, deleted_at=asked_at)
 
     async def _act(
@@ -155,7 +154,7 @@ class ClerkIdentities:
 
     async def _revoke(self, session_id: str) -> None:
         if not _SESSION_ID.fullmatch(session_id):  # it becomes a part of a path
-            raise ClerkUnavailableError("Clerk's API answered no usable list of sessions")
+            raise ClerkUnavailableError("list of sessions", Cause.BAD_ANSWER)
         answer = await self._api.ask(lambda clerk: clerk.sessions.revoke_async(session_id=session_id), self._effort)
         # Ended by itself, or by an attempt whose answer was lost: what was wanted is so.
         if not _says_not_found(answer) and answer.codes != ("invalid_action_for_session",):
@@ -217,17 +216,17 @@ def _expected(answer: ClerkResponse, *, acting: bool = False) -> bytes:
         said = "".join(char for char in answer.message if char.isprintable())
         raise ClerkRefusedError(said or "no reason given", status=status, codes=answer.codes)
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        raise ClerkKeyRefusedError(f"Clerk's API answered {status}: check CLERK_SECRET_KEY")
-    raise ClerkUnavailableError(f"Clerk's API answered {status}")
+        raise ClerkKeyRefusedError(f"it answered {status}: check CLERK_SECRET_KEY")
+    raise ClerkUnavailableError(f"it answered {status}", Cause.BAD_ANSWER)
 
 
 def _user(wanted: UserId, body: bytes, read_at: int) -> Snapshot:
     try:
         snapshot = snapshot_of(body, timestamp=read_at)
     except UnusableWebhookError as error:
-        raise ClerkUnavailableError(f"Clerk's API answered no usable user: {error}") from None
+        raise ClerkUnavailableError(f"user: {error}", Cause.BAD_ANSWER) from None
     if snapshot.id != wanted:
-        raise ClerkUnavailableError("Clerk's API answered with another user")
+        raise ClerkUnavailableError("it answered with another user", Cause.BAD_ANSWER)
     return snapshot
 
 
@@ -240,14 +239,14 @@ def _listed(user: msgspec.Raw, read_at: int) -> Listed:
         try:
             return Unreadable(id=parse_user_id(entry.id), created_at=created_at, reason=str(error))
         except InvalidUserIdError:
-            raise ClerkUnavailableError("Clerk's API lists somebody without a user id") from None
+            raise ClerkUnavailableError("its list has an entry without a user id", Cause.BAD_ANSWER) from None
 
 
 def _decoded(body: bytes | msgspec.Raw, shape: Any, what: str) -> Any:
     try:
         return decoded(body, shape)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise ClerkUnavailableError(f"Clerk's API answered no usable {what}") from None
+        raise ClerkUnavailableError(what, Cause.BAD_ANSWER) from None
 
 
 def _sessions(body: bytes) -> Sequence[_Session]:

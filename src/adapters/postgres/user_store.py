@@ -14,7 +14,7 @@ from adapters.postgres.deadline_future import DeadlineFuture
 from adapters.postgres.failures import DATABASE_ERRORS, Responsible, code_of, fault_of, unavailable
 from adapters.postgres.statements import Stored, Write, read, write
 from application.errors import StoreBusyError, StoreUnavailableError, UnstorableError
-from application.failure import Trouble, told
+from application.failure import Cause
 from application.relay.messages import Encode
 from application.trace import traceparent
 from application.users.ports import Decide
@@ -96,7 +96,7 @@ class PostgresUserStore:
     async def change(self, user_id: UserId, decide: Decide) -> Decision:
         """See `UserStore.change`."""
         if self._count >= QUEUE_LIMIT:
-            raise StoreBusyError(told("PostgreSQL", Trouble.BUSY, f"{QUEUE_LIMIT} wait already"), Trouble.BUSY)
+            raise StoreBusyError(f"{QUEUE_LIMIT} wait already")
         change = _Change(user_id, decide, traceparent.get(), DeadlineFuture())
         self._waiting.setdefault(user_id, deque()).append(change)
         self._arrived.set()
@@ -203,4 +203,4 @@ class PostgresUserStore:
 
 
 def _overtaken() -> StoreUnavailableError:
-    return StoreUnavailableError(told("PostgreSQL", Trouble.BUSY, f"lost a race {TRIES} times"), Trouble.BUSY)
+    return StoreUnavailableError(f"lost a race {TRIES} times", Cause.BUSY)

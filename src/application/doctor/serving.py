@@ -6,25 +6,25 @@ from attrs import field, frozen
 
 from application.doctor.findings import Finding, Severity
 from application.errors import Forgery
-from application.failure import ADVICE, CLERK, KEYS, TOKENS, WEBHOOKS, Trouble, told
+from application.failure import ADVICE, CLERK, KEYS, TOKENS, WEBHOOKS, Cause, Failure
 
 _ADVICE = {
-    told(WEBHOOKS, Forgery.SIGNATURE): (
+    Failure(WEBHOOKS, Forgery.SIGNATURE).label: (
         "compare CLERK_WEBHOOK_SECRET with the endpoint's signing secret (Clerk dashboard > Webhooks); while rotating, "
         "set both, comma-separated"
     ),
-    told(WEBHOOKS, Forgery.TIME): "synchronise this machine's clock (NTP); or somebody replays old webhooks",
-    told(WEBHOOKS, Forgery.MALFORMED): "whoever sends these is not Clerk; or a proxy drops the svix-… headers",
-    told(TOKENS, Trouble.CLOCK): ADVICE[Trouble.CLOCK],
-    told(CLERK, Trouble.PROXY): ADVICE[Trouble.PROXY],
-    told(CLERK, Trouble.NOT_AUTHENTICATED): "take CLERK_SECRET_KEY anew from Clerk dashboard > API keys",
-    told(KEYS, Trouble.PROXY): ADVICE[Trouble.PROXY],
+    Failure(WEBHOOKS, Forgery.TIME).label: "synchronise this machine's clock (NTP); or somebody replays old webhooks",
+    Failure(WEBHOOKS, Forgery.MALFORMED).label: "whoever sends these is not Clerk; or a proxy drops the svix-… headers",
+    Failure(TOKENS, Cause.CLOCK).label: ADVICE[Cause.CLOCK],
+    Failure(CLERK, Cause.PROXY).label: ADVICE[Cause.PROXY],
+    Failure(CLERK, Cause.NOT_AUTHENTICATED).label: "take CLERK_SECRET_KEY anew from Clerk dashboard > API keys",
+    Failure(KEYS, Cause.PROXY).label: ADVICE[Cause.PROXY],
 }
 _VITAL = {
-    told(WEBHOOKS, Forgery.SIGNATURE),
-    told(WEBHOOKS, Forgery.TIME),
-    told(TOKENS, Trouble.CLOCK),
-    told(CLERK, Trouble.NOT_AUTHENTICATED),
+    Failure(WEBHOOKS, Forgery.SIGNATURE).label,
+    Failure(WEBHOOKS, Forgery.TIME).label,
+    Failure(TOKENS, Cause.CLOCK).label,
+    Failure(CLERK, Cause.NOT_AUTHENTICATED).label,
 }
 
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Seque
 from attrs import evolve, frozen
 
 from application.errors import ClerkUnavailableError
+from application.failure import Cause
 from application.users.ports import Listed
 from domain.snapshot import Snapshot
 from domain.user import UserId
@@ -148,4 +149,4 @@ def _first_ones(page: Iterable[Listed], seen: frozenset[UserId]) -> list[Listed]
 
 def _require_order(times: Sequence[int]) -> None:
     if any(later < earlier for earlier, later in itertools.pairwise(times)):
-        raise ClerkUnavailableError("Clerk's list is not in the order that was asked for")
+        raise ClerkUnavailableError("its list is not in the requested order", Cause.BAD_ANSWER)

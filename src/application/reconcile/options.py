@@ -21,7 +21,7 @@ class ReconcileOptions:
     dry_run: bool = False
     allowance: DeletionLimit = field(factory=DeletionLimit)
     patience_s: float = 300.0
-    """Trouble on end, of Clerk or the database, that is waited out."""
+    """Cause on end, of Clerk or the database, that is waited out."""
     restart: bool = False
     """Begin anew, even if a run was interrupted."""
 

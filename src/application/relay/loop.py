@@ -10,6 +10,7 @@ from typing import Protocol
 from attrs import define, field
 
 from application.errors import StoreUnavailableError
+from application.failure import Failure
 from application.relay.lane_leases import LEASE_S, LaneLeases, share_lanes
 from application.relay.relay_events import Round
 
@@ -34,8 +35,10 @@ class RelayObserver(Protocol):
     """Whom a relay tells what it did."""
 
     def round_done(self, done: Round) -> None: ...
-    def trouble(self, reason: str) -> None: ...
-    def lease_trouble(self, reason: str | None) -> None: ...
+    def round_failed(self, failure: Failure) -> None: ...
+    def leases_renewed(self, failure: Failure | None) -> None:
+        """Report the outcome of each attempt to renew."""
+
     def lanes_changed(self, lanes: frozenset[int]) -> None: ...
 
 
@@ -88,9 +91,9 @@ class Relay:
         while not self._stopping.is_set():
             # Cleared before the read: what is stored after it sets the event again.
             self._wake.clear()
-            done, trouble = await self._round()
-            if trouble:
-                self.observer.trouble(trouble)
+            done, failure = await self._round()
+            if failure:
+                self.observer.round_failed(failure)
                 await self._sleep(backoff * random.uniform(0.5, 1))  # noqa: S311  # jitter, not a secret
                 backoff = min(backoff * 2, LONGEST_BACKOFF_S)
                 continue
@@ -98,7 +101,7 @@ class Relay:
             busy = done.taken > 0 or await self._sleep(pause)
             pause = SHORTEST_PAUSE_S if busy else min(pause * 2, LONGEST_PAUSE_S)
 
-    async def _round(self) -> tuple[Round, str | None]:
+    async def _round(self) -> tuple[Round, Failure | None]:
         lanes = self._lanes
         if not lanes:
             return Round(0), None
@@ -107,7 +110,7 @@ class Relay:
         try:
             done = await self.relay_events(lanes, BATCH)
         except StoreUnavailableError as error:
-            return Round(0), str(error)
+            return Round(0), error.failure
         self.observer.round_done(done)
         return done, done.outage
 
@@ -127,11 +130,11 @@ class Relay:
                 table = await self.leases.read(self.name)
                 held = await self.leases.write(self.name, share_lanes(table, self.name))
             except StoreUnavailableError as error:  # while nothing waits, rounds write nothing and meet no trouble
-                self.observer.lease_trouble(str(error))
+                self.observer.leases_renewed(error.failure)
                 if time.monotonic() - renewed > LEASE_S:
                     self._hold(frozenset())  # another relay has them by now
             else:
-                self.observer.lease_trouble(None)
+                self.observer.leases_renewed(None)
                 self._known = True
                 renewed = time.monotonic()
                 self._hold(held)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from attrs import frozen
 
+from application.failure import Failure
 from application.relay.messages import DeliveryResults, Outbox, Pending, Publisher
 
 
@@ -14,7 +15,7 @@ class Round:
     taken: int
     published: Sequence[Pending] = ()
     refused: int = 0
-    outage: str | None = None
+    outage: Failure | None = None
 
 
 @frozen

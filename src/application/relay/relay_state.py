@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from attrs import define, field
 
 from application.errors import BrokerUnavailableError
+from application.failure import KAFKA, Cause, Failure
 from application.relay.messages import DeliveryResults, Outbox, Pending, Publisher, RefusedMessage
 from application.relay.relay_events import Round, settled
 from application.relay.state_topic import FencedError, StateLanes, StatePublisher, fill_lane, for_state_only
@@ -44,7 +45,7 @@ class RelayEventsAndState:
             writer = await self.state.writer()
             mine = await self._claim(lanes, writer)
         except BrokerUnavailableError as error:
-            return Round(0, outage=str(error))
+            return Round(0, outage=error.failure)
         # What waits for the state topic alone comes last: a fill must not hold up the events.
         batch = await self.outbox.oldest([*mine, *map(fill_lane, mine)], limit) if mine else []
         if not batch:
@@ -99,8 +100,8 @@ class RelayEventsAndState:
     def _fenced(self, taken: int, events: DeliveryResults) -> Round:
         """Begin again with a new writer, at once: each relay that takes lanes over fences the one that had them."""
         self._fenced_lately += 1
-        reason = "fenced again and again: do two relays run under one --name?" if self._fenced_lately > OFTEN else None
-        return Round(taken, outage=events.outage or reason)
+        repeated = Failure(KAFKA, Cause.FENCED, "do two relays run under one --name?")
+        return Round(taken, outage=events.outage or (repeated if self._fenced_lately > OFTEN else None))
 
 
 def _in_both(batch: Collection[Pending], events: DeliveryResults, state: DeliveryResults) -> DeliveryResults:

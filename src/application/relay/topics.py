@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from attrs import field, frozen
 
-from application.failure import Trouble
+from application.failure import Failure
 
 DAY_MS = 86_400_000
 
@@ -136,8 +136,8 @@ class TopicFacts:
     topic: Topic
     brokers: int
     """How many there are."""
-    out_of_reach: Sequence[tuple[Trouble, str]] = ()
-    """What is wrong with brokers that we cannot connect to at the address that they advertise."""
+    out_of_reach: Sequence[Failure] = ()
+    """Brokers that cannot be reached at the address that they advertise."""
     partitions: int | None = None
     """None when the topic does not exist, or is hidden from us."""
     hidden: bool = False

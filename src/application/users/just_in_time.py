@@ -10,6 +10,7 @@ from application.errors import (
     ClerkUnavailableError,
     UserUnknownError,
 )
+from application.failure import Cause
 from application.users.ports import ClerkUsers, UserReader
 from application.users.sync_user import SyncUser
 from domain.user import Tombstone, User, UserId
@@ -70,7 +71,7 @@ class JustInTimeSync:
             async with asyncio.timeout(LIMIT_S):
                 return await self._obtain(user_id)
         except TimeoutError:
-            raise ClerkUnavailableError(f"the user was not obtained within {LIMIT_S:g} s") from None
+            raise ClerkUnavailableError(f"{LIMIT_S:g} s", Cause.NO_ANSWER) from None
 
     async def _obtain(self, user_id: UserId) -> User | Tombstone:
         # The caller's reading may be older than the end of the flight before this one.

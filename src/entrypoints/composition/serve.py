@@ -178,7 +178,7 @@ class ServeContainer(DeclarativeContainer):
         try_writing=try_writing,
         read_backlog=outbox_admin.provided.status,
         session_keys=session_keys,
-        troubles=recent_failures,
+        failures=recent_failures,
         departure=graceful_shutdown,
         clock=time.monotonic,
     )

@@ -31,11 +31,11 @@ from entrypoints.http.middleware.request_middleware import (
     RequestMiddleware,
     log_failure,
     note,
-    note_cause,
+    note_failure,
     note_outcome,
 )
 from entrypoints.http.openapi import routes as schema
-from entrypoints.http.recent_failures import cause_of
+from entrypoints.http.recent_failures import failure_of
 from entrypoints.http.routes import root
 from entrypoints.http.routes.handlers import HANDLERS
 from entrypoints.http.routes.verify import AnyMethodAnyPath
@@ -78,12 +78,12 @@ def app_for(container: ServeContainer) -> ASGIApp:
                 gc.freeze()
                 yield
 
-    troubles = container.recent_failures()
+    failures = container.recent_failures()
 
     def answered(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-        if cause := cause_of(error):
-            troubles.went_wrong(cause)
-            note_cause(request.scope, cause)
+        if failure := failure_of(error):
+            failures.failed(failure)
+            note_failure(request.scope, failure)
         if isinstance(error, TokenRejected):
             note(request.scope, "reason", error.reason)
         return _answer(request, error)
@@ -106,7 +106,7 @@ def app_for(container: ServeContainer) -> ASGIApp:
     )
     origins = frozenset(origin.encode() for origin in container.tokens().clerk_authorized_parties)
     app: ASGIApp = OneReading(Cors(AnyMethodAnyPath(litestar), origins))
-    return AnswerFirst(RequestMiddleware(container.traced().requests(app), troubles))
+    return AnswerFirst(RequestMiddleware(container.traced().requests(app), failures))
 
 
 @contextmanager

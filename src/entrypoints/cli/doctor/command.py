@@ -22,7 +22,7 @@ from application.doctor.outbox import outbox_findings
 from application.doctor.serving import ServingFacts, serving_findings
 from application.doctor.topics import topic_findings
 from application.errors import BrokerUnavailableError, StoreUnavailableError
-from application.failure import Trouble
+from application.failure import CLERK, KAFKA, POSTGRES, Cause, Failure
 from application.relay.dead_letters import OutboxStatus
 from application.relay.topics import TopicFacts
 from entrypoints.cli.doctor.configuration import Configured, configured
@@ -81,12 +81,12 @@ async def _examine(found: Configured) -> list[Finding]:
     container = found.container
     try:
         database, written, outbox, topics, clerk, serving = await asyncio.gather(
-            _ask(container.examine_database()) if found.database else _nothing(),
-            _ask(container.try_writing()) if found.database else _nothing(),
-            _ask(container.outbox_admin().status) if found.database else _nothing(),
-            _ask(container.examine_topics()) if found.kafka else _nothing(),
-            _ask(lambda: container.examine_clerk()(found.tokens, found.clerk_api)),
-            _ask(partial(_ask_serve, found.http)) if found.http else _nothing(),
+            _ask(POSTGRES, container.examine_database()) if found.database else _nothing(),
+            _ask(POSTGRES, container.try_writing()) if found.database else _nothing(),
+            _ask(POSTGRES, container.outbox_admin().status) if found.database else _nothing(),
+            _ask(KAFKA, container.examine_topics()) if found.kafka else _nothing(),
+            _ask(CLERK, lambda: container.examine_clerk()(found.tokens, found.clerk_api)),
+            _ask("serve", partial(_ask_serve, found.http)) if found.http else _nothing(),
         )
     finally:
         if found.database:
@@ -112,17 +112,17 @@ async def _ask_serve(settings: HttpSettings) -> ServingFacts:
         return ServingFacts(address=address, answers=False)
 
 
-async def _ask(question: Callable[[], Awaitable[T]]) -> T | Unanswered:
-    """Ask, in bounded time; whatever goes wrong is an answer too, so that no check hides another."""
+async def _ask(subject: str, question: Callable[[], Awaitable[T]]) -> T | Unanswered:
+    """Ask, in bounded time; a failure is an answer too, so that no check hides another."""
     try:
         async with asyncio.timeout(LIMIT_S):
             return await question()
     except TimeoutError:
-        return Unanswered(f"no answer within {LIMIT_S:g} s", Trouble.NO_ANSWER)
+        return Unanswered(Failure(subject, Cause.NO_ANSWER, f"{LIMIT_S:g} s"))
     except (StoreUnavailableError, BrokerUnavailableError) as error:
-        return Unanswered(str(error), error.trouble)
+        return Unanswered(error.failure)
     except Exception as error:  # noqa: BLE001
-        return Unanswered(f"the check itself failed, which is a bug ({type(error).__name__})")
+        return Unanswered(Failure(subject, Cause.OTHER, f"{type(error).__name__} in the check itself, which is a bug"))
 
 
 async def _nothing() -> None:
@@ -141,7 +141,7 @@ def _findings(facts: _Facts) -> Iterator[Finding]:
     if facts.topics is not None:
         yield from topic_findings(facts.topics)
     if isinstance(facts.clerk, Unanswered):
-        yield not_checked("clerk", facts.clerk.says)
+        yield not_checked("clerk", str(facts.clerk.failure))
     else:
         yield from clerk_findings(facts.clerk)
         if facts.clerk.clock_ahead_s is not None:

@@ -10,7 +10,7 @@ from attrs import asdict
 from cyclopts import App
 
 from application.counting import counted
-from application.failure import ADVICE, told
+from application.doctor.findings import advice_for
 from application.relay.topics import TopicDifference, TopicFacts, differences
 from entrypoints.cli.confirmation import Yes, confirm
 from entrypoints.cli.output import flush, print_table
@@ -118,14 +118,14 @@ def _json(facts: TopicFacts, partitions: int | None) -> dict[str, object]:
         "exists": facts.partitions is not None,
         "partitions": facts.partitions,
         "replication_factor": facts.replication_factor or None,
-        "brokers_out_of_reach": [told("Kafka", trouble, detail) for trouble, detail in facts.out_of_reach],
+        "brokers_out_of_reach": [str(failure) for failure in facts.out_of_reach],
         "differences": [asdict(difference) for difference in _differences(facts, partitions)],
     }
 
 
 def _print_out_of_reach(found: list[TopicFacts]) -> None:
-    for trouble, detail in found[0].out_of_reach:  # the same for all of one cluster
-        print(f"{told('Kafka', trouble, detail)}: {ADVICE[trouble]}.")
+    for failure in found[0].out_of_reach:  # the same for all of one cluster
+        print(f"{failure}: {advice_for(failure)}.")
 
 
 def _print_differences(found: list[TopicFacts], partitions: int | None) -> None:
