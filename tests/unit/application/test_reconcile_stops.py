@@ -12,8 +12,8 @@ from application.errors import (
     SafetyStopError,
     StoreUnavailableError,
 )
+from application.reconcile.checkpoint import RESUMED_FOR_MS
 from application.reconcile.drift import DeletionLimit
-from application.reconcile.run import RESUMED_FOR_MS
 from domain.user import Tombstone, UserId
 from support.memory import living
 from support.reconciling import World, clerk_user, name
