@@ -28,7 +28,10 @@ def value(settings, variable):
     for group in fields(type(settings)):
         found = getattr(getattr(settings, group.name), variable.lower(), None)
         if found is not None:
-            return found.get_secret_value() if isinstance(found, Secret) else found
+            found = found.get_secret_value() if isinstance(found, Secret) else found
+            if isinstance(found, tuple):
+                return tuple(getattr(entry, "written", entry) for entry in found)
+            return getattr(found, "written", found)
     raise KeyError(variable)
 
 

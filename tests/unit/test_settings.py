@@ -209,7 +209,7 @@ def test_several_webhook_secrets_may_be_given_while_rotating():
     other = "whsec_" + "b3RoZXIh" * 4
     secrets = serve(CLERK_WEBHOOK_SECRET=f"{SECRET}, {other},").webhooks.clerk_webhook_secret
 
-    assert secrets.get_secret_value() == (SECRET, other)
+    assert [key.written for key in secrets.get_secret_value()] == [SECRET, other]
 
 
 def test_issuer_and_jwks_url_follow_from_the_publishable_key():
@@ -317,7 +317,7 @@ def test_a_pem_on_one_line_of_the_file_is_taken(tmp_path):
     file.write_text(f'CLERK_JWT_KEY="{one_line}"\n')
     settings = load(ServeSettings, environment=SERVE, env_file=file)
 
-    assert settings.tokens.clerk_jwt_key == public_key().strip()
+    assert settings.tokens.clerk_jwt_key.written == public_key().strip()
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path):

@@ -148,7 +148,7 @@ def test_several_secrets_in_one_file_are_comma_separated(tmp_path):
         WebhookSettings, environment={"CLERK_WEBHOOK_SECRET_FILE": str(tmp_path / "both")}, env_file=NO_FILE
     )
 
-    assert settings.clerk_webhook_secret.get_secret_value() == (SECRET, other)
+    assert [key.written for key in settings.clerk_webhook_secret.get_secret_value()] == [SECRET, other]
 
 
 def test_of_several_entries_the_wrong_ones_are_numbered():

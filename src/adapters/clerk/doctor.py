@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from adapters.clerk.connectivity import cause_of
 from anomalyze_auth import PemKey
@@ -57,15 +56,9 @@ async def key_set_of(url: str | None, *, secret_key: str | None = None) -> KeySe
     )
 
 
-def thumbprint_of_pem(pem: str) -> str:
-    """Return the RFC 7638 thumbprint of a public key as CLERK_JWT_KEY may hold it.
-
-    Raises:
-        ValueError: it is none.
-    """
-    key = PemKey(pem).ready(None)
-    assert isinstance(key, RSAPublicKey)  # noqa: S101  # what PemKey gives
-    numbers = key.public_numbers()
+def thumbprint_of(source: PemKey) -> str:
+    """Return the RFC 7638 thumbprint of a public key."""
+    numbers = source.ready(None).public_numbers()
     return _thumbprint(_base64url(numbers.n), _base64url(numbers.e))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from dependency_injector.containers import DeclarativeContainer
 from dependency_injector.providers import Callable, Dependency, Provider, Singleton
 
-from adapters.clerk.doctor import key_set_of, thumbprint_of_pem
+from adapters.clerk.doctor import key_set_of, thumbprint_of
 from adapters.kafka import doctor as kafka_doctor
 from adapters.kafka.security import security
 from adapters.postgres import doctor as postgres_doctor
@@ -48,5 +48,5 @@ class DoctorContainer(DeclarativeContainer):
         ),
     )
     examine_clerk: Provider[Any] = Singleton(
-        partial, clerk.examine_clerk, key_set_of=key_set_of, thumbprint_of_pem=thumbprint_of_pem
+        partial, clerk.examine_clerk, key_set_of=key_set_of, thumbprint_of=thumbprint_of
     )

@@ -22,7 +22,7 @@ from adapters.postgres.statements import BY_KEY
 from adapters.postgres.user_directory import PostgresUserDirectory
 from adapters.postgres.user_reader import PostgresUserReader
 from adapters.postgres.user_store import PostgresUserStore
-from anomalyze_auth import JwksKeys, KeySource, PemKey, RequestVerifier, SessionVerifier, cookie_suffix_of
+from anomalyze_auth import JwksKeys, KeySource, RequestVerifier, SessionVerifier, cookie_suffix_of
 from application.reconcile.drift import LivingUsers
 from application.relay.dead_letters import OutboxAdministration
 from application.users.delete_user import DeleteUser
@@ -34,6 +34,7 @@ from application.users.manage_users import ManageUsers
 from application.users.ports import ClerkUsers, UserDirectory, UserReader, UserStore, WebhookReader
 from application.users.receive_webhook import ReceiveWebhook
 from application.users.sync_user import SyncUser
+from entrypoints.config.clerk_values import PublishableKey
 from entrypoints.config.secret import revealed
 from entrypoints.config.settings import (
     ClerkApiSettings,
@@ -56,16 +57,16 @@ from entrypoints.observability.tracing import Tracing, Untraced
 
 
 def _session_keys(tokens: TokenSettings, api: ClerkApiSettings) -> KeySource:
-    """Take the key at hand, or else the published ones."""
+    """Return the configured key, or else the published ones."""
     if tokens.clerk_jwt_key:
-        return PemKey(tokens.clerk_jwt_key)
+        return tokens.clerk_jwt_key.source
     assert tokens.jwks_url  # noqa: S101  # entrypoints.config.loading refuses settings without either
     secret_key = secret_key_for_keys(tokens, api)
     return JwksKeys(tokens.jwks_url, headers={"Authorization": f"Bearer {secret_key}"} if secret_key else None)
 
 
-def _cookie_suffix(publishable_key: str | None) -> str | None:
-    return cookie_suffix_of(publishable_key) if publishable_key else None
+def _cookie_suffix(publishable_key: PublishableKey | None) -> str | None:
+    return cookie_suffix_of(publishable_key.written) if publishable_key else None
 
 
 class ServeContainer(DeclarativeContainer):

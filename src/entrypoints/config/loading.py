@@ -6,6 +6,7 @@ from typing import Any, TypeVar, cast
 
 from attrs import fields, has
 
+from entrypoints.config.clerk_values import kind_of
 from entrypoints.config.secret import Secret
 from entrypoints.config.settings import ClerkApiSettings, KafkaSettings, TokenSettings, asks_backend_api
 from entrypoints.config.settings.catalogue import Variable, variables_of
@@ -92,17 +93,17 @@ def mixed_instances(tokens: TokenSettings, api: ClerkApiSettings) -> Iterator[tu
             "CLERK_PUBLISHABLE_KEY alone, from which the address of the public keys follows"
         )
         yield "clerk_jwks_url", what
-    kinds = [key.split("_")[1] for key in (secret_key, tokens.clerk_publishable_key or "") if key]
-    if len(set(kinds)) > 1:
-        what = f"of a {kinds[1]} instance, and CLERK_SECRET_KEY of a {kinds[0]} one; take both from one instance"
-        yield "clerk_publishable_key", what
+    publishable_key = tokens.clerk_publishable_key
+    if secret_key and publishable_key and publishable_key.kind != kind_of(secret_key):
+        kinds = f"of a {publishable_key.kind} instance, and CLERK_SECRET_KEY of a {kind_of(secret_key)} one"
+        yield "clerk_publishable_key", f"{kinds}; take both from one instance"
     if not (tokens.issuer or "").startswith("http://"):
         return
     # No issuer of Clerk's is without TLS: this is the stand-in's, or what `dev-keys` made up.
     beside = []
     if secret_key.startswith("sk_live_") or (secret_key and api.clerk_api_url.startswith("https://")):
         beside.append("CLERK_SECRET_KEY")
-    if tokens.clerk_publishable_key:
+    if publishable_key:
         beside.append("CLERK_PUBLISHABLE_KEY")
     if beside:
         what = (
@@ -125,7 +126,7 @@ def _test_hosts_beside_live_keys(values: Mapping[str, Any], wrong: set[str]) -> 
     def text_of(name: str) -> str:
         value = values.get(name)
         text = value.get_secret_value() if isinstance(value, Secret) else value
-        return text if isinstance(text, str) and name not in wrong else ""
+        return str(text) if text and name not in wrong else ""
 
     if not (
         text_of("clerk_secret_key").startswith("sk_live_") or text_of("clerk_publishable_key").startswith("pk_live_")

@@ -35,7 +35,7 @@ def _masked(secret: Any) -> str:
     if isinstance(secret, tuple):
         return ", ".join(_masked(entry) for entry in secret)
     if not isinstance(secret, str):
-        secret = secret.written  # what was parsed keeps its text, such as a `Target`
+        secret = secret.written  # a parsed value keeps its text, such as `Target`
     if secret.startswith(("postgres://", "postgresql://", "http://", "https://")):
         return _without_password(secret)
     prefix = next((prefix for prefix in _PREFIXES if secret.startswith(prefix)), "")

@@ -78,7 +78,7 @@ def clerk_stand_in(  # noqa: PLR0913  # options of a command
     service = settings.http.base_url
     issuer = issuer or configured.get("CLERK_ISSUER")
     try:
-        signing_secret = settings.webhooks.clerk_webhook_secret.get_secret_value()[0]
+        signing_secret = settings.webhooks.clerk_webhook_secret.get_secret_value()[0].written
         urls = [http_url(url) for url in endpoint or [f"{service}/webhooks/clerk"]]
         made = stand_in(
             secret_key=secret_key,

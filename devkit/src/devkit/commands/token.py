@@ -105,7 +105,7 @@ def _key_that_is_trusted(settings: TokenSettings, file: Path) -> str:
         )
     try:
         private_key = file.read_text()
-        fits = _body(public_half(private_key)) == _body(settings.clerk_jwt_key)
+        fits = _body(public_half(private_key)) == _body(settings.clerk_jwt_key.written)
     except FileNotFoundError:
         sys.exit(
             f"There is no key to sign with: {file} is missing. `auth-service dev` makes it; this command is for "

@@ -66,7 +66,7 @@ def trigger(  # noqa: PLR0913  # options of a command
         Data folder of `auth-service dev`.
     """
     settings = load_beside_dev(TriggerSettings, data_dir)
-    clerk = ClerkStandIn(settings.webhooks.clerk_webhook_secret.get_secret_value()[0])
+    clerk = ClerkStandIn(settings.webhooks.clerk_webhook_secret.get_secret_value()[0].written)
     now_ms = time.time_ns() // 1_000_000
     stand_in = stand_in_of(settings.clerk_api)
     found = _read(data) if data else None

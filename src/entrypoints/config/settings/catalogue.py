@@ -1,4 +1,4 @@
-"""All variables and all commands, for what has to go through them: `.env.example`, the README, `config`, `doctor`."""
+"""All variables and all commands: for `.env.example`, docs/configuration.md, `config` and `doctor`."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
