@@ -76,7 +76,6 @@ class PostgresLaneLeases:
         self._engine = engine
 
     async def read(self, relay: str) -> LaneTable:
-        """See `LaneLeases.read`."""
         rows = await self._fetch(_READ, me=relay)
         return LaneTable(
             owners={row["lane"]: row["name"] for row in rows if row["lane"] is not None},
@@ -85,12 +84,10 @@ class PostgresLaneLeases:
         )
 
     async def write(self, relay: str, share: LaneShare) -> frozenset[int]:
-        """See `LaneLeases.write`."""
         rows = await self._fetch(_WRITE, me=relay, hold=sorted(share.hold), release=sorted(share.release))
         return frozenset(row["lane"] for row in rows if row["owner"] == relay)
 
     async def leave(self, relay: str) -> None:
-        """See `LaneLeases.leave`."""
         await self._fetch(_LEAVE, me=relay)
 
     async def _fetch(self, statement: Compiled, **parameters: object) -> list[Row]:

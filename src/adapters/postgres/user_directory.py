@@ -50,11 +50,9 @@ class PostgresUserDirectory:
         self._engine = engine
 
     async def get_many(self, user_ids: Collection[UserId]) -> Mapping[UserId, User | Tombstone]:
-        """See `UserDirectory.get_many`."""
         return {user.id: user for user in await self._all(READ, ids=list(user_ids))}
 
     async def by_email(self, email: str, *, limit: int) -> Sequence[User]:
-        """See `UserDirectory.by_email`."""
         if not _storable(email):
             return []
         return _living(await self._all(BY_EMAIL, email=email, limit=limit))
@@ -62,7 +60,6 @@ class PostgresUserDirectory:
     async def page(
         self, *, after: UserId | None, limit: int, banned: bool | None = None, locked: bool | None = None
     ) -> Sequence[User]:
-        """See `UserDirectory.page`."""
         return _living(await self._all(PAGE, after=after or "", limit=limit, banned=banned, locked=locked))
 
     async def _all(self, statement: Compiled, **parameters: Any) -> list[User | Tombstone]:

@@ -58,14 +58,12 @@ class PostgresUserStore:
         encode: Encode,
         on_commit: Callable[[], None],
         around_batch: AroundBatch = lambda _: _nothing,
-        before_commit: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_commit` is called after a COMMIT that stored events, `before_commit` when it is sent. None may block."""
+        """`on_commit` is called after a COMMIT that stored events, and must not block."""
         self._engine = engine
         self._encode = encode
         self._on_commit = on_commit
         self._around_batch = around_batch
-        self._before_commit = before_commit
         self._waiting: dict[UserId, deque[_Change]] = {}
         self._count = 0
         self._arrived = asyncio.Event()
@@ -166,8 +164,6 @@ class PostgresUserStore:
                 if not decided:
                     return
                 has_events = any(prepared.events for _, _, prepared in decided)
-                if has_events:
-                    self._before_commit()
                 written = await write(driver, [prepared for _, _, prepared in decided])
         # Behind a pooler this is the first moment after COMMIT.
         if has_events:

@@ -14,7 +14,6 @@ import uvloop
 from application.relay.loop import Relay
 from entrypoints.composition import container_of
 from entrypoints.composition.lifecycle import relaying
-from entrypoints.config import proxies
 from entrypoints.config.loading import load
 from entrypoints.config.settings import RelaySettings
 from entrypoints.observability.logging import configure_logging, log_loop_failures
@@ -42,7 +41,7 @@ def relay(*, name: str | None = None, metrics_port: int | None = None) -> None:
         Serve `/metrics`, `/health` and `/health/live` on this port of 0.0.0.0.
     """
     settings = load(RelaySettings)
-    proxies.use(settings.proxies)
+    settings.proxies.export()
     configure_logging(settings.log)
     name = name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
     telemetry = RelayTelemetry(name)

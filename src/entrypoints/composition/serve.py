@@ -14,7 +14,7 @@ from adapters.clerk.webhooks import ClerkWebhooks
 from adapters.kafka.cloudevents import encode
 from adapters.postgres import database_load as load
 from adapters.postgres import doctor, health
-from adapters.postgres.engine import POOL_SIZE, create_engine
+from adapters.postgres.engine import create_engine
 from adapters.postgres.living_users import PostgresLivingUsers
 from adapters.postgres.notifier import OutboxNotifier
 from adapters.postgres.outbox_admin import PostgresOutboxAdmin
@@ -53,7 +53,7 @@ from entrypoints.http.routes import health as health_routes
 from entrypoints.http.users.admission import Admission
 from entrypoints.http.users.management import Management
 from entrypoints.observability.process_metrics import ProcessMetrics
-from entrypoints.observability.tracing import Tracing, Untraced
+from entrypoints.observability.tracing import Tracing
 
 
 def _session_keys(tokens: TokenSettings, api: ClerkApiSettings) -> KeySource:
@@ -76,7 +76,7 @@ class ServeContainer(DeclarativeContainer):
     clerk_api: Dependency[ClerkApiSettings] = Dependency(instance_of=ClerkApiSettings)
     management: Dependency[ManagementSettings] = Dependency(instance_of=ManagementSettings)
     http: Dependency[HttpSettings] = Dependency(instance_of=HttpSettings)
-    traced: Dependency[Tracing] = Dependency(default=Untraced())
+    traced: Dependency[Tracing] = Dependency(default=Tracing())
 
     now_ms: Provider[Function[[], int]] = Object(lambda: time.time_ns() // 1_000_000)
     graceful_shutdown = Singleton(GracefulShutdown, http.provided.shutdown_delay_s)
@@ -84,13 +84,7 @@ class ServeContainer(DeclarativeContainer):
     rejections = Singleton(RejectionThrottle, time.monotonic)
 
     # PostgreSQL
-    engine = Singleton(
-        create_engine,
-        Callable(revealed, database.provided.database_url),
-        pool_size=POOL_SIZE,
-        application_name="auth-service",
-        settings=BY_KEY,
-    )
+    engine = Singleton(create_engine, Callable(revealed, database.provided.database_url), settings=BY_KEY)
     outbox_wake = Singleton(OutboxNotifier, engine)
     user_store: Provider[UserStore] = traced.provided.user_store.call(
         Singleton(
@@ -99,7 +93,6 @@ class ServeContainer(DeclarativeContainer):
             encode,
             outbox_wake.provided.set,
             traced.provided.batch,
-            before_commit=outbox_wake.provided.soon,
         )
     )
     user_reader: Provider[UserReader] = traced.provided.user_reader.call(Singleton(PostgresUserReader, engine))

@@ -17,7 +17,6 @@ from anomalyze_auth import TokenRejected
 from entrypoints.composition import container_of
 from entrypoints.composition.lifecycle import serving
 from entrypoints.composition.serve import ServeContainer
-from entrypoints.config import proxies
 from entrypoints.config.loading import load
 from entrypoints.config.settings import ServeSettings
 from entrypoints.http import problems
@@ -49,7 +48,7 @@ log = structlog.get_logger("http")
 def create_app() -> ASGIApp:
     """Return the application of one worker process, from its environment."""
     settings = load(ServeSettings)
-    proxies.use(settings.proxies)
+    settings.proxies.export()
     configure_logging(settings.log)
     tracing = tracing_of(settings.tracing, process="auth-service")
     container = container_of(ServeContainer, settings, traced=tracing)

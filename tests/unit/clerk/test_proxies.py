@@ -8,7 +8,6 @@ from anomalyze_auth import JwksKeys, KeysUnavailable
 from application.errors import ClerkUnavailableError
 from application.failure import Cause
 from entrypoints.config.loading import load
-from entrypoints.config.proxies import use
 from entrypoints.config.settings import ProxySettings
 from entrypoints.http.recent_failures import failure_of
 from support.asking_clerk import ADA, provider
@@ -39,7 +38,7 @@ def out(clerk, tmp_path, monkeypatch):
 
 
 def through(**variables):
-    use(load(ProxySettings, environment=variables, env_file=NO_FILE))
+    load(ProxySettings, environment=variables, env_file=NO_FILE).export()
 
 
 async def ask(secret_key, url=API):

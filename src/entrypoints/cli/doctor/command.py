@@ -28,7 +28,6 @@ from application.relay.topics import TopicFacts
 from entrypoints.cli.doctor.configuration import Configured, configured
 from entrypoints.cli.output import flush, print_table
 from entrypoints.cli.terminal import on_terminal
-from entrypoints.config import proxies
 from entrypoints.config.settings import HttpSettings
 
 LIMIT_S = 20.0
@@ -56,7 +55,7 @@ def doctor(*, json: bool = False, strict: bool = False) -> None:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is wrong is said below, once
     found = configured()
     if found.proxies:
-        proxies.use(found.proxies)
+        found.proxies.export()
     findings = [*found.findings, *asyncio.run(_examine(found))]
     if json:
         print(json_.dumps([asdict(finding) for finding in findings], indent=2))

@@ -31,7 +31,6 @@ from entrypoints.cli.until_signal import run_until_signal
 from entrypoints.composition import container_of
 from entrypoints.composition.lifecycle import acting
 from entrypoints.composition.users import UsersContainer
-from entrypoints.config import proxies
 from entrypoints.config.clerk_values import SECRET_KEY_EXAMPLE
 from entrypoints.config.loading import load
 from entrypoints.config.settings import ReconcileSettings
@@ -112,7 +111,7 @@ def reconcile(  # noqa: PLR0913  # a command's options
     if order.user and order.since is not None:
         fail("--user and --since exclude each other.", EX_USAGE)
     settings = load(ReconcileSettings)
-    proxies.use(settings.proxies)
+    settings.proxies.export()
     if settings.clerk_api.clerk_secret_key is None:
         missing = ConfigProblem("CLERK_SECRET_KEY", "missing; Clerk is asked with it", SECRET_KEY_EXAMPLE)
         fail(str(missing), EX_CONFIG)

@@ -14,7 +14,6 @@ from entrypoints.cli.users.output import print_failure
 from entrypoints.composition import container_of
 from entrypoints.composition.lifecycle import acting
 from entrypoints.composition.users import UsersContainer
-from entrypoints.config import proxies
 from entrypoints.config.loading import load
 from entrypoints.config.settings import UsersSettings
 
@@ -37,7 +36,7 @@ def run(ask: Callable[[UsersContainer], Awaitable[T]]) -> T:
 
     async def answer() -> T:
         settings = load(UsersSettings)
-        proxies.use(settings.proxies)
+        settings.proxies.export()
         container = container_of(UsersContainer, settings)
         async with acting(container):
             return await ask(container)
