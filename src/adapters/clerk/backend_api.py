@@ -161,7 +161,7 @@ class BackendApi:
         user too, 10 in 10 s (Clerk, System limits).
 
         Raises:
-            ClerkLimitedError: Clerk lets us wait longer than the effort goes.
+            ClerkLimitedError: Clerk asks for a longer wait than the effort allows.
             ClerkUnavailableError: no such answer within the effort.
         """
         ends = time.monotonic() + effort.budget_s
@@ -181,8 +181,8 @@ class BackendApi:
                 if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
                     wait = _seconds(answer.retry_after)
                     if not limited_by_itself:
-                        # Whoever else asks would hear the same, but for no longer than Clerk counts: what stands in one
-                        # header must not keep this process from Clerk for an hour.
+                        # Other requests would get 429 too, but for no longer than Clerk's window: one header must not
+                        # stop this process for an hour.
                         self._throttle.close_for(min(wait, WINDOW_S))
                     trouble = _limited(wait)
                 elif answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -24,8 +24,8 @@ _LARGEST_ANSWER_BYTES = 262_144
 async def key_set_of(url: str | None, *, secret_key: str | None = None) -> KeySet | None:
     """Fetch a key set (RFC 7517), with the Backend API's `secret_key` where it asks for one.
 
-    A fault is told, not raised. Nobody is asked without a `url`. The answer's `Date` tells the server's clock, to the
-    second (RFC 9110, section 6.6.1).
+    A failure is part of the result, not raised. Without a `url` nothing is fetched. The answer's `Date` is the server's
+    clock to the second (RFC 9110, section 6.6.1).
     """
     if url is None:
         return None

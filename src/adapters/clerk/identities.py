@@ -1,4 +1,4 @@
-"""Users as Clerk's Backend API has them, and what it is told to do with them."""
+"""Users in Clerk's Backend API, and the actions on them."""
 
 import asyncio
 import re
@@ -35,7 +35,7 @@ BACKGROUND = RetryBudget(attempts=5, budget_s=20.0)
 """A command or another service wants it done; below the 30 s that most proxies give."""
 
 PAGE_AT_MOST = 500
-"""Clerk's; it answers ten users to whoever asks for more."""
+"""Clerk's limit; a request for more is answered with ten users."""
 
 SESSIONS_AT_MOST = 500
 

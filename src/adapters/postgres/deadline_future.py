@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class DeadlineFuture(Generic[T]):
-    """One caller's answer; whoever gives it need not know whether the caller is still there."""
+    """One caller's answer; it can also be set after the caller has gone."""
 
     __slots__ = ("_future", "_loop")
 

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.connection.dial import Dialer, Driver, is_behind_pooler
-from adapters.postgres.failures import connected, told_as_unavailable
+from adapters.postgres.failures import connected, raised_as_unavailable
 from adapters.postgres.revisions import known_revisions, read_schema
 from application.doctor.database import DatabaseFacts
 
@@ -91,7 +91,7 @@ async def try_writing(engine: AsyncEngine, payload_bytes: int = PROBE_BYTES) -> 
         StoreUnavailableError: it cannot be done; the message has the cause.
     """
     key = f"doctor-{uuid4()}"
-    with told_as_unavailable():
+    with raised_as_unavailable():
         async with engine.connect() as connection:
             transaction = await connection.begin()
             try:

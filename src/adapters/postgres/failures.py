@@ -106,14 +106,14 @@ async def connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     Raises:
         StoreUnavailableError: the database does not answer, or refuses; the message has the code of the error.
     """
-    with told_as_unavailable():
+    with raised_as_unavailable():
         async with engine.begin() as connection:
             yield connection
 
 
 @contextmanager
-def told_as_unavailable() -> Iterator[None]:
-    """Raise whatever is the database's fault in the application's words."""
+def raised_as_unavailable() -> Iterator[None]:
+    """Raise errors of the database as StoreUnavailableError."""
     try:
         yield
     except DATABASE_ERRORS as error:
@@ -121,7 +121,7 @@ def told_as_unavailable() -> Iterator[None]:
 
 
 def unavailable(error: BaseException) -> StoreUnavailableError:
-    """Say an error from `DATABASE_ERRORS` in the application's words."""
+    """Return the application's error for one from `DATABASE_ERRORS`."""
     return StoreUnavailableError(code_of(error), cause_of(error))
 
 

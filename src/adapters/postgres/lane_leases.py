@@ -21,7 +21,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import Compiled, Row, directly
-from adapters.postgres.failures import told_as_unavailable
+from adapters.postgres.failures import raised_as_unavailable
 from adapters.postgres.tables import outbox_lane, relay
 from application.relay.lane_leases import LEASE_S, LaneShare, LaneTable
 
@@ -92,6 +92,6 @@ class PostgresLaneLeases:
 
     async def _fetch(self, statement: Compiled, **parameters: object) -> list[Row]:
         # By the driver itself: around each of these an idle relay would send a BEGIN and a COMMIT.
-        with told_as_unavailable():
+        with raised_as_unavailable():
             async with directly(self._engine) as driver:
                 return await statement.fetch(driver, parameters)

@@ -20,7 +20,7 @@ _LOCK = 7166_0001
 """An arbitrary number that only migrations of this service lock on."""
 
 LOCK_TIMEOUT_MS = 4_000
-"""Shorter than a webhook's patience for its statement: while a migration waits, writes wait behind it."""
+"""Shorter than the statement timeout of a webhook: while a migration waits for a lock, writes wait behind it."""
 
 HEAD = "head"
 

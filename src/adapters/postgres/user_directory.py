@@ -7,7 +7,7 @@ from sqlalchemy import Boolean, Integer, Text, bindparam, func, or_, select, tex
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import Compiled, directly
-from adapters.postgres.failures import told_as_unavailable
+from adapters.postgres.failures import raised_as_unavailable
 from adapters.postgres.rows import user_from
 from adapters.postgres.statements import READ
 from adapters.postgres.tables import users
@@ -63,7 +63,7 @@ class PostgresUserDirectory:
         return _living(await self._all(PAGE, after=after or "", limit=limit, banned=banned, locked=locked))
 
     async def _all(self, statement: Compiled, **parameters: Any) -> list[User | Tombstone]:
-        with told_as_unavailable():
+        with raised_as_unavailable():
             async with directly(self._engine) as driver:
                 return [user_from(row) for row in await statement.fetch(driver, parameters)]
 

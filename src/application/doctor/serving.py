@@ -1,4 +1,4 @@
-"""A `serve` that runs: what it has met, told by its own /health."""
+"""A running `serve`: the failures that its /health reports."""
 
 from collections.abc import Iterator, Mapping
 
@@ -13,8 +13,10 @@ _ADVICE = {
         "compare CLERK_WEBHOOK_SECRET with the endpoint's signing secret (Clerk dashboard > Webhooks); while rotating, "
         "set both, comma-separated"
     ),
-    Failure(WEBHOOKS, Forgery.TIME).label: "synchronise this machine's clock (NTP); or somebody replays old webhooks",
-    Failure(WEBHOOKS, Forgery.MALFORMED).label: "whoever sends these is not Clerk; or a proxy drops the svix-… headers",
+    Failure(
+        WEBHOOKS, Forgery.TIME
+    ).label: "synchronise this machine's clock (NTP); otherwise old webhooks are being replayed",
+    Failure(WEBHOOKS, Forgery.MALFORMED).label: "the sender is not Clerk, or a proxy drops the svix-… headers",
     Failure(TOKENS, Cause.CLOCK).label: ADVICE[Cause.CLOCK],
     Failure(CLERK, Cause.PROXY).label: ADVICE[Cause.PROXY],
     Failure(CLERK, Cause.NOT_AUTHENTICATED).label: "take CLERK_SECRET_KEY anew from Clerk dashboard > API keys",
@@ -42,7 +44,7 @@ class ServingFacts:
 
 def serving_findings(facts: ServingFacts) -> Iterator[Finding]:
     if not facts.answers:
-        yield Finding("serve", Severity.OK, f"none answers at {facts.address}, so none was asked what it has met")
+        yield Finding("serve", Severity.OK, f"no answer at {facts.address}, so its failures were not checked")
         return
     # An `ok` with a cause: wrong signatures, which anybody can send, and which a wrong secret of ours makes too.
     troubles = {
@@ -51,10 +53,10 @@ def serving_findings(facts: ServingFacts) -> Iterator[Finding]:
         if state in ("degraded", "unavailable") or name in facts.causes
     }
     if not troubles:
-        yield Finding("serve", Severity.OK, f"the one at {facts.address} has met no trouble")
+        yield Finding("serve", Severity.OK, f"the one at {facts.address} reports no failure")
     for name, state in troubles.items():
         cause = facts.causes.get(name, state)
         label = facts.labels.get(name, "")
         vital = state == "unavailable" or (state == "degraded" and label in _VITAL)
-        advice = _ADVICE.get(label, "see what is said of it here")
+        advice = _ADVICE.get(label, "see the finding of this check above")
         yield Finding(f"serve: {name}", Severity.FAILURE if vital else Severity.WARNING, cause, advice)

@@ -24,7 +24,7 @@ SHORTEST_BACKOFF_S, LONGEST_BACKOFF_S = 0.2, 5.0
 """Between rounds while the broker or the database is in trouble, with jitter."""
 
 LEAVE_S = 20.0
-"""How long the round in hand may go on once the relay is told to stop: an orchestrator kills after 30 s. Cutting it off
+"""How long the current round may go on after `stop`: an orchestrator kills after 30 s. Cutting it off
 costs a repetition, never an event."""
 
 RunRound = Callable[[Sequence[int], int], Awaitable[Round]]
@@ -68,21 +68,21 @@ class Relay:
     async def run(self) -> None:
         keeper = asyncio.create_task(self._keep_lanes(), name="relay-lanes")
         rounds = asyncio.create_task(self._run_rounds(), name="relay-rounds")
-        patience = asyncio.create_task(self._lose_patience(), name="relay-patience")
+        deadline = asyncio.create_task(self._stop_deadline(), name="relay-stop-deadline")
         try:
-            # Rounds end when they are told to; the keeper ends only by a bug, and then nobody renews: rather crash.
-            ended, _ = await asyncio.wait({keeper, rounds, patience}, return_when=asyncio.FIRST_COMPLETED)
+            # Rounds end after `stop`; the keeper ends only by a bug, and then no lease is renewed: crash instead.
+            ended, _ = await asyncio.wait({keeper, rounds, deadline}, return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
                 task.result()
         finally:
-            for task in (keeper, rounds, patience):
+            for task in (keeper, rounds, deadline):
                 task.cancel()
-            await asyncio.gather(keeper, rounds, patience, return_exceptions=True)
+            await asyncio.gather(keeper, rounds, deadline, return_exceptions=True)
             if self._known:  # else the database may not answer at all
                 with contextlib.suppress(StoreUnavailableError):  # then the leases run out by themselves
                     await self.leases.leave(self.name)
 
-    async def _lose_patience(self) -> None:
+    async def _stop_deadline(self) -> None:
         await self._stopping.wait()
         await asyncio.sleep(LEAVE_S)
 

@@ -21,7 +21,7 @@ class RelayEventsAndState:
     """One round of a relay that feeds the state topic too; it takes the place of `RelayEvents`.
 
     In the state topic no version of a user ever comes after a newer one. Before a relay reads a lane for the first
-    time, it bars whoever wrote that lane's state before (`StatePublisher.fence`), itself after a failure included;
+    time, it fences the earlier writer of that lane's state (`StatePublisher.fence`), itself after a failure included;
     after the read it writes a version only if that was the user's newest (`StateLanes.newest`). So what it writes is at
     least as new as all that can have landed. What is not the newest needs no record: the row of the version that
     overtook it waits in the outbox, or its state has been written. A row is deleted when both topics have it.

@@ -1,4 +1,4 @@
-"""`auth-service events`: look at what other services hear."""
+"""`auth-service events`: show the events that other services receive."""
 
 import asyncio
 import base64
@@ -37,7 +37,7 @@ def tail(  # options of a command
     limit: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     json: bool = False,  # the option's name
 ) -> None:
-    """Show the events as they come, until Ctrl-C. Belongs to no consumer group, so nobody else misses anything.
+    """Show the events as they arrive, until Ctrl-C. It joins no consumer group, so no consumer misses an event.
 
     Needs KAFKA_BOOTSTRAP_SERVERS, from the environment, `.env`, or the `auth-service dev` that runs here.
 

@@ -59,7 +59,7 @@ def app_for(arguments: Sequence[str]) -> "App":
     listing = commands.keys().isdisjoint(arguments)
     app = App(
         name="auth-service",
-        help="The platform's users, true to Clerk, and who is calling.",
+        help="Keeps the platform's users equal to Clerk's, and verifies session tokens.",
         version=VERSION,
         console=console_for_stdout(),
         help_formatter="default" if on_terminal() else "plain",

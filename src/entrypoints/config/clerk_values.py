@@ -21,7 +21,7 @@ SECRET_KEY_EXAMPLE = "sk_test_thisIsAnExampleAndNotTheKeyOfAnyInstance"  # noqa:
 BACKEND_API = "https://api.clerk.com"
 _API_HOST = "api.clerk.com"
 BACKEND_KEYS = "/v1/jwks"
-"""The instance's key set as the Backend API serves it: to whoever has the secret key (Clerk, "GET /v1/jwks")."""
+"""The instance's key set as the Backend API serves it: for the secret key (Clerk, "GET /v1/jwks")."""
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?|[0-9a-f:.]*:[0-9a-f:.]*")

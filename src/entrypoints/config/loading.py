@@ -12,7 +12,7 @@ from entrypoints.config.settings import ClerkApiSettings, KafkaSettings, TokenSe
 from entrypoints.config.settings.catalogue import Variable, variables_of
 from entrypoints.config.settings.kafka_contradictions import contradictions, unsupported, unused
 from entrypoints.config.sources import ConfigProblem, ConfigurationError, SourceValue, found_variables, look_up
-from entrypoints.config.written import told
+from entrypoints.config.written import explain
 
 S = TypeVar("S")
 
@@ -64,7 +64,7 @@ def _value(variable: Variable, found: Mapping[str, SourceValue], problems: dict[
     try:
         return variable.parse(entry.text)
     except ValueError as error:
-        what = told(variable.name, entry.text, str(error))
+        what = explain(variable.name, entry.text, str(error))
         problems[variable.field] = ConfigProblem(variable.name, what, variable.example)
         return entry.text
 
@@ -107,7 +107,7 @@ def mixed_instances(tokens: TokenSettings, api: ClerkApiSettings) -> Iterator[tu
         beside.append("CLERK_PUBLISHABLE_KEY")
     if beside:
         what = (
-            f"made up for development (http://), beside the {' and '.join(beside)} of a Clerk instance: whoever has "
+            f"made up for development (http://), beside the {' and '.join(beside)} of a Clerk instance: anybody with "
             "the made-up key could sign in as any of its users; unset CLERK_ISSUER and CLERK_JWT_KEY"
         )
         yield "clerk_issuer", what

@@ -39,7 +39,7 @@ from entrypoints.http.routes import root
 from entrypoints.http.routes.handlers import HANDLERS
 from entrypoints.http.routes.verify import AnyMethodAnyPath
 from entrypoints.observability.logging import configure_logging, log_loop_failures, places
-from entrypoints.observability.process_metrics import telling
+from entrypoints.observability.process_metrics import reporting
 from entrypoints.observability.tracing import tracing_of
 
 log = structlog.get_logger("http")
@@ -69,8 +69,8 @@ def app_for(container: ServeContainer) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         log_loop_failures()
-        with _told_without_text():
-            async with serving(container), telling(container.process_metrics()):
+        with _logged_without_text():
+            async with serving(container), reporting(container.process_metrics()):
                 # What is loaded by now lives as long as the process: a full collection would look at all of it again,
                 # 70 ms in which every request waits.
                 gc.collect()
@@ -109,7 +109,7 @@ def app_for(container: ServeContainer) -> ASGIApp:
 
 
 @contextmanager
-def _told_without_text() -> Iterator[None]:
+def _logged_without_text() -> Iterator[None]:
     """Log what breaks the start or the stop: Litestar would have the server log a traceback with the error's text."""
     try:
         yield

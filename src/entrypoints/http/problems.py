@@ -182,7 +182,7 @@ TABLE: dict[type[Exception], Problem] = {
         503,
         "identity-provider-key-refused",
         "Clerk refuses our key",
-        "Clerk does not take the CLERK_SECRET_KEY of this service; whoever runs it has to set the right one.",
+        "Clerk does not take the CLERK_SECRET_KEY of this service; its operator has to set the right one.",
         _retry(60),
     ),
     http.NotReadyError: Problem(

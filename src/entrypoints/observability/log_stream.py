@@ -22,7 +22,7 @@ _AT_ONCE = 4096
 class LogStream:
     """A stream that writes once a turn of the event loop: requests are answered in groups, and each write costs 7 µs.
 
-    Whoever collects the lines may stall: a full pipe would stop every request at its next line. A process that is
+    The reader of the lines may stall: a full pipe would block every request at its next line. A process that is
     killed outright loses the lines of that turn; one that fails or stops loses none that somebody reads.
     """
 

@@ -15,7 +15,7 @@ from entrypoints.observability.log_stream import LogStream
 
 
 def _with_trace_id(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Say which request a line comes of, whoever writes it, as soon as its caller or we have named its trace."""
+    """Add the trace id of the request to every line that is written for it."""
     if trace := traceparent.get():
         event["trace_id"] = trace[3:35]
     return event

@@ -1,4 +1,4 @@
-"""`auth-service clerk-stand-in`: be Clerk, for whoever has no account."""
+"""`auth-service clerk-stand-in`: Clerk's API for a machine without an account."""
 
 import os
 import sys

@@ -15,7 +15,7 @@ def dev_keys(*, folder: Path = Path(), clerk_api: str | None = None) -> None:
 
     Writes `.env` into the folder, for the commands that run there: a webhook secret and a key for session tokens,
     random and kept for the next time. With a variable of a Clerk instance in the environment, or in a `.env` of yours,
-    nothing is made up, so that what is missing is told by name. A `.env` of yours is never changed.
+    nothing is made up, so that what is missing is named. A `.env` of yours is never changed.
 
     Parameters
     ----------

@@ -101,7 +101,7 @@ def _known(stand_in: StandInClient, who: str) -> dict[str, Any] | None:
     try:
         return stand_in.user(who)
     except httpx.HTTPError:
-        return None  # told below
+        return None  # reported below
 
 
 def _tell(stand_in: StandInClient, event: str, body: Mapping[str, Any]) -> None:

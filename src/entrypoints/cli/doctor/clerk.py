@@ -14,7 +14,7 @@ class KeySetOf(Protocol):
     def __call__(self, url: str | None, *, secret_key: str | None = None) -> Awaitable[KeySet | None]:
         """Fetch the key set at `url`, with the secret key where one is given; None without a `url`.
 
-        A fault is told in the result, and not raised.
+        A failure is part of the result, and not raised.
         """
         ...
 

@@ -108,7 +108,7 @@ def discard(*ids: Ids, reason: str | None = None, yes: Yes = False) -> None:
     ids
         As `outbox dead` shows them.
     reason
-        Why, for whoever asks later.
+        Why; kept with the dead letter.
     """
     _require(ids)
     if not (reason := (reason or "").strip()):

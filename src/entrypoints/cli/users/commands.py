@@ -136,7 +136,7 @@ def unlock(*ids: Ids, json: Json = False) -> None:
 @app.command
 def sync(*ids: Ids, yes: Yes = False, json: Json = False) -> None:
     """Read the users from Clerk, and repair our rows if a webhook was missed. Who is not there is deleted here."""
-    question = "Read {who} from Clerk? Whoever Clerk does not have is deleted here, for ever."
+    question = "Read {who} from Clerk? A user whom Clerk does not have is deleted here, permanently."
     _act(
         ids,
         Action.SYNC,
@@ -188,7 +188,7 @@ def set_metadata(
 
 @app.command
 def revoke_sessions(*ids: Ids, yes: Yes = False, json: Json = False) -> None:
-    """Sign the users out everywhere. Session tokens that are out already are good for their minute."""
+    """Sign the users out everywhere. Session tokens that were issued before stay valid for up to a minute."""
     who = user_ids(ids)
     confirm(f"End all sessions of {_named(who)}? They have to sign in again.", yes=yes)
 

@@ -105,7 +105,7 @@ class ManagementSettings:
     auth_service_organizations: tuple[str, ...] = variable(
         parsing.organizations,
         "Organizations in which that permission counts, comma-separated; unset: in none, so only service keys manage "
-        "users. `*` is any: whoever may hand out roles in one organization could then manage every user.",
+        "users. `*` is any: administrators of any organization could then manage every user.",
         example="org_2abcDEF",
         default=(),
     )

@@ -163,7 +163,7 @@ async def read_body(
 
 @frozen
 class AnswerFirst:
-    """Around the application: answer at once whoever announces a body that is not read, then let them finish sending.
+    """Around the application: answer a request whose body is not read at once, then read and discard the body.
 
     A server that closes on a client that still sends makes it lose the answer (RST); one that waits for the body first
     waits in vain for a proxy that announces a body and keeps it.

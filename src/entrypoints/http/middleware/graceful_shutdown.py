@@ -128,7 +128,7 @@ def refuse_newcomers(listener: socket.socket) -> None:
     """Let no new connection begin; what has begun is finished and accepted.
 
     A newcomer's SYN is dropped, not refused: it is sent again a second later, and finds another process on the port, or
-    the port closed. Closing the listener instead would reset whoever the kernel has accepted and we have not.
+    the port closed. Closing the listener instead would reset connections that only the kernel has accepted.
     """
     if sys.platform != "linux":
         return

@@ -24,7 +24,7 @@ from entrypoints.observability import metrics
 log = structlog.get_logger("http")
 
 CHECK_DEADLINE_S = 2.0
-"""Shorter than an orchestrator's patience, or it would see a time-out instead of an answer."""
+"""Shorter than an orchestrator's own timeout, or it would see a timeout instead of an answer."""
 
 WRITE_EVERY_S = 60.0
 """How often a write is tried while all is well: a full disk shows nowhere else, and each try leaves a dead row."""

@@ -53,7 +53,7 @@ def wanted_users(query: bytes) -> ByIds | ByEmail:
     """Read `ids=a,b` (which may be repeated: `ids=a&ids=b`) or `email=…`.
 
     A `+` stays one, although forms write a blank so: addresses have the former, and a client that forgot to encode it
-    would be told that nobody has this address.
+    would get no user for this address.
 
     Raises:
         RequestNotValidError: neither or both, something else, or not what it should be.

@@ -1,4 +1,4 @@
-"""What may leave in a span: known attributes. Nothing else does, whoever put it there."""
+"""The attributes that an exported span may have; all others are removed."""
 
 from collections.abc import Sequence
 
