@@ -72,7 +72,7 @@ ADVICE = {
     Cause.POOLER: "add ?pgbouncer=true to DATABASE_URL, or &pgbouncer=true after other parameters",
     Cause.ENCODING: "move to a database of encoding UTF8: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
     Cause.CONFIGURATION: "correct what is named",
-    Cause.FOREIGN_SCHEMA: "give this service its own database, or its own schema (schema=auth in DATABASE_URL)",
+    Cause.FOREIGN_SCHEMA: "give this service its own database, or its own schema: add ?schema=auth",
     Cause.NOT_MIGRATED: "auth-service migrate",
     Cause.READ_ONLY: "point DATABASE_URL at the primary, or see why default_transaction_read_only is on",
     Cause.DISK_FULL: "free disk space on the server: until then events stay in the outbox and Clerk sends again",

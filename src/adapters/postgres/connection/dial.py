@@ -169,7 +169,7 @@ async def _first_of(target: Target, **options: Any) -> Driver:
         except _NEXT_ADDRESS as error:
             errors.append(error)
         except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.ProtocolViolationError) as error:
-            # A server or a pooler may admit this user only with TLS, or only without; a wrong password is wrong in both.
+            # A server or a pooler may admit this user only with TLS, or only without; a wrong password stays wrong.
             if len(target.tls.attempts()) == 1 or isinstance(error, asyncpg.InvalidPasswordError):
                 raise
             if refuses_settings(error):
