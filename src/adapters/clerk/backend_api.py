@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, NoReturn, Protocol
+from typing import TYPE_CHECKING, Annotated
 
 import httpx
 import msgspec
@@ -92,48 +92,24 @@ class _Errors(msgspec.Struct):
     errors: list[_Error]
 
 
-class Backend(Protocol):
-    """What answers questions to Clerk."""
-
-    async def ask(
-        self, question: "Callable[[Clerk], Awaitable[object]]", effort: RetryBudget, *, limited_by_itself: bool = False
-    ) -> ClerkResponse: ...
-    async def aclose(self) -> None: ...
-
-
-class NoBackend:
-    """There is no key to ask with."""
-
-    async def ask(
-        self,
-        question: "Callable[[Clerk], Awaitable[object]]",  # noqa: ARG002  # the protocol's signature
-        effort: RetryBudget,  # noqa: ARG002
-        *,
-        limited_by_itself: bool = False,  # noqa: ARG002
-    ) -> NoReturn:
-        raise ClerkNotConfiguredError("there is no CLERK_SECRET_KEY to ask Clerk with")
-
-    async def aclose(self) -> None:
-        pass
-
-
-def backend_for(secret_key: str | None, api_url: str) -> Backend:
-    """Return what asks Clerk with the key, or what refuses every question where there is none."""
-    return NoBackend() if secret_key is None else BackendApi(secret_key, api_url)
-
-
 class BackendApi:
     """One connection pool and one throttle for everything that this process asks of Clerk.
 
     Args:
-        secret_key: `sk_…`; it goes into requests and nowhere else.
+        secret_key: `sk_…`; it goes into requests and nowhere else. Without one every question is refused.
         api_url: Clerk's Backend API, with or without its `/v1`.
     """
 
-    def __init__(self, secret_key: str, api_url: str) -> None:
+    def __init__(self, secret_key: str | None, api_url: str) -> None:
+        self._throttle = Throttle(LIVE if (secret_key or "").startswith("sk_live_") else TEST)
+        self._at_once = asyncio.Semaphore(AT_ONCE)
+        self._sdk: Clerk | None = None
+        self._http: KeepingClient | None = None
+        if secret_key is None:
+            return
         # Most commands do without the SDK, which takes most of a second to import; `serve` takes it here, before it
         # listens, and not in the middle of the first request that needs it.
-        from clerk_backend_api import Clerk, models  # noqa: PLC0415
+        import clerk_backend_api as sdk  # noqa: PLC0415
 
         limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE)
         self._http = KeepingClient(
@@ -141,16 +117,14 @@ class BackendApi:
             timeout=ATTEMPT_S,
             headers={"accept-encoding": "identity"},  # or a bound on what travels would be none on what is kept
         )
-        self._sdk = Clerk(
+        self._sdk = sdk.Clerk(
             bearer_auth=secret_key,
             server_url=api_url.rstrip("/").removesuffix("/v1") + "/v1",
             async_client=self._http,
             retry_config=None,  # its own would go on for an hour
         )
-        self._sdk_error = models.ClerkBaseError
-        _ = self._sdk.users, self._sdk.sessions, models.User, models.Session  # imported on first use
-        self._throttle = Throttle(LIVE if secret_key.startswith("sk_live_") else TEST)
-        self._at_once = asyncio.Semaphore(AT_ONCE)
+        self._sdk_error = sdk.models.ClerkBaseError
+        _ = self._sdk.users, self._sdk.sessions, sdk.models.User, sdk.models.Session  # imported on first use
 
     async def ask(
         self, question: "Callable[[Clerk], Awaitable[object]]", effort: RetryBudget, *, limited_by_itself: bool = False
@@ -161,9 +135,12 @@ class BackendApi:
         user too, 10 in 10 s (Clerk, System limits).
 
         Raises:
+            ClerkNotConfiguredError: there is no secret key.
             ClerkLimitedError: Clerk asks for a longer wait than the effort allows.
             ClerkUnavailableError: no such answer within the effort.
         """
+        if self._sdk is None:
+            raise ClerkNotConfiguredError("there is no CLERK_SECRET_KEY to ask Clerk with")
         ends = time.monotonic() + effort.budget_s
         unclear = False
         for attempt in range(1, effort.attempts + 1):
@@ -173,7 +150,7 @@ class BackendApi:
             try:
                 async with self._turn(left):
                     async with asyncio.timeout(min(ends - time.monotonic(), ATTEMPT_S)):
-                        answer = await self._send(question)
+                        answer = await self._send(question(self._sdk))
             except (TimeoutError, httpx.HTTPError) as error:
                 unclear = True
                 wait, trouble = _backoff(attempt), _out_of_reach(error, min(effort.budget_s, ATTEMPT_S))
@@ -198,7 +175,8 @@ class BackendApi:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        if self._http:
+            await self._http.aclose()
 
     @asynccontextmanager
     async def _turn(self, within_s: float) -> AsyncIterator[None]:
@@ -220,11 +198,11 @@ class BackendApi:
         finally:
             self._at_once.release()
 
-    async def _send(self, question: "Callable[[Clerk], Awaitable[object]]") -> Received:
+    async def _send(self, asked: Awaitable[object]) -> Received:
         received.set(None)
-        # The SDK finds nothing in the answer, and says so; what came is with us.
+        # The SDK finds nothing in the empty answer that it is shown, and raises.
         with suppress(self._sdk_error):
-            await question(self._sdk)
+            await asked
         if (came := received.get()) is None:
             raise AssertionError("the SDK asked nothing")
         return came

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from adapters.clerk.backend_api import Backend, ClerkResponse, RetryBudget
+from adapters.clerk.backend_api import BackendApi, ClerkResponse, RetryBudget
 from adapters.clerk.nesting import decoded
 from adapters.clerk.payloads import snapshot_of
 from application.counting import counted
@@ -51,7 +51,7 @@ class ClerkIdentities:
         now_ms: the clock, milliseconds since 1970.
     """
 
-    def __init__(self, api: Backend, effort: RetryBudget, *, now_ms: Callable[[], int]) -> None:
+    def __init__(self, api: BackendApi, effort: RetryBudget, *, now_ms: Callable[[], int]) -> None:
         self._api = api
         self._effort = effort
         self._now_ms = now_ms

@@ -8,7 +8,7 @@ from typing import Any
 from dependency_injector.containers import DeclarativeContainer
 from dependency_injector.providers import Callable, Dependency, Object, Provider, Singleton
 
-from adapters.clerk.backend_api import Backend, backend_for
+from adapters.clerk.backend_api import BackendApi
 from adapters.clerk.identities import BACKGROUND, INTERACTIVE, ClerkIdentities
 from adapters.clerk.webhooks import ClerkWebhooks
 from adapters.kafka.cloudevents import encode
@@ -106,8 +106,8 @@ class ServeContainer(DeclarativeContainer):
     webhook_reader: Provider[WebhookReader] = Singleton(
         ClerkWebhooks, Callable(revealed, webhooks.provided.clerk_webhook_secret)
     )
-    backend: Provider[Backend] = Singleton(
-        backend_for, Callable(revealed, clerk_api.provided.clerk_secret_key), clerk_api.provided.clerk_api_url
+    backend = Singleton(
+        BackendApi, Callable(revealed, clerk_api.provided.clerk_secret_key), clerk_api.provided.clerk_api_url
     )
     identities: Provider[ClerkUsers] = Singleton(ClerkIdentities, backend, BACKGROUND, now_ms=now_ms)
     hasty_identities: Provider[ClerkUsers] = Singleton(ClerkIdentities, backend, INTERACTIVE, now_ms=now_ms)

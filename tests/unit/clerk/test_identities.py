@@ -7,7 +7,7 @@ import pytest
 from attrs import asdict
 
 from adapters.clerk import response_capture as keeping
-from adapters.clerk.backend_api import NoBackend, RetryBudget
+from adapters.clerk.backend_api import BackendApi, RetryBudget
 from adapters.clerk.identities import INTERACTIVE, ClerkIdentities
 from adapters.clerk.payloads import snapshot_of
 from application.errors import (
@@ -276,7 +276,9 @@ async def test_an_error_of_clerk_is_not_repeated_to_ours():
 
 async def test_without_a_key_nobody_is_asked():
     with pytest.raises(ClerkNotConfiguredError):
-        await ClerkIdentities(NoBackend(), INTERACTIVE, now_ms=lambda: READ_AT_MS).get(USER)
+        await ClerkIdentities(BackendApi(None, "https://api.clerk.com"), INTERACTIVE, now_ms=lambda: READ_AT_MS).get(
+            USER
+        )
 
 
 NOT_ABOUT_THE_USER = b'{"errors": [{"message": "m", "code": "instance_not_found"}]}'
