@@ -19,7 +19,7 @@ class Forgery(StrEnum):
 
 
 class ForgedWebhookError(ApplicationError):
-    """The signature is missing, malformed, expired or wrong: nobody we know sent this."""
+    """The signature is missing, malformed, expired or wrong."""
 
     def __init__(self, message: str, forgery: Forgery = Forgery.MALFORMED) -> None:
         super().__init__(message)
@@ -109,7 +109,7 @@ class ClerkRefusedError(ApplicationError):
 
 
 class SafetyStopError(ApplicationError):
-    """Going on might delete users who are still there; the message says why, and nobody was deleted."""
+    """Going on might delete users whom Clerk still has; the message says why, and no user was deleted."""
 
 
 class BrokerUnavailableError(UnavailableError):

@@ -188,7 +188,7 @@ class _Entry(msgspec.Struct):
 
 
 def _says_not_found(answer: ClerkResponse) -> bool:
-    """Only Clerk's own 404 is its word on a user: a proxy's, or that of a wrong CLERK_API_URL, must delete nobody.
+    """Only Clerk's own 404 counts: one of a proxy, or of a wrong CLERK_API_URL, must delete no user.
 
     Nor may one that is about something else than the user.
     """
@@ -207,7 +207,7 @@ def _expected(answer: ClerkResponse, *, acting: bool = False) -> bytes:
         ClerkRefusedError: Clerk will not act. 403 is also its answer to what the instance's plan or settings
             do not have.
         ClerkKeyRefusedError: there is no asking with this key.
-        ClerkUnavailableError: anything else; a question that Clerk refuses is a fault of ours.
+        ClerkUnavailableError: anything else; a question that Clerk refuses is a bug.
     """
     status = answer.status
     if status == HTTPStatus.OK:

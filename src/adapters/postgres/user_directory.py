@@ -13,7 +13,7 @@ from adapters.postgres.statements import READ
 from adapters.postgres.tables import users
 from domain.user import Tombstone, User, UserId
 
-# Sorted outside: with an ORDER BY and a LIMIT of its own, the planner would rather walk the whole table in the order
+# Sorted outside: with an ORDER BY and a LIMIT of its own, the planner would read the whole table in the order
 # of the ids, expecting to have met enough of them soon (measured: 1.5 s of a million users).
 _found = (
     select(users)

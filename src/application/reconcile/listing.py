@@ -70,7 +70,7 @@ class PageResult:
 def turn_page(cursor: UserCursor, page: Sequence[Listed], *, sizes: PageSizes, began_at: int) -> PageResult:
     """Take the page that was read at `cursor`, and decide where to read on.
 
-    The list ends with a page that is short and brings nobody new, or has come to those created since `began_at` (ms).
+    The list ends with a page that is short and has no new user, or has come to those created since `began_at` (ms).
     A short page alone is not the end: Clerk may give fewer than it was asked for.
 
     Raises:

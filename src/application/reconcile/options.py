@@ -15,7 +15,7 @@ class ReconcileOptions:
     """What to do."""
 
     since: int | None = None
-    """Only users that changed since then (ms); such a run finds nobody who is gone."""
+    """Only users that changed since then (ms); such a run finds no user who is gone."""
     user: UserId | None = None
     """Only this one."""
     dry_run: bool = False
@@ -59,7 +59,7 @@ class Checkpoint:
     created_from: int | None
     """Where to read on, ms; None when the whole list has been read."""
     gone: tuple[UserId, ...]
-    """Users that Clerk no longer has and whom nobody has deleted yet: as many as may be deleted at most."""
+    """Users that Clerk no longer has and who are not deleted yet: as many as may be deleted at most."""
     listed: int
     moved: int
     found: dict[Drift, int]

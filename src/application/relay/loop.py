@@ -21,7 +21,7 @@ SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.01, 1.6
 """An idle relay polls at doubling intervals; a wake-up that was lost costs at most the longest."""
 
 SHORTEST_BACKOFF_S, LONGEST_BACKOFF_S = 0.2, 5.0
-"""Between rounds while the broker or the database is in trouble, with jitter."""
+"""Between rounds while the broker or the database fails, with jitter."""
 
 LEAVE_S = 20.0
 """How long the current round may go on after `stop`: an orchestrator kills after 30 s. Cutting it off
@@ -129,7 +129,7 @@ class Relay:
             try:
                 table = await self.leases.read(self.name)
                 held = await self.leases.write(self.name, share_lanes(table, self.name))
-            except StoreUnavailableError as error:  # while nothing waits, rounds write nothing and meet no trouble
+            except StoreUnavailableError as error:  # without waiting events, rounds write nothing and do not fail
                 self.observer.leases_renewed(error.failure)
                 if time.monotonic() - renewed > LEASE_S:
                     self._hold(frozenset())  # another relay has them by now

@@ -37,7 +37,7 @@ class RelayEventsAndState:
     _claimed: frozenset[int] = field(default=frozenset(), init=False)
     _arrived: frozenset[int] = field(default=frozenset(), init=False)
     """Events of the last batch that the event topic has and whose rows are still there: not to be sent every round
-    while the state topic is in trouble."""
+    while the state topic fails."""
     _fenced_lately: float = field(default=0.0, init=False)
 
     async def __call__(self, lanes: Sequence[int], limit: int) -> Round:

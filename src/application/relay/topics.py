@@ -45,7 +45,7 @@ class Setting:
     why: str
     """What goes wrong otherwise."""
     vital: bool = False
-    """Events are lost or withheld otherwise; the rest is a risk that somebody may take."""
+    """Events are lost or withheld otherwise; the rest is a risk that an operator may accept."""
 
 
 @frozen(kw_only=True)
@@ -147,7 +147,7 @@ class TopicFacts:
     in_sync: int = 0
     """Copies that are current, of the partition that has the fewest."""
     leaderless: int = 0
-    """Partitions that nobody serves."""
+    """Partitions without a leader."""
     settings: Mapping[str, str] | None = field(factory=dict)
     """Its own and inherited ones; None when we may not read them."""
     operations: frozenset[str] | None = None

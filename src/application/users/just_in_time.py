@@ -64,7 +64,7 @@ class JustInTimeSync:
     def _land(self, user_id: UserId, flight: "asyncio.Task[User | Tombstone]") -> None:
         del self._flights[user_id]
         if not flight.cancelled():
-            flight.exception()  # seen, even when nobody waits any more
+            flight.exception()  # retrieved, even when no caller waits any more
 
     async def _obtain_in_time(self, user_id: UserId) -> User | Tombstone:
         try:

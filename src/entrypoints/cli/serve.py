@@ -137,7 +137,7 @@ def _connections() -> int:
 
 
 def _free_address(settings: HttpSettings) -> str:
-    """Return the address that HOST names, IPv4 where a name has both, or end the program when nobody can listen there.
+    """Return the address that HOST names, IPv4 where a name has both, or end the program when it cannot be listened on.
 
     A port that is taken has to be found here. Granian shares it (SO_REUSEPORT): a second service would get half of the
     requests.

@@ -15,8 +15,8 @@ from entrypoints.config.written import is_placeholder
 if TYPE_CHECKING:
     from anomalyze_auth import PemKey
 
-WEBHOOK_SECRET_EXAMPLE = "whsec_dGhpcyBpcyBhbiBleGFtcGxlLCBhbmQgbm8gc2VjcmV0"  # noqa: S105  # nobody's
-SECRET_KEY_EXAMPLE = "sk_test_thisIsAnExampleAndNotTheKeyOfAnyInstance"  # noqa: S105  # nobody's
+WEBHOOK_SECRET_EXAMPLE = "whsec_dGhpcyBpcyBhbiBleGFtcGxlLCBhbmQgbm8gc2VjcmV0"  # noqa: S105  # of no instance
+SECRET_KEY_EXAMPLE = "sk_test_thisIsAnExampleAndNotTheKeyOfAnyInstance"  # noqa: S105  # of no instance
 
 BACKEND_API = "https://api.clerk.com"
 _API_HOST = "api.clerk.com"

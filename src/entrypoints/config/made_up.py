@@ -1,4 +1,4 @@
-"""Development keys that nobody configured, and the rule that they are never used beside a Clerk instance's.
+"""Made-up keys for development, and the rule that they are never used beside those of a Clerk instance.
 
 With a made-up token key beside a real instance, anybody who has read that key could sign in as any user.
 """

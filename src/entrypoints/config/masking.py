@@ -45,7 +45,7 @@ def _masked(secret: Any) -> str:
 def _without_password(url: str) -> str:
     """Show who and where, as far as it is certain that no piece of the password stands there.
 
-    A password with `/`, `@`, `?` or `#` in it that nobody has escaped ends up in the other parts of the URL.
+    A password with `/`, `@`, `?` or `#` in it that is not escaped ends up in the other parts of the URL.
     """
     parts = urlsplit(url)
     credentials, at, host = parts.netloc.rpartition("@")

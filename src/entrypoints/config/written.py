@@ -30,7 +30,7 @@ _UNFILLED = re.compile(r"[xX0_-]{3,}|1234\d*")
 _PLACEHOLDER = re.compile(
     r"""
       .*(?:…|\.{3}|•{3}|\*{3}).*                       # cut short, or masked
-    | <[^<>]*> | \{\{.*\}\} | \$\{.*\} | \$\(.*\)    # a template that nobody filled in
+    | <[^<>]*> | \{\{.*\}\} | \$\{.*\} | \$\(.*\)    # a template that was not filled in
     | \$[A-Z_]+ | %[A-Z_]+%                           # a reference that no shell replaced
     | (?:op|vault|secret|ssm|env|ref\+[a-z]+)://.*    # a reference into a store of secrets
     | (?:your|my|the|replace|change|insert|put|add|paste)(?:[ _-].*|me|this)?

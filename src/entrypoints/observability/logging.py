@@ -69,7 +69,7 @@ def configure_logging(settings: LogSettings) -> None:
 
 
 def log_loop_failures() -> None:
-    """Log what nobody waited for in the running loop: asyncio would write the error's text, which may quote a row."""
+    """Log errors that no task retrieves: asyncio would write the error's text, which may quote a row."""
     log = structlog.get_logger("asyncio")
 
     def handle(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -91,7 +91,7 @@ def _write_traceback(out: TextIO, exc_info: Any) -> None:
 
 
 def _traceback(exc_info: Any) -> str:
-    """Write an error without its text and without the values around it: either may hold what nobody may read."""
+    """Write an error without its text and without the values around it: either may hold personal data."""
     error: BaseException | None = exc_info[1]
     lines: list[str] = []
     while error is not None:

@@ -13,7 +13,7 @@ from attrs import define, frozen
 from adapters.postgres.connection.target import Target
 
 STATEMENT_TIMEOUT_S = 5.0
-"""How long one statement may take before its caller hears that the database is unavailable."""
+"""How long one statement may take before its caller gets StoreUnavailableError."""
 
 Driver: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 

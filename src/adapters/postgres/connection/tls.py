@@ -119,7 +119,7 @@ def _version(parameters: Mapping[str, str], name: str) -> str | None:
 
 
 def _in_home(name: str) -> str | None:
-    """Return libpq's default file if there is one; a home that is somebody else's counts as none."""
+    """Return libpq's default file if there is one; an unreadable home counts as none."""
     home = os.environ.get("HOME")
     path = Path(home or "/", ".postgresql", name)
     return str(path) if home and may_read(path) else None

@@ -34,7 +34,7 @@ async def examine_clerk(
     publishable_key = tokens.clerk_publishable_key if tokens else None
     public_key = tokens.clerk_jwt_key if tokens else None
     api_keys = f"{api.clerk_api_url.removesuffix('/v1')}/v1/jwks" if api else None
-    # A proxied issuer alone does not say that it serves keys; beside a PEM nobody asks it for any.
+    # A proxied issuer may serve no keys; with a PEM they are not fetched.
     asks = tokens and (publishable_key or tokens.clerk_jwks_url or not public_key)
     of_secret_key, published = await asyncio.gather(
         key_set_of(api_keys if secret_key else None, secret_key=secret_key),

@@ -95,7 +95,7 @@ async def _examine(found: Configured) -> list[Finding]:
 
 
 async def _ask_serve(settings: HttpSettings) -> ServingFacts:
-    """Ask the `serve` on this machine what it has met: a wrong signing secret, say, shows nowhere else."""
+    """Ask the `serve` on this machine for its failures: a wrong signing secret shows nowhere else."""
     address = settings.base_url
     try:
         async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
@@ -107,7 +107,7 @@ async def _ask_serve(settings: HttpSettings) -> ServingFacts:
             causes=document["causes"],
             labels=document.get("labels", {}),  # the release before has none
         )
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):  # nobody, or somebody else, is there
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):  # no service, or another one, listens there
         return ServingFacts(address=address, answers=False)
 
 

@@ -23,7 +23,7 @@ class WebhookSettings:
 
 @frozen
 class TokenSettings:
-    """How session tokens are verified: by a key at hand (no network), or by Clerk's published keys."""
+    """How session tokens are verified: by a configured key (no network), or by Clerk's published keys."""
 
     clerk_publishable_key: PublishableKey | None = variable(
         clerk_values.publishable_key,
@@ -95,7 +95,7 @@ def asks_backend_api(tokens: TokenSettings, api: ClerkApiSettings) -> bool:
 
 
 def secret_key_for_keys(tokens: TokenSettings, api: ClerkApiSettings | None) -> str | None:
-    """Return the secret key where the key set is the Backend API's; nobody else is shown it."""
+    """Return the secret key where the key set is the Backend API's; it is sent to no other server."""
     if api is None or api.clerk_secret_key is None or not asks_backend_api(tokens, api):
         return None
     return api.clerk_secret_key.get_secret_value()

@@ -107,7 +107,7 @@ def _report(scope: HTTPScope, method: str, status: int, seconds: float) -> None:
         more["outcome"] = outcome
     if failure := notes.get("failure"):
         metrics.count_trouble(failure.label)
-        # A signature that does not fit is most often somebody else's affair, a database that is away never is.
+        # A wrong signature is most often not a failure of this service; a database that is down always is.
         write = log.warning if status >= 500 else log.info  # noqa: PLR2004
         more["cause"] = str(failure)
     write(

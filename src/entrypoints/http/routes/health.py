@@ -165,7 +165,7 @@ async def read_metrics() -> Response[bytes]:
 
 
 def _of_backlog(status: OutboxStatus) -> list[_Check]:
-    """Take `doctor`'s word for it; that nobody relays while nothing waits is no trouble of this process."""
+    """Use the findings of `doctor`; that no relay runs while nothing waits does not concern this process."""
     worse = [finding for finding in outbox_findings(status) if finding.grade is not Severity.OK]
     causes = {"events": "", "vacuum": ""}
     for finding in worse:

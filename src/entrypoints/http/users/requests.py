@@ -17,7 +17,7 @@ IDS_AT_MOST = 100
 """In one request, repeated ones included."""
 
 EMAIL = re.compile(r"[^\x00-\x1f\x7f]*@[^\x00-\x1f\x7f]*")
-"""Anything that may be somebody's address; the pattern stands in the OpenAPI document too."""
+"""Anything that may be an address; the pattern stands in the OpenAPI document too."""
 
 EMAIL_CHARACTERS_AT_MOST = 320
 """64 before the @ and 255 behind it (RFC 5321, section 4.5.3.1)."""

@@ -107,7 +107,7 @@ def tracing_of(settings: TracingSettings, *, process: str) -> Tracing:
 
 
 def require_extra(settings: TracingSettings) -> None:
-    """Return when traces can be made, or nobody asks for them.
+    """Return when traces can be made, or are not asked for.
 
     Raises:
         ConfigurationError: the extra `otel` is not installed.
