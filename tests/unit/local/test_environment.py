@@ -85,7 +85,9 @@ def test_the_option_for_it_stands_before_or_behind_the_command(dev, tmp_path, mo
         main([argument.format(named) for argument in arguments])
 
     assert ended.value.code == 0
-    assert f"KAFKA_BOOTSTRAP_SERVERS\tof-named:1\t{named} line 1" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert f"KAFKA_BOOTSTRAP_SERVERS\tof-named:1\t{named} line 1" in shown.out
+    assert shown.err == ""
 
 
 def test_an_environment_file_that_is_missing_is_wrong_usage(dev, capsys):
