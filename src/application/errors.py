@@ -1,8 +1,9 @@
-"""What can go wrong, in the application's words; entrypoints/http/problems.py maps each to an answer."""
+"""The errors that use cases raise; entrypoints/http/problems.py maps each to an answer."""
 
 from enum import StrEnum
+from typing import ClassVar
 
-from application.failure import Trouble
+from application.failure import CLERK, KAFKA, POSTGRES, Cause, Failure
 
 
 class ApplicationError(Exception):
@@ -14,11 +15,11 @@ class Forgery(StrEnum):
 
     MALFORMED = "malformed"
     SIGNATURE = "wrong signature"
-    TIME = Trouble.CLOCK.value
+    TIME = Cause.CLOCK.value
 
 
 class ForgedWebhookError(ApplicationError):
-    """The signature is missing, malformed, expired or wrong: nobody we know sent this."""
+    """The signature is missing, malformed, expired or wrong."""
 
     def __init__(self, message: str, forgery: Forgery = Forgery.MALFORMED) -> None:
         super().__init__(message)
@@ -41,49 +42,57 @@ class UserBannedError(ApplicationError):
     """Clerk says the user is banned."""
 
 
-class StoreUnavailableError(ApplicationError):
-    """PostgreSQL did not take it or did not answer in time; whether it was stored is unknown, trying again is safe."""
+class UnavailableError(ApplicationError):
+    """A system that this service depends on cannot be used; `failure` is which one, and why."""
 
-    def __init__(self, message: str, trouble: Trouble = Trouble.NO_ANSWER) -> None:
-        super().__init__(message, trouble)
-        self.trouble = trouble
+    SUBJECT: ClassVar[str]
+    CAUSE: ClassVar[Cause] = Cause.OUT_OF_REACH
+
+    def __init__(self, detail: str = "", cause: Cause | None = None) -> None:
+        super().__init__(detail, cause)
+        self.failure = Failure(self.SUBJECT, cause or self.CAUSE, detail)
 
     def __str__(self) -> str:
-        return str(self.args[0])
+        return str(self.failure)
+
+
+class StoreUnavailableError(UnavailableError):
+    """PostgreSQL refused, or did not answer in time; whether it was stored is unknown, trying again is safe."""
+
+    SUBJECT = POSTGRES
+    CAUSE = Cause.NO_ANSWER
 
 
 class StoreBusyError(StoreUnavailableError):
     """The write queue is full: nothing was tried."""
+
+    CAUSE = Cause.BUSY
 
 
 class UnstorableError(ApplicationError):
     """PostgreSQL refuses this change whatever the time, so trying again is of no use."""
 
 
-class ClerkUnavailableError(ApplicationError):
-    """Clerk's API is out of reach, too slow or limiting us; the answer is not known."""
+class ClerkUnavailableError(UnavailableError):
+    """Clerk's API cannot be reached, is too slow or limits requests; the answer is not known."""
 
-    def __init__(self, message: str, trouble: Trouble = Trouble.OUT_OF_REACH) -> None:
-        super().__init__(message, trouble)
-        self.trouble = trouble
-
-    def __str__(self) -> str:
-        return str(self.args[0])
+    SUBJECT = CLERK
 
 
 class ClerkLimitedError(ClerkUnavailableError):
-    """Clerk answers 429: we ask too much."""
+    """Clerk answers 429: too many requests."""
 
-    def __init__(self, message: str, *, retry_after_s: int) -> None:
-        super().__init__(message)
+    CAUSE = Cause.RATE_LIMITED
+
+    def __init__(self, detail: str = "", *, retry_after_s: int) -> None:
+        super().__init__(detail)
         self.retry_after_s = retry_after_s
 
 
 class ClerkKeyRefusedError(ClerkUnavailableError):
-    """Clerk does not take `CLERK_SECRET_KEY`, and no waiting mends that."""
+    """Clerk does not accept `CLERK_SECRET_KEY`; waiting does not help."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, Trouble.NOT_AUTHENTICATED)
+    CAUSE = Cause.NOT_AUTHENTICATED
 
 
 class ClerkNotConfiguredError(ApplicationError):
@@ -100,15 +109,10 @@ class ClerkRefusedError(ApplicationError):
 
 
 class SafetyStopError(ApplicationError):
-    """Going on might delete users who are still there; the message says why, and nobody was deleted."""
+    """Going on might delete users whom Clerk still has; the message says why, and no user was deleted."""
 
 
-class BrokerUnavailableError(ApplicationError):
-    """Kafka is out of reach, or it refuses; the message says what. Only commands meet it: HTTP needs no Kafka."""
+class BrokerUnavailableError(UnavailableError):
+    """Kafka cannot be reached, or refuses. Only commands and relays raise it: HTTP needs no Kafka."""
 
-    def __init__(self, message: str, trouble: Trouble = Trouble.OUT_OF_REACH) -> None:
-        super().__init__(message, trouble)
-        self.trouble = trouble
-
-    def __str__(self) -> str:
-        return str(self.args[0])
+    SUBJECT = KAFKA

@@ -1,18 +1,23 @@
-"""What is wrong with a server, in the few words that logs, metrics, /health and `doctor` share."""
+"""Failures of what this service depends on, as values: which system, why, and what differs from time to time."""
 
 from enum import StrEnum
 
-POSTGRES, WEBHOOKS, CLERK, KEYS, TOKENS = "PostgreSQL", "webhook", "Clerk", "signing keys", "session token"
-"""What `told` names first: whatever `serve` depends on or is sent."""
+from attrs import frozen
+
+POSTGRES, CLERK, KAFKA = "PostgreSQL", "Clerk", "Kafka"
+WEBHOOKS, KEYS, TOKENS = "webhook", "signing keys", "session token"
+"""Subjects of failures."""
 
 
-class Trouble(StrEnum):
-    """A cause that an operator can mend; the value is a label of metrics, so there are few of them."""
+class Cause(StrEnum):
+    """A cause that an operator can remove; the value is a label of metrics, so there are few of them."""
 
     OUT_OF_REACH = "out of reach"
     NAME_RESOLUTION = "name not resolved"
     BAD_ADDRESS = "advertised address out of reach"
     NO_ANSWER = "no answer in time"
+    BAD_ANSWER = "no usable answer"
+    RATE_LIMITED = "rate limited"
     TLS = "no TLS"
     NOT_AUTHENTICATED = "credentials refused"
     NOT_AUTHORIZED = "not authorized"
@@ -20,6 +25,7 @@ class Trouble(StrEnum):
     POOLER = "transaction pooler without pgbouncer=true"
     ENCODING = "not UTF-8"
     CONFIGURATION = "configuration refused"
+    FOREIGN_SCHEMA = "another application's schema"
     NOT_MIGRATED = "not migrated"
     READ_ONLY = "read-only"
     DISK_FULL = "disk full"
@@ -29,40 +35,54 @@ class Trouble(StrEnum):
     CLOCK = "clock differs"
     TOPIC_MISSING = "topic missing"
     NOT_ENOUGH_REPLICAS = "not enough replicas"
+    FENCED = "fenced repeatedly"
     OTHER = "other"
 
 
-def told(subject: str, trouble: str, detail: str = "") -> str:
-    """Say it in one line: `PostgreSQL: disk full (53100)`."""
-    return f"{subject}: {trouble} ({detail})" if detail else f"{subject}: {trouble}"
+@frozen
+class Failure:
+    subject: str
+    """What fails, such as `POSTGRES`."""
+    cause: StrEnum
+    """`Cause`, or `application.errors.Forgery` of a webhook."""
+    detail: str = ""
+    """What may differ from one time to the next. Holds no value, no secret and no text of another server's."""
 
+    @property
+    def label(self) -> str:
+        """`PostgreSQL: disk full`, for metrics."""
+        return f"{self.subject}: {self.cause}"
 
-def without_detail(line: str) -> str:
-    """Return of such a line what does not differ from one time to the next: `PostgreSQL: disk full`."""
-    return line.partition(" (")[0]
+    def __str__(self) -> str:
+        """`PostgreSQL: disk full (53100)`."""
+        return f"{self.label} ({self.detail})" if self.detail else self.label
 
 
 ADVICE = {
-    Trouble.OUT_OF_REACH: "check the address, the server, and the network between",
-    Trouble.NAME_RESOLUTION: "correct the host name that is configured, or mend name resolution (DNS) on this machine",
-    Trouble.BAD_ADDRESS: "set advertised.listeners of that broker to an address that this network resolves and reaches",
-    Trouble.NO_ANSWER: "it is overloaded, or holds a lock on what we need: look for what it is busy with",
-    Trouble.TLS: "check the certificate authority and the security protocol that are configured",
-    Trouble.NOT_AUTHENTICATED: "check user and password: was a secret changed on one side only?",
-    Trouble.NOT_AUTHORIZED: "grant the right that is named",
-    Trouble.NO_DATABASE: "check the database name at the end of DATABASE_URL, or create the database",
-    Trouble.POOLER: "add ?pgbouncer=true to DATABASE_URL, or &pgbouncer=true after other parameters",
-    Trouble.ENCODING: "move to a database of encoding UTF8: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
-    Trouble.CONFIGURATION: "correct what is named",
-    Trouble.NOT_MIGRATED: "auth-service migrate",
-    Trouble.READ_ONLY: "point DATABASE_URL at the primary, or see why default_transaction_read_only is on",
-    Trouble.DISK_FULL: "make room on the server's disk: events stay in the outbox and Clerk sends again meanwhile",
-    Trouble.TOO_MANY_CONNECTIONS: "raise max_connections, put a pooler in front, or run fewer processes",
-    Trouble.BUSY: "the database is slower than webhooks come: see its load",
-    Trouble.PROXY: "check user, password and what the proxy admits: HTTPS_PROXY names it, NO_PROXY goes around it",
-    Trouble.CLOCK: "synchronise the clocks (NTP): this machine's, and that of the server that is named",
-    Trouble.TOPIC_MISSING: "auth-service topic create",
-    Trouble.NOT_ENOUGH_REPLICAS: "brokers that hold copies are away: bring them back",
-    Trouble.OTHER: "see the server's own log at this time",
+    Cause.OUT_OF_REACH: "check the address, the server, and the network between",
+    Cause.NAME_RESOLUTION: "correct the configured host name, or repair name resolution (DNS) on this machine",
+    Cause.BAD_ADDRESS: "set advertised.listeners of that broker to an address that this network resolves and reaches",
+    Cause.NO_ANSWER: "the server is overloaded, or another session holds a lock: find out what it is busy with",
+    Cause.BAD_ANSWER: "check the address and the status page of the service that answers",
+    Cause.RATE_LIMITED: "send fewer requests, or ask for a higher limit",
+    Cause.TLS: "check the configured certificate authority and security protocol",
+    Cause.NOT_AUTHENTICATED: "check user and password: was a secret changed on one side only?",
+    Cause.NOT_AUTHORIZED: "grant the right that is named",
+    Cause.NO_DATABASE: "check the database name at the end of DATABASE_URL, or create the database",
+    Cause.POOLER: "add ?pgbouncer=true to DATABASE_URL, or &pgbouncer=true after other parameters",
+    Cause.ENCODING: "move to a database of encoding UTF8: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
+    Cause.CONFIGURATION: "correct what is named",
+    Cause.FOREIGN_SCHEMA: "give this service its own database, or its own schema: add ?schema=auth",
+    Cause.NOT_MIGRATED: "auth-service migrate",
+    Cause.READ_ONLY: "point DATABASE_URL at the primary, or see why default_transaction_read_only is on",
+    Cause.DISK_FULL: "free disk space on the server: until then events stay in the outbox and Clerk sends again",
+    Cause.TOO_MANY_CONNECTIONS: "raise max_connections, put a pooler in front, or run fewer processes",
+    Cause.BUSY: "the database is slower than webhooks arrive: check its load",
+    Cause.PROXY: "check user, password and rules of the proxy: HTTPS_PROXY names it, NO_PROXY lists exceptions",
+    Cause.CLOCK: "synchronise the clocks (NTP): this machine's, and that of the server that is named",
+    Cause.TOPIC_MISSING: "auth-service topic create",
+    Cause.NOT_ENOUGH_REPLICAS: "brokers that hold copies are down: start them",
+    Cause.FENCED: "run each relay under its own --name",
+    Cause.OTHER: "read the server's own log at this time",
 }
 """What to do first."""

@@ -3,4 +3,4 @@
 from contextvars import ContextVar
 
 traceparent: ContextVar[str | None] = ContextVar("traceparent", default=None)
-"""A valid `traceparent` (version 00), or `None` when the caller sent none; an event that comes of it carries it on."""
+"""A valid `traceparent` (version 00), or `None` when the caller sent none; events that the request causes carry it."""

@@ -1,4 +1,4 @@
-"""What the rest of the platform is told, in the past tense."""
+"""The events that are published, in the past tense."""
 
 from attrs import frozen
 

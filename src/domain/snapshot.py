@@ -1,4 +1,4 @@
-"""What Clerk told us about a user at one moment."""
+"""A user as Clerk described it at one moment."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ class Snapshot:
 
 @frozen(kw_only=True)
 class Deletion:
-    """Clerk told us that a user is gone."""
+    """Clerk has deleted a user."""
 
     id: UserId
     deleted_at: int

@@ -33,7 +33,7 @@ def sync_user(known: Known, snapshot: Snapshot) -> Decision:
         return Decision(outcome=Outcome.UNCHANGED, user=known)  # the same news again
 
     if snapshot.source.digest == known.source.digest:
-        # Most of Clerk's updates (every sign-in) change nothing that we keep: remember the place, tell nobody.
+        # Most of Clerk's updates (every sign-in) change nothing that we keep: store the place, publish no event.
         return Decision(outcome=Outcome.UNCHANGED, user=evolve(known, source=snapshot.source))
 
     user = evolve(

@@ -13,6 +13,7 @@ from adapters.kafka.cloudevents import encode, headers
 from application.errors import ForgedWebhookError
 from application.relay.topic_tail import Record
 from application.users.representation import profile_document
+from application.users.signing_key import parse_signing_key
 from devkit.demo.stage import StageAnswer
 from devkit.fake_clerk import ClerkStandIn, SignedWebhook
 from domain.decision import Outcome
@@ -43,7 +44,7 @@ class FakeStage:
 
     async def deliver(self, webhook: SignedWebhook) -> StageAnswer:
         try:
-            news = ClerkWebhooks([SECRET]).read(dict(webhook.headers), webhook.body)
+            news = ClerkWebhooks([parse_signing_key(SECRET)]).read(dict(webhook.headers), webhook.body)
         except ForgedWebhookError:
             return self.bend_answer(StageAnswer(400, {}, {"code": "webhook-not-genuine"}))
         assert news is not None

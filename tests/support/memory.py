@@ -7,6 +7,7 @@ from typing import Any
 from attrs import define, evolve, field
 
 from application.errors import UserUnknownError
+from application.failure import KAFKA, Cause, Failure
 from application.relay.lane_leases import LaneShare, LaneTable
 from application.relay.lanes import LANES, lane_of
 from application.relay.messages import DeliveryResults, Encode, OutboxMessage, Pending, RefusedMessage
@@ -177,7 +178,7 @@ class MemoryPublisher:
             if fate == "refused":
                 refused.append(RefusedMessage(pending, "too large", 2))
             elif fate:
-                return DeliveryResults(acknowledged, refused, fate)
+                return DeliveryResults(acknowledged, refused, Failure(KAFKA, Cause.OTHER, fate))
             else:
                 self.delivered.append(pending)
                 acknowledged.append(pending)

@@ -7,6 +7,7 @@ from attrs import define, evolve, field
 
 from adapters.kafka.cloudevents import encode
 from application.reconcile.drift import CreationKey, Difference
+from application.reconcile.listing import PageSizes
 from application.reconcile.options import Checkpoint, ReconcileOptions, ReconcileProgress
 from application.reconcile.run import Reconcile
 from application.users.delete_user import DeleteUser
@@ -124,6 +125,7 @@ class World:
     asked: list[list[UserId]] = field(factory=list)
     seconds: float = 0.0
     tally: ReconcileProgress = field(factory=ReconcileProgress)
+    sizes: PageSizes = field(factory=PageSizes)
 
     @property
     def sync(self) -> SyncUser:
@@ -152,6 +154,7 @@ class World:
             clock=self._clock,
             sleep=self._sleep,
             new_run=lambda: f"run-{len(self.clerk.asked)}",
+            sizes=self.sizes,
         )
         await run(ReconcileOptions(**order), self.tally, self)  # type: ignore[arg-type]
         return {item.user_id: item.drift + "!" * (not item.repaired) for item in self.told[before:]}

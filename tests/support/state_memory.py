@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from attrs import define, field
 
 from application.errors import BrokerUnavailableError
+from application.failure import KAFKA, Cause, Failure
 from application.relay.messages import DeliveryResults, Pending, RefusedMessage
 from application.relay.state_topic import FencedError
 
@@ -72,7 +73,7 @@ class MemoryStatePublisher:
             await self.pause()
             if reason := self.fate.pop(item.id, None):
                 self._writer = None
-                return DeliveryResults(outage=reason)
+                return DeliveryResults(outage=Failure(KAFKA, Cause.OTHER, reason))
             if writer in self.topic.barred:
                 self._writer = None
                 raise FencedError

@@ -6,8 +6,9 @@ from pkgutil import iter_modules
 import pytest
 from dependency_injector.errors import Error
 
-from adapters.clerk.backend_api import BackendApi, NoBackend
+from adapters.clerk.identities import INTERACTIVE
 from anomalyze_auth import JwksKeys, PemKey
+from application.errors import ClerkNotConfiguredError
 from entrypoints import composition
 from entrypoints.composition import container_of
 from entrypoints.composition.database import DatabaseContainer
@@ -140,6 +141,6 @@ async def test_the_backend_apis_key_set_is_asked_with_the_secret_key_and_no_othe
     assert "authorization" not in {name.lower() for name, _ in other.requests[0].headers}
 
 
-def test_without_a_secret_key_clerk_is_not_asked():
-    assert isinstance(serve().backend(), NoBackend)
-    assert isinstance(serve(CLERK_SECRET_KEY="sk_test_abc").backend(), BackendApi)
+async def test_without_a_secret_key_clerk_is_not_asked():
+    with pytest.raises(ClerkNotConfiguredError):
+        await serve().backend().ask(lambda clerk: clerk.users.count_async(request={}), INTERACTIVE)

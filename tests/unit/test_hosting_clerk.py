@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from attrs import fields
 
-from entrypoints.config.loading import ConfigurationError, load
+from entrypoints.config.loading import load
 from entrypoints.config.secret import Secret
 from entrypoints.config.settings import ServeSettings
+from entrypoints.config.sources import ConfigurationError
 from support.hosting_clerk import ROWS, SK
 from support.web import NO_FILE, PUBLISHABLE_KEY, SECRET
 
@@ -27,7 +28,10 @@ def value(settings, variable):
     for group in fields(type(settings)):
         found = getattr(getattr(settings, group.name), variable.lower(), None)
         if found is not None:
-            return found.get_secret_value() if isinstance(found, Secret) else found
+            found = found.get_secret_value() if isinstance(found, Secret) else found
+            if isinstance(found, tuple):
+                return tuple(getattr(entry, "written", entry) for entry in found)
+            return getattr(found, "written", found)
     raise KeyError(variable)
 
 

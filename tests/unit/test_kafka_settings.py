@@ -6,9 +6,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from entrypoints.config.loading import ConfigurationError, load
+from entrypoints.config.loading import load
 from entrypoints.config.settings import EventsSettings, SaslMechanism, SecurityProtocol
 from entrypoints.config.settings.kafka_values import broker, brokers, sasl_mechanism, security_protocol
+from entrypoints.config.sources import ConfigurationError
 from support.web import NO_FILE
 
 

@@ -9,12 +9,12 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from entrypoints.config.loading import ConfigurationError, load
+from entrypoints.config.loading import load
 from entrypoints.config.masking import shown
 from entrypoints.config.misspelled import misspelled
-from entrypoints.config.proxies import use
 from entrypoints.config.settings import ProxySettings, ServeSettings, TracingSettings
 from entrypoints.config.settings.catalogue import known_names
+from entrypoints.config.sources import ConfigurationError
 from entrypoints.observability.tracing.sdk import _exporter
 from support.egress import egress
 from support.web import NO_FILE, environment
@@ -119,7 +119,7 @@ def test_traces_go_through_the_proxy_and_never_on_loopback(tmp_path, monkeypatch
     with egress(tmp_path, 1) as out:
         for name in ("HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"):
             monkeypatch.setenv(name, "")
-        use(settings(HTTP_PROXY=out.url))
+        settings(HTTP_PROXY=out.url).export()
         for endpoint in ("http://collector.test:4318", "http://127.0.0.1:1"):
             monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
             monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")

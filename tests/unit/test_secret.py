@@ -11,13 +11,13 @@ import pytest
 from attrs import asdict
 from rich.console import Console
 
-from entrypoints.config.loading import ConfigurationError, load
+from entrypoints.config.loading import load
 from entrypoints.config.masking import shown
 from entrypoints.config.secret import Secret
 from entrypoints.config.service_keys import service_key
 from entrypoints.config.settings import RelaySettings, ServeSettings
 from entrypoints.config.settings.catalogue import all_variables
-from entrypoints.config.sources import SourceValue, look_up
+from entrypoints.config.sources import ConfigurationError, SourceValue, look_up
 from entrypoints.observability.logging import _encode
 from support.web import NO_FILE, PUBLISHABLE_KEY
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrypoints.config.env_example import env_example
-from entrypoints.config.loading import ConfigurationError, load
+from entrypoints.config.loading import load
 from entrypoints.config.settings import (
     LogFormat,
     LogLevel,
@@ -17,6 +17,7 @@ from entrypoints.config.settings import (
     ServeSettings,
 )
 from entrypoints.config.settings.catalogue import all_variables
+from entrypoints.config.sources import ConfigurationError
 from support.web import ISSUER, NO_FILE, PUBLISHABLE_KEY, SECRET, public_key
 
 DATABASE = {"DATABASE_URL": "postgresql://auth:hunter2@db.example:5432/auth?sslmode=require"}
@@ -208,7 +209,7 @@ def test_several_webhook_secrets_may_be_given_while_rotating():
     other = "whsec_" + "b3RoZXIh" * 4
     secrets = serve(CLERK_WEBHOOK_SECRET=f"{SECRET}, {other},").webhooks.clerk_webhook_secret
 
-    assert secrets.get_secret_value() == (SECRET, other)
+    assert [key.written for key in secrets.get_secret_value()] == [SECRET, other]
 
 
 def test_issuer_and_jwks_url_follow_from_the_publishable_key():
@@ -316,7 +317,7 @@ def test_a_pem_on_one_line_of_the_file_is_taken(tmp_path):
     file.write_text(f'CLERK_JWT_KEY="{one_line}"\n')
     settings = load(ServeSettings, environment=SERVE, env_file=file)
 
-    assert settings.tokens.clerk_jwt_key == public_key().strip()
+    assert settings.tokens.clerk_jwt_key.written == public_key().strip()
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path):

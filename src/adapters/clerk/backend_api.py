@@ -10,13 +10,13 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, NoReturn, Protocol
+from typing import TYPE_CHECKING, Annotated
 
 import httpx
 import msgspec
 from attrs import frozen
 
-from adapters.clerk.connectivity import trouble_of
+from adapters.clerk.connectivity import cause_of
 from adapters.clerk.nesting import decoded
 from adapters.clerk.response_capture import KeepingClient, Received, received
 from adapters.clerk.throttle import WINDOW_S, Throttle
@@ -25,7 +25,7 @@ from application.errors import (
     ClerkNotConfiguredError,
     ClerkUnavailableError,
 )
-from application.failure import Trouble, told
+from application.failure import Cause
 
 if TYPE_CHECKING:
     from clerk_backend_api import Clerk
@@ -92,48 +92,24 @@ class _Errors(msgspec.Struct):
     errors: list[_Error]
 
 
-class Backend(Protocol):
-    """What answers questions to Clerk."""
-
-    async def ask(
-        self, question: "Callable[[Clerk], Awaitable[object]]", effort: RetryBudget, *, limited_by_itself: bool = False
-    ) -> ClerkResponse: ...
-    async def aclose(self) -> None: ...
-
-
-class NoBackend:
-    """There is no key to ask with."""
-
-    async def ask(
-        self,
-        question: "Callable[[Clerk], Awaitable[object]]",  # noqa: ARG002  # the protocol's signature
-        effort: RetryBudget,  # noqa: ARG002
-        *,
-        limited_by_itself: bool = False,  # noqa: ARG002
-    ) -> NoReturn:
-        raise ClerkNotConfiguredError("there is no CLERK_SECRET_KEY to ask Clerk with")
-
-    async def aclose(self) -> None:
-        pass
-
-
-def backend_for(secret_key: str | None, api_url: str) -> Backend:
-    """Return what asks Clerk with the key, or what refuses every question where there is none."""
-    return NoBackend() if secret_key is None else BackendApi(secret_key, api_url)
-
-
 class BackendApi:
     """One connection pool and one throttle for everything that this process asks of Clerk.
 
     Args:
-        secret_key: `sk_…`; it goes into requests and nowhere else.
+        secret_key: `sk_…`; it goes into requests and nowhere else. Without one every question is refused.
         api_url: Clerk's Backend API, with or without its `/v1`.
     """
 
-    def __init__(self, secret_key: str, api_url: str) -> None:
+    def __init__(self, secret_key: str | None, api_url: str) -> None:
+        self._throttle = Throttle(LIVE if (secret_key or "").startswith("sk_live_") else TEST)
+        self._at_once = asyncio.Semaphore(AT_ONCE)
+        self._sdk: Clerk | None = None
+        self._http: KeepingClient | None = None
+        if secret_key is None:
+            return
         # Most commands do without the SDK, which takes most of a second to import; `serve` takes it here, before it
         # listens, and not in the middle of the first request that needs it.
-        from clerk_backend_api import Clerk, models  # noqa: PLC0415
+        import clerk_backend_api as sdk  # noqa: PLC0415
 
         limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE)
         self._http = KeepingClient(
@@ -141,16 +117,14 @@ class BackendApi:
             timeout=ATTEMPT_S,
             headers={"accept-encoding": "identity"},  # or a bound on what travels would be none on what is kept
         )
-        self._sdk = Clerk(
+        self._sdk = sdk.Clerk(
             bearer_auth=secret_key,
             server_url=api_url.rstrip("/").removesuffix("/v1") + "/v1",
             async_client=self._http,
             retry_config=None,  # its own would go on for an hour
         )
-        self._sdk_error = models.ClerkBaseError
-        _ = self._sdk.users, self._sdk.sessions, models.User, models.Session  # imported on first use
-        self._throttle = Throttle(LIVE if secret_key.startswith("sk_live_") else TEST)
-        self._at_once = asyncio.Semaphore(AT_ONCE)
+        self._sdk_error = sdk.models.ClerkBaseError
+        _ = self._sdk.users, self._sdk.sessions, sdk.models.User, sdk.models.Session  # imported on first use
 
     async def ask(
         self, question: "Callable[[Clerk], Awaitable[object]]", effort: RetryBudget, *, limited_by_itself: bool = False
@@ -161,9 +135,12 @@ class BackendApi:
         user too, 10 in 10 s (Clerk, System limits).
 
         Raises:
-            ClerkLimitedError: Clerk lets us wait longer than the effort goes.
+            ClerkNotConfiguredError: there is no secret key.
+            ClerkLimitedError: Clerk asks for a longer wait than the effort allows.
             ClerkUnavailableError: no such answer within the effort.
         """
+        if self._sdk is None:
+            raise ClerkNotConfiguredError("there is no CLERK_SECRET_KEY to ask Clerk with")
         ends = time.monotonic() + effort.budget_s
         unclear = False
         for attempt in range(1, effort.attempts + 1):
@@ -173,7 +150,7 @@ class BackendApi:
             try:
                 async with self._turn(left):
                     async with asyncio.timeout(min(ends - time.monotonic(), ATTEMPT_S)):
-                        answer = await self._send(question)
+                        answer = await self._send(question(self._sdk))
             except (TimeoutError, httpx.HTTPError) as error:
                 unclear = True
                 wait, trouble = _backoff(attempt), _out_of_reach(error, min(effort.budget_s, ATTEMPT_S))
@@ -181,14 +158,14 @@ class BackendApi:
                 if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
                     wait = _seconds(answer.retry_after)
                     if not limited_by_itself:
-                        # Whoever else asks would hear the same, but for no longer than Clerk counts: what stands in one
-                        # header must not keep this process from Clerk for an hour.
+                        # Other requests would get 429 too, but for no longer than Clerk's window: one header must not
+                        # stop this process for an hour.
                         self._throttle.close_for(min(wait, WINDOW_S))
                     trouble = _limited(wait)
                 elif answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                     unclear = True
                     wait = _backoff(attempt)
-                    trouble = ClerkUnavailableError(f"Clerk's API answered {answer.status}")
+                    trouble = ClerkUnavailableError(f"it answered {answer.status}", Cause.BAD_ANSWER)
                 else:
                     return ClerkResponse(status=answer.status, body=answer.body, unclear=unclear)
             if attempt == effort.attempts or time.monotonic() + wait > ends:
@@ -198,7 +175,8 @@ class BackendApi:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        if self._http:
+            await self._http.aclose()
 
     @asynccontextmanager
     async def _turn(self, within_s: float) -> AsyncIterator[None]:
@@ -214,33 +192,31 @@ class BackendApi:
         except TimeoutError:
             if (closed := self._throttle.closed_for()) > 0:
                 raise _limited(closed) from None
-            raise ClerkUnavailableError("too many questions to Clerk's API wait already") from None
+            raise ClerkUnavailableError("too many requests of this process wait already", Cause.BUSY) from None
         try:
             yield
         finally:
             self._at_once.release()
 
-    async def _send(self, question: "Callable[[Clerk], Awaitable[object]]") -> Received:
+    async def _send(self, asked: Awaitable[object]) -> Received:
         received.set(None)
-        # The SDK finds nothing in the answer, and says so; what came is with us.
+        # The SDK finds nothing in the empty answer that it is shown, and raises.
         with suppress(self._sdk_error):
-            await question(self._sdk)
+            await asked
         if (came := received.get()) is None:
             raise AssertionError("the SDK asked nothing")
         return came
 
 
 def _limited(wait_s: float) -> ClerkLimitedError:
-    return ClerkLimitedError("Clerk's API answered 429", retry_after_s=max(1, int(wait_s)))
+    return ClerkLimitedError("it answered 429", retry_after_s=max(1, int(wait_s)))
 
 
 def _out_of_reach(error: Exception, waited_s: float) -> ClerkUnavailableError:
     if isinstance(error, TimeoutError):
-        return ClerkUnavailableError(f"Clerk's API did not answer within {waited_s:g} s")
-    trouble, detail = trouble_of(error)
-    if trouble is Trouble.OUT_OF_REACH:
-        return ClerkUnavailableError(f"Clerk's API is out of reach: {detail}")
-    return ClerkUnavailableError(told("Clerk's API", trouble, detail), trouble)
+        return ClerkUnavailableError(f"{waited_s:g} s", Cause.NO_ANSWER)
+    cause, detail = cause_of(error)
+    return ClerkUnavailableError(detail, cause)
 
 
 def _backoff(attempt: int) -> float:

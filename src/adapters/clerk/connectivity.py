@@ -5,17 +5,17 @@ import ssl
 
 import httpx
 
-from application.failure import Trouble
+from application.failure import Cause
 
 
-def trouble_of(error: Exception) -> tuple[Trouble, str]:
+def cause_of(error: Exception) -> tuple[Cause, str]:
     """Return the cause, and a detail that holds no text of another server's."""
     if isinstance(error, httpx.ProxyError):
         status = re.match(r"\d{3}\b", str(error))
-        return Trouble.PROXY, status[0] if status else type(error).__name__
+        return Cause.PROXY, status[0] if status else type(error).__name__
     if _is_of_tls(error):
-        return Trouble.TLS, type(error).__name__
-    return Trouble.OUT_OF_REACH, type(error).__name__
+        return Cause.TLS, type(error).__name__
+    return Cause.OUT_OF_REACH, type(error).__name__
 
 
 def _is_of_tls(error: BaseException | None) -> bool:

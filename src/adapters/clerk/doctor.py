@@ -11,12 +11,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from adapters.clerk.connectivity import trouble_of
+from adapters.clerk.connectivity import cause_of
 from anomalyze_auth import PemKey
 from application.doctor.clerk import KeySet
-from application.failure import Trouble
+from application.failure import Cause
 
 TIMEOUT_S = 8.0
 _LARGEST_ANSWER_BYTES = 262_144
@@ -25,8 +24,8 @@ _LARGEST_ANSWER_BYTES = 262_144
 async def key_set_of(url: str | None, *, secret_key: str | None = None) -> KeySet | None:
     """Fetch a key set (RFC 7517), with the Backend API's `secret_key` where it asks for one.
 
-    A fault is told, not raised. Nobody is asked without a `url`. The answer's `Date` tells the server's clock, to the
-    second (RFC 9110, section 6.6.1).
+    A failure is part of the result, not raised. Without a `url` nothing is fetched. The answer's `Date` is the server's
+    clock to the second (RFC 9110, section 6.6.1).
     """
     if url is None:
         return None
@@ -39,10 +38,10 @@ async def key_set_of(url: str | None, *, secret_key: str | None = None) -> KeySe
             answer = await client.get(url, headers=headers)
     except (httpx.HTTPError, OSError) as error:
         if isinstance(error, (TimeoutError, httpx.TimeoutException)):
-            return KeySet(address=address, status=None, problem=Trouble.NO_ANSWER, trouble=Trouble.NO_ANSWER)
-        trouble, detail = trouble_of(error)
-        says = f"{detail}: {error}" if trouble is Trouble.OUT_OF_REACH and str(error) else detail
-        return KeySet(address=address, status=None, problem=f"{trouble} ({says})", trouble=trouble)
+            return KeySet(address=address, status=None, problem=Cause.NO_ANSWER, cause=Cause.NO_ANSWER)
+        cause, detail = cause_of(error)
+        says = f"{detail}: {error}" if cause is Cause.OUT_OF_REACH and str(error) else detail
+        return KeySet(address=address, status=None, problem=f"{cause} ({says})", cause=cause)
     ahead_s = _ahead_s(answer.headers.get("date"), (asked + time.time()) / 2)
     if answer.status_code != httpx.codes.OK:
         problem = f"it answers {answer.status_code}"
@@ -57,15 +56,9 @@ async def key_set_of(url: str | None, *, secret_key: str | None = None) -> KeySe
     )
 
 
-def thumbprint_of_pem(pem: str) -> str:
-    """Return the RFC 7638 thumbprint of a public key as CLERK_JWT_KEY may hold it.
-
-    Raises:
-        ValueError: it is none.
-    """
-    key = PemKey(pem).ready(None)
-    assert isinstance(key, RSAPublicKey)  # noqa: S101  # what PemKey gives
-    numbers = key.public_numbers()
+def thumbprint_of(source: PemKey) -> str:
+    """Return the RFC 7638 thumbprint of a public key."""
+    numbers = source.ready(None).public_numbers()
     return _thumbprint(_base64url(numbers.n), _base64url(numbers.e))
 
 

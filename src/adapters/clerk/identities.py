@@ -1,4 +1,4 @@
-"""Users as Clerk's Backend API has them, and what it is told to do with them."""
+"""Users in Clerk's Backend API, and the actions on them."""
 
 import asyncio
 import re
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from adapters.clerk.backend_api import Backend, ClerkResponse, RetryBudget
+from adapters.clerk.backend_api import BackendApi, ClerkResponse, RetryBudget
 from adapters.clerk.nesting import decoded
 from adapters.clerk.payloads import snapshot_of
 from application.counting import counted
@@ -19,6 +19,7 @@ from application.errors import (
     UnusableWebhookError,
     UserUnknownError,
 )
+from application.failure import Cause
 from application.users.ports import Listed, Unreadable
 from domain.snapshot import Deletion, Snapshot
 from domain.user import InvalidUserIdError, UserId, parse_user_id
@@ -34,7 +35,7 @@ BACKGROUND = RetryBudget(attempts=5, budget_s=20.0)
 """A command or another service wants it done; below the 30 s that most proxies give."""
 
 PAGE_AT_MOST = 500
-"""Clerk's; it answers ten users to whoever asks for more."""
+"""Clerk's limit; a request for more is answered with ten users."""
 
 SESSIONS_AT_MOST = 500
 
@@ -50,7 +51,7 @@ class ClerkIdentities:
         now_ms: the clock, milliseconds since 1970.
     """
 
-    def __init__(self, api: Backend, effort: RetryBudget, *, now_ms: Callable[[], int]) -> None:
+    def __init__(self, api: BackendApi, effort: RetryBudget, *, now_ms: Callable[[], int]) -> None:
         self._api = api
         self._effort = effort
         self._now_ms = now_ms
@@ -108,10 +109,8 @@ class ClerkIdentities:
             async with asyncio.timeout(self._effort.budget_s):  # for all of them, however many and slow they are
                 await self._revoke_all(user_id, revoked)
         except TimeoutError:
-            raise ClerkUnavailableError(
-                f"Clerk's API ended {counted(len(revoked), 'session')} within {self._effort.budget_s:g} s, "
-                "and there are more"
-            ) from None
+            what = f"{counted(len(revoked), 'session')} ended within {self._effort.budget_s:g} s, and there are more"
+            raise ClerkUnavailableError(what, Cause.NO_ANSWER) from None
         return len(revoked)
 
     async def _revoke_all(self, user_id: UserId, revoked: set[str]) -> None:
@@ -140,7 +139,7 @@ class ClerkIdentities:
             if not answer.unclear:
                 raise UserUnknownError(NO_SUCH_USER)
         elif _decoded(_expected(answer, acting=True), _Deleted, "deletion").id != user_id:
-            raise ClerkUnavailableError("Clerk's API answered with another user")
+            raise ClerkUnavailableError("it answered with another user", Cause.BAD_ANSWER)
         return Deletion(id=user_id, deleted_at=asked_at)
 
     async def _act(
@@ -155,7 +154,7 @@ class ClerkIdentities:
 
     async def _revoke(self, session_id: str) -> None:
         if not _SESSION_ID.fullmatch(session_id):  # it becomes a part of a path
-            raise ClerkUnavailableError("Clerk's API answered no usable list of sessions")
+            raise ClerkUnavailableError("list of sessions", Cause.BAD_ANSWER)
         answer = await self._api.ask(lambda clerk: clerk.sessions.revoke_async(session_id=session_id), self._effort)
         # Ended by itself, or by an attempt whose answer was lost: what was wanted is so.
         if not _says_not_found(answer) and answer.codes != ("invalid_action_for_session",):
@@ -189,7 +188,7 @@ class _Entry(msgspec.Struct):
 
 
 def _says_not_found(answer: ClerkResponse) -> bool:
-    """Only Clerk's own 404 is its word on a user: a proxy's, or that of a wrong CLERK_API_URL, must delete nobody.
+    """Only Clerk's own 404 counts: one of a proxy, or of a wrong CLERK_API_URL, must delete no user.
 
     Nor may one that is about something else than the user.
     """
@@ -208,7 +207,7 @@ def _expected(answer: ClerkResponse, *, acting: bool = False) -> bytes:
         ClerkRefusedError: Clerk will not act. 403 is also its answer to what the instance's plan or settings
             do not have.
         ClerkKeyRefusedError: there is no asking with this key.
-        ClerkUnavailableError: anything else; a question that Clerk refuses is a fault of ours.
+        ClerkUnavailableError: anything else; a question that Clerk refuses is a bug.
     """
     status = answer.status
     if status == HTTPStatus.OK:
@@ -217,17 +216,17 @@ def _expected(answer: ClerkResponse, *, acting: bool = False) -> bytes:
         said = "".join(char for char in answer.message if char.isprintable())
         raise ClerkRefusedError(said or "no reason given", status=status, codes=answer.codes)
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        raise ClerkKeyRefusedError(f"Clerk's API answered {status}: check CLERK_SECRET_KEY")
-    raise ClerkUnavailableError(f"Clerk's API answered {status}")
+        raise ClerkKeyRefusedError(f"it answered {status}: check CLERK_SECRET_KEY")
+    raise ClerkUnavailableError(f"it answered {status}", Cause.BAD_ANSWER)
 
 
 def _user(wanted: UserId, body: bytes, read_at: int) -> Snapshot:
     try:
         snapshot = snapshot_of(body, timestamp=read_at)
     except UnusableWebhookError as error:
-        raise ClerkUnavailableError(f"Clerk's API answered no usable user: {error}") from None
+        raise ClerkUnavailableError(f"user: {error}", Cause.BAD_ANSWER) from None
     if snapshot.id != wanted:
-        raise ClerkUnavailableError("Clerk's API answered with another user")
+        raise ClerkUnavailableError("it answered with another user", Cause.BAD_ANSWER)
     return snapshot
 
 
@@ -240,14 +239,14 @@ def _listed(user: msgspec.Raw, read_at: int) -> Listed:
         try:
             return Unreadable(id=parse_user_id(entry.id), created_at=created_at, reason=str(error))
         except InvalidUserIdError:
-            raise ClerkUnavailableError("Clerk's API lists somebody without a user id") from None
+            raise ClerkUnavailableError("its list has an entry without a user id", Cause.BAD_ANSWER) from None
 
 
 def _decoded(body: bytes | msgspec.Raw, shape: Any, what: str) -> Any:
     try:
         return decoded(body, shape)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise ClerkUnavailableError(f"Clerk's API answered no usable {what}") from None
+        raise ClerkUnavailableError(what, Cause.BAD_ANSWER) from None
 
 
 def _sessions(body: bytes) -> Sequence[_Session]:

@@ -24,7 +24,7 @@ received: ContextVar[Received | None] = ContextVar("received_from_clerk")
 
 
 class KeepingClient(httpx.AsyncClient):
-    """A client that keeps each answer in `received`, and gives whoever asked an empty one.
+    """A client that keeps each answer in `received`, and returns an empty one.
 
     The SDK would make models of each answer, half of the time that a page of users takes, and refuse many. A client
     and not a transport: with a transport of its own httpx would leave out the proxies that the environment names.

@@ -24,7 +24,7 @@ class Throttle:
             await asyncio.sleep(wait)
 
     def close_for(self, seconds: float) -> None:
-        """Clerk has had enough: whoever else asks would hear the same."""
+        """Send nothing for so long: Clerk would answer 429 to every request."""
         self._not_before = max(self._not_before, time.monotonic() + seconds)
 
     def closed_for(self) -> float:

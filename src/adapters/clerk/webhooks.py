@@ -12,7 +12,7 @@ from svix.webhooks import Webhook, WebhookVerificationError
 
 from adapters.clerk.payloads import Milliseconds, decode, deletion_of, snapshot_of
 from application.errors import ForgedWebhookError, Forgery
-from application.users.signing_key import signing_key
+from application.users.signing_key import SigningKey
 from domain.snapshot import Deletion, Snapshot
 
 MAX_SIGNATURES_LENGTH = 4096
@@ -43,16 +43,11 @@ class ClerkWebhooks:
     """Fills `application.users.ports.WebhookReader`.
 
     Args:
-        secrets: `whsec_…`, one or several: while rotating, Clerk signs with either.
-
-    Raises:
-        ValueError: a secret is not a signing secret; the message does not contain it.
+        keys: one or several: while a secret is rotated, Clerk signs with either.
     """
 
-    def __init__(self, secrets: Sequence[str]) -> None:
-        if not secrets:
-            raise ValueError("no webhook signing secret")
-        self._webhooks = tuple(Webhook(signing_key(secret)) for secret in secrets)
+    def __init__(self, keys: Sequence[SigningKey]) -> None:
+        self._webhooks = tuple(Webhook(key.key) for key in keys)
 
     def read(self, headers: Mapping[str, str], body: bytes) -> Snapshot | Deletion | None:
         sent_at = self._verify(headers, body)

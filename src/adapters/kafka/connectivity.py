@@ -22,7 +22,7 @@ from attrs import frozen
 from adapters.kafka.connections import open_connection
 from adapters.kafka.metadata import NOT_AUTHORIZED, UNKNOWN_TOPIC, Described, described_on
 from application.errors import BrokerUnavailableError
-from application.failure import Trouble, told
+from application.failure import KAFKA, Cause, Failure
 
 CONNECT_MS = 3_000
 
@@ -38,7 +38,7 @@ REFUSALS = (
 )
 """A broker does not accept our credentials."""
 
-_NOBODY_THERE = (Trouble.OUT_OF_REACH, Trouble.NO_ANSWER, Trouble.NAME_RESOLUTION)
+_NOBODY_THERE = (Cause.OUT_OF_REACH, Cause.NO_ANSWER, Cause.NAME_RESOLUTION)
 
 
 @frozen
@@ -47,8 +47,12 @@ class Silence:
 
     server: str
     """`host:port`, as it was tried."""
-    trouble: Trouble
+    trouble: Cause
     detail: str
+
+    @property
+    def failure(self) -> Failure:
+        return Failure(KAFKA, self.trouble, self.detail)
 
 
 @frozen
@@ -104,7 +108,7 @@ async def out_of_reach(addresses: Iterable[str], security: Security) -> list[Sil
     """Try addresses that brokers advertise, and return what is wrong with them: nothing when all are of use."""
     outcomes = await asyncio.gather(*(ask(address, security) for address in sorted(addresses)))
     return [
-        Silence(outcome.server, Trouble.BAD_ADDRESS, _with_cause(outcome))
+        Silence(outcome.server, Cause.BAD_ADDRESS, _with_cause(outcome))
         if outcome.trouble in _NOBODY_THERE
         else outcome
         for outcome in outcomes
@@ -115,7 +119,7 @@ async def out_of_reach(addresses: Iterable[str], security: Security) -> list[Sil
 def unavailable(silences: Sequence[Silence]) -> BrokerUnavailableError:
     """Return the error that says what the worst of these is."""
     worst = _worst(silences)
-    return BrokerUnavailableError(told("Kafka", worst.trouble, worst.detail), worst.trouble)
+    return BrokerUnavailableError(worst.detail, worst.trouble)
 
 
 async def ask(server: str, security: Security, topic: str | None = None) -> Answer | Silence:
@@ -157,13 +161,13 @@ def _of_topic(found: Described | None, topic: str | None) -> Silence | None:
     if found is None:
         return None
     if found.error_code == UNKNOWN_TOPIC:
-        return Silence("", Trouble.TOPIC_MISSING, str(topic))
+        return Silence("", Cause.TOPIC_MISSING, str(topic))
     if found.error_code == NOT_AUTHORIZED:
-        return Silence("", Trouble.NOT_AUTHORIZED, f"{topic} is hidden from us")
+        return Silence("", Cause.NOT_AUTHORIZED, f"{topic} is hidden from us")
     if leaderless := sum(partition["leader"] < 0 for partition in found.partitions):
-        return Silence("", Trouble.NOT_ENOUGH_REPLICAS, f"{leaderless} partitions of {topic} have no leader")
+        return Silence("", Cause.NOT_ENOUGH_REPLICAS, f"{leaderless} partitions of {topic} have no leader")
     if missing := sum(len(partition["isr"]) < len(partition["replicas"]) for partition in found.partitions):
-        return Silence("", Trouble.NOT_ENOUGH_REPLICAS, f"{missing} partitions of {topic} lack a current copy")
+        return Silence("", Cause.NOT_ENOUGH_REPLICAS, f"{missing} partitions of {topic} lack a current copy")
     return None
 
 
@@ -177,18 +181,18 @@ def _worst(silences: Sequence[Silence]) -> Silence:
 
 def _why(error: Exception, server: str, protocol: str) -> Silence:
     kind = type(error).__name__
-    trouble, detail = Trouble.OUT_OF_REACH, f"{server}: {getattr(error, 'strerror', None) or kind}"
+    trouble, detail = Cause.OUT_OF_REACH, f"{server}: {getattr(error, 'strerror', None) or kind}"
     if isinstance(error, UnsupportedSaslMechanismError):
-        trouble, detail = Trouble.NOT_AUTHENTICATED, f"{server} does not offer this KAFKA_SASL_MECHANISM"
+        trouble, detail = Cause.NOT_AUTHENTICATED, f"{server} does not offer this KAFKA_SASL_MECHANISM"
     elif isinstance(error, REFUSALS):
-        trouble = Trouble.NOT_AUTHENTICATED
+        trouble = Cause.NOT_AUTHENTICATED
         detail = f"{server} does not take KAFKA_SASL_USERNAME and password: {kind}"
     elif isinstance(error, ssl.SSLError):
-        trouble, detail = Trouble.TLS, f"{server}: {getattr(error, 'verify_message', '') or error.reason or kind}"
+        trouble, detail = Cause.TLS, f"{server}: {getattr(error, 'verify_message', '') or error.reason or kind}"
     elif isinstance(error, socket.gaierror):
-        trouble, detail = Trouble.NAME_RESOLUTION, server
+        trouble, detail = Cause.NAME_RESOLUTION, server
     elif isinstance(error, TimeoutError):
-        trouble, detail = Trouble.NO_ANSWER, server
+        trouble, detail = Cause.NO_ANSWER, server
     elif isinstance(error, OSError) and _is_refused(error):
         detail = f"{server}: connection refused"
     elif isinstance(error, KafkaError | ConnectionResetError | ConnectionAbortedError | ValueError):

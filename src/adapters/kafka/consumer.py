@@ -14,7 +14,7 @@ from adapters.kafka.connections import CLOSE_S, close_client
 from adapters.kafka.connectivity import Silence, answering, diagnose, unavailable
 from adapters.kafka.topics import administering
 from application.errors import BrokerUnavailableError
-from application.failure import Trouble
+from application.failure import Cause
 from application.relay.topic_tail import Record
 
 _REQUEST_MS = 10_000
@@ -99,7 +99,7 @@ async def tail_topic(
     """
     partitions = await _partitions_of(bootstrap_servers, topic, security)
     if not partitions:
-        raise BrokerUnavailableError(f"There is no topic {topic} at {', '.join(bootstrap_servers)}.")
+        raise BrokerUnavailableError(f"{topic} at {', '.join(bootstrap_servers)}", Cause.TOPIC_MISSING)
     options = parse_security(security)
     consumer = AIOKafkaConsumer(
         bootstrap_servers=[await answering(bootstrap_servers, options)],
@@ -118,7 +118,7 @@ async def tail_topic(
                 raise BrokerUnavailableError(f"The brokers did not say where {topic} begins and ends.")
         except (KafkaError, OSError) as error:
             found = await diagnose(bootstrap_servers, options, topic)
-            raise unavailable([found or Silence("", Trouble.OTHER, type(error).__name__)]) from error
+            raise unavailable([found or Silence("", Cause.OTHER, type(error).__name__)]) from error
         yield KafkaTopicTail(consumer, partitions)
     finally:
         stopping = asyncio.create_task(consumer.stop())

@@ -22,9 +22,7 @@ async def examine_topics(
     """
     async with administering(bootstrap_servers, security) as (admin, away):
         brokers, found = await describe(client_of(admin), [topic.name for topic in topics])
-        cluster = TopicFacts(
-            topic=topics[0], brokers=brokers, out_of_reach=[(silence.trouble, silence.detail) for silence in away]
-        )
+        cluster = TopicFacts(topic=topics[0], brokers=brokers, out_of_reach=[silence.failure for silence in away])
         return [await _facts(admin, evolve(cluster, topic=topic), found[topic.name]) for topic in topics]
 
 

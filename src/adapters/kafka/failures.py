@@ -26,7 +26,7 @@ from attrs import frozen
 from adapters.kafka.connectivity import REFUSALS, Security, diagnose
 from adapters.kafka.metadata import TopicMissingError
 from application.errors import BrokerUnavailableError
-from application.failure import Trouble, told
+from application.failure import KAFKA, Cause, Failure
 
 
 class InvalidRecordError(BrokerResponseError):  # type: ignore[misc]  # aiokafka's errors have no types
@@ -46,20 +46,20 @@ TROUBLE = (KafkaError, OSError, TimeoutError, TopicMissingError)
 """Everything that a producer may raise when the brokers are at fault or out of reach."""
 
 # The first that fits: TimeoutError is an OSError.
-_TROUBLES: Sequence[tuple[tuple[type[BaseException], ...], Trouble]] = (
-    ((TopicMissingError,), Trouble.TOPIC_MISSING),
+_TROUBLES: Sequence[tuple[tuple[type[BaseException], ...], Cause]] = (
+    ((TopicMissingError,), Cause.TOPIC_MISSING),
     (
         (TopicAuthorizationFailedError, ClusterAuthorizationFailedError, TransactionalIdAuthorizationFailed),
-        Trouble.NOT_AUTHORIZED,
+        Cause.NOT_AUTHORIZED,
     ),
-    ((InvalidTimestampError,), Trouble.CLOCK),
-    (REFUSALS, Trouble.NOT_AUTHENTICATED),
-    ((NotEnoughReplicasError, NotEnoughReplicasAfterAppendError), Trouble.NOT_ENOUGH_REPLICAS),
-    ((RequestTimedOutError, KafkaTimeoutError, TimeoutError), Trouble.NO_ANSWER),
-    ((KafkaConnectionError, NodeNotReadyError, OSError), Trouble.OUT_OF_REACH),
+    ((InvalidTimestampError,), Cause.CLOCK),
+    (REFUSALS, Cause.NOT_AUTHENTICATED),
+    ((NotEnoughReplicasError, NotEnoughReplicasAfterAppendError), Cause.NOT_ENOUGH_REPLICAS),
+    ((RequestTimedOutError, KafkaTimeoutError, TimeoutError), Cause.NO_ANSWER),
+    ((KafkaConnectionError, NodeNotReadyError, OSError), Cause.OUT_OF_REACH),
 )
 
-_CERTAIN = (Trouble.TOPIC_MISSING, Trouble.NOT_AUTHORIZED, Trouble.CLOCK)
+_CERTAIN = (Cause.TOPIC_MISSING, Cause.NOT_AUTHORIZED, Cause.CLOCK)
 """What a broker has said itself; everything else may have a cause that only a closer look shows."""
 
 
@@ -71,7 +71,7 @@ class Attempts:
     security: Security
     topic: str
 
-    async def outage_of(self, attempt: Coroutine[Any, Any, None], *, within_s: float) -> str | None:
+    async def outage_of(self, attempt: Coroutine[Any, Any, None], *, within_s: float) -> Failure | None:
         """Make an attempt in bounded time, and return why it came to nothing; `None` when it did not."""
         try:
             async with asyncio.timeout(within_s):
@@ -79,7 +79,7 @@ class Attempts:
         except TROUBLE as error:
             return await self.explained(error)
         except BrokerUnavailableError as error:
-            return str(error)
+            return error.failure
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -87,11 +87,11 @@ class Attempts:
             return await self.explained(TimeoutError("the client gave up a request"))  # aiokafka, not ours
         return None
 
-    async def explained(self, error: BaseException) -> str:
+    async def explained(self, error: BaseException) -> Failure:
         """Say an error by its cause, in a way that does not differ from one time to the next."""
-        trouble = next((trouble for kinds, trouble in _TROUBLES if isinstance(error, kinds)), Trouble.OTHER)
+        trouble = next((trouble for kinds, trouble in _TROUBLES if isinstance(error, kinds)), Cause.OTHER)
         if trouble not in _CERTAIN and (found := await diagnose(self.bootstrap_servers, self.security, self.topic)):
-            return told("Kafka", found.trouble, found.detail)
+            return found.failure
         match error:
             case TopicMissingError():
                 detail = str(error)
@@ -99,4 +99,9 @@ class Attempts:
                 detail = str(error) or f"no acknowledgement of {self.topic}"
             case _:
                 detail = type(error).__name__
-        return told("Kafka", trouble, detail)
+        return Failure(KAFKA, trouble, detail)
+
+    async def unavailable(self, error: BaseException) -> BrokerUnavailableError:
+        """Return the application's error for `error`."""
+        found = await self.explained(error)
+        return BrokerUnavailableError(found.detail, Cause(found.cause))

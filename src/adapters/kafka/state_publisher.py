@@ -24,7 +24,6 @@ from adapters.kafka.last_stable_offset import until_stable
 from adapters.kafka.partition_batches import Fates, Record, shares_of
 from adapters.kafka.producer import Producer
 from adapters.kafka.user_state import state_headers, state_value
-from application.errors import BrokerUnavailableError
 from application.relay.messages import DeliveryResults, OutboxMessage, Pending, RefusedMessage
 from application.relay.state_topic import FencedError
 
@@ -147,7 +146,7 @@ class KafkaStatePublisher:
                         client._txn_manager.maybe_add_partition_to_txn(TopicPartition(self._topic, partition))  # noqa: SLF001
                     await (client.commit_transaction() if commit else client.abort_transaction())
         except TROUBLE as error:
-            raise BrokerUnavailableError(await self._attempts.explained(error)) from None
+            raise await self._attempts.unavailable(error) from None
 
     async def _transact(self, client: AIOKafkaProducer, batch: Sequence[Pending], fates: Fates) -> None:
         """Write the batch in one transaction; what is refused, or may be, is left out of it.
@@ -204,7 +203,7 @@ class KafkaStatePublisher:
                     await producer.start(self._topic)
         except TROUBLE as error:
             await producer.throw_away()
-            raise BrokerUnavailableError(await self._attempts.explained(error)) from None
+            raise await self._attempts.unavailable(error) from None
         except BaseException:
             await producer.throw_away()
             raise

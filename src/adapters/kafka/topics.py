@@ -14,7 +14,7 @@ from adapters.kafka.connections import close_client
 from adapters.kafka.connectivity import Silence, address, answering, diagnose, out_of_reach, unavailable
 from adapters.kafka.metadata import client_of, describe
 from application.errors import BrokerUnavailableError
-from application.failure import Trouble
+from application.failure import Cause
 from application.relay.topics import Topic, min_in_sync, replication_factor
 
 _TOPIC_ALREADY_EXISTS = 36
@@ -51,7 +51,7 @@ async def administering(
                 client.get_random_node = lambda: random.choice(reached)  # noqa: S311  # no secret
             yield admin, away
     except (KafkaError, OSError) as error:  # TimeoutError is an OSError, and has no text
-        found = await diagnose(bootstrap_servers, options) or Silence("", Trouble.OTHER, type(error).__name__)
+        found = await diagnose(bootstrap_servers, options) or Silence("", Cause.OTHER, type(error).__name__)
         raise unavailable([found]) from error
     finally:
         await close_client(client)
@@ -107,7 +107,7 @@ async def add_partitions(
 def refused(what: str, code: int, message: str | None) -> BrokerUnavailableError:
     """Return the error that says what the brokers would not do, and why."""
     kind = for_code(code)
-    trouble = Trouble.NOT_AUTHORIZED if "AuthorizationFailed" in kind.__name__ else Trouble.OTHER
+    trouble = Cause.NOT_AUTHORIZED if "AuthorizationFailed" in kind.__name__ else Cause.OTHER
     return BrokerUnavailableError(f"{what}: {message or kind.__name__}", trouble)
 
 

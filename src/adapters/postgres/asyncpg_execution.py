@@ -20,7 +20,7 @@ from adapters.postgres.engine import READ_ONLY
 
 Row: TypeAlias = asyncpg.Record
 
-# PostgreSQL documentation, appendix A. The server says goodbye before asyncpg sees the connection end; and after a
+# PostgreSQL documentation, appendix A. The server announces its end before asyncpg sees the connection end; and after a
 # failover an old connection may still reach the old primary, which is read-only now: look the name up anew.
 _LEAVE = ("08", "57P01", "57P02", "57P03", READ_ONLY)
 # The same appendix: a prepared statement that is not there, or that another client's has taken the name of.
@@ -77,7 +77,7 @@ async def directly(engine: AsyncEngine) -> AsyncIterator[Driver]:
             else:
                 yield driver
         except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
-            # asyncpg is confused (InternalClientError) by a goodbye that came while nobody asked for anything.
+            # asyncpg raises InternalClientError when the server closed the connection while no statement ran.
             sqlstate = getattr(error, "sqlstate", None) or ""
             if sqlstate in _LOST_STATEMENT:
                 dialer: Dialer = engine.get_execution_options()["dialer"]

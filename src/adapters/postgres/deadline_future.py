@@ -5,13 +5,12 @@ from typing import Generic, TypeVar
 
 from adapters.postgres.connection.dial import STATEMENT_TIMEOUT_S
 from application.errors import StoreUnavailableError
-from application.failure import Trouble, told
 
 T = TypeVar("T")
 
 
 class DeadlineFuture(Generic[T]):
-    """One caller's answer; whoever gives it need not know whether the caller is still there."""
+    """One caller's answer; it can also be set after the caller has gone."""
 
     __slots__ = ("_future", "_loop")
 
@@ -46,4 +45,4 @@ class DeadlineFuture(Generic[T]):
             timer.cancel()
 
     def _expire(self) -> None:
-        self.fail(StoreUnavailableError(told("PostgreSQL", Trouble.NO_ANSWER, f"{STATEMENT_TIMEOUT_S:g} s")))
+        self.fail(StoreUnavailableError(f"{STATEMENT_TIMEOUT_S:g} s"))

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.connection.dial import Dialer, Driver, is_behind_pooler
-from adapters.postgres.failures import connected, told_as_unavailable
+from adapters.postgres.failures import connected, raised_as_unavailable
 from adapters.postgres.revisions import known_revisions, read_schema
 from application.doctor.database import DatabaseFacts
 
@@ -37,7 +37,7 @@ _FACTS = text("""
 PROBE_BYTES = 64 * 1024
 """Of random bytes, which cannot be compressed: enough to make the table's files grow, where a disk is full."""
 
-# Only the columns that must be there; the key is no Clerk id, so that it can meet nobody's row.
+# Only the columns that must be there; the key is no Clerk id, so that it is no user's row.
 _STORE_USER = text("""
     INSERT INTO users (id, version, revision, email_verified, banned, locked) VALUES (:key, 1, 1, false, false, false)
 """)
@@ -85,13 +85,13 @@ async def examine_database(engine: AsyncEngine) -> DatabaseFacts:
 
 
 async def try_writing(engine: AsyncEngine, payload_bytes: int = PROBE_BYTES) -> None:
-    """Store a user and an event and take it back, so that nobody ever sees them: only a write tells what a write meets.
+    """Store a user and an event and take it back, unseen by other sessions: only a write shows whether writes work.
 
     Raises:
         StoreUnavailableError: it cannot be done; the message has the cause.
     """
     key = f"doctor-{uuid4()}"
-    with told_as_unavailable():
+    with raised_as_unavailable():
         async with engine.connect() as connection:
             transaction = await connection.begin()
             try:

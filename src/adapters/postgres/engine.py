@@ -20,8 +20,8 @@ READ_ONLY = "25006"
 def create_engine(
     target: Target,
     *,
-    pool_size: int,
-    application_name: str,
+    pool_size: int = POOL_SIZE,
+    application_name: str = "auth-service",
     settings: Mapping[str, str] | None = None,
     statement_timeout_s: float | None = STATEMENT_TIMEOUT_S,
 ) -> AsyncEngine:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.postgres.connection.dial import UnusableParameterError, refuses_settings
 from application.errors import StoreUnavailableError
-from application.failure import Trouble, told
+from application.failure import Cause
 
 DATABASE_ERRORS = (DBAPIError, PoolTimeoutError, OSError)
 """Everything that a statement on the engine may raise when PostgreSQL is at fault or out of reach."""
@@ -40,43 +40,43 @@ _RACES = ("40001", "40P01")
 
 # The same appendix; the first that fits.
 _TROUBLES = {
-    _NOT_UTF8: Trouble.ENCODING,
-    "25006": Trouble.READ_ONLY,
-    "26": Trouble.POOLER,
-    "42P05": Trouble.POOLER,
-    "28": Trouble.NOT_AUTHENTICATED,
-    "3D": Trouble.NO_DATABASE,
-    "3F": Trouble.NOT_MIGRATED,
-    "42501": Trouble.NOT_AUTHORIZED,
-    "42P01": Trouble.NOT_MIGRATED,
-    "42703": Trouble.NOT_MIGRATED,
-    "42883": Trouble.NOT_MIGRATED,
-    "53100": Trouble.DISK_FULL,
-    "53300": Trouble.TOO_MANY_CONNECTIONS,
-    "53400": Trouble.TOO_MANY_CONNECTIONS,
-    "55P03": Trouble.NO_ANSWER,
-    "57014": Trouble.NO_ANSWER,
-    "57P": Trouble.OUT_OF_REACH,
-    "08": Trouble.OUT_OF_REACH,
+    _NOT_UTF8: Cause.ENCODING,
+    "25006": Cause.READ_ONLY,
+    "26": Cause.POOLER,
+    "42P05": Cause.POOLER,
+    "28": Cause.NOT_AUTHENTICATED,
+    "3D": Cause.NO_DATABASE,
+    "3F": Cause.NOT_MIGRATED,
+    "42501": Cause.NOT_AUTHORIZED,
+    "42P01": Cause.NOT_MIGRATED,
+    "42703": Cause.NOT_MIGRATED,
+    "42883": Cause.NOT_MIGRATED,
+    "53100": Cause.DISK_FULL,
+    "53300": Cause.TOO_MANY_CONNECTIONS,
+    "53400": Cause.TOO_MANY_CONNECTIONS,
+    "55P03": Cause.NO_ANSWER,
+    "57014": Cause.NO_ANSWER,
+    "57P": Cause.OUT_OF_REACH,
+    "08": Cause.OUT_OF_REACH,
 }
 
 # PgBouncer has one code for whatever it says itself (its source, `disconnect_client`).
 _POOLERS_WORDS = {
-    "no such database": Trouble.NO_DATABASE,
-    "does not exist": Trouble.NO_DATABASE,
-    "authentication failed": Trouble.NOT_AUTHENTICATED,
-    "no such user": Trouble.NOT_AUTHENTICATED,
-    "no more connections": Trouble.TOO_MANY_CONNECTIONS,
+    "no such database": Cause.NO_DATABASE,
+    "does not exist": Cause.NO_DATABASE,
+    "authentication failed": Cause.NOT_AUTHENTICATED,
+    "no such user": Cause.NOT_AUTHENTICATED,
+    "no more connections": Cause.TOO_MANY_CONNECTIONS,
 }
 
 # What has no code of the server's; the first that fits.
 _BY_KIND = (
-    (UnusableParameterError, Trouble.CONFIGURATION),
-    (socket.gaierror, Trouble.NAME_RESOLUTION),
-    (ssl.SSLError, Trouble.TLS),
-    (asyncpg.TargetServerAttributeNotMatched, Trouble.READ_ONLY),
-    ((PoolTimeoutError, TimeoutError), Trouble.NO_ANSWER),
-    (OSError, Trouble.OUT_OF_REACH),
+    (UnusableParameterError, Cause.CONFIGURATION),
+    (socket.gaierror, Cause.NAME_RESOLUTION),
+    (ssl.SSLError, Cause.TLS),
+    (asyncpg.TargetServerAttributeNotMatched, Cause.READ_ONLY),
+    ((PoolTimeoutError, TimeoutError), Cause.NO_ANSWER),
+    (OSError, Cause.OUT_OF_REACH),
 )
 
 
@@ -106,14 +106,14 @@ async def connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     Raises:
         StoreUnavailableError: the database does not answer, or refuses; the message has the code of the error.
     """
-    with told_as_unavailable():
+    with raised_as_unavailable():
         async with engine.begin() as connection:
             yield connection
 
 
 @contextmanager
-def told_as_unavailable() -> Iterator[None]:
-    """Raise whatever is the database's fault in the application's words."""
+def raised_as_unavailable() -> Iterator[None]:
+    """Raise errors of the database as StoreUnavailableError."""
     try:
         yield
     except DATABASE_ERRORS as error:
@@ -121,28 +121,27 @@ def told_as_unavailable() -> Iterator[None]:
 
 
 def unavailable(error: BaseException) -> StoreUnavailableError:
-    """Say an error from `DATABASE_ERRORS` in the application's words."""
-    trouble = trouble_of(error)
-    return StoreUnavailableError(told("PostgreSQL", trouble, code_of(error)), trouble)
+    """Return the application's error for one from `DATABASE_ERRORS`."""
+    return StoreUnavailableError(code_of(error), cause_of(error))
 
 
-def trouble_of(error: BaseException) -> Trouble:
+def cause_of(error: BaseException) -> Cause:
     """Return what an operator has to mend for an error from `DATABASE_ERRORS`."""
     cause = _cause(error)
     sqlstate = _sqlstate(error)
     if isinstance(cause, asyncpg.ProtocolViolationError):
         return _of_pooler(cause)
     if sqlstate:
-        return next((trouble for start, trouble in _TROUBLES.items() if sqlstate.startswith(start)), Trouble.OTHER)
-    trouble = next((trouble for kind, trouble in _BY_KIND if isinstance(cause, kind)), Trouble.OTHER)
+        return next((trouble for start, trouble in _TROUBLES.items() if sqlstate.startswith(start)), Cause.OTHER)
+    trouble = next((trouble for kind, trouble in _BY_KIND if isinstance(cause, kind)), Cause.OTHER)
     lost = isinstance(error, DBAPIError) and error.connection_invalidated
-    return Trouble.OUT_OF_REACH if lost and trouble is Trouble.OTHER else trouble
+    return Cause.OUT_OF_REACH if lost and trouble is Cause.OTHER else trouble
 
 
-def _of_pooler(error: asyncpg.ProtocolViolationError) -> Trouble:
+def _of_pooler(error: asyncpg.ProtocolViolationError) -> Cause:
     if refuses_settings(error):
-        return Trouble.POOLER
-    return next((trouble for words, trouble in _POOLERS_WORDS.items() if words in str(error)), Trouble.OUT_OF_REACH)
+        return Cause.POOLER
+    return next((trouble for words, trouble in _POOLERS_WORDS.items() if words in str(error)), Cause.OUT_OF_REACH)
 
 
 def _sqlstate(error: BaseException) -> str | None:

@@ -7,7 +7,7 @@ from adapters.postgres.failures import connected
 from adapters.postgres.revisions import known_revisions, read_schema
 from application.doctor.schema_state import SchemaState
 from application.errors import StoreUnavailableError
-from application.failure import Trouble, told
+from application.failure import Cause
 
 ENCODING = "UTF8"
 
@@ -29,13 +29,12 @@ async def check_database(engine: AsyncEngine) -> None:
         read_only = (await connection.execute(_READ_ONLY)).scalar()
         schema = await read_schema(connection)
         if read_only:
-            raise StoreUnavailableError(told("PostgreSQL", Trouble.READ_ONLY), Trouble.READ_ONLY)
+            raise StoreUnavailableError(cause=Cause.READ_ONLY)
         if schema.state is SchemaState.FOREIGN:
-            says = f"alembic_version, at {schema.revision}, is another application's"
-            raise StoreUnavailableError(told("PostgreSQL", Trouble.CONFIGURATION, says), Trouble.CONFIGURATION)
+            raise StoreUnavailableError(f"alembic_version is at {schema.revision}", Cause.FOREIGN_SCHEMA)
         if schema.state in (SchemaState.EMPTY, SchemaState.BEHIND):
             says = f"the schema is at {schema.revision or 'nothing'}, this version expects {known_revisions()[-1]}"
-            raise StoreUnavailableError(told("PostgreSQL", Trouble.NOT_MIGRATED, says), Trouble.NOT_MIGRATED)
+            raise StoreUnavailableError(says, Cause.NOT_MIGRATED)
         await connection.execute(_USERS)
 
 
@@ -47,4 +46,4 @@ async def require_utf8(connection: AsyncConnection) -> None:
     """
     encoding = (await connection.execute(_ENCODING)).scalar()
     if encoding != ENCODING:
-        raise StoreUnavailableError(told("PostgreSQL", Trouble.ENCODING, f"encoding {encoding}"), Trouble.ENCODING)
+        raise StoreUnavailableError(f"encoding {encoding}", Cause.ENCODING)

@@ -21,7 +21,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import Compiled, Row, directly
-from adapters.postgres.failures import told_as_unavailable
+from adapters.postgres.failures import raised_as_unavailable
 from adapters.postgres.tables import outbox_lane, relay
 from application.relay.lane_leases import LEASE_S, LaneShare, LaneTable
 
@@ -76,7 +76,6 @@ class PostgresLaneLeases:
         self._engine = engine
 
     async def read(self, relay: str) -> LaneTable:
-        """See `LaneLeases.read`."""
         rows = await self._fetch(_READ, me=relay)
         return LaneTable(
             owners={row["lane"]: row["name"] for row in rows if row["lane"] is not None},
@@ -85,16 +84,14 @@ class PostgresLaneLeases:
         )
 
     async def write(self, relay: str, share: LaneShare) -> frozenset[int]:
-        """See `LaneLeases.write`."""
         rows = await self._fetch(_WRITE, me=relay, hold=sorted(share.hold), release=sorted(share.release))
         return frozenset(row["lane"] for row in rows if row["owner"] == relay)
 
     async def leave(self, relay: str) -> None:
-        """See `LaneLeases.leave`."""
         await self._fetch(_LEAVE, me=relay)
 
     async def _fetch(self, statement: Compiled, **parameters: object) -> list[Row]:
         # By the driver itself: around each of these an idle relay would send a BEGIN and a COMMIT.
-        with told_as_unavailable():
+        with raised_as_unavailable():
             async with directly(self._engine) as driver:
                 return await statement.fetch(driver, parameters)

@@ -34,7 +34,6 @@ class PostgresLivingUsers:
         self._engine = engine
 
     async def created(self, after: CreationKey, before: int, limit: int) -> Sequence[CreationKey]:
-        """See `LivingUsers.created`."""
         statement = _marks.where(
             tuple_(users.c.created_at, users.c.id) > tuple_(to_datetime(after.created_at), after.user_id),
             users.c.created_at < to_datetime(before),
@@ -44,12 +43,10 @@ class PostgresLivingUsers:
         return [CreationKey(to_milliseconds(created_at), UserId(user_id)) for created_at, user_id in rows]
 
     async def count(self) -> int:
-        """See `LivingUsers.count`."""
         async with connected(self._engine) as connection:
             return (await connection.execute(_COUNT)).scalar_one()
 
     async def sample(self) -> Sequence[UserId]:
-        """See `LivingUsers.sample`."""
         async with connected(self._engine) as connection:
             rows = (await connection.execute(_SAMPLE)).all()
         return list(dict.fromkeys(UserId(row.id) for row in rows))

@@ -9,18 +9,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.postgres.connection.target import Target
 from adapters.postgres.engine import create_engine
-from adapters.postgres.failures import DATABASE_ERRORS, trouble_of
+from adapters.postgres.failures import DATABASE_ERRORS, cause_of
 from adapters.postgres.health import require_utf8
 from adapters.postgres.revisions import MIGRATIONS, Schema, known_revisions, read_schema
 from application.doctor.schema_state import SchemaState
 from application.errors import StoreUnavailableError
-from application.failure import ADVICE, Trouble, told
+from application.failure import Cause
 
 _LOCK = 7166_0001
 """An arbitrary number that only migrations of this service lock on."""
 
 LOCK_TIMEOUT_MS = 4_000
-"""Shorter than a webhook's patience for its statement: while a migration waits, writes wait behind it."""
+"""Shorter than the statement timeout of a webhook: while a migration waits for a lock, writes wait behind it."""
 
 HEAD = "head"
 
@@ -37,15 +37,10 @@ async def migrate(engine: AsyncEngine, revision: str = HEAD) -> tuple[str | None
     try:
         return await _locked(engine, revision)
     except CommandError as error:
-        raise StoreUnavailableError(f"The migration failed: {error}", Trouble.CONFIGURATION) from error
+        raise StoreUnavailableError(f"the migration failed: {error}", Cause.CONFIGURATION) from error
     except DATABASE_ERRORS as error:
-        trouble = trouble_of(error)
-        raise StoreUnavailableError(
-            f"The migration failed: {getattr(error, 'orig', error)}\n"
-            f"{told('PostgreSQL', trouble)}: {ADVICE[trouble]}.\n"
-            "Check DATABASE_URL, the server, and that the role may create tables; running it again is safe.",
-            trouble,
-        ) from error
+        what = f"the migration failed, running it again is safe: {getattr(error, 'orig', error)}"
+        raise StoreUnavailableError(what, cause_of(error)) from error
 
 
 async def migrate_at(target: Target, revision: str = HEAD) -> tuple[str | None, str | None, str]:
@@ -74,20 +69,15 @@ async def _locked(engine: AsyncEngine, revision: str) -> tuple[str | None, str |
 async def _migratable(connection: AsyncConnection, revision: str) -> Schema:
     schema = await read_schema(connection)
     if schema.state is SchemaState.FOREIGN:
-        says = (
-            "which is none of this service's" if schema.has_tables else "and the tables of this service are not there"
-        )
-        raise StoreUnavailableError(
-            f"alembic_version is another application's: it is at {schema.revision}, {says}. Nothing was changed.\n"
-            "Give this service a database of its own, or a schema: CREATE SCHEMA auth; DATABASE_URL=…?schema=auth",
-            Trouble.CONFIGURATION,
-        )
+        why = "not a revision of this service" if schema.has_tables else "and the tables of this service are missing"
+        what = f"alembic_version is at {schema.revision}, {why}; nothing was changed"
+        raise StoreUnavailableError(what, Cause.FOREIGN_SCHEMA)
     if schema.state is SchemaState.NEWER and revision != HEAD:
-        raise StoreUnavailableError(
-            f"The schema is at {schema.revision}, newer than {known_revisions()[-1]}: only the release that made it "
-            "can take it back. Nothing was changed.",
-            Trouble.CONFIGURATION,
+        what = (
+            f"the schema is at {schema.revision}, newer than {known_revisions()[-1]}: only the release that made it "
+            "can downgrade it; nothing was changed"
         )
+        raise StoreUnavailableError(what, Cause.CONFIGURATION)
     return schema
 
 

@@ -1,8 +1,7 @@
-"""Telling idle relays that there is work, outside the transaction that made it."""
+"""Notifies idle relays that events were stored, outside the transaction that stored them."""
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable
 
 import asyncpg
@@ -17,11 +16,7 @@ from adapters.postgres.failures import DATABASE_ERRORS
 CHANNEL = "outbox_wake"
 
 DEBOUNCE_S = 0.005
-"""What is stored is told at most once in this time; more would only wake a relay that is awake."""
-
-ASLEEP_S = 0.05
-"""Without a notification for so long, all that a wake-up passes through is asleep: a backend, a relay, its backend.
-Rousing them while the write is on its way costs one more notification (ADR 0012 has what it was seen to save)."""
+"""Between two notifications; more would only wake a relay that is awake."""
 
 # NOTIFY takes a lock that every committing transaction in the database queues for: inside the write it was measured
 # to cost 44 % (8 writers) to 77 % (64 writers) of the commits. Here it is a transaction of its own.
@@ -33,38 +28,26 @@ class OutboxNotifier:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._sent = asyncio.Event()
         self._stored = asyncio.Event()
-        self._notified_at = float("-inf")
-        self._tasks: list[asyncio.Task[None]] = []
-
-    def soon(self) -> None:
-        """Something is about to be stored: whatever has fallen asleep between here and a relay is up by then."""
-        if time.monotonic() - self._notified_at > ASLEEP_S:
-            self._sent.set()
+        self._task: asyncio.Task[None] | None = None
 
     def set(self) -> None:
-        """Something has been stored."""
+        """Events have been stored."""
         self._stored.set()
 
     async def start(self) -> None:
-        # Two, so that what is stored does not wait behind the rousing to be told.
-        self._tasks = [
-            asyncio.create_task(self._notify_of(self._sent), name="outbox-rouse"),
-            asyncio.create_task(self._notify_of(self._stored), name="outbox-wake"),
-        ]
+        self._task = asyncio.create_task(self._notify(), name="outbox-wake")
 
     async def aclose(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _notify_of(self, happened: asyncio.Event) -> None:
+    async def _notify(self) -> None:
         while True:
-            await happened.wait()
-            happened.clear()
-            self._notified_at = time.monotonic()
-            with contextlib.suppress(*DATABASE_ERRORS):  # the relay polls: it finds the event without us
+            await self._stored.wait()
+            self._stored.clear()
+            with contextlib.suppress(*DATABASE_ERRORS):  # the relay polls, and finds the event without a notification
                 async with directly(self._engine) as driver:
                     await _NOTIFY.fetch(driver, {})
             await asyncio.sleep(DEBOUNCE_S)
@@ -73,8 +56,8 @@ class OutboxNotifier:
 class NotificationListener:
     """Calls `on_wake` for each notification, and once after every (re)connection, for what was missed before it.
 
-    It needs a session of its own. Behind a transaction-mode pooler there is none: a LISTEN would stay on a server
-    connection that others use next, and tell them. So nothing is listened to there, and the relay's polling is all.
+    It needs a session of its own. A transaction-mode pooler has none: a LISTEN would stay on a server connection that
+    other clients use next. So nothing is listened to there, and the relay only polls.
     """
 
     RECONNECT_S = 1.0

@@ -30,7 +30,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import Compiled, directly
-from adapters.postgres.failures import connected, told_as_unavailable
+from adapters.postgres.failures import connected, raised_as_unavailable
 from adapters.postgres.rows import to_milliseconds
 from adapters.postgres.tables import outbox, outbox_dead, users
 from application.relay.messages import OutboxMessage, Pending, RefusedMessage
@@ -146,7 +146,7 @@ class PostgresOutbox:
     async def oldest(self, lanes: Sequence[int], limit: int) -> list[Pending]:
         """See `Outbox.oldest`."""
         asked = {"lanes": list(lanes), "limit": limit}
-        with told_as_unavailable():
+        with raised_as_unavailable():
             async with directly(self._engine) as driver:
                 rows = [] if self._more_wait else await _OLDEST.fetch(driver, asked)
                 # All that waits is there unless the limit cut it; only then may a lower version have been left out.
@@ -177,7 +177,7 @@ class PostgresOutbox:
         by_lane: dict[int, list[Pending]] = {}
         for item in published:
             by_lane.setdefault(item.lane, []).append(item)
-        with told_as_unavailable():
+        with raised_as_unavailable():
             async with directly(self._engine) as driver:
                 await _DELETE.run(driver, [_found(lane, items) for lane, items in by_lane.items()])
 

@@ -96,7 +96,6 @@ class PostgresOutboxAdmin:
         self._engine = engine
 
     async def status(self) -> OutboxStatus:
-        """See `OutboxAdministration.status`."""
         lanes = await self._all(_LANES)
         relays = await self._all(_RELAYS)
         blockers = await self._all(_BLOCKER, longer_than_s=BLOCKER_AGE_S)
@@ -114,7 +113,6 @@ class PostgresOutboxAdmin:
         )
 
     async def dead(self, *, limit: int, discarded: bool = False) -> list[DeadLetter]:
-        """See `OutboxAdministration.dead`."""
         statement = _DEAD.order_by(outbox_dead.c.died_at.desc(), outbox_dead.c.id.desc()).limit(limit)
         rows = await self._all(statement if discarded else statement.where(outbox_dead.c.discarded_at.is_(None)))
         return [
@@ -136,13 +134,11 @@ class PostgresOutboxAdmin:
         ]
 
     async def retry(self, ids: Sequence[int]) -> dict[int, Repair]:
-        """See `OutboxAdministration.retry`."""
         moved = {row.id: row.overtaken for row in await self._all(_RETRY, ids=list(ids))}
         done = {number: Repair.OVERTAKEN if overtaken else Repair.RETRIED for number, overtaken in moved.items()}
         return done | await self._why_not([number for number in ids if number not in done])
 
     async def discard(self, ids: Sequence[int], reason: str) -> dict[int, Repair]:
-        """See `OutboxAdministration.discard`."""
         done = {row.id: Repair.DISCARDED for row in await self._all(_DISCARD, ids=list(ids), reason=reason)}
         return done | await self._why_not([number for number in ids if number not in done])
 

@@ -22,7 +22,6 @@ class PostgresCheckpoints:
         self._engine = engine
 
     async def take(self, run: str, *, began_after: int) -> Checkpoint | None:
-        """See `Checkpoints.take`."""
         resumed = (
             update(table)
             .where(table.c.state.is_not(None), table.c.began_at > to_datetime(began_after))
@@ -40,7 +39,6 @@ class PostgresCheckpoints:
             return None
 
     async def save(self, run: str, checkpoint: Checkpoint) -> None:
-        """See `Checkpoints.save`."""
         statement = (
             update(table)
             .where(_is(run))
@@ -50,7 +48,6 @@ class PostgresCheckpoints:
             await connection.execute(statement)
 
     async def finish(self, run: str) -> None:
-        """See `Checkpoints.finish`."""
         async with connected(self._engine) as connection:
             await connection.execute(delete(table).where(_is(run)))
 

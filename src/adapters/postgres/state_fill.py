@@ -39,7 +39,6 @@ class PostgresStateFill:
         self._encode = encode
 
     async def put(self, after: UserId | None, limit: int) -> Sequence[UserId]:
-        """See `StateFill.put`."""
         async with connected(self._engine) as connection:
             found = await connection.execute(_PAGE, {"after": after or "", "limit": limit})
             page = [user_from(dict(row)) for row in found.mappings()]
@@ -52,7 +51,6 @@ class PostgresStateFill:
         return [user.id for user in page]
 
     async def waiting(self) -> int:
-        """See `StateFill.waiting`."""
         async with connected(self._engine) as connection:
             return (await connection.execute(_WAITING)).scalar_one()
 

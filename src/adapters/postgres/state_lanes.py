@@ -45,19 +45,16 @@ class PostgresStateLanes:
         self._engine = engine
 
     async def writers(self, lanes: Collection[int], *, but: str) -> frozenset[str]:
-        """See `StateLanes.writers`."""
         async with connected(self._engine) as connection:
             found = await connection.execute(_WRITERS, {"lanes": sorted(lanes), "but": but})
             return frozenset(found.scalars())
 
     async def claim(self, relay: str, lanes: Collection[int], writer: str, fenced: Collection[str]) -> frozenset[int]:
-        """See `StateLanes.claim`."""
         asked = {"relay": relay, "lanes": sorted(lanes), "writer": writer, "fenced": sorted(fenced)}
         async with connected(self._engine) as connection:
             return frozenset((await connection.execute(_CLAIM, asked)).scalars())
 
     async def newest(self, batch: Sequence[Pending]) -> frozenset[int]:
-        """See `StateLanes.newest`."""
         asked = {
             "keys": [item.message.key for item in batch],
             "versions": [item.message.version for item in batch],

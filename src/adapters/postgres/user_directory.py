@@ -7,13 +7,13 @@ from sqlalchemy import Boolean, Integer, Text, bindparam, func, or_, select, tex
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import Compiled, directly
-from adapters.postgres.failures import told_as_unavailable
+from adapters.postgres.failures import raised_as_unavailable
 from adapters.postgres.rows import user_from
 from adapters.postgres.statements import READ
 from adapters.postgres.tables import users
 from domain.user import Tombstone, User, UserId
 
-# Sorted outside: with an ORDER BY and a LIMIT of its own, the planner would rather walk the whole table in the order
+# Sorted outside: with an ORDER BY and a LIMIT of its own, the planner would read the whole table in the order
 # of the ids, expecting to have met enough of them soon (measured: 1.5 s of a million users).
 _found = (
     select(users)
@@ -50,11 +50,9 @@ class PostgresUserDirectory:
         self._engine = engine
 
     async def get_many(self, user_ids: Collection[UserId]) -> Mapping[UserId, User | Tombstone]:
-        """See `UserDirectory.get_many`."""
         return {user.id: user for user in await self._all(READ, ids=list(user_ids))}
 
     async def by_email(self, email: str, *, limit: int) -> Sequence[User]:
-        """See `UserDirectory.by_email`."""
         if not _storable(email):
             return []
         return _living(await self._all(BY_EMAIL, email=email, limit=limit))
@@ -62,11 +60,10 @@ class PostgresUserDirectory:
     async def page(
         self, *, after: UserId | None, limit: int, banned: bool | None = None, locked: bool | None = None
     ) -> Sequence[User]:
-        """See `UserDirectory.page`."""
         return _living(await self._all(PAGE, after=after or "", limit=limit, banned=banned, locked=locked))
 
     async def _all(self, statement: Compiled, **parameters: Any) -> list[User | Tombstone]:
-        with told_as_unavailable():
+        with raised_as_unavailable():
             async with directly(self._engine) as driver:
                 return [user_from(row) for row in await statement.fetch(driver, parameters)]
 

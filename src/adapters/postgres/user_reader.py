@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import directly
 from adapters.postgres.deadline_future import DeadlineFuture
-from adapters.postgres.failures import told_as_unavailable
+from adapters.postgres.failures import raised_as_unavailable
 from adapters.postgres.statements import read
 from application.errors import StoreUnavailableError
 from domain.user import Known, UserId
@@ -46,7 +46,7 @@ class PostgresUserReader:
 
     async def _read(self, batch: list[tuple[UserId, DeadlineFuture[Known]]]) -> None:
         try:
-            with told_as_unavailable():
+            with raised_as_unavailable():
                 async with directly(self._engine) as driver:
                     stored = await read(driver, {user_id for user_id, _ in batch})
         except StoreUnavailableError as error:

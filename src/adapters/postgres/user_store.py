@@ -14,7 +14,7 @@ from adapters.postgres.deadline_future import DeadlineFuture
 from adapters.postgres.failures import DATABASE_ERRORS, Responsible, code_of, fault_of, unavailable
 from adapters.postgres.statements import Stored, Write, read, write
 from application.errors import StoreBusyError, StoreUnavailableError, UnstorableError
-from application.failure import Trouble, told
+from application.failure import Cause
 from application.relay.messages import Encode
 from application.trace import traceparent
 from application.users.ports import Decide
@@ -58,14 +58,12 @@ class PostgresUserStore:
         encode: Encode,
         on_commit: Callable[[], None],
         around_batch: AroundBatch = lambda _: _nothing,
-        before_commit: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_commit` is called after a COMMIT that stored events, `before_commit` when it is sent. None may block."""
+        """`on_commit` is called after a COMMIT that stored events, and must not block."""
         self._engine = engine
         self._encode = encode
         self._on_commit = on_commit
         self._around_batch = around_batch
-        self._before_commit = before_commit
         self._waiting: dict[UserId, deque[_Change]] = {}
         self._count = 0
         self._arrived = asyncio.Event()
@@ -96,7 +94,7 @@ class PostgresUserStore:
     async def change(self, user_id: UserId, decide: Decide) -> Decision:
         """See `UserStore.change`."""
         if self._count >= QUEUE_LIMIT:
-            raise StoreBusyError(told("PostgreSQL", Trouble.BUSY, f"{QUEUE_LIMIT} wait already"), Trouble.BUSY)
+            raise StoreBusyError(f"{QUEUE_LIMIT} wait already")
         change = _Change(user_id, decide, traceparent.get(), DeadlineFuture())
         self._waiting.setdefault(user_id, deque()).append(change)
         self._arrived.set()
@@ -166,8 +164,6 @@ class PostgresUserStore:
                 if not decided:
                     return
                 has_events = any(prepared.events for _, _, prepared in decided)
-                if has_events:
-                    self._before_commit()
                 written = await write(driver, [prepared for _, _, prepared in decided])
         # Behind a pooler this is the first moment after COMMIT.
         if has_events:
@@ -203,4 +199,4 @@ class PostgresUserStore:
 
 
 def _overtaken() -> StoreUnavailableError:
-    return StoreUnavailableError(told("PostgreSQL", Trouble.BUSY, f"lost a race {TRIES} times"), Trouble.BUSY)
+    return StoreUnavailableError(f"lost a race {TRIES} times", Cause.BUSY)

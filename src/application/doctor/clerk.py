@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from attrs import field, frozen
 
 from application.doctor.findings import Finding, Severity, not_checked
-from application.failure import ADVICE, Trouble
+from application.failure import ADVICE, Cause
 
 
 @frozen(kw_only=True)
@@ -17,7 +17,7 @@ class KeySet:
     """Of the answer; None when there was none."""
     problem: str = ""
     """Why its keys cannot be used; empty when they can."""
-    trouble: Trouble | None = None
+    cause: Cause | None = None
     """The cause, where there was no answer."""
     keys: Mapping[str, str] = field(factory=dict)
     """RFC 7638 thumbprints by `kid`."""
@@ -96,7 +96,7 @@ def _key_set(facts: ClerkFacts) -> Iterator[Finding]:
 
 def _advice(answer: KeySet, otherwise: str) -> str:
     """Return what to do about a fault on the way, which no other address mends."""
-    return ADVICE[answer.trouble] if answer.trouble in (Trouble.PROXY, Trouble.TLS) else otherwise
+    return ADVICE[answer.cause] if answer.cause in (Cause.PROXY, Cause.TLS) else otherwise
 
 
 def _instance(facts: ClerkFacts) -> Iterator[Finding]:

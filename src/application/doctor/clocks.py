@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from application.doctor.findings import Finding, Severity
-from application.failure import Trouble
+from application.failure import Cause
 
 TOLERATED_S = 5
 """The leeway for session tokens; a webhook has 300 s."""
@@ -25,7 +25,7 @@ def clock_findings(ahead_s: Mapping[str, float]) -> Iterator[Finding]:
     ours = wrong.keys() == ahead_s.keys() and max(wrong.values()) - min(wrong.values()) < _ALIKE_S
     for name, seconds in wrong.items():
         apart = f"{abs(seconds):.0f} s {'behind' if seconds > 0 else 'ahead of'} {name}'s"
-        says = f"{Trouble.CLOCK}: this machine's clock is {apart}"
+        says = f"{Cause.CLOCK}: this machine's clock is {apart}"
         whose = "this machine's" if ours and len(wrong) > 1 else f"this machine's or {name}'s"
         yield Finding(
             "clock", Severity.FAILURE, says, f"synchronise {whose} (NTP): tokens and webhooks are refused by it"

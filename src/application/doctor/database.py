@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from attrs import frozen
 
-from application.doctor.findings import Finding, Severity, Unanswered
+from application.doctor.findings import Finding, Severity, Unanswered, advice_for
 from application.doctor.schema_state import SchemaState
-from application.failure import ADVICE, Trouble
+from application.failure import ADVICE, Cause, Failure
 
 OUTBOX_OPTIONS = {"autovacuum_vacuum_scale_factor": "0", "autovacuum_vacuum_cost_delay": "0"}
 """Storage parameters without which the outbox bloats: it is vacuumed by count, and without pauses."""
@@ -73,8 +73,8 @@ def database_findings(facts: DatabaseFacts | Unanswered) -> Iterator[Finding]:
     if facts.ignored:
         yield Finding("DATABASE_URL", Severity.OK, f"{', '.join(facts.ignored)}: ignored (see docs/hosting.md)")
     if facts.encoding != "UTF8":
-        says = f"{Trouble.ENCODING} (encoding {facts.encoding}): names with other letters cannot be stored"
-        yield Finding("encoding", Severity.FAILURE, says, ADVICE[Trouble.ENCODING])
+        says = f"{Cause.ENCODING} (encoding {facts.encoding}): names with other letters cannot be stored"
+        yield Finding("encoding", Severity.FAILURE, says, ADVICE[Cause.ENCODING])
     if facts.pooled:
         says = "a transaction pooler is in between: statements are not prepared, relays poll instead of being woken"
         yield Finding("pooler", Severity.OK, says)
@@ -96,17 +96,17 @@ def write_findings(facts: DatabaseFacts | Unanswered, written: Unanswered | None
     if isinstance(facts, Unanswered):
         return
     if written is not None:
-        yield Finding("writes", Severity.FAILURE, written.says, _writing_advice(facts, written.trouble))
+        yield Finding("writes", Severity.FAILURE, str(written.failure), _writing_advice(facts, written.failure))
     else:
         yield Finding("writes", Severity.OK, "a user and an event can be stored (tried, and rolled back)")
 
 
-def _writing_advice(facts: DatabaseFacts, trouble: Trouble) -> str:
+def _writing_advice(facts: DatabaseFacts, failure: Failure) -> str:
     if facts.standby:
         return "point DATABASE_URL at the primary: this server is a standby"
-    if trouble is Trouble.NOT_AUTHORIZED:
+    if failure.cause is Cause.NOT_AUTHORIZED:
         return "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA … TO the role in DATABASE_URL"
-    return ADVICE[trouble]
+    return advice_for(failure)
 
 
 def _schema(facts: DatabaseFacts) -> Finding:
@@ -119,11 +119,10 @@ def _schema(facts: DatabaseFacts) -> Finding:
             return Finding("schema", Severity.WARNING, says, "fine while a release is rolled out; else update this one")
         case SchemaState.FOREIGN:
             says = f"alembic_version, at {facts.revision}, is another application's"
-            advice = "give this service a database of its own, or a schema (schema=auth in DATABASE_URL)"
-            return Finding("schema", Severity.FAILURE, says, advice)
+            return Finding("schema", Severity.FAILURE, says, ADVICE[Cause.FOREIGN_SCHEMA])
     behind = len(facts.revisions) - 1 - (facts.revisions.index(facts.revision) if facts.revision else -1)
     says = f"at {facts.revision or 'nothing'}, {behind} behind {head}, which this version expects"
-    return Finding("schema", Severity.FAILURE, says, ADVICE[Trouble.NOT_MIGRATED])
+    return Finding("schema", Severity.FAILURE, says, ADVICE[Cause.NOT_MIGRATED])
 
 
 def _durability(facts: DatabaseFacts) -> Iterator[Finding]:
@@ -145,7 +144,7 @@ def _connections(facts: DatabaseFacts) -> Iterator[Finding]:
     says = f"{facts.connections} of {facts.connections_allowed} are in use"
     if facts.connections_allowed - facts.connections < CONNECTIONS_OF_A_PROCESS:
         says = f"{says}: no room for one more process"
-        yield Finding("connections", Severity.WARNING, says, ADVICE[Trouble.TOO_MANY_CONNECTIONS])
+        yield Finding("connections", Severity.WARNING, says, ADVICE[Cause.TOO_MANY_CONNECTIONS])
     else:
         yield Finding("connections", Severity.OK, says)
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from attrs import frozen
 
-from application.failure import ADVICE, Trouble
+from application.failure import ADVICE, Failure
 
 
 class Severity(StrEnum):
@@ -28,12 +28,15 @@ class Finding:
 class Unanswered:
     """Instead of facts: why there are none."""
 
-    says: str
-    trouble: Trouble = Trouble.OTHER
+    failure: Failure
 
     def finding(self, check: str, variables: str) -> Finding:
-        """`variables` are those that say where it is, and who we are there."""
-        return Finding(check, Severity.FAILURE, self.says, f"{ADVICE[self.trouble]} ({variables})")
+        """`variables` are those that set the address and the credentials."""
+        return Finding(check, Severity.FAILURE, str(self.failure), f"{advice_for(self.failure)} ({variables})")
+
+
+def advice_for(failure: Failure) -> str:
+    return next((advice for cause, advice in ADVICE.items() if cause is failure.cause), "")
 
 
 def not_checked(check: str, why: str, advice: str = "") -> Finding:

@@ -21,7 +21,7 @@ def managing_findings(facts: ManagingFacts) -> Iterator[Finding]:
     check = "managing users"
     if facts.organizations is None:
         says = "people of any organization, if their role has the permission: AUTH_SERVICE_ORGANIZATIONS is *"
-        advice = "name your own: whoever hands out roles in one organization could otherwise manage every user"
+        advice = "name your own: otherwise an administrator of any organization could manage every user"
         yield Finding(check, Severity.WARNING, says, advice)
     elif facts.organizations:
         yield Finding(check, Severity.OK, f"people of {facts.organizations} named in AUTH_SERVICE_ORGANIZATIONS")

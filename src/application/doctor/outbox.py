@@ -11,7 +11,7 @@ OLD_EVENT_S = 60
 
 def outbox_findings(status: OutboxStatus | Unanswered) -> Iterator[Finding]:
     if isinstance(status, Unanswered):
-        yield not_checked("relay", status.says, "see what is said of the database and its schema")
+        yield not_checked("relay", str(status.failure), "see what is said of the database and its schema")
         return
     says = f"{counted(status.waiting, 'event waits', 'events wait')}, the oldest for {status.oldest_s:.0f} s"
     if not status.alive:

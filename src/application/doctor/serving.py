@@ -1,4 +1,4 @@
-"""A `serve` that runs: what it has met, told by its own /health."""
+"""A running `serve`: the failures that its /health reports."""
 
 from collections.abc import Iterator, Mapping
 
@@ -6,25 +6,27 @@ from attrs import field, frozen
 
 from application.doctor.findings import Finding, Severity
 from application.errors import Forgery
-from application.failure import ADVICE, CLERK, KEYS, TOKENS, WEBHOOKS, Trouble, told
+from application.failure import ADVICE, CLERK, KEYS, TOKENS, WEBHOOKS, Cause, Failure
 
 _ADVICE = {
-    told(WEBHOOKS, Forgery.SIGNATURE): (
+    Failure(WEBHOOKS, Forgery.SIGNATURE).label: (
         "compare CLERK_WEBHOOK_SECRET with the endpoint's signing secret (Clerk dashboard > Webhooks); while rotating, "
         "set both, comma-separated"
     ),
-    told(WEBHOOKS, Forgery.TIME): "synchronise this machine's clock (NTP); or somebody replays old webhooks",
-    told(WEBHOOKS, Forgery.MALFORMED): "whoever sends these is not Clerk; or a proxy drops the svix-… headers",
-    told(TOKENS, Trouble.CLOCK): ADVICE[Trouble.CLOCK],
-    told(CLERK, Trouble.PROXY): ADVICE[Trouble.PROXY],
-    told(CLERK, Trouble.NOT_AUTHENTICATED): "take CLERK_SECRET_KEY anew from Clerk dashboard > API keys",
-    told(KEYS, Trouble.PROXY): ADVICE[Trouble.PROXY],
+    Failure(
+        WEBHOOKS, Forgery.TIME
+    ).label: "synchronise this machine's clock (NTP); otherwise old webhooks are being replayed",
+    Failure(WEBHOOKS, Forgery.MALFORMED).label: "the sender is not Clerk, or a proxy drops the svix-… headers",
+    Failure(TOKENS, Cause.CLOCK).label: ADVICE[Cause.CLOCK],
+    Failure(CLERK, Cause.PROXY).label: ADVICE[Cause.PROXY],
+    Failure(CLERK, Cause.NOT_AUTHENTICATED).label: "take CLERK_SECRET_KEY anew from Clerk dashboard > API keys",
+    Failure(KEYS, Cause.PROXY).label: ADVICE[Cause.PROXY],
 }
 _VITAL = {
-    told(WEBHOOKS, Forgery.SIGNATURE),
-    told(WEBHOOKS, Forgery.TIME),
-    told(TOKENS, Trouble.CLOCK),
-    told(CLERK, Trouble.NOT_AUTHENTICATED),
+    Failure(WEBHOOKS, Forgery.SIGNATURE).label,
+    Failure(WEBHOOKS, Forgery.TIME).label,
+    Failure(TOKENS, Cause.CLOCK).label,
+    Failure(CLERK, Cause.NOT_AUTHENTICATED).label,
 }
 
 
@@ -42,7 +44,7 @@ class ServingFacts:
 
 def serving_findings(facts: ServingFacts) -> Iterator[Finding]:
     if not facts.answers:
-        yield Finding("serve", Severity.OK, f"none answers at {facts.address}, so none was asked what it has met")
+        yield Finding("serve", Severity.OK, f"no answer at {facts.address}, so its failures were not checked")
         return
     # An `ok` with a cause: wrong signatures, which anybody can send, and which a wrong secret of ours makes too.
     troubles = {
@@ -51,10 +53,10 @@ def serving_findings(facts: ServingFacts) -> Iterator[Finding]:
         if state in ("degraded", "unavailable") or name in facts.causes
     }
     if not troubles:
-        yield Finding("serve", Severity.OK, f"the one at {facts.address} has met no trouble")
+        yield Finding("serve", Severity.OK, f"the one at {facts.address} reports no failure")
     for name, state in troubles.items():
         cause = facts.causes.get(name, state)
         label = facts.labels.get(name, "")
         vital = state == "unavailable" or (state == "degraded" and label in _VITAL)
-        advice = _ADVICE.get(label, "see what is said of it here")
+        advice = _ADVICE.get(label, "see the finding of this check above")
         yield Finding(f"serve: {name}", Severity.FAILURE if vital else Severity.WARNING, cause, advice)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from application.counting import counted
-from application.doctor.findings import Finding, Severity, Unanswered
-from application.failure import ADVICE, Trouble, told
+from application.doctor.findings import Finding, Severity, Unanswered, advice_for
+from application.failure import ADVICE, Cause
 from application.relay.topics import DAY_MS, TopicFacts, differences
 
 RIGHTS = {"write": "the relay cannot publish", "read": "nobody can read with these credentials (events tail)"}
@@ -16,8 +16,8 @@ def topic_findings(found: Sequence[TopicFacts] | Unanswered) -> Iterator[Finding
         yield found.finding("kafka", "KAFKA_BOOTSTRAP_SERVERS, KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_…")
         return
     brokers = found[0].brokers
-    for trouble, detail in found[0].out_of_reach:
-        yield Finding("kafka", Severity.FAILURE, told("Kafka", trouble, detail), ADVICE[trouble])
+    for failure in found[0].out_of_reach:
+        yield Finding("kafka", Severity.FAILURE, str(failure), advice_for(failure))
     yield Finding("kafka", Severity.OK, f"{counted(brokers, 'broker')}, and we are admitted")
     for facts in found:
         yield from _of(facts)
@@ -31,7 +31,7 @@ def _of(facts: TopicFacts) -> Iterator[Finding]:
         return
     if facts.partitions is None:
         says = f"{name} does not exist; events wait in the outbox"
-        advice = f"{ADVICE[Trouble.TOPIC_MISSING]} (or name another in {facts.topic.definition.variable})"
+        advice = f"{ADVICE[Cause.TOPIC_MISSING]} (or name another in {facts.topic.definition.variable})"
         yield Finding("topic", Severity.FAILURE, says, advice)
         return
     yield Finding("topic", Severity.OK, f"{name}: {_summary(facts)}")
@@ -63,15 +63,15 @@ def _copies(facts: TopicFacts) -> Iterator[Finding]:
     name = facts.topic.name
     if facts.leaderless:
         says = f"{name}: {counted(facts.leaderless, 'partition has', 'partitions have')} no leader; events wait"
-        yield Finding("topic copies", Severity.FAILURE, says, ADVICE[Trouble.NOT_ENOUGH_REPLICAS])
+        yield Finding("topic copies", Severity.FAILURE, says, ADVICE[Cause.NOT_ENOUGH_REPLICAS])
     needed = int((facts.settings or {}).get("min.insync.replicas", 1))
     if facts.in_sync < min(needed, facts.replication_factor):
         copies = counted(facts.in_sync, "current copy", "current copies")
         says = f"{name}: {copies}, and {needed} must have an event before it counts"
-        yield Finding("topic copies", Severity.FAILURE, says, ADVICE[Trouble.NOT_ENOUGH_REPLICAS])
+        yield Finding("topic copies", Severity.FAILURE, says, ADVICE[Cause.NOT_ENOUGH_REPLICAS])
     elif facts.in_sync < facts.replication_factor:
         says = f"{name}: {facts.in_sync} of {facts.replication_factor} copies are current"
-        yield Finding("topic copies", Severity.WARNING, says, ADVICE[Trouble.NOT_ENOUGH_REPLICAS])
+        yield Finding("topic copies", Severity.WARNING, says, ADVICE[Cause.NOT_ENOUGH_REPLICAS])
 
 
 def _summary(facts: TopicFacts) -> str:

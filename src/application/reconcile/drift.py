@@ -1,4 +1,4 @@
-"""How our users differ from Clerk's, and when a run must rather stop than repair: values in, verdicts out."""
+"""How our users differ from Clerk's, and when a run must stop instead of repairing: pure functions."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -7,6 +7,7 @@ from typing import Protocol
 from attrs import frozen
 
 from application.counting import counted
+from application.errors import SafetyStopError
 from domain.snapshot import Snapshot
 from domain.user import Known, Tombstone, User, UserId
 
@@ -142,3 +143,9 @@ def objection_to_deleting(*, gone: int, unlisted: int, living: int, allowance: D
     if unlisted > allowed:
         return f"Clerk has more than {counted(allowed, 'user')} that it did not list"
     return None
+
+
+def stop_at(objection: str | None) -> None:
+    """Raise SafetyStopError where there is an objection."""
+    if objection:
+        raise SafetyStopError(objection)

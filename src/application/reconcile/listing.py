@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Seque
 from attrs import evolve, frozen
 
 from application.errors import ClerkUnavailableError
+from application.failure import Cause
 from application.users.ports import Listed
 from domain.snapshot import Snapshot
 from domain.user import UserId
@@ -19,11 +20,18 @@ from domain.user import UserId
 PAGE = 500
 """Users in one request: the most that Clerk gives. It answers more with 10 (clerk-sdk-python issue 166)."""
 
-OVERLAP = 10
-"""Users that a page read by offset repeats of the one before: so many may be deleted in between, and none is missed."""
-
 REREADS = 3
 """How often the users of one millisecond are read from the beginning because more than that were deleted."""
+
+
+@frozen(kw_only=True)
+class PageSizes:
+    clerk: int = PAGE
+    """Users in one request to Clerk."""
+    overlap: int = 10
+    """Users that a page read by offset repeats of the one before: so many may be deleted in between, none is missed."""
+    ours: int = 1000
+    """Users in one statement."""
 
 
 @frozen(kw_only=True)
@@ -59,59 +67,63 @@ class PageResult:
     """None at the end of the list."""
 
 
-def turn_page(walk: UserCursor, page: Sequence[Listed], *, limit: int, began_at: int) -> PageResult:
-    """Take the page that was read at `walk`, and decide where to read on.
+def turn_page(cursor: UserCursor, page: Sequence[Listed], *, sizes: PageSizes, began_at: int) -> PageResult:
+    """Take the page that was read at `cursor`, and decide where to read on.
 
-    The list ends with a page that is short and brings nobody new, or has come to those created since `began_at` (ms).
+    The list ends with a page that is short and has no new user, or has come to those created since `began_at` (ms).
     A short page alone is not the end: Clerk may give fewer than it was asked for.
 
     Raises:
         ClerkUnavailableError: the page is not in the order that was asked for.
     """
     times = [created for user in page if (created := created_at(user)) is not None]
-    _require_order([walk.created_from, *times])
-    newest = times[-1] if times else walk.created_from
-    seen = walk.seen | {user.id for user in page}
-    users = _first_ones(page, walk.seen)
+    _require_order([cursor.created_from, *times])
+    newest = times[-1] if times else cursor.created_from
+    seen = cursor.seen | {user.id for user in page}
+    users = _first_ones(page, cursor.seen)
 
-    if walk.offset and walk.seen.isdisjoint(user.id for user in page) and walk.rereads < REREADS:
-        reread = evolve(walk, offset=0, seen=seen, rereads=walk.rereads + 1)
+    if cursor.offset and cursor.seen.isdisjoint(user.id for user in page) and cursor.rereads < REREADS:
+        reread = evolve(cursor, offset=0, seen=seen, rereads=cursor.rereads + 1)
         return PageResult(users=users, complete=None, next=reread)
-    if len(page) < limit and (not users or newest >= began_at):
-        complete = Complete(created_from=walk.created_from, created_before=None, ids=seen)
+    if len(page) < sizes.clerk and (not users or newest >= began_at):
+        complete = Complete(created_from=cursor.created_from, created_before=None, ids=seen)
         return PageResult(users=users, complete=complete, next=None)
-    if newest > walk.created_from:
-        complete = Complete(created_from=walk.created_from, created_before=newest, ids=seen)
+    if newest > cursor.created_from:
+        complete = Complete(created_from=cursor.created_from, created_before=newest, ids=seen)
         # A user whose time cannot be read may belong there as well.
         again = frozenset(user.id for user in page if created_at(user) in {newest, None})
         return PageResult(users=users, complete=complete, next=UserCursor(created_from=newest, seen=again))
-    further = evolve(walk, offset=walk.offset + max(1, len(page) - OVERLAP), seen=seen)
+    further = evolve(cursor, offset=cursor.offset + max(1, len(page) - sizes.overlap), seen=seen)
     return PageResult(users=users, complete=None, next=further)
 
 
 async def by_creation(
-    read: Callable[[UserCursor], Awaitable[Sequence[Listed]]], walk: UserCursor | None, *, limit: int, began_at: int
+    read: Callable[[UserCursor], Awaitable[Sequence[Listed]]],
+    cursor: UserCursor | None,
+    *,
+    sizes: PageSizes,
+    began_at: int,
 ) -> AsyncGenerator[PageResult, None]:
-    """Read from `walk` to the end of the list; the next page is under way while one is worked on."""
-    if walk is None:
+    """Read from `cursor` to the end of the list; the next page is under way while one is worked on."""
+    if cursor is None:
         return
-    reading = asyncio.ensure_future(read(walk))
+    reading = asyncio.ensure_future(read(cursor))
     try:
         while True:
-            stretch = turn_page(walk, await reading, limit=limit, began_at=began_at)
-            if stretch.next is None:
-                yield stretch
+            result = turn_page(cursor, await reading, sizes=sizes, began_at=began_at)
+            if result.next is None:
+                yield result
                 return
-            walk = stretch.next
-            reading = asyncio.ensure_future(read(walk))
-            yield stretch
+            cursor = result.next
+            reading = asyncio.ensure_future(read(cursor))
+            yield result
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
 
 
 async def by_change(
-    read: Callable[[int], Awaitable[Sequence[Listed]]], *, since: int, limit: int
+    read: Callable[[int], Awaitable[Sequence[Listed]]], *, since: int, sizes: PageSizes
 ) -> AsyncGenerator[Sequence[Listed], None]:
     """Read the users that changed since then (ms), the newest first.
 
@@ -127,9 +139,9 @@ async def by_change(
         _require_order(list(reversed(times)))
         users = _first_ones(page, seen)
         yield [user for user in users if not isinstance(user, Snapshot) or user.source.updated_at >= since]
-        if (times and times[-1] < since) or (len(page) < limit and not users):
+        if (times and times[-1] < since) or (len(page) < sizes.clerk and not users):
             return
-        offset += max(1, len(page) - OVERLAP)
+        offset += max(1, len(page) - sizes.overlap)
         seen = frozenset(user.id for user in page)
 
 
@@ -148,4 +160,4 @@ def _first_ones(page: Iterable[Listed], seen: frozenset[UserId]) -> list[Listed]
 
 def _require_order(times: Sequence[int]) -> None:
     if any(later < earlier for earlier, later in itertools.pairwise(times)):
-        raise ClerkUnavailableError("Clerk's list is not in the order that was asked for")
+        raise ClerkUnavailableError("its list is not in the requested order", Cause.BAD_ANSWER)

@@ -15,13 +15,13 @@ class ReconcileOptions:
     """What to do."""
 
     since: int | None = None
-    """Only users that changed since then (ms); such a run finds nobody who is gone."""
+    """Only users that changed since then (ms); such a run finds no user who is gone."""
     user: UserId | None = None
     """Only this one."""
     dry_run: bool = False
     allowance: DeletionLimit = field(factory=DeletionLimit)
     patience_s: float = 300.0
-    """Trouble on end, of Clerk or the database, that is waited out."""
+    """Cause on end, of Clerk or the database, that is waited out."""
     restart: bool = False
     """Begin anew, even if a run was interrupted."""
 
@@ -59,7 +59,7 @@ class Checkpoint:
     created_from: int | None
     """Where to read on, ms; None when the whole list has been read."""
     gone: tuple[UserId, ...]
-    """Users that Clerk no longer has and whom nobody has deleted yet: as many as may be deleted at most."""
+    """Users that Clerk no longer has and who are not deleted yet: as many as may be deleted at most."""
     listed: int
     moved: int
     found: dict[Drift, int]
@@ -86,10 +86,10 @@ class Checkpoints(Protocol):
 
 
 class ReconcileObserver(Protocol):
-    """Whom a run tells what it does, and asks before it deletes."""
+    """Receives the progress of a run, and decides whether it may delete."""
 
-    def began(self, tally: ReconcileProgress) -> None: ...
-    def progressed(self, tally: ReconcileProgress) -> None: ...
+    def began(self, progress: ReconcileProgress) -> None: ...
+    def progressed(self, progress: ReconcileProgress) -> None: ...
     def differs(self, difference: Difference) -> None: ...
     def waits(self, reason: str, seconds: float) -> None: ...
 

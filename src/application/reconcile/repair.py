@@ -24,36 +24,36 @@ TRIES = 3
 
 @define(eq=False, kw_only=True)
 class RepairUsers:
-    """Compares and repairs one page at a time; `tell` hears of every difference, whether repaired or not."""
+    """Compares and repairs one page at a time; `report` is called with each difference, repaired or not."""
 
     identities: ClerkUsers
     users: UserDirectory
     sync_user: SyncUser
-    patience: Retry
+    retry: Retry
     dry_run: bool
-    tell: Callable[[Difference], None]
+    report: Callable[[Difference], None]
     _look_ups: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(LOOK_UPS), init=False)
 
     async def __call__(self, listed: Sequence[Listed]) -> int:
         """Repair those that Clerk listed, and return how many only moved in Clerk's time.
 
         Raises:
-            ClerkUnavailableError, StoreUnavailableError: trouble that outlasted patience. What was repaired
-                until then has been told.
+            ClerkUnavailableError, StoreUnavailableError: a failure that outlasted the retries. What was
+                repaired until then has been reported.
         """
         snapshots = [user for user in listed if isinstance(user, Snapshot)]
-        ours = await self.patience(partial(self.users.get_many, [user.id for user in snapshots]))
+        ours = await self.retry(partial(self.users.get_many, [user.id for user in snapshots]))
         doubtful: list[UserId] = []
         behind: list[Snapshot] = []
         moved = 0
         for user in listed:
             if not isinstance(user, Snapshot):
-                self.tell(Difference(user_id=user.id, drift=Drift.UNREADABLE, detail=user.reason))
+                self.report(Difference(user_id=user.id, drift=Drift.UNREADABLE, detail=user.reason))
                 continue
             known = ours.get(user.id)
             match drift_of(user, known):
                 case Drift.MISSING | Drift.STALE as drift if self.dry_run:
-                    self._tell_only(user, known, drift)
+                    self._report_unrepaired(user, known, drift)
                 case Drift.MISSING | Drift.STALE:
                     behind.append(user)
                 case Drift.DELETED_HERE | Drift.NEWER_HERE:
@@ -73,7 +73,7 @@ class RepairUsers:
         """
         if not ids:
             return []
-        ours = await self.patience(partial(self.users.get_many, ids))
+        ours = await self.retry(partial(self.users.get_many, ids))
         gone = await together(self._look_up(user_id, known) for user_id, known in ours.items())
         return [user_id for user_id in gone if user_id]
 
@@ -83,7 +83,7 @@ class RepairUsers:
         if snapshot is None:
             return user_id if isinstance(known, User) else None
         if not isinstance(snapshot, Snapshot):
-            self.tell(Difference(user_id=user_id, drift=Drift.UNREADABLE, detail=snapshot.reason))
+            self.report(Difference(user_id=user_id, drift=Drift.UNREADABLE, detail=snapshot.reason))
             return None
         match drift_of(snapshot, known):
             case None:
@@ -91,7 +91,7 @@ class RepairUsers:
             case Drift.STALE if not self.dry_run:
                 await self._bring_up(snapshot)
             case drift:
-                self._tell_only(snapshot, known, drift)
+                self._report_unrepaired(snapshot, known, drift)
         return None
 
     async def ask(self, user_id: UserId) -> Listed | None:
@@ -114,23 +114,23 @@ class RepairUsers:
                     raise
                 return Unreadable(id=user_id, created_at=None, reason=str(error))
 
-        return await self.patience(attempt)
+        return await self.retry(attempt)
 
-    def _tell_only(self, snapshot: Snapshot, known: Known, drift: Drift) -> None:
+    def _report_unrepaired(self, snapshot: Snapshot, known: Known, drift: Drift) -> None:
         fields = changed_fields(known.profile, snapshot.profile) if isinstance(known, User) else ()
-        self.tell(Difference(user_id=snapshot.id, drift=drift, detail=", ".join(fields)))
+        self.report(Difference(user_id=snapshot.id, drift=drift, detail=", ".join(fields)))
 
     async def _bring_up(self, snapshot: Snapshot) -> None:
         try:
-            decision = await self.patience(partial(self.sync_user, snapshot))
+            decision = await self.retry(partial(self.sync_user, snapshot))
         except UnstorableError as error:
-            self.tell(Difference(user_id=snapshot.id, drift=Drift.UNSTORABLE, detail=str(error)))
+            self.report(Difference(user_id=snapshot.id, drift=Drift.UNSTORABLE, detail=str(error)))
             return
         # No event: a webhook was faster, or only the place in Clerk's time moved.
         for event in decision.events:
             match event:
                 case UserCreated():
-                    self.tell(Difference(user_id=snapshot.id, drift=Drift.MISSING, repaired=True))
+                    self.report(Difference(user_id=snapshot.id, drift=Drift.MISSING, repaired=True))
                 case UserUpdated():
                     fields = ", ".join(event.changed)
-                    self.tell(Difference(user_id=snapshot.id, drift=Drift.STALE, repaired=True, detail=fields))
+                    self.report(Difference(user_id=snapshot.id, drift=Drift.STALE, repaired=True, detail=fields))

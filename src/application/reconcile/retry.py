@@ -1,4 +1,4 @@
-"""Waiting out the trouble of others: bounded, and said aloud."""
+"""Retries while Clerk or the database is unavailable: bounded, and reported."""
 
 import asyncio
 import random
@@ -22,11 +22,11 @@ T = TypeVar("T")
 
 @frozen
 class Retry:
-    """Ask again while nothing but time is needed, for `limit_s` seconds of trouble on end.
+    """Ask again while nothing but time is needed, for `limit_s` seconds without a success.
 
     Args:
         clock: seconds that only ever go forward.
-        on_wait: is told each reason to wait, and for how many seconds.
+        on_wait: called with each reason to wait, and the seconds.
     """
 
     limit_s: float
@@ -38,7 +38,7 @@ class Retry:
         """Return the answer.
 
         Raises:
-            ClerkUnavailableError, StoreUnavailableError: the trouble lasted, or would.
+            ClerkUnavailableError, StoreUnavailableError: it failed for longer, or would.
         """
         since, pause = self.clock(), SHORTEST_PAUSE_S
         while True:

@@ -10,6 +10,7 @@ from typing import Protocol
 from attrs import define, field
 
 from application.errors import StoreUnavailableError
+from application.failure import Failure
 from application.relay.lane_leases import LEASE_S, LaneLeases, share_lanes
 from application.relay.relay_events import Round
 
@@ -20,10 +21,10 @@ SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.01, 1.6
 """An idle relay polls at doubling intervals; a wake-up that was lost costs at most the longest."""
 
 SHORTEST_BACKOFF_S, LONGEST_BACKOFF_S = 0.2, 5.0
-"""Between rounds while the broker or the database is in trouble, with jitter."""
+"""Between rounds while the broker or the database fails, with jitter."""
 
 LEAVE_S = 20.0
-"""How long the round in hand may go on once the relay is told to stop: an orchestrator kills after 30 s. Cutting it off
+"""How long the current round may go on after `stop`: an orchestrator kills after 30 s. Cutting it off
 costs a repetition, never an event."""
 
 RunRound = Callable[[Sequence[int], int], Awaitable[Round]]
@@ -34,8 +35,10 @@ class RelayObserver(Protocol):
     """Whom a relay tells what it did."""
 
     def round_done(self, done: Round) -> None: ...
-    def trouble(self, reason: str) -> None: ...
-    def lease_trouble(self, reason: str | None) -> None: ...
+    def round_failed(self, failure: Failure) -> None: ...
+    def leases_renewed(self, failure: Failure | None) -> None:
+        """Report the outcome of each attempt to renew."""
+
     def lanes_changed(self, lanes: frozenset[int]) -> None: ...
 
 
@@ -65,21 +68,21 @@ class Relay:
     async def run(self) -> None:
         keeper = asyncio.create_task(self._keep_lanes(), name="relay-lanes")
         rounds = asyncio.create_task(self._run_rounds(), name="relay-rounds")
-        patience = asyncio.create_task(self._lose_patience(), name="relay-patience")
+        deadline = asyncio.create_task(self._stop_deadline(), name="relay-stop-deadline")
         try:
-            # Rounds end when they are told to; the keeper ends only by a bug, and then nobody renews: rather crash.
-            ended, _ = await asyncio.wait({keeper, rounds, patience}, return_when=asyncio.FIRST_COMPLETED)
+            # Rounds end after `stop`; the keeper ends only by a bug, and then no lease is renewed: crash instead.
+            ended, _ = await asyncio.wait({keeper, rounds, deadline}, return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
                 task.result()
         finally:
-            for task in (keeper, rounds, patience):
+            for task in (keeper, rounds, deadline):
                 task.cancel()
-            await asyncio.gather(keeper, rounds, patience, return_exceptions=True)
+            await asyncio.gather(keeper, rounds, deadline, return_exceptions=True)
             if self._known:  # else the database may not answer at all
                 with contextlib.suppress(StoreUnavailableError):  # then the leases run out by themselves
                     await self.leases.leave(self.name)
 
-    async def _lose_patience(self) -> None:
+    async def _stop_deadline(self) -> None:
         await self._stopping.wait()
         await asyncio.sleep(LEAVE_S)
 
@@ -88,9 +91,9 @@ class Relay:
         while not self._stopping.is_set():
             # Cleared before the read: what is stored after it sets the event again.
             self._wake.clear()
-            done, trouble = await self._round()
-            if trouble:
-                self.observer.trouble(trouble)
+            done, failure = await self._round()
+            if failure:
+                self.observer.round_failed(failure)
                 await self._sleep(backoff * random.uniform(0.5, 1))  # noqa: S311  # jitter, not a secret
                 backoff = min(backoff * 2, LONGEST_BACKOFF_S)
                 continue
@@ -98,7 +101,7 @@ class Relay:
             busy = done.taken > 0 or await self._sleep(pause)
             pause = SHORTEST_PAUSE_S if busy else min(pause * 2, LONGEST_PAUSE_S)
 
-    async def _round(self) -> tuple[Round, str | None]:
+    async def _round(self) -> tuple[Round, Failure | None]:
         lanes = self._lanes
         if not lanes:
             return Round(0), None
@@ -107,7 +110,7 @@ class Relay:
         try:
             done = await self.relay_events(lanes, BATCH)
         except StoreUnavailableError as error:
-            return Round(0), str(error)
+            return Round(0), error.failure
         self.observer.round_done(done)
         return done, done.outage
 
@@ -126,12 +129,12 @@ class Relay:
             try:
                 table = await self.leases.read(self.name)
                 held = await self.leases.write(self.name, share_lanes(table, self.name))
-            except StoreUnavailableError as error:  # while nothing waits, rounds write nothing and meet no trouble
-                self.observer.lease_trouble(str(error))
+            except StoreUnavailableError as error:  # without waiting events, rounds write nothing and do not fail
+                self.observer.leases_renewed(error.failure)
                 if time.monotonic() - renewed > LEASE_S:
                     self._hold(frozenset())  # another relay has them by now
             else:
-                self.observer.lease_trouble(None)
+                self.observer.leases_renewed(None)
                 self._known = True
                 renewed = time.monotonic()
                 self._hold(held)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from attrs import field, frozen
 
+from application.failure import Failure
 from domain.events import UserEvent
 from domain.user import UserId
 
@@ -80,8 +81,8 @@ class DeliveryResults:
 
     acknowledged: Sequence[Pending] = ()
     refused: Sequence[RefusedMessage] = ()
-    outage: str | None = None
-    """Why the rest did not arrive: the broker's trouble, not the messages'."""
+    outage: Failure | None = None
+    """Why the rest did not arrive: a failure of the brokers, not of the messages."""
 
 
 class Publisher(Protocol):
@@ -90,7 +91,7 @@ class Publisher(Protocol):
     async def publish(self, batch: Sequence[Pending]) -> DeliveryResults:
         """Send the batch, pipelined and in order, and return when each message's fate is known or time is up.
 
-        Never raises for a broker's trouble: it is told as `outage`, and the next call starts on a new connection.
+        A failure of the brokers is not raised but returned as `outage`, and the next call starts on a new connection.
         After a message of a key that did not arrive, no later one of that key arrives either, unless it was refused.
         """
         ...

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from attrs import frozen
 
+from application.failure import Failure
 from application.relay.messages import DeliveryResults, Outbox, Pending, Publisher
 
 
@@ -14,14 +15,14 @@ class Round:
     taken: int
     published: Sequence[Pending] = ()
     refused: int = 0
-    outage: str | None = None
+    outage: Failure | None = None
 
 
 @frozen
 class RelayEvents:
     """One round: read the oldest, send them, delete what was acknowledged, move what was refused to the dead letters.
 
-    A crash at any point costs a repetition, never an event and never the order. Whoever runs a round sends, for each
+    A crash at any point costs a repetition, never an event and never the order. A round sends, for each
     key, the lowest stored versions in rising order, and a version is deleted only after it was acknowledged. So when a
     version first reaches the broker, all lower ones have reached it: also when two relays hold one lane for a moment,
     or when one that was frozen wakes up and sends what it still had in hand. Leases only save work.

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from attrs import define, field
 
 from application.errors import BrokerUnavailableError
+from application.failure import KAFKA, Cause, Failure
 from application.relay.messages import DeliveryResults, Outbox, Pending, Publisher, RefusedMessage
 from application.relay.relay_events import Round, settled
 from application.relay.state_topic import FencedError, StateLanes, StatePublisher, fill_lane, for_state_only
@@ -20,7 +21,7 @@ class RelayEventsAndState:
     """One round of a relay that feeds the state topic too; it takes the place of `RelayEvents`.
 
     In the state topic no version of a user ever comes after a newer one. Before a relay reads a lane for the first
-    time, it bars whoever wrote that lane's state before (`StatePublisher.fence`), itself after a failure included;
+    time, it fences the earlier writer of that lane's state (`StatePublisher.fence`), itself after a failure included;
     after the read it writes a version only if that was the user's newest (`StateLanes.newest`). So what it writes is at
     least as new as all that can have landed. What is not the newest needs no record: the row of the version that
     overtook it waits in the outbox, or its state has been written. A row is deleted when both topics have it.
@@ -36,7 +37,7 @@ class RelayEventsAndState:
     _claimed: frozenset[int] = field(default=frozenset(), init=False)
     _arrived: frozenset[int] = field(default=frozenset(), init=False)
     """Events of the last batch that the event topic has and whose rows are still there: not to be sent every round
-    while the state topic is in trouble."""
+    while the state topic fails."""
     _fenced_lately: float = field(default=0.0, init=False)
 
     async def __call__(self, lanes: Sequence[int], limit: int) -> Round:
@@ -44,7 +45,7 @@ class RelayEventsAndState:
             writer = await self.state.writer()
             mine = await self._claim(lanes, writer)
         except BrokerUnavailableError as error:
-            return Round(0, outage=str(error))
+            return Round(0, outage=error.failure)
         # What waits for the state topic alone comes last: a fill must not hold up the events.
         batch = await self.outbox.oldest([*mine, *map(fill_lane, mine)], limit) if mine else []
         if not batch:
@@ -99,8 +100,8 @@ class RelayEventsAndState:
     def _fenced(self, taken: int, events: DeliveryResults) -> Round:
         """Begin again with a new writer, at once: each relay that takes lanes over fences the one that had them."""
         self._fenced_lately += 1
-        reason = "fenced again and again: do two relays run under one --name?" if self._fenced_lately > OFTEN else None
-        return Round(taken, outage=events.outage or reason)
+        repeated = Failure(KAFKA, Cause.FENCED, "do two relays run under one --name?")
+        return Round(taken, outage=events.outage or (repeated if self._fenced_lately > OFTEN else None))
 
 
 def _in_both(batch: Collection[Pending], events: DeliveryResults, state: DeliveryResults) -> DeliveryResults:

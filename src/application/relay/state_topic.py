@@ -36,7 +36,7 @@ class StatePublisher(Protocol):
     async def publish(self, writer: str, batch: Sequence[Pending]) -> DeliveryResults:
         """Write the state that these messages carry, at most one of each user, all or nothing of it but the refused.
 
-        Never raises for a broker's trouble: it is told as `outage`. What is in neither list is to be tried again.
+        A failure of the brokers is not raised but returned as `outage`. What is in neither list is to be tried again.
 
         Raises:
             FencedError: `writer` is not the one that is ready, or it was barred.

@@ -1,4 +1,4 @@
-"""A topic read as it grows, by somebody who takes no part in its consumption."""
+"""A topic read as it grows, outside of any consumer group."""
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
@@ -22,7 +22,7 @@ class Record:
 
 
 class TopicTail(Protocol):
-    """All partitions of a topic, from outside any consumer group: nothing is committed, nobody misses a message.
+    """All partitions of a topic, from outside any consumer group: nothing is committed, no consumer misses a message.
 
     Each partition is read in its order; there is none between them.
     """

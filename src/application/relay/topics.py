@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from attrs import field, frozen
 
-from application.failure import Trouble
+from application.failure import Failure
 
 DAY_MS = 86_400_000
 
@@ -45,7 +45,7 @@ class Setting:
     why: str
     """What goes wrong otherwise."""
     vital: bool = False
-    """Events are lost or withheld otherwise; the rest is a risk that somebody may take."""
+    """Events are lost or withheld otherwise; the rest is a risk that an operator may accept."""
 
 
 @frozen(kw_only=True)
@@ -136,8 +136,8 @@ class TopicFacts:
     topic: Topic
     brokers: int
     """How many there are."""
-    out_of_reach: Sequence[tuple[Trouble, str]] = ()
-    """What is wrong with brokers that we cannot connect to at the address that they advertise."""
+    out_of_reach: Sequence[Failure] = ()
+    """Brokers that cannot be reached at the address that they advertise."""
     partitions: int | None = None
     """None when the topic does not exist, or is hidden from us."""
     hidden: bool = False
@@ -147,7 +147,7 @@ class TopicFacts:
     in_sync: int = 0
     """Copies that are current, of the partition that has the fewest."""
     leaderless: int = 0
-    """Partitions that nobody serves."""
+    """Partitions without a leader."""
     settings: Mapping[str, str] | None = field(factory=dict)
     """Its own and inherited ones; None when we may not read them."""
     operations: frozenset[str] | None = None

@@ -18,7 +18,7 @@ class GetUser:
 
         Raises:
             UserUnknownError, UserDeletedError: there is none.
-            StoreUnavailableError, ClerkUnavailableError, UnstorableError: nobody can tell.
+            StoreUnavailableError, ClerkUnavailableError, UnstorableError: it could not be found out.
         """
         user = await self.users.get(user_id) or await self.just_in_time(user_id)
         if isinstance(user, Tombstone):

@@ -10,6 +10,7 @@ from application.errors import (
     ClerkUnavailableError,
     UserUnknownError,
 )
+from application.failure import Cause
 from application.users.ports import ClerkUsers, UserReader
 from application.users.sync_user import SyncUser
 from domain.user import Tombstone, User, UserId
@@ -63,14 +64,14 @@ class JustInTimeSync:
     def _land(self, user_id: UserId, flight: "asyncio.Task[User | Tombstone]") -> None:
         del self._flights[user_id]
         if not flight.cancelled():
-            flight.exception()  # seen, even when nobody waits any more
+            flight.exception()  # retrieved, even when no caller waits any more
 
     async def _obtain_in_time(self, user_id: UserId) -> User | Tombstone:
         try:
             async with asyncio.timeout(LIMIT_S):
                 return await self._obtain(user_id)
         except TimeoutError:
-            raise ClerkUnavailableError(f"the user was not obtained within {LIMIT_S:g} s") from None
+            raise ClerkUnavailableError(f"{LIMIT_S:g} s", Cause.NO_ANSWER) from None
 
     async def _obtain(self, user_id: UserId) -> User | Tombstone:
         # The caller's reading may be older than the end of the flight before this one.

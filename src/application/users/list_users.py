@@ -8,7 +8,7 @@ from application.users.ports import UserDirectory
 from domain.user import User, UserId
 
 OF_ONE_EMAIL = 100
-"""Users who are told of for one email; it is no key, so several may have it."""
+"""Users returned for one email, which is not unique."""
 
 
 @frozen

@@ -3,7 +3,7 @@
 from typing import Any
 
 MAX_METADATA_DEPTH = 100
-"""Objects and lists inside one another; whoever reads the event has a stack as well."""
+"""Objects and lists inside one another; consumers of the event have stacks too."""
 
 
 def is_too_deep(metadata: Any) -> bool:

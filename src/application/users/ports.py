@@ -92,7 +92,7 @@ class WebhookReader(Protocol):
 
 
 class ClerkUsers(Protocol):
-    """Clerk itself: asked for users, and told what to do with them.
+    """Clerk's users, and the actions on them.
 
     Whatever is asked is answered or given up in bounded time. Only what can be asked twice is: a look-up, and an
     action whose second time changes nothing. A snapshot's place in time is that of the reading, taken before the

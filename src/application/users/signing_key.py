@@ -1,14 +1,23 @@
-"""What a webhook signing secret is: checked where it is configured, and again where it is used."""
+"""The secret that webhooks are signed with."""
 
 import base64
 import binascii
+
+from attrs import field, frozen
 
 KEY_BYTES = range(24, 65)
 """Length of a signing key (Standard Webhooks, "Signature scheme")."""
 
 
-def signing_key(secret: str) -> bytes:
-    """Return the key in `whsec_…`.
+@frozen
+class SigningKey:
+    key: bytes = field(repr=False)
+    written: str = field(repr=False)
+    """As it is configured, `whsec_…`."""
+
+
+def parse_signing_key(secret: str) -> SigningKey:
+    """Read `whsec_…`.
 
     Raises:
         ValueError: it is not a signing secret; the message does not contain it.
@@ -24,4 +33,4 @@ def signing_key(secret: str) -> bytes:
         raise ValueError("what follows whsec_ in a webhook signing secret is not base64") from None
     if len(key) not in KEY_BYTES:
         raise ValueError(f"a webhook signing secret holds {KEY_BYTES[0]} to {KEY_BYTES[-1]} bytes, not {len(key)}")
-    return key
+    return SigningKey(key, secret)

@@ -2,22 +2,20 @@
 
 import json as json_
 import sys
-from pathlib import Path
 
 from attrs import asdict
 from rich.text import Text
 
 from entrypoints.cli.exit_codes import EX_CONFIG, EX_USAGE
 from entrypoints.cli.output import flush, print_table
-from entrypoints.cli.plugins import SETTINGS, plugged_in
 from entrypoints.cli.terminal import fail
-from entrypoints.config.dev_environment import DATA_DIR, found_beside_dev
-from entrypoints.config.loading import ConfigurationError
 from entrypoints.config.report import Configuration, effective
 from entrypoints.config.settings.catalogue import COMMANDS, DEPLOYED
+from entrypoints.config.sources import ConfigurationError, found_variables
+from entrypoints.plugins import SETTINGS, plugged_in
 
 
-def config(command: str | None = None, /, *, json: bool = False, data_dir: Path = DATA_DIR) -> None:
+def config(command: str | None = None, /, *, json: bool = False) -> None:
     """Show every variable's value, secrets masked, where it comes from, and which commands read it.
 
     Reads the environment, `.env` and the `auth-service dev` that runs here, as all commands do, and connects to
@@ -29,15 +27,13 @@ def config(command: str | None = None, /, *, json: bool = False, data_dir: Path 
         Look at what this command reads, and no more: `serve`, `relay`, … All of serve, relay and migrate if left out.
     json
         One object, for other programs.
-    data_dir
-        Data folder of `auth-service dev`.
     """
     known = COMMANDS if command in COMMANDS else {**COMMANDS, **plugged_in(SETTINGS)}
     if command is not None and command not in known:
         fail(f"There is no command {command} that reads variables: {', '.join(known)}.", EX_USAGE)
     settings = [known[name] for name in (DEPLOYED if command is None else (command,))]
     try:
-        found = effective(found_beside_dev(data_dir), settings)
+        found = effective(found_variables(), settings)
     except ConfigurationError as error:  # `.env` cannot be read
         found = Configuration(variables=[], problems=error.problems, suspects=[])
     if json:
@@ -58,4 +54,4 @@ def _print(found: Configuration) -> None:
     for suspect in found.suspects:
         print(f"\n{suspect}", file=sys.stderr)
     if found.problems:
-        print(f"\n{ConfigurationError(found.problems)}", file=sys.stderr)
+        print(f"\n{ConfigurationError(*found.problems)}", file=sys.stderr)

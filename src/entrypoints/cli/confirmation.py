@@ -16,16 +16,16 @@ Yes = Annotated[bool, Parameter(help="Do not ask first.", negative="")]
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask, unless told `yes`; ends the program when the answer is no, or when there is nobody to ask."""
+    """Ask, unless `yes`; ends the program when the answer is no, or when there is no terminal."""
     if yes:
         return
-    require_somebody_to_ask(question)
+    require_terminal(question)
     _write(question)
     if not _agrees(sys.stdin.readline()):
         fail("Nothing was done.", EX_USAGE)
 
 
-def require_somebody_to_ask(question: str) -> None:
+def require_terminal(question: str) -> None:
     """End the program when there is no terminal to ask on."""
     if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)):
         fail(f"{question} There is no terminal to ask on: confirm with --yes. Nothing was done.", EX_USAGE)

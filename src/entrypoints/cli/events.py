@@ -1,4 +1,4 @@
-"""`auth-service events`: look at what other services hear."""
+"""`auth-service events`: show the events that other services receive."""
 
 import asyncio
 import base64
@@ -6,7 +6,6 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
@@ -20,7 +19,7 @@ from entrypoints.cli.terminal import console_for_stdout, on_terminal, printable
 from entrypoints.cli.until_signal import run_until_signal
 from entrypoints.composition import container_of
 from entrypoints.composition.topics import TopicsContainer
-from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
+from entrypoints.config.loading import load
 from entrypoints.config.settings import EventsSettings
 
 CONNECT_S = 20.0
@@ -37,9 +36,8 @@ def tail(  # options of a command
     user: str | None = None,
     limit: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     json: bool = False,  # the option's name
-    data_dir: Path = DATA_DIR,
 ) -> None:
-    """Show the events as they come, until Ctrl-C. Belongs to no consumer group, so nobody else misses anything.
+    """Show the events as they arrive, until Ctrl-C. It joins no consumer group, so no consumer misses an event.
 
     Needs KAFKA_BOOTSTRAP_SERVERS, from the environment, `.env`, or the `auth-service dev` that runs here.
 
@@ -53,11 +51,9 @@ def tail(  # options of a command
         Stop after so many.
     json
         One CloudEvent in JSON a line, with all its data, for other programs.
-    data_dir
-        Data folder of `auth-service dev`.
     """
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is wrong is said below, once
-    settings = load_beside_dev(EventsSettings, data_dir)
+    settings = load(EventsSettings)
     main = _tail(settings, from_beginning=from_beginning, user=user, limit=limit, as_json=json)
     try:
         run_until_signal(main, on_signal=lambda: None)
@@ -65,8 +61,7 @@ def tail(  # options of a command
         brokers = ", ".join(settings.kafka.addresses)
         sys.exit(
             f"{str(error) or f'Kafka at {brokers} did not answer within {CONNECT_S:g} s.'}\n"
-            "Is KAFKA_BOOTSTRAP_SERVERS right (environment, .env), or `auth-service dev` running? "
-            f"Its address is in {data_dir / 'dev.env'}."
+            "Check KAFKA_BOOTSTRAP_SERVERS: `auth-service config events` says where it is set."
         )
 
 

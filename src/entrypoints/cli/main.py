@@ -42,7 +42,7 @@ def commands_for(arguments: Sequence[str]) -> Mapping[str, tuple[str, str]]:
     """Return our commands, and those that are plugged in where one of them may be meant: to find them takes a while."""
     if arguments and arguments[0] in COMMANDS:
         return COMMANDS
-    from entrypoints.cli import plugins
+    from entrypoints import plugins
 
     return {**COMMANDS, **plugins.plugged_in(plugins.COMMANDS)}
 
@@ -56,10 +56,10 @@ def app_for(arguments: Sequence[str]) -> "App":
     from entrypoints.version import VERSION
 
     commands = commands_for(arguments)
-    listing = not (arguments and arguments[0] in commands)
+    listing = commands.keys().isdisjoint(arguments)
     app = App(
         name="auth-service",
-        help="The platform's users, true to Clerk, and who is calling.",
+        help="Keeps the platform's users equal to Clerk's, and verifies session tokens.",
         version=VERSION,
         console=console_for_stdout(),
         help_formatter="default" if on_terminal() else "plain",
@@ -70,6 +70,35 @@ def app_for(arguments: Sequence[str]) -> "App":
         # cyclopts would show the summary in place of the command's docstring.
         app.command(path, name=name, help=summary if listing else None)
     return app
+
+
+def with_env_file(app: "App", begin: Callable[[], None]) -> "App":
+    """Return the application with the option `--env-file`, which may stand before and behind a command."""
+    from pathlib import Path
+    from typing import Annotated
+
+    from cyclopts import Parameter, validators
+
+    @app.meta.default
+    def launch(
+        *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+        env_file: Annotated[
+            Path | None,
+            Parameter(
+                help="Read this file in place of `.env`, and no running `dev`.",
+                validator=validators.Path(exists=True, dir_okay=False),
+            ),
+        ] = None,
+    ) -> object:
+        if env_file is not None:
+            from entrypoints.config.sources import ENV_FILE
+
+            os.environ[ENV_FILE] = str(env_file.absolute())
+        command, bound, _ = app.parse_args(tokens, exit_on_error=False)
+        begin()
+        return command(*bound.args, **bound.kwargs)
+
+    return app.meta
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -110,20 +139,34 @@ def _command(arguments: Sequence[str], begin: Callable[[], None]) -> NoReturn:
     from entrypoints.cli.output import flush
     from entrypoints.cli.remedy import with_remedy
     from entrypoints.cli.terminal import fail
-    from entrypoints.config.loading import ConfigurationError
+    from entrypoints.config.sources import ConfigurationError
 
     try:
-        command, bound, _ = app_for(arguments).parse_args(arguments, exit_on_error=False)
-        begin()
+        app = with_env_file(app_for(arguments), begin)
+        command, bound, _ = app.parse_args(arguments, exit_on_error=False)
         sys.exit(command(*bound.args, **bound.kwargs) or 0)
     except CycloptsError:
         sys.exit(EX_USAGE)  # it has been printed
     except ConfigurationError as error:
-        fail(str(error), EX_CONFIG)  # logging is configured by what could not be read
+        fail(f"{error}{_hint()}", EX_CONFIG)  # not logged: the configuration of the log could not be read either
     except ApplicationError as error:
         fail(with_remedy(error), EX_UNAVAILABLE)
     finally:
         flush()
+
+
+def _hint() -> str:
+    """Return what else helps where the devkit is installed and no `dev` runs."""
+    from entrypoints import plugins
+    from entrypoints.config.sources import ENV_FILE, ConfigurationError
+
+    developments = plugins.functions(plugins.ENVIRONMENT)
+    try:
+        if not developments or ENV_FILE in os.environ or any(find() for find in developments):
+            return ""
+    except ConfigurationError:
+        return ""
+    return "\nOr start `auth-service dev`, and run this beside it: it then uses the settings of `dev`."
 
 
 if __name__ == "__main__":

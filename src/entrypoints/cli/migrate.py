@@ -1,17 +1,15 @@
 """`auth-service migrate`: the database's schema."""
 
 import asyncio
-from pathlib import Path
 
 from entrypoints.cli.confirmation import Yes, confirm
 from entrypoints.composition import container_of
 from entrypoints.composition.database import DatabaseContainer
-from entrypoints.config.dev_environment import DATA_DIR, found_beside_dev
-from entrypoints.config.loading import load_from
+from entrypoints.config.loading import load
 from entrypoints.config.settings import MigrateSettings
 
 
-def migrate(*, revision: str = "head", yes: Yes = False, data_dir: Path = DATA_DIR) -> None:
+def migrate(*, revision: str = "head", yes: Yes = False) -> None:
     """Bring the database to the schema this version expects; running it again changes nothing.
 
     Needs DATABASE_URL, with a role that may create tables. Run it before the new version serves: a new schema always
@@ -22,10 +20,8 @@ def migrate(*, revision: str = "head", yes: Yes = False, data_dir: Path = DATA_D
     revision
         `head`, a revision to upgrade or downgrade to, or `base` to drop everything. Asks first when it is not `head`,
         because a downgrade drops what the newer schema has stored.
-    data_dir
-        Data folder of `auth-service dev`: what is not configured is taken from one that runs there.
     """
-    settings = load_from(MigrateSettings, found_beside_dev(data_dir))
+    settings = load(MigrateSettings)
     if revision != "head":
         question = (
             "Drop all tables, with all users and events?"

@@ -7,7 +7,6 @@ import secrets
 import signal
 import socket
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -15,9 +14,7 @@ import uvloop
 from application.relay.loop import Relay
 from entrypoints.composition import container_of
 from entrypoints.composition.lifecycle import relaying
-from entrypoints.config import proxies
-from entrypoints.config.dev_environment import DATA_DIR, found_beside_dev
-from entrypoints.config.loading import load_from
+from entrypoints.config.loading import load
 from entrypoints.config.settings import RelaySettings
 from entrypoints.observability.logging import configure_logging, log_loop_failures
 from entrypoints.observability.tracing import tracing_of
@@ -29,7 +26,7 @@ if TYPE_CHECKING:
     from entrypoints.composition.relay import RelayContainer
 
 
-def relay(*, name: str | None = None, metrics_port: int | None = None, data_dir: Path = DATA_DIR) -> None:
+def relay(*, name: str | None = None, metrics_port: int | None = None) -> None:
     """Carry stored events to Kafka, in order for each user. Run one, or several: they share the work.
 
     Needs DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS. The topic must exist. Stop it with SIGTERM or Ctrl-C: it finishes
@@ -42,11 +39,9 @@ def relay(*, name: str | None = None, metrics_port: int | None = None, data_dir:
         left out.
     metrics_port
         Serve `/metrics`, `/health` and `/health/live` on this port of 0.0.0.0.
-    data_dir
-        Data folder of `auth-service dev`: what is not configured is taken from one that runs there.
     """
-    settings = load_from(RelaySettings, found_beside_dev(data_dir))
-    proxies.use(settings.proxies)
+    settings = load(RelaySettings)
+    settings.proxies.export()
     configure_logging(settings.log)
     name = name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
     telemetry = RelayTelemetry(name)

@@ -1,15 +1,14 @@
-"""An error as a command tells it: the cause, and what to do about it."""
+"""The text of an error on the command line: the failure, what to do, and the variable that it concerns."""
 
+from application.doctor.findings import advice_for
 from application.errors import ApplicationError, BrokerUnavailableError, StoreUnavailableError
-from application.failure import ADVICE
 
 
 def with_remedy(error: ApplicationError) -> str:
-    """Return one line; a message of several lines says itself what to do, and stays as it is."""
-    said = str(error).rstrip(".")
+    """Return one line."""
     match error:
-        case StoreUnavailableError() if "\n" not in said:
-            return f"{said}; {ADVICE[error.trouble]} (DATABASE_URL)"
-        case BrokerUnavailableError() if "\n" not in said:
-            return f"{said}; {ADVICE[error.trouble]} (KAFKA_BOOTSTRAP_SERVERS)"
+        case StoreUnavailableError():
+            return f"{error}; {advice_for(error.failure)} (DATABASE_URL)"
+        case BrokerUnavailableError():
+            return f"{error}; {advice_for(error.failure)} (KAFKA_BOOTSTRAP_SERVERS)"
     return str(error)

@@ -4,25 +4,21 @@ import errno
 import math
 import os
 import resource
-import signal
 import socket
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from pathlib import Path
+from contextlib import nullcontext
 from typing import Any
 
 import structlog
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
-from granian.server import MPServer
 
 from entrypoints.cli.exit_codes import EX_CONFIG, EX_NOT_DONE
+from entrypoints.cli.granian_server import Server, work
 from entrypoints.cli.terminal import fail
-from entrypoints.config.dev_environment import DATA_DIR, export_from_dev
-from entrypoints.config.loading import ConfigurationError, load
+from entrypoints.config.loading import load, load_from
 from entrypoints.config.settings import HttpSettings, ServeSettings
+from entrypoints.config.sources import found_variables
 from entrypoints.http.limits import HEAD_LIMIT_BYTES
 from entrypoints.observability.logging import configure_logging
 from entrypoints.observability.metrics_folder import metrics_folder
@@ -46,11 +42,9 @@ HEAD_READ_BYTES = HEAD_LIMIT_BYTES
 HEAD_TIMEOUT_MS = 10_000
 """For a head to be complete, and for a connection to stay idle: the server knows no difference."""
 
-_STOPS = (signal.SIGINT, signal.SIGTERM)
-
 log = structlog.get_logger("serve")
 
-# granian would write its lines by itself, past our format.
+# granian would write its lines itself, in another format.
 _LOG_CONFIG: dict[str, Any] = {
     "formatters": {},
     "handlers": {},
@@ -64,7 +58,6 @@ def serve(
     port: int | None = None,
     workers: int | None = None,
     log_level: str | None = None,
-    data_dir: Path = DATA_DIR,
 ) -> None:
     """Serve webhooks, /v1/me and forward auth over HTTP.
 
@@ -82,94 +75,36 @@ def serve(
         smaller batches.
     log_level
         debug, info, warning, error or critical, instead of LOG_LEVEL.
-    data_dir
-        Data folder of `auth-service dev`: what is not configured is taken from one that runs there.
     """
     # The workers read the environment again, each for itself.
     options = {"HOST": host, "PORT": port, "WEB_CONCURRENCY": workers, "LOG_LEVEL": log_level}
     for variable, value in options.items():
         if value is not None:
             os.environ[variable] = str(value)
-    of_dev = export_from_dev(data_dir)
-    settings = load(ServeSettings)
+    found = found_variables()
+    settings = load_from(ServeSettings, found)
     configure_logging(settings.log)
-    _say_what_is_closed(settings)
-    if of_dev:
-        log.warning("uses settings of the running dev", variables=of_dev, data_dir=str(data_dir))
+    _log_what_is_closed(settings)
+    if of_dev := sorted(name for name, value in found.items() if value.development):
+        log.warning("uses settings of the running dev", variables=of_dev)
     address = _free_address(settings.http)
-    require_extra(settings.tracing)  # here, where it is said once, and not by each worker
+    require_extra(settings.tracing)  # here, so that it is reported once and not by each worker
     with metrics_folder() if settings.http.web_concurrency > 1 else nullcontext():
-        _server(settings, address).serve(_work)
+        _server(settings, address).serve(work)
 
 
-def _work(*arguments: Any) -> None:
-    """Be a worker, which SIGTERM stops from its first moment.
-
-    A forked one has granian's handlers, which only note that the main process is to stop. SIGINT stays held back until
-    the `Departure` is through: Ctrl-C reaches all processes, and the main one passes it on as SIGTERM.
-    """
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until there is an application, whose `Departure` then waits for it
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    MPServer._spawn_asgi_lifespan_worker(*arguments)  # noqa: SLF001  # what `serve` runs when it is not told
-
-
-@contextmanager
-def _stops_held_back() -> Iterator[None]:
-    """Keep signals that stop until the block ends; processes that are started meanwhile begin like this."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
-
-
-def _say_what_is_closed(settings: ServeSettings) -> None:
-    """Tell what a variable that is not set keeps closed, once, and not for each request that finds it so."""
+def _log_what_is_closed(settings: ServeSettings) -> None:
+    """Log what stays closed because a variable is not set: once, and not for each request."""
     if not settings.tokens.clerk_authorized_parties:
         log.warning("the session cookie is not read: CLERK_AUTHORIZED_PARTIES is not set")
     if not settings.management.auth_service_organizations:
         log.info("nobody manages users by a session token: AUTH_SERVICE_ORGANIZATIONS is not set")
 
 
-class _Server(MPServer):
-    """On SIGHUP new workers read `.env` and `*_FILE` again and take over, but not when they could not begin."""
-
-    # A signal between the fork and `_work` would be lost.
-    _spawn_workers = _stops_held_back()(MPServer._spawn_workers)  # noqa: SLF001
-    _respawn_workers = _stops_held_back()(MPServer._respawn_workers)  # noqa: SLF001
-
-    def _stop_workers(self) -> None:
-        """Wait here: granian asks once whether a worker has ended, perhaps before the thread that collects it has."""
-        workers: list[Any] = self.wrks
-        for worker in workers:
-            worker.terminate()
-        deadline = time.monotonic() + (self.workers_kill_timeout or math.inf)
-        while time.monotonic() < deadline and any(worker.is_alive() for worker in workers):
-            time.sleep(0.01)
-        self.workers_kill_timeout = 1
-        super()._stop_workers()  # type: ignore[no-untyped-call]
-
-    def shutdown(self, exit_code: int = 0) -> None:
-        try:
-            super().shutdown(exit_code)  # type: ignore[no-untyped-call]
-        except SystemExit:
-            # A signal to the whole group may end a worker before the main process has seen it: no failure of theirs.
-            if not self.interrupt_signal:
-                raise
-
-    def signal_handler_reload(self, *arguments: Any, **named: Any) -> None:
-        try:
-            load(ServeSettings)
-        except ConfigurationError as error:  # new workers would end at once, and granian with them
-            problems = [str(problem) for problem in error.problems]
-            log.error("not reloaded", problems=problems)  # noqa: TRY400  # where it was raised says nothing more
-        else:
-            super().signal_handler_reload(*arguments, **named)  # type: ignore[no-untyped-call]
-
-
-def _server(settings: ServeSettings, address: str) -> MPServer:
-    return _Server(
+def _server(settings: ServeSettings, address: str) -> Server:
+    return Server(
         "entrypoints.http.app:create_app",
+        can_begin=lambda: load(ServeSettings),
         address=address,
         port=settings.http.port,
         interface=Interfaces.ASGI,
@@ -202,7 +137,7 @@ def _connections() -> int:
 
 
 def _free_address(settings: HttpSettings) -> str:
-    """Return the address that HOST names, IPv4 where a name has both, or end the program when nobody can listen there.
+    """Return the address that HOST names, IPv4 where a name has both, or end the program when it cannot be listened on.
 
     A port that is taken has to be found here. Granian shares it (SO_REUSEPORT): a second service would get half of the
     requests.

@@ -53,5 +53,5 @@ def fail(message: str, status: int) -> NoReturn:
 
 
 def printable(text: str) -> str:
-    """Return the text without what steers a terminal: whoever may choose a name must not be able to."""
+    """Return the text without control characters, which could steer a terminal: names are chosen by users."""
     return "".join(character if character.isprintable() else "?" for character in text)

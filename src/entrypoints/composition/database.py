@@ -10,7 +10,7 @@ from dependency_injector.providers import Callable, Dependency, Factory, Provide
 
 from adapters.kafka.cloudevents import encode
 from adapters.postgres import migrate as migrations
-from adapters.postgres.engine import POOL_SIZE, create_engine
+from adapters.postgres.engine import create_engine
 from adapters.postgres.outbox_admin import PostgresOutboxAdmin
 from adapters.postgres.state_fill import PostgresStateFill
 from adapters.postgres.statements import BY_KEY
@@ -24,9 +24,7 @@ class DatabaseContainer(DeclarativeContainer):
     database: Dependency[DatabaseSettings] = Dependency(instance_of=DatabaseSettings)
 
     database_url = Callable(revealed, database.provided.database_url)
-    engine = Singleton(
-        create_engine, database_url, pool_size=POOL_SIZE, application_name="auth-service", settings=BY_KEY
-    )
+    engine = Singleton(create_engine, database_url, settings=BY_KEY)
     outbox_admin: Provider[OutboxAdministration] = Singleton(PostgresOutboxAdmin, engine)
     fill_state = Factory(FillState, Singleton(PostgresStateFill, engine, encode))
     migrate: Provider[Function[[str], Coroutine[Any, Any, tuple[str | None, str | None, str]]]] = Singleton(

@@ -6,11 +6,11 @@ from typing import Any
 from dependency_injector.containers import DeclarativeContainer
 from dependency_injector.providers import Callable, Dependency, Provider, Singleton
 
-from adapters.clerk.doctor import key_set_of, thumbprint_of_pem
+from adapters.clerk.doctor import key_set_of, thumbprint_of
 from adapters.kafka import doctor as kafka_doctor
 from adapters.kafka.security import security
 from adapters.postgres import doctor as postgres_doctor
-from adapters.postgres.engine import POOL_SIZE, create_engine
+from adapters.postgres.engine import create_engine
 from adapters.postgres.outbox_admin import PostgresOutboxAdmin
 from adapters.postgres.statements import BY_KEY
 from application.relay.dead_letters import OutboxAdministration
@@ -23,13 +23,7 @@ class DoctorContainer(DeclarativeContainer):
     database: Dependency[DatabaseSettings] = Dependency(instance_of=DatabaseSettings)
     kafka: Dependency[KafkaSettings] = Dependency(instance_of=KafkaSettings)
 
-    engine = Singleton(
-        create_engine,
-        Callable(revealed, database.provided.database_url),
-        pool_size=POOL_SIZE,
-        application_name="auth-service",
-        settings=BY_KEY,
-    )
+    engine = Singleton(create_engine, Callable(revealed, database.provided.database_url), settings=BY_KEY)
     outbox_admin: Provider[OutboxAdministration] = Singleton(PostgresOutboxAdmin, engine)
     examine_database: Provider[Any] = Singleton(partial, postgres_doctor.examine_database, engine)
     try_writing: Provider[Any] = Singleton(partial, postgres_doctor.try_writing, engine)
@@ -48,5 +42,5 @@ class DoctorContainer(DeclarativeContainer):
         ),
     )
     examine_clerk: Provider[Any] = Singleton(
-        partial, clerk.examine_clerk, key_set_of=key_set_of, thumbprint_of_pem=thumbprint_of_pem
+        partial, clerk.examine_clerk, key_set_of=key_set_of, thumbprint_of=thumbprint_of
     )

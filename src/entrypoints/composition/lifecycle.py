@@ -1,59 +1,24 @@
-"""How the parts of a process start, in the running loop, and close, in reverse order."""
+"""How the parts of a process start, in the running loop, and close, in reverse order.
+
+A container is `Any` here: its page would import what other commands do without.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Protocol
+from typing import Any
 
 from dependency_injector.providers import Provider
 
-from entrypoints.config.settings import KafkaSettings
-
-
-class _Acting(Protocol):
-    """The parts of a page that asks Clerk and writes users."""
-
-    @property
-    def engine(self) -> Provider[Any]: ...
-    @property
-    def outbox_wake(self) -> Provider[Any]: ...
-    @property
-    def user_store(self) -> Provider[Any]: ...
-    @property
-    def backend(self) -> Provider[Any]: ...
-
-
-class _Serving(_Acting, Protocol):
-    @property
-    def session_keys(self) -> Provider[Any]: ...
-
-
-class _Relaying(Protocol):
-    @property
-    def engine(self) -> Provider[Any]: ...
-    @property
-    def relay_engine(self) -> Provider[Any]: ...
-    @property
-    def kafka(self) -> Provider[KafkaSettings]: ...
-    @property
-    def publisher(self) -> Provider[Any]: ...
-    @property
-    def state_publisher(self) -> Provider[Any]: ...
-
-
-class _Listener(Protocol):
-    async def start(self) -> None: ...
-    async def aclose(self) -> None: ...
-
 
 @asynccontextmanager
-async def serving(container: _Serving) -> AsyncIterator[None]:
+async def serving(container: Any) -> AsyncIterator[None]:
     """Run what the HTTP process has in the background."""
     async with acting(container), _started(container.session_keys):
         yield
 
 
 @asynccontextmanager
-async def acting(container: _Acting) -> AsyncIterator[None]:
+async def acting(container: Any) -> AsyncIterator[None]:
     """Run what asks Clerk and writes users."""
     try:
         async with _started(container.outbox_wake, container.user_store, container.backend):
@@ -63,7 +28,7 @@ async def acting(container: _Acting) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def relaying(container: _Relaying, listener: _Listener) -> AsyncIterator[None]:
+async def relaying(container: Any, listener: Any) -> AsyncIterator[None]:
     """Listen for notifications, and close what a relay sends and reads with."""
     async with AsyncExitStack() as stack:
         stack.push_async_callback(container.relay_engine().dispose)

@@ -6,7 +6,7 @@ from dependency_injector.providers import Callable, Dependency, Factory, Provide
 from adapters.kafka.publisher import KafkaPublisher
 from adapters.kafka.security import security
 from adapters.kafka.state_publisher import KafkaStatePublisher
-from adapters.postgres.engine import POOL_SIZE, create_engine
+from adapters.postgres.engine import create_engine
 from adapters.postgres.lane_leases import PostgresLaneLeases
 from adapters.postgres.notifier import NotificationListener
 from adapters.postgres.outbox import INDEX_PLANS, PostgresOutbox
@@ -21,20 +21,18 @@ from application.relay.relay_state import RelayEventsAndState
 from application.relay.state_topic import StateLanes
 from entrypoints.config.secret import revealed
 from entrypoints.config.settings import DatabaseSettings, KafkaSettings
-from entrypoints.observability.tracing import Tracing, Untraced
+from entrypoints.observability.tracing import Tracing
 from entrypoints.relay.timed import TimedOutbox, TimedPublisher
 
 
 class RelayContainer(DeclarativeContainer):
     database: Dependency[DatabaseSettings] = Dependency(instance_of=DatabaseSettings)
     kafka: Dependency[KafkaSettings] = Dependency(instance_of=KafkaSettings)
-    traced: Dependency[Tracing] = Dependency(default=Untraced())
+    traced: Dependency[Tracing] = Dependency(default=Tracing())
 
     # PostgreSQL
     database_url = Callable(revealed, database.provided.database_url)
-    engine = Singleton(
-        create_engine, database_url, pool_size=POOL_SIZE, application_name="auth-service", settings=BY_KEY
-    )
+    engine = Singleton(create_engine, database_url, settings=BY_KEY)
     relay_engine = Singleton(
         create_engine, database_url, pool_size=2, application_name="auth-service-relay", settings=INDEX_PLANS
     )

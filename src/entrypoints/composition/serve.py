@@ -8,13 +8,13 @@ from typing import Any
 from dependency_injector.containers import DeclarativeContainer
 from dependency_injector.providers import Callable, Dependency, Object, Provider, Singleton
 
-from adapters.clerk.backend_api import Backend, backend_for
+from adapters.clerk.backend_api import BackendApi
 from adapters.clerk.identities import BACKGROUND, INTERACTIVE, ClerkIdentities
 from adapters.clerk.webhooks import ClerkWebhooks
 from adapters.kafka.cloudevents import encode
 from adapters.postgres import database_load as load
 from adapters.postgres import doctor, health
-from adapters.postgres.engine import POOL_SIZE, create_engine
+from adapters.postgres.engine import create_engine
 from adapters.postgres.living_users import PostgresLivingUsers
 from adapters.postgres.notifier import OutboxNotifier
 from adapters.postgres.outbox_admin import PostgresOutboxAdmin
@@ -22,7 +22,7 @@ from adapters.postgres.statements import BY_KEY
 from adapters.postgres.user_directory import PostgresUserDirectory
 from adapters.postgres.user_reader import PostgresUserReader
 from adapters.postgres.user_store import PostgresUserStore
-from anomalyze_auth import JwksKeys, KeySource, PemKey, RequestVerifier, SessionVerifier, cookie_suffix_of
+from anomalyze_auth import JwksKeys, KeySource, RequestVerifier, SessionVerifier, cookie_suffix_of
 from application.reconcile.drift import LivingUsers
 from application.relay.dead_letters import OutboxAdministration
 from application.users.delete_user import DeleteUser
@@ -34,6 +34,7 @@ from application.users.manage_users import ManageUsers
 from application.users.ports import ClerkUsers, UserDirectory, UserReader, UserStore, WebhookReader
 from application.users.receive_webhook import ReceiveWebhook
 from application.users.sync_user import SyncUser
+from entrypoints.config.clerk_values import PublishableKey
 from entrypoints.config.secret import revealed
 from entrypoints.config.settings import (
     ClerkApiSettings,
@@ -52,20 +53,20 @@ from entrypoints.http.routes import health as health_routes
 from entrypoints.http.users.admission import Admission
 from entrypoints.http.users.management import Management
 from entrypoints.observability.process_metrics import ProcessMetrics
-from entrypoints.observability.tracing import Tracing, Untraced
+from entrypoints.observability.tracing import Tracing
 
 
 def _session_keys(tokens: TokenSettings, api: ClerkApiSettings) -> KeySource:
-    """Take the key at hand, or else the published ones."""
+    """Return the configured key, or else the published ones."""
     if tokens.clerk_jwt_key:
-        return PemKey(tokens.clerk_jwt_key)
+        return tokens.clerk_jwt_key.source
     assert tokens.jwks_url  # noqa: S101  # entrypoints.config.loading refuses settings without either
     secret_key = secret_key_for_keys(tokens, api)
     return JwksKeys(tokens.jwks_url, headers={"Authorization": f"Bearer {secret_key}"} if secret_key else None)
 
 
-def _cookie_suffix(publishable_key: str | None) -> str | None:
-    return cookie_suffix_of(publishable_key) if publishable_key else None
+def _cookie_suffix(publishable_key: PublishableKey | None) -> str | None:
+    return cookie_suffix_of(publishable_key.written) if publishable_key else None
 
 
 class ServeContainer(DeclarativeContainer):
@@ -75,7 +76,7 @@ class ServeContainer(DeclarativeContainer):
     clerk_api: Dependency[ClerkApiSettings] = Dependency(instance_of=ClerkApiSettings)
     management: Dependency[ManagementSettings] = Dependency(instance_of=ManagementSettings)
     http: Dependency[HttpSettings] = Dependency(instance_of=HttpSettings)
-    traced: Dependency[Tracing] = Dependency(default=Untraced())
+    traced: Dependency[Tracing] = Dependency(default=Tracing())
 
     now_ms: Provider[Function[[], int]] = Object(lambda: time.time_ns() // 1_000_000)
     graceful_shutdown = Singleton(GracefulShutdown, http.provided.shutdown_delay_s)
@@ -83,13 +84,7 @@ class ServeContainer(DeclarativeContainer):
     rejections = Singleton(RejectionThrottle, time.monotonic)
 
     # PostgreSQL
-    engine = Singleton(
-        create_engine,
-        Callable(revealed, database.provided.database_url),
-        pool_size=POOL_SIZE,
-        application_name="auth-service",
-        settings=BY_KEY,
-    )
+    engine = Singleton(create_engine, Callable(revealed, database.provided.database_url), settings=BY_KEY)
     outbox_wake = Singleton(OutboxNotifier, engine)
     user_store: Provider[UserStore] = traced.provided.user_store.call(
         Singleton(
@@ -98,7 +93,6 @@ class ServeContainer(DeclarativeContainer):
             encode,
             outbox_wake.provided.set,
             traced.provided.batch,
-            before_commit=outbox_wake.provided.soon,
         )
     )
     user_reader: Provider[UserReader] = traced.provided.user_reader.call(Singleton(PostgresUserReader, engine))
@@ -112,8 +106,8 @@ class ServeContainer(DeclarativeContainer):
     webhook_reader: Provider[WebhookReader] = Singleton(
         ClerkWebhooks, Callable(revealed, webhooks.provided.clerk_webhook_secret)
     )
-    backend: Provider[Backend] = Singleton(
-        backend_for, Callable(revealed, clerk_api.provided.clerk_secret_key), clerk_api.provided.clerk_api_url
+    backend = Singleton(
+        BackendApi, Callable(revealed, clerk_api.provided.clerk_secret_key), clerk_api.provided.clerk_api_url
     )
     identities: Provider[ClerkUsers] = Singleton(ClerkIdentities, backend, BACKGROUND, now_ms=now_ms)
     hasty_identities: Provider[ClerkUsers] = Singleton(ClerkIdentities, backend, INTERACTIVE, now_ms=now_ms)
@@ -178,7 +172,7 @@ class ServeContainer(DeclarativeContainer):
         try_writing=try_writing,
         read_backlog=outbox_admin.provided.status,
         session_keys=session_keys,
-        troubles=recent_failures,
+        failures=recent_failures,
         departure=graceful_shutdown,
         clock=time.monotonic,
     )

@@ -8,10 +8,10 @@ from collections.abc import Callable as Function
 from dependency_injector.containers import DeclarativeContainer
 from dependency_injector.providers import Callable, Dependency, Object, Provider, Singleton
 
-from adapters.clerk.backend_api import Backend, backend_for
+from adapters.clerk.backend_api import BackendApi
 from adapters.clerk.identities import BACKGROUND, INTERACTIVE, ClerkIdentities
 from adapters.kafka.cloudevents import encode
-from adapters.postgres.engine import POOL_SIZE, create_engine
+from adapters.postgres.engine import create_engine
 from adapters.postgres.living_users import PostgresLivingUsers
 from adapters.postgres.notifier import OutboxNotifier
 from adapters.postgres.reconcile_checkpoint import PostgresCheckpoints
@@ -40,25 +40,17 @@ class UsersContainer(DeclarativeContainer):
     now_ms: Provider[Function[[], int]] = Object(lambda: time.time_ns() // 1_000_000)
 
     # PostgreSQL
-    engine = Singleton(
-        create_engine,
-        Callable(revealed, database.provided.database_url),
-        pool_size=POOL_SIZE,
-        application_name="auth-service",
-        settings=BY_KEY,
-    )
+    engine = Singleton(create_engine, Callable(revealed, database.provided.database_url), settings=BY_KEY)
     outbox_wake = Singleton(OutboxNotifier, engine)
-    user_store: Provider[UserStore] = Singleton(
-        PostgresUserStore, engine, encode, outbox_wake.provided.set, before_commit=outbox_wake.provided.soon
-    )
+    user_store: Provider[UserStore] = Singleton(PostgresUserStore, engine, encode, outbox_wake.provided.set)
     user_reader: Provider[UserReader] = Singleton(PostgresUserReader, engine)
     user_directory: Provider[UserDirectory] = Singleton(PostgresUserDirectory, engine)
     living_users: Provider[LivingUsers] = Singleton(PostgresLivingUsers, engine)
     checkpoints: Provider[Checkpoints] = Singleton(PostgresCheckpoints, engine)
 
     # Clerk
-    backend: Provider[Backend] = Singleton(
-        backend_for, Callable(revealed, clerk_api.provided.clerk_secret_key), clerk_api.provided.clerk_api_url
+    backend = Singleton(
+        BackendApi, Callable(revealed, clerk_api.provided.clerk_secret_key), clerk_api.provided.clerk_api_url
     )
     identities: Provider[ClerkUsers] = Singleton(ClerkIdentities, backend, BACKGROUND, now_ms=now_ms)
     hasty_identities: Provider[ClerkUsers] = Singleton(ClerkIdentities, backend, INTERACTIVE, now_ms=now_ms)

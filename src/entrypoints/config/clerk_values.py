@@ -3,19 +3,25 @@
 import base64
 import binascii
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from application.users.signing_key import signing_key
+from attrs import field, frozen
+
+from application.users.signing_key import SigningKey, parse_signing_key
 from entrypoints.config.parsing import http_url, line
 from entrypoints.config.written import is_placeholder
 
-WEBHOOK_SECRET_EXAMPLE = "whsec_dGhpcyBpcyBhbiBleGFtcGxlLCBhbmQgbm8gc2VjcmV0"  # noqa: S105  # nobody's
-SECRET_KEY_EXAMPLE = "sk_test_thisIsAnExampleAndNotTheKeyOfAnyInstance"  # noqa: S105  # nobody's
+if TYPE_CHECKING:
+    from anomalyze_auth import PemKey
+
+WEBHOOK_SECRET_EXAMPLE = "whsec_dGhpcyBpcyBhbiBleGFtcGxlLCBhbmQgbm8gc2VjcmV0"  # noqa: S105  # of no instance
+SECRET_KEY_EXAMPLE = "sk_test_thisIsAnExampleAndNotTheKeyOfAnyInstance"  # noqa: S105  # of no instance
 
 BACKEND_API = "https://api.clerk.com"
 _API_HOST = "api.clerk.com"
 BACKEND_KEYS = "/v1/jwks"
-"""The instance's key set as the Backend API serves it: to whoever has the secret key (Clerk, "GET /v1/jwks")."""
+"""The instance's key set as the Backend API serves it: for the secret key (Clerk, "GET /v1/jwks")."""
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?|[0-9a-f:.]*:[0-9a-f:.]*")
@@ -23,10 +29,38 @@ _PUBLISHABLE_KEY = re.compile(r"pk_(?:test|live)_([A-Za-z0-9+/=_-]+)")
 _SECRET_KEY = re.compile(r"sk_(?:test|live)_[!-~]+")
 
 
-def webhook_secret(value: str) -> str:
+@frozen
+class PublishableKey:
+    """Clerk's `pk_test_…` or `pk_live_…`: base64 of the Frontend API's host and `$`."""
+
+    written: str
+    kind: str
+    """`test` or `live`."""
+    host: str
+
+    def __str__(self) -> str:
+        return self.written
+
+    @property
+    def issuer(self) -> str:
+        return f"https://{self.host}"
+
+
+@frozen
+class PublicKey:
+    """The instance's RSA public key."""
+
+    written: str
+    """In PEM."""
+    source: "PemKey" = field(eq=False)
+
+    def __str__(self) -> str:
+        return self.written
+
+
+def webhook_secret(value: str) -> SigningKey:
     _refuse_example(value, WEBHOOK_SECRET_EXAMPLE)
-    signing_key(value)
-    return value
+    return parse_signing_key(value)
 
 
 def secret_key(value: str) -> str:
@@ -38,8 +72,13 @@ def secret_key(value: str) -> str:
     return value
 
 
-def public_key(value: str) -> str:
-    """Check the instance's RSA public key; how it may be written is `PemKey`'s business."""
+def kind_of(key: str) -> str:
+    """Return `test` or `live`: the second part of any key of Clerk's."""
+    return key.split("_")[1]
+
+
+def public_key(value: str) -> PublicKey:
+    """Read a public key in any form that `PemKey` accepts, or in base64 as a whole."""
     from anomalyze_auth import PemKey  # noqa: PLC0415  # only serve needs it, and cryptography is slow to import
 
     if value.lstrip().startswith("{"):
@@ -47,17 +86,10 @@ def public_key(value: str) -> str:
     pem = _of_base64(value)
     if "-----BEGIN" in pem and "-----END" not in pem:
         raise ValueError("its end is missing: write the line ends of the PEM as \\n, or name a file that holds it")
-    PemKey(pem)
-    return pem
+    return PublicKey(pem, PemKey(pem))
 
 
-def publishable_key(value: str) -> str:
-    """Check Clerk's `pk_test_…` or `pk_live_…`, which is the Frontend API host and `$` in base64."""
-    frontend_api_host(value)
-    return value
-
-
-def frontend_api_host(key: str) -> str:
+def publishable_key(key: str) -> PublishableKey:
     match = _PUBLISHABLE_KEY.fullmatch(key)
     if match is None:
         if key.startswith(("pk_test_", "pk_live_")):
@@ -70,7 +102,7 @@ def frontend_api_host(key: str) -> str:
         raise ValueError("what follows the prefix is not base64") from None
     if not host.endswith("$") or not _HOST_NAME.fullmatch(host[:-1]):
         raise ValueError("it does not hold a host name")
-    return host[:-1]
+    return PublishableKey(key, kind_of(key), host[:-1])
 
 
 def issuer(value: str) -> str:

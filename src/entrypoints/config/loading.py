@@ -1,34 +1,26 @@
-"""Load a command's settings from the environment and `.env`, and report everything that is wrong at once."""
+"""Load a command's settings, and report everything that is wrong at once."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from attrs import fields, has
 
+from entrypoints.config.clerk_values import kind_of
 from entrypoints.config.secret import Secret
 from entrypoints.config.settings import ClerkApiSettings, KafkaSettings, TokenSettings, asks_backend_api
 from entrypoints.config.settings.catalogue import Variable, variables_of
 from entrypoints.config.settings.kafka_contradictions import contradictions, unsupported, unused
-from entrypoints.config.sources import ENV_FILE, ConfigProblem, SourceError, SourceValue, look_up, read
-from entrypoints.config.written import told
+from entrypoints.config.sources import ConfigProblem, ConfigurationError, SourceValue, found_variables, look_up
+from entrypoints.config.written import explain
 
 S = TypeVar("S")
 
 
-class ConfigurationError(Exception):
-    """The settings cannot be used; its text names each variable and can be shown as it is."""
+def load(settings_class: type[S], *, environment: Mapping[str, str] | None = None, env_file: Path | None = None) -> S:
+    """Return the settings of a command from what `found_variables` returns.
 
-    def __init__(self, problems: Sequence[ConfigProblem]) -> None:
-        self.problems = tuple(problems)
-        listed = "\n".join(f"  {problem}" for problem in problems)
-        super().__init__(f"The configuration (environment or .env) is not usable:\n{listed}")
-
-
-def load(settings_class: type[S], *, environment: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> S:
-    """Return the settings of a command; the environment wins over `.env`, and an empty variable counts as unset.
-
-    `NAME_FILE` may stand for a secret `NAME`: the file holds it. `settings_class` may also be a single group.
+    `NAME_FILE` may name a file that holds the secret `NAME`. `settings_class` may also be a single group.
 
     Raises:
         ConfigurationError: naming every variable that is missing or wrong.
@@ -47,39 +39,22 @@ def load_from(settings_class: type[S], found: Mapping[str, SourceValue]) -> S:
         problems.setdefault(name, ConfigProblem(by_field[name].name, what, by_field[name].example))
     useless = [*unsupported(found)] if KafkaSettings in groups else []
     if problems:
-        raise ConfigurationError([*(problems[name] for name in by_field if name in problems), *useless])
+        raise ConfigurationError(*(problems[name] for name in by_field if name in problems), *useless)
     loaded = {group: group(**values[group]) for group in groups}
     if KafkaSettings in groups:
         useless += unused(found, loaded[KafkaSettings])
     if useless:
-        raise ConfigurationError(useless)
+        raise ConfigurationError(*useless)
     parts = {name: loaded[group] for name, group in of_command.items()}
     return settings_class(**parts) if parts else cast("S", loaded[settings_class])
-
-
-def found_variables(environment: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> dict[str, SourceValue]:
-    """Return what is set and where, by name.
-
-    Raises:
-        ConfigurationError: `.env` is there and cannot be read.
-    """
-    try:
-        return read(environment, env_file)
-    except SourceError as error:
-        raise ConfigurationError([error.problem]) from None
-
-
-def variables(environment: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> dict[str, str]:
-    """Return what is set, by name, ready to be the environment of another process: see `found_variables`."""
-    return {name: found.text for name, found in found_variables(environment, env_file).items()}
 
 
 def _value(variable: Variable, found: Mapping[str, SourceValue], problems: dict[str, ConfigProblem]) -> Any:
     """Return the value, or note what is wrong; a text that is refused is returned, for it is there all the same."""
     try:
         entry = look_up(variable.name, found, in_file=variable.in_file)
-    except SourceError as error:
-        problems[variable.field] = error.problem
+    except ConfigurationError as error:
+        [problems[variable.field]] = error.problems
         return None if variable.required else variable.default
     if entry is None:
         if not variable.required:
@@ -89,7 +64,7 @@ def _value(variable: Variable, found: Mapping[str, SourceValue], problems: dict[
     try:
         return variable.parse(entry.text)
     except ValueError as error:
-        what = told(variable.name, entry.text, str(error))
+        what = explain(variable.name, entry.text, str(error))
         problems[variable.field] = ConfigProblem(variable.name, what, variable.example)
         return entry.text
 
@@ -118,21 +93,21 @@ def mixed_instances(tokens: TokenSettings, api: ClerkApiSettings) -> Iterator[tu
             "CLERK_PUBLISHABLE_KEY alone, from which the address of the public keys follows"
         )
         yield "clerk_jwks_url", what
-    kinds = [key.split("_")[1] for key in (secret_key, tokens.clerk_publishable_key or "") if key]
-    if len(set(kinds)) > 1:
-        what = f"of a {kinds[1]} instance, and CLERK_SECRET_KEY of a {kinds[0]} one; take both from one instance"
-        yield "clerk_publishable_key", what
+    publishable_key = tokens.clerk_publishable_key
+    if secret_key and publishable_key and publishable_key.kind != kind_of(secret_key):
+        kinds = f"of a {publishable_key.kind} instance, and CLERK_SECRET_KEY of a {kind_of(secret_key)} one"
+        yield "clerk_publishable_key", f"{kinds}; take both from one instance"
     if not (tokens.issuer or "").startswith("http://"):
         return
     # No issuer of Clerk's is without TLS: this is the stand-in's, or what `dev-keys` made up.
     beside = []
     if secret_key.startswith("sk_live_") or (secret_key and api.clerk_api_url.startswith("https://")):
         beside.append("CLERK_SECRET_KEY")
-    if tokens.clerk_publishable_key:
+    if publishable_key:
         beside.append("CLERK_PUBLISHABLE_KEY")
     if beside:
         what = (
-            f"made up for development (http://), beside the {' and '.join(beside)} of a Clerk instance: whoever has "
+            f"made up for development (http://), beside the {' and '.join(beside)} of a Clerk instance: anybody with "
             "the made-up key could sign in as any of its users; unset CLERK_ISSUER and CLERK_JWT_KEY"
         )
         yield "clerk_issuer", what
@@ -151,7 +126,7 @@ def _test_hosts_beside_live_keys(values: Mapping[str, Any], wrong: set[str]) -> 
     def text_of(name: str) -> str:
         value = values.get(name)
         text = value.get_secret_value() if isinstance(value, Secret) else value
-        return text if isinstance(text, str) and name not in wrong else ""
+        return str(text) if text and name not in wrong else ""
 
     if not (
         text_of("clerk_secret_key").startswith("sk_live_") or text_of("clerk_publishable_key").startswith("pk_live_")

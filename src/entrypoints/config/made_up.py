@@ -1,6 +1,6 @@
-"""Development keys that nobody configured, and the rule that they are never used beside a Clerk instance's.
+"""Made-up keys for development, and the rule that they are never used beside those of a Clerk instance.
 
-A service that trusts a made-up token key and acts on a real instance lets whoever has read that key be any user.
+With a made-up token key beside a real instance, anybody who has read that key could sign in as any user.
 """
 
 from collections.abc import Mapping

@@ -35,7 +35,7 @@ def _masked(secret: Any) -> str:
     if isinstance(secret, tuple):
         return ", ".join(_masked(entry) for entry in secret)
     if not isinstance(secret, str):
-        secret = secret.written  # what was parsed keeps its text, such as a `Target`
+        secret = secret.written  # a parsed value keeps its text, such as `Target`
     if secret.startswith(("postgres://", "postgresql://", "http://", "https://")):
         return _without_password(secret)
     prefix = next((prefix for prefix in _PREFIXES if secret.startswith(prefix)), "")
@@ -45,7 +45,7 @@ def _masked(secret: Any) -> str:
 def _without_password(url: str) -> str:
     """Show who and where, as far as it is certain that no piece of the password stands there.
 
-    A password with `/`, `@`, `?` or `#` in it that nobody has escaped ends up in the other parts of the URL.
+    A password with `/`, `@`, `?` or `#` in it that is not escaped ends up in the other parts of the URL.
     """
     parts = urlsplit(url)
     credentials, at, host = parts.netloc.rpartition("@")

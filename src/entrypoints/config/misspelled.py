@@ -1,4 +1,4 @@
-"""Variables that are nobody's, and look as if they were meant to be ours."""
+"""Variables that this service does not read, but whose names resemble one that it reads."""
 
 from collections.abc import Collection, Iterable, Iterator
 from difflib import SequenceMatcher
@@ -9,7 +9,7 @@ _ALIKE = 0.8
 """Of two texts' characters, how many match: CLERK_WEBHOOK_SIGNING_SECRET, Clerk's own name in its SDKs, has 0.83."""
 
 _SHORT = 4
-"""HOST and PORT resemble too much that is none of ours."""
+"""HOST and PORT resemble too many variables of other programs."""
 
 
 @frozen

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import NOTHING, fields, frozen
 
-from entrypoints.config.loading import ConfigurationError, load_from
+from entrypoints.config.loading import load_from
 from entrypoints.config.masking import shown
 from entrypoints.config.misspelled import Misspelled, misspelled
 from entrypoints.config.settings.catalogue import Variable, all_variables, known_names
-from entrypoints.config.sources import ConfigProblem, SourceError, SourceValue, look_up
+from entrypoints.config.sources import ConfigProblem, ConfigurationError, SourceValue, look_up
 
 _NOTHING = (NOTHING, None, ())
 """Defaults that are none."""
@@ -51,7 +51,7 @@ def _effective(variable: Variable, found: Mapping[str, SourceValue]) -> Effectiv
         source = entry.origin if entry else "unset" if variable.default in _NOTHING else "default"
         value = variable.parse(entry.text) if entry else None if variable.required else variable.default
         text = shown(value)
-    except (SourceError, ValueError):  # told among the problems
+    except (ConfigurationError, ValueError):  # the problems name it
         source = ", ".join(found[name].origin for name in (variable.name, f"{variable.name}_FILE") if name in found)
         text = ""
     return Effective(

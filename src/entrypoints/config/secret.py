@@ -1,4 +1,4 @@
-"""A value that nobody prints by accident."""
+"""A value that is not printed by accident."""
 
 from typing import Any, Generic, Never, TypeVar
 

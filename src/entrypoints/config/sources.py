@@ -1,21 +1,24 @@
-"""Where variables come from: the environment over `.env`, each named outright or by a file that holds it."""
+"""Where variables come from: the environment over `.env`, each by its value or by a file that holds it."""
 
 import codecs
 import io
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from dotenv.parser import Binding, parse_stream
 
+from entrypoints import plugins
 from entrypoints.config import made_up
 
-ENV_FILE = Path(".env")
 ENVIRONMENT = "environment"
 
+ENV_FILE = "AUTH_SERVICE_ENV_FILE"
+"""Variable that names the file to read in place of `.env`: `--env-file` sets it, for the processes of `serve` too."""
+
 LARGEST_FILE_BYTES = 64 * 1024
-"""More than any secret has; less than a log file or a device that somebody named by mistake."""
+"""More than any secret has; less than a log file or a device that was named by mistake."""
 
 
 _LOWER_FIRST = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -35,30 +38,73 @@ class ConfigProblem:
         return f"{self.variable}: {self.what}{example}"
 
 
-class SourceError(Exception):
-    """A variable's text cannot be told."""
+class ConfigurationError(Exception):
+    """The settings cannot be used; its text names each variable and can be shown as it is."""
 
-    def __init__(self, problem: ConfigProblem) -> None:
-        super().__init__(str(problem))
-        self.problem = problem
+    def __init__(self, *problems: ConfigProblem) -> None:
+        self.problems = problems
+        listed = "\n".join(f"  {problem}" for problem in problems)
+        super().__init__(f"The configuration (environment or .env) is not usable:\n{listed}")
 
 
 @frozen
 class SourceValue:
-    """A variable that is set: its text, and where."""
+    """The text of a variable that is set, and where it is set."""
 
     text: str = field(repr=False)
     origin: str
+    development: bool = False
+    """It comes from a running `dev`."""
 
 
-def read(environment: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> dict[str, SourceValue]:
-    """Return what is set, by name: the environment over `.env`; an empty variable counts as unset.
+@frozen
+class Development:
+    """What a running `dev` provides to the commands of a second terminal."""
 
-    `NAME` and `NAME_FILE` are two ways to say one thing: either of them in the environment hides both in `.env`.
-    Where the environment names a Clerk instance, nothing of Clerk's is taken from a `.env` that `dev-keys` wrote.
+    variables: Mapping[str, str] = field(repr=False)
+    origin: str
+
+
+FindDevelopment = Callable[[], Development | None]
+
+
+def found_variables(
+    environment: Mapping[str, str] | None = None,
+    env_file: Path | None = None,
+    developments: Sequence[FindDevelopment] | None = None,
+) -> dict[str, SourceValue]:
+    """Return what is set, by name: the environment over the environment file, over a `dev` that runs here.
+
+    An empty variable counts as unset. Where sources are named here, or by `--env-file`, no `dev` is looked for.
 
     Raises:
-        SourceError: `.env` is there and cannot be read.
+        ConfigurationError: a file is there and cannot be read.
+    """
+    named = os.environ.get(ENV_FILE)
+    found = _read(environment, env_file or Path(named or ".env"))
+    if developments is None:
+        default = environment is None and env_file is None and not named
+        developments = plugins.functions(plugins.ENVIRONMENT) if default else []
+    for find in developments:
+        if (development := find()) is not None:
+            texts = made_up.under({name: entry.text for name, entry in found.items()}, development.variables)
+            found = {
+                name: found.get(name) or SourceValue(text, development.origin, development=True)
+                for name, text in texts.items()
+            }
+    return found
+
+
+def variables(environment: Mapping[str, str] | None = None, env_file: Path | None = None) -> dict[str, str]:
+    """Return what the environment and the environment file set, ready to be the environment of another process."""
+    return {name: found.text for name, found in found_variables(environment, env_file, []).items()}
+
+
+def _read(environment: Mapping[str, str] | None, env_file: Path) -> dict[str, SourceValue]:
+    """Read the environment over an environment file.
+
+    `NAME` and `NAME_FILE` are two ways to set one thing: either of them in the environment hides both in the file.
+    Where the environment names a Clerk instance, nothing of Clerk's is taken from a file that `dev-keys` wrote.
     """
     entries, is_made_up = _entries(env_file)
     found = _set_in(entries)
@@ -78,20 +124,20 @@ def look_up(name: str, found: Mapping[str, SourceValue], *, in_file: bool) -> So
     """Return a variable, read from the file that `NAME_FILE` names where that is allowed.
 
     Raises:
-        SourceError: both are set, or the file cannot be read.
+        ConfigurationError: both are set, or the file cannot be read.
     """
     direct, named = found.get(name), found.get(f"{name}_FILE") if in_file else None
     if named is None:
         return direct
     if direct is not None:
         what = f"set twice: {name} ({direct.origin}) and {name}_FILE ({named.origin}); keep one of them"
-        raise SourceError(ConfigProblem(name, what))
+        raise ConfigurationError(ConfigProblem(name, what))
     try:
         text = _content(Path(named.text))
     except ValueError as error:
         example = f"/run/secrets/{name.lower()}"
-        raise SourceError(ConfigProblem(f"{name}_FILE", str(error), example)) from None
-    return SourceValue(text, f"{name}_FILE ({named.origin})")
+        raise ConfigurationError(ConfigProblem(f"{name}_FILE", str(error), example)) from None
+    return evolve(named, text=text, origin=f"{name}_FILE ({named.origin})")
 
 
 def _set_in(entries: Iterable[tuple[str, str, str]]) -> dict[str, SourceValue]:
@@ -114,13 +160,13 @@ def _entries(env_file: Path) -> tuple[list[tuple[str, str, str]], bool]:
     try:
         text = env_file.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise SourceError(ConfigProblem(".env", f"cannot be read ({error.strerror})")) from None
+        raise ConfigurationError(ConfigProblem(str(env_file), f"cannot be read ({error.strerror})")) from None
     except UnicodeDecodeError as error:
-        raise SourceError(ConfigProblem(".env", f"cannot be read: {_encoding(error.object)}")) from None
+        raise ConfigurationError(ConfigProblem(str(env_file), f"cannot be read: {_encoding(error.object)}")) from None
     bindings = [*parse_stream(io.StringIO(text, newline=None))]
     # A line that is passed over in silence may be the secret that everybody looks for.
     if bad := [str(_line(binding)) for binding in bindings if binding.error]:
-        raise SourceError(ConfigProblem(".env", f"not NAME=value in line {', '.join(bad)}"))
+        raise ConfigurationError(ConfigProblem(str(env_file), f"not NAME=value in line {', '.join(bad)}"))
     entries = [
         (binding.key, binding.value, f"{env_file} line {_line(binding)}")
         for binding in bindings

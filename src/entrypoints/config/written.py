@@ -29,8 +29,8 @@ _KEY = re.compile(r"(?:sk_|pk_)(?:test_|live_)?|whsec_|org_")
 _UNFILLED = re.compile(r"[xX0_-]{3,}|1234\d*")
 _PLACEHOLDER = re.compile(
     r"""
-      .*(?:…|\.{3}|•{3}|\*{3}).*                       # cut short, or masked by whoever showed it
-    | <[^<>]*> | \{\{.*\}\} | \$\{.*\} | \$\(.*\)    # a template that nobody filled in
+      .*(?:…|\.{3}|•{3}|\*{3}).*                       # cut short, or masked
+    | <[^<>]*> | \{\{.*\}\} | \$\{.*\} | \$\(.*\)    # a template that was not filled in
     | \$[A-Z_]+ | %[A-Z_]+%                           # a reference that no shell replaced
     | (?:op|vault|secret|ssm|env|ref\+[a-z]+)://.*    # a reference into a store of secrets
     | (?:your|my|the|replace|change|insert|put|add|paste)(?:[ _-].*|me|this)?
@@ -76,8 +76,8 @@ def is_placeholder(text: str) -> bool:
     return bool(_PLACEHOLDER.fullmatch(bare))
 
 
-def told(variable: str, text: str, problem: str) -> str:
-    """Say what a refused text holds, where that can be recognised; else `problem`. Nothing of the text is repeated."""
+def explain(variable: str, text: str, problem: str) -> str:
+    """Return what a refused text holds, where that can be recognised, else `problem`; the text is never repeated."""
     bare = unwrapped(text)
     if is_placeholder(bare):
         return "the placeholder of an example, not a value: put the real one in its place"

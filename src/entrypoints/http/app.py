@@ -17,7 +17,6 @@ from anomalyze_auth import TokenRejected
 from entrypoints.composition import container_of
 from entrypoints.composition.lifecycle import serving
 from entrypoints.composition.serve import ServeContainer
-from entrypoints.config import proxies
 from entrypoints.config.loading import load
 from entrypoints.config.settings import ServeSettings
 from entrypoints.http import problems
@@ -31,16 +30,16 @@ from entrypoints.http.middleware.request_middleware import (
     RequestMiddleware,
     log_failure,
     note,
-    note_cause,
+    note_failure,
     note_outcome,
 )
 from entrypoints.http.openapi import routes as schema
-from entrypoints.http.recent_failures import cause_of
+from entrypoints.http.recent_failures import failure_of
 from entrypoints.http.routes import root
 from entrypoints.http.routes.handlers import HANDLERS
 from entrypoints.http.routes.verify import AnyMethodAnyPath
 from entrypoints.observability.logging import configure_logging, log_loop_failures, places
-from entrypoints.observability.process_metrics import telling
+from entrypoints.observability.process_metrics import reporting
 from entrypoints.observability.tracing import tracing_of
 
 log = structlog.get_logger("http")
@@ -49,7 +48,7 @@ log = structlog.get_logger("http")
 def create_app() -> ASGIApp:
     """Return the application of one worker process, from its environment."""
     settings = load(ServeSettings)
-    proxies.use(settings.proxies)
+    settings.proxies.export()
     configure_logging(settings.log)
     tracing = tracing_of(settings.tracing, process="auth-service")
     container = container_of(ServeContainer, settings, traced=tracing)
@@ -70,20 +69,20 @@ def app_for(container: ServeContainer) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         log_loop_failures()
-        with _told_without_text():
-            async with serving(container), telling(container.process_metrics()):
+        with _logged_without_text():
+            async with serving(container), reporting(container.process_metrics()):
                 # What is loaded by now lives as long as the process: a full collection would look at all of it again,
                 # 70 ms in which every request waits.
                 gc.collect()
                 gc.freeze()
                 yield
 
-    troubles = container.recent_failures()
+    failures = container.recent_failures()
 
     def answered(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-        if cause := cause_of(error):
-            troubles.went_wrong(cause)
-            note_cause(request.scope, cause)
+        if failure := failure_of(error):
+            failures.failed(failure)
+            note_failure(request.scope, failure)
         if isinstance(error, TokenRejected):
             note(request.scope, "reason", error.reason)
         return _answer(request, error)
@@ -106,11 +105,11 @@ def app_for(container: ServeContainer) -> ASGIApp:
     )
     origins = frozenset(origin.encode() for origin in container.tokens().clerk_authorized_parties)
     app: ASGIApp = OneReading(Cors(AnyMethodAnyPath(litestar), origins))
-    return AnswerFirst(RequestMiddleware(container.traced().requests(app), troubles))
+    return AnswerFirst(RequestMiddleware(container.traced().requests(app), failures))
 
 
 @contextmanager
-def _told_without_text() -> Iterator[None]:
+def _logged_without_text() -> Iterator[None]:
     """Log what breaks the start or the stop: Litestar would have the server log a traceback with the error's text."""
     try:
         yield

@@ -47,7 +47,7 @@ class Authentication:
             TokenMissingError: neither header nor cookie holds a token that counts.
             TokenRejected: it is not a valid session token of a user.
             OriginRefused: the token is in a cookie, and a page of another origin made the request.
-            KeysUnavailable: nobody can tell.
+            KeysUnavailable: the keys to verify it with cannot be fetched.
         """
         return await self._identity(self.requests.verify(headers))
 

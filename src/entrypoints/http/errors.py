@@ -28,7 +28,7 @@ class BodyShedError(HttpError):
 
 
 class ClientDisconnectedError(HttpError):
-    """The client left before its request was complete: nobody reads the answer."""
+    """The client left before its request was complete; the answer is not read."""
 
 
 class TokenMissingError(HttpError):
@@ -36,7 +36,7 @@ class TokenMissingError(HttpError):
 
 
 class NotAdmittedError(HttpError):
-    """The token is good, but no user of ours stands behind it."""
+    """The token is valid, but its user is not known here."""
 
 
 class CredentialsMissingError(HttpError):
@@ -44,7 +44,7 @@ class CredentialsMissingError(HttpError):
 
 
 class ServiceKeyRejectedError(HttpError):
-    """What looks like a service key is none of ours."""
+    """It has the form of a service key and is not configured."""
 
 
 class ScopeMissingError(HttpError):

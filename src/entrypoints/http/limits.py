@@ -1,4 +1,4 @@
-"""What the server is told before a worker begins, and the workers keep to as well.
+"""Limits of the server that the workers apply as well.
 
 It imports nothing: metrics that are imported before the workers share a folder for them would never be shared.
 """

@@ -17,7 +17,7 @@ LONGEST_S = 0.1
 
 @define(eq=False)
 class RejectionThrottle:
-    """One turn after the other, `PER_SECOND` of them a second; whoever would wait too long does not wait longer.
+    """One turn after the other, `PER_SECOND` of them a second; a turn is never more than `LONGEST_S` away.
 
     A client that waits for its answer before it sends again is slowed down to a few requests a second. One that opens
     ever more connections is not, but each of its rejections costs no more than before.

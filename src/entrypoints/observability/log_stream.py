@@ -9,7 +9,7 @@ from collections import deque
 from typing import TextIO
 
 KEPT_BYTES = 1024 * 1024
-"""Of lines that nobody reads yet. What comes then is dropped, and counted in the first line after it."""
+"""Of lines that are not read yet. Further lines are dropped, and counted in the first line after them."""
 
 RETRY_S = 0.1
 LAST_WAIT_MS = 1000
@@ -22,8 +22,8 @@ _AT_ONCE = 4096
 class LogStream:
     """A stream that writes once a turn of the event loop: requests are answered in groups, and each write costs 7 µs.
 
-    Whoever collects the lines may stall: a full pipe would stop every request at its next line. A process that is
-    killed outright loses the lines of that turn; one that fails or stops loses none that somebody reads.
+    The reader of the lines may stall: a full pipe would block every request at its next line. A process that is
+    killed outright loses the lines of that turn; one that fails or stops loses none while a reader is there.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -57,7 +57,7 @@ class LogStream:
                 self._stream.flush()
             else:
                 self._write_what_fits(self._fd, wait_ms)
-        except (OSError, ValueError):  # gone or closed: nobody will ever read it, and the service goes on
+        except (OSError, ValueError):  # gone or closed: no reader is left, and the service goes on
             self._left.clear()
 
     def _write_what_fits(self, pipe: int, wait_ms: int) -> None:

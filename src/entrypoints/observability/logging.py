@@ -15,7 +15,7 @@ from entrypoints.observability.log_stream import LogStream
 
 
 def _with_trace_id(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Say which request a line comes of, whoever writes it, as soon as its caller or we have named its trace."""
+    """Add the trace id of the request to every line that is written for it."""
     if trace := traceparent.get():
         event["trace_id"] = trace[3:35]
     return event
@@ -69,7 +69,7 @@ def configure_logging(settings: LogSettings) -> None:
 
 
 def log_loop_failures() -> None:
-    """Log what nobody waited for in the running loop: asyncio would write the error's text, which may quote a row."""
+    """Log errors that no task retrieves: asyncio would write the error's text, which may quote a row."""
     log = structlog.get_logger("asyncio")
 
     def handle(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -91,7 +91,7 @@ def _write_traceback(out: TextIO, exc_info: Any) -> None:
 
 
 def _traceback(exc_info: Any) -> str:
-    """Write an error without its text and without the values around it: either may hold what nobody may read."""
+    """Write an error without its text and without the values around it: either may hold personal data."""
     error: BaseException | None = exc_info[1]
     lines: list[str] = []
     while error is not None:

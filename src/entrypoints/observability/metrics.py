@@ -1,4 +1,4 @@
-"""What Prometheus is told about requests: labelled by route template, never by path."""
+"""Metrics of requests, labelled by route template and never by path."""
 
 import os
 import re
@@ -23,8 +23,8 @@ _DURATION = Histogram(
 _WEBHOOKS = Counter("auth_webhooks_total", "Webhook deliveries by what came of them.", ["outcome"])
 for _outcome in (*Outcome, "webhook-not-genuine", "webhook-not-usable", "not-storable"):
     _WEBHOOKS.labels(_outcome)  # at 0: an alert tells none from no service, and sees the first of a kind
-_OBTAINED = Counter("auth_users_obtained_total", "Users read from Clerk because no webhook had told of them.")
-_TROUBLES = Counter("auth_troubles_total", "Requests that failed for a cause that an operator can mend.", ["cause"])
+_OBTAINED = Counter("auth_users_obtained_total", "Users read from Clerk because no webhook had arrived.")
+_TROUBLES = Counter("auth_troubles_total", "Requests that failed for a cause that an operator can remove.", ["cause"])
 
 WEBHOOK_ROUTE = "/webhooks/clerk"
 

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from entrypoints.config.loading import ConfigurationError
-from entrypoints.config.sources import ConfigProblem
+from entrypoints.config.sources import ConfigProblem, ConfigurationError
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """Read by prometheus-client, when it is imported."""
@@ -54,7 +53,7 @@ def _new_folder() -> Path:
         f"several workers keep their metrics in a folder, and none can be made ({reason}): "
         f"set TMPDIR to a folder that can be written, mount one at {_IN_MEMORY}, or run one worker"
     )
-    raise ConfigurationError([ConfigProblem("WEB_CONCURRENCY", what)])
+    raise ConfigurationError(ConfigProblem("WEB_CONCURRENCY", what))
 
 
 def _remove_if_left_behind(folder: Path) -> None:

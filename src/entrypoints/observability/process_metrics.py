@@ -1,4 +1,4 @@
-"""What changes without a request, for Prometheus: read every second, so that no request pays for it."""
+"""Metrics that change without a request: updated every second, outside of requests."""
 
 import asyncio
 import time
@@ -39,9 +39,9 @@ class ProcessMetrics:
 
     database_load: Callable[[], DatabaseLoad]
     session_keys: KeySource
-    _told: dict[Counter, int] = field(factory=dict, init=False)
+    _reported: dict[Counter, int] = field(factory=dict, init=False)
 
-    def tell(self, lag_s: float) -> None:
+    def report(self, lag_s: float) -> None:
         load = self.database_load()
         _waiting.set(load.waiting_changes)
         _in_use.set(load.connections_in_use)
@@ -52,20 +52,20 @@ class ProcessMetrics:
             state = self.session_keys.state
             _usable.set(state.usable)
             _age.set(state.age_seconds or 0)
-            self._tell_total(_fetches, state.fetches)
-            self._tell_total(_failures, state.failures)
+            self._add_total(_fetches, state.fetches)
+            self._add_total(_failures, state.failures)
         else:
             _usable.set(1)
 
-    def _tell_total(self, counter: Counter, total: int) -> None:
-        counter.inc(total - self._told.get(counter, 0))
-        self._told[counter] = total
+    def _add_total(self, counter: Counter, total: int) -> None:
+        counter.inc(total - self._reported.get(counter, 0))
+        self._reported[counter] = total
 
 
 @asynccontextmanager
-async def telling(vitals: ProcessMetrics) -> AsyncIterator[None]:
-    """Keep the numbers true meanwhile."""
-    task = asyncio.create_task(_tell(vitals), name="vitals")
+async def reporting(metrics: ProcessMetrics) -> AsyncIterator[None]:
+    """Update the metrics every second until the block ends."""
+    task = asyncio.create_task(_report(metrics), name="process-metrics")
     try:
         yield
     finally:
@@ -73,10 +73,10 @@ async def telling(vitals: ProcessMetrics) -> AsyncIterator[None]:
         await asyncio.wait([task])
 
 
-async def _tell(vitals: ProcessMetrics) -> None:
+async def _report(metrics: ProcessMetrics) -> None:
     lag_s = 0.0
     while True:
-        vitals.tell(lag_s)
+        metrics.report(lag_s)
         began = time.perf_counter()
         await asyncio.sleep(EVERY_S)
         lag_s = max(0.0, time.perf_counter() - began - EVERY_S)

@@ -8,7 +8,7 @@ from attrs import frozen
 from prometheus_client import Counter, Gauge, Histogram
 
 from application.doctor.outbox import blocked_by
-from application.failure import without_detail
+from application.failure import Failure
 from application.relay.dead_letters import OutboxStatus
 from application.relay.relay_events import Round
 
@@ -54,9 +54,9 @@ class RelayTelemetry:
 
     def __init__(self, name: str) -> None:
         self._log = log.bind(relay=name)
-        self._reason: str | None = None
+        self._failure: Failure | None = None
         self._since = 0.0
-        self._lease_reason: str | None = None
+        self._lease_failure: Failure | None = None
         self._blocked: str | None = None
         self._woken_at: float | None = None
 
@@ -78,29 +78,30 @@ class RelayTelemetry:
         if done.refused:
             _dead.inc(done.refused)
             self._log.error("events refused", count=done.refused, next_step="auth-service outbox dead")
-        if self._reason and not done.outage:
-            self._log.info("trouble is over", reason=self._reason, seconds=round(time.monotonic() - self._since, 1))
-            self._reason = None
+        if self._failure and not done.outage:
+            seconds = round(time.monotonic() - self._since, 1)
+            self._log.info("trouble is over", reason=str(self._failure), seconds=seconds)
+            self._failure = None
             _in_trouble.set(0)
 
-    def trouble(self, reason: str) -> None:
-        _trouble.labels(without_detail(reason)).inc()
+    def round_failed(self, failure: Failure) -> None:
+        _trouble.labels(failure.label).inc()
         _in_trouble.set(1)
-        if self._reason is None:
+        if self._failure is None:
             self._since = time.monotonic()
-        if without_detail(reason) != without_detail(self._reason or ""):  # once for each, not for each round
-            self._log.error("events wait", reason=reason)
-        self._reason = reason
+        if _is_new(failure, self._failure):
+            self._log.error("events wait", reason=str(failure))
+        self._failure = failure
 
-    def lease_trouble(self, reason: str | None) -> None:
-        """Lanes cannot be renewed (a database that takes no writes shows here first), or can be again."""
-        if reason and without_detail(reason) != without_detail(self._lease_reason or ""):
-            self._log.error("lanes cannot be renewed", reason=reason)
-        if reason:
-            _trouble.labels(without_detail(reason)).inc()
-        elif self._lease_reason:
-            self._log.info("lanes are renewed again", reason=self._lease_reason)
-        self._lease_reason = reason
+    def leases_renewed(self, failure: Failure | None) -> None:
+        """Log when lanes cannot be renewed (a database that takes no writes shows here first), and can be again."""
+        if failure:
+            _trouble.labels(failure.label).inc()
+            if _is_new(failure, self._lease_failure):
+                self._log.error("lanes cannot be renewed", reason=str(failure))
+        elif self._lease_failure:
+            self._log.info("lanes are renewed again", reason=str(self._lease_failure))
+        self._lease_failure = failure
 
     def backlog_read(self, status: OutboxStatus) -> None:
         """See whether something keeps PostgreSQL from removing the rows of events that are out."""
@@ -113,8 +114,16 @@ class RelayTelemetry:
 
     def health(self) -> RelayHealth:
         """Return what is wrong now; events that wait while this is well are another relay's, or only just stored."""
-        return RelayHealth.of({"events": self._reason, "lanes": self._lease_reason}, {"vacuum": self._blocked})
+        failures = {"events": self._failure, "lanes": self._lease_failure}
+        return RelayHealth.of(
+            {name: str(failure) if failure else None for name, failure in failures.items()}, {"vacuum": self._blocked}
+        )
 
     def lanes_changed(self, lanes: frozenset[int]) -> None:
         _lanes.set(len(lanes))
         self._log.info("lanes held", count=len(lanes))
+
+
+def _is_new(failure: Failure, before: Failure | None) -> bool:
+    """Tell whether it is another failure than before; a detail may differ in each round."""
+    return before is None or failure.label != before.label

@@ -8,6 +8,7 @@ import pytest
 
 from adapters.clerk.webhooks import ClerkWebhooks
 from application.errors import ForgedWebhookError
+from application.users.signing_key import parse_signing_key
 from devkit.fake_clerk.webhook_sender import SVIX_SCHEDULE_S, DeliveryAttempt, Disorder, WebhookSender
 from domain.snapshot import Deletion
 from support.clerk_stand_in import running_stand_in
@@ -43,7 +44,7 @@ def lower(request):
 
 
 def news(request, secret=SECRET):
-    return ClerkWebhooks([secret]).read(lower(request), request.body)
+    return ClerkWebhooks([parse_signing_key(secret)]).read(lower(request), request.body)
 
 
 def svix_ids(requests):

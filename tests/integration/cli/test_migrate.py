@@ -55,7 +55,7 @@ async def test_another_applications_alembic_version_is_one_message(empty_databas
     done = await run(tmp_path, "migrate", DATABASE_URL=empty_database)
 
     assert (done.returncode, done.stdout) == (69, "")
-    assert f"alembic_version is another application's: it is at {revision}" in done.stderr
+    assert f"PostgreSQL: another application's schema (alembic_version is at {revision}" in done.stderr
     assert "schema=auth" in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -265,21 +265,23 @@ async def test_without_a_database_url_the_variable_is_named(stage):
     assert "CLERK" not in answer.stderr
 
 
-async def test_the_settings_of_a_dev_that_runs_are_found(stage):
+async def test_the_settings_of_a_dev_that_runs_are_found_and_of_one_elsewhere_by_its_file(stage):
     await stage.sign_up("user_ada")
-    (stage.folder / "elsewhere").mkdir()
-    (stage.folder / "elsewhere" / "dev.env").write_text(
+    (stage.folder / "var" / "dev").mkdir(parents=True)
+    (stage.folder / "var" / "dev" / "dev.env").write_text(
         f'DATABASE_URL="{stage.database_url}"\nCLERK_SECRET_KEY="{stage.clerk.secret_key}"\nCLERK_API_URL="{stage.clerk.url}"\n'
     )
     none = {"DATABASE_URL": "", "CLERK_SECRET_KEY": "", "CLERK_API_URL": ""}
 
-    with locked(stage.folder / "elsewhere", "auth-service dev"):
-        answer = await stage.run("ban", "user_ada", "--yes", "--data-dir", "elsewhere", **none)
-    ended = await stage.run("ban", "user_ada", "--yes", "--data-dir", "elsewhere", **none)
+    with locked(stage.folder / "var" / "dev", "auth-service dev"):
+        answer = await stage.run("ban", "user_ada", "--yes", **none)
+    ended = await stage.run("ban", "user_ada", "--yes", **none)
+    named = await stage.run("unban", "user_ada", "--env-file", "var/dev/dev.env", **none)
 
     assert answer.returncode == 0, answer.stderr
     assert ended.returncode == 78
-    assert "Or start `auth-service dev`, whose settings are then used: none runs on elsewhere" in ended.stderr
+    assert "Or start `auth-service dev`" in ended.stderr
+    assert named.returncode == 0, named.stderr
 
 
 @pytest.mark.parametrize(

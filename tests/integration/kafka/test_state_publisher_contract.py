@@ -179,7 +179,7 @@ async def test_a_request_that_arrives_after_its_writer_was_barred_is_refused(mak
     [(_, [(_, code, *_)])] = answer.topics
     records = await read_states(kafka_address, topic)
 
-    assert held.outage == f"Kafka: no answer in time (no acknowledgement of {topic})"
+    assert str(held.outage) == f"Kafka: no answer in time (no acknowledgement of {topic})"
     assert for_code(code).__name__ in {"InvalidProducerEpoch", "InvalidTxnState"}
     assert told(records) == [("user_a", 2)]
 
@@ -212,7 +212,7 @@ async def rounds(publisher: StatePublisher, batch: list[Pending]) -> tuple[list[
         done = await publisher.publish(await publisher.writer(), left)
         arrived += done.acknowledged
         refused += [refusal.pending for refusal in done.refused]
-        outages += [done.outage] if done.outage else []
+        outages += [str(done.outage)] if done.outage else []
     return arrived, refused, outages
 
 

@@ -12,10 +12,10 @@ from adapters.postgres.asyncpg_execution import directly
 from adapters.postgres.connection.dial import Dialer, is_behind_pooler
 from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
-from adapters.postgres.failures import DATABASE_ERRORS, Responsible, fault_of, trouble_of
+from adapters.postgres.failures import DATABASE_ERRORS, Responsible, cause_of, fault_of
 from adapters.postgres.health import check_database
 from application.errors import StoreUnavailableError
-from application.failure import Trouble
+from application.failure import Cause
 from devkit.servers.ports import free_port
 from devkit.servers.postgres import start_postgres
 from support.certificates import make_certificates
@@ -33,7 +33,7 @@ async def trouble(url):
     try:
         await check_database(engine)
     except StoreUnavailableError as error:
-        return error.trouble
+        return error.failure.cause
     finally:
         await engine.dispose()
     return None
@@ -73,8 +73,8 @@ async def test_of_several_hosts_the_one_that_takes_writes_is_used(database_url, 
         for query in ("", "?target_session_attrs=read-write", "?target_session_attrs=primary&sslmode=prefer"):
             url = hosts(database_url, there, None, query=query) if "primary" not in query else database_url + query
             assert await trouble(url) is None
-        assert await trouble(hosts(database_url, there)) is Trouble.READ_ONLY
-        assert await trouble(hosts(database_url, there, f"127.0.0.1:{free_port()}")) is Trouble.READ_ONLY
+        assert await trouble(hosts(database_url, there)) is Cause.READ_ONLY
+        assert await trouble(hosts(database_url, there, f"127.0.0.1:{free_port()}")) is Cause.READ_ONLY
         dial = Dialer(
             target=read_target(hosts(database_url, None, there, query="?target_session_attrs=prefer-standby")),
             application_name="tests",
@@ -136,17 +136,17 @@ async def test_when_a_prepared_statement_is_lost_connections_do_without_from_the
 
     assert (before, after) == ((1, False), (3, True))
     assert fault_of(lost.value) is Responsible.CONNECTION
-    assert trouble_of(lost.value) is Trouble.POOLER
+    assert cause_of(lost.value) is Cause.POOLER
 
 
 @pytest.mark.parametrize(
     ("host", "query", "expected"),
     [
-        ("no-such-host.invalid", "", Trouble.NAME_RESOLUTION),
-        (None, "?sslmode=require", Trouble.TLS),
-        (None, "?sslmode=verify-full&sslrootcert=system", Trouble.TLS),
-        ("127.0.0.1:1", "", Trouble.OUT_OF_REACH),
-        ("silent", "?connect_timeout=1", Trouble.NO_ANSWER),
+        ("no-such-host.invalid", "", Cause.NAME_RESOLUTION),
+        (None, "?sslmode=require", Cause.TLS),
+        (None, "?sslmode=verify-full&sslrootcert=system", Cause.TLS),
+        ("127.0.0.1:1", "", Cause.OUT_OF_REACH),
+        ("silent", "?connect_timeout=1", Cause.NO_ANSWER),
     ],
 )
 async def test_why_no_connection_is_made_is_told_by_its_cause(database_url, silent, host, query, expected):
@@ -167,5 +167,5 @@ async def test_a_certificate_that_vanished_is_the_configurations_fault_and_never
             async with connect(engine):
                 pass
         assert fault_of(refused.value) is Responsible.DATABASE
-        assert trouble_of(refused.value) is Trouble.CONFIGURATION
+        assert cause_of(refused.value) is Cause.CONFIGURATION
     await engine.dispose()

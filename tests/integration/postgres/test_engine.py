@@ -6,8 +6,8 @@ from sqlalchemy import text
 from adapters.postgres.asyncpg_execution import directly
 from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
-from adapters.postgres.failures import DATABASE_ERRORS, Responsible, fault_of, trouble_of
-from application.failure import Trouble
+from adapters.postgres.failures import DATABASE_ERRORS, Responsible, cause_of, fault_of
+from application.failure import Cause
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ async def test_a_server_that_lets_nobody_in_is_at_fault_and_says_why(database_ur
     await engine.dispose()
 
     assert fault_of(refused.value) is Responsible.DATABASE
-    assert trouble_of(refused.value) is Trouble.NO_DATABASE
+    assert cause_of(refused.value) is Cause.NO_DATABASE
 
 
 async def test_a_pool_leaves_a_server_that_became_read_only(database_url):

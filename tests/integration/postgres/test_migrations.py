@@ -13,7 +13,7 @@ from adapters.postgres import migrate as migrate_module
 from adapters.postgres.connection.target import read_target
 from adapters.postgres.doctor import examine_database
 from adapters.postgres.engine import create_engine
-from adapters.postgres.failures import DATABASE_ERRORS, Responsible, fault_of, trouble_of
+from adapters.postgres.failures import DATABASE_ERRORS, Responsible, cause_of, fault_of
 from adapters.postgres.health import check_database
 from adapters.postgres.migrate import migrate
 from adapters.postgres.revisions import MIGRATIONS, known_revisions, read_schema
@@ -21,7 +21,7 @@ from adapters.postgres.tables import metadata
 from application.doctor.database import database_findings
 from application.doctor.findings import Severity
 from application.errors import StoreUnavailableError
-from application.failure import Trouble
+from application.failure import Cause
 from application.relay.lanes import LANES
 
 HEAD = "0004"
@@ -203,7 +203,7 @@ async def test_another_applications_schema_is_told_and_left_alone(engine, revisi
     for table in tables:
         await execute(engine, f"CREATE TABLE {table} (id text)")
 
-    with pytest.raises(StoreUnavailableError, match="alembic_version is another application's") as refused:
+    with pytest.raises(StoreUnavailableError, match="another application's schema") as refused:
         await migrate(engine)
     with pytest.raises(StoreUnavailableError, match="another application's") as not_ready:
         await check_database(engine)
@@ -211,7 +211,7 @@ async def test_another_applications_schema_is_told_and_left_alone(engine, revisi
     async with engine.begin() as connection:
         left = await connection.run_sync(described)
 
-    assert {refused.value.trouble, not_ready.value.trouble} == {Trouble.CONFIGURATION}
+    assert {refused.value.failure.cause, not_ready.value.failure.cause} == {Cause.FOREIGN_SCHEMA}
     assert [finding.says for finding in database_findings(facts) if finding.check == "schema"] == [
         f"alembic_version, at {', '.join(revisions)}, is another application's"
     ]
@@ -246,13 +246,13 @@ async def test_a_database_that_cannot_hold_every_name_is_refused_early(postgres_
         for step in (migrate, check_database):
             with pytest.raises(StoreUnavailableError, match=f"not UTF-8 \\(encoding {encoding}") as refused:
                 await step(engine)
-            assert refused.value.trouble is Trouble.ENCODING
+            assert refused.value.failure.cause is Cause.ENCODING
         if encoding == "LATIN1":  # what comes in all the same is not the sender's fault
             with pytest.raises(DATABASE_ERRORS) as untranslatable:
                 async with engine.begin() as connection:
                     await connection.execute(text("SELECT CAST(:name AS text)"), {"name": "Ünï😀"})
             assert fault_of(untranslatable.value) is Responsible.DATABASE
-            assert trouble_of(untranslatable.value) is Trouble.ENCODING
+            assert cause_of(untranslatable.value) is Cause.ENCODING
         [finding] = [each for each in database_findings(await examine_database(engine)) if each.check == "encoding"]
         assert finding.grade is Severity.FAILURE
     finally:

@@ -12,7 +12,7 @@ from application.doctor.outbox import outbox_findings
 from application.doctor.schema_state import SchemaState
 from application.doctor.serving import ServingFacts, serving_findings
 from application.doctor.topics import topic_findings
-from application.failure import ADVICE, Trouble
+from application.failure import ADVICE, KAFKA, POSTGRES, Cause, Failure
 from application.relay.dead_letters import LaneBacklog, OutboxStatus, VacuumBlocker
 from application.relay.topics import DAY_MS, EVENTS, STATE, Topic, TopicFacts
 
@@ -75,7 +75,7 @@ STATE_TOPIC = evolve(
         "min.insync.replicas": "2",
     },
 )
-AWAY = [(Trouble.BAD_ADDRESS, "kafka.internal:9092: name not resolved")]
+AWAY = [Failure(KAFKA, Cause.BAD_ADDRESS, "kafka.internal:9092: name not resolved")]
 KEYS = KeySet(address="clerk.example.com", status=200, keys={"ins_1": "A"}, clock_ahead_s=0.2)
 CLERK = ClerkFacts(
     secret_key_kind="test",
@@ -158,22 +158,22 @@ def test_a_schema_behind_says_how_far_and_which():
     assert schema.advice == "auth-service migrate"
 
 
-@pytest.mark.parametrize("trouble", Trouble)
-def test_a_write_that_fails_is_named_with_its_cause(trouble):
-    [writes] = write_findings(DATABASE, Unanswered(f"PostgreSQL: {trouble} (53100)", trouble))
+@pytest.mark.parametrize("cause", Cause)
+def test_a_write_that_fails_is_named_with_its_cause(cause):
+    [writes] = write_findings(DATABASE, Unanswered(Failure(POSTGRES, cause, "53100")))
 
-    assert (writes.grade, writes.says) == (FAILURE, f"PostgreSQL: {trouble} (53100)")
+    assert (writes.grade, writes.says) == (FAILURE, f"PostgreSQL: {cause} (53100)")
     assert writes.advice
 
 
 def test_a_standby_is_told_to_be_one():
-    [writes] = write_findings(evolve(DATABASE, standby=True), Unanswered("no", Trouble.READ_ONLY))
+    [writes] = write_findings(evolve(DATABASE, standby=True), Unanswered(Failure(POSTGRES, Cause.READ_ONLY)))
 
     assert "standby" in writes.advice
 
 
 def test_a_database_that_does_not_answer_is_said_once():
-    gone = Unanswered("PostgreSQL: out of reach (ConnectionRefusedError)", Trouble.OUT_OF_REACH)
+    gone = Unanswered(Failure(POSTGRES, Cause.OUT_OF_REACH, "ConnectionRefusedError"))
 
     assert bad(database_findings(gone)) == {"database": FAILURE}
     assert [*write_findings(gone, gone)] == []
@@ -248,8 +248,8 @@ def test_what_is_wrong_with_the_state_topic_is_found(name, value, expected):
 
 
 def test_brokers_out_of_reach_and_a_wrong_password_have_different_advice():
-    [away] = topic_findings(Unanswered("x", Trouble.OUT_OF_REACH))
-    [wrong] = topic_findings(Unanswered("x", Trouble.NOT_AUTHENTICATED))
+    [away] = topic_findings(Unanswered(Failure(KAFKA, Cause.OUT_OF_REACH)))
+    [wrong] = topic_findings(Unanswered(Failure(KAFKA, Cause.NOT_AUTHENTICATED)))
 
     assert "the network between (KAFKA_BOOTSTRAP_SERVERS" in away.advice
     assert "user and password" in wrong.advice
@@ -378,4 +378,4 @@ def test_warnings_pass_unless_asked_to_be_strict():
 
 
 def test_every_trouble_has_advice():
-    assert set(ADVICE) == set(Trouble)
+    assert set(ADVICE) == set(Cause)

@@ -12,8 +12,8 @@ from application.errors import (
     SafetyStopError,
     StoreUnavailableError,
 )
+from application.reconcile.checkpoint import RESUMED_FOR_MS
 from application.reconcile.drift import DeletionLimit
-from application.reconcile.run import RESUMED_FOR_MS
 from domain.user import Tombstone, UserId
 from support.memory import living
 from support.reconciling import World, clerk_user, name
@@ -130,7 +130,11 @@ async def test_limits_and_short_outages_are_waited_out(world):
     world.clerk.before_answer = fail
 
     assert await world.reconcile() == {name(50): "missing"}
-    assert sorted(set(world.waited)) == ["429", "500", "no database"]
+    assert sorted(set(world.waited)) == [
+        "Clerk: out of reach (500)",
+        "Clerk: rate limited (429)",
+        "PostgreSQL: no answer in time (no database)",
+    ]
     assert world.seconds > 35
 
 

@@ -57,7 +57,7 @@ async def test_an_outage_keeps_what_did_not_arrive_and_names_the_reason():
 
     done = await relay_events(ALL, 10)
 
-    assert done.outage == "NotEnoughReplicas"
+    assert done.outage.detail == "NotEnoughReplicas"
     assert left(relay_events) == [2, 3]
 
 

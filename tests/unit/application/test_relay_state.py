@@ -73,7 +73,7 @@ async def test_what_only_the_event_topic_took_stays_and_is_not_sent_to_it_again(
     kept = left(run_round)
     again = await run_round(ALL, 10)
 
-    assert (done.outage, kept) == ("NotEnoughReplicas", [1, 2])
+    assert (done.outage.detail, kept) == ("NotEnoughReplicas", [1, 2])
     assert (again.outage, left(run_round)) == (None, [])
     assert delivered(run_round) == [("user_a", 1), ("user_b", 1)]
 
@@ -86,7 +86,7 @@ async def test_what_only_the_state_topic_took_stays_and_goes_to_both_again():
     run_round.publisher.fate.clear()
     await run_round(ALL, 10)
 
-    assert (done.outage, kept, left(run_round)) == ("NotEnoughReplicas", [1], [])
+    assert (done.outage.detail, kept, left(run_round)) == ("NotEnoughReplicas", [1], [])
     assert delivered(run_round) == [("user_a", 1)]
     assert set(written(run_round)) == {("user_a", 1)}
 
@@ -97,7 +97,7 @@ async def test_without_the_state_topic_no_event_is_sent_either_so_that_none_is_s
 
     done = await run_round(ALL, 10)
 
-    assert (done.taken, done.outage) == (0, "topic state does not exist")
+    assert (done.taken, done.outage.detail) == (0, "topic state does not exist")
     assert delivered(run_round) == []
     assert left(run_round) == [1]
 

@@ -7,7 +7,7 @@ import pytest
 from attrs import asdict
 
 from adapters.clerk import response_capture as keeping
-from adapters.clerk.backend_api import NoBackend, RetryBudget
+from adapters.clerk.backend_api import BackendApi, RetryBudget
 from adapters.clerk.identities import INTERACTIVE, ClerkIdentities
 from adapters.clerk.payloads import snapshot_of
 from application.errors import (
@@ -112,7 +112,10 @@ async def test_a_user_deleted_between_two_questions_is_none():
 
 @pytest.mark.parametrize("status", [401, 403])
 async def test_a_refused_key_is_a_fault_of_ours_and_says_what_to_check(status):
-    assert await failure(http(status)) == (f"Clerk's API answered {status}: check CLERK_SECRET_KEY", 1)
+    assert await failure(http(status)) == (
+        f"Clerk: credentials refused (it answered {status}: check CLERK_SECRET_KEY)",
+        1,
+    )
 
 
 @pytest.mark.parametrize("said", ["1", "", "soon", "-5", "1.5", "Wed, 21 Oct 2026 07:28:00 GMT"])
@@ -141,19 +144,22 @@ async def test_a_limit_beyond_the_effort_is_told_at_once_and_nobody_else_asks_me
 async def test_any_other_answer_is_no_verdict(status):
     body = b"" if status == 204 else None
 
-    assert await failure(http(status, body)) == (f"Clerk's API answered {status}", 1)
+    assert await failure(http(status, body)) == (f"Clerk: no usable answer (it answered {status})", 1)
 
 
 async def test_a_redirect_is_not_followed_with_the_key():
     answer = http(302, b"", headers="location: http://127.0.0.1:9/v1/users/user_1\r\n")
 
-    assert await failure(answer) == ("Clerk's API answered 302", 1)
+    assert await failure(answer) == ("Clerk: no usable answer (it answered 302)", 1)
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 async def test_a_fault_at_clerk_is_tried_once_more(status):
-    assert await failure(http(status)) == (f"Clerk's API answered {status}", 2)
-    assert await failure(http(status, b"<html>", content_type="text/html")) == (f"Clerk's API answered {status}", 2)
+    assert await failure(http(status)) == (f"Clerk: no usable answer (it answered {status})", 2)
+    assert await failure(http(status, b"<html>", content_type="text/html")) == (
+        f"Clerk: no usable answer (it answered {status})",
+        2,
+    )
 
 
 @pytest.mark.parametrize("passing", [http(500), reset, cut_short, no_http])
@@ -174,7 +180,7 @@ async def test_the_second_answer_counts_also_when_it_says_that_there_is_nobody()
 async def test_a_connection_that_breaks_twice_is_out_of_reach(broken):
     message, requests = await failure(broken)
 
-    assert message.startswith("Clerk's API is out of reach: ")
+    assert message.startswith("Clerk: out of reach (")
     assert requests == 2
 
 
@@ -183,7 +189,7 @@ async def test_nobody_listening_is_out_of_reach():
         pass
     adapter = identities(fake.url)
 
-    with pytest.raises(ClerkUnavailableError, match="out of reach: ConnectError"):
+    with pytest.raises(ClerkUnavailableError, match=r"out of reach \(ConnectError"):
         await adapter.get(USER)
     await adapter.aclose()
 
@@ -191,14 +197,14 @@ async def test_nobody_listening_is_out_of_reach():
 @pytest.mark.parametrize("slow", [silence, dribble])
 async def test_an_answer_that_takes_too_long_is_not_waited_for(slow):
     assert await failure(slow, effort=RetryBudget(attempts=2, budget_s=0.2)) == (
-        "Clerk's API did not answer within 0.2 s",
+        "Clerk: no answer in time (0.2 s)",
         1,
     )
 
 
 async def test_the_second_attempt_is_inside_the_same_time():
     assert await failure(http(500), silence, effort=RetryBudget(attempts=2, budget_s=1.0)) == (
-        "Clerk's API did not answer within 1 s",
+        "Clerk: no answer in time (1 s)",
         2,
     )
 
@@ -218,20 +224,20 @@ async def test_the_second_attempt_is_inside_the_same_time():
 async def test_a_success_that_holds_no_user_is_no_verdict(body, problem):
     message, requests = await failure(http(200, body))
 
-    assert message.startswith(f"Clerk's API answered no usable user: {problem}")
+    assert message.startswith(f"Clerk: no usable answer (user: {problem}")
     assert requests == 1
 
 
 async def test_a_page_instead_of_json_is_no_verdict():
     message, _ = await failure(http(200, b"<html>login</html>", content_type="text/html"))
 
-    assert message.startswith("Clerk's API answered no usable user: data: JSON is malformed")
+    assert message.startswith("Clerk: no usable answer (user: data: JSON is malformed")
 
 
 async def test_another_user_than_asked_for_is_never_returned():
     message, _ = await failure(http(200, user_payload("user_2")))
 
-    assert message == "Clerk's API answered with another user"
+    assert message == "Clerk: no usable answer (it answered with another user)"
 
 
 async def test_a_failure_leaves_nothing_behind_for_the_next_question():
@@ -270,7 +276,9 @@ async def test_an_error_of_clerk_is_not_repeated_to_ours():
 
 async def test_without_a_key_nobody_is_asked():
     with pytest.raises(ClerkNotConfiguredError):
-        await ClerkIdentities(NoBackend(), INTERACTIVE, now_ms=lambda: READ_AT_MS).get(USER)
+        await ClerkIdentities(BackendApi(None, "https://api.clerk.com"), INTERACTIVE, now_ms=lambda: READ_AT_MS).get(
+            USER
+        )
 
 
 NOT_ABOUT_THE_USER = b'{"errors": [{"message": "m", "code": "instance_not_found"}]}'
@@ -278,7 +286,7 @@ NOT_ABOUT_THE_USER = b'{"errors": [{"message": "m", "code": "instance_not_found"
 
 @pytest.mark.parametrize("body", [b"", b"<html>nginx</html>", b"{}", b'{"error": "no route"}', NOT_ABOUT_THE_USER])
 async def test_a_404_that_is_not_clerks_own_is_no_word_on_the_user(body):
-    assert await failure(http(404, body)) == ("Clerk's API answered 404", 1)
+    assert await failure(http(404, body)) == ("Clerk: no usable answer (it answered 404)", 1)
 
 
 async def test_an_answer_without_end_is_cut(monkeypatch):
@@ -286,4 +294,4 @@ async def test_an_answer_without_end_is_cut(monkeypatch):
 
     message, _ = await failure(http(200, b" " * 20_000))
 
-    assert message == "Clerk's API is out of reach: ReadError"
+    assert message == "Clerk: out of reach (ReadError)"

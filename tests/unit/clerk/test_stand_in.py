@@ -5,6 +5,7 @@ import pytest
 
 from adapters.clerk.webhooks import ClerkWebhooks
 from application.errors import ForgedWebhookError
+from application.users.signing_key import parse_signing_key
 from devkit.fake_clerk import ClerkStandIn
 from domain.user import parse_user_id
 
@@ -44,10 +45,10 @@ def test_a_webhook_is_genuine_for_its_own_secret_alone(clerk):
     now = int(time.time())
     webhook = clerk.webhook("user.updated", clerk.user("user_ada", now_ms=NOW_MS), happened_ms=NOW_MS, sent_s=now)
 
-    news = ClerkWebhooks([SECRET]).read(dict(webhook.headers), webhook.body)
+    news = ClerkWebhooks([parse_signing_key(SECRET)]).read(dict(webhook.headers), webhook.body)
     assert (news.id, news.source.updated_at, news.source.timestamp) == ("user_ada", NOW_MS, NOW_MS)
     with pytest.raises(ForgedWebhookError):
-        ClerkWebhooks([OTHER]).read(dict(webhook.headers), webhook.body)
+        ClerkWebhooks([parse_signing_key(OTHER)]).read(dict(webhook.headers), webhook.body)
 
 
 def test_overrides_and_email_reach_the_body(clerk):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from adapters.clerk.webhooks import ClerkWebhooks
 from application.errors import UnusableWebhookError
+from application.users.signing_key import parse_signing_key
 from devkit.fake_clerk.samples import sample_deleted_user, sample_event, sample_user
 from domain.snapshot import Deletion, Snapshot
 from domain.user import EmailAddress, Profile
@@ -17,7 +18,7 @@ from support.clerk_payloads import NOW_MS, SECRET, deleted_payload, encoded, eve
 EXAMPLES = Path(__file__).parents[2] / "fixtures" / "clerk"
 """From Clerk's public documentation and the dashboard's event catalogue."""
 
-WEBHOOKS = ClerkWebhooks([SECRET])
+WEBHOOKS = ClerkWebhooks([parse_signing_key(SECRET)])
 
 
 def read(document: object) -> Snapshot | Deletion | None:

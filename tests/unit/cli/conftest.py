@@ -2,8 +2,8 @@ import os
 
 import pytest
 
+from devkit.local.environment import write_environment
 from devkit.local.keys import keys_kept_in
-from devkit.local.second_terminal import write_for_second_terminal
 from devkit.servers.data_dir import locked
 
 
@@ -25,6 +25,6 @@ def keys(folder):
     data_dir.mkdir(parents=True)
     kept = keys_kept_in(data_dir)
     values = {**kept.environment, "CLERK_ISSUER": "http://localhost/dev", "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
-    write_for_second_terminal(data_dir, values)
+    write_environment(data_dir, values)
     with locked(data_dir, "auth-service dev"):
         yield kept

@@ -6,9 +6,10 @@ import yaml
 from dotenv import dotenv_values
 
 from devkit.commands.dev_keys import dev_keys
-from entrypoints.config.loading import ConfigurationError, load
+from entrypoints.config.loading import load
 from entrypoints.config.made_up import INSTANCE
 from entrypoints.config.settings import ServeSettings
+from entrypoints.config.sources import ConfigurationError
 
 DATABASE = {"DATABASE_URL": "postgresql://a@b/c"}
 STAND_IN = "http://clerk-stand-in.test:3004"

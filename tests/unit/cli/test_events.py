@@ -74,4 +74,4 @@ def test_brokers_out_of_reach_say_where_to_look(keys):
         main(["events", "tail"])
 
     assert "Kafka: out of reach (127.0.0.1:1: connection refused)" in stop.value.code
-    assert "`auth-service dev` running?" in stop.value.code
+    assert "`auth-service config events` says where it is set" in stop.value.code

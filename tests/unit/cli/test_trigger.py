@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from adapters.clerk.webhooks import ClerkWebhooks
+from application.users.signing_key import parse_signing_key
 from domain.snapshot import Deletion
 from entrypoints.cli.main import main
 from support.clerk_stand_in import running_stand_in
@@ -63,7 +64,7 @@ def test_a_delivery_is_genuine_and_its_answer_is_shown(keys, service, capsys):
     assert status in (0, None)
     (delivery,) = service.deliveries
     assert delivery.path == "/webhooks/clerk"
-    news = ClerkWebhooks([keys.webhook_secret]).read(delivery.headers, delivery.body)
+    news = ClerkWebhooks([parse_signing_key(keys.webhook_secret)]).read(delivery.headers, delivery.body)
     assert (news.id, news.profile.email) == ("user_ada", "ada@example.org")
     assert capsys.readouterr().out == 'user.created user_ada -> 200 {"outcome":"created"}\n'
 
@@ -91,7 +92,7 @@ def test_fields_are_set_as_json_or_else_as_text(keys, service):
     trigger("user.updated", *options, "--email", "grace@example.org", "--url", service.url)
 
     (delivery,) = service.deliveries
-    news = ClerkWebhooks([keys.webhook_secret]).read(delivery.headers, delivery.body)
+    news = ClerkWebhooks([parse_signing_key(keys.webhook_secret)]).read(delivery.headers, delivery.body)
     assert news.profile.banned is True
     assert news.profile.first_name == "Grace"
     assert news.profile.public_metadata == {"plan": "a=b"}
@@ -117,7 +118,7 @@ def test_a_deletion_says_no_more_than_the_id(keys, service):
     trigger("user.deleted", "--user", "user_ada", "--url", service.url)
 
     (delivery,) = service.deliveries
-    news = ClerkWebhooks([keys.webhook_secret]).read(delivery.headers, delivery.body)
+    news = ClerkWebhooks([parse_signing_key(keys.webhook_secret)]).read(delivery.headers, delivery.body)
     assert isinstance(news, Deletion)
     assert data_of(delivery) == {"deleted": True, "id": "user_ada", "object": "user"}
 

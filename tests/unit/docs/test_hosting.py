@@ -6,8 +6,9 @@ import pytest
 
 from entrypoints.cli.exit_codes import EX_CONFIG
 from entrypoints.cli.main import main
-from entrypoints.config.loading import ConfigurationError, load
+from entrypoints.config.loading import load
 from entrypoints.config.settings import EventsSettings
+from entrypoints.config.sources import ConfigurationError
 from support.documentation import ROOT
 from support.web import NO_FILE
 

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from anomalyze_auth import JwksKeys, KeysFault, KeysUnavailable
-from application.failure import Trouble
-from entrypoints.http.recent_failures import TROUBLE_OF_KEYS, cause_of
+from application.failure import Cause
+from entrypoints.http.recent_failures import CAUSE_OF_KEYS, failure_of
 from support.certificates import make_certificates
 
 
@@ -18,9 +18,9 @@ async def fault_of(keys: JwksKeys) -> KeysFault | None:
         await keys.find("ins_1")
     await keys.aclose()
     assert keys.state.last_cause is unavailable.value.cause
-    cause = cause_of(unavailable.value)
-    assert cause is not None
-    assert cause.label == f"signing keys: {TROUBLE_OF_KEYS[unavailable.value.cause]}"
+    failure = failure_of(unavailable.value)
+    assert failure is not None
+    assert failure.label == f"signing keys: {CAUSE_OF_KEYS[unavailable.value.cause]}"
     return keys.state.last_cause
 
 
@@ -67,5 +67,5 @@ async def test_anything_else_is_out_of_reach_whatever_its_text_says():
 
 
 def test_each_fault_has_a_word_of_its_own():
-    assert TROUBLE_OF_KEYS.keys() == set(KeysFault)
-    assert set(TROUBLE_OF_KEYS.values()) == {Trouble.PROXY, Trouble.TLS, Trouble.OUT_OF_REACH}
+    assert CAUSE_OF_KEYS.keys() == set(KeysFault)
+    assert set(CAUSE_OF_KEYS.values()) == {Cause.PROXY, Cause.TLS, Cause.OUT_OF_REACH}

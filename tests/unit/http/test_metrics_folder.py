@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from entrypoints.config.loading import ConfigurationError
+from entrypoints.config.sources import ConfigurationError
 from entrypoints.observability import metrics_folder
 from entrypoints.observability.metrics_folder import VARIABLE
 

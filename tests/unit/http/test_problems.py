@@ -11,6 +11,7 @@ from application.errors import (
     BrokerUnavailableError,
     ClerkLimitedError,
     ClerkRefusedError,
+    UnavailableError,
     UnusableWebhookError,
 )
 from entrypoints.http.errors import HttpError
@@ -23,13 +24,14 @@ def leaves(kind):
     return {kind for child in below for kind in (child, *leaves(child))}
 
 
-ONLY_OF_COMMANDS = {BrokerUnavailableError}
+NEVER_ANSWERED = {BrokerUnavailableError, UnavailableError}
+"""Of commands alone; the base of three others."""
 
 
 def test_every_error_a_request_can_meet_has_a_row_of_its_own():
     expected = leaves(ApplicationError) | leaves(HttpError) | {TokenRejected, OriginRefused, KeysUnavailable}
 
-    assert set(TABLE) == expected - ONLY_OF_COMMANDS
+    assert set(TABLE) == expected - NEVER_ANSWERED
 
 
 def test_codes_are_unique_and_each_503_says_when_to_come_back():

@@ -43,7 +43,7 @@ async def test_a_request_that_the_client_gave_up_is_an_outage_and_the_relay_goes
 
     deliveries = await publisher(client).publish([PENDING])
 
-    assert deliveries.outage == "Kafka: out of reach (127.0.0.1:1: connection refused)"
+    assert str(deliveries.outage) == "Kafka: out of reach (127.0.0.1:1: connection refused)"
     assert list(deliveries.acknowledged) == []
     assert client.thrown_away
 

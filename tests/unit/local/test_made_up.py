@@ -3,7 +3,7 @@
 import pytest
 
 from entrypoints.config.made_up import INSTANCE, NOTE, instance_names, under
-from entrypoints.config.sources import read
+from entrypoints.config.sources import found_variables
 
 MADE_UP = {
     "CLERK_WEBHOOK_SECRET": "whsec_made_up",
@@ -47,8 +47,8 @@ def test_a_file_of_dev_keys_says_nothing_of_clerk_beside_an_instance_in_the_envi
     lines = "".join(f'{name}="{value}"\n' for name, value in MADE_UP.items())
     file.write_text(f"{NOTE}{lines}PORT=4000\n")
 
-    assert set(read({variable: "of an instance"}, file)) == {variable, "PORT"}
-    assert set(read({"PORT": "1"}, file)) == {*MADE_UP, "PORT"}
+    assert set(found_variables({variable: "of an instance"}, file)) == {variable, "PORT"}
+    assert set(found_variables({"PORT": "1"}, file)) == {*MADE_UP, "PORT"}
     file.write_text(lines)  # of somebody's own: it says what it says
-    beside = read({variable: "of an instance"}, file)
+    beside = found_variables({variable: "of an instance"}, file)
     assert set(beside) == {*MADE_UP, variable} - {variable.removesuffix("_FILE")} | {variable}

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from entrypoints.config.loading import ConfigurationError, load
+from entrypoints.config.loading import load
 from entrypoints.config.settings import MigrateSettings
+from entrypoints.config.sources import ConfigurationError
 from support.certificates import make_certificates
 
 PAGE = Path(__file__).parents[3] / "docs" / "hosting.md"

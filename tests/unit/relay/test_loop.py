@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from adapters.kafka.cloudevents import encode
+from application.failure import Failure
 from application.relay import loop
 from application.relay.loop import Relay
 from application.relay.relay_events import RelayEvents, Round
@@ -16,18 +17,18 @@ from support.memory import MemoryLeases, MemoryOutbox, MemoryPublisher
 class Notes:
     def __init__(self) -> None:
         self.rounds: list[Round] = []
-        self.troubles: list[str] = []
-        self.lease_troubles: list[str | None] = []
+        self.failures: list[Failure] = []
+        self.lease_failures: list[Failure | None] = []
         self.lanes: list[int] = []
 
     def round_done(self, done: Round) -> None:
         self.rounds.append(done)
 
-    def trouble(self, reason: str) -> None:
-        self.troubles.append(reason)
+    def round_failed(self, failure: Failure) -> None:
+        self.failures.append(failure)
 
-    def lease_trouble(self, reason: str | None) -> None:
-        self.lease_troubles.append(reason)
+    def leases_renewed(self, failure: Failure | None) -> None:
+        self.lease_failures.append(failure)
 
     def lanes_changed(self, lanes: frozenset[int]) -> None:
         self.lanes.append(len(lanes))
@@ -88,13 +89,13 @@ async def test_trouble_is_told_and_passes_by_itself():
     outbox.add(message(1))
     publisher.fate[1] = "NotEnoughReplicas"
     running = asyncio.create_task(one.run())
-    await until(lambda: notes.troubles)
+    await until(lambda: notes.failures)
     publisher.fate.clear()
     await until(lambda: publisher.delivered)
     one.stop()
     await running
 
-    assert set(notes.troubles) == {"NotEnoughReplicas"}
+    assert {failure.detail for failure in notes.failures} == {"NotEnoughReplicas"}
 
 
 async def test_a_relay_that_cannot_keep_its_lanes_because_of_a_bug_ends_instead_of_going_on_without_them():

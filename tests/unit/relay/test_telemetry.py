@@ -9,14 +9,14 @@ from attrs import evolve
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from application.failure import Trouble, told
+from application.failure import KAFKA, POSTGRES, Cause, Failure
 from application.relay.dead_letters import OutboxStatus, VacuumBlocker
 from application.relay.relay_events import Round
 from entrypoints.relay.status_server import start_status_server
 from entrypoints.relay.telemetry import RelayTelemetry
 
-DENIED = told("Kafka", Trouble.NOT_AUTHORIZED, "TopicAuthorizationFailedError")
-READ_ONLY = told("PostgreSQL", Trouble.READ_ONLY, "25006")
+DENIED = Failure(KAFKA, Cause.NOT_AUTHORIZED, "TopicAuthorizationFailedError")
+READ_ONLY = Failure(POSTGRES, Cause.READ_ONLY, "25006")
 STATUS = OutboxStatus(read_at=0.0, stored=0, lanes=[], dead=0, relays={}, vacuum_blocker=None)
 
 
@@ -29,38 +29,38 @@ def test_a_trouble_is_named_in_log_metrics_and_health_until_it_is_over():
     before = counted("Kafka: not authorized")
     with capture_logs() as logs:
         for _ in range(3):
-            telemetry.trouble(DENIED)
+            telemetry.round_failed(DENIED)
         during = telemetry.health()
         telemetry.round_done(Round(0))
 
     assert [line["event"] for line in logs] == ["events wait", "trouble is over"]
-    assert logs[0]["reason"] == DENIED
+    assert logs[0]["reason"] == str(DENIED)
     assert counted("Kafka: not authorized") - before == 3
-    assert (during.status, during.causes) == ("unavailable", {"events": DENIED})
+    assert (during.status, during.causes) == ("unavailable", {"events": str(DENIED)})
     assert telemetry.health().status == "ok"
 
 
 def test_the_same_cause_with_other_details_is_told_once():
     telemetry = RelayTelemetry("r")
     with capture_logs() as logs:
-        telemetry.trouble(told("Kafka", Trouble.OUT_OF_REACH, "a:1: refused"))
-        telemetry.trouble(told("Kafka", Trouble.OUT_OF_REACH, "b:1 does not answer"))
-        telemetry.trouble(DENIED)
+        telemetry.round_failed(Failure(KAFKA, Cause.OUT_OF_REACH, "a:1: refused"))
+        telemetry.round_failed(Failure(KAFKA, Cause.OUT_OF_REACH, "b:1 does not answer"))
+        telemetry.round_failed(DENIED)
 
-    assert [line["reason"] for line in logs] == ["Kafka: out of reach (a:1: refused)", DENIED]
+    assert [line["reason"] for line in logs] == ["Kafka: out of reach (a:1: refused)", str(DENIED)]
 
 
 def test_leases_that_cannot_be_renewed_are_told_although_no_event_waits():
     telemetry = RelayTelemetry("r")
     with capture_logs() as logs:
-        telemetry.lease_trouble(READ_ONLY)
-        telemetry.lease_trouble(READ_ONLY)
+        telemetry.leases_renewed(READ_ONLY)
+        telemetry.leases_renewed(READ_ONLY)
         during = telemetry.health()
-        telemetry.lease_trouble(None)
-        telemetry.lease_trouble(None)
+        telemetry.leases_renewed(None)
+        telemetry.leases_renewed(None)
 
     assert [line["event"] for line in logs] == ["lanes cannot be renewed", "lanes are renewed again"]
-    assert during.causes == {"lanes": READ_ONLY}
+    assert during.causes == {"lanes": str(READ_ONLY)}
     assert telemetry.health().status == "ok"
 
 
@@ -98,11 +98,11 @@ def ask():
 def test_a_relay_answers_its_health_its_life_and_its_metrics(ask):
     telemetry, get = ask
     well = get("/health")
-    telemetry.trouble(DENIED)
+    telemetry.round_failed(DENIED)
     ill = get("/health")
 
     assert (well[0], json.loads(well[1])["status"]) == (200, "ok")
-    assert (ill[0], json.loads(ill[1])["causes"]) == (503, {"events": DENIED})
+    assert (ill[0], json.loads(ill[1])["causes"]) == (503, {"events": str(DENIED)})
     assert get("/health/live")[0] == 200
     status, text = get("/metrics")
     assert status == 200

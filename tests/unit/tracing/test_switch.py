@@ -4,8 +4,9 @@ import sys
 
 import pytest
 
-from entrypoints.config.loading import ConfigurationError, load
+from entrypoints.config.loading import load
 from entrypoints.config.settings import TracesExporter, TracingSettings
+from entrypoints.config.sources import ConfigurationError
 from entrypoints.observability.tracing import require_extra
 from support.web import NO_FILE, environment
 

@@ -1,4 +1,4 @@
-"""`auth-service clerk-stand-in`: be Clerk, for whoever has no account."""
+"""`auth-service clerk-stand-in`: Clerk's API for a machine without an account."""
 
 import os
 import sys
@@ -15,13 +15,14 @@ from devkit.fake_clerk.assembly import stand_in
 from devkit.fake_clerk.defaults import DATA_FILE, PORT, html
 from devkit.fake_clerk.http_server import listening
 from devkit.fake_clerk.webhook_sender import Endpoint
+from devkit.local.environment import DATA_DIR, NO_FILE
 from devkit.local.keys import keys_kept_in, secret_key_kept_in
 from devkit.settings import ClerkStandInSettings
 from entrypoints.cli.until_signal import run_until_signal
-from entrypoints.config.dev_environment import DATA_DIR, NO_FILE, base_url
-from entrypoints.config.loading import load, variables
+from entrypoints.config.loading import load
 from entrypoints.config.parsing import http_url
 from entrypoints.config.settings import HttpSettings
+from entrypoints.config.sources import variables
 from entrypoints.observability.logging import configure_logging
 
 if TYPE_CHECKING:
@@ -74,10 +75,10 @@ def clerk_stand_in(  # noqa: PLR0913  # options of a command
     secret_key = settings.clerk_api.clerk_secret_key.get_secret_value()
     if secret_key.startswith("sk_live_"):
         sys.exit("CLERK_SECRET_KEY is a live instance's (sk_live_): a stand-in has no business with it. Unset it here.")
-    service = base_url(settings.http)
+    service = settings.http.base_url
     issuer = issuer or configured.get("CLERK_ISSUER")
     try:
-        signing_secret = settings.webhooks.clerk_webhook_secret.get_secret_value()[0]
+        signing_secret = settings.webhooks.clerk_webhook_secret.get_secret_value()[0].written
         urls = [http_url(url) for url in endpoint or [f"{service}/webhooks/clerk"]]
         made = stand_in(
             secret_key=secret_key,
@@ -102,7 +103,7 @@ def clerk_stand_in(  # noqa: PLR0913  # options of a command
 async def _serve(stand_in: "StandIn", host: str, port: int) -> int:
     async with listening(stand_in.api.answer, host=host, port=port) as bound:
         if not stand_in.api.tokens.issuer:
-            itself = base_url(HttpSettings(host=host, port=bound))
+            itself = HttpSettings(host=host, port=bound).base_url
             stand_in.api.tokens = evolve(stand_in.api.tokens, issuer=itself)
         log.info("started", url=f"http://{host}:{bound}", users=len(stand_in.instance))
         await stand_in.run()

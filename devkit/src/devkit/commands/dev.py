@@ -19,12 +19,12 @@ from application.relay.topics import STATE
 from devkit.fake_clerk.defaults import DATA_FILE as CLERK_FILE
 from devkit.fake_clerk.defaults import PORT as CLERK_PORT
 from devkit.fake_clerk.session_tokens import mint_session_token
+from devkit.local.environment import DATA_DIR, NO_FILE, settings_of_last_dev, write_environment
 from devkit.local.frontend import FOLDER as FRONTEND_FOLDER
 from devkit.local.frontend import PORT as FRONTEND_PORT
 from devkit.local.frontend import Mint, origins, serve_frontend
 from devkit.local.keys import ORGANIZATION, keys_kept_in, secret_key_kept_in
 from devkit.local.process import Part, ProcessFailedError, ServiceProcess, raise_if_ended, stop_all, until_ready
-from devkit.local.second_terminal import write_for_second_terminal
 from devkit.servers.data_dir import locked
 from devkit.servers.errors import EmbeddedStackError
 from devkit.servers.ports import free_port, require_free
@@ -38,11 +38,11 @@ from entrypoints.cli.until_signal import run_until_signal
 from entrypoints.composition import container_of
 from entrypoints.composition.database import DatabaseContainer
 from entrypoints.composition.topics import TopicsContainer
-from entrypoints.config.dev_environment import DATA_DIR, NO_FILE, base_url, settings_of_last_dev
-from entrypoints.config.loading import ConfigurationError, load, variables
+from entrypoints.config.loading import load
 from entrypoints.config.made_up import instance_names, under
 from entrypoints.config.settings import EventsSettings, HttpSettings, MigrateSettings, ProxySettings
 from entrypoints.config.settings.catalogue import variables_of
+from entrypoints.config.sources import ConfigurationError, variables
 
 READY_S = 30.0
 _WATCH_S = 0.2
@@ -180,7 +180,7 @@ def _mint(private_key: str, *, issuer: str, origin: str) -> Mint:
 def _frontend(plan: _Plan) -> AbstractContextManager[None]:
     if plan.frontend is None:
         return nullcontext()
-    return serve_frontend(port=plan.frontend, api=base_url(plan.http), mint=plan.mint)
+    return serve_frontend(port=plan.frontend, api=plan.http.base_url, mint=plan.mint)
 
 
 async def _dev(plan: _Plan, console: Console, *, fresh: bool, began: float) -> int:
@@ -209,11 +209,11 @@ async def _dev(plan: _Plan, console: Console, *, fresh: bool, began: float) -> i
             (plan.data_dir / CLERK_FILE).unlink(missing_ok=True)
         async with _processes(_commands(plan), environment, plan.lock, console) as processes:
             parts: list[Part] = [*processes, stack.postgres, stack.kafka]
-            await until_ready(f"{base_url(plan.http)}/health", parts, within_s=READY_S)
+            await until_ready(f"{plan.http.base_url}/health", parts, within_s=READY_S)
             if plan.clerk is not None:
                 await until_ready(f"{_clerk_url(plan.clerk)}/.well-known/jwks.json", parts, within_s=READY_S)
             port = {"PORT": str(plan.http.port)}
-            file = write_for_second_terminal(plan.data_dir, {**servers, **port, **plan.made_up})
+            file = write_environment(plan.data_dir, {**servers, **port, **plan.made_up})
             with _frontend(plan):
                 _greet(plan, servers, file, console, seconds=time.monotonic() - began)
                 while True:
@@ -279,8 +279,10 @@ def _free_from(port: int) -> int:
 
 def _greet(plan: _Plan, servers: Mapping[str, str], file: Path, console: Console, *, seconds: float) -> None:
     name = program()
-    where = "" if plan.data_dir == DATA_DIR else f" --data-dir {plan.data_dir}"
-    address = base_url(plan.http)
+    elsewhere = plan.data_dir != DATA_DIR
+    where = f" --data-dir {plan.data_dir}" if elsewhere else ""
+    file_option = f" --env-file {file}" if elsewhere else ""
+    address = plan.http.base_url
     console.print(Text(f"\nReady after {seconds:.1f} s", style="bold green"))
     page = [("Frontend", f"{origins(plan.frontend)[0]}   (examples/frontend)")] if plan.frontend else []
     if plan.clerk is not None:
@@ -296,7 +298,7 @@ def _greet(plan: _Plan, servers: Mapping[str, str], file: Path, console: Console
     commands = [
         (f"{name} trigger{where} user.created --user user_ada", "Clerk tells us of a sign-up"),
         (f"{name} trigger{where} user.updated --user user_ada --set first_name=Augusta", "and of a change"),
-        (f"{name} events tail{where} --from-beginning", "what other services hear"),
+        (f"{name} events tail{file_option} --from-beginning", "what other services receive"),
     ]
     if "CLERK_JWT_KEY" in plan.made_up:
         token = f"$({name} token{where} --user user_ada)"

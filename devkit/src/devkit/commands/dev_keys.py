@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from devkit.local.keys import ISSUER, keys_kept_in, secret_key_kept_in, write_private
-from devkit.local.second_terminal import assignments
+from devkit.local.environment import DATA_DIR, NO_FILE, assignments
+from devkit.local.keys import ISSUER, keys_kept_in, secret_key_kept_in
+from devkit.local.private_file import write_private
 from entrypoints.cli.terminal import fail
-from entrypoints.config.dev_environment import DATA_DIR, NO_FILE
-from entrypoints.config.loading import variables
 from entrypoints.config.made_up import NOTE, instance_names
+from entrypoints.config.sources import variables
 
 
 def dev_keys(*, folder: Path = Path(), clerk_api: str | None = None) -> None:
@@ -15,7 +15,7 @@ def dev_keys(*, folder: Path = Path(), clerk_api: str | None = None) -> None:
 
     Writes `.env` into the folder, for the commands that run there: a webhook secret and a key for session tokens,
     random and kept for the next time. With a variable of a Clerk instance in the environment, or in a `.env` of yours,
-    nothing is made up, so that what is missing is told by name. A `.env` of yours is never changed.
+    nothing is made up, so that what is missing is named. A `.env` of yours is never changed.
 
     Parameters
     ----------

@@ -12,13 +12,13 @@ from cyclopts import Parameter
 
 from devkit.fake_clerk.client import stand_in_of
 from devkit.fake_clerk.session_tokens import mint_session_token
+from devkit.local.environment import DATA_DIR, load_beside_dev
 from devkit.local.keys import ISSUER, PRIVATE_KEY_FILE, public_half
 from devkit.settings import TokenCommandSettings
 from domain.user import InvalidUserIdError, parse_user_id
 from entrypoints.cli.exit_codes import EX_USAGE
 from entrypoints.cli.terminal import fail
 from entrypoints.config import parsing
-from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
 from entrypoints.config.settings import ClerkApiSettings, TokenSettings
 
 SAMPLE_USER = "user_ada"
@@ -105,7 +105,7 @@ def _key_that_is_trusted(settings: TokenSettings, file: Path) -> str:
         )
     try:
         private_key = file.read_text()
-        fits = _body(public_half(private_key)) == _body(settings.clerk_jwt_key)
+        fits = _body(public_half(private_key)) == _body(settings.clerk_jwt_key.written)
     except FileNotFoundError:
         sys.exit(
             f"There is no key to sign with: {file} is missing. `auth-service dev` makes it; this command is for "

@@ -14,11 +14,11 @@ from cyclopts.validators import Number
 
 from devkit.fake_clerk import ClerkStandIn
 from devkit.fake_clerk.client import StandInClient, stand_in_of
+from devkit.local.environment import DATA_DIR, load_beside_dev
 from devkit.settings import TriggerSettings
 from domain.user import InvalidUserIdError, parse_user_id
 from entrypoints.cli.exit_codes import EX_USAGE
 from entrypoints.cli.terminal import fail
-from entrypoints.config.dev_environment import DATA_DIR, base_url, load_beside_dev
 
 EventType = Literal["user.created", "user.updated", "user.deleted"]
 
@@ -66,7 +66,7 @@ def trigger(  # noqa: PLR0913  # options of a command
         Data folder of `auth-service dev`.
     """
     settings = load_beside_dev(TriggerSettings, data_dir)
-    clerk = ClerkStandIn(settings.webhooks.clerk_webhook_secret.get_secret_value()[0])
+    clerk = ClerkStandIn(settings.webhooks.clerk_webhook_secret.get_secret_value()[0].written)
     now_ms = time.time_ns() // 1_000_000
     stand_in = stand_in_of(settings.clerk_api)
     found = _read(data) if data else None
@@ -88,7 +88,7 @@ def trigger(  # noqa: PLR0913  # options of a command
         body |= changed(changes)
     webhook = clerk.webhook(event, body, happened_ms=now_ms, sent_s=now_ms // 1000)
     try:
-        address = endpoint(url or base_url(settings.http))
+        address = endpoint(url or settings.http.base_url)
     except ValueError as error:
         fail(f"--url {url}: {error}.", EX_USAGE)
     if stand_in:
@@ -101,7 +101,7 @@ def _known(stand_in: StandInClient, who: str) -> dict[str, Any] | None:
     try:
         return stand_in.user(who)
     except httpx.HTTPError:
-        return None  # told below
+        return None  # reported below
 
 
 def _tell(stand_in: StandInClient, event: str, body: Mapping[str, Any]) -> None:

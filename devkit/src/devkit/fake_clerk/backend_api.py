@@ -31,7 +31,7 @@ from devkit.fake_clerk.tokens import SessionTokens
 from devkit.fake_clerk.webhook_sender import WebhookSender
 
 REMEMBERED = 10_000
-"""Requests that are kept for whoever wants to see them."""
+"""Requests that are kept, to be shown."""
 
 SESSION_STATES = ("active", "revoked", "ended", "expired", "removed", "abandoned", "replaced", "pending")
 

@@ -47,7 +47,7 @@ class ClerkInstance:
         self._deleted: set[str] = set()
         self._announces = True
         self.changes = 0
-        """How many there were: whoever keeps a copy can tell whether it is current."""
+        """How many there were, so that a copy can be checked for being current."""
 
     # Reading.
 

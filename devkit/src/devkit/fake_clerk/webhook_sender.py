@@ -24,7 +24,7 @@ ANSWER_S = 15.0
 """How long Svix waits for a 2xx."""
 
 REMEMBERED = 10_000
-"""Attempts that are kept for whoever wants to see them."""
+"""Attempts that are kept, to be shown."""
 
 _share = [validators.ge(0.0), validators.le(1.0)]
 

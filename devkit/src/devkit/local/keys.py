@@ -1,7 +1,6 @@
 """What Clerk and this service share in real life, made up for one machine."""
 
 import base64
-import os
 import secrets
 from pathlib import Path
 
@@ -14,6 +13,8 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
+
+from devkit.local.private_file import write_private
 
 WEBHOOK_SECRET_FILE = "webhook-secret"  # noqa: S105  # a file's name
 ISSUER = "http://localhost/dev"
@@ -73,11 +74,3 @@ def public_half(private_key: str) -> str:
     """
     key = load_pem_private_key(private_key.encode(), password=None)
     return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode().strip()
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, whole or not at all."""
-    unfinished = path.with_name(path.name + ".unfinished")
-    with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123  # with a mode
-        file.write(text)
-    unfinished.replace(path)

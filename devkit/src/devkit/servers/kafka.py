@@ -19,7 +19,7 @@ from devkit.servers.data_dir import locked, require_space
 from devkit.servers.errors import EmbeddedStackError
 from devkit.servers.kafka_jars import kafka_jars
 from devkit.servers.ports import LOOPBACK, free_port, require_free
-from devkit.servers.server import Server, require_platform, run_tool
+from devkit.servers.server import RestartableServer, Server, require_platform, run_tool
 
 _LOG4J = Path(__file__).with_name("log4j2.properties")
 _NEW_DATA_MEGABYTES = 200
@@ -28,7 +28,7 @@ _CLUSTER_READY_SECONDS = 60.0
 
 
 @attrs.frozen(kw_only=True)
-class EmbeddedKafka:
+class EmbeddedKafka(RestartableServer):
     """A Kafka broker, and its controller in the same process, that was started here.
 
     Attributes:
@@ -38,38 +38,6 @@ class EmbeddedKafka:
 
     bootstrap_servers: str
     data_dir: Path
-    _server: Server = attrs.field(repr=False)
-
-    @property
-    def pid(self) -> int:
-        """Pid of the Java process that runs, or ran last."""
-        return self._server.pid
-
-    @property
-    def status(self) -> int | None:
-        """Exit status when it ended by itself, else `None`."""
-        return self._server.status
-
-    def fail(self, what: str) -> EmbeddedStackError:
-        """Return the error that says `what` and shows the end of the log."""
-        return self._server.fail(what)
-
-    def stop(self, timeout: float = 30.0) -> None:
-        """Shut down in order; by force after `timeout` seconds."""
-        self._server.stop(timeout)
-
-    def kill(self) -> None:
-        """Crash: SIGKILL; returns when the process is gone."""
-        self._server.kill()
-
-    def start(self) -> None:
-        """Start again after `stop` or `kill`, on the same ports with the same data."""
-        self._server.start()
-
-    def restart(self) -> None:
-        """Stop if it runs, then start, on the same ports with the same data."""
-        self._server.stop()
-        self._server.start()
 
 
 @attrs.frozen(kw_only=True)

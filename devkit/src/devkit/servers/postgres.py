@@ -14,7 +14,7 @@ import attrs
 from devkit.servers.data_dir import locked, require_space
 from devkit.servers.errors import EmbeddedStackError
 from devkit.servers.ports import LOOPBACK, free_port, require_free
-from devkit.servers.server import Server, require_platform, run_tool
+from devkit.servers.server import RestartableServer, Server, require_platform, run_tool
 
 _USER = "postgres"
 _UNPRIVILEGED_USER = "nobody"
@@ -30,7 +30,7 @@ _SETTINGS = {
 
 
 @attrs.frozen(kw_only=True)
-class EmbeddedPostgres:
+class EmbeddedPostgres(RestartableServer):
     """A PostgreSQL server that was started here.
 
     Attributes:
@@ -42,38 +42,6 @@ class EmbeddedPostgres:
     dsn: str
     port: int
     data_dir: Path
-    _server: Server = attrs.field(repr=False)
-
-    @property
-    def pid(self) -> int:
-        """Pid of the postmaster that runs, or ran last."""
-        return self._server.pid
-
-    @property
-    def status(self) -> int | None:
-        """Exit status when it ended by itself, else `None`."""
-        return self._server.status
-
-    def fail(self, what: str) -> EmbeddedStackError:
-        """Return the error that says `what` and shows the end of the log."""
-        return self._server.fail(what)
-
-    def stop(self, timeout: float = 30.0) -> None:
-        """Shut down fast (clients are disconnected, data is written); by force after `timeout` seconds."""
-        self._server.stop(timeout)
-
-    def kill(self) -> None:
-        """Crash: SIGKILL the postmaster and all its children; returns when they are gone."""
-        self._server.kill()
-
-    def start(self) -> None:
-        """Start again after `stop` or `kill`, on the same port with the same data."""
-        self._server.start()
-
-    def restart(self) -> None:
-        """Stop if it runs, then start, on the same port with the same data."""
-        self._server.stop()
-        self._server.start()
 
 
 def start_postgres(

@@ -240,3 +240,40 @@ def require_platform() -> None:
             f"The embedded servers run on Linux and macOS, not on {sys.platform}.",
             "Use WSL, or the servers of docker-compose.yml.",
         )
+
+
+@attrs.frozen(kw_only=True)
+class RestartableServer:
+    """A server that was started here, and keeps its address and its data over a restart."""
+
+    _server: Server = attrs.field(repr=False)
+
+    @property
+    def pid(self) -> int:
+        """Pid of the process that runs, or ran last."""
+        return self._server.pid
+
+    @property
+    def status(self) -> int | None:
+        """Exit status when it ended by itself, else `None`."""
+        return self._server.status
+
+    def fail(self, what: str) -> EmbeddedStackError:
+        """Return the error that says `what` and shows the end of the log."""
+        return self._server.fail(what)
+
+    def stop(self, timeout: float = 30.0) -> None:
+        """Shut down in order, clients are disconnected; by force after `timeout` seconds."""
+        self._server.stop(timeout)
+
+    def kill(self) -> None:
+        """Crash: SIGKILL the process and its children; returns when they are gone."""
+        self._server.kill()
+
+    def start(self) -> None:
+        """Start again after `stop` or `kill`."""
+        self._server.start()
+
+    def restart(self) -> None:
+        self._server.stop()
+        self._server.start()

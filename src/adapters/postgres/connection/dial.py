@@ -13,7 +13,7 @@ from attrs import define, frozen
 from adapters.postgres.connection.target import Target
 
 STATEMENT_TIMEOUT_S = 5.0
-"""How long one statement may take before its caller hears that the database is unavailable."""
+"""How long one statement may take before its caller gets StoreUnavailableError."""
 
 Driver: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -54,8 +54,8 @@ class UnusableParameterError(OSError):
 class Dialer:
     """Opens connections to a target, and finds out whether a transaction-mode pooler is in between.
 
-    A pooler gives itself away: it makes up the process id that a session is told at its start (which PostgreSQL's own
-    `pg_backend_pid()` then contradicts), or refuses our settings. One that does neither is recognised by the first
+    A pooler can be recognised: it invents the process id that a session gets at its start (PostgreSQL's own
+    `pg_backend_pid()` differs), or refuses our settings. One that does neither is recognised by the first
     prepared statement that is lost: see `lost_statement`.
     """
 
@@ -169,7 +169,7 @@ async def _first_of(target: Target, **options: Any) -> Driver:
         except _NEXT_ADDRESS as error:
             errors.append(error)
         except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.ProtocolViolationError) as error:
-            # A server or a pooler may know us only with TLS, or only without; a wrong password is wrong either way.
+            # A server or a pooler may admit this user only with TLS, or only without; a wrong password stays wrong.
             if len(target.tls.attempts()) == 1 or isinstance(error, asyncpg.InvalidPasswordError):
                 raise
             if refuses_settings(error):

@@ -14,7 +14,7 @@ _SOCKET_HOST = "localhost"
 def password_for(named: str | None, addresses: Sequence[tuple[str, int]], database: str, user: str) -> str:
     """Return the first password whose line fits; empty when none does.
 
-    `named` is a file that somebody asked for; None is `~/.pgpass`, which may be missing, or another user's.
+    `named` is a file that was asked for; None is `~/.pgpass`, which may be missing, or another user's.
 
     Raises:
         ValueError: the named file cannot be used.

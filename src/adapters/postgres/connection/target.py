@@ -50,7 +50,7 @@ class Target:
     ignored: tuple[str, ...]
     """Parameters that change nothing."""
     written: str = field(repr=False, eq=False)
-    """The connection string itself, for whoever shows it with its password masked."""
+    """The connection string itself, to be shown with its password masked."""
 
 
 def read_target(text: str, environment: Mapping[str, str] = os.environ) -> Target:

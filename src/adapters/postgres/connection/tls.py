@@ -46,7 +46,7 @@ class Tls:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         if self.root and self.mode not in ("allow", "prefer"):
-            with _told("sslrootcert", "certificates in PEM"):
+            with _named("sslrootcert", "certificates in PEM"):
                 if self.root == SYSTEM:
                     context.load_default_certs()
                 else:
@@ -55,7 +55,7 @@ class Tls:
             context.check_hostname = self.mode == "verify-full"
             self._check_revocation(context)
         if self.certificate:
-            with _told("sslcert, sslkey", "a certificate and its key in PEM, or sslpassword is not the key's"):
+            with _named("sslcert, sslkey", "a certificate and its key in PEM, or sslpassword is not the key's"):
                 context.load_cert_chain(self.certificate, self.key, lambda: self.key_password or "")
         context.minimum_version = ssl.TLSVersion[_VERSIONS[self.oldest]]
         if self.newest:
@@ -65,7 +65,7 @@ class Tls:
 
     def _check_revocation(self, context: ssl.SSLContext) -> None:
         if self.revoked or self.revoked_folder:
-            with _told("sslcrl, sslcrldir", "revocation lists in PEM"):
+            with _named("sslcrl, sslcrldir", "revocation lists in PEM"):
                 context.load_verify_locations(self.revoked, self.revoked_folder)
             context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
 
@@ -119,7 +119,7 @@ def _version(parameters: Mapping[str, str], name: str) -> str | None:
 
 
 def _in_home(name: str) -> str | None:
-    """Return libpq's default file if there is one; a home that is somebody else's counts as none."""
+    """Return libpq's default file if there is one; an unreadable home counts as none."""
     home = os.environ.get("HOME")
     path = Path(home or "/", ".postgresql", name)
     return str(path) if home and may_read(path) else None
@@ -134,7 +134,7 @@ def may_read(path: Path) -> bool:
 
 
 @contextmanager
-def _told(parameter: str, expected: str) -> Iterator[None]:
+def _named(parameter: str, expected: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:

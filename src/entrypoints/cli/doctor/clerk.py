@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from anomalyze_auth import PemKey
 from application.doctor.clerk import ClerkFacts, KeySet
-from entrypoints.config.clerk_values import frontend_api_host
+from entrypoints.config.clerk_values import kind_of
 from entrypoints.config.settings import ClerkApiSettings, TokenSettings, secret_key_for_keys
 
 
@@ -13,7 +14,7 @@ class KeySetOf(Protocol):
     def __call__(self, url: str | None, *, secret_key: str | None = None) -> Awaitable[KeySet | None]:
         """Fetch the key set at `url`, with the secret key where one is given; None without a `url`.
 
-        A fault is told in the result, and not raised.
+        A failure is part of the result, and not raised.
         """
         ...
 
@@ -23,18 +24,18 @@ async def examine_clerk(
     api: ClerkApiSettings | None,
     *,
     key_set_of: KeySetOf,
-    thumbprint_of_pem: Callable[[str], str],
+    thumbprint_of: Callable[[PemKey], str],
 ) -> ClerkFacts:
     """Return what is configured of Clerk, and what Clerk says to it.
 
-    `thumbprint_of_pem` returns the RFC 7638 thumbprint of a public key.
+    `thumbprint_of` returns the RFC 7638 thumbprint of a public key.
     """
     secret_key = api.clerk_secret_key.get_secret_value() if api and api.clerk_secret_key else None
     publishable_key = tokens.clerk_publishable_key if tokens else None
-    pem = tokens.clerk_jwt_key if tokens else None
+    public_key = tokens.clerk_jwt_key if tokens else None
     api_keys = f"{api.clerk_api_url.removesuffix('/v1')}/v1/jwks" if api else None
-    # A proxied issuer alone does not say that it serves keys; beside a PEM nobody asks it for any.
-    asks = tokens and (publishable_key or tokens.clerk_jwks_url or not pem)
+    # A proxied issuer may serve no keys; with a PEM they are not fetched.
+    asks = tokens and (publishable_key or tokens.clerk_jwks_url or not public_key)
     of_secret_key, published = await asyncio.gather(
         key_set_of(api_keys if secret_key else None, secret_key=secret_key),
         key_set_of(
@@ -43,18 +44,13 @@ async def examine_clerk(
         ),
     )
     return ClerkFacts(
-        secret_key_kind=_kind(secret_key),
-        publishable_key_kind=_kind(publishable_key),
+        secret_key_kind=kind_of(secret_key) if secret_key else None,
+        publishable_key_kind=publishable_key.kind if publishable_key else None,
         tokens=tokens is not None,
         issuer=tokens.issuer if tokens else None,
-        issuer_of_publishable_key=f"https://{frontend_api_host(publishable_key)}" if publishable_key else None,
-        pem_thumbprint=thumbprint_of_pem(pem) if pem else None,
+        issuer_of_publishable_key=publishable_key.issuer if publishable_key else None,
+        pem_thumbprint=thumbprint_of(public_key.source) if public_key else None,
         authorized_parties=len(tokens.clerk_authorized_parties) if tokens else 0,
         of_secret_key=of_secret_key,
         published=published,
     )
-
-
-def _kind(key: str | None) -> str | None:
-    """`test` or `live`: the second part of any Clerk key."""
-    return key.split("_")[1] if key else None

@@ -7,7 +7,6 @@ import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import httpx
@@ -23,14 +22,12 @@ from application.doctor.outbox import outbox_findings
 from application.doctor.serving import ServingFacts, serving_findings
 from application.doctor.topics import topic_findings
 from application.errors import BrokerUnavailableError, StoreUnavailableError
-from application.failure import Trouble
+from application.failure import CLERK, KAFKA, POSTGRES, Cause, Failure
 from application.relay.dead_letters import OutboxStatus
 from application.relay.topics import TopicFacts
 from entrypoints.cli.doctor.configuration import Configured, configured
 from entrypoints.cli.output import flush, print_table
 from entrypoints.cli.terminal import on_terminal
-from entrypoints.config import proxies
-from entrypoints.config.dev_environment import DATA_DIR, base_url
 from entrypoints.config.settings import HttpSettings
 
 LIMIT_S = 20.0
@@ -41,7 +38,7 @@ _COLOURS = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.FAILURE: 
 T = TypeVar("T")
 
 
-def doctor(*, json: bool = False, strict: bool = False, data_dir: Path = DATA_DIR) -> None:
+def doctor(*, json: bool = False, strict: bool = False) -> None:
     """Examine configuration, database, outbox, Kafka and Clerk, and say what to do about each finding.
 
     Looks at whatever is configured, in the environment, `.env`, or the `auth-service dev` that runs here, and says
@@ -54,13 +51,11 @@ def doctor(*, json: bool = False, strict: bool = False, data_dir: Path = DATA_DI
         One list of findings, for other programs.
     strict
         End with 1 for warnings too.
-    data_dir
-        Data folder of `auth-service dev`.
     """
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is wrong is said below, once
-    found = configured(data_dir)
+    found = configured()
     if found.proxies:
-        proxies.use(found.proxies)
+        found.proxies.export()
     findings = [*found.findings, *asyncio.run(_examine(found))]
     if json:
         print(json_.dumps([asdict(finding) for finding in findings], indent=2))
@@ -85,12 +80,12 @@ async def _examine(found: Configured) -> list[Finding]:
     container = found.container
     try:
         database, written, outbox, topics, clerk, serving = await asyncio.gather(
-            _ask(container.examine_database()) if found.database else _nothing(),
-            _ask(container.try_writing()) if found.database else _nothing(),
-            _ask(container.outbox_admin().status) if found.database else _nothing(),
-            _ask(container.examine_topics()) if found.kafka else _nothing(),
-            _ask(lambda: container.examine_clerk()(found.tokens, found.clerk_api)),
-            _ask(partial(_ask_serve, found.http)) if found.http else _nothing(),
+            _ask(POSTGRES, container.examine_database()) if found.database else _nothing(),
+            _ask(POSTGRES, container.try_writing()) if found.database else _nothing(),
+            _ask(POSTGRES, container.outbox_admin().status) if found.database else _nothing(),
+            _ask(KAFKA, container.examine_topics()) if found.kafka else _nothing(),
+            _ask(CLERK, lambda: container.examine_clerk()(found.tokens, found.clerk_api)),
+            _ask("serve", partial(_ask_serve, found.http)) if found.http else _nothing(),
         )
     finally:
         if found.database:
@@ -100,8 +95,8 @@ async def _examine(found: Configured) -> list[Finding]:
 
 
 async def _ask_serve(settings: HttpSettings) -> ServingFacts:
-    """Ask the `serve` on this machine what it has met: a wrong signing secret, say, shows nowhere else."""
-    address = base_url(settings)
+    """Ask the `serve` on this machine for its failures: a wrong signing secret shows nowhere else."""
+    address = settings.base_url
     try:
         async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
             document = (await client.get(f"{address}/health")).json()
@@ -112,21 +107,21 @@ async def _ask_serve(settings: HttpSettings) -> ServingFacts:
             causes=document["causes"],
             labels=document.get("labels", {}),  # the release before has none
         )
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):  # nobody, or somebody else, is there
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):  # no service, or another one, listens there
         return ServingFacts(address=address, answers=False)
 
 
-async def _ask(question: Callable[[], Awaitable[T]]) -> T | Unanswered:
-    """Ask, in bounded time; whatever goes wrong is an answer too, so that no check hides another."""
+async def _ask(subject: str, question: Callable[[], Awaitable[T]]) -> T | Unanswered:
+    """Ask, in bounded time; a failure is an answer too, so that no check hides another."""
     try:
         async with asyncio.timeout(LIMIT_S):
             return await question()
     except TimeoutError:
-        return Unanswered(f"no answer within {LIMIT_S:g} s", Trouble.NO_ANSWER)
+        return Unanswered(Failure(subject, Cause.NO_ANSWER, f"{LIMIT_S:g} s"))
     except (StoreUnavailableError, BrokerUnavailableError) as error:
-        return Unanswered(str(error), error.trouble)
+        return Unanswered(error.failure)
     except Exception as error:  # noqa: BLE001
-        return Unanswered(f"the check itself failed, which is a bug ({type(error).__name__})")
+        return Unanswered(Failure(subject, Cause.OTHER, f"{type(error).__name__} in the check itself, which is a bug"))
 
 
 async def _nothing() -> None:
@@ -145,7 +140,7 @@ def _findings(facts: _Facts) -> Iterator[Finding]:
     if facts.topics is not None:
         yield from topic_findings(facts.topics)
     if isinstance(facts.clerk, Unanswered):
-        yield not_checked("clerk", facts.clerk.says)
+        yield not_checked("clerk", str(facts.clerk.failure))
     else:
         yield from clerk_findings(facts.clerk)
         if facts.clerk.clock_ahead_s is not None:

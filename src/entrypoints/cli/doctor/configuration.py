@@ -1,7 +1,6 @@
 """The part of `doctor` that needs no server: which groups of variables can be used, and what is wrong with the rest."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 from attrs import frozen
@@ -9,8 +8,7 @@ from attrs import frozen
 from application.doctor.findings import Finding, Severity, not_checked
 from application.doctor.managing import ManagingFacts, managing_findings
 from entrypoints.composition.doctor import DoctorContainer
-from entrypoints.config.dev_environment import found_beside_dev
-from entrypoints.config.loading import ConfigurationError, load_from, mixed_instances
+from entrypoints.config.loading import load_from, mixed_instances
 from entrypoints.config.misspelled import misspelled
 from entrypoints.config.service_keys import ANY_ORGANIZATION, EVERYTHING
 from entrypoints.config.settings import (
@@ -24,7 +22,7 @@ from entrypoints.config.settings import (
     WebhookSettings,
 )
 from entrypoints.config.settings.catalogue import GROUPS, known_names, variables_of
-from entrypoints.config.sources import ConfigProblem, SourceValue
+from entrypoints.config.sources import ConfigProblem, ConfigurationError, SourceValue, found_variables
 
 _OPTIONAL = {
     KafkaSettings: not_checked("kafka", "KAFKA_BOOTSTRAP_SERVERS is not set", "the relay needs it"),
@@ -53,9 +51,9 @@ class Configured:
         return DoctorContainer(**{name: group for name, group in groups.items() if group is not None})
 
 
-def configured(data_dir: Path) -> Configured:
+def configured() -> Configured:
     try:
-        found = found_beside_dev(data_dir)
+        found = found_variables()
     except ConfigurationError as error:  # `.env` cannot be read
         findings = [_finding(problem) for problem in error.problems]
         nothing = dict.fromkeys(("database", "kafka", "tokens", "clerk_api", "http", "proxies"))

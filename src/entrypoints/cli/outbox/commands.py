@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from cyclopts import App, Parameter
@@ -18,7 +17,7 @@ from entrypoints.cli.outbox.output import as_json, print_json, print_letters, pr
 from entrypoints.cli.terminal import console_for_stdout, fail, on_terminal
 from entrypoints.composition import container_of
 from entrypoints.composition.database import DatabaseContainer
-from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
+from entrypoints.config.loading import load
 from entrypoints.config.settings import OutboxSettings
 
 BETWEEN_READINGS_S = 1.0
@@ -35,7 +34,6 @@ def status(
     watch: bool = False,
     every: Annotated[float, Parameter(validator=Number(gte=0.2))] = 2.0,
     json: bool = False,  # the option's name
-    data_dir: Path = DATA_DIR,
 ) -> None:
     """Show what waits, for how long, how fast it leaves, who carries it, and what is in the way.
 
@@ -50,11 +48,9 @@ def status(
         Seconds between two readings of --watch.
     json
         One object a reading, with all lanes, for other programs.
-    data_dir
-        Data folder of `auth-service dev`.
     """
     show = print_json if json else _clear_and_print if watch and on_terminal() else print_status
-    _run(data_dir, lambda admin: _status(admin, readings=None if watch else 1, every=every, show=show))
+    _run(lambda admin: _status(admin, readings=None if watch else 1, every=every, show=show))
 
 
 @app.command
@@ -63,7 +59,6 @@ def dead(
     discarded: bool = False,
     limit: Annotated[int, Parameter(validator=Number(gte=1))] = 100,
     json: bool = False,  # the option's name
-    data_dir: Path = DATA_DIR,
 ) -> None:
     """List the dead letters: events that Kafka refused for good. Never shows what is in them.
 
@@ -75,10 +70,8 @@ def dead(
         At most so many, those that died last first.
     json
         One object a line, for other programs.
-    data_dir
-        Data folder of `auth-service dev`.
     """
-    letters = _run(data_dir, lambda admin: admin.dead(limit=limit, discarded=discarded))
+    letters = _run(lambda admin: admin.dead(limit=limit, discarded=discarded))
     if json:
         for letter in letters:
             print(as_json(letter))
@@ -89,7 +82,7 @@ def dead(
 
 
 @app.command
-def retry(*ids: Ids, data_dir: Path = DATA_DIR) -> None:
+def retry(*ids: Ids) -> None:
     """Send dead letters once more, each under the event id it had: first remove the cause, such as a topic's limit.
 
     Exit status 1 when any of them could not be retried; the others were.
@@ -98,15 +91,13 @@ def retry(*ids: Ids, data_dir: Path = DATA_DIR) -> None:
     ----------
     ids
         As `outbox dead` shows them.
-    data_dir
-        Data folder of `auth-service dev`.
     """
     _require(ids)
-    _report(_run(data_dir, lambda admin: admin.retry(ids)))
+    _report(_run(lambda admin: admin.retry(ids)))
 
 
 @app.command
-def discard(*ids: Ids, reason: str | None = None, yes: Yes = False, data_dir: Path = DATA_DIR) -> None:
+def discard(*ids: Ids, reason: str | None = None, yes: Yes = False) -> None:
     """Give dead letters up: their data is erased, that they were and why they went is kept.
 
     A user's next event carries the full state, so consumers lose a step, not the user. Exit status 1 when any of them
@@ -117,16 +108,14 @@ def discard(*ids: Ids, reason: str | None = None, yes: Yes = False, data_dir: Pa
     ids
         As `outbox dead` shows them.
     reason
-        Why, for whoever asks later.
-    data_dir
-        Data folder of `auth-service dev`.
+        Why; kept with the dead letter.
     """
     _require(ids)
     if not (reason := (reason or "").strip()):
         fail("A reason is needed: --reason. Nothing was done.", EX_USAGE)
     which = f"dead letter {ids[0]}" if len(ids) == 1 else counted(len(ids), "dead letter")
     confirm(f"Discard {which}? Their data is erased, for ever.", yes=yes)
-    _report(_run(data_dir, lambda admin: admin.discard(ids, reason)))
+    _report(_run(lambda admin: admin.discard(ids, reason)))
 
 
 def _require(ids: Sequence[int]) -> None:
@@ -141,8 +130,8 @@ def _report(repairs: Mapping[int, Repair]) -> None:
         sys.exit(EX_NOT_DONE)
 
 
-def _run(data_dir: Path, ask: Callable[[OutboxAdministration], Coroutine[Any, Any, T]]) -> T:
-    container = container_of(DatabaseContainer, load_beside_dev(OutboxSettings, data_dir))
+def _run(ask: Callable[[OutboxAdministration], Coroutine[Any, Any, T]]) -> T:
+    container = container_of(DatabaseContainer, load(OutboxSettings))
 
     async def run() -> T:
         try:

@@ -23,7 +23,7 @@ from application.errors import (
 from application.reconcile.drift import DeletionLimit
 from application.reconcile.options import ReconcileOptions, ReconcileProgress
 from domain.user import parse_user_id
-from entrypoints.cli.confirmation import Yes, require_somebody_to_ask
+from entrypoints.cli.confirmation import Yes, require_terminal
 from entrypoints.cli.exit_codes import EX_CONFIG, EX_DATAERR, EX_NOT_DONE, EX_TEMPFAIL, EX_UNAVAILABLE, EX_USAGE
 from entrypoints.cli.reconcile.output import Output, Result
 from entrypoints.cli.terminal import fail
@@ -31,9 +31,8 @@ from entrypoints.cli.until_signal import run_until_signal
 from entrypoints.composition import container_of
 from entrypoints.composition.lifecycle import acting
 from entrypoints.composition.users import UsersContainer
-from entrypoints.config import proxies
 from entrypoints.config.clerk_values import SECRET_KEY_EXAMPLE
-from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
+from entrypoints.config.loading import load
 from entrypoints.config.settings import ReconcileSettings
 from entrypoints.config.sources import ConfigProblem
 from entrypoints.observability.logging import configure_logging
@@ -62,7 +61,6 @@ def reconcile(  # noqa: PLR0913  # a command's options
     patience: Annotated[float, Parameter(validator=Number(gte=0))] = 300.0,
     report: Path | None = None,
     json: bool = False,  # the option's name
-    data_dir: Path = DATA_DIR,
 ) -> None:
     """Compare all users with Clerk's, and repair both ways: after lost webhooks, and as the first import.
 
@@ -92,17 +90,15 @@ def reconcile(  # noqa: PLR0913  # a command's options
     restart
         Begin anew, also when a run was interrupted.
     patience
-        Seconds of trouble on end, of Clerk or the database, that are waited out.
+        Seconds for which Clerk or the database may fail before the run ends.
     report
         Write every difference to this file as a line of JSON, and the summary as the last one. A run that goes on where
         another was interrupted adds to the file.
     json
         The summary as one JSON object, for other programs.
-    data_dir
-        Data folder of `auth-service dev`.
     """
     now_ms = time.time_ns() // 1_000_000
-    order = ReconcileOptions(
+    options = ReconcileOptions(
         dry_run=dry_run,
         since=None if since is None else _option("--since", lambda: moment(since, now_ms)),
         user=None if user is None else _option("--user", lambda: parse_user_id(user)),
@@ -112,31 +108,31 @@ def reconcile(  # noqa: PLR0913  # a command's options
         patience_s=patience,
         restart=restart,
     )
-    if order.user and order.since is not None:
+    if options.user and options.since is not None:
         fail("--user and --since exclude each other.", EX_USAGE)
-    settings = load_beside_dev(ReconcileSettings, data_dir)
-    proxies.use(settings.proxies)
+    settings = load(ReconcileSettings)
+    settings.proxies.export()
     if settings.clerk_api.clerk_secret_key is None:
         missing = ConfigProblem("CLERK_SECRET_KEY", "missing; Clerk is asked with it", SECRET_KEY_EXAMPLE)
         fail(str(missing), EX_CONFIG)
-    if not (yes or dry_run or order.since is not None):
-        require_somebody_to_ask("Delete users here whom Clerk does not have?")
+    if not (yes or dry_run or options.since is not None):
+        require_terminal("Delete users here whom Clerk does not have?")
     with ExitStack() as exits:
         try:
-            output = exits.enter_context(Output(order, ReconcileProgress(), yes=yes, report=report, as_json=json))
+            output = exits.enter_context(Output(options, ReconcileProgress(), yes=yes, report=report, as_json=json))
         except OSError as error:
             fail(f"--report {report}: {error.strerror}", EX_USAGE)
         configure_logging(settings.log)
         status = run_until_signal(
-            _run(container_of(UsersContainer, settings), order, output), on_signal=output.signalled
+            _run(container_of(UsersContainer, settings), options, output), on_signal=output.signalled
         )
     sys.exit(EX_TEMPFAIL if status is None else status)
 
 
-async def _run(container: UsersContainer, order: ReconcileOptions, output: Output) -> int:
+async def _run(container: UsersContainer, options: ReconcileOptions, output: Output) -> int:
     try:
         async with acting(container):
-            await container.reconcile()(order, output.tally, output)
+            await container.reconcile()(options, output.progress, output)
     except SafetyStopError as error:
         return _ended(output, Result.SAFETY_STOP, str(error))
     except (ClerkRefusedError, ClerkKeyRefusedError) as error:
@@ -146,7 +142,7 @@ async def _run(container: UsersContainer, order: ReconcileOptions, output: Outpu
     except asyncio.CancelledError:
         _ended(output, Result.STOPPED, "interrupted")
         raise
-    return _ended(output, _result_of(output.tally))
+    return _ended(output, _result_of(output.progress))
 
 
 def _ended(output: Output, result: Result, reason: str = "") -> int:
@@ -154,10 +150,10 @@ def _ended(output: Output, result: Result, reason: str = "") -> int:
     return _STATUS[result]
 
 
-def _result_of(tally: ReconcileProgress) -> Result:
-    if tally.left:
+def _result_of(progress: ReconcileProgress) -> Result:
+    if progress.left:
         return Result.DIFFERENT
-    return Result.REPAIRED if tally.repaired.total() else Result.EQUAL
+    return Result.REPAIRED if progress.repaired.total() else Result.EQUAL
 
 
 def moment(text: str, now_ms: int) -> int:

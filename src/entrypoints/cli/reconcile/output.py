@@ -63,11 +63,11 @@ class Output:
     """`application.reconcile.options.Observer` for people, logs and other programs."""
 
     def __init__(
-        self, order: ReconcileOptions, tally: ReconcileProgress, *, yes: bool, report: Path | None, as_json: bool
+        self, options: ReconcileOptions, progress: ReconcileProgress, *, yes: bool, report: Path | None, as_json: bool
     ) -> None:
-        self.tally = tally
+        self.progress = progress
         self._yes = yes
-        self._order = order
+        self._options = options
         self._as_json = as_json
         self._path = report
         self._report: IO[str] | None = None
@@ -103,17 +103,21 @@ class Output:
         """Say that the signal was heard; what is under way is finished first."""
         self._bar.update(self._task, says="stopping …")
 
-    def began(self, tally: ReconcileProgress) -> None:
-        self._listed_before, self._reading_since = tally.listed, time.monotonic()
-        total = tally.at_clerk if self._order.since is None else None
-        self._bar.update(self._task, total=total, completed=tally.listed)
+    def began(self, progress: ReconcileProgress) -> None:
+        self._listed_before, self._reading_since = progress.listed, time.monotonic()
+        total = progress.at_clerk if self._options.since is None else None
+        self._bar.update(self._task, total=total, completed=progress.listed)
         self._log(
-            "info", "reconcile began", at_clerk=tally.at_clerk, resumed=tally.resumed, dry_run=self._order.dry_run
+            "info",
+            "reconcile began",
+            at_clerk=progress.at_clerk,
+            resumed=progress.resumed,
+            dry_run=self._options.dry_run,
         )
 
-    def progressed(self, tally: ReconcileProgress) -> None:
-        says = ", ".join(f"{count:,} {drift}" for drift, count in sorted(tally.found.items()) if count)
-        self._bar.update(self._task, completed=tally.listed, rate=f"{self._rate():,.0f}/s", says=says)
+    def progressed(self, progress: ReconcileProgress) -> None:
+        says = ", ".join(f"{count:,} {drift}" for drift, count in sorted(progress.found.items()) if count)
+        self._bar.update(self._task, completed=progress.listed, rate=f"{self._rate():,.0f}/s", says=says)
         if self._report:
             self._report.flush()
         now = time.monotonic()
@@ -159,56 +163,58 @@ class Output:
             self._print(result, reason)
 
     def _summary(self, result: Result, reason: str) -> dict[str, Any]:
-        tally = self.tally
+        progress = self.progress
         return {
             "result": result,
             "reason": reason or None,
-            "dry_run": self._order.dry_run,
-            "since": None if self._order.since is None else rfc3339(self._order.since),
-            "user": self._order.user,
-            "began_at": rfc3339(tally.began_at),
-            "resumed": tally.resumed,
+            "dry_run": self._options.dry_run,
+            "since": None if self._options.since is None else rfc3339(self._options.since),
+            "user": self._options.user,
+            "began_at": rfc3339(progress.began_at),
+            "resumed": progress.resumed,
             "seconds": round(time.monotonic() - self._began, 3),
             "users_per_second": round(self._rate(), 1),
-            "looked_for_gone": self._order.since is None,
-            "at_clerk": tally.at_clerk,
+            "looked_for_gone": self._options.since is None,
+            "at_clerk": progress.at_clerk,
             **self._counts(),
-            "differences": {drift: {"found": tally.found[drift], "repaired": tally.repaired[drift]} for drift in Drift},
+            "differences": {
+                drift: {"found": progress.found[drift], "repaired": progress.repaired[drift]} for drift in Drift
+            },
         }
 
     def _counts(self) -> dict[str, Any]:
-        tally = self.tally
+        progress = self.progress
         return {
-            "listed": tally.listed,
-            "moved": tally.moved,
-            "found": tally.found.total(),
-            "repaired": tally.repaired.total(),
-            "left": tally.left,
+            "listed": progress.listed,
+            "moved": progress.moved,
+            "found": progress.found.total(),
+            "repaired": progress.repaired.total(),
+            "left": progress.left,
         }
 
     def _print(self, result: Result, reason: str) -> None:
-        tally = self.tally
+        progress = self.progress
         rows = []
         for drift in Drift:
-            if found := tally.found[drift]:
-                repaired = tally.repaired[drift]
+            if found := progress.found[drift]:
+                repaired = progress.repaired[drift]
                 name = Text(drift, "" if repaired == found else "yellow")
                 rows.append((name, str(found), str(repaired), _MEANS[drift]))
         if rows:
             print_table(("difference", "found", "repaired", "what it is"), rows, prose={"what it is"})
             print()
         seconds = time.monotonic() - self._began
-        says = [f"{counted(tally.listed, 'user')} compared in {seconds:.1f} s, {self._rate():,.0f}/s."]
-        if self._order.since is not None:
+        says = [f"{counted(progress.listed, 'user')} compared in {seconds:.1f} s, {self._rate():,.0f}/s."]
+        if self._options.since is not None:
             says.append("Only users that changed since then were read: nobody was looked for who is gone at Clerk.")
-        if self._order.dry_run:
+        if self._options.dry_run:
             says.append("Nothing was written (--dry-run).")
-        whole = self._order.since is None and not self._order.dry_run and not self._order.user
+        whole = self._options.since is None and not self._options.dry_run and not self._options.user
         again = "it goes on from here" if whole else "it begins anew"
         print(*says, _SAYS[result].format(reason=reason, again=again), sep="\n", flush=True)
 
     def _rate(self) -> float:
-        listed = max(0, self.tally.listed - self._listed_before)
+        listed = max(0, self.progress.listed - self._listed_before)
         return listed / max(0.001, time.monotonic() - self._reading_since)
 
     def _log(self, level: str, event: str, **fields: Any) -> None:
@@ -217,7 +223,7 @@ class Output:
 
     def _line(self, document: dict[str, Any]) -> None:
         if self._report:
-            if not self._reported and not self.tally.resumed:
+            if not self._reported and not self.progress.resumed:
                 self._report.truncate(0)
             self._reported = True
             self._report.write(json.dumps(document) + "\n")

@@ -5,20 +5,19 @@ import json as json_
 import logging
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from attrs import asdict
 from cyclopts import App
 
 from application.counting import counted
-from application.failure import ADVICE, told
+from application.doctor.findings import advice_for
 from application.relay.topics import TopicDifference, TopicFacts, differences
 from entrypoints.cli.confirmation import Yes, confirm
 from entrypoints.cli.output import flush, print_table
 from entrypoints.cli.topic.fill import fill
 from entrypoints.composition import container_of
 from entrypoints.composition.topics import TopicsContainer
-from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
+from entrypoints.config.loading import load
 from entrypoints.config.settings import EventsSettings
 
 app = App(name="topic", help="Make the topics, compare them with their definition, and fill the state topic.")
@@ -32,7 +31,6 @@ def create(
     replication_factor: int | None = None,
     add_partitions: bool = False,
     yes: Yes = False,
-    data_dir: Path = DATA_DIR,
 ) -> None:
     """Create the topics that are missing; what exists is compared, and left as it is.
 
@@ -50,15 +48,13 @@ def create(
         Raise a topic that exists to `--partitions`. Keys move to other partitions by it, and Kafka keeps order within
         one only: stop the relays, let consumers read to the end, add the partitions, start the relays. Asks first, as
         it cannot be undone.
-    data_dir
-        Data folder of `auth-service dev`.
     """
     if add_partitions and partitions:
         confirm(
             f"Raise topics to {counted(partitions, 'partition')}? Keys move to other partitions, for good.",
             yes=yes,
         )
-    container = _container(data_dir)
+    container = _container()
     created = asyncio.run(container.create_topics()(partitions=partitions, copies=replication_factor))
     found = asyncio.run(container.examine_topics()())
     if add_partitions and partitions:
@@ -79,7 +75,7 @@ def create(
 
 
 @app.command
-def check(*, partitions: int | None = None, json: bool = False, data_dir: Path = DATA_DIR) -> None:
+def check(*, partitions: int | None = None, json: bool = False) -> None:
     """Compare the topics with their definition, and end with 1 when something is missing, differs or is out of reach.
 
     Needs KAFKA_BOOTSTRAP_SERVERS, and changes nothing. More than is defined (partitions, copies) is no difference.
@@ -90,10 +86,8 @@ def check(*, partitions: int | None = None, json: bool = False, data_dir: Path =
         At least so many, instead of what is defined.
     json
         One object by topic, for other programs.
-    data_dir
-        Data folder of `auth-service dev`.
     """
-    found = asyncio.run(_container(data_dir).examine_topics()())
+    found = asyncio.run(_container().examine_topics()())
     if json:
         print(json_.dumps({facts.topic.name: _json(facts, partitions) for facts in found}, indent=2))
     else:
@@ -109,9 +103,9 @@ def check(*, partitions: int | None = None, json: bool = False, data_dir: Path =
     )
 
 
-def _container(data_dir: Path) -> TopicsContainer:
+def _container() -> TopicsContainer:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is wrong is said once, by us
-    return container_of(TopicsContainer, load_beside_dev(EventsSettings, data_dir))
+    return container_of(TopicsContainer, load(EventsSettings))
 
 
 def _differences(facts: TopicFacts, partitions: int | None) -> Iterator[TopicDifference]:
@@ -124,14 +118,14 @@ def _json(facts: TopicFacts, partitions: int | None) -> dict[str, object]:
         "exists": facts.partitions is not None,
         "partitions": facts.partitions,
         "replication_factor": facts.replication_factor or None,
-        "brokers_out_of_reach": [told("Kafka", trouble, detail) for trouble, detail in facts.out_of_reach],
+        "brokers_out_of_reach": [str(failure) for failure in facts.out_of_reach],
         "differences": [asdict(difference) for difference in _differences(facts, partitions)],
     }
 
 
 def _print_out_of_reach(found: list[TopicFacts]) -> None:
-    for trouble, detail in found[0].out_of_reach:  # the same for all of one cluster
-        print(f"{told('Kafka', trouble, detail)}: {ADVICE[trouble]}.")
+    for failure in found[0].out_of_reach:  # the same for all of one cluster
+        print(f"{failure}: {advice_for(failure)}.")
 
 
 def _print_differences(found: list[TopicFacts], partitions: int | None) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -14,14 +13,14 @@ from domain.user import InvalidUserIdError, UserId, parse_user_id
 from entrypoints.cli.exit_codes import EX_CONFIG, EX_USAGE
 from entrypoints.cli.terminal import console_for_progress
 from entrypoints.composition import container_of
-from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
+from entrypoints.config.loading import load
 from entrypoints.config.settings import FillSettings
 
 if TYPE_CHECKING:
     from entrypoints.composition.database import DatabaseContainer
 
 
-def fill(*, after: Annotated[str | None, Parameter(name="--after")] = None, data_dir: Path = DATA_DIR) -> None:
+def fill(*, after: Annotated[str | None, Parameter(name="--after")] = None) -> None:
     """Write every user's newest version into the state topic: when it is new, or was lost.
 
     Needs DATABASE_URL and KAFKA_USER_STATE_TOPIC, and relays that have it too: they do the writing, after their events,
@@ -31,10 +30,8 @@ def fill(*, after: Annotated[str | None, Parameter(name="--after")] = None, data
     ----------
     after
         Go on behind this user (`user_…`), as an interrupted run said.
-    data_dir
-        Data folder of `auth-service dev`.
     """
-    settings = load_beside_dev(FillSettings, data_dir)
+    settings = load(FillSettings)
     if settings.kafka.kafka_user_state_topic is None:
         print("KAFKA_USER_STATE_TOPIC is not set: there is nothing to fill.", file=sys.stderr)
         sys.exit(EX_CONFIG)

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -23,7 +22,6 @@ from entrypoints.cli.users import output
 from entrypoints.cli.users.outcomes import Action, outcome_of
 from entrypoints.cli.users.running import run, run_for_each, user_ids
 from entrypoints.composition.users import UsersContainer
-from entrypoints.config.dev_environment import DATA_DIR
 
 app = App(
     name="users",
@@ -34,13 +32,12 @@ app = App(
 
 Ids = Annotated[str, Parameter(help="Who (`user_…`), as many as you like.")]
 Json = Annotated[bool, Parameter(help="One object a line, for other programs.", negative="")]
-DataDir = Annotated[Path, Parameter(help="Data folder of `auth-service dev`.")]
 
 UseCaseOf = Callable[[UsersContainer], Callable[[UserId], Awaitable[Decision]]]
 
 
 @app.command
-def get(*ids: Ids, json: Json = False, data_dir: DataDir = DATA_DIR) -> None:
+def get(*ids: Ids, json: Json = False) -> None:
     """Show users with all that is kept of them. Needs DATABASE_URL.
 
     With CLERK_SECRET_KEY a user whose webhook has not arrived yet is obtained from Clerk. The objects of --json have
@@ -53,7 +50,7 @@ def get(*ids: Ids, json: Json = False, data_dir: DataDir = DATA_DIR) -> None:
         else:
             output.print_user(user)
 
-    run_for_each(user_ids(ids), data_dir, lambda container: container.get_user(), show, as_json=json)
+    run_for_each(user_ids(ids), lambda container: container.get_user(), show, as_json=json)
 
 
 @app.command(name="list")
@@ -66,7 +63,6 @@ def list_users(  # noqa: PLR0913  # the options of a command
     after: str | None = None,
     at_clerk: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
-    data_dir: DataDir = DATA_DIR,
 ) -> None:
     """List users in the order of their ids, from our own rows. Needs DATABASE_URL.
 
@@ -88,7 +84,7 @@ def list_users(  # noqa: PLR0913  # the options of a command
     if at_clerk:
         if (email, banned, locked, after) != (None, None, None, None):
             fail("--at-clerk takes --limit alone.", EX_USAGE)
-        _show_listed(run(data_dir, lambda container: _at_clerk(container, limit)), as_json=json)
+        _show_listed(run(lambda container: _at_clerk(container, limit)), as_json=json)
         return
     if email is not None and (banned, locked, after) != (None, None, None):
         fail("--email takes --limit alone: few users have one address.", EX_USAGE)
@@ -100,7 +96,7 @@ def list_users(  # noqa: PLR0913  # the options of a command
             return await directory.by_email(email, limit=limit)
         return await directory.page(after=start, limit=limit, banned=banned, locked=locked)
 
-    users = run(data_dir, found)
+    users = run(found)
     if json:
         output.print_json(profile_document(user) for user in users)
     elif not users:
@@ -112,40 +108,39 @@ def list_users(  # noqa: PLR0913  # the options of a command
 
 
 @app.command
-def ban(*ids: Ids, yes: Yes = False, json: Json = False, data_dir: DataDir = DATA_DIR) -> None:
+def ban(*ids: Ids, yes: Yes = False, json: Json = False) -> None:
     """End the users' sessions and refuse new ones, until unbanned."""
     question = "Ban {who}? All their sessions end, and they cannot sign in until unbanned."
-    _act(ids, Action.BAN, lambda container: container.manage_users().ban, data_dir, ask=question, yes=yes, json=json)
+    _act(ids, Action.BAN, lambda container: container.manage_users().ban, ask=question, yes=yes, json=json)
 
 
 @app.command
-def unban(*ids: Ids, json: Json = False, data_dir: DataDir = DATA_DIR) -> None:
+def unban(*ids: Ids, json: Json = False) -> None:
     """Let the users sign in again."""
-    _act(ids, Action.UNBAN, lambda container: container.manage_users().unban, data_dir, json=json)
+    _act(ids, Action.UNBAN, lambda container: container.manage_users().unban, json=json)
 
 
 @app.command
-def lock(*ids: Ids, yes: Yes = False, json: Json = False, data_dir: DataDir = DATA_DIR) -> None:
+def lock(*ids: Ids, yes: Yes = False, json: Json = False) -> None:
     """Refuse the users' sign-ins for the time that the Clerk instance is set to; their sessions go on."""
     question = "Lock {who}? No sign-in until the lock ends; sessions go on."
-    _act(ids, Action.LOCK, lambda container: container.manage_users().lock, data_dir, ask=question, yes=yes, json=json)
+    _act(ids, Action.LOCK, lambda container: container.manage_users().lock, ask=question, yes=yes, json=json)
 
 
 @app.command
-def unlock(*ids: Ids, json: Json = False, data_dir: DataDir = DATA_DIR) -> None:
+def unlock(*ids: Ids, json: Json = False) -> None:
     """Let the users sign in again before the lock ends by itself."""
-    _act(ids, Action.UNLOCK, lambda container: container.manage_users().unlock, data_dir, json=json)
+    _act(ids, Action.UNLOCK, lambda container: container.manage_users().unlock, json=json)
 
 
 @app.command
-def sync(*ids: Ids, yes: Yes = False, json: Json = False, data_dir: DataDir = DATA_DIR) -> None:
+def sync(*ids: Ids, yes: Yes = False, json: Json = False) -> None:
     """Read the users from Clerk, and repair our rows if a webhook was missed. Who is not there is deleted here."""
-    question = "Read {who} from Clerk? Whoever Clerk does not have is deleted here, for ever."
+    question = "Read {who} from Clerk? A user whom Clerk does not have is deleted here, permanently."
     _act(
         ids,
         Action.SYNC,
         lambda container: container.manage_users().sync,
-        data_dir,
         ask=question,
         yes=yes,
         json=json,
@@ -153,14 +148,13 @@ def sync(*ids: Ids, yes: Yes = False, json: Json = False, data_dir: DataDir = DA
 
 
 @app.command
-def delete(*ids: Ids, yes: Yes = False, json: Json = False, data_dir: DataDir = DATA_DIR) -> None:
+def delete(*ids: Ids, yes: Yes = False, json: Json = False) -> None:
     """Delete the users at Clerk, and erase every personal field here. Nothing brings them back."""
     question = "Delete {who} at Clerk and here, for ever?"
     _act(
         ids,
         Action.DELETE,
         lambda container: container.manage_users().delete,
-        data_dir,
         ask=question,
         yes=yes,
         json=json,
@@ -173,7 +167,6 @@ def set_metadata(
     values: Annotated[Sequence[str], Parameter(name="--set", negative="")] = (),
     patch: str | None = None,
     json: Json = False,
-    data_dir: DataDir = DATA_DIR,
 ) -> None:
     """Merge into the users' public metadata, as Clerk does: objects into objects, and a key that is null is removed.
 
@@ -190,12 +183,12 @@ def set_metadata(
         set_public_metadata = container.manage_users().set_public_metadata
         return lambda who: set_public_metadata(who, merged)
 
-    _act(ids, Action.SET_METADATA, use_case_of, data_dir, json=json)
+    _act(ids, Action.SET_METADATA, use_case_of, json=json)
 
 
 @app.command
-def revoke_sessions(*ids: Ids, yes: Yes = False, json: Json = False, data_dir: DataDir = DATA_DIR) -> None:
-    """Sign the users out everywhere. Session tokens that are out already are good for their minute."""
+def revoke_sessions(*ids: Ids, yes: Yes = False, json: Json = False) -> None:
+    """Sign the users out everywhere. Session tokens that were issued before stay valid for up to a minute."""
     who = user_ids(ids)
     confirm(f"End all sessions of {_named(who)}? They have to sign in again.", yes=yes)
 
@@ -205,14 +198,13 @@ def revoke_sessions(*ids: Ids, yes: Yes = False, json: Json = False, data_dir: D
         else:
             print(f"{user_id}: {counted(revoked, 'session')} ended", flush=True)
 
-    run_for_each(who, data_dir, lambda container: container.manage_users().revoke_sessions, show, as_json=json)
+    run_for_each(who, lambda container: container.manage_users().revoke_sessions, show, as_json=json)
 
 
 def _act(  # noqa: PLR0913  # what the commands differ in
     ids: Sequence[str],
     action: Action,
     use_case_of: UseCaseOf,
-    data_dir: Path,
     *,
     ask: str | None = None,
     yes: bool = False,
@@ -229,7 +221,7 @@ def _act(  # noqa: PLR0913  # what the commands differ in
         else:
             print(f"{user_id}: {outcome_of(action, decision.outcome, user)}", flush=True)
 
-    run_for_each(who, data_dir, use_case_of, show, as_json=json)
+    run_for_each(who, use_case_of, show, as_json=json)
 
 
 async def _at_clerk(container: UsersContainer, limit: int) -> Sequence[Listed]:

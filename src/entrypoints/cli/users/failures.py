@@ -1,4 +1,4 @@
-"""What can keep `auth-service users` from doing what it was told, in words and as an exit status."""
+"""Why an action of `auth-service users` was not done: the message and the exit status."""
 
 from collections.abc import Collection
 

@@ -54,7 +54,7 @@ def print_listed(users: Sequence[Listed]) -> None:
 
 
 def print_failure(user_id: UserId, failure: Failure, *, as_json: bool) -> None:
-    """Print why nothing, or nobody knows what, was done: for scripts among the results, in their order."""
+    """Print why an action failed; for scripts in the order of the results."""
     if as_json:
         print_json([{"id": user_id, "error": failure.code, "message": failure.message}])
     else:

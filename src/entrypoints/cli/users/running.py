@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from application.errors import ApplicationError
@@ -15,8 +14,7 @@ from entrypoints.cli.users.output import print_failure
 from entrypoints.composition import container_of
 from entrypoints.composition.lifecycle import acting
 from entrypoints.composition.users import UsersContainer
-from entrypoints.config import proxies
-from entrypoints.config.dev_environment import load_beside_dev
+from entrypoints.config.loading import load
 from entrypoints.config.settings import UsersSettings
 
 T = TypeVar("T")
@@ -33,12 +31,12 @@ def user_ids(texts: Sequence[str]) -> list[UserId]:
         fail(f"{wrong!r} is {error}. Nothing was done.", EX_USAGE)
 
 
-def run(data_dir: Path, ask: Callable[[UsersContainer], Awaitable[T]]) -> T:
+def run(ask: Callable[[UsersContainer], Awaitable[T]]) -> T:
     """Return the answer; ends the program when there is none."""
 
     async def answer() -> T:
-        settings = load_beside_dev(UsersSettings, data_dir)
-        proxies.use(settings.proxies)
+        settings = load(UsersSettings)
+        settings.proxies.export()
         container = container_of(UsersContainer, settings)
         async with acting(container):
             return await ask(container)
@@ -54,7 +52,6 @@ def run(data_dir: Path, ask: Callable[[UsersContainer], Awaitable[T]]) -> T:
 
 def run_for_each(
     ids: Sequence[UserId],
-    data_dir: Path,
     use_case_of: Callable[[UsersContainer], Callable[[UserId], Awaitable[T]]],
     show: Callable[[UserId, T], None],
     *,
@@ -82,7 +79,7 @@ def run_for_each(
             failures.append(failure)
             print_failure(who, failure, as_json=as_json)
 
-    run(data_dir, do)
+    run(do)
     sys.exit(exit_status(failures))
 
 

@@ -1,4 +1,4 @@
-"""All variables and all commands, for what has to go through them: `.env.example`, the README, `config`, `doctor`."""
+"""All variables and all commands: for `.env.example`, docs/configuration.md, `config` and `doctor`."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -19,6 +19,7 @@ from entrypoints.config.settings.kafka import KafkaSettings
 from entrypoints.config.settings.proxies import ProxySettings
 from entrypoints.config.settings.service import DatabaseSettings, HttpSettings, LogSettings, ManagementSettings
 from entrypoints.config.settings.tracing import TracingSettings
+from entrypoints.config.sources import ENV_FILE
 
 GROUPS: Mapping[type, str] = {
     DatabaseSettings: "PostgreSQL: serve, relay, migrate",
@@ -100,7 +101,7 @@ def all_variables() -> Iterator[Variable]:
 
 
 def known_names() -> frozenset[str]:
-    """Return every name that means something to us."""
+    """Return the names of all variables that are read."""
     names = {variable.name for variable in all_variables()}
     in_files = {f"{variable.name}_FILE" for variable in all_variables() if variable.in_file}
-    return frozenset(names | in_files)
+    return frozenset(names | in_files | {ENV_FILE})

@@ -4,14 +4,16 @@
 
 from attrs import frozen
 
+from application.users.signing_key import SigningKey
 from entrypoints.config import clerk_values, parsing
+from entrypoints.config.clerk_values import PublicKey, PublishableKey
 from entrypoints.config.secret import Secret
 from entrypoints.config.settings.variable import variable
 
 
 @frozen
 class WebhookSettings:
-    clerk_webhook_secret: Secret[tuple[str, ...]] = variable(
+    clerk_webhook_secret: Secret[tuple[SigningKey, ...]] = variable(
         parsing.secret(parsing.comma_separated(clerk_values.webhook_secret)),
         "Signing secret of the webhook endpoint (dashboard > Webhooks). Several while rotating, comma-separated.",
         example=clerk_values.WEBHOOK_SECRET_EXAMPLE,
@@ -21,15 +23,15 @@ class WebhookSettings:
 
 @frozen
 class TokenSettings:
-    """How session tokens are verified: by a key at hand (no network), or by Clerk's published keys."""
+    """How session tokens are verified: by a configured key (no network), or by Clerk's published keys."""
 
-    clerk_publishable_key: str | None = variable(
+    clerk_publishable_key: PublishableKey | None = variable(
         clerk_values.publishable_key,
         "Clerk dashboard > API keys. The token issuer and the JWKS address follow from it.",
         example="pk_test_Y2xlcmsuZXhhbXBsZS5jb20k",
         default=None,
     )
-    clerk_jwt_key: str | None = variable(
+    clerk_jwt_key: PublicKey | None = variable(
         clerk_values.public_key,
         "The instance's RSA public key in PEM (API keys > JWKS public key): tokens are then verified without network.",
         example='"-----BEGIN PUBLIC KEY-----\\nMIIB…\\n-----END PUBLIC KEY-----"',  # a whole one fills five lines
@@ -62,7 +64,7 @@ class TokenSettings:
         """The `iss` that tokens must carry; `None` when only a key was configured."""
         if self.clerk_issuer or not self.clerk_publishable_key:
             return self.clerk_issuer
-        return f"https://{clerk_values.frontend_api_host(self.clerk_publishable_key)}"
+        return self.clerk_publishable_key.issuer
 
     @property
     def jwks_url(self) -> str | None:
@@ -93,7 +95,7 @@ def asks_backend_api(tokens: TokenSettings, api: ClerkApiSettings) -> bool:
 
 
 def secret_key_for_keys(tokens: TokenSettings, api: ClerkApiSettings | None) -> str | None:
-    """Return the secret key where the key set is the Backend API's; nobody else is shown it."""
+    """Return the secret key where the key set is the Backend API's; it is sent to no other server."""
     if api is None or api.clerk_secret_key is None or not asks_backend_api(tokens, api):
         return None
     return api.clerk_secret_key.get_secret_value()

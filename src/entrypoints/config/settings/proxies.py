@@ -2,6 +2,7 @@
 
 # ruff: noqa: RUF009  # a field is declared by a call
 
+import os
 from collections.abc import Mapping
 
 from attrs import frozen
@@ -43,6 +44,10 @@ class ProxySettings:
         example=".svc,.cluster.local,10.0.0.0/8",
         default=(),
     )
+
+    def export(self) -> None:
+        """Put them into the environment, before the first client is made: they may come from `.env` or a file."""
+        os.environ.update(self.environment)
 
     @property
     def environment(self) -> Mapping[str, str]:

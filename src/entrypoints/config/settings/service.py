@@ -15,6 +15,8 @@ from entrypoints.config.settings.variable import variable
 if TYPE_CHECKING:
     from adapters.postgres.connection.target import Target
 
+_EVERY_INTERFACE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # and the address to connect to there
+
 
 class LogLevel(StrEnum):
     DEBUG = "debug"
@@ -62,6 +64,12 @@ class HttpSettings:
         default=1,
     )
 
+    @property
+    def base_url(self) -> str:
+        """Where a client on this machine reaches the service."""
+        host = _EVERY_INTERFACE.get(self.host, self.host)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
 
 @frozen
 class LogSettings:
@@ -97,7 +105,7 @@ class ManagementSettings:
     auth_service_organizations: tuple[str, ...] = variable(
         parsing.organizations,
         "Organizations in which that permission counts, comma-separated; unset: in none, so only service keys manage "
-        "users. `*` is any: whoever may hand out roles in one organization could then manage every user.",
+        "users. `*` is any: administrators of any organization could then manage every user.",
         example="org_2abcDEF",
         default=(),
     )

@@ -19,7 +19,7 @@ def variable(
 
     Args:
         parse: makes the value out of the text; its ValueError says what was expected and never repeats the text.
-        help: for `.env.example` and the README.
+        help: for `.env.example` and docs/configuration.md.
         example: a text of the right form; the published example of a secret is refused all the same.
         default: the value, not a text.
         in_file: `NAME_FILE` may name a file that holds it instead, as Docker and Kubernetes hand secrets over.

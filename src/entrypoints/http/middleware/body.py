@@ -1,4 +1,4 @@
-"""Read a request body within bounds of size, time and memory, and answer those who still send one that nobody reads."""
+"""Read a request body within bounds of size, time and memory, and discard a body that no handler reads."""
 
 import asyncio
 import contextlib
@@ -21,10 +21,10 @@ BYTES_OF_A_REQUEST = 32 * 1024
 """What an unfinished body counts as, beside its bytes: the request that waits for it, and the server's buffer."""
 
 ARRIVED_S = 0.05
-"""How long an answer waits for a body that nobody reads: one that came with its head keeps the connection usable."""
+"""How long an answer waits for a body that is not read: one that came with its head keeps the connection usable."""
 
 SMALL_BYTES = 64 * 1024
-"""Every body is read so far at once; Clerk's are a tenth of this, so no delivery waits for somebody's uploads."""
+"""Every body is read so far at once; Clerk's are a tenth of this, so no delivery waits for large uploads."""
 
 LARGE_AT_ONCE = 32
 """Bodies that are read beyond that at a time; the others wait in their own sockets, which costs nothing."""
@@ -163,7 +163,7 @@ async def read_body(
 
 @frozen
 class AnswerFirst:
-    """Around the application: answer at once whoever announces a body that is not read, then let them finish sending.
+    """Around the application: answer a request whose body is not read at once, then read and discard the body.
 
     A server that closes on a client that still sends makes it lose the answer (RST); one that waits for the body first
     waits in vain for a proxy that announces a body and keeps it.

@@ -43,7 +43,7 @@ class Cors:
         await self.app(scope, receive, send_with_cors)
 
     async def _preflight(self, scope: Scope, receive: Receive, send: Send, allowed: bytes | None) -> None:
-        """Answer 204 to everybody; without the grant the browser refuses, and says so to the developer.
+        """Answer 204 always; without the grant the browser refuses, and tells the developer.
 
         The application is asked only for the route, which the log names.
         """

@@ -5,7 +5,6 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from application.errors import StoreUnavailableError
-from application.failure import Trouble, told
 
 T = TypeVar("T")
 
@@ -20,4 +19,4 @@ async def within(seconds: float, awaitable: Awaitable[T]) -> T:
         async with asyncio.timeout(seconds):
             return await awaitable
     except TimeoutError:
-        raise StoreUnavailableError(told("PostgreSQL", Trouble.NO_ANSWER)) from None
+        raise StoreUnavailableError from None

@@ -1,4 +1,4 @@
-"""From SIGTERM to the server's own stop, so that nobody is cut off.
+"""From SIGTERM to the server's own stop, so that no request is cut off.
 
 granian's stop closes its listener and every idle connection at once. What the kernel had accepted for us by then, or a
 client was just sending, gets no answer: measured at two or three requests a stop, under a load of new connections.
@@ -128,7 +128,7 @@ def refuse_newcomers(listener: socket.socket) -> None:
     """Let no new connection begin; what has begun is finished and accepted.
 
     A newcomer's SYN is dropped, not refused: it is sent again a second later, and finds another process on the port, or
-    the port closed. Closing the listener instead would reset whoever the kernel has accepted and we have not.
+    the port closed. Closing the listener instead would reset connections that only the kernel has accepted.
     """
     if sys.platform != "linux":
         return
@@ -143,7 +143,7 @@ def refuse_newcomers(listener: socket.socket) -> None:
 
 @contextmanager
 def listeners() -> Iterator[list[socket.socket]]:
-    """Yield this process's listening sockets: granian opens its own, and shows them to nobody."""
+    """Yield this process's listening sockets: granian opens its own and does not expose them."""
     with ExitStack() as stack:
         found = []
         for descriptor in _DESCRIPTORS.iterdir() if sys.platform == "linux" else ():

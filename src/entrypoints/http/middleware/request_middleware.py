@@ -10,10 +10,10 @@ from attrs import frozen
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from application.failure import WEBHOOKS
+from application.failure import WEBHOOKS, Failure
 from application.trace import traceparent
 from entrypoints.http import problems
-from entrypoints.http.recent_failures import Cause, RecentFailures
+from entrypoints.http.recent_failures import RecentFailures
 from entrypoints.observability import metrics
 from entrypoints.observability.logging import places
 
@@ -31,7 +31,7 @@ QUIET = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
 @frozen
 class RequestMiddleware:
     app: ASGIApp
-    troubles: RecentFailures
+    failures: RecentFailures
 
     async def __call__(self, outer: Scope, receive: Receive, send: Send) -> None:
         if outer["type"] != ScopeType.HTTP:
@@ -69,7 +69,7 @@ class RequestMiddleware:
             _report(scope, method, status, time.perf_counter() - started)
             traceparent.reset(context)
             if status == 200 and _notes(scope).get("path_template") == metrics.WEBHOOK_ROUTE:  # noqa: PLR2004
-                self.troubles.went_right(WEBHOOKS)
+                self.failures.succeeded(WEBHOOKS)
 
 
 def note_outcome(scope: Scope, outcome: str) -> None:
@@ -82,9 +82,9 @@ def note(scope: Scope, name: str, value: str) -> None:
     _notes(scope).setdefault("of_line", {})[name] = value
 
 
-def note_cause(scope: Scope, cause: Cause) -> None:
-    """Leave the log and the metrics a word on what an operator has to mend."""
-    _notes(scope)["cause"] = cause
+def note_failure(scope: Scope, failure: Failure) -> None:
+    """Add what an operator has to correct to the log line and the metrics."""
+    _notes(scope)["failure"] = failure
 
 
 def id_of_request(scope: Scope) -> str | None:
@@ -105,11 +105,11 @@ def _report(scope: HTTPScope, method: str, status: int, seconds: float) -> None:
     more: dict[str, str] = {**notes.get("of_line", {})}
     if outcome:
         more["outcome"] = outcome
-    if cause := notes.get("cause"):
-        metrics.count_trouble(cause.label)
-        # A signature that does not fit is most often somebody else's affair, a database that is away never is.
+    if failure := notes.get("failure"):
+        metrics.count_trouble(failure.label)
+        # A wrong signature is most often not a failure of this service; a database that is down always is.
         write = log.warning if status >= 500 else log.info  # noqa: PLR2004
-        more["cause"] = cause.says
+        more["cause"] = str(failure)
     write(
         "request",
         request_id=notes["request_id"],

@@ -104,7 +104,7 @@ def document(handlers: Sequence[ControllerRouterHandler], injected: Sequence[str
 
 def _under_any_path(operation: dict[str, Any]) -> dict[str, Any]:
     path = {"name": "path", "in": "path", "required": True, "schema": {"type": "string"}}
-    # The query is the original request's: `true` counts here too, and another value is for whoever it was sent to.
+    # The query is the original request's: `true` counts here too, and another value is meant for the upstream.
     query = [{**parameter, "schema": {"type": "string"}} for parameter in operation["parameters"]]
     return {
         **operation,

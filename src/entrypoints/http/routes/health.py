@@ -11,20 +11,20 @@ from anomalyze_auth import JwksKeys, KeysFault, KeySource
 from application.doctor.findings import Severity
 from application.doctor.outbox import outbox_findings
 from application.errors import StoreUnavailableError
-from application.failure import CLERK, KEYS, POSTGRES, TOKENS, WEBHOOKS, told, without_detail
+from application.failure import CLERK, KEYS, POSTGRES, TOKENS, WEBHOOKS, Failure
 from application.relay.dead_letters import OutboxStatus
 from entrypoints.http.dependencies import Injected
 from entrypoints.http.errors import NotReadyError
 from entrypoints.http.middleware.deadline import within
 from entrypoints.http.middleware.graceful_shutdown import GracefulShutdown
 from entrypoints.http.openapi.document import problems
-from entrypoints.http.recent_failures import TROUBLE_OF_KEYS, RecentFailures
+from entrypoints.http.recent_failures import CAUSE_OF_KEYS, RecentFailures
 from entrypoints.observability import metrics
 
 log = structlog.get_logger("http")
 
 CHECK_DEADLINE_S = 2.0
-"""Shorter than an orchestrator's patience, or it would see a time-out instead of an answer."""
+"""Shorter than an orchestrator's own timeout, or it would see a timeout instead of an answer."""
 
 WRITE_EVERY_S = 60.0
 """How often a write is tried while all is well: a full disk shows nowhere else, and each try leaves a dead row."""
@@ -70,10 +70,10 @@ class Dependencies:
     try_writing: Callable[[], Awaitable[None]]
     read_backlog: Callable[[], Awaitable[OutboxStatus]]
     session_keys: KeySource
-    troubles: RecentFailures
+    failures: RecentFailures
     departure: GracefulShutdown
     clock: Callable[[], float]
-    _cause: str | None = field(default=None, init=False)
+    _database_failure: Failure | None = field(default=None, init=False)
     _written_at: float = field(default=float("-inf"), init=False)
     _backlog: tuple[float, list[_Check]] = field(default=(float("-inf"), []), init=False)
 
@@ -83,38 +83,37 @@ class Dependencies:
     async def database(self) -> _Check:
         try:
             await within(CHECK_DEADLINE_S, self.check_database())
-            if self.troubles.of(POSTGRES) or self.clock() - self._written_at > WRITE_EVERY_S:
+            if self.failures.of(POSTGRES) or self.clock() - self._written_at > WRITE_EVERY_S:
                 await within(CHECK_DEADLINE_S, self.try_writing())
                 self._written_at = self.clock()
-                self.troubles.went_right(POSTGRES)
+                self.failures.succeeded(POSTGRES)
         except StoreUnavailableError as error:
-            self._tell(str(error))
-            metrics.count_trouble(told(POSTGRES, error.trouble))
-            return _Check("database", State.UNAVAILABLE, str(error), told(POSTGRES, error.trouble))
-        self._tell(None)
+            self._log(error.failure)
+            metrics.count_trouble(error.failure.label)
+            return _Check("database", State.UNAVAILABLE, str(error), error.failure.label)
+        self._log(None)
         return _Check("database", State.OK)
 
-    def _tell(self, cause: str | None) -> None:
-        """Log it when the database becomes unusable and when it is usable again: probes ask every few seconds."""
-        if cause and without_detail(cause) != without_detail(self._cause or ""):
-            log.error("not ready", cause=cause)
-        elif self._cause and not cause:
-            log.info("ready again", cause=self._cause)
-        self._cause = cause
+    def _log(self, failure: Failure | None) -> None:
+        """Log when the database becomes unusable and when it is usable again: probes ask every few seconds."""
+        before = self._database_failure
+        if failure and (before is None or failure.cause is not before.cause):
+            log.error("not ready", cause=str(failure))
+        elif before and not failure:
+            log.info("ready again", cause=str(before))
+        self._database_failure = failure
 
     def keys(self) -> _Check:
         if not isinstance(self.session_keys, JwksKeys) or (keys := self.session_keys.state).usable:
             return _Check("session_keys", State.OK)
         if not keys.fetches:
             return _Check("session_keys", State.NOT_ASKED_YET)
-        trouble = TROUBLE_OF_KEYS[keys.last_cause or KeysFault.OUT_OF_REACH]
-        return _Check(
-            "session_keys", State.UNAVAILABLE, told(KEYS, trouble, keys.last_error or ""), told(KEYS, trouble)
-        )
+        failure = Failure(KEYS, CAUSE_OF_KEYS[keys.last_cause or KeysFault.OUT_OF_REACH], keys.last_error or "")
+        return _Check("session_keys", State.UNAVAILABLE, str(failure), failure.label)
 
     def lately(self, name: str, subject: str) -> _Check:
-        state = State.DEGRADED if self.troubles.proven(subject) else State.OK
-        return _Check(name, state, self.troubles.of(subject) or "", self.troubles.label(subject))
+        state = State.DEGRADED if self.failures.proven(subject) else State.OK
+        return _Check(name, state, self.failures.of(subject) or "", self.failures.label(subject))
 
     async def events(self) -> list[_Check]:
         """Look whether events leave, and whether something keeps PostgreSQL from tidying up behind them."""
@@ -122,7 +121,7 @@ class Dependencies:
         if self.clock() - read_at > BACKLOG_EVERY_S:
             try:
                 checks = _of_backlog(await within(CHECK_DEADLINE_S, self.read_backlog()))
-            except StoreUnavailableError:  # told by the check of the database, or too many to count
+            except StoreUnavailableError:  # reported by the check of the database, or too many to count
                 checks = []
             self._backlog = (self.clock(), checks)
         return checks
@@ -166,7 +165,7 @@ async def read_metrics() -> Response[bytes]:
 
 
 def _of_backlog(status: OutboxStatus) -> list[_Check]:
-    """Take `doctor`'s word for it; that nobody relays while nothing waits is no trouble of this process."""
+    """Use the findings of `doctor`; that no relay runs while nothing waits does not concern this process."""
     worse = [finding for finding in outbox_findings(status) if finding.grade is not Severity.OK]
     causes = {"events": "", "vacuum": ""}
     for finding in worse:

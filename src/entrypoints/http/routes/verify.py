@@ -137,7 +137,7 @@ def _require_whole_identity(headers: Iterable[tuple[bytes, bytes]]) -> None:
     """Refuse a Connection header that names an identity header.
 
     A proxy that takes it for one of this connection alone (RFC 9110, section 7.6.1) drops it on the way to the
-    application, whoever asked for it: without `X-Auth-Actor-Id`, an impersonated session looks like the user's own.
+    application, in any case: without `X-Auth-Actor-Id`, an impersonated session looks like the user's own.
 
     Raises:
         IdentityHeaderNamedError: it does.

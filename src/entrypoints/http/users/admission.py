@@ -64,7 +64,7 @@ class Admission:
 
         Raises:
             CredentialsMissingError: there is neither a session token nor a service key.
-            ServiceKeyRejectedError: it is no key of ours.
+            ServiceKeyRejectedError: the key is not configured.
             TokenRejected, KeysUnavailable: as `Authentication.identity_of`.
         """
         credentials = bearer_token(headers)
@@ -83,7 +83,7 @@ class Admission:
         Raises:
             ScopeMissingError: the service key is not made for this.
             PermissionMissingError: the session token does not carry it, or not for an organization that counts.
-            ImpersonatedError: somebody else is behind this session; that is enough to look, not to act.
+            ImpersonatedError: the session is impersonated; it may look users up, and not act.
             NotAdmittedError, UserBannedError, UserDeletedError: our own row of the caller says no.
             ApplicationError: as `Authentication.user_of`.
         """

@@ -61,7 +61,7 @@ class Management:
 
 @contextmanager
 def _about_the_target() -> Iterator[None]:
-    """Tell a target that is gone from a caller who is: only the latter has to sign in as somebody else."""
+    """Distinguish a deleted target (410) from a deleted caller (401), who has to sign in as another user."""
     try:
         yield
     except UserDeletedError:

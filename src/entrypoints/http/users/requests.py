@@ -17,7 +17,7 @@ IDS_AT_MOST = 100
 """In one request, repeated ones included."""
 
 EMAIL = re.compile(r"[^\x00-\x1f\x7f]*@[^\x00-\x1f\x7f]*")
-"""Anything that may be somebody's address; the pattern stands in the OpenAPI document too."""
+"""Anything that may be an address; the pattern stands in the OpenAPI document too."""
 
 EMAIL_CHARACTERS_AT_MOST = 320
 """64 before the @ and 255 behind it (RFC 5321, section 4.5.3.1)."""
@@ -53,7 +53,7 @@ def wanted_users(query: bytes) -> ByIds | ByEmail:
     """Read `ids=a,b` (which may be repeated: `ids=a&ids=b`) or `email=…`.
 
     A `+` stays one, although forms write a blank so: addresses have the former, and a client that forgot to encode it
-    would be told that nobody has this address.
+    would get no user for this address.
 
     Raises:
         RequestNotValidError: neither or both, something else, or not what it should be.

@@ -10,9 +10,8 @@ from application.relay.messages import Publisher
 from application.users.ports import UserReader, UserStore
 from domain.decision import Outcome
 from domain.user import Tombstone, User, UserId
-from entrypoints.config.loading import ConfigurationError
 from entrypoints.config.settings import TracingSettings
-from entrypoints.config.sources import ConfigProblem
+from entrypoints.config.sources import ConfigProblem, ConfigurationError
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp  # a relay has no use for it
@@ -51,41 +50,17 @@ ObtainUser = Callable[[UserId], Awaitable[User | Tombstone]]
 """`JustInTimeSync`."""
 
 
-class Tracing(Protocol):
-    """Where a process makes its spans: each part is given here, and one that does the same is returned."""
+class Tracing:
+    """Where a process makes its spans: each part is passed here, and a part that does the same is returned.
+
+    This one makes no spans and returns every part as it is; `SdkTracing` overrides all of it.
+    """
 
     def requests(self, app: "ASGIApp") -> "ASGIApp":
         """Trace each request, and the statements it sends to PostgreSQL; the application's shutdown exports the rest.
 
         Call it before a connection is made.
         """
-        ...
-
-    def receive_webhook(self, use_case: WebhookUseCase) -> WebhookUseCase: ...
-    def just_in_time(self, use_case: ObtainUser) -> ObtainUser: ...
-    def user_reader(self, reader: UserReader) -> UserReader: ...
-
-    def user_store(self, store: RunningStore) -> RunningStore:
-        """Trace each change; `store` runs its batches in `batch`."""
-        ...
-
-    def batch(self, changes: Sequence[Change]) -> AbstractContextManager[None]:
-        """Return what a batch of changes is written in."""
-        ...
-
-    def publisher(self, publisher: ClosablePublisher, topic: str) -> ClosablePublisher:
-        """Trace each event from being stored to its arrival in `topic`."""
-        ...
-
-    def end(self) -> None:
-        """Export what there is, in bounded time."""
-        ...
-
-
-class Untraced:
-    """`Tracing` that makes no spans: every part stays as it is."""
-
-    def requests(self, app: "ASGIApp") -> "ASGIApp":
         return app
 
     def receive_webhook(self, use_case: WebhookUseCase) -> WebhookUseCase:
@@ -98,16 +73,19 @@ class Untraced:
         return reader
 
     def user_store(self, store: RunningStore) -> RunningStore:
+        """Trace each change; `store` runs its batches in `batch`."""
         return store
 
-    def batch(self, changes: Sequence[Change]) -> AbstractContextManager[None]:  # noqa: ARG002  # the protocol's
+    def batch(self, changes: Sequence[Change]) -> AbstractContextManager[None]:  # noqa: ARG002  # for `SdkTracing`
+        """Return the context that a batch of changes is written in."""
         return nullcontext()
 
     def publisher(self, publisher: ClosablePublisher, topic: str) -> ClosablePublisher:  # noqa: ARG002
+        """Trace each event from being stored to its arrival in `topic`."""
         return publisher
 
     def end(self) -> None:
-        pass
+        """Export what there is, in bounded time."""
 
 
 def tracing_of(settings: TracingSettings, *, process: str) -> Tracing:
@@ -121,7 +99,7 @@ def tracing_of(settings: TracingSettings, *, process: str) -> Tracing:
     if settings.exporter is None:
         # Litestar and FastStream import it wherever it is installed, and use nothing of it here: 0.1 s of each start.
         sys.modules.setdefault("opentelemetry", None)  # type: ignore[arg-type]  # "not to be found" (import system)
-        return Untraced()
+        return Tracing()
     require_extra(settings)
     from entrypoints.observability.tracing.sdk import SdkTracing  # noqa: PLC0415
 
@@ -129,7 +107,7 @@ def tracing_of(settings: TracingSettings, *, process: str) -> Tracing:
 
 
 def require_extra(settings: TracingSettings) -> None:
-    """Return when traces can be made, or nobody asks for them.
+    """Return when traces can be made, or are not asked for.
 
     Raises:
         ConfigurationError: the extra `otel` is not installed.
@@ -137,7 +115,7 @@ def require_extra(settings: TracingSettings) -> None:
     if settings.exporter is None or all(map(_is_installed, _EXTRA)):
         return
     name = "OTEL_TRACES_EXPORTER" if settings.otel_traces_exporter else "OTEL_EXPORTER_OTLP_ENDPOINT"
-    raise ConfigurationError([ConfigProblem(name, "set, and the extra `otel` of this package is not installed")])
+    raise ConfigurationError(ConfigProblem(name, "set, and the extra `otel` of this package is not installed"))
 
 
 def _is_installed(module: str) -> bool:

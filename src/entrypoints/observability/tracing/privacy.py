@@ -1,4 +1,4 @@
-"""What may leave in a span: known attributes. Nothing else does, whoever put it there."""
+"""The attributes that an exported span may have; all others are removed."""
 
 from collections.abc import Sequence
 
@@ -53,7 +53,7 @@ class OnlyAllowed(SpanExporter):
 
 
 def only_allowed(span: ReadableSpan) -> ReadableSpan:
-    """Return the span without attributes that nobody has allowed, and without texts of errors."""
+    """Return the span with the allowed attributes alone, and without texts of errors."""
     return ReadableSpan(
         name=span.name,
         context=span.context,

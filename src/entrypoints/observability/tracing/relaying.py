@@ -27,15 +27,16 @@ class TracedPublisher:
         deliveries = await self.publisher.publish(batch)
         ended = time.time_ns()
         arrived = {item.id for item in deliveries.acknowledged}
+        failure = deliveries.outage.label if deliveries.outage else "refused"
         for item in batch:
             if is_sampled(item.message.traceparent):
-                self._tell(item, sent, ended, None if item.id in arrived else deliveries.outage or "refused")
+                self._trace(item, sent, ended, None if item.id in arrived else failure)
         return deliveries
 
     async def aclose(self) -> None:
         await self.publisher.aclose()
 
-    def _tell(self, item: Pending, sent: int, ended: int, failure: str | None) -> None:
+    def _trace(self, item: Pending, sent: int, ended: int, failure: str | None) -> None:
         message = item.message
         context = context_of(message.traceparent)
         stored = min(int(item.stored_at * 1e9), sent)  # by another machine's clock

@@ -75,8 +75,8 @@ def _describe(span: Span, scope: Scope, method: str, status: int) -> None:
         span.set_attribute("http.route", route)
     if outcome := notes.get("outcome"):
         span.set_attribute("auth.outcome", outcome)
-    if cause := notes.get("cause"):
-        span.set_attribute("auth.cause", cause.label)
+    if failure := notes.get("failure"):
+        span.set_attribute("auth.cause", failure.label)
     if status >= 500:  # noqa: PLR2004
         span.set_attribute("error.type", str(outcome or status))
         span.set_status(StatusCode.ERROR)

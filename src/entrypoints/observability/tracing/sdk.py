@@ -24,6 +24,7 @@ from entrypoints.observability.tracing import (
     ClosablePublisher,
     ObtainUser,
     RunningStore,
+    Tracing,
     WebhookUseCase,
 )
 from entrypoints.observability.tracing.privacy import OnlyAllowed
@@ -66,8 +67,8 @@ class Requested(Sampler):
 
 
 @frozen
-class SdkTracing:
-    """`Tracing` with OpenTelemetry's SDK."""
+class SdkTracing(Tracing):
+    """Spans by OpenTelemetry's SDK."""
 
     _provider: TracerProvider
     _tracer: Tracer = field(init=False, default=Factory(lambda self: self._provider.get_tracer("auth-service"), True))
@@ -84,7 +85,6 @@ class SdkTracing:
         return cls(provider)
 
     def requests(self, app: ASGIApp) -> ASGIApp:
-        """See `Tracing.requests`."""
         AsyncPGInstrumentor().instrument(tracer_provider=self._provider)  # type: ignore[no-untyped-call]  # it has none
         return TracedRequests(app, self._tracer, self.end)
 
@@ -98,19 +98,15 @@ class SdkTracing:
         return TracedReader(reader, self._tracer)
 
     def user_store(self, store: RunningStore) -> RunningStore:
-        """See `Tracing.user_store`."""
         return TracedStore(store, self._changes)
 
     def batch(self, changes: Sequence[Change]) -> AbstractContextManager[None]:
-        """See `Tracing.batch`."""
         return self._changes.batch(changes)
 
     def publisher(self, publisher: ClosablePublisher, topic: str) -> ClosablePublisher:
-        """See `Tracing.publisher`."""
         return TracedPublisher(publisher, self._tracer, topic)
 
     def end(self) -> None:
-        """See `Tracing.end`."""
         # The SDK's own bound is 30 s, and an executor's thread would be waited for at the end of the process.
         flushing = Thread(target=self._provider.shutdown, name="traces-flush", daemon=True)
         flushing.start()

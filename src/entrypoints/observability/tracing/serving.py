@@ -1,4 +1,4 @@
-"""Spans of a request's use cases and of the batches in which PostgreSQL hears of them."""
+"""Spans of a request's use cases, and of the batches in which changes are written."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -71,7 +71,7 @@ class Changes:
     def of(self, user_id: UserId) -> Iterator[Span]:
         with spanning(self.tracer, "change user", attributes={"user.id": user_id}) as span:
             name = traceparent_of(span)
-            outer = traceparent.set(name)  # what is stored comes of this very span
+            outer = traceparent.set(name)  # what is stored names this span
             self._under_way[name] = span
             try:
                 yield span
@@ -137,8 +137,8 @@ class TracedReader:
     async def get(self, user_id: UserId) -> Known:
         attributes = {"db.system.name": "postgresql", "user.id": user_id}
         with spanning(self.tracer, "read user", SpanKind.CLIENT, attributes=attributes):
-            nobody = attach(Context())
+            token = attach(Context())
             try:
                 return await self.reader.get(user_id)
             finally:
-                detach(nobody)
+                detach(token)

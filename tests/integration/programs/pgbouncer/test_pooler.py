@@ -20,7 +20,7 @@ from adapters.postgres.migrate import migrate
 from adapters.postgres.outbox import INDEX_PLANS, PostgresOutbox
 from adapters.postgres.user_store import PostgresUserStore
 from application.errors import StoreUnavailableError
-from application.failure import Trouble
+from application.failure import Cause
 from application.relay.lanes import LANES
 from domain.sync_user import sync_user
 from domain.user import UserId
@@ -87,7 +87,7 @@ async def test_a_schema_behind_a_pooler_is_told_and_never_another_one_used(empty
         for step in (migrate, check_database):
             with pytest.raises(StoreUnavailableError, match="configuration refused") as refused:
                 await step(engine)
-            assert refused.value.trouble is Trouble.CONFIGURATION
+            assert refused.value.failure.cause is Cause.CONFIGURATION
         await engine.dispose()
         connection = await asyncpg.connect(empty_database)
         tables = await connection.fetchval(
@@ -106,7 +106,7 @@ async def test_a_pooler_that_refuses_what_was_asked_for_is_recognised(database_u
             await check_database(engine)
         await engine.dispose()
 
-    assert refused.value.trouble is Trouble.POOLER
+    assert refused.value.failure.cause is Cause.POOLER
 
 
 async def test_a_pooler_in_session_mode_may_be_said_to_be_none(database_url):
@@ -127,9 +127,9 @@ async def test_a_pooler_in_session_mode_may_be_said_to_be_none(database_url):
 @pytest.mark.parametrize(
     ("change", "trouble"),
     [
-        ({"path": "/nowhere"}, Trouble.NO_DATABASE),
-        ({"password": "wrong"}, Trouble.NOT_AUTHENTICATED),
-        ({"settings": {"max_client_conn": "1"}}, Trouble.TOO_MANY_CONNECTIONS),
+        ({"path": "/nowhere"}, Cause.NO_DATABASE),
+        ({"password": "wrong"}, Cause.NOT_AUTHENTICATED),
+        ({"settings": {"max_client_conn": "1"}}, Cause.TOO_MANY_CONNECTIONS),
     ],
     ids=["database", "password", "connections"],
 )
@@ -145,7 +145,7 @@ async def test_what_pgbouncer_says_itself_is_told_as_what_it_is(database_url, ch
         await engine.dispose()
         await holder.close()
 
-    assert refused.value.trouble is trouble
+    assert refused.value.failure.cause is trouble
 
 
 @pytest.mark.parametrize(
@@ -157,10 +157,10 @@ async def test_what_pgbouncer_says_itself_is_told_as_what_it_is(database_url, ch
         ("127.0.0.1", "sslmode=prefer", None),
         ("127.0.0.1", "", None),
         ("127.0.0.1", "sslmode=allow", None),
-        ("127.0.0.1", "sslmode=verify-full&sslrootcert={}/ca.pem", Trouble.TLS),
-        ("localhost", "sslmode=verify-full&sslrootcert={}/other.pem", Trouble.TLS),
-        ("localhost", "sslmode=require&sslrootcert={}/other.pem", Trouble.TLS),
-        ("localhost", "sslrootcert=system", Trouble.TLS),
+        ("127.0.0.1", "sslmode=verify-full&sslrootcert={}/ca.pem", Cause.TLS),
+        ("localhost", "sslmode=verify-full&sslrootcert={}/other.pem", Cause.TLS),
+        ("localhost", "sslmode=require&sslrootcert={}/other.pem", Cause.TLS),
+        ("localhost", "sslrootcert=system", Cause.TLS),
         ("localhost", "sslmode=require&ssl_max_protocol_version=TLSv1.2&ssl_min_protocol_version=TLSv1.2", None),
     ],
 )
@@ -181,7 +181,7 @@ async def test_tls_is_what_was_asked_for(database_url, tmp_path, host, query, ex
             await check_database(engine)
             trouble = None
         except StoreUnavailableError as error:
-            trouble = error.trouble
+            trouble = error.failure.cause
         await engine.dispose()
 
     assert trouble is expected

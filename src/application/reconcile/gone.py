@@ -1,0 +1,96 @@
+"""Users whom Clerk no longer has: found among ours, looked up one by one, and deleted within a limit."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from attrs import define, field
+
+from application.reconcile.drift import (
+    CreationKey,
+    DeletionLimit,
+    Difference,
+    Drift,
+    LivingUsers,
+    objection_to_deleting,
+    stop_at,
+)
+from application.reconcile.listing import Complete, PageSizes
+from application.reconcile.repair import RepairUsers
+from application.reconcile.retry import Retry, together
+from application.users.delete_user import DeleteUser
+from domain.decision import Outcome
+from domain.snapshot import Deletion
+from domain.user import UserId
+
+
+@define(eq=False, kw_only=True)
+class GoneUsers:
+    """Collects them page by page.
+
+    Args:
+        living: how many users we had at the beginning.
+        report: called with each difference.
+    """
+
+    users: LivingUsers
+    living: int
+    allowance: DeletionLimit
+    repair: RepairUsers
+    delete_user: DeleteUser
+    retry: Retry
+    report: Callable[[Difference], None]
+    now_ms: Callable[[], int]
+    sizes: PageSizes
+    ids: list[UserId] = field(factory=list, init=False)
+    _unlisted: int = field(default=0, init=False)
+    """Users whom Clerk did not list, and has."""
+
+    async def compare(self, complete: Complete, *, began_at: int) -> None:
+        """Look up those of ours whom a complete part of Clerk's list does not have.
+
+        Users created since the run began (ms) are left out: a list, and even a single answer of Clerk's, may be older
+        than a webhook by a moment.
+
+        Raises:
+            SafetyStopError: too many would be deleted.
+        """
+        before = min(began_at, complete.created_before or began_at)
+        after = CreationKey(complete.created_from, UserId(""))
+        while keys := await self.retry(partial(self.users.created, after, before, self.sizes.ours)):
+            after = keys[-1]
+            await self.look_up([key.user_id for key in keys if key.user_id not in complete.ids])
+
+    async def look_up(self, suspects: Sequence[UserId]) -> None:
+        """Ask Clerk for each of these users.
+
+        Raises:
+            SafetyStopError: too many would be deleted.
+        """
+        for some in self._batches(suspects):
+            gone = await self.repair.look_up(some)
+            self.ids += gone
+            self._unlisted += len(some) - len(gone)
+            objection = objection_to_deleting(
+                gone=len(self.ids), unlisted=self._unlisted, living=self.living, allowance=self.allowance
+            )
+            if objection:
+                self.report_all()
+            stop_at(objection)
+
+    def report_all(self) -> None:
+        """Report them as they are, because none is deleted."""
+        for user_id in self.ids:
+            self.report(Difference(user_id=user_id, drift=Drift.GONE))
+
+    async def delete(self) -> None:
+        for some in self._batches(self.ids):
+            await together(self._delete(user_id) for user_id in some)
+
+    async def _delete(self, user_id: UserId) -> None:
+        decision = await self.retry(partial(self.delete_user, Deletion(id=user_id, deleted_at=self.now_ms())))
+        if decision.outcome is Outcome.DELETED:
+            self.report(Difference(user_id=user_id, drift=Drift.GONE, repaired=True))
+
+    def _batches(self, ids: Sequence[UserId]) -> Iterator[Sequence[UserId]]:
+        for start in range(0, len(ids), self.sizes.clerk):
+            yield ids[start : start + self.sizes.clerk]

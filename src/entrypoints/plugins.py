@@ -1,0 +1,22 @@
+"""What other distributions add to `auth-service`, found through entry points."""
+
+from importlib.metadata import entry_points
+from typing import Any
+
+COMMANDS = "auth_service.commands"
+"""Tables of commands by name, in the form of `entrypoints.cli.main.COMMANDS`."""
+
+SETTINGS = "auth_service.settings"
+"""Tables of the settings that these commands read."""
+
+ENVIRONMENT = "auth_service.environment"
+"""Functions that return variables to use below the environment and `.env`, and where they come from; or None."""
+
+
+def plugged_in(group: str) -> dict[str, Any]:
+    """Return the entries of all tables of a group."""
+    return {name: entry for plugin in entry_points(group=group) for name, entry in plugin.load().items()}
+
+
+def functions(group: str) -> list[Any]:
+    return [plugin.load() for plugin in entry_points(group=group)]
