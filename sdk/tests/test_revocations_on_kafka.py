@@ -2,75 +2,27 @@
 
 import asyncio
 import contextlib
-import itertools
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Mapping
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.admin import NewPartitions
 from aiokafka.record.util import calc_crc32c
-from attrs import frozen
 
 from anomalyze_auth import Authenticated, PemKey, Reason, RevocationsUnavailable, SessionVerifier, TokenRejected
 from anomalyze_auth.revocations import Revocations
 from sdktest.messages import changed, deleted, headers, revoked
+from sdktest.revocation_topics import Topics, made_topics, until
 from sdktest.tokens import ISSUER, claims, pem, signed
-
-_NUMBERS = itertools.count(1)
-
-
-@frozen
-class Topics:
-    address: str
-    admin: AIOKafkaAdminClient
-    producer: AIOKafkaProducer
-    sessions: str
-    users: str
-
-    async def create(self, name: str, partitions: int = 3) -> None:
-        await self.admin.create_topics([NewTopic(name, partitions, 1)])
-        async with asyncio.timeout(10):
-            while name not in await self.admin.list_topics():
-                await asyncio.sleep(0.02)
-
-    async def delete(self, name: str) -> None:
-        await self.admin.delete_topics([name])
-        async with asyncio.timeout(10):
-            while name in await self.admin.list_topics():
-                await asyncio.sleep(0.02)
-
-    async def tell(self, message: tuple[Mapping[str, str], bytes], **more: Any) -> None:
-        attributes, value = message
-        topic = self.sessions if "session" in attributes["ce_type"] else self.users
-        await self.producer.send_and_wait(
-            topic,
-            value,
-            key=attributes["ce_subject"].encode(),
-            headers=[(name, text.encode()) for name, text in attributes.items()],
-            **more,
-        )
-
-    def followed(self, **settings: Any) -> Revocations:
-        return Revocations(self.address, session_topic=self.sessions, user_topic=self.users, **settings)
 
 
 @pytest.fixture
 async def topics(kafka_address: str) -> AsyncIterator[Topics]:
-    number = next(_NUMBERS)
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_address, metadata_max_age_ms=500)
-    await admin.start()
-    async with AIOKafkaProducer(bootstrap_servers=kafka_address, metadata_max_age_ms=500) as producer:
-        made = Topics(kafka_address, admin, producer, f"sdk-revoked-sessions-{number}", f"sdk-revoked-users-{number}")
-        await made.create(made.sessions)
-        await made.create(made.users)
+    async with made_topics(kafka_address) as made:
         yield made
-    there = await admin.list_topics()
-    await admin.delete_topics([name for name in (made.sessions, made.users) if name in there])
-    await admin.close()
 
 
 def verdict(revocations: Revocations, session_id: str = "sess_1", user_id: str = "user_1") -> str:
@@ -82,12 +34,6 @@ def verdict(revocations: Revocations, session_id: str = "sess_1", user_id: str =
     except RevocationsUnavailable:
         return "unavailable"
     return "accepted"
-
-
-async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def test_what_was_published_before_the_start_is_known_when_the_start_returns(topics):

@@ -22,6 +22,7 @@ _RECORDS_AT_ONCE = 200
 """Taken in without a pause: a few milliseconds, in which the event loop does nothing else."""
 _STANDSTILL_S = 10.0
 _CLOSE_S = 2.0
+_SETTLE_S = 0.05
 
 
 class TopicMissingError(Exception):
@@ -201,6 +202,11 @@ class _Reader:
 
 
 async def _stop(consumer: AIOKafkaConsumer) -> None:
+    # `stop` alone may end by an error of a fetch that is under way, and its client then lives, and connects, for ever.
+    # Without an assignment the consumer ends its fetches by itself.
+    if consumer.assignment():
+        consumer.unsubscribe()
+        await asyncio.sleep(_SETTLE_S)
     stopping = asyncio.create_task(consumer.stop())
     await asyncio.wait({stopping}, timeout=_CLOSE_S)
     if not stopping.done():  # a broker that reads nothing any more
