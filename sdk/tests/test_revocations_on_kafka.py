@@ -241,7 +241,7 @@ async def test_a_topic_that_is_deleted_and_made_anew_is_followed_again_and_nothi
             for number in range(3):
                 while True:
                     with contextlib.suppress(Exception):
-                        await topics.tell(revoked(f"sess_new_{number}"))
+                        await topics.tell(revoked(f"sess_new_{number}"), partition=0)
                         break
                     await asyncio.sleep(0.05)
 
@@ -249,6 +249,25 @@ async def test_a_topic_that_is_deleted_and_made_anew_is_followed_again_and_nothi
             await until(lambda: verdict(revocations, f"sess_new_{number}") == Reason.SESSION_REVOKED)  # noqa: B023
         assert verdict(revocations, "sess_old_8") == Reason.SESSION_REVOKED
         await until(lambda: revocations.state.current)
+
+
+async def test_a_topic_made_anew_that_is_at_once_longer_than_it_was_is_read_from_its_beginning(topics):
+    async with topics.followed() as revocations:
+        await topics.tell(revoked("sess_old"), partition=0)
+        await until(lambda: revocations.state.sessions == 1)
+
+        await topics.delete(topics.sessions)
+        await topics.create(topics.sessions, partitions=1)
+        async with AIOKafkaProducer(bootstrap_servers=topics.address) as producer:
+            batch = producer.create_batch()
+            for number in range(5):
+                attributes, value = revoked(f"sess_new_{number}")
+                pairs = [(name, text.encode()) for name, text in attributes.items()]
+                batch.append(key=None, value=value, timestamp=int(time.time() * 1000), headers=pairs)
+            await (await producer.send_batch(batch, topics.sessions, partition=0))
+
+        for number in range(5):
+            await until(lambda: verdict(revocations, f"sess_new_{number}") == Reason.SESSION_REVOKED)  # noqa: B023
 
 
 async def test_events_written_in_transactions_are_followed_and_their_markers_do_not_make_it_stale(topics):

@@ -14,6 +14,7 @@ _ANSWER_MS = 5_000
 """For any answer of a broker; without one, everything begins anew."""
 _START_S = 20.0
 _ASK_EVERY_S = 0.25
+_LOOK_EVERY_S = 0.05
 _FETCH_WAIT_MS = 250
 """A broker answers the requests of one connection in turn, so a question waits as long as a fetch without news."""
 _METADATA_MS = 1_000
@@ -89,7 +90,7 @@ async def follow(
             await consumer.start()
             partitions = await _stand_at(consumer, topics, since)
         reader = _Reader(consumer, partitions, following)
-        tasks = [asyncio.create_task(reader.read()), asyncio.create_task(reader.ask())]
+        tasks = [asyncio.create_task(each) for each in (reader.read(), reader.ask(), reader.look())]
         ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in ended:
             if not task.cancelled() and (error := task.exception()):
@@ -123,7 +124,7 @@ async def _stand_at(consumer: AIOKafkaConsumer, topics: Collection[str], since: 
 def _partitions(consumer: AIOKafkaConsumer, topics: Collection[str]) -> list[TopicPartition]:
     return [
         TopicPartition(topic, number)
-        for topic in topics
+        for topic in sorted(topics)
         for number in sorted(consumer.partitions_for_topic(topic) or ())
     ]
 
@@ -173,10 +174,7 @@ class _Reader:
 
     async def ask(self) -> NoReturn:
         """Ask the brokers where the topics end, and say when all of it was taken."""
-        topics = {partition.topic for partition in self._partitions}
         while True:
-            if {*_partitions(self._consumer, topics)} != {*self._partitions}:
-                raise TopicChangedError("a topic has other partitions than before")
             before = await self._positions()
             asked = self._following.clock()
             ends: Mapping[TopicPartition, int] = await self._consumer.end_offsets(self._partitions)
@@ -185,6 +183,13 @@ class _Reader:
             await self._reached(ends)
             self._following.known(asked)
             await asyncio.sleep(_ASK_EVERY_S)
+
+    async def look(self) -> NoReturn:
+        """Notice other partitions than before: more, or none for the moment in which a topic is made anew."""
+        topics = {partition.topic for partition in self._partitions}
+        while _partitions(self._consumer, topics) == self._partitions:  # noqa: ASYNC110  (the client tells nobody)
+            await asyncio.sleep(_LOOK_EVERY_S)
+        raise TopicChangedError("a topic has other partitions than before")
 
     async def _reached(self, ends: Mapping[TopicPartition, int]) -> None:
         clock = self._following.clock
