@@ -13,6 +13,7 @@ import bench.flood
 import bench.latency
 import bench.me
 import bench.reconcile
+import bench.revoked_consumer
 import bench.verify
 import bench.webhooks
 from bench.figures import document, markdown
@@ -29,6 +30,7 @@ BENCHMARKS = {
     "latency": bench.latency.measure,
     "bloat": bench.bloat.measure,
     "reconcile": bench.reconcile.measure,
+    "revoked": bench.revoked_consumer.measure,
 }
 
 

@@ -84,6 +84,42 @@ def test_keys_out_of_reach_are_503_and_no_verdict(client):
     assert answer.json()["code"] == "keys-unavailable"
 
 
+INVALID = 'Bearer error="invalid_token", error_description='
+REFUSED = [
+    ("sess_revoked", 401, "session-revoked", f'{INVALID}"The session of this token was ended."'),
+    ("sess_of_a_deleted_user", 401, "user-deleted", f'{INVALID}"The user of this token was deleted."'),
+    ("sess_of_a_banned_user", 403, "user-banned", None),
+    ("sess_unknown", 503, "revocations-unavailable", None),
+]
+
+
+@pytest.mark.parametrize(("session_id", "status", "code", "challenge"), REFUSED)
+def test_a_token_that_was_taken_back_is_answered_as_the_auth_service_does(session_id, status, code, challenge, client):
+    answer = client.get("/me", headers=bearer(signed(claims(sid=session_id))))
+
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers.get("www-authenticate") == challenge
+    assert answer.headers.get("retry-after") == ("5" if status == 503 else None)
+    assert (answer.json()["code"], answer.json()["type"]) == (code, f"urn:anomalyze:auth:problem:{code}")
+
+
+@pytest.mark.parametrize("session_id", ["sess_revoked", "sess_of_a_banned_user"])
+def test_a_cookie_that_was_taken_back_counts_as_none_where_nobody_need_sign_in(session_id: str, client):
+    cookie = {"Cookie": f"__session={signed(claims(sid=session_id))}"}
+
+    assert client.get("/maybe", headers=cookie).json() == NOBODY
+    assert client.get("/me", headers=cookie).status_code in {401, 403}
+
+
+def test_of_two_cookies_the_one_whose_session_lasts_counts(client):
+    newer = signed(claims(NOW + 2, sid="sess_revoked"))
+    answer = client.get("/me", headers={"Cookie": f"__session={newer}; __session_{COOKIE_SUFFIX}={PLAIN}"})
+
+    assert (answer.status_code, answer.json()) == (200, USER)
+
+
 @pytest.mark.parametrize("headers", [{}, bearer("garbage"), bearer(PLAIN)])
 def test_a_public_route_does_not_look_at_tokens(headers, client):
     answer = client.get("/health", headers=headers)
@@ -181,6 +217,9 @@ def test_a_websocket_with_a_cookie_from_the_authorized_origin_is_accepted(origin
         ("/socket", {}, None, 401, "token-missing"),
         ("/socket", bearer(EXPIRED), None, 401, "token-not-valid"),
         ("/socket", bearer(OUT_OF_REACH), None, 503, "keys-unavailable"),
+        ("/socket", bearer(signed(claims(sid="sess_revoked"))), None, 401, "session-revoked"),
+        ("/socket", bearer(signed(claims(sid="sess_of_a_banned_user"))), None, 403, "user-banned"),
+        ("/socket", bearer(signed(claims(sid="sess_unknown"))), None, 503, "revocations-unavailable"),
         ("/socket", {"Cookie": f"__session={PLAIN}"}, "https://evil.example.com", 403, "origin-refused"),
         ("/admin/socket", bearer(PLAIN), None, 403, "role-required"),
         ("/admin%2Fsocket", bearer(ADMIN), None, 400, "path-ambiguous"),

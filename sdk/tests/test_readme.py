@@ -61,7 +61,7 @@ def bearer(issuer: str, **changes) -> dict[str, str]:
 
 def test_every_python_block_is_an_example_that_is_run():
     assert README.count("```python") == len(EXAMPLES)
-    assert set(EXAMPLES) == {*WEB, "verify", "faststream", "tracing", "transaction", "bootstrap"}
+    assert set(EXAMPLES) == {*WEB, "verify", "faststream", "tracing", "transaction", "bootstrap", "revocations"}
 
 
 @pytest.fixture(params=WEB)

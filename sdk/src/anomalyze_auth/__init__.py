@@ -1,14 +1,21 @@
 """Trust a request: verify Clerk session tokens, and say who is calling.
 
 The framework helpers and the Kafka side are modules of their own, imported only where they are used:
-`anomalyze_auth.fastapi`, `anomalyze_auth.litestar`, `anomalyze_auth.events`, `anomalyze_auth.state`,
-`anomalyze_auth.consumer`.
+`anomalyze_auth.fastapi`, `anomalyze_auth.litestar`, `anomalyze_auth.events`, `anomalyze_auth.sessions`,
+`anomalyze_auth.state`, `anomalyze_auth.consumer`, `anomalyze_auth.revocations`.
 """
 
 from anomalyze_auth.access import OPTIONAL, PUBLIC, REQUIRED, Access, Requirement
 from anomalyze_auth.addresses import is_test_host, protected_url
 from anomalyze_auth.credentials import bearer_token, cookie_suffix_of
-from anomalyze_auth.errors import KeysFault, KeysUnavailable, OriginRefused, Reason, TokenRejected
+from anomalyze_auth.errors import (
+    KeysFault,
+    KeysUnavailable,
+    OriginRefused,
+    Reason,
+    RevocationsUnavailable,
+    TokenRejected,
+)
 from anomalyze_auth.identity import Authenticated, Organization
 from anomalyze_auth.jwks import JwksKeys, JwksState
 from anomalyze_auth.keys import KeySource, PemKey
@@ -16,7 +23,7 @@ from anomalyze_auth.middleware import AuthMiddleware, identity_of, require
 from anomalyze_auth.origins import serialized_origin
 from anomalyze_auth.problems import Problem, Refused
 from anomalyze_auth.request_verifier import RequestVerifier
-from anomalyze_auth.verifier import SessionVerifier
+from anomalyze_auth.verifier import RevocationCheck, SessionVerifier
 
 __all__ = [
     "OPTIONAL",
@@ -38,6 +45,8 @@ __all__ = [
     "Refused",
     "RequestVerifier",
     "Requirement",
+    "RevocationCheck",
+    "RevocationsUnavailable",
     "SessionVerifier",
     "TokenRejected",
     "bearer_token",

@@ -1,4 +1,4 @@
-"""What can go wrong: a verdict (`TokenRejected`, `OriginRefused`) or a fault of ours (`KeysUnavailable`)."""
+"""What can go wrong: a verdict (`TokenRejected`, `OriginRefused`) or a fault of ours (those named `…Unavailable`)."""
 
 from enum import StrEnum
 
@@ -22,10 +22,13 @@ class Reason(StrEnum):
     AUTHORIZED_PARTY_MISMATCH = "authorized-party-mismatch"
     AUDIENCE_MISMATCH = "audience-mismatch"
     SESSION_PENDING = "session-pending"
+    SESSION_REVOKED = "session-revoked"
+    USER_DELETED = "user-deleted"
+    USER_BANNED = "user-banned"
 
 
 class TokenRejected(Exception):  # noqa: N818  (a verdict, not an error)
-    """The token is not a valid session token of ours: answer 401.
+    """The token is not a valid session token of ours, or was taken back: answer 401 (403 for `USER_BANNED`).
 
     Attributes:
         reason: stable machine-readable verdict.
@@ -67,3 +70,10 @@ class KeysUnavailable(Exception):  # noqa: N818  (reads as what it says)
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class RevocationsUnavailable(Exception):  # noqa: N818  (reads as what it says)
+    """The token is valid, and whether it was taken back is not known: answer 503, not 401.
+
+    Raised by `Revocations` that are out of date and were told to refuse then. The text says why.
+    """

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from anomalyze_auth.access import OPTIONAL, PUBLIC, REQUIRED, Requirement, Rule
-from anomalyze_auth.errors import KeysUnavailable, OriginRefused, TokenRejected
+from anomalyze_auth.errors import KeysUnavailable, OriginRefused, RevocationsUnavailable, TokenRejected
 from anomalyze_auth.identity import Authenticated
 from anomalyze_auth.paths import Rules
 from anomalyze_auth.problems import TOKEN_MISSING, Problem, Refused, problem_of
@@ -87,7 +87,7 @@ class AuthMiddleware:
         try:
             # Browsers send cookies unasked, and those may be out of date; a Bearer token is sent on purpose.
             caller = await self._requests.verify(scope["headers"], ignore_bad_cookies=rule is OPTIONAL)
-        except (TokenRejected, OriginRefused, KeysUnavailable) as refusal:
+        except (TokenRejected, OriginRefused, KeysUnavailable, RevocationsUnavailable) as refusal:
             raise Refused(problem_of(refusal)) from None
         if caller is None:
             if rule is OPTIONAL:

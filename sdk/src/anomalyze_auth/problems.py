@@ -4,7 +4,7 @@ import json
 
 import attrs
 
-from anomalyze_auth.errors import KeysUnavailable, OriginRefused, TokenRejected
+from anomalyze_auth.errors import KeysUnavailable, OriginRefused, Reason, RevocationsUnavailable, TokenRejected
 
 TYPE_PREFIX = "urn:anomalyze:auth:problem:"
 
@@ -59,6 +59,14 @@ def _forbidden(code: str, title: str, detail: str) -> Problem:
     return Problem(status=403, code=code, title=title, detail=detail, challenge=challenge)
 
 
+def _signed_out(code: str, title: str, detail: str) -> Problem:
+    return Problem(status=401, code=code, title=title, detail=detail, challenge=_invalid_token(detail))
+
+
+def _invalid_token(description: str) -> str:
+    return f'Bearer error="invalid_token", error_description="{description}"'
+
+
 PATH_AMBIGUOUS = Problem(
     status=400,
     code="path-ambiguous",
@@ -80,6 +88,21 @@ KEYS_UNAVAILABLE = Problem(
     detail="No token can be verified at the moment.",
     retry_after_seconds=5,
 )
+REVOCATIONS_UNAVAILABLE = Problem(
+    status=503,
+    code="revocations-unavailable",
+    title="Revocations out of reach",
+    detail="Whether the session was revoked cannot be told at the moment.",
+    retry_after_seconds=5,
+)
+SESSION_REVOKED = _signed_out("session-revoked", "Session revoked", "The session of this token was ended.")
+USER_DELETED = _signed_out("user-deleted", "User deleted", "The user of this token was deleted.")
+USER_BANNED = Problem(status=403, code="user-banned", title="User banned", detail="The user of this token is banned.")
+REVOKED = {
+    Reason.SESSION_REVOKED: SESSION_REVOKED,
+    Reason.USER_DELETED: USER_DELETED,
+    Reason.USER_BANNED: USER_BANNED,
+}
 FORBIDDEN = {
     problem.code: problem
     for problem in (
@@ -94,17 +117,21 @@ FORBIDDEN = {
 }
 
 
-def problem_of(error: TokenRejected | OriginRefused | KeysUnavailable) -> Problem:
+def problem_of(error: TokenRejected | OriginRefused | KeysUnavailable | RevocationsUnavailable) -> Problem:
     """The answer to a caller whose credentials do not count."""
     if isinstance(error, KeysUnavailable):
         return KEYS_UNAVAILABLE
+    if isinstance(error, RevocationsUnavailable):
+        return REVOCATIONS_UNAVAILABLE
     if isinstance(error, OriginRefused):
         return FORBIDDEN["origin-refused"]
+    if error.reason in REVOKED:
+        return REVOKED[error.reason]
     return Problem(
         status=401,
         code="token-not-valid",
         title="Session token not valid",
         detail=error.description,
         reason=error.reason,
-        challenge=f'Bearer error="invalid_token", error_description="{error.description}"',
+        challenge=_invalid_token(error.description),
     )

@@ -8,7 +8,7 @@ import attrs
 from anomalyze_auth._json import decoded_object
 from anomalyze_auth._token import base64url_decoded, opened
 from anomalyze_auth.credentials import credentials_in
-from anomalyze_auth.errors import KeysUnavailable, OriginRefused, TokenRejected
+from anomalyze_auth.errors import KeysUnavailable, OriginRefused, RevocationsUnavailable, TokenRejected
 from anomalyze_auth.identity import Authenticated
 from anomalyze_auth.verifier import SessionVerifier
 
@@ -59,7 +59,7 @@ class RequestVerifier:
         Raises:
             TokenRejected: the Bearer token is not valid, or none of the cookies is: then the newest one's reason.
             OriginRefused: a cookie is valid, and the request is made for a page of another origin.
-            KeysUnavailable: nobody can tell.
+            KeysUnavailable, RevocationsUnavailable: nobody can tell.
         """
         found = credentials_in(headers, cookie_suffix=self.cookie_suffix)
         if found.bearer is not None:
@@ -78,13 +78,13 @@ class RequestVerifier:
 
     async def _first_that_verifies(self, tokens: tuple[str, ...]) -> Authenticated:
         refusals: list[TokenRejected] = []
-        fault: KeysUnavailable | None = None
+        fault: KeysUnavailable | RevocationsUnavailable | None = None
         for token in nlargest(COOKIES_AT_MOST, tokens, key=_issued_at) if len(tokens) > 1 else tokens:
             try:
                 return await self.verifier.verify(token)
             except TokenRejected as rejected:
                 refusals.append(rejected)
-            except KeysUnavailable as unavailable:
+            except (KeysUnavailable, RevocationsUnavailable) as unavailable:
                 fault = unavailable
         raise fault or refusals[0]
 

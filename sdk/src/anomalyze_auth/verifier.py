@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Collection
+from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
@@ -14,6 +15,19 @@ from anomalyze_auth.errors import KeysUnavailable, Reason, TokenRejected
 from anomalyze_auth.identity import Authenticated
 from anomalyze_auth.keys import KeySource
 from anomalyze_auth.origins import serialized_origin
+
+
+class RevocationCheck(Protocol):
+    """Knows which sessions and users a token must not name, although it is valid; see `Revocations`."""
+
+    def check(self, caller: Authenticated) -> None:
+        """Return when the caller may be let in.
+
+        Raises:
+            TokenRejected: `SESSION_REVOKED`, `USER_DELETED` or `USER_BANNED`.
+            RevocationsUnavailable: nobody can tell.
+        """
+        ...
 
 
 class SessionVerifier:
@@ -30,6 +44,7 @@ class SessionVerifier:
             spelling that a browser understands. Empty: not checked.
         audience: when set, `aud` must name one of these. Session tokens have none by default.
         leeway: tolerated clock difference in seconds.
+        revocations: asked last, about tokens that are valid. None: a valid token counts until it expires.
         now: the time, in seconds since the epoch.
 
     Raises:
@@ -44,6 +59,7 @@ class SessionVerifier:
         authorized_parties: Collection[str] = (),
         audience: str | Collection[str] | None = None,
         leeway: float = 5.0,
+        revocations: RevocationCheck | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         if isinstance(authorized_parties, str):
@@ -63,6 +79,7 @@ class SessionVerifier:
             audience=frozenset(audiences or ()),
             leeway=leeway,
         )
+        self._revocations = revocations
         self._now = now
 
     @property
@@ -73,8 +90,9 @@ class SessionVerifier:
         """The identity in this token.
 
         Raises:
-            TokenRejected: it is not a valid session token; `reason` says why.
+            TokenRejected: it is not a valid session token, or was taken back; `reason` says why.
             KeysUnavailable: nobody can tell, because the keys are out of reach.
+            RevocationsUnavailable: nobody can tell whether it was taken back.
         """
         unverified = opened(token)
         key = self._keys.ready(unverified.key_id)
@@ -86,7 +104,7 @@ class SessionVerifier:
         """The same without awaiting, for keys that are at hand (always, with a `PemKey`).
 
         Raises:
-            TokenRejected: as `verify`.
+            TokenRejected, RevocationsUnavailable: as `verify`.
             KeysUnavailable: also when the key would have to be fetched first.
         """
         unverified = opened(token)
@@ -102,4 +120,7 @@ class SessionVerifier:
         claims = None if payload is None else decoded_object(payload)
         if claims is None:
             raise TokenRejected(Reason.TOKEN_MALFORMED, "The token payload is not base64url-encoded JSON.")
-        return authenticated(claims, self._expected, self._now())
+        caller = authenticated(claims, self._expected, self._now())
+        if self._revocations is not None:
+            self._revocations.check(caller)
+        return caller

@@ -29,8 +29,11 @@ from anomalyze_auth import (
     AuthMiddleware,
     KeysUnavailable,
     PemKey,
+    Reason,
     Requirement,
+    RevocationsUnavailable,
     SessionVerifier,
+    TokenRejected,
     identity_of,
     require,
 )
@@ -63,8 +66,31 @@ class SometimesOutOfReach:
         raise KeysUnavailable("out of reach")
 
 
+class SomeRevoked:
+    """Revocations that tell by the session's id; those that follow Kafka have tests of their own."""
+
+    def check(self, caller: Authenticated) -> None:
+        if caller.session_id == "sess_unknown":
+            raise RevocationsUnavailable("not known")
+        if caller.session_id in REVOKED:
+            raise TokenRejected(REVOKED[caller.session_id], "Revoked.")
+
+
+REVOKED = {
+    "sess_revoked": Reason.SESSION_REVOKED,
+    "sess_of_a_deleted_user": Reason.USER_DELETED,
+    "sess_of_a_banned_user": Reason.USER_BANNED,
+}
+
+
 def verifier() -> SessionVerifier:
-    return SessionVerifier(SometimesOutOfReach(), issuer=ISSUER, authorized_parties=[PARTY], now=lambda: float(NOW))
+    return SessionVerifier(
+        SometimesOutOfReach(),
+        issuer=ISSUER,
+        authorized_parties=[PARTY],
+        revocations=SomeRevoked(),
+        now=lambda: float(NOW),
+    )
 
 
 def settings() -> dict[str, Any]:

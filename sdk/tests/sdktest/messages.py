@@ -52,3 +52,20 @@ def deleted(version: int, user_id: str = "user_1") -> tuple[dict[str, Any], byte
 
 def updated(version: int, user_id: str = "user_1") -> tuple[dict[str, Any], bytes]:
     return headers("updated.v1", version, user_id), value({**PROFILE, "id": user_id, "version": version})
+
+
+def changed(version: int, user_id: str = "user_1", *, banned: bool = False) -> tuple[dict[str, Any], bytes]:
+    profile = {**PROFILE, "id": user_id, "version": version, "banned": banned}
+    return headers("updated.v1", version, user_id), value(profile)
+
+
+def revoked(session_id: str = "sess_1", user_id: str = "user_1", **changes: Any) -> tuple[dict[str, Any], bytes]:
+    """The event about a session; header changes as `headers` takes them."""
+    attributes = headers(
+        "",
+        1,
+        session_id,
+        **{"ce_type": "anomalyze.session.revoked.v1", "ce_partitionkey": session_id, **changes},
+    )
+    session = {"id": session_id, "user_id": user_id, "revoked_at": "2026-11-23T10:00:01.250Z"}
+    return attributes, json.dumps({"session": session}).encode()

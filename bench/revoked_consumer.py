@@ -1,0 +1,235 @@
+"""From publishing that a session ended until a service in another process first refuses its token.
+
+As a script it is that service: `bootstrap-servers session-topic user-topic key-file issuer` reads lines of a session id
+and a token from standard input, verifies each token again and again, and writes the session id and the time (seconds
+since 1970) when it is first refused. The line `count <n>` verifies the refused tokens n times in all, and writes how
+many were accepted. `Service` runs it from a benchmark.
+"""
+
+import asyncio
+import itertools
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import uvloop
+from aiokafka import AIOKafkaProducer
+
+from anomalyze_auth import PemKey, SessionVerifier, TokenRejected
+from anomalyze_auth.revocations import Revocations
+from bench.figures import Figure, percentile
+from bench.requests import user_ids
+from bench.stage import ISSUER, Stage
+from devkit.fake_clerk.session_tokens import mint_session_token
+from devkit.local.keys import public_half
+
+_READY_S = 30.0
+_EVENTS_PER_S = 600
+_REVOCATIONS_PER_S = 50
+_VERIFICATIONS = 100_000
+
+
+def measure(stage: Stage, *, quick: bool) -> Iterator[Figure]:
+    """Measure at 600 user events a second beside it, all by a plain producer: the service's half is not in it."""
+    runs, count = (1, 100) if quick else (3, 1_000)
+    latencies, accepted = [], 0
+    for run in range(runs):
+        topics = stage.topic(f"bench-revoked-sessions-{run}"), stage.topic(f"bench-revoked-users-{run}")
+        service = Service(stage.kafka.bootstrap_servers, *topics, public_half(stage.keys.private_key), ISSUER)
+        try:
+            asyncio.run(_publish(stage, topics, service, 0, 3.0))  # warm up
+            published = asyncio.run(_publish(stage, topics, service, count, count / _REVOCATIONS_PER_S))
+            refused = service.refused(count)
+            latencies.append(sorted((refused[session] - at) * 1000 for session, at in published.items()))
+            accepted += service.accepted(_VERIFICATIONS)
+        finally:
+            service.stop()
+    note = f"{count:,} revocations a run; then {accepted} of {runs * _VERIFICATIONS:,} verifications accepted one"
+    for share in (0.5, 0.95, 0.99, 1.0):
+        name = "max" if share == 1.0 else f"p{share * 100:.0f}"
+        yield Figure(
+            what=f"published to first refusal, {name}",
+            unit="ms",
+            runs=[percentile(ordered, share) for ordered in latencies],
+            note=note,
+        )
+
+
+async def _publish(
+    stage: Stage, topics: tuple[str, str], service: "Service", count: int, seconds: float
+) -> dict[str, float]:
+    """Publish `count` revocations and 600 user events a second, and return when each revocation was sent."""
+    sessions, users = topics
+    ids = user_ids(stage, 1_000)
+    at: dict[str, float] = {}
+    now_s = int(time.time())
+    tokens = {
+        f"sess_{user_id.removeprefix('user_')}": mint_session_token(
+            stage.keys.private_key,
+            user_id=user_id,
+            issuer=ISSUER,
+            now_s=now_s,
+            lifetime_s=3600,
+            session_id=f"sess_{user_id.removeprefix('user_')}",
+        )
+        for user_id in ids[:count]
+    }
+    async with AIOKafkaProducer(bootstrap_servers=stage.kafka.bootstrap_servers, enable_idempotence=True) as producer:
+        changing = asyncio.create_task(_change(producer, users, ids, seconds))
+        due = time.perf_counter()
+        for session_id, token in tokens.items():
+            due += 1 / _REVOCATIONS_PER_S
+            service.watch(session_id, token)
+            await asyncio.sleep(max(due - time.perf_counter(), 0.005))
+            value = {"session": {"id": session_id, "user_id": "user_1", "revoked_at": "2026-11-23T10:00:00.000Z"}}
+            at[session_id] = time.time()
+            await producer.send_and_wait(
+                sessions,
+                msgspec.json.encode(value),
+                key=session_id.encode(),
+                headers=_headers("anomalyze.session.revoked.v1", session_id, 1),
+            )
+        await changing
+    return at
+
+
+async def _change(producer: AIOKafkaProducer, topic: str, ids: list[str], seconds: float) -> None:
+    began = time.perf_counter()
+    for number in itertools.count(1):
+        wait = began + number / _EVENTS_PER_S - time.perf_counter()
+        if number / _EVENTS_PER_S > seconds:
+            return
+        if wait > 0:
+            await asyncio.sleep(wait)
+        user_id, version = ids[number % len(ids)], number // len(ids) + 1
+        user = {"id": user_id, "version": version, "email": "ada@example.org", "banned": False}
+        await producer.send(
+            topic,
+            msgspec.json.encode({"user": user, "changed": ["email"]}),
+            key=user_id.encode(),
+            headers=_headers("anomalyze.user.updated.v1", user_id, version),
+        )
+
+
+def _headers(kind: str, subject: str, version: int) -> list[tuple[str, bytes]]:
+    attributes = {
+        "ce_specversion": "1.0",
+        "ce_id": f"{subject}-{version}",
+        "ce_type": kind,
+        "ce_subject": subject,
+        "ce_sequence": f"{version:020}",
+        "content-type": "application/json",
+    }
+    return [(name, text.encode()) for name, text in attributes.items()]
+
+
+class Service:
+    """Follows both topics from now on, and tells when each session was first refused."""
+
+    def __init__(self, bootstrap_servers: str, session_topic: str, user_topic: str, pem: str, issuer: str) -> None:
+        self._key = tempfile.NamedTemporaryFile("w", prefix="bench-key-", suffix=".pem")  # noqa: SIM115  # until `stop`
+        self._key.write(pem)
+        self._key.flush()
+        command = [sys.executable, "-m", "bench.revoked_consumer", bootstrap_servers, session_topic, user_topic]
+        command += [self._key.name, issuer]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if self._answer() != "ready":
+            raise RuntimeError("the service does not know of revocations")
+
+    def watch(self, session_id: str, token: str) -> None:
+        """Verify this token until it is refused."""
+        self._tell(f"{session_id} {token}")
+
+    def refused(self, count: int) -> dict[str, float]:
+        """Wait until `count` sessions are refused, and return when that was (seconds since 1970), by session id."""
+        times: dict[str, float] = {}
+        while len(times) < count:
+            session_id, at = self._answer().split()
+            times[session_id] = float(at)
+        return times
+
+    def accepted(self, verifications: int) -> int:
+        """Verify the refused tokens in turn, and return how many verifications accepted one."""
+        self._tell(f"count {verifications}")
+        return int(self._answer())
+
+    def stop(self) -> None:
+        try:
+            self._process.communicate(timeout=20)
+        finally:
+            self._process.kill()
+            self._process.wait()
+            self._key.close()
+
+    def _tell(self, line: str) -> None:
+        assert self._process.stdin  # noqa: S101  # piped
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+
+    def _answer(self) -> str:
+        assert self._process.stdout  # noqa: S101  # piped
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("the service ended")
+        return line.strip()
+
+
+class _Watch:
+    """Verifies the tokens of the sessions that are not refused yet, each about once in a millisecond."""
+
+    def __init__(self, verifier: SessionVerifier) -> None:
+        self._verifier = verifier
+        self._watched: dict[str, str] = {}
+        self._refused: list[str] = []
+
+    def add(self, session_id: str, token: str) -> None:
+        self._watched[session_id] = token
+
+    async def run(self) -> None:
+        while True:
+            for session_id, token in list(self._watched.items()):
+                if not await self._accepts(token):
+                    print(f"{session_id} {time.time():.6f}", flush=True)
+                    del self._watched[session_id]
+                    self._refused.append(token)
+            await asyncio.sleep(0.001)
+
+    async def accepted(self, verifications: int) -> int:
+        turns = (self._refused[number % len(self._refused)] for number in range(verifications))
+        return sum([await self._accepts(token) for token in turns])
+
+    async def _accepts(self, token: str) -> bool:
+        try:
+            await self._verifier.verify(token)
+        except TokenRejected:
+            return False
+        return True
+
+
+async def _main(bootstrap_servers: str, session_topic: str, user_topic: str, key_file: str, issuer: str) -> None:
+    reader = asyncio.StreamReader(limit=2**20)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    revocations = Revocations(bootstrap_servers, session_topic=session_topic, user_topic=user_topic)
+    key = PemKey(Path(key_file).read_text(encoding="ascii"))  # noqa: ASYNC240  # before anything runs
+    watch = _Watch(SessionVerifier(key, issuer=issuer, revocations=revocations))
+    try:
+        state = await revocations.start(timeout=_READY_S)
+        print("ready" if state.current else state.last_error, flush=True)
+        running = asyncio.create_task(watch.run())
+        while line := (await reader.readline()).decode().strip():
+            match line.split():
+                case ["count", number]:
+                    print(await watch.accepted(int(number)), flush=True)
+                case [session_id, token]:
+                    watch.add(session_id, token)
+        running.cancel()
+    finally:
+        await revocations.aclose()
+
+
+if __name__ == "__main__":
+    uvloop.run(_main(*sys.argv[1:6]))

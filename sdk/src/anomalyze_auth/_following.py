@@ -1,0 +1,220 @@
+"""Reading topics from a time on, outside of any consumer group, and knowing how far one has read."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NoReturn, TypeAlias
+
+import attrs
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+Record: TypeAlias = "ConsumerRecord[bytes | None, bytes | None]"
+
+_ANSWER_MS = 5_000
+"""For any answer of a broker; without one, everything begins anew."""
+_START_S = 20.0
+_ASK_EVERY_S = 0.25
+_LOOK_EVERY_S = 0.05
+_FETCH_WAIT_MS = 250
+"""A broker answers the requests of one connection in turn, so a question waits as long as a fetch without news."""
+_METADATA_MS = 1_000
+"""Partitions that are added, and a topic that is deleted, are noticed within this time."""
+_RECORDS_AT_ONCE = 200
+"""Taken in without a pause: a few milliseconds, in which the event loop does nothing else."""
+_STANDSTILL_S = 10.0
+_CLOSE_S = 2.0
+_SETTLE_S = 0.05
+
+
+class TopicMissingError(Exception):
+    """There is no such topic, or we may not know of it. The text is its name."""
+
+
+class TopicChangedError(Exception):
+    """Partitions were added, or the topic was deleted or made anew: what was known of offsets is void."""
+
+
+@attrs.frozen(kw_only=True)
+class Following:
+    """What becomes of what is read.
+
+    Attributes:
+        take: called with each record, in the order of its partition.
+        skip: called for each record that the client cannot read at all.
+        known: called with a time of `clock`: all that the brokers had by then was taken.
+        rest: called with the time after each batch, and several times a second when nothing comes.
+        clock: seconds that never go back.
+    """
+
+    take: Callable[[Record, float], None]
+    skip: Callable[[], None]
+    known: Callable[[float], None]
+    rest: Callable[[float], None]
+    clock: Callable[[], float]
+
+
+async def follow(
+    bootstrap_servers: Sequence[str], topics: Collection[str], since: float, following: Following, **connection: Any
+) -> NoReturn:
+    """Read what was published at `since` (seconds since 1970, by the records' timestamps) or later; ends by an error.
+
+    Whoever calls it again may be given records again: reading from `since` anew is the answer to everything that can
+    go wrong.
+
+    Args:
+        bootstrap_servers: host:port each.
+        topics: none is created by asking for it.
+        since: of the first record, by the records' own timestamps.
+        following: what to call.
+        connection: how `AIOKafkaConsumer` connects.
+
+    Raises:
+        TopicMissingError: there is no such topic.
+        TopicChangedError: a topic is not what it was a moment ago.
+        KafkaError, OSError, TimeoutError: the brokers do not answer, or refuse.
+    """
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=list(bootstrap_servers),
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        # The events of a transaction are facts as soon as they are written: the service committed them before.
+        isolation_level="read_uncommitted",
+        request_timeout_ms=_ANSWER_MS,
+        fetch_max_wait_ms=_FETCH_WAIT_MS,
+        metadata_max_age_ms=_METADATA_MS,
+        **connection,
+    )
+    tasks: list[asyncio.Task[NoReturn]] = []
+    try:
+        async with asyncio.timeout(_START_S):
+            await consumer.start()
+            partitions = await _stand_at(consumer, topics, since)
+        reader = _Reader(consumer, partitions, following)
+        tasks = [asyncio.create_task(each) for each in (reader.read(), reader.ask(), reader.look())]
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            if not task.cancelled() and (error := task.exception()):
+                raise error
+        raise ConnectionError("reading ended without an error")  # the client was closed by somebody else
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await _stop(consumer)
+
+
+async def _stand_at(consumer: AIOKafkaConsumer, topics: Collection[str], since: float) -> list[TopicPartition]:
+    there = await consumer.topics()
+    for topic in topics:
+        if topic not in there:
+            raise TopicMissingError(topic)
+    # Only what the client was asked for is in its metadata, and every topic has a partition 0.
+    await consumer.end_offsets([TopicPartition(topic, 0) for topic in topics])
+    partitions = _partitions(consumer, topics)
+    # Asked for before the offsets by time: what is published in between then lies behind these, not before.
+    ends = await consumer.end_offsets(partitions)
+    found = await consumer.offsets_for_times(dict.fromkeys(partitions, int(since * 1000)))
+    consumer.assign(partitions)
+    for partition in partitions:
+        first = found[partition]
+        consumer.seek(partition, ends[partition] if first is None else first.offset)
+    return partitions
+
+
+def _partitions(consumer: AIOKafkaConsumer, topics: Collection[str]) -> list[TopicPartition]:
+    return [
+        TopicPartition(topic, number)
+        for topic in sorted(topics)
+        for number in sorted(consumer.partitions_for_topic(topic) or ())
+    ]
+
+
+@attrs.define
+class _Reader:
+    _consumer: AIOKafkaConsumer
+    _partitions: list[TopicPartition]
+    _following: Following
+
+    async def read(self) -> NoReturn:
+        following, consumer = self._following, self._consumer
+        while True:
+            try:
+                batches = await consumer.getmany(timeout_ms=_FETCH_WAIT_MS, max_records=_RECORDS_AT_ONCE)
+            except ValueError:
+                if await self._stepped_over():
+                    continue
+                raise
+            # From here to the end of the loop nothing is awaited, so that a position never includes what is not taken.
+            now = following.clock()
+            for records in batches.values():
+                for record in records:
+                    following.take(record, now)
+            following.rest(now)
+            await asyncio.sleep(0)  # a full buffer makes `getmany` return at once, again and again
+
+    async def _stepped_over(self) -> bool:
+        """Take what is before a record that aiokafka cannot read, and leave that one out; say whether there was one.
+
+        Such a record has a header whose name is not UTF-8. `getmany` meets it again and again, and never gives the
+        records before it. What comes after it in the same batch cannot be read either: one producer wrote both, and it
+        was no relay, whose headers have plain names.
+        """
+        for partition in self._partitions:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(2 * _FETCH_WAIT_MS / 1000):
+                    while True:
+                        try:
+                            record = await self._consumer.getone(partition)
+                        except ValueError:
+                            self._following.skip()
+                            self._consumer.seek(partition, await self._consumer.position(partition) + 1)
+                            return True
+                        self._following.take(record, self._following.clock())
+        return False
+
+    async def ask(self) -> NoReturn:
+        """Ask the brokers where the topics end, and say when all of it was taken."""
+        while True:
+            before = await self._positions()
+            asked = self._following.clock()
+            ends: Mapping[TopicPartition, int] = await self._consumer.end_offsets(self._partitions)
+            if any(ends[partition] < before[partition] for partition in self._partitions):
+                raise TopicChangedError("a topic ends before what was read of it")
+            await self._reached(ends)
+            self._following.known(asked)
+            await asyncio.sleep(_ASK_EVERY_S)
+
+    async def look(self) -> NoReturn:
+        """Notice other partitions than before: more, or none for the moment in which a topic is made anew."""
+        topics = {partition.topic for partition in self._partitions}
+        while _partitions(self._consumer, topics) == self._partitions:  # noqa: ASYNC110  (the client tells nobody)
+            await asyncio.sleep(_LOOK_EVERY_S)
+        raise TopicChangedError("a topic has other partitions than before")
+
+    async def _reached(self, ends: Mapping[TopicPartition, int]) -> None:
+        clock = self._following.clock
+        positions, moved_at = await self._positions(), clock()
+        while any(positions[partition] < end for partition, end in ends.items()):
+            if clock() - moved_at > _STANDSTILL_S:
+                raise TimeoutError(f"nothing was read for {_STANDSTILL_S:g} s although there is something")
+            await asyncio.sleep(0.01)
+            now = await self._positions()
+            if now != positions:
+                positions, moved_at = now, clock()
+
+    async def _positions(self) -> dict[TopicPartition, int]:
+        return {partition: await self._consumer.position(partition) for partition in self._partitions}
+
+
+async def _stop(consumer: AIOKafkaConsumer) -> None:
+    # `stop` alone may end by an error of a fetch that is under way, and its client then lives, and connects, for ever.
+    # Without an assignment the consumer ends its fetches by itself.
+    if consumer.assignment():
+        consumer.unsubscribe()
+        await asyncio.sleep(_SETTLE_S)
+    stopping = asyncio.create_task(consumer.stop())
+    await asyncio.wait({stopping}, timeout=_CLOSE_S)
+    if not stopping.done():  # a broker that reads nothing any more
+        stopping.cancel()
+    with contextlib.suppress(Exception, asyncio.CancelledError):
+        await stopping

@@ -1,0 +1,67 @@
+"""Which sessions were ended, as the auth service tells it on Kafka (CloudEvents 1.0, binary mode)."""
+
+from datetime import datetime
+
+import attrs
+import msgspec
+
+from anomalyze_auth.events import Headers, UnknownEvent, UnusableEvent, attributes_of
+
+SESSION_TOPIC = "auth.session.events.v1"
+_REVOKED_V1 = "anomalyze.session.revoked.v1"
+_LONGEST_ID = 255
+
+
+@attrs.frozen(kw_only=True)
+class SessionRevoked:
+    """A session was ended, for good: no token that names it counts any more."""
+
+    event_id: str
+    session_id: str
+    user_id: str | None
+    revoked_at: datetime | None
+
+
+@attrs.frozen(kw_only=True)
+class _Session:
+    id: str
+    user_id: str | None = None
+    revoked_at: datetime | None = None
+
+
+@attrs.frozen(kw_only=True)
+class _Revoked:
+    session: _Session
+
+
+_REVOKED = msgspec.json.Decoder(_Revoked)
+
+
+def decode_session(headers: Headers, value: bytes | None) -> SessionRevoked | UnknownEvent:
+    """The event in a message of the session topic; a tolerant reader, as `events.decode` is.
+
+    Raises:
+        UnusableEvent: it is no CloudEvent in binary mode, or its data is not of its type's shape. Nothing else is
+            raised, whatever the record holds.
+    """
+    attributes = attributes_of(headers)
+    event_id, kind = attributes["ce_id"], attributes["ce_type"]
+    if kind != _REVOKED_V1:
+        return UnknownEvent(event_id=event_id, type=kind)
+    if value is None:
+        raise UnusableEvent(f"an event {kind} without data")
+    session = _session(value)
+    if not 0 < len(session.id) <= _LONGEST_ID:
+        raise UnusableEvent(f"the data of {kind}: the session id is empty or too long")
+    return SessionRevoked(
+        event_id=event_id, session_id=session.id, user_id=session.user_id, revoked_at=session.revoked_at
+    )
+
+
+def _session(value: bytes) -> _Session:
+    try:
+        return _REVOKED.decode(value).session
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError) as error:
+        # msgspec names the place and the types, never a value.
+        problem = str(error) if isinstance(error, msgspec.MsgspecError) else type(error).__name__
+    raise UnusableEvent(f"the data of {_REVOKED_V1}: {problem}")
