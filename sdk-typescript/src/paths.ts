@@ -64,7 +64,11 @@ export class Rules {
   of(target: string, options: { readonly routesDecoded: boolean }): Rule {
     const sent = target.split("?", 1)[0] || "/";
     const readings = readingsOf(sent);
-    if (readings === undefined || readings.some(isAmbiguous)) throw new Refused(PATH_AMBIGUOUS);
+    if (
+      readings === undefined ||
+      readings.some((reading) => isAmbiguous(reading) || isAmbiguous(reading.replaceAll(NO_SLASH, "/")))
+    )
+      throw new Refused(PATH_AMBIGUOUS);
     const rule = this.#rules.find(readings[0]!);
     if (readings.some((reading) => !same(this.#looseRules.find(loose(reading)), rule))) {
       throw new Refused(PATH_AMBIGUOUS);
@@ -134,13 +138,13 @@ function readingsOf(sent: string): string[] | undefined {
   if (BROKEN_ESCAPE.test(sent)) return undefined;
   // Node gives the bytes of the request line as characters; what was rewritten since may hold others.
   const bytes = /[^\x00-\xff]/.test(sent) ? utf8AsLatin1(sent) : sent;
-  const unescaped = Buffer.from(
-    bytes
-      .replace(/%2f/gi, utf8AsLatin1(NO_SLASH))
-      .replace(/%([0-9a-f]{2})/gi, (_, digits: string) => String.fromCharCode(parseInt(digits, 16))),
-    "latin1",
-  ).toString("utf-8");
-  return unescaped.includes(NO_SLASH) ? [unescaped.replaceAll(NO_SLASH, "/"), unescaped] : [unescaped];
+  const kept = unescaped(bytes.replace(/%2f/gi, utf8AsLatin1(NO_SLASH)));
+  return kept.includes(NO_SLASH) ? [unescaped(bytes), kept] : [kept];
+}
+
+function unescaped(bytes: string): string {
+  const plain = bytes.replace(/%([0-9a-f]{2})/gi, (_, digits: string) => String.fromCharCode(parseInt(digits, 16)));
+  return Buffer.from(plain, "latin1").toString("utf-8");
 }
 
 function utf8AsLatin1(text: string): string {

@@ -1,6 +1,6 @@
 /** The one decision: is this text a valid session token of ours, and whose. */
 
-import { compactVerify } from "jose";
+import { compactVerify, errors } from "jose";
 
 import { authenticated, type Expectations } from "./claims.js";
 import { TokenRejected } from "./errors.js";
@@ -85,16 +85,21 @@ export class SessionVerifier {
     const key = await this.#keys.find(unverified.keyId);
     try {
       await compactVerify(unverified.text, key, { algorithms: ["RS256"] });
-    } catch {
-      throw new TokenRejected("token-invalid-signature", "The token signature is not valid.");
+    } catch (error) {
+      // jose decodes the payload once the signature is right.
+      throw error instanceof errors.JWSSignatureVerificationFailed
+        ? new TokenRejected("token-invalid-signature", "The token signature is not valid.")
+        : malformed();
     }
     const payload = base64urlDecoded(unverified.payload);
     const claims = payload && decodedObject(payload);
-    if (claims === undefined) {
-      throw new TokenRejected("token-malformed", "The token payload is not base64url-encoded JSON.");
-    }
+    if (claims === undefined) throw malformed();
     const caller = authenticated(claims, this.#expected, this.#now());
     this.#revocations?.check(caller);
     return caller;
   }
+}
+
+function malformed(): TokenRejected {
+  return new TokenRejected("token-malformed", "The token payload is not base64url-encoded JSON.");
 }

@@ -137,7 +137,7 @@ class Signer:
             "kid": lambda: self.kid,
             "issuer": lambda: self.issuer,
             "party": lambda: self.party,
-            "PARTY": lambda: self.party.upper(),
+            "PARTY": self.party.upper,
             "user": lambda: self.user,
             "members": lambda: _members(CLAIMS, fill),
             "header members": lambda: _members(HEADER, fill),
