@@ -10,4 +10,8 @@ COMMANDS = {
         "devkit.commands.clerk_stand_in:clerk_stand_in",
         "Be Clerk, for development and tests; never in production.",
     ),
+    "conformance": (
+        "devkit.commands.conformance:app",
+        "Find out whether another program verifies tokens and consumes events as it must.",
+    ),
 }

@@ -62,7 +62,7 @@ def token(  # noqa: PLR0913  # the options of a command
     except ValueError as error:
         fail(f"--permission: {error}.", EX_USAGE)
     settings = everything.tokens
-    private_key = _key_that_is_trusted(settings, data_dir / PRIVATE_KEY_FILE)
+    private_key = key_of_dev(settings, data_dir)
     try:
         who = parse_user_id(user)
     except InvalidUserIdError as error:
@@ -95,8 +95,9 @@ def _warn_of_unknown(settings: ClerkApiSettings, who: str) -> None:
         pass  # it does not run: whether the service knows the user, it will tell itself
 
 
-def _key_that_is_trusted(settings: TokenSettings, file: Path) -> str:
+def key_of_dev(settings: TokenSettings, data_dir: Path) -> str:
     """Return the private key that `dev` made up; ends the program when the service would not trust it."""
+    file = data_dir / PRIVATE_KEY_FILE
     if settings.clerk_jwt_key is None:
         sys.exit(
             "Session tokens are verified here with the keys of a Clerk instance (CLERK_PUBLISHABLE_KEY or "

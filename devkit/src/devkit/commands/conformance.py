@@ -1,0 +1,207 @@
+"""`auth-service conformance`: find out whether another program verifies tokens and consumes events as it must."""
+
+import asyncio
+import json as json_format
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cyclopts import App, Parameter
+
+from devkit.commands.token import key_of_dev
+from devkit.conformance import consumer as consumers
+from devkit.conformance import tokens as token_checks
+from devkit.conformance.jwks_server import serving_jwks
+from devkit.conformance.token_vectors import Signer, reasons_for_classes
+from devkit.local.keys import ISSUER, new_keys, public_half, write_private
+from devkit.settings import TokenCommandSettings
+from domain.user import InvalidUserIdError, parse_user_id
+from entrypoints.cli.exit_codes import EX_CONFIG, EX_NOT_DONE, EX_UNAVAILABLE, EX_USAGE
+from entrypoints.cli.terminal import console_for_progress, fail
+from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
+
+KID = "ins_conformance"
+
+app = App(name="conformance", help="Find out whether another program verifies tokens and consumes events as it must.")
+
+
+@app.command
+def tokens(  # noqa: PLR0913  # options of a command
+    url: str,
+    /,
+    *,
+    key: Path | None = None,
+    kid: str = KID,
+    issuer: str | None = None,
+    azp: str | None = None,
+    user: str = "user_ada",
+    jwks_port: int | None = None,
+    json: bool = False,
+    data_dir: Path = DATA_DIR,
+) -> None:
+    """Send valid and invalid session tokens to a service; name the classes it decides wrongly or answers with 5xx.
+
+    URL must answer 2xx to whoever is signed in, whatever the user, and anything but 5xx to everybody else; of this
+    service that is `/v1/verify`. The service has to trust the key. With `auth-service dev` it does; elsewhere make a
+    throw-away key with --key, and configure the service with FILE.pub, or with the key set that --jwks-port serves.
+    Prints nothing of the tokens. Ends with status 1 when a class is decided wrongly, 78 when the service refuses a
+    plain session token or lets anybody in.
+
+    Parameters
+    ----------
+    url
+        Where to send them, each as `Authorization: Bearer …` of a GET request.
+    key
+        File with the private key (PEM) to sign with; made, with its public half beside it, if there is none. The key
+        of `auth-service dev` if left out.
+    kid
+        The id by which the service knows the key.
+    issuer
+        What the service expects in `iss`; CLERK_ISSUER if left out.
+    azp
+        One of the service's authorized parties; the first of CLERK_AUTHORIZED_PARTIES if left out. Without any, what
+        `azp` says is not judged.
+    user
+        Whose tokens.
+    jwks_port
+        Serve the public key as a key set at `http://127.0.0.1:PORT/.well-known/jwks.json` meanwhile.
+    json
+        One object for other programs.
+    data_dir
+        Data folder of `auth-service dev`.
+    """
+    try:
+        parse_user_id(user)
+    except InvalidUserIdError as error:
+        fail(f"--user {user}: {error}.", EX_USAGE)
+    signer, has_party = _signer(key, kid, issuer, azp, user, data_dir)
+    unchecked = frozenset() if has_party else frozenset({"authorized-party-mismatch"})
+    serving = nullcontext() if jwks_port is None else serving_jwks([signer.jwk], jwks_port)
+    # Not by way of a proxy: what is judged is the service's own answer.
+    client = httpx.Client(timeout=token_checks.ANSWER_S, trust_env=False)
+    try:
+        with serving, client, _progress("tokens sent", quiet=json) as on_sent:
+            found = token_checks.examine(client, url, signer, unchecked=unchecked, on_sent=on_sent)
+    except token_checks.ControlFailedError as failed:
+        fail(f"{failed}\nNothing else was sent.", EX_CONFIG)
+    except (httpx.TransportError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        fail(f"{url} cannot be reached: {error}", EX_UNAVAILABLE)
+    except OSError as error:
+        fail(f"--jwks-port {jwks_port}: {error.strerror}.", EX_USAGE)
+    _show_tokens(found, json=json)
+    sys.exit(0 if found.clean else EX_NOT_DONE)
+
+
+@app.command
+def consumer(
+    *command: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    bootstrap_servers: str | None = None,
+    skip: Annotated[tuple[Literal["revocation", "state"], ...], Parameter(negative="")] = (),
+    wait: float = 60.0,
+    json: bool = False,
+) -> None:
+    """Play duplicates, unknown types, restarts, deletion and revocation at a consumer, and say what it does wrong.
+
+    COMMAND is started anew for each, with KAFKA_BOOTSTRAP_SERVERS, KAFKA_USER_EVENTS_TOPIC, KAFKA_USER_STATE_TOPIC and
+    KAFKA_SESSION_EVENTS_TOPIC in its environment. It must print a line `ready: N users` when it has caught up, and one
+    for each change that takes effect: `created|updated|deleted USER version N`, `revoked SESSION`; more may follow on
+    the line, and other lines are its own. Topics are new ones, on a Kafka that is started for it. Ends with status 1
+    when something is wrong.
+
+    Parameters
+    ----------
+    command
+        The consumer, after `--`: `auth-service conformance consumer -- node follow-users.mjs`.
+    bootstrap_servers
+        A Kafka that runs already; topics `conformance-…` are made there, and left.
+    skip
+        What the consumer does not do: `revocation` for one that follows no sessions; `state` for one that does not
+        begin with the state topic.
+    wait
+        Seconds for each line of the consumer.
+    json
+        One object for other programs.
+    """
+    if not command:
+        fail("Which consumer? Write its command after `--`.", EX_USAGE)
+    try:
+        found = asyncio.run(consumers.examine(command, bootstrap_servers, skip=frozenset(skip), wait_s=wait))
+    except consumers.CannotRunError as error:
+        fail(str(error), EX_UNAVAILABLE)
+    if json:
+        print(json_format.dumps({"played": list(found.played), "wrong": dict(found.wrong)}))
+    else:
+        for name in found.played:
+            print(
+                f"{'WRONG' if name in found.wrong else 'ok':7}{name}: {found.wrong.get(name, consumers.SCENES[name])}"
+            )
+    sys.exit(EX_NOT_DONE if found.wrong else 0)
+
+
+def _signer(  # noqa: PLR0913, PLR0917  # as the command has them
+    key: Path | None, kid: str, issuer: str | None, azp: str | None, user: str, data_dir: Path
+) -> tuple[Signer, bool]:
+    if key is None:
+        settings = load_beside_dev(TokenCommandSettings, data_dir).tokens
+        private = load_pem_private_key(key_of_dev(settings, data_dir).encode(), password=None)
+        issuer = issuer or settings.issuer or ISSUER
+        azp = azp or next(iter(settings.clerk_authorized_parties), None)
+    else:
+        private = load_pem_private_key(_key_in(key).encode(), password=None)
+        issuer = issuer or ISSUER
+    if not isinstance(private, RSAPrivateKey):
+        fail(f"{key}: not an RSA key.", EX_USAGE)
+    party = azp or "https://app.example.com"
+    return Signer(key=private, kid=kid, issuer=issuer, party=party, user=user), azp is not None
+
+
+def _key_in(file: Path) -> str:
+    try:
+        if not file.exists():
+            write_private(file, new_keys().private_key)
+        text = file.read_text()
+        file.with_name(f"{file.name}.pub").write_text(public_half(text) + "\n")
+    except (OSError, ValueError) as error:
+        fail(f"--key {file}: {error}.", EX_USAGE)
+    return text
+
+
+def _show_tokens(found: token_checks.Findings, *, json: bool) -> None:
+    kinds: dict[str, Mapping[str, tuple[str, ...]]] = {
+        "wrongly accepted": found.wrongly_accepted,
+        "wrongly refused": found.wrongly_refused,
+        "answered with 5xx": found.server_errors,
+        "not answered": found.unanswered,
+    }
+    if json:
+        by_name: dict[str, Any] = {kind.replace(" ", "_"): classes for kind, classes in kinds.items()}
+        print(
+            json_format.dumps({"sent": found.sent, "not_sendable": found.not_sendable, "keys": found.keys, **by_name})
+        )
+        return
+    print(f"{found.sent} tokens sent; the service has {found.keys}.")
+    for kind, classes in kinds.items():
+        for token_class, names in classes.items():
+            print(f"{kind}: {token_class}\n  {reasons_for_classes()[token_class]}\n  {'; '.join(names)}")
+    if found.clean:
+        print("Every class is decided as it must be.")
+
+
+@contextmanager
+def _progress(what: str, *, quiet: bool) -> Iterator[Any]:
+    console = console_for_progress()
+    count = 0
+    with nullcontext() if quiet or not console.is_terminal else console.status("") as status:
+
+        def one_more() -> None:
+            nonlocal count
+            count += 1
+            if status is not None:
+                status.update(f"{count} {what}")
+
+        yield one_more

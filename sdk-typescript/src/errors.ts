@@ -1,0 +1,54 @@
+/** What can go wrong: a verdict (`TokenRejected`, `OriginRefused`) or a fault of ours (`KeysUnavailable`). */
+
+/** Why a token was refused. The values are stable: alert, count and branch on them. */
+export type Reason =
+  | "token-malformed"
+  | "token-too-large"
+  | "token-invalid-algorithm"
+  | "unsupported-header"
+  | "wrong-token-type"
+  | "unknown-key"
+  | "token-invalid-signature"
+  | "claim-missing"
+  | "claim-invalid"
+  | "token-expired"
+  | "token-not-active-yet"
+  | "token-issued-in-the-future"
+  | "issuer-mismatch"
+  | "authorized-party-mismatch"
+  | "audience-mismatch"
+  | "session-pending"
+  | "session-revoked"
+  | "user-deleted"
+  | "user-banned";
+
+/**
+ * The token is not a valid session token of ours, or was taken back: answer 401 (403 for `user-banned`).
+ *
+ * `description` is one ASCII sentence made of constants only, so it fits `error_description` of WWW-Authenticate
+ * (RFC 6750 section 3). It never holds the token.
+ */
+export class TokenRejected extends Error {
+  override readonly name = "TokenRejected";
+  constructor(
+    readonly reason: Reason,
+    readonly description: string,
+  ) {
+    super(`${reason}: ${description}`);
+  }
+}
+
+/** A page of another origin uses the session cookie: answer 403. */
+export class OriginRefused extends Error {
+  override readonly name = "OriginRefused";
+}
+
+/** No verdict is possible because the signing keys are out of reach: answer 503, not 401. */
+export class KeysUnavailable extends Error {
+  override readonly name = "KeysUnavailable";
+}
+
+/** The token is valid, and whether it was taken back is not known: answer 503, not 401. */
+export class RevocationsUnavailable extends Error {
+  override readonly name = "RevocationsUnavailable";
+}

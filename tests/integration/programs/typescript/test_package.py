@@ -1,0 +1,87 @@
+"""The TypeScript package as it is published: in projects of its own, and against the Python SDK."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from devkit.servers.ports import free_port
+from integration.programs.typescript.conftest import NODES, SDK, Project, examples, run
+from support.sdk_vectors import new_seed, sdk_vectors
+
+ISSUER, PARTY = "https://clerk.example.com", "https://app.example.com"
+
+
+def test_types_format_and_generated_files_are_as_they_must_be():
+    run(["npm", "run", "check", "--silent"], SDK)
+
+
+@pytest.mark.parametrize("node", NODES.values(), ids=NODES)
+def test_the_same_inputs_are_decided_as_in_python(node: str, package: Path, tmp_path: Path):
+    seed = new_seed()
+    print(f"seed {seed}")  # of a failure
+    vectors = tmp_path / "vectors.json"
+    vectors.write_text(json.dumps(sdk_vectors(seed)))
+
+    assert package.exists()  # which built what is tested here
+    run([node, "--test", "test/vectors.test.mjs"], SDK, VECTORS=str(vectors))
+
+
+def test_the_package_has_nothing_but_what_is_used(package: Path):
+    names = run(["tar", "--list", "--file", str(package)], package.parent).split()
+
+    assert all(name.startswith("package/dist/") for name in names if name.count("/") > 1)
+    assert {name for name in names if name.count("/") == 1} == {"package/package.json", "package/README.md"}
+
+
+def test_without_any_framework_the_types_are_complete(bare_project: Project):
+    modules = ("", "/express", "/client", "/events", "/consumer", "/state")
+    text = "".join(f'import * as m{number} from "@anomalyze/auth{name}";\n' for number, name in enumerate(modules))
+    (bare_project.folder / "all.ts").write_text(text + "console.log(m0, m1, m2, m3, m4, m5);\n")
+
+    bare_project.compile("all.ts")
+    run(["node", "all.js"], bare_project.folder)
+
+
+def test_the_readme_shows_every_part():
+    assert set(examples()) == {"express", "fastify", "revocations", "client", "kafkajs", "platformatic"}
+
+
+@contextmanager
+def running(node: str, project: Project, name: str, **variables: str) -> Iterator[None]:
+    process = subprocess.Popen(
+        [node, f"{name}.js"], cwd=project.folder, env=variables, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("{")  # the address, as soon as it listens
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("node", NODES.values(), ids=NODES)
+@pytest.mark.parametrize("name", ["express", "fastify"])
+def test_the_documented_middleware_decides_every_token_as_it_must(name: str, node: str, project: Project, tmp_path: Path):
+    port, jwks_port = free_port(), free_port()
+    variables = {
+        "PORT": str(port),
+        "CLERK_JWKS_URL": f"http://127.0.0.1:{jwks_port}/.well-known/jwks.json",
+        "CLERK_ISSUER": ISSUER,
+        "CLERK_AUTHORIZED_PARTIES": PARTY,
+    }
+    with running(node, project, name, **variables):
+        options = ["--key", str(tmp_path / "key.pem"), "--jwks-port", str(jwks_port), "--issuer", ISSUER, "--azp", PARTY]
+        url = f"http://127.0.0.1:{port}/me"
+        shown = run(
+            [str(Path(sys.executable).with_name("auth-service")), "conformance", "tokens", url, *options, "--json"], tmp_path
+        )
+
+    found = json.loads(shown)
+    assert found["keys"].startswith("a key set")
+    assert not any(found[kind] for kind in ("wrongly_accepted", "wrongly_refused", "answered_with_5xx", "not_answered"))

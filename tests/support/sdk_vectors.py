@@ -1,0 +1,223 @@
+"""What the Python SDK decides about many inputs, as JSON: another SDK has to decide the same."""
+
+import base64
+import json
+import random
+import string
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from anomalyze_auth import (
+    OPTIONAL,
+    PUBLIC,
+    REQUIRED,
+    Authenticated,
+    KeysUnavailable,
+    OriginRefused,
+    PemKey,
+    Refused,
+    RequestVerifier,
+    Requirement,
+    SessionVerifier,
+    TokenRejected,
+    serialized_origin,
+)
+from anomalyze_auth.paths import Rules
+from devkit.conformance.consumer_vectors import record, table
+from devkit.conformance.token_vectors import CLAIMS, HEADER, Signer, Vector, new_key, public_pem, vectors
+
+NOW = 1_800_000_000
+ISSUER, PARTY, KID, SUFFIX = "https://clerk.example.com", "https://app.example.com", "ins_2abcDEFghi", "abcdEF12"
+_VALUES = (
+    *("null", "true", "false", "0", "-0", "0.0", "1", "2", "2.0", "2e0", "-1", "1.5", "1e3", "1E400", "-1e400", "01"),
+    *("9" * 400, "-" + "9" * 400, "9" * 4300, "9" * 4301, "1e-400", "NaN", "1800000060", "1800000060000"),
+    *('""', '" "', '"x"', '"JWT"', '"active"', '"pending"', '"user_1"', '"user_é"', '"\\u0075ser_1"', '"\\ud800"'),
+    *('"\\ud83d\\ude80"', '"\\x"', '"\t"', '"a\\/b"', '"oat_1"', '"mch_1"', '"org:admin"', '"a,b"', '"' + "x" * 256 + '"'),
+    *("[]", "{}", "[1,2]", "[1,2.0]", "[-1,-1]", "[1,null]", '["JWT"]', '{"id":"org_1"}', '{"id":"org_1","rol":"admin"}'),
+    *('{"id":"org_1","per":"x,y","fpm":"3"}', '{"id":"org_1","per":"x,y","fpm":"1,2"}', '{"sub":"user_2"}', '{"sub":[]}'),
+    *('{"id":"org_1","per":"","fpm":""}', '{"a":1,"a":2}', '{"__proto__":{"x":1}}', "[" * 64 + "]" * 64, "[1,]", "{,}"),
+    *('"o:a,u:b,ou:c"', '"o:a"', '{"id":"org_1","per":"x","fpm":"18446744073709551615"}', '"https://app.example.com"'),
+)
+_RULES = {
+    "/": OPTIONAL,
+    "/docs/*": PUBLIC,
+    "/admin/*": Requirement(role="org:admin"),
+    "/admin/billing/*": Requirement(permission="org:billing:read"),
+    "/admin/health": PUBLIC,
+    "/Straße": Requirement(in_person=True),
+    "/café/*": Requirement(organization="org_1"),
+}
+_PIECES = (
+    *("docs", "admin", "billing", "health", "Straße", "café", "cafe\u0301", "STRASSE", "ADMIN", "Docs", "ﬁ", "ı", "I"),
+    *("/", "/", "/", "//", ".", "..", "..;", ";v=1", "%2F", "%2f", "%2e", "%5c", "%00", "%64", "%zz", "%", "%25", "%C3%A9"),
+    *("%ff", "é", "\u2025", "\uff0f", "\uff41", "\\", " ", "%20", "x", "*", ":id", "#", "%23", "%3F", "~", "@", "+"),
+    *("%u002e", "%61dmin", "\u00a0..", "%E2%80%A8", "\u03a3", "ς", "K", "%EE%80%80"),
+)
+_ORIGINS = (
+    *("https://App.Example.com:443/", "http://127.1:3000", "https://bücher.example", "capacitor://LOCALHOST/", "null"),
+    *("chrome-extension://" + "a" * 32, "https://*.example.com", "https://%2a.example.com", "file:///x", "wss://a.b", ""),
+    *("app://[::0:1]:443", "https://a b.example", "https://a.example/path", "https://a@b.example", "https://1.2.3.4.5"),
+    *("https://a.example:99999", "ionic://localhost:80", "app://.", "https://xn--a-ü.example", " https://a.example "),
+    *("https://straße.example", "http://[2001:DB8::0001]", "http://0x7f000001", "https://a.example,https://b.example"),
+)
+
+
+def sdk_vectors(seed: int, count: int = 1500) -> dict[str, Any]:
+    """Return inputs with the decisions of the Python SDK; `seed` makes them the same again."""
+    dice = random.Random(seed)  # noqa: S311  # no secret
+    signer = Signer(key=new_key(), kid=KID, issuer=ISSUER, party=PARTY)
+    verifier = SessionVerifier(
+        PemKey(public_pem(signer.key)), issuer=ISSUER, authorized_parties=[PARTY], now=lambda: float(NOW)
+    )
+    return {
+        "settings": {"now": NOW, "issuer": ISSUER, "party": PARTY, "suffix": SUFFIX, "pem": public_pem(signer.key)},
+        "jwks": {"keys": [signer.jwk]},
+        "tokens": [
+            {"name": each.name, "token": signer.token(each, NOW), "expected": each.expected, "with_jwks": each.with_jwks}
+            for each in vectors()
+        ],
+        "unseen_tokens": [
+            {"name": vector.name, "token": token, **_decision(verifier, token)}
+            for vector in _unseen(dice, count)
+            for token in [signer.token(vector, NOW)]
+        ],
+        "requests": [_request(dice, signer, verifier) for _ in range(count // 5)],
+        "paths": [{"target": target, "rule": _rule(target)} for target in sorted(_targets(dice, count))],
+        "origins": [{"text": text, "origin": _origin(text)} for text in (*_ORIGINS, *_odd_origins(dice, count // 5))],
+        "records": [_record(row) for row in table()["records"]],
+    }
+
+
+def _unseen(dice: random.Random, count: int) -> Iterator[Vector]:
+    names = [*CLAIMS, "o", "fea", "act", "org_id", "org_role", "org_permissions", "client_id", "aud", "extra"]
+    for number in range(count):
+        where, known = dice.choice([("claims", names)] * 3 + [("header", [*HEADER, "crit", "b64", "cty", "x"])])
+        name = dice.choice(known)
+        usual = CLAIMS if where == "claims" else HEADER
+        members = [
+            f"{json.dumps(key)}:{json.dumps(value) if not str(value).startswith('<<now') else value}"
+            for key, value in usual.items()
+            if key != name
+        ]
+        members.insert(dice.randrange(len(members) + 1), f"{json.dumps(name)}:{dice.choice(_VALUES)}")
+        if dice.random() < 0.1:
+            members.append(dice.choice(members))
+        if dice.random() < 0.2:
+            members = [member for member in members if not member.startswith(dice.choice(('"v"', '"sid"', '"cat"')))]
+        text = "{" + dice.choice([",", ", ", ",\n"]).join(members) + "}"
+        yield Vector(f"{number}: {where} {text[:200]}", "unseen", "", None, frozenset(), {f"{where}_text": text})
+
+
+def _decision(verifier: SessionVerifier, token: str) -> dict[str, Any]:
+    try:
+        return {"expected": "accepted", "identity": _shown(verifier.verify_now(token))}
+    except TokenRejected as rejected:
+        return {"expected": rejected.reason, "description": rejected.description}
+
+
+def _shown(who: Authenticated) -> dict[str, Any]:
+    organization = who.organization
+    return {
+        "userId": who.user_id,
+        "sessionId": who.session_id,
+        "expiresAt": who.expires_at,
+        "issuedAt": who.issued_at,
+        "authorizedParty": who.authorized_party,
+        "actorId": who.actor_id,
+        "factorAges": [who.first_factor_age_minutes, who.second_factor_age_minutes],
+        "organization": organization
+        and [organization.id, organization.slug, organization.role, sorted(organization.permissions)],
+    }
+
+
+def _request(dice: random.Random, signer: Signer, verifier: SessionVerifier) -> dict[str, Any]:
+    def token() -> str:
+        age = dice.choice([0, 3, 9, 600])
+        iat = dice.choice([NOW - age, NOW - age, NOW - age + 0.5, True, "x", -1, 10**40])
+        made = signer.session_token(NOW, sub=f"user_{dice.choice(string.ascii_lowercase)}", iat=iat, exp=NOW - age + 60)
+        return dice.choice([made, made, made, made[:-4] + "AAAA", "garbage", "a.b.c", "", made + " x"])
+
+    def cookie() -> str:
+        name = dice.choice(["__session", f"__session_{SUFFIX}", "__session_other123", "__Session", "theme", "x__session"])
+        blank = dice.choice(["", " ", "\t", "  "])
+        quote = dice.choice(["", "", '"'])
+        return f"{blank}{name}{blank}={blank}{quote}{token()}{quote}"
+
+    headers: list[tuple[str, str]] = []
+    for _ in range(dice.randrange(4)):
+        cookies = dice.choice([";", "; "]).join(cookie() for _ in range(dice.randrange(1, 4)))
+        headers.append((dice.choice(["cookie", "Cookie"]), cookies.strip()))
+    if dice.random() < 0.3:
+        scheme = dice.choice(["Bearer ", "bearer  ", "Bearer\t", "Basic ", "Bearer", "BEARER "])
+        headers.append(("authorization", (scheme + token()).strip()))
+    for _ in range(dice.choice([0, 0, 1, 1, 2])):
+        headers.append(("origin", dice.choice([PARTY, PARTY, "https://evil.example.com", "null", f"{PARTY}/"])))
+    ignore = dice.random() < 0.3
+    return {"headers": headers, "ignoreBadCookies": ignore, "expected": _verdict(headers, verifier, ignore)}
+
+
+def _verdict(headers: list[tuple[str, str]], verifier: SessionVerifier, ignore: bool) -> str:  # noqa: FBT001
+    raw = [(name.encode(), value.encode()) for name, value in headers]
+    deciding = RequestVerifier(verifier, cookie_suffix=SUFFIX).verify(raw, ignore_bad_cookies=ignore)
+    try:
+        deciding.send(None)  # a PEM key is at hand: nothing is awaited
+    except StopIteration as done:
+        caller: Authenticated | None = done.value
+        return "nobody" if caller is None else caller.user_id
+    except TokenRejected as rejected:
+        return rejected.reason
+    except OriginRefused:
+        return "origin-refused"
+    except KeysUnavailable:
+        return "unavailable"
+    raise AssertionError("it awaited something")
+
+
+def _targets(dice: random.Random, count: int) -> set[str]:
+    fixed = {"/", "", "/docs", "/docs/", "/admin/x", "/admin/health", "/caf%C3%A9/x", "*", "http://h/docs", "/docs?x=//"}
+    made = {"/" + "".join(dice.choices(_PIECES, k=dice.randrange(1, 7))) for _ in range(count)}
+    return fixed | made
+
+
+def _rule(target: str) -> str:
+    raw = target.partition("?")[0]
+    scope = {"path": unquote(raw, errors="replace"), "raw_path": raw.encode()}
+    try:
+        rule = _PYTHON_RULES.of(scope)
+    except Refused:
+        return "ambiguous"
+    return next((path for path, known in _RULES.items() if known == rule), "default")
+
+
+_PYTHON_RULES = Rules(_RULES, REQUIRED)
+
+
+def _origin(text: str) -> str | None:
+    try:
+        return serialized_origin(text)
+    except ValueError:
+        return None
+
+
+def _odd_origins(dice: random.Random, count: int) -> Iterator[str]:
+    pieces = ("https://", "http://", "app://", "a", "B", ".", ":", "443", "8080", "/", "ü", "*", "@", "%41", "[::1]", " ", "-", "_")
+    for _ in range(count):
+        yield dice.choice(("https://", "app://", "")) + "".join(dice.choices(pieces, k=dice.randrange(1, 6)))
+
+
+def _record(row: Mapping[str, Any]) -> dict[str, Any]:
+    made = record(row, "user_a")
+    return {
+        "name": row["name"],
+        "after": row.get("after", 0),
+        "expected": row["outcome"],
+        "headers": [[name, None if value is None else base64.b64encode(value).decode()] for name, value in made.headers],
+        "value": None if made.value is None else base64.b64encode(made.value).decode(),
+    }
+
+
+def new_seed() -> int:
+    """Return a seed for a run of its own; the test prints it."""
+    return int(time.time())
