@@ -27,7 +27,7 @@ def test_the_list_of_commands_says_what_each_is_for(capsys):
         (["demo"], "leaves nothing behind"),
         (["trigger"], "the same as the service has"),
         (["token"], "Prints nothing but the token."),
-        (["events", "tail"], "Belongs to no consumer group"),
+        (["events", "tail"], "joins no consumer group"),
     ],
 )
 def test_the_help_of_a_command_says_what_it_needs(capsys, command, sentence):
