@@ -80,7 +80,8 @@ async def refused(client: httpx.AsyncClient, headers: dict[str, str]) -> tuple[i
 async def test_a_service_lets_in_until_somebody_signs_out_is_banned_or_deleted(variables, topics, example):
     issuer = variables["CLERK_ISSUER"]
     await topics.tell(revoked("sess_before"))
-    async with running(*example, variables) as client:
+    folder, module = example
+    async with running(folder, module, variables) as client:
         early = await client.get("/hello", headers=bearer(issuer, "sess_before"))
         assert (early.status_code, early.json()["code"]) == (401, "session-revoked")
         assert (await client.get("/hello", headers=bearer(issuer, "sess_1"))).json() == {"user_id": "user_1"}
