@@ -41,9 +41,7 @@ class Meter:
         messages = "".join(kind for sent in self._sent.values() for kind in message_types(bytes(sent)))
         cost.statements = messages.count("E") + messages.count("Q")
         cost.round_trips = messages.count("S") + messages.count("Q")
-        await self._sql.execute(
-            "SELECT pg_logical_emit_message(true, '', '')"
-        )  # so that a record ends it
+        await self._sql.execute("SELECT pg_logical_emit_message(true, '', '')")  # so that a record ends it
         cost.wal_bytes = await self._sql.fetchval(_WAL, start)
 
     def note(self, connection: int, data: bytes) -> None:

@@ -123,6 +123,9 @@ class World:
     """What the answer is when it is asked whether users may be deleted."""
     asked: list[list[UserId]] = field(factory=list)
     seconds: float = 0.0
+    page: int = 5
+    overlap: int = 2
+    living_page: int = 3
     tally: ReconcileProgress = field(factory=ReconcileProgress)
 
     @property
@@ -152,6 +155,9 @@ class World:
             clock=self._clock,
             sleep=self._sleep,
             new_run=lambda: f"run-{len(self.clerk.asked)}",
+            page=self.page,
+            overlap=self.overlap,
+            living_page=self.living_page,
         )
         await run(ReconcileOptions(**order), self.tally, self)  # type: ignore[arg-type]
         return {item.user_id: item.drift + "!" * (not item.repaired) for item in self.told[before:]}

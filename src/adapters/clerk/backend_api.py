@@ -18,7 +18,7 @@ from attrs import frozen
 
 from adapters.clerk.connectivity import trouble_of
 from adapters.clerk.nesting import decoded
-from adapters.clerk.response_capture import KeepingClient, Received, received
+from adapters.clerk.response_capture import LARGEST_BYTES, KeepingClient, Received, received
 from adapters.clerk.throttle import WINDOW_S, Throttle
 from application.errors import (
     ClerkLimitedError,
@@ -30,11 +30,7 @@ from application.failure import Trouble, told
 if TYPE_CHECKING:
     from clerk_backend_api import Clerk
 
-AT_ONCE = 16
-"""Requests under way at the same time, and connections."""
-
-ATTEMPT_S = 10.0
-"""For one answer, its last byte included."""
+AT_ONCE, ATTEMPT_S = 16, 10.0
 
 LIVE, TEST = 1000, 100
 """Requests in ten seconds that Clerk allows a production and a development instance (Clerk, System limits)."""
@@ -128,17 +124,29 @@ class BackendApi:
     Args:
         secret_key: `sk_…`; it goes into requests and nowhere else.
         api_url: Clerk's Backend API, with or without its `/v1`.
+        at_once: requests under way at the same time, and connections.
+        attempt_s: for one answer, its last byte included.
+        largest_bytes: of an answer.
     """
 
-    def __init__(self, secret_key: str, api_url: str) -> None:
+    def __init__(
+        self,
+        secret_key: str,
+        api_url: str,
+        *,
+        at_once: int = AT_ONCE,
+        attempt_s: float = ATTEMPT_S,
+        largest_bytes: int = LARGEST_BYTES,
+    ) -> None:
         # Most commands do without the SDK, which takes most of a second to import; `serve` takes it here, before it
         # listens, and not in the middle of the first request that needs it.
         from clerk_backend_api import Clerk, models  # noqa: PLC0415
 
-        limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE)
+        limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once)
         self._http = KeepingClient(
+            largest_bytes=largest_bytes,
             limits=limits,
-            timeout=ATTEMPT_S,
+            timeout=attempt_s,
             headers={"accept-encoding": "identity"},  # or a bound on what travels would be none on what is kept
         )
         self._sdk = Clerk(
@@ -150,7 +158,8 @@ class BackendApi:
         self._sdk_error = models.ClerkBaseError
         _ = self._sdk.users, self._sdk.sessions, models.User, models.Session  # imported on first use
         self._throttle = Throttle(LIVE if secret_key.startswith("sk_live_") else TEST)
-        self._at_once = asyncio.Semaphore(AT_ONCE)
+        self._at_once = asyncio.Semaphore(at_once)
+        self._attempt_s = attempt_s
 
     async def ask(
         self, question: "Callable[[Clerk], Awaitable[object]]", effort: RetryBudget, *, limited_by_itself: bool = False
@@ -172,11 +181,11 @@ class BackendApi:
                 raise _limited(closed)
             try:
                 async with self._turn(left):
-                    async with asyncio.timeout(min(ends - time.monotonic(), ATTEMPT_S)):
+                    async with asyncio.timeout(min(ends - time.monotonic(), self._attempt_s)):
                         answer = await self._send(question)
             except (TimeoutError, httpx.HTTPError) as error:
                 unclear = True
-                wait, trouble = _backoff(attempt), _out_of_reach(error, min(effort.budget_s, ATTEMPT_S))
+                wait, trouble = _backoff(attempt), _out_of_reach(error, min(effort.budget_s, self._attempt_s))
             else:
                 if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
                     wait = _seconds(answer.retry_after)

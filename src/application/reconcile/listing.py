@@ -59,7 +59,7 @@ class PageResult:
     """None at the end of the list."""
 
 
-def turn_page(walk: UserCursor, page: Sequence[Listed], *, limit: int, began_at: int) -> PageResult:
+def turn_page(walk: UserCursor, page: Sequence[Listed], *, limit: int, overlap: int, began_at: int) -> PageResult:
     """Take the page that was read at `walk`, and decide where to read on.
 
     The list ends with a page that is short and brings nobody new, or has come to those created since `began_at` (ms).
@@ -85,12 +85,17 @@ def turn_page(walk: UserCursor, page: Sequence[Listed], *, limit: int, began_at:
         # A user whose time cannot be read may belong there as well.
         again = frozenset(user.id for user in page if created_at(user) in {newest, None})
         return PageResult(users=users, complete=complete, next=UserCursor(created_from=newest, seen=again))
-    further = evolve(walk, offset=walk.offset + max(1, len(page) - OVERLAP), seen=seen)
+    further = evolve(walk, offset=walk.offset + max(1, len(page) - overlap), seen=seen)
     return PageResult(users=users, complete=None, next=further)
 
 
 async def by_creation(
-    read: Callable[[UserCursor], Awaitable[Sequence[Listed]]], walk: UserCursor | None, *, limit: int, began_at: int
+    read: Callable[[UserCursor], Awaitable[Sequence[Listed]]],
+    walk: UserCursor | None,
+    *,
+    limit: int,
+    overlap: int,
+    began_at: int,
 ) -> AsyncGenerator[PageResult, None]:
     """Read from `walk` to the end of the list; the next page is under way while one is worked on."""
     if walk is None:
@@ -98,7 +103,7 @@ async def by_creation(
     reading = asyncio.ensure_future(read(walk))
     try:
         while True:
-            stretch = turn_page(walk, await reading, limit=limit, began_at=began_at)
+            stretch = turn_page(walk, await reading, limit=limit, overlap=overlap, began_at=began_at)
             if stretch.next is None:
                 yield stretch
                 return
@@ -111,7 +116,7 @@ async def by_creation(
 
 
 async def by_change(
-    read: Callable[[int], Awaitable[Sequence[Listed]]], *, since: int, limit: int
+    read: Callable[[int], Awaitable[Sequence[Listed]]], *, since: int, limit: int, overlap: int
 ) -> AsyncGenerator[Sequence[Listed], None]:
     """Read the users that changed since then (ms), the newest first.
 
@@ -129,7 +134,7 @@ async def by_change(
         yield [user for user in users if not isinstance(user, Snapshot) or user.source.updated_at >= since]
         if (times and times[-1] < since) or (len(page) < limit and not users):
             return
-        offset += max(1, len(page) - OVERLAP)
+        offset += max(1, len(page) - overlap)
         seen = frozenset(user.id for user in page)
 
 

@@ -17,7 +17,7 @@ from application.reconcile.drift import (
     objection_to_deleting,
     objection_to_list,
 )
-from application.reconcile.listing import PAGE, Complete, PageResult, UserCursor, by_change, by_creation
+from application.reconcile.listing import OVERLAP, PAGE, Complete, PageResult, UserCursor, by_change, by_creation
 from application.reconcile.options import (
     Checkpoint,
     Checkpoints,
@@ -54,6 +54,8 @@ class Reconcile:
     Args:
         now_ms: the wall clock, milliseconds since 1970.
         clock: seconds that only ever go forward.
+        page: users in one question to Clerk; so many of the page before it, `overlap`, are read again.
+        living_page: of our users in one statement.
     """
 
     identities: ClerkUsers
@@ -66,6 +68,9 @@ class Reconcile:
     clock: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]]
     new_run: Callable[[], str]
+    page: int = PAGE
+    overlap: int = OVERLAP
+    living_page: int = LIVING
 
     async def __call__(self, order: ReconcileOptions, tally: ReconcileProgress, observer: ReconcileObserver) -> None:
         """Carry `order` out; `tally` counts, and tells what was done when this is cut short.
@@ -143,28 +148,31 @@ class _Run:
             await self._delete()
 
     async def changed_since(self, since: int) -> None:
+        parts = self._parts
         self._observer.began(self._tally)
 
         async def read(offset: int) -> Sequence[Listed]:
-            ask = partial(self._parts.identities.recently_updated, offset=offset, limit=PAGE)
+            ask = partial(parts.identities.recently_updated, offset=offset, limit=parts.page)
             return await self._patience(ask)
 
-        pages = by_change(read, since=since, limit=PAGE)
+        pages = by_change(read, since=since, limit=parts.page, overlap=parts.overlap)
         async with aclosing(pages):
             async for users in pages:
                 await self._take(users)
                 self._observer.progressed(self._tally)
 
     async def everybody(self) -> None:
+        parts = self._parts
+
         async def read(walk: UserCursor) -> Sequence[Listed]:
-            ask = partial(self._parts.identities.page, created_from=walk.created_from, offset=walk.offset, limit=PAGE)
+            ask = partial(parts.identities.page, created_from=walk.created_from, offset=walk.offset, limit=parts.page)
             return await self._patience(ask)
 
         walk = await self._resume()
         self._observer.began(self._tally)
         reached: PageResult | None = None
         try:
-            stretches = by_creation(read, walk, limit=PAGE, began_at=self._tally.began_at)
+            stretches = by_creation(read, walk, limit=parts.page, overlap=parts.overlap, began_at=self._tally.began_at)
             async with aclosing(stretches):
                 async for stretch in stretches:
                     await self._compare(stretch)
@@ -196,12 +204,14 @@ class _Run:
         # older than a webhook by a moment.
         before = min(self._tally.began_at, complete.created_before or self._tally.began_at)
         after = CreationKey(complete.created_from, UserId(""))
-        while marks := await self._patience(partial(self._parts.living.created, after, before, LIVING)):
+        while marks := await self._patience(
+            partial(self._parts.living.created, after, before, self._parts.living_page)
+        ):
             after = marks[-1]
             await self._add_gone([mark.user_id for mark in marks if mark.user_id not in complete.ids])
 
     async def _add_gone(self, suspects: Sequence[UserId]) -> None:
-        for some in _batches(suspects):
+        for some in _batches(suspects, self._parts.page):
             gone = await self._repair.look_up(some)
             self._gone += gone
             self._unlisted += len(some) - len(gone)
@@ -225,7 +235,7 @@ class _Run:
             for user_id in self._gone:
                 self._tell(Difference(user_id=user_id, drift=Drift.GONE))
             return
-        for some in _batches(self._gone):
+        for some in _batches(self._gone, self._parts.page):
             await together(self._delete_one(user_id) for user_id in some)
 
     async def _delete_one(self, user_id: UserId) -> None:
@@ -274,6 +284,6 @@ def _object(objection: str | None) -> None:
         raise SafetyStopError(objection)
 
 
-def _batches(ids: Sequence[UserId]) -> Iterator[Sequence[UserId]]:
-    for start in range(0, len(ids), PAGE):
-        yield ids[start : start + PAGE]
+def _batches(ids: Sequence[UserId], size: int) -> Iterator[Sequence[UserId]]:
+    for start in range(0, len(ids), size):
+        yield ids[start : start + size]

@@ -2,6 +2,7 @@
 
 import pytest
 from attrs import evolve
+from sdktest.rows import each_row
 
 from application.doctor.clerk import ClerkFacts, KeySet, clerk_findings
 from application.doctor.clocks import clock_findings
@@ -112,7 +113,7 @@ def test_a_healthy_service_has_nothing_to_be_done():
     assert passed(findings, strict=True)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("change", "expected"),
     [
         ({"revision": None, "schema": SchemaState.EMPTY}, {"schema": FAILURE}),
@@ -158,7 +159,7 @@ def test_a_schema_behind_says_how_far_and_which():
     assert schema.advice == "auth-service migrate"
 
 
-@pytest.mark.parametrize("trouble", Trouble)
+@each_row("trouble", Trouble)
 def test_a_write_that_fails_is_named_with_its_cause(trouble):
     [writes] = write_findings(DATABASE, Unanswered(f"PostgreSQL: {trouble} (53100)", trouble))
 
@@ -180,7 +181,7 @@ def test_a_database_that_does_not_answer_is_said_once():
     assert bad(outbox_findings(gone)) == {"relay": WARNING}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("change", "expected"),
     [
         ({"relays": {}}, {"relay": FAILURE}),
@@ -202,7 +203,7 @@ def settings(**changes: str) -> dict[str, dict[str, str]]:
     }
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("change", "expected"),
     [
         ({"partitions": None}, {"topic": FAILURE}),
@@ -277,7 +278,7 @@ def test_who_may_manage_more_than_is_needed_is_found(change, expected):
 KEYS_AWAY = KeySet(address="clerk.example.com", status=None, problem="out of reach (ConnectError)")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("change", "expected"),
     [
         ({"of_secret_key": None, "secret_key_kind": None}, {"clerk secret key": WARNING}),
@@ -335,7 +336,7 @@ def test_a_clock_that_is_off_is_told_with_its_distance_and_whose_it_is():
     assert "this machine's or PostgreSQL's" in theirs[0].advice
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("state", "label", "detail", "expected"),
     [
         ("degraded", "webhook: wrong signature", ": No matching signature found (3 times, …)", FAILURE),

@@ -4,13 +4,10 @@ import asyncio
 from collections.abc import Callable
 from itertools import pairwise
 
-import pytest
 from attrs import define, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from application.reconcile import listing as clerk_listing
-from application.reconcile import run as reconcile
 from application.reconcile.drift import DeletionLimit
 from domain.snapshot import Deletion, Snapshot
 from domain.user import Tombstone, User, UserId
@@ -19,15 +16,6 @@ from support.users import snapshot
 
 IDS = [UserId(f"user_{number}") for number in range(8)]
 ANYBODY = DeletionLimit(share=1, at_least=100, explicit=True)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _small_pages():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clerk_listing, "OVERLAP", 1)
-        patch.setattr(reconcile, "PAGE", 3)
-        patch.setattr(reconcile, "LIVING", 2)
-        yield
 
 
 @define
@@ -110,7 +98,7 @@ def content(world: World) -> dict[UserId, object]:
     every=st.integers(1, 3),
 )
 async def test_any_drift_and_any_webhooks_meanwhile_end_in_clerks_state(created, before, during, every):
-    world = World()
+    world = World(page=3, overlap=1, living_page=2)
     life = Life(world, created)
     for change in before:
         life.play(change)

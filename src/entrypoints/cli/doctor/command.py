@@ -116,13 +116,13 @@ async def _ask_serve(settings: HttpSettings) -> ServingFacts:
         return ServingFacts(address=address, answers=False)
 
 
-async def _ask(question: Callable[[], Awaitable[T]]) -> T | Unanswered:
+async def _ask(question: Callable[[], Awaitable[T]], limit_s: float = LIMIT_S) -> T | Unanswered:
     """Ask, in bounded time; whatever goes wrong is an answer too, so that no check hides another."""
     try:
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(limit_s):
             return await question()
     except TimeoutError:
-        return Unanswered(f"no answer within {LIMIT_S:g} s", Trouble.NO_ANSWER)
+        return Unanswered(f"no answer within {limit_s:g} s", Trouble.NO_ANSWER)
     except (StoreUnavailableError, BrokerUnavailableError) as error:
         return Unanswered(str(error), error.trouble)
     except Exception as error:  # noqa: BLE001
