@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sdktest.rows import each_row
 
 from entrypoints.config.env_example import env_example
 from entrypoints.config.loading import ConfigurationError, load
@@ -126,7 +127,7 @@ def test_the_database_url_is_taken_as_everyone_writes_it(url):
     assert serve(DATABASE_URL=url).database.database_url.get_secret_value().written == url
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("variable", "value"),
     [
         ("DATABASE_URL", "mysql://u:hunter2@h/db"),
@@ -341,7 +342,7 @@ def test_the_example_file_is_readable_by_its_reader_and_explains_each_variable()
             assert lines[number - 1].startswith("# ")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "host"),
     [
         ("localhost", "localhost"),
@@ -358,7 +359,7 @@ def test_a_host_is_an_address_in_any_form_or_a_name(text, host):
     assert serve(HOST=text).http.host == host
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         "localhost:3002",
@@ -393,7 +394,7 @@ def test_the_number_of_workers_is_a_setting_like_others(tmp_path, text, workers)
     assert load(ServeSettings, environment=SERVE, env_file=file).http.web_concurrency == workers
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "two", "1.5", "auto", "257", "1e1", "٢", "9" * 5000])
+@each_row("text", ["0", "-1", "two", "1.5", "auto", "257", "1e1", "٢", "9" * 5000])
 def test_a_wrong_number_of_workers_is_refused_by_name(text):
     problems, _ = refused(ServeSettings, {**SERVE, "WEB_CONCURRENCY": text})
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from sdktest.rows import each_row
 from structlog.testing import capture_logs
 
 from application.errors import (
@@ -152,8 +153,8 @@ async def test_an_action_that_is_none_is_404_or_405(served, path):
     assert served.identities.done == []
 
 
-@pytest.mark.parametrize("action", WITHOUT_BODY)
-@pytest.mark.parametrize("body", [b'{"reason": "spam"}', b"[]", b"x", b"\xff"])
+@each_row("action", WITHOUT_BODY)
+@each_row("body", [b'{"reason": "spam"}', b"[]", b"x", b"\xff"])
 async def test_what_would_be_ignored_in_a_body_is_refused(served, action, body):
     response = await act(served, action, content=body)
 
