@@ -1,0 +1,9 @@
+"""Hide from the service's processes what only the tests install.
+
+dependency-injector imports each of these where it can. The release has none of them, and they are a third of the time
+that a command takes to start.
+"""
+
+import sys
+
+sys.modules.update(dict.fromkeys(("fastapi", "flask", "quart", "starlette", "werkzeug")))
