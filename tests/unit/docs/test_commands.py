@@ -61,6 +61,7 @@ MAKE = {
     "bench": "not run: it measures for minutes, and asserts nothing",
     "format": "not run: `make check` says whether anything is left to do",
     "freeze": "not run: for a release, by hand; tests/integration/postgres/test_previous_release.py uses what it made",
+    "mutation": "not run: for whoever looks for missing tests, for minutes to hours",
     "generate": "not run: `make check` runs it with --check",
 }
 
