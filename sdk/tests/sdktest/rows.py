@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -22,17 +22,13 @@ def each_row(names: str | Sequence[str], rows: Rows | Callable[[], Rows], ids: o
     def decorate(test: Callable[..., Any]) -> Callable[..., Any]:
         signature = inspect.signature(test)
         others = [parameter for parameter in signature.parameters.values() if parameter.name not in names]
+        listed = None if inspect.isfunction(rows) else list(cast("Rows", rows))
         failed = (Exception, pytest.fail.Exception)
 
-        listed = rows if inspect.isfunction(rows) else list(rows)
-
         def table() -> list[tuple[str, dict[str, Any]]]:
-            return [
-                _row(names, row, number, ids)
-                for number, row in enumerate(listed() if inspect.isfunction(listed) else listed)
-            ]
+            now = cast("Callable[[], Rows]", rows)() if listed is None else listed
+            return [_row(names, row, number, ids) for number, row in enumerate(now)]
 
-        @wraps(test)
         def check(**fixtures: Any) -> None:
             failures, known = [], table()
             for row, values in known:
@@ -42,7 +38,6 @@ def each_row(names: str | Sequence[str], rows: Rows | Callable[[], Rows], ids: o
                     failures.append(_told(row, error))
             _report(failures, len(known))
 
-        @wraps(test)
         async def check_async(**fixtures: Any) -> None:
             failures, known = [], table()
             for row, values in known:
@@ -52,8 +47,8 @@ def each_row(names: str | Sequence[str], rows: Rows | Callable[[], Rows], ids: o
                     failures.append(_told(row, error))
             _report(failures, len(known))
 
-        wrapped = check_async if inspect.iscoroutinefunction(test) else check
-        wrapped.__signature__ = signature.replace(parameters=others)  # type: ignore[attr-defined]
+        wrapped: Any = wraps(test)(check_async if inspect.iscoroutinefunction(test) else check)
+        wrapped.__signature__ = signature.replace(parameters=others)
         return wrapped
 
     return decorate
