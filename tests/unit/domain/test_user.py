@@ -21,7 +21,7 @@ def test_a_clerk_user_id_is_taken_as_it_is(text):
     ],
 )
 def test_anything_else_is_refused(text):
-    with pytest.raises(InvalidUserIdError):
+    with pytest.raises(InvalidUserIdError, match=r"^not a Clerk user id \(user_…\)$"):
         parse_user_id(text)
 
 
