@@ -49,7 +49,7 @@ def each_row(names: str | Sequence[str], rows: Rows | Callable[[], Rows], ids: o
 
         wrapped: Any = wraps(test)(check_async if inspect.iscoroutinefunction(test) else check)
         wrapped.__signature__ = signature.replace(parameters=others)
-        return wrapped
+        return cast("Callable[..., Any]", wrapped)
 
     return decorate
 
