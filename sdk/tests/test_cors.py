@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from sdktest.cors_apps import CORS_APPS
+from sdktest.rows import each_row
 from sdktest.serving import served
 from sdktest.tokens import PARTY, signed
 
@@ -39,7 +40,7 @@ def with_cors(framework: str) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.mark.parametrize("headers", LOOKALIKES)
+@each_row("headers", LOOKALIKES)
 def test_preflight_headers_get_nobody_to_a_handler_of_any_method(bare: httpx.Client, headers: dict[str, str]):
     refused = bare.options("/any", headers=headers)
 
@@ -48,7 +49,7 @@ def test_preflight_headers_get_nobody_to_a_handler_of_any_method(bare: httpx.Cli
     assert bare.options("/open", headers=headers).text == "ran OPTIONS"
 
 
-@pytest.mark.parametrize("headers", LOOKALIKES)
+@each_row("headers", LOOKALIKES)
 def test_with_cors_outside_they_reach_no_handler_either(with_cors: httpx.Client, headers: dict[str, str]):
     assert "ran" not in with_cors.options("/any", headers=headers).text
 

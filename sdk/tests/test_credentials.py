@@ -1,10 +1,9 @@
-import pytest
-
 from anomalyze_auth import bearer_token
 from anomalyze_auth.credentials import credentials_in
+from sdktest.rows import each_row
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         (b"Bearer a.b.c", "a.b.c"),

@@ -18,6 +18,7 @@ from anomalyze_auth.events import (
 )
 from anomalyze_auth.state import UserGone, UserState, decode_state
 from sdktest.messages import PROFILE, deleted, headers, updated, value
+from sdktest.rows import each_row
 
 
 def test_an_update_carries_the_whole_profile_and_what_changed():
@@ -71,15 +72,15 @@ def test_fields_and_headers_of_a_later_version_are_ignored_and_those_of_an_earli
     assert (earlier.user.email, earlier.user.banned, earlier.time) == (None, False, None)
 
 
-@pytest.mark.parametrize("kind", ["updated.v2", "merged.v1", "updated", "updated.v1.x"])
-@pytest.mark.parametrize("data", [b"", b"\xff", b"{}", None])
+@each_row("kind", ["updated.v2", "merged.v1", "updated", "updated.v1.x"])
+@each_row("data", [b"", b"\xff", b"{}", None])
 def test_a_type_of_the_future_is_unknown_whatever_its_data(kind: str, data: bytes | None):
     assert decode(headers(kind), data) == UnknownEvent(
         event_id="6f1c2c1e-0000-4000-8000-000000000001", type=f"anomalyze.user.{kind}"
     )
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("changed_headers", "data", "message"),
     [
         ({"ce_specversion": ...}, value(), "ce_specversion"),
@@ -158,9 +159,7 @@ def test_an_attribute_that_comes_twice_counts_only_where_both_say_the_same():
             decode([*headers().items(), (name, b"another")], value())
 
 
-@pytest.mark.parametrize(
-    "strange", [None, (), [None], ["text"], [("a",)], [("a", b"b", b"c")], 5, [(None, b"x")], [(b"ce_id", b"x")]]
-)
+@each_row("strange", [None, (), [None], ["text"], [("a",)], [("a", b"b", b"c")], 5, [(None, b"x")], [(b"ce_id", b"x")]])
 def test_headers_of_any_form_are_unusable_at_worst(strange):
     with pytest.raises(UnusableEvent):
         decode(strange, value())

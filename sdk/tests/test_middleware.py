@@ -17,6 +17,7 @@ from anomalyze_auth import (
 )
 from anomalyze_auth.fastapi import requires as fastapi_requires
 from anomalyze_auth.litestar import requires as litestar_requires
+from sdktest.rows import each_row
 from sdktest.tokens import ISSUER, NOW, PARTY, claims, pem, signed
 
 VERIFIER = SessionVerifier(PemKey(pem()), issuer=ISSUER, authorized_parties=[PARTY], now=lambda: float(NOW))
@@ -131,7 +132,7 @@ async def test_an_identity_cannot_be_smuggled_in_from_an_outer_scope():
     assert sent[1]["body"] == b""
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "QUERY"])
+@each_row("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "QUERY"])
 async def test_a_cookie_on_behalf_of_a_foreign_page_is_refused_whatever_the_method(method: str):
     cookie, evil = (b"cookie", f"__session={signed()}".encode()), (b"origin", b"https://evil.example.com")
     app = AuthMiddleware(answering, VERIFIER, rules={"/maybe": OPTIONAL})
@@ -168,7 +169,7 @@ def test_an_application_without_the_middleware_is_an_error_and_not_an_open_door(
 MEMBER = {"o": {"id": "org_1", "rol": "member", "per": "read", "fpm": "1"}, "fea": "o:billing"}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("requirement", "token_claims", "refused"),
     [
         (Requirement(), {}, None),
@@ -195,7 +196,7 @@ def test_a_requirement_names_what_is_missing(requirement, token_claims, refused)
     assert problem is None or problem.status == 403
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("wrong", "error"),
     [
         ({"organization": ""}, ValueError),
@@ -223,7 +224,7 @@ def test_a_requirement_that_would_check_nothing_or_refuse_everybody_is_an_error_
             made(**wrong)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "wrong",
     [
         {"leeway": float("nan")},

@@ -3,12 +3,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anomalyze_auth import PemKey, SessionVerifier, serialized_origin
+from sdktest.rows import each_row
 from sdktest.tokens import ISSUER, NOW, claims, pem, signed
 
 EXTENSION = "abcdefghijklmnopabcdefghijklmnop"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("written", "sent"),
     [
         ("https://app.example.com", "https://app.example.com"),
@@ -56,7 +57,7 @@ def test_an_origin_is_written_as_browsers_send_it_however_a_person_spells_it(wri
     assert serialized_origin(sent) == sent
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         "",

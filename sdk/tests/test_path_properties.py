@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from anomalyze_auth import PUBLIC, REQUIRED, PemKey, SessionVerifier
 from sdktest.path_apps import PATH_APPS, protected, write_files
+from sdktest.rows import each_row
 from sdktest.scopes import as_granian, as_the_specification_allows, as_uvicorn
 from sdktest.tokens import ISSUER, pem
 
@@ -191,9 +192,9 @@ async def test_the_rule_that_applies_is_that_of_the_route_that_runs(
         assert judged in (status, 400, 401), (ran, status, judged)
 
 
-@pytest.mark.parametrize("framework", list(PATH_APPS))
-@pytest.mark.parametrize("server", [as_uvicorn, as_granian])
-@pytest.mark.parametrize(
+@each_row("framework", list(PATH_APPS))
+@each_row("server", [as_uvicorn, as_granian])
+@each_row(
     "target",
     [
         "/",

@@ -5,6 +5,7 @@ import pytest
 from anomalyze_auth import OPTIONAL, PUBLIC, REQUIRED, Refused, Requirement
 from anomalyze_auth.paths import Rules, is_ambiguous
 from anomalyze_auth.problems import PATH_AMBIGUOUS
+from sdktest.rows import each_row
 
 ADMIN, BILLING = Requirement(role="org:admin"), Requirement(permission="org:billing:read")
 RULES = Rules(
@@ -29,7 +30,7 @@ def rule_of(path: str, raw: bytes | None = None, rules: Rules = RULES, **more):
         return None if refused.problem == PATH_AMBIGUOUS else refused
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("path", "expected"),
     [
         ("/", OPTIONAL),
@@ -65,7 +66,7 @@ def test_the_most_specific_rule_applies(path: str, expected):
     assert not is_ambiguous(path or "/")
 
 
-@pytest.mark.parametrize(
+@each_row(
     "path",
     [
         "relative",
@@ -122,7 +123,7 @@ def test_a_path_with_two_readings_has_no_rule_not_even_where_all_are_alike(path:
     assert is_ambiguous(path)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "path",
     [
         "/Admin",
@@ -150,7 +151,7 @@ def test_a_path_whose_readings_come_under_different_rules_has_no_rule(path: str)
     assert rule_of(path) is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("path", "raw", "expected"),
     [
         ("/docs/a/b", b"/docs/a%2Fb", PUBLIC),
@@ -180,8 +181,8 @@ def test_what_the_client_sent_counts_too_where_the_server_tells_it(path: str, ra
 STARLETTE = {"app": object()}
 
 
-@pytest.mark.parametrize("app", [{}, STARLETTE], ids=["any", "starlette"])
-@pytest.mark.parametrize(
+@each_row("app", [{}, STARLETTE], ids=["any", "starlette"])
+@each_row(
     ("root", "path", "expected"),
     [
         ("/api", "/api/docs", PUBLIC),
@@ -249,7 +250,7 @@ def test_what_litestar_has_routed_is_relative_to_the_root_path_already():
     assert litestar("/docs", b"/api//docs", is_mount=False, root_path="/api") is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     "path",
     [
         "admin",

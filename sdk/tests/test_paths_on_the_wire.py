@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from sdktest.path_apps import PATH_APPS
+from sdktest.rows import each_row
 from sdktest.scopes import as_granian, as_uvicorn
 from sdktest.serving import served, served_by_granian
 from sdktest.wire_app import wire_app
@@ -47,7 +48,7 @@ def ask(server: str, root: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield ask
 
 
-@pytest.mark.parametrize(
+@each_row(
     "target",
     [
         "/a",
@@ -81,8 +82,8 @@ def test_the_scopes_of_the_other_tests_are_those_of_the_servers(ask: Ask, server
     assert json.loads(body) == {**expected, "raw_path": expected["raw_path"].decode("latin-1")}
 
 
-@pytest.mark.parametrize("framework", list(PATH_APPS))
-@pytest.mark.parametrize(
+@each_row("framework", list(PATH_APPS))
+@each_row(
     "target",
     [
         "/admin",
@@ -133,16 +134,16 @@ def test_no_spelling_of_a_protected_path_gets_in_without_a_token(ask: Ask, frame
     assert 400 <= status < 500, body
 
 
-@pytest.mark.parametrize("framework", list(PATH_APPS))
-@pytest.mark.parametrize("target", ["admin", "admin/x", "mnt/health", "static/private/b.txt", "*", "?x", "app.test:80"])
+@each_row("framework", list(PATH_APPS))
+@each_row("target", ["admin", "admin/x", "mnt/health", "static/private/b.txt", "*", "?x", "app.test:80"])
 def test_a_target_that_is_no_path_reaches_no_protected_route(ask: Ask, framework: str, target: str):
     _, body = ask(framework, target)
 
     assert not [protected for protected in (b"/admin", b"/mnt", b"/static") if protected in body]
 
 
-@pytest.mark.parametrize("framework", list(PATH_APPS))
-@pytest.mark.parametrize(
+@each_row("framework", list(PATH_APPS))
+@each_row(
     ("target", "ran"),
     [
         ("/health", "/health"),

@@ -6,6 +6,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from anomalyze_auth import PemKey, SessionVerifier
+from sdktest.rows import each_row
 from sdktest.tokens import ISSUER, NOW, ec_private_key, pem, private_key, signed
 
 PEM = pem()
@@ -46,7 +47,7 @@ def public_pem(key) -> str:
     )
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         PEM,
@@ -71,7 +72,7 @@ def test_a_key_is_read_in_every_form_it_survives_an_environment_variable_in(text
     assert verifier.verify_now(signed()).user_id == "user_2abcDEFghi"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "message"),
     [
         ("", "empty"),

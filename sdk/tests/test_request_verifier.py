@@ -15,6 +15,7 @@ from anomalyze_auth import (
     SessionVerifier,
     TokenRejected,
 )
+from sdktest.rows import each_row
 from sdktest.tokens import ISSUER, NOW, PARTY, claims, header, pem, signed
 
 SUFFIX = "abcdEF12"
@@ -70,7 +71,7 @@ async def who(*headers: tuple[str, str], verifier: RequestVerifier | None = None
     return "nobody" if caller is None else caller.user_id.removeprefix("user_")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("cookies", "expected"),
     [
         (["__session={a}"], "a"),
@@ -133,7 +134,7 @@ async def test_of_several_session_cookies_the_one_that_verifies_counts(cookies: 
     assert await who(*(("cookie", cookie.format(**tokens)) for cookie in cookies)) == expected
 
 
-@pytest.mark.parametrize("iat", [True, "9999999999", 1e300, 10**40, [], {}, None, -1])
+@each_row("iat", [True, "9999999999", 1e300, 10**40, [], {}, None, -1])
 async def test_no_unproven_time_keeps_the_good_cookie_out(iat: object):
     odd = signed(claims(iat=iat, exp=NOW - 60), key="theirs")
 
@@ -169,7 +170,7 @@ def test_cookies_without_authorized_parties_are_an_error_at_the_start():
     assert RequestVerifier(anybody, cookies=False) is not None
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("origins", "expected"),
     [
         ([], "a"),
@@ -190,7 +191,7 @@ def test_cookies_without_authorized_parties_are_an_error_at_the_start():
         ([PARTY, PARTY], "a"),
     ],
 )
-@pytest.mark.parametrize("name", ["origin", "Origin"])
+@each_row("name", ["origin", "Origin"])
 async def test_a_cookie_counts_for_pages_of_authorized_parties_alone(name: str, origins: list[str], expected: str):
     headers = [(name, origin) for origin in origins]
 
@@ -232,7 +233,7 @@ async def test_the_same_cookie_many_times_is_one():
     assert keys.asked <= 2
 
 
-@pytest.mark.parametrize(
+@each_row(
     "line",
     [
         ";" * 60_000,

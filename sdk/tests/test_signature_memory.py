@@ -10,6 +10,7 @@ import pytest
 from anomalyze_auth import JwksKeys, PemKey, Reason, SessionVerifier, TokenRejected
 from anomalyze_auth._signature import REMEMBERED, Signatures
 from anomalyze_auth._token import opened
+from sdktest.rows import each_row
 from sdktest.table import Case, cases
 from sdktest.tokens import ISSUER, NOW, PARTY, claims, jwk, pem, private_key, signed
 from sdktest.verdicts import settled, verdict
@@ -112,7 +113,7 @@ def test_what_one_caller_does_to_nested_claims_is_not_seen_by_the_next():
     assert verifies.verify_now(token).claims["meta"] == {"plan": "free"}
 
 
-@pytest.mark.parametrize("case", [case for case in cases() if case.expected != "accepted"], ids=lambda case: case.name)
+@each_row("case", [case for case in cases() if case.expected != "accepted"], ids=lambda case: case.name)
 def test_no_bad_token_gets_in_behind_good_ones_or_the_second_time(case: Case):
     verifies = verifier()
     verifies.verify_now(signed())

@@ -5,6 +5,7 @@ import pytest
 from anomalyze_auth.events import UnknownEvent, UnusableEvent, decode
 from anomalyze_auth.state import UserGone, UserState, UserStates, decode_state
 from sdktest.messages import PROFILE, deleted, headers, updated, value
+from sdktest.rows import each_row
 
 KEY = b"user_1"
 
@@ -36,7 +37,7 @@ def test_a_later_kind_of_state_is_unknown_and_no_error():
     assert isinstance(decode_state(attributes, key, b"\x00"), UnknownEvent)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("changes", "key", "data"),
     [
         ({"ce_specversion": ...}, KEY, value()),

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 import pytest
 
 from anomalyze_auth import JwksKeys, KeySource, PemKey, Reason, SessionVerifier, TokenRejected
+from sdktest.rows import each_row
 from sdktest.table import ACCEPTED, Case, cases
 from sdktest.tokens import ISSUER, KID, NOW, PARTY, claims, jwk, pem, signed
 
@@ -36,12 +37,12 @@ def test_the_table_is_large_and_names_every_reason_but_the_one_for_an_audience()
     assert set(Reason) - reasons == {Reason.AUDIENCE_MISMATCH} | revoked
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@each_row("case", CASES, ids=lambda case: case.name)
 def test_each_token_of_the_table_gets_its_verdict_with_a_pem_key(case: Case, with_pem: SessionVerifier):
     assert outcome(case.token, with_pem) == case.expected
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@each_row("case", CASES, ids=lambda case: case.name)
 async def test_each_token_of_the_table_gets_its_verdict_with_a_key_set(case: Case, jwks_server):
     jwks_server.answer_keys(jwk(), jwk("another", kid="ins_rotated"))
     keys = JwksKeys(jwks_server.url)
@@ -56,7 +57,7 @@ async def test_each_token_of_the_table_gets_its_verdict_with_a_key_set(case: Cas
     assert verdict == (case.with_jwks or case.expected)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.expected != ACCEPTED], ids=lambda case: case.name)
+@each_row("case", [case for case in CASES if case.expected != ACCEPTED], ids=lambda case: case.name)
 def test_a_rejection_says_nothing_of_the_token_and_fits_a_header(case: Case, with_pem: SessionVerifier):
     with pytest.raises(TokenRejected) as caught:
         with_pem.verify_now(case.token)
@@ -69,7 +70,7 @@ def test_a_rejection_says_nothing_of_the_token_and_fits_a_header(case: Case, wit
     assert len(case.token) < 20 or case.token not in repr(vars(rejected)) + str(rejected)
 
 
-@pytest.mark.parametrize("second", range(-8, 9))
+@each_row("second", range(-8, 9))
 def test_the_time_edges_hold_at_each_second(second: int):
     at = verifier(PemKey(pem()), now=lambda: float(NOW + second))
 
@@ -87,7 +88,7 @@ def test_the_leeway_can_be_chosen(leeway: float, expected: str):
     assert outcome(signed(claims(exp=NOW)), verifier(PemKey(pem()), leeway=leeway)) == expected
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("aud", "expected"),
     [
         ("api", ACCEPTED),
@@ -172,7 +173,7 @@ def test_the_claims_cannot_be_changed_by_who_reads_them(with_pem: SessionVerifie
         who.claims["sub"] = "user_admin"  # type: ignore[index]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("fea", "fpm", "granted"),
     [
         ("o:a,o:b", "1,3", {"org:a:x", "org:b:x", "org:b:y"}),

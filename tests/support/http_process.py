@@ -12,6 +12,7 @@ from pathlib import Path
 from attrs import define, field
 
 from devkit.servers.ports import free_port
+from support.python_path import PYTHON_PATH
 from support.web import environment
 
 START_S = 30
@@ -77,7 +78,7 @@ def start(
     port = port or free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "entrypoints.cli.main", "serve", "--port", str(port), *arguments],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": ":".join(sys.path), **environment(**variables)},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": PYTHON_PATH, **environment(**variables)},
         cwd=cwd,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -15,6 +15,7 @@ from typing import Any
 
 from attrs import define
 
+from support.python_path import PYTHON_PATH
 from support.web import environment
 
 _numbers = itertools.count(1)
@@ -87,7 +88,7 @@ def running(folder: Path, *arguments: str, **variables: str) -> Iterator[Process
             cwd=folder,  # not where a developer's `.env` is
             env={
                 "PATH": os.environ["PATH"],
-                "PYTHONPATH": os.pathsep.join(sys.path),
+                "PYTHONPATH": PYTHON_PATH,
                 "PYTHONFAULTHANDLER": "1",
                 "LOG_FORMAT": "json",
                 **variables,

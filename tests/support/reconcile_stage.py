@@ -17,6 +17,7 @@ from adapters.postgres.engine import create_engine
 from adapters.postgres.user_directory import PostgresUserDirectory
 from domain.user import Profile, Tombstone, UserId
 from support.clerk_stand_in import RunningStandIn
+from support.python_path import PYTHON_PATH
 
 
 @define
@@ -35,7 +36,7 @@ class Stage:
         return subprocess.run(
             [sys.executable, "-m", "entrypoints.cli.main", "reconcile", "--yes", *arguments],
             cwd=self.folder,
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **self.variables, **variables},
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": PYTHON_PATH, **self.variables, **variables},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -19,7 +19,6 @@ KAFKA_IMAGE = os.environ.get("TEST_KAFKA_IMAGE", "apache/kafka:4.3.1")
 POSTGRES_SETTINGS = {"max_connections": "300", "autovacuum_naptime": "5s"}
 
 _ASK_DOCKER = "import sys, docker; client = docker.from_env(); [client.images.get(name) for name in sys.argv[1:]]"
-_DOCKER_ANSWERS_S = 10
 
 PASSWORD = "seldom-seen-7Q2x"  # no word that a log has anyway: a test searches them for it
 """Of the containers' PostgreSQL."""
@@ -56,11 +55,11 @@ def kind() -> str:
     return wanted
 
 
-def docker_has_images() -> bool:
+def docker_has_images(within_s: float = 10) -> bool:
     """Ask in a process of its own: where no daemon answers, docker-py leaves its sockets open."""
     asking = [sys.executable, "-c", _ASK_DOCKER, POSTGRES_IMAGE, KAFKA_IMAGE]
     try:
-        ended = subprocess.run(asking, stderr=subprocess.DEVNULL, timeout=_DOCKER_ANSWERS_S, check=False)
+        ended = subprocess.run(asking, stderr=subprocess.DEVNULL, timeout=within_s, check=False)
     except subprocess.TimeoutExpired:
         return False
     return ended.returncode == 0

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from attrs import define
 
+from support.python_path import PYTHON_PATH
+
 _STEERING = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -67,7 +69,7 @@ def terminal(folder: Path, *arguments: str, columns: int = 80, variables: Mappin
         cwd=folder,
         env={
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": os.pathsep.join(sys.path),
+            "PYTHONPATH": PYTHON_PATH,
             "TERM": "xterm-256color",
             **variables,
         },

@@ -21,6 +21,7 @@ from adapters.postgres.engine import create_engine
 from adapters.postgres.user_store import PostgresUserStore
 from domain.sync_user import sync_user
 from support.clerk_stand_in import RunningStandIn
+from support.python_path import PYTHON_PATH
 
 Answer = subprocess.CompletedProcess[str]
 
@@ -58,7 +59,7 @@ class Stage:
         process = await asyncio.create_subprocess_exec(
             *words,
             cwd=self.folder,
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **ours},
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": PYTHON_PATH, **ours},
             stdin=stdin,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

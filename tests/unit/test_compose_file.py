@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 from attrs import fields
+from sdktest.rows import each_row
 
 from devkit.settings import ClerkStandInSettings
 from entrypoints.config.made_up import INSTANCE
@@ -35,7 +36,7 @@ def environment(service):
     return {in_file.get(name, name): value for name, value in OURS[service]["environment"].items()}
 
 
-@pytest.mark.parametrize("service", OURS)
+@each_row("service", OURS)
 def test_a_process_gets_only_what_its_command_reads(service):
     command = OURS[service]["command"][0]
     names = {name for name in environment(service) if not name.startswith("OTEL_") or command == "migrate"}

@@ -5,6 +5,7 @@ from pkgutil import iter_modules
 
 import pytest
 from dependency_injector.errors import Error
+from sdktest.rows import each_row
 
 from adapters.clerk.identities import INTERACTIVE
 from anomalyze_auth import JwksKeys, PemKey
@@ -71,7 +72,7 @@ def test_no_page_is_left_out():
     assert modules - {"lifecycle"} == {page.__module__.rpartition(".")[2] for page in PAGES}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.__name__)
+@each_row("page", PAGES, ids=lambda page: page.__name__)
 async def test_every_provider_of_a_page_can_be_built(page):
     """Typing does not see a wrong argument of a provider."""
     made_of = container(page, PAGES[page], **KAFKA)
@@ -92,7 +93,7 @@ async def test_what_is_wrapped_for_traces_and_measures_still_closes():
         assert isinstance(relay.outbox(), TimedOutbox)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("arguments", "pages"),
     [
         (["--help"], set()),

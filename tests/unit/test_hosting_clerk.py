@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from attrs import fields
+from sdktest.rows import each_row
 
 from entrypoints.config.loading import load
 from entrypoints.config.secret import Secret
@@ -50,7 +51,7 @@ def check(row, **environment):
     assert len(row.text) < 8 or row.text not in str(caught.value).replace(problem.example, "")
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.variable} {row.shown}")
+@each_row("row", ROWS, ids=lambda row: f"{row.variable} {row.shown}")
 def test_a_value_is_taken_or_refused_with_what_is_wrong(row):
     check(row, **{row.variable: row.text})
 
@@ -62,7 +63,7 @@ def test_in_a_file_it_is_the_same(row, tmp_path):
     check(row, **{row.variable: "", f"{row.variable}_FILE": str(file)})
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.variable} {row.shown}")
+@each_row("row", ROWS, ids=lambda row: f"{row.variable} {row.shown}")
 def test_the_page_shows_it(row):
     shown = f"`{row.shown}`" if "`" not in row.shown else row.shown
     result = "taken" if not row.refusal else row.refusal

@@ -5,6 +5,7 @@ import os
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from sdktest.rows import each_row
 
 from entrypoints.config.loading import load
 from entrypoints.config.settings import EventsSettings, SaslMechanism, SecurityProtocol
@@ -24,7 +25,7 @@ def problems(env_file=NO_FILE, **environment: str) -> dict[str, str]:
     return {problem.variable: problem.what for problem in caught.value.problems}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "address"),
     [
         ("kafka-1.kafka:9092", "kafka-1.kafka:9092"),
@@ -41,7 +42,7 @@ def test_an_address(text, address):
     assert broker(text).address == address
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "what"),
     [
         ("host", "port is missing"),
@@ -80,9 +81,7 @@ def test_what_is_no_address_is_refused_by_its_part(text, what):
         broker(text)
 
 
-@pytest.mark.parametrize(
-    "text", ["sasl_ssl", "SASL-SSL", "Sasl_Ssl", "SaslSsl", "sasl ssl", "SASL_TLS", "saslssl", "SASL__SSL"]
-)
+@each_row("text", ["sasl_ssl", "SASL-SSL", "Sasl_Ssl", "SaslSsl", "sasl ssl", "SASL_TLS", "saslssl", "SASL__SSL"])
 def test_a_protocol_in_any_spelling(text):
     assert security_protocol(text) is SecurityProtocol.SASL_SSL
 

@@ -1,6 +1,7 @@
 """The search that the fault runs and the demo are searched with finds what it is for."""
 
 import pytest
+from sdktest.rows import each_row
 
 from devkit.fake_clerk.signing import sign_webhook
 from devkit.local.keys import new_keys
@@ -36,7 +37,7 @@ EXAMPLES = {
 }
 
 
-@pytest.mark.parametrize("kind", EXAMPLES)
+@each_row("kind", EXAMPLES)
 def test_each_kind_is_found_in_the_middle_of_a_line_whatever_its_value(kind):
     found = leaks(f'{{"event":"request","note":"{EXAMPLES[kind]}","user_id":"user_ada"}}', {})
 

@@ -5,7 +5,6 @@ import os
 
 import pytest
 
-from entrypoints.observability import log_stream
 from entrypoints.observability.log_stream import LogStream
 
 
@@ -57,10 +56,9 @@ def test_without_a_loop_each_line_is_written_at_once(pipe):
     assert everything(reader) == ["one"]
 
 
-async def test_a_reader_that_stalls_stops_nobody_and_gets_every_line_that_was_kept(pipe, monkeypatch):
-    monkeypatch.setattr(log_stream, "RETRY_S", 0.001)
+async def test_a_reader_that_stalls_stops_nobody_and_gets_every_line_that_was_kept(pipe):
     reader, writer = pipe
-    stream = LogStream(writer)
+    stream = LogStream(writer, retry_s=0.001)
     lines = [f"{number:0100}" for number in range(3_000)]  # 300 KB; the pipe holds 64
 
     for line in lines:
@@ -73,11 +71,9 @@ async def test_a_reader_that_stalls_stops_nobody_and_gets_every_line_that_was_ke
     assert text.decode().splitlines() == lines
 
 
-async def test_what_nobody_reads_for_too_long_is_dropped_and_counted(pipe, monkeypatch):
-    monkeypatch.setattr(log_stream, "RETRY_S", 0.001)
-    monkeypatch.setattr(log_stream, "KEPT_BYTES", 10_000)
+async def test_what_nobody_reads_for_too_long_is_dropped_and_counted(pipe):
     reader, writer = pipe
-    stream = LogStream(writer)
+    stream = LogStream(writer, kept_bytes=10_000, retry_s=0.001)
 
     for number in range(3_000):
         await log(stream, f"{number:0100}")

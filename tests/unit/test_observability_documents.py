@@ -4,9 +4,9 @@ import json
 import re
 from pathlib import Path
 
-import pytest
 import yaml
 from prometheus_client import REGISTRY
+from sdktest.rows import each_row
 
 import entrypoints.observability.metrics
 import entrypoints.observability.process_metrics
@@ -66,7 +66,7 @@ def test_units_are_base_units_and_counters_say_that_they_are_totals():
         assert not family.documentation[0].islower()
 
 
-@pytest.mark.parametrize(("where", "expression"), EXPRESSIONS, ids=[where for where, _ in EXPRESSIONS])
+@each_row(("where", "expression"), EXPRESSIONS, ids=[where for where, _ in EXPRESSIONS])
 def test_alerts_and_dashboard_ask_for_metrics_that_exist(where, expression):
     names = {name for name in re.findall(r"[a-z_:]+", re.sub(r'"[^"]*"', "", expression)) if OURS.fullmatch(name)}
 
@@ -94,7 +94,7 @@ def test_panels_do_not_overlap_and_have_names_of_their_own():
     assert len({panel["id"] for panel in panels}) == len({panel["title"] for panel in panels}) == len(panels)
 
 
-@pytest.mark.parametrize("rule", RULES, ids=[rule["alert"] for rule in RULES])
+@each_row("rule", RULES, ids=[rule["alert"] for rule in RULES])
 def test_each_alert_leads_to_its_entry_in_the_runbooks(rule):
     entry = ENTRIES[rule["alert"]]
 

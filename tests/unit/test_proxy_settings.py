@@ -8,6 +8,7 @@ import sys
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from sdktest.rows import each_row
 
 from entrypoints.config.loading import load
 from entrypoints.config.masking import shown
@@ -26,7 +27,7 @@ def settings(**variables):
     return load(ProxySettings, environment=variables, env_file=NO_FILE)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("written", "used"),
     [
         ("http://proxy.example:3128", "http://proxy.example:3128"),
@@ -47,7 +48,7 @@ def test_a_proxy_is_taken_as_people_write_it(written, used):
     assert settings(HTTPS_PROXY=written).environment["HTTPS_PROXY"] == used
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("variable", "written", "told"),
     [
         ("HTTPS_PROXY", "socks5://hunter2@proxy.example:1080", "a SOCKS proxy"),

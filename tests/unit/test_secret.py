@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from attrs import asdict
 from rich.console import Console
+from sdktest.rows import each_row
 
 from entrypoints.config.loading import load
 from entrypoints.config.masking import shown
@@ -79,7 +80,7 @@ def as_record(value):
     return logging.LogRecord("x", 20, "x", 1, "%s and %r", (value, value), None).getMessage()
 
 
-@pytest.mark.parametrize(
+@each_row(
     "write",
     [repr, str, "{}".format, "{!r}".format, as_json, as_log_line, as_traceback, as_rich_traceback, as_record, asdict],
 )
@@ -88,8 +89,8 @@ def test_no_way_to_write_settings_down_shows_a_secret(write):
         assert not leaks(str(write(value)))
 
 
-@pytest.mark.parametrize("write", [repr, str, "{}".format, "{!r}".format, as_json, as_log_line, as_traceback])
-@pytest.mark.parametrize("value", [HIDDEN, (HIDDEN, HIDDEN)])
+@each_row("write", [repr, str, "{}".format, "{!r}".format, as_json, as_log_line, as_traceback])
+@each_row("value", [HIDDEN, (HIDDEN, HIDDEN)])
 def test_no_way_to_write_a_secret_down_shows_it(write, value):
     assert not leaks(write(Secret(value)))
 
@@ -127,7 +128,7 @@ def test_of_each_secret_enough_is_shown_to_recognise_it_and_no_more():
     assert not any(leaks(value) for value in values.values())
 
 
-@pytest.mark.parametrize(
+@each_row(
     "url",
     [
         f"postgresql://u:{HIDDEN}@h/db",

@@ -2,6 +2,7 @@ import hashlib
 import re
 
 import pytest
+from sdktest.rows import each_row
 
 from entrypoints.config.service_keys import PREFIX, SCOPES, key_of, new_service_key, service_key
 
@@ -42,7 +43,7 @@ def test_every_key_is_compared_wherever_the_right_one_stands(monkeypatch):
         assert compared == [key.digest for key in keys]
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         "",
@@ -68,7 +69,7 @@ def test_what_is_no_name_and_hash_is_refused_without_repeating_it(text):
     assert not text or text not in str(refused.value)
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a,b", "a:b", "ä", "-x", "x" * 65])
+@each_row("name", ["", "a b", "a,b", "a:b", "ä", "-x", "x" * 65])
 def test_no_key_is_made_for_a_name_that_could_not_be_configured(name):
     with pytest.raises(ValueError, match="name:scopes:hash"):
         new_service_key(name)
@@ -93,9 +94,7 @@ def test_a_key_may_do_what_its_scopes_say_and_everything_without_them(written, m
     assert service_key(str(key)) == key
 
 
-@pytest.mark.parametrize(
-    "scopes", ["Read", "reads", "read+", "+read", "read,ban", "read ban", "read++ban", "**", "write"]
-)
+@each_row("scopes", ["Read", "reads", "read+", "+read", "read,ban", "read ban", "read++ban", "**", "write"])
 def test_a_scope_that_is_none_is_refused_and_not_ignored(scopes):
     with pytest.raises(ValueError, match=r"scope"):
         service_key(f"billing:{scopes}:{'0' * 64}")

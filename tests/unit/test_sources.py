@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from attrs import fields
+from sdktest.rows import each_row
 
 from entrypoints.config.loading import load
 from entrypoints.config.settings import ClerkApiSettings, KafkaSettings, WebhookSettings
@@ -54,8 +55,8 @@ def test_every_secret_may_stand_in_a_file():
     assert len(secret) >= 4
 
 
-@pytest.mark.parametrize("name", TEXTS)
-@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n"])
+@each_row("name", TEXTS)
+@each_row("end", ["", "\n", "\r\n", "\n\n"])
 def test_a_file_holds_what_the_variable_would(tmp_path, name, end):
     path = tmp_path / "secret"
     path.write_text(TEXTS[name] + end, newline="")

@@ -18,7 +18,7 @@ from attrs import frozen
 
 from adapters.clerk.connectivity import cause_of
 from adapters.clerk.nesting import decoded
-from adapters.clerk.response_capture import KeepingClient, Received, received
+from adapters.clerk.response_capture import LARGEST_BYTES, KeepingClient, Received, received
 from adapters.clerk.throttle import WINDOW_S, Throttle
 from application.errors import (
     ClerkLimitedError,
@@ -30,11 +30,7 @@ from application.failure import Cause
 if TYPE_CHECKING:
     from clerk_backend_api import Clerk
 
-AT_ONCE = 16
-"""Requests under way at the same time, and connections."""
-
-ATTEMPT_S = 10.0
-"""For one answer, its last byte included."""
+AT_ONCE, ATTEMPT_S = 16, 10.0
 
 LIVE, TEST = 1000, 100
 """Requests in ten seconds that Clerk allows a production and a development instance (Clerk, System limits)."""
@@ -98,11 +94,23 @@ class BackendApi:
     Args:
         secret_key: `sk_…`; it goes into requests and nowhere else. Without one every question is refused.
         api_url: Clerk's Backend API, with or without its `/v1`.
+        at_once: requests under way at the same time, and connections.
+        attempt_s: for one answer, its last byte included.
+        largest_bytes: of an answer.
     """
 
-    def __init__(self, secret_key: str | None, api_url: str) -> None:
+    def __init__(
+        self,
+        secret_key: str | None,
+        api_url: str,
+        *,
+        at_once: int = AT_ONCE,
+        attempt_s: float = ATTEMPT_S,
+        largest_bytes: int = LARGEST_BYTES,
+    ) -> None:
         self._throttle = Throttle(LIVE if (secret_key or "").startswith("sk_live_") else TEST)
-        self._at_once = asyncio.Semaphore(AT_ONCE)
+        self._at_once = asyncio.Semaphore(at_once)
+        self._attempt_s = attempt_s
         self._sdk: Clerk | None = None
         self._http: KeepingClient | None = None
         if secret_key is None:
@@ -111,10 +119,11 @@ class BackendApi:
         # listens, and not in the middle of the first request that needs it.
         import clerk_backend_api as sdk  # noqa: PLC0415
 
-        limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE)
+        limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once)
         self._http = KeepingClient(
+            largest_bytes=largest_bytes,
             limits=limits,
-            timeout=ATTEMPT_S,
+            timeout=attempt_s,
             headers={"accept-encoding": "identity"},  # or a bound on what travels would be none on what is kept
         )
         self._sdk = sdk.Clerk(
@@ -149,11 +158,11 @@ class BackendApi:
                 raise _limited(closed)
             try:
                 async with self._turn(left):
-                    async with asyncio.timeout(min(ends - time.monotonic(), ATTEMPT_S)):
+                    async with asyncio.timeout(min(ends - time.monotonic(), self._attempt_s)):
                         answer = await self._send(question(self._sdk))
             except (TimeoutError, httpx.HTTPError) as error:
                 unclear = True
-                wait, trouble = _backoff(attempt), _out_of_reach(error, min(effort.budget_s, ATTEMPT_S))
+                wait, trouble = _backoff(attempt), _out_of_reach(error, min(effort.budget_s, self._attempt_s))
             else:
                 if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
                     wait = _seconds(answer.retry_after)

@@ -30,13 +30,17 @@ class KeepingClient(httpx.AsyncClient):
     and not a transport: with a transport of its own httpx would leave out the proxies that the environment names.
     """
 
+    def __init__(self, largest_bytes: int = LARGEST_BYTES, **options: Any) -> None:
+        super().__init__(**options)
+        self._largest_bytes = largest_bytes
+
     async def send(self, request: httpx.Request, *, stream: bool = False, **how: Any) -> httpx.Response:  # noqa: ARG002
         response = await super().send(request, stream=True, **how)
         body = bytearray()
         try:
             async for chunk in response.aiter_raw():
                 body += chunk
-                if len(body) > LARGEST_BYTES:
+                if len(body) > self._largest_bytes:
                     raise httpx.ReadError("the answer is too long")
         finally:
             await response.aclose()

@@ -1,9 +1,8 @@
-"""A caller's place in a batch: what it waits for, and no longer than a statement may take."""
+"""A caller's place in a batch: what it waits for, and no longer than its limit."""
 
 import asyncio
 from typing import Generic, TypeVar
 
-from adapters.postgres.connection.dial import STATEMENT_TIMEOUT_S
 from application.errors import StoreUnavailableError
 
 T = TypeVar("T")
@@ -12,10 +11,11 @@ T = TypeVar("T")
 class DeadlineFuture(Generic[T]):
     """One caller's answer; it can also be set after the caller has gone."""
 
-    __slots__ = ("_future", "_loop")
+    __slots__ = ("_future", "_limit_s", "_loop")
 
-    def __init__(self) -> None:
+    def __init__(self, limit_s: float) -> None:
         self._loop = asyncio.get_running_loop()
+        self._limit_s = limit_s
         self._future: asyncio.Future[T] = self._loop.create_future()
 
     @property
@@ -38,11 +38,11 @@ class DeadlineFuture(Generic[T]):
             StoreUnavailableError: there was none in time.
         """
         # A timer of the loop: asyncio.timeout() costs five times as much, for every request.
-        timer = self._loop.call_later(STATEMENT_TIMEOUT_S, self._expire)
+        timer = self._loop.call_later(self._limit_s, self._expire)
         try:
             return await self._future
         finally:
             timer.cancel()
 
     def _expire(self) -> None:
-        self.fail(StoreUnavailableError(f"{STATEMENT_TIMEOUT_S:g} s"))
+        self.fail(StoreUnavailableError(f"{self._limit_s:g} s"))

@@ -92,13 +92,14 @@ BLOCKER_AGE_S = 60
 class PostgresOutboxAdmin:
     """`OutboxAdministration` on PostgreSQL."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, blocker_age_s: float = BLOCKER_AGE_S) -> None:
         self._engine = engine
+        self._blocker_age_s = blocker_age_s
 
     async def status(self) -> OutboxStatus:
         lanes = await self._all(_LANES)
         relays = await self._all(_RELAYS)
-        blockers = await self._all(_BLOCKER, longer_than_s=BLOCKER_AGE_S)
+        blockers = await self._all(_BLOCKER, longer_than_s=self._blocker_age_s)
         return OutboxStatus(
             read_at=lanes[0].read_at,
             stored=lanes[0].stored,

@@ -5,6 +5,7 @@ import asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import directly
+from adapters.postgres.connection.dial import STATEMENT_TIMEOUT_S
 from adapters.postgres.deadline_future import DeadlineFuture
 from adapters.postgres.failures import raised_as_unavailable
 from adapters.postgres.statements import read
@@ -22,14 +23,15 @@ class PostgresUserReader:
     a reader sees everything that was committed before it asked.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, limit_s: float = STATEMENT_TIMEOUT_S) -> None:
         self._engine = engine
+        self._limit_s = limit_s
         self._waiting: list[tuple[UserId, DeadlineFuture[Known]]] = []
         self._reading: asyncio.Task[None] | None = None
 
     async def get(self, user_id: UserId) -> Known:
         """See `UserReader.get`."""
-        answer: DeadlineFuture[Known] = DeadlineFuture()
+        answer: DeadlineFuture[Known] = DeadlineFuture(self._limit_s)
         self._waiting.append((user_id, answer))
         if self._reading is None:
             self._reading = asyncio.create_task(self._read_batches(), name="user-reader")

@@ -52,18 +52,26 @@ class PostgresUserStore:
     user has at most one change in a batch, so its changes are decided one after the other, in the order they came.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # its ports, and two bounds
         self,
         engine: AsyncEngine,
         encode: Encode,
         on_commit: Callable[[], None],
         around_batch: AroundBatch = lambda _: _nothing,
+        *,
+        limit_s: float = STATEMENT_TIMEOUT_S,
+        queue_limit: int = QUEUE_LIMIT,
     ) -> None:
-        """`on_commit` is called after a COMMIT that stored events, and must not block."""
+        """`on_commit` is called after a COMMIT that stored events, and must not block.
+
+        `limit_s` is how long a caller waits for its answer.
+        """
         self._engine = engine
         self._encode = encode
         self._on_commit = on_commit
         self._around_batch = around_batch
+        self._limit_s = limit_s
+        self._queue_limit = queue_limit
         self._waiting: dict[UserId, deque[_Change]] = {}
         self._count = 0
         self._arrived = asyncio.Event()
@@ -86,16 +94,16 @@ class PostgresUserStore:
     async def aclose(self) -> None:
         """Finish what waits, bounded by the statement timeout, then stop."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), STATEMENT_TIMEOUT_S)
+            await asyncio.wait_for(self._idle.wait(), self._limit_s)
         if self._writer:
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
 
     async def change(self, user_id: UserId, decide: Decide) -> Decision:
         """See `UserStore.change`."""
-        if self._count >= QUEUE_LIMIT:
-            raise StoreBusyError(f"{QUEUE_LIMIT} wait already")
-        change = _Change(user_id, decide, traceparent.get(), DeadlineFuture())
+        if self._count >= self._queue_limit:
+            raise StoreBusyError(f"{self._queue_limit} wait already")
+        change = _Change(user_id, decide, traceparent.get(), DeadlineFuture(self._limit_s))
         self._waiting.setdefault(user_id, deque()).append(change)
         self._arrived.set()
         self._idle.clear()

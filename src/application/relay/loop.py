@@ -50,6 +50,8 @@ class Relay:
     relay_events: RunRound
     leases: LaneLeases
     observer: RelayObserver
+    shortest_pause_s: float = SHORTEST_PAUSE_S
+    leave_s: float = LEAVE_S
     _lanes: list[int] = field(factory=list, init=False)
     _wake: asyncio.Event = field(factory=asyncio.Event, init=False)
     _stopping: asyncio.Event = field(factory=asyncio.Event, init=False)
@@ -61,7 +63,7 @@ class Relay:
         self._wake.set()
 
     def stop(self) -> None:
-        """Finish the round in hand, in `LEAVE_S`, and leave."""
+        """Finish the round in hand, in `leave_s`, and leave."""
         self._stopping.set()
         self._wake.set()
 
@@ -84,10 +86,10 @@ class Relay:
 
     async def _stop_deadline(self) -> None:
         await self._stopping.wait()
-        await asyncio.sleep(LEAVE_S)
+        await asyncio.sleep(self.leave_s)
 
     async def _run_rounds(self) -> None:
-        pause, backoff = SHORTEST_PAUSE_S, SHORTEST_BACKOFF_S
+        pause, backoff = self.shortest_pause_s, SHORTEST_BACKOFF_S
         while not self._stopping.is_set():
             # Cleared before the read: what is stored after it sets the event again.
             self._wake.clear()
@@ -99,7 +101,7 @@ class Relay:
                 continue
             backoff = SHORTEST_BACKOFF_S
             busy = done.taken > 0 or await self._sleep(pause)
-            pause = SHORTEST_PAUSE_S if busy else min(pause * 2, LONGEST_PAUSE_S)
+            pause = self.shortest_pause_s if busy else min(pause * 2, LONGEST_PAUSE_S)
 
     async def _round(self) -> tuple[Round, Failure | None]:
         lanes = self._lanes

@@ -39,6 +39,8 @@ class JustInTimeSync:
     sync_user: SyncUser
     clock: Callable[[], float]
     on_obtained: Callable[[], None] = lambda: None
+    limit_s: float = LIMIT_S
+    unknown_at_most: int = UNKNOWN_AT_MOST
     _flights: "dict[UserId, asyncio.Task[User | Tombstone]]" = field(factory=dict, init=False)
     _unknown_until: dict[UserId, float] = field(factory=dict, init=False)
     """In the order of insertion, which is that of the times."""
@@ -68,10 +70,10 @@ class JustInTimeSync:
 
     async def _obtain_in_time(self, user_id: UserId) -> User | Tombstone:
         try:
-            async with asyncio.timeout(LIMIT_S):
+            async with asyncio.timeout(self.limit_s):
                 return await self._obtain(user_id)
         except TimeoutError:
-            raise ClerkUnavailableError(f"{LIMIT_S:g} s", Cause.NO_ANSWER) from None
+            raise ClerkUnavailableError(f"{self.limit_s:g} s", Cause.NO_ANSWER) from None
 
     async def _obtain(self, user_id: UserId) -> User | Tombstone:
         # The caller's reading may be older than the end of the flight before this one.
@@ -96,6 +98,6 @@ class JustInTimeSync:
 
     def _remember_unknown(self, user_id: UserId) -> None:
         self._unknown_until.pop(user_id, None)
-        while len(self._unknown_until) >= UNKNOWN_AT_MOST:
+        while len(self._unknown_until) >= self.unknown_at_most:
             del self._unknown_until[next(iter(self._unknown_until))]
         self._unknown_until[user_id] = self.clock() + UNKNOWN_FOR_S

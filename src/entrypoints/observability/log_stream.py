@@ -26,8 +26,10 @@ class LogStream:
     killed outright loses the lines of that turn; one that fails or stops loses none while a reader is there.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, kept_bytes: int = KEPT_BYTES, retry_s: float = RETRY_S) -> None:
         self._stream = stream
+        self._kept_bytes = kept_bytes
+        self._retry_s = retry_s
         self._fd = _pipe_of(stream)
         self._lines: deque[str] = deque()
         self._left = bytearray()
@@ -61,7 +63,7 @@ class LogStream:
             self._left.clear()
 
     def _write_what_fits(self, pipe: int, wait_ms: int) -> None:
-        if len(self._left) < KEPT_BYTES:
+        if len(self._left) < self._kept_bytes:
             if self._dropped:
                 self._left += b'{"level":"warning","event":"log_lines_dropped","count":%d}\n' % self._dropped
                 self._dropped = 0
@@ -89,7 +91,7 @@ class LogStream:
         except RuntimeError:
             return  # the next line tries again
         self._scheduled = True
-        loop.call_later(RETRY_S, self._write)
+        loop.call_later(self._retry_s, self._write)
 
 
 def _pipe_of(stream: TextIO) -> int | None:

@@ -19,13 +19,13 @@ _IN_MEMORY = "/dev/shm"  # noqa: S108  # where Linux, and each container, has a 
 
 
 @contextmanager
-def metrics_folder() -> Iterator[None]:
+def metrics_folder(in_memory: str = _IN_MEMORY) -> Iterator[None]:
     """Make a folder for the workers that are started meanwhile; first remove those that killed services left.
 
     Raises:
         ConfigurationError: none can be made.
     """
-    folder = _new_folder()
+    folder = _new_folder(in_memory)
     lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
     try:
         # A lock, not a process id: it ends with its holder, and means the same in every container that shares the disk.
@@ -41,17 +41,17 @@ def metrics_folder() -> Iterator[None]:
         os.close(lock)
 
 
-def _new_folder() -> Path:
+def _new_folder(in_memory: str) -> Path:
     """Make it among the temporary files, or in memory: a container's disk may be read-only."""
     reason = ""
-    for parent in (None, _IN_MEMORY):
+    for parent in (None, in_memory):
         try:
             return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
         except OSError as error:
             reason = error.strerror or str(error)
     what = (
         f"several workers keep their metrics in a folder, and none can be made ({reason}): "
-        f"set TMPDIR to a folder that can be written, mount one at {_IN_MEMORY}, or run one worker"
+        f"set TMPDIR to a folder that can be written, mount one at {in_memory}, or run one worker"
     )
     raise ConfigurationError(ConfigProblem("WEB_CONCURRENCY", what))
 

@@ -17,11 +17,13 @@ def finish(process, within=120):
     return process.popen.wait(within)
 
 
-def test_a_users_life_comes_out_as_it_should_and_leaves_nothing(tmp_path, gone):
+def test_a_users_life_comes_out_as_it_should_whatever_is_configured_and_leaves_nothing(tmp_path, gone):
     temporary = tmp_path / "tmp"
     temporary.mkdir()
+    (tmp_path / ".env").write_text("CLERK_WEBHOOK_SECRET=nonsense\nDATABASE_URL=nonsense\nPORT=99999999\n")
     began = time.monotonic()
-    with running(tmp_path, "demo", **demo_environment(temporary)) as process:
+    environment = demo_environment(temporary, CLERK_JWT_KEY="nonsense", PORT="x")
+    with running(tmp_path, "demo", **environment) as process:
         status = finish(process)
         shown = process.text()
 
@@ -47,7 +49,7 @@ def test_a_users_life_comes_out_as_it_should_and_leaves_nothing(tmp_path, gone):
     sys.stderr.write(f" [demo: {time.monotonic() - began:.1f} s] ")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.faults)])
 def test_a_signal_in_the_middle_leaves_nothing(tmp_path, gone, number):
     temporary = tmp_path / "tmp"
     temporary.mkdir()
@@ -67,6 +69,7 @@ def test_a_signal_in_the_middle_leaves_nothing(tmp_path, gone, number):
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.faults
 def test_a_kill_in_the_middle_leaves_no_process(tmp_path, gone):
     with running(tmp_path, "demo", **demo_environment(tmp_path)) as process:
         deadline = time.monotonic() + 60
@@ -78,14 +81,6 @@ def test_a_kill_in_the_middle_leaves_no_process(tmp_path, gone):
         finish(process)
 
     assert gone(tmp_path)
-
-
-def test_a_dot_env_and_the_environment_of_the_user_do_not_matter(tmp_path):
-    (tmp_path / ".env").write_text("CLERK_WEBHOOK_SECRET=nonsense\nDATABASE_URL=nonsense\nPORT=99999999\n")
-    with running(tmp_path, "demo", **demo_environment(tmp_path, CLERK_JWT_KEY="nonsense", PORT="x")) as process:
-        status = finish(process)
-
-    assert status == 0, process.text()
 
 
 def test_without_the_development_packages_it_says_what_to_install(tmp_path):

@@ -40,6 +40,7 @@ def starts(tmp_path, database_url, kafka_address, topic):
     }
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("what", ["serve", "serve with two workers", "relay"])
 def test_whenever_it_is_stopped_it_is_gone_soon_and_says_nothing_alarming(starts, what):
     start, started = starts[what]

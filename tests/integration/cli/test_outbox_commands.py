@@ -17,6 +17,7 @@ from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.lane_leases import PostgresLaneLeases
 from adapters.postgres.outbox import PostgresOutbox
+from adapters.postgres.outbox_admin import PostgresOutboxAdmin
 from adapters.postgres.user_store import PostgresUserStore
 from application.relay.lane_leases import LaneShare
 from application.relay.lanes import LANES, lane_of
@@ -24,6 +25,7 @@ from application.relay.messages import Pending, RefusedMessage
 from domain.delete_user import delete_user
 from domain.sync_user import sync_user
 from domain.user import UserId
+from support.python_path import PYTHON_PATH
 from support.users import deletion, snapshot
 
 
@@ -44,7 +46,7 @@ class Stage:
             cwd=self.folder,
             env={
                 "PATH": os.environ["PATH"],
-                "PYTHONPATH": os.pathsep.join(sys.path),
+                "PYTHONPATH": PYTHON_PATH,
                 "DATABASE_URL": url or self.database_url,
             },
             stdin=subprocess.DEVNULL,
@@ -236,15 +238,12 @@ async def test_no_database_has_an_exit_status_of_its_own(stage):
     assert "hush" not in answer.stderr + answer.stdout
 
 
-async def test_a_transaction_that_holds_back_vacuum_is_named(database_url, monkeypatch):
-    from adapters.postgres import outbox_admin  # noqa: PLC0415
-
-    monkeypatch.setattr(outbox_admin, "BLOCKER_AGE_S", 0)
+async def test_a_transaction_that_holds_back_vacuum_is_named(database_url):
     engine = create_engine(read_target(database_url), pool_size=1, application_name="tests")
     old = await asyncpg.connect(database_url, server_settings={"application_name": "a report"})
     await old.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
 
-    status = await outbox_admin.PostgresOutboxAdmin(engine).status()
+    status = await PostgresOutboxAdmin(engine, blocker_age_s=0).status()
     await old.close()
     await engine.dispose()
 

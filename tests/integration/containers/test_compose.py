@@ -12,6 +12,8 @@ import pytest
 from support.compose import ROOT
 from support.load import Load
 
+pytestmark = pytest.mark.containers
+
 
 def me(compose, user):
     token = compose.service("token", "--user", user).strip()

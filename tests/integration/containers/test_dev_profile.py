@@ -13,6 +13,8 @@ from entrypoints.config.settings.catalogue import known_names
 from support.compose import ROOT, Stack, stack
 from support.web import PUBLISHABLE_KEY, SECRET, created
 
+pytestmark = pytest.mark.containers
+
 # The browser's image cannot be pulled everywhere, and the stand-in's port may be taken.
 WITHOUT_WHAT_IS_NOT_OURS = """
 services:

@@ -7,6 +7,8 @@ import pytest
 
 from support.compose import ROOT
 
+pytestmark = pytest.mark.containers
+
 IMAGE = "auth-service-release:test"
 OF_THE_DEVKIT = ("dev", "demo", "trigger", "token", "dev-keys", "clerk-stand-in")
 

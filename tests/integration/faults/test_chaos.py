@@ -34,6 +34,8 @@ from support.state_ledger import read_states_until
 from support.visitors import Visitors
 from support.web import SECRET
 
+pytestmark = pytest.mark.faults
+
 __all__ = ["running_collector"]
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "10"))

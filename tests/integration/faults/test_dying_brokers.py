@@ -4,6 +4,8 @@ import asyncio
 import itertools
 import random
 
+import pytest
+
 from adapters.kafka import publisher as publisher_module
 from adapters.kafka.publisher import KafkaPublisher
 from application.relay.lanes import LANES
@@ -13,6 +15,8 @@ from integration.conftest import create_topic
 from integration.kafka.test_publisher_contract import pending
 from support.ledger import faults, read_topic
 from support.memory import MemoryOutbox
+
+pytestmark = pytest.mark.faults
 
 
 async def test_two_relays_on_the_same_lanes_reorder_nothing_while_brokers_die_and_patience_is_short(

@@ -20,6 +20,8 @@ from support.drill import get
 from support.ledger import faults, read_topic_until
 from support.processes import Process
 
+pytestmark = pytest.mark.faults
+
 LONG_S = 24
 """Longer than a batch may take (15 s), and a look at the cause (3 s)."""
 

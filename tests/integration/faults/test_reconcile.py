@@ -12,6 +12,8 @@ from support.clerk_stand_in import RunningStandIn, running_stand_in
 from support.processes import running
 from support.reconcile_stage import Stage, found
 
+pytestmark = pytest.mark.faults
+
 USERS = "/v1/users"
 
 

@@ -14,6 +14,8 @@ from support import processes, proxy
 from support.ledger import faults, read_topic_until
 from support.proxy import Proxy
 
+pytestmark = pytest.mark.faults
+
 
 @pytest.mark.parametrize("fault", ["cut", "half_open", "swallow"])
 async def test_a_relay_gets_over_a_broken_connection_to_postgresql(

@@ -13,6 +13,8 @@ from support import processes, servers
 from support.ledger import faults, read_topic_until
 from support.writing import writer
 
+pytestmark = pytest.mark.faults
+
 
 async def test_a_missing_topic_is_said_once_and_its_events_wait_for_it(start_relay, users, kafka_address, topic):
     late = f"{topic}-late"

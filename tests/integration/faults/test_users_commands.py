@@ -9,6 +9,8 @@ import pytest
 from support.clerk_stand_in import RunningStandIn
 from support.users_stage import Stage
 
+pytestmark = pytest.mark.faults
+
 BOUND_S = 45
 """Longer than any command takes while Clerk does not answer; one without a bound of its own would take for ever."""
 

@@ -7,8 +7,6 @@ import asyncpg
 import pytest
 
 from adapters.kafka.cloudevents import encode
-from adapters.postgres import deadline_future as answer
-from adapters.postgres import user_store
 from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.user_reader import PostgresUserReader
@@ -124,11 +122,8 @@ async def test_a_commit_that_fails_leaves_neither_row_nor_event(store, database_
     assert await fetch(database_url, "SELECT 1 FROM users UNION ALL SELECT 1 FROM outbox") == []
 
 
-async def test_a_database_that_does_not_answer_is_told_in_bounded_time_and_nothing_is_lost(
-    engine, database_url, monkeypatch
-):
-    monkeypatch.setattr(answer, "STATEMENT_TIMEOUT_S", 0.5)
-    store = PostgresUserStore(engine, encode, lambda: None)
+async def test_a_database_that_does_not_answer_is_told_in_bounded_time_and_nothing_is_lost(engine, database_url):
+    store = PostgresUserStore(engine, encode, lambda: None, limit_s=0.5)
     await store.start()
     blocker = await asyncpg.connect(database_url)
     transaction = blocker.transaction()
@@ -145,12 +140,15 @@ async def test_a_database_that_does_not_answer_is_told_in_bounded_time_and_nothi
     assert decision.outcome in {Outcome.CREATED, Outcome.UNCHANGED}
 
 
-async def test_a_full_queue_is_told_at_once(store, monkeypatch):
-    monkeypatch.setattr(user_store, "QUEUE_LIMIT", 8)
+async def test_a_full_queue_is_told_at_once(engine):
+    store = PostgresUserStore(engine, encode, lambda: None, queue_limit=8)
+    await store.start()
 
     results = await asyncio.gather(
         *(creation(store, UserId(f"user_{number}")) for number in range(20)), return_exceptions=True
     )
+
+    await store.aclose()
 
     assert sum(isinstance(result, StoreBusyError) for result in results) == 12
     assert sum(isinstance(result, Decision) for result in results) == 8

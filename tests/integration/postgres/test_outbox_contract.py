@@ -17,12 +17,11 @@ from adapters.postgres.user_store import PostgresUserStore
 from application.errors import StoreUnavailableError
 from application.relay.lanes import LANES, lane_of
 from application.relay.messages import Outbox, Pending, RefusedMessage
-from domain.delete_user import delete_user
 from domain.sync_user import sync_user
 from domain.user import Known, UserId
 from support.memory import MemoryOutbox
 from support.statements import statements
-from support.users import deletion, snapshot
+from support.users import snapshot
 
 ALL = range(LANES)
 
@@ -247,64 +246,6 @@ async def test_a_relay_that_does_not_feed_the_state_topic_never_reads_what_waits
     await engine.dispose()
 
     assert batches == [[("user_a", 2)], [("user_a", 2), ("user_a", 3)], [("user_a", 2), ("user_a", 3)]]
-
-
-async def test_deleting_a_user_erases_the_payloads_of_its_dead_letters(engine, store, database_url):
-    outbox = PostgresOutbox(engine)
-    for user in ("user_a", "user_b"):
-        news = snapshot(UserId(user))
-        await store.change(news.id, partial(sync_user, snapshot=news))
-    await outbox.move_to_dead_letters(
-        [RefusedMessage(pending, "too large", 2) for pending in await outbox.oldest(ALL, 10)]
-    )
-
-    gone = deletion(UserId("user_a"))
-    await store.change(gone.id, partial(delete_user, deletion=gone))
-
-    connection = await asyncpg.connect(database_url)
-    rows = await connection.fetch("SELECT key, payload IS NULL AS erased FROM outbox_dead ORDER BY key")
-    await connection.close()
-    assert [tuple(row) for row in rows] == [("user_a", True), ("user_b", False)]
-
-
-async def test_an_event_that_is_refused_after_its_user_was_deleted_leaves_no_payload(engine, store, database_url):
-    outbox = PostgresOutbox(engine)
-    for user in ("user_a", "user_b"):
-        news = snapshot(UserId(user))
-        await store.change(news.id, partial(sync_user, snapshot=news))
-    read = await outbox.oldest(ALL, 10)
-    gone = deletion(UserId("user_a"))
-    await store.change(gone.id, partial(delete_user, deletion=gone))
-
-    await outbox.move_to_dead_letters([RefusedMessage(pending, "too large", 2) for pending in read])
-
-    connection = await asyncpg.connect(database_url)
-    rows = await connection.fetch("SELECT key, payload IS NULL AS erased FROM outbox_dead ORDER BY key")
-    await connection.close()
-    assert [tuple(row) for row in rows] == [("user_a", True), ("user_b", False)]
-
-
-async def test_a_deletion_that_began_before_the_letter_was_written_still_erases_it(engine, store, database_url):
-    outbox = PostgresOutbox(engine)
-    news = snapshot(UserId("user_a"))
-    await store.change(news.id, partial(sync_user, snapshot=news))
-    [pending] = await outbox.oldest(ALL, 10)
-    slow = await asyncpg.connect(database_url)
-    transaction = slow.transaction()
-    await transaction.start()
-    await slow.execute("SELECT FROM users FOR UPDATE")
-
-    moving = asyncio.create_task(outbox.move_to_dead_letters([RefusedMessage(pending, "too large", 2)]))
-    await asyncio.sleep(0.2)
-    gone = deletion(UserId("user_a"))
-    delete = asyncio.create_task(store.change(gone.id, partial(delete_user, deletion=gone)))
-    await asyncio.sleep(0.2)  # it has its snapshot, and queues for the row behind the letter
-    await transaction.commit()
-    await asyncio.gather(moving, delete)
-    rows = await slow.fetch("SELECT key, payload FROM outbox_dead")
-    await slow.close()
-
-    assert [tuple(row) for row in rows] == [("user_a", None)]
 
 
 @pytest.mark.parametrize(("rows", "known"), [(0, None), (50_000, None), (50_000, "it was empty")])

@@ -6,7 +6,6 @@ from functools import partial
 import asyncpg
 import pytest
 
-from adapters.postgres import deadline_future as answer
 from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.statements import BY_KEY, READ
@@ -82,13 +81,12 @@ async def test_a_cut_connection_fails_those_in_flight_and_nobody_after_them(stor
     assert living(results[-1][0]).id == USER
 
 
-async def test_a_database_that_does_not_answer_is_told_in_bounded_time(engine, database_url, monkeypatch):
-    monkeypatch.setattr(answer, "STATEMENT_TIMEOUT_S", 0.3)
+async def test_a_database_that_does_not_answer_is_told_in_bounded_time(engine, database_url):
     blocker = await asyncpg.connect(database_url)
     transaction = blocker.transaction()
     await transaction.start()
     await blocker.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
-    reader = PostgresUserReader(engine)
+    reader = PostgresUserReader(engine, limit_s=0.3)
 
     with pytest.raises(StoreUnavailableError):
         await reader.get(USER)

@@ -2,92 +2,23 @@
 
 import pytest
 from attrs import evolve
+from sdktest.rows import each_row
 
-from application.doctor.clerk import ClerkFacts, KeySet, clerk_findings
+from application.doctor.clerk import KeySet, clerk_findings
 from application.doctor.clocks import clock_findings
-from application.doctor.database import DatabaseFacts, database_findings, write_findings
+from application.doctor.database import database_findings, write_findings
 from application.doctor.findings import Finding, Severity, Unanswered, not_checked, passed
 from application.doctor.managing import ManagingFacts, managing_findings
 from application.doctor.outbox import outbox_findings
 from application.doctor.schema_state import SchemaState
 from application.doctor.serving import ServingFacts, serving_findings
 from application.doctor.topics import topic_findings
-from application.failure import ADVICE, KAFKA, POSTGRES, Cause, Failure
-from application.relay.dead_letters import LaneBacklog, OutboxStatus, VacuumBlocker
-from application.relay.topics import DAY_MS, EVENTS, STATE, Topic, TopicFacts
+from application.failure import ADVICE, POSTGRES, Cause, Failure
+from application.relay.dead_letters import LaneBacklog, VacuumBlocker
+from application.relay.topics import DAY_MS
+from support.doctor_facts import AWAY, CLERK, DATABASE, KEYS, OUTBOX, STATE_TOPIC, TOPIC
 
 OK, WARNING, FAILURE = Severity.OK, Severity.WARNING, Severity.FAILURE
-
-DATABASE = DatabaseFacts(
-    ignored=[],
-    server="17.0",
-    version=170_000,
-    encoding="UTF8",
-    pooled=False,
-    revision="0002",
-    revisions=["0001", "0002"],
-    schema=SchemaState.CURRENT,
-    standby=False,
-    clock_ahead_s=0.1,
-    settings={
-        **dict.fromkeys(["fsync", "full_page_writes", "synchronous_commit"], "on"),
-        **dict.fromkeys(["autovacuum", "track_counts"], "on"),
-    },
-    connections=10,
-    connections_allowed=97,
-    idle_limit_ms=30_000,
-    outbox_options={"autovacuum_vacuum_scale_factor": "0", "autovacuum_vacuum_cost_delay": "0"},
-    outbox_bytes=8192,
-    users_bytes=8192,
-    users_analyzed=False,
-)
-OUTBOX = OutboxStatus(
-    read_at=0.0,
-    stored=10,
-    lanes=[LaneBacklog(lane=0, owner="a", waiting=2, oldest_s=1.0)],
-    dead=0,
-    relays={"a": 1.0},
-    vacuum_blocker=None,
-)
-ALL = frozenset({"read", "write", "describe", "describe_configs"})
-TOPIC = TopicFacts(
-    topic=Topic("users", EVENTS),
-    brokers=3,
-    partitions=6,
-    replication_factor=3,
-    in_sync=3,
-    settings={
-        "retention.ms": str(7 * DAY_MS),
-        "cleanup.policy": "delete",
-        "max.message.bytes": "2097152",
-        "min.insync.replicas": "2",
-    },
-    operations=ALL,
-)
-STATE_TOPIC = evolve(
-    TOPIC,
-    topic=Topic("state", STATE),
-    settings={
-        "cleanup.policy": "compact",
-        "delete.retention.ms": str(7 * DAY_MS),
-        "max.compaction.lag.ms": str(DAY_MS),
-        "max.message.bytes": "2097152",
-        "min.insync.replicas": "2",
-    },
-)
-AWAY = [Failure(KAFKA, Cause.BAD_ADDRESS, "kafka.internal:9092: name not resolved")]
-KEYS = KeySet(address="clerk.example.com", status=200, keys={"ins_1": "A"}, clock_ahead_s=0.2)
-CLERK = ClerkFacts(
-    secret_key_kind="test",
-    publishable_key_kind="test",
-    tokens=True,
-    issuer="https://clerk.example.com",
-    issuer_of_publishable_key="https://clerk.example.com",
-    pem_thumbprint="A",
-    authorized_parties=1,
-    of_secret_key=KEYS,
-    published=KEYS,
-)
 
 
 def bad(findings) -> dict[str, Severity]:
@@ -112,7 +43,7 @@ def test_a_healthy_service_has_nothing_to_be_done():
     assert passed(findings, strict=True)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("change", "expected"),
     [
         ({"revision": None, "schema": SchemaState.EMPTY}, {"schema": FAILURE}),
@@ -158,7 +89,7 @@ def test_a_schema_behind_says_how_far_and_which():
     assert schema.advice == "auth-service migrate"
 
 
-@pytest.mark.parametrize("cause", Cause)
+@each_row("cause", Cause)
 def test_a_write_that_fails_is_named_with_its_cause(cause):
     [writes] = write_findings(DATABASE, Unanswered(Failure(POSTGRES, cause, "53100")))
 
@@ -180,7 +111,7 @@ def test_a_database_that_does_not_answer_is_said_once():
     assert bad(outbox_findings(gone)) == {"relay": WARNING}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("change", "expected"),
     [
         ({"relays": {}}, {"relay": FAILURE}),
@@ -202,7 +133,7 @@ def settings(**changes: str) -> dict[str, dict[str, str]]:
     }
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("change", "expected"),
     [
         ({"partitions": None}, {"topic": FAILURE}),
@@ -277,7 +208,7 @@ def test_who_may_manage_more_than_is_needed_is_found(change, expected):
 KEYS_AWAY = KeySet(address="clerk.example.com", status=None, problem="out of reach (ConnectError)")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("change", "expected"),
     [
         ({"of_secret_key": None, "secret_key_kind": None}, {"clerk secret key": WARNING}),
@@ -335,7 +266,7 @@ def test_a_clock_that_is_off_is_told_with_its_distance_and_whose_it_is():
     assert "this machine's or PostgreSQL's" in theirs[0].advice
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("state", "label", "detail", "expected"),
     [
         ("degraded", "webhook: wrong signature", ": No matching signature found (3 times, …)", FAILURE),

@@ -1,11 +1,11 @@
-import pytest
+from sdktest.rows import each_row
 
 from application.doctor.schema_state import SchemaState, schema_state
 
 KNOWN = ("0001", "0002", "0003")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("revisions", "has_tables", "state"),
     [
         ((), False, SchemaState.EMPTY),

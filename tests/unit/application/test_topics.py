@@ -2,6 +2,7 @@
 
 import pytest
 from attrs import evolve
+from sdktest.rows import each_row
 
 from application.relay.topics import (
     DAY_MS,
@@ -48,7 +49,7 @@ def test_each_topic_is_named_by_a_variable_with_its_default_name(definition):
     assert definition.default_name.startswith("auth.user.")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("bound", "found", "defined", "admitted"),
     [
         (Bound.EXACTLY, "delete", "delete", True),

@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from adapters.clerk import backend_api
 from adapters.clerk.backend_api import BackendApi, RetryBudget
 from adapters.clerk.identities import BACKGROUND
 from application.errors import (
@@ -42,12 +41,13 @@ async def test_a_huge_retry_after_is_told_but_keeps_others_waiting_no_longer_tha
     assert others.value.retry_after_s <= 10
 
 
-async def test_a_deletion_that_waited_for_its_turn_is_not_taken_for_one_that_was_sent(clerk, api, monkeypatch):
-    monkeypatch.setattr(backend_api, "ATTEMPT_S", 2.0)
-    api._throttle.close_for(2.2)
+async def test_a_deletion_that_waited_for_its_turn_is_not_taken_for_one_that_was_sent(clerk):
+    api = BackendApi(clerk.secret_key, clerk.url, attempt_s=0.5)
+    api._throttle.close_for(0.7)
 
     with pytest.raises(UserUnknownError):
         await provider(api, BACKGROUND).delete(UserId("user_never"))
+    await api.aclose()
     assert [asked.method for asked in clerk.requests] == ["DELETE"]
 
 

@@ -5,8 +5,8 @@ import json
 
 import pytest
 from attrs import asdict
+from sdktest.rows import each_row
 
-from adapters.clerk import response_capture as keeping
 from adapters.clerk.backend_api import BackendApi, RetryBudget
 from adapters.clerk.identities import INTERACTIVE, ClerkIdentities
 from adapters.clerk.payloads import snapshot_of
@@ -67,7 +67,7 @@ async def test_the_address_may_be_given_with_or_without_its_version(suffix):
     assert fake.requests[0][0] == "GET /v1/users/user_1 HTTP/1.1"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "drift",
     [
         {"passkeys": ...},
@@ -140,7 +140,7 @@ async def test_a_limit_beyond_the_effort_is_told_at_once_and_nobody_else_asks_me
     assert 1 <= limited.value.retry_after_s <= 3600
 
 
-@pytest.mark.parametrize("status", [400, 402, 409, 410, 422, 204, 206])
+@each_row("status", [400, 402, 409, 410, 422, 204, 206])
 async def test_any_other_answer_is_no_verdict(status):
     body = b"" if status == 204 else None
 
@@ -209,7 +209,7 @@ async def test_the_second_attempt_is_inside_the_same_time():
     )
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("body", "problem"),
     [
         (b"", "data: Input data was truncated"),
@@ -289,9 +289,7 @@ async def test_a_404_that_is_not_clerks_own_is_no_word_on_the_user(body):
     assert await failure(http(404, body)) == ("Clerk: no usable answer (it answered 404)", 1)
 
 
-async def test_an_answer_without_end_is_cut(monkeypatch):
-    monkeypatch.setattr(keeping, "LARGEST_BYTES", 10_000)
-
-    message, _ = await failure(http(200, b" " * 20_000))
+async def test_an_answer_without_end_is_cut():
+    message, _ = await failure(http(200, b" " * 20_000), largest_bytes=10_000)
 
     assert message == "Clerk: out of reach (ReadError)"

@@ -237,8 +237,7 @@ async def test_a_wrong_key_is_named_also_by_an_action():
         await provider.aclose()
 
 
-async def test_no_more_requests_are_under_way_than_allowed(monkeypatch):
-    monkeypatch.setattr("adapters.clerk.backend_api.AT_ONCE", 3)
+async def test_no_more_requests_are_under_way_than_allowed():
     with running_stand_in() as clerk:
         most = 0
         under_way = 0
@@ -252,7 +251,7 @@ async def test_no_more_requests_are_under_way_than_allowed(monkeypatch):
             finally:
                 under_way -= 1
 
-        api = BackendApi(clerk.secret_key, clerk.url)
+        api = BackendApi(clerk.secret_key, clerk.url, at_once=3)
         answers = await asyncio.gather(
             *(api.ask(lambda sdk: watched(sdk.users.get_async(user_id="user_x")), BACKGROUND) for _ in range(12))
         )

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sdktest.rows import each_row
 
 from adapters.clerk import nesting
 from adapters.clerk.nesting import decoded
@@ -36,9 +37,9 @@ def with_fields(user_id: str = "user_1", **fields: bytes) -> bytes:
     return b"{" + more + b", " + user.strip()[1:-1] + b", " + more + b"}"
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("depth", DEPTHS)
-@pytest.mark.parametrize("name", ["unsafe_metadata", "private_metadata", "a_field_of_tomorrow"])
+@each_row("shape", SHAPES)
+@each_row("depth", DEPTHS)
+@each_row("name", ["unsafe_metadata", "private_metadata", "a_field_of_tomorrow"])
 def test_what_is_not_kept_may_be_nested_as_deep_as_it_likes(name, depth, shape):
     assert snapshot_of(with_fields(**{name: deep(depth, shape)}), timestamp=1) == snapshot_of(
         encoded(user_payload("user_1")), timestamp=1

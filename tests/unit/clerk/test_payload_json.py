@@ -4,6 +4,7 @@ import json
 
 import msgspec
 import pytest
+from sdktest.rows import each_row
 
 from adapters.clerk.payloads import snapshot_of
 from application.errors import UnusableWebhookError
@@ -39,7 +40,7 @@ def test_what_is_not_kept_may_be_nested_deeper():
     assert read(private_metadata=nested(300), unsafe_metadata=nested(300)) == read()
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "kept"),
     [
         ("9223372036854775808", 2**63),
@@ -59,7 +60,7 @@ def test_how_the_edges_of_json_are_read_in_metadata(text, kept):
     assert type(metadata["x"]) is type(kept)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         "1e999",

@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sdktest.rows import each_row
 
 from adapters.clerk.payloads import deletion_of, snapshot_of
 from application.errors import UnusableWebhookError
@@ -76,8 +77,8 @@ def test_a_required_field_may_be_neither_absent_nor_null(field):
         snapshot_of(encoded(MINIMAL | {field: None}), timestamp=5)
 
 
-@pytest.mark.parametrize("field", ["created_at", "updated_at"])
-@pytest.mark.parametrize(
+@each_row("field", ["created_at", "updated_at"])
+@each_row(
     ("value", "expectation"),
     [
         (-1, "Expected `int` >= 0"),
@@ -107,19 +108,19 @@ def test_a_time_written_with_an_exponent_is_no_integer(text):
         read_json(f'"updated_at": {text}')
 
 
-@pytest.mark.parametrize("user_id", ["", "user_", "usr_1", "user_é", "user_1/../x", "user_1\n", "user_" + "x" * 200])
+@each_row("user_id", ["", "user_", "usr_1", "user_é", "user_1/../x", "user_1\n", "user_" + "x" * 200])
 def test_an_id_that_is_no_clerk_user_id_is_refused(user_id):
     assert refusal(id=user_id) == "data.id: not a Clerk user id (user_…)"
 
 
-@pytest.mark.parametrize("field", ["username", "first_name", "last_name", "image_url", "external_id"])
-@pytest.mark.parametrize("value", [0, 1.5, False, [], {}])
+@each_row("field", ["username", "first_name", "last_name", "image_url", "external_id"])
+@each_row("value", [0, 1.5, False, [], {}])
 def test_a_kept_text_is_text(field, value):
     assert refusal(**{field: value}).startswith(f"data.{field}: Expected `str | null`, got")
 
 
-@pytest.mark.parametrize("field", ["username", "first_name", "last_name", "image_url", "external_id"])
-@pytest.mark.parametrize("value", ["", " ", "Zoë 😀", "' OR 1=1 --", "a" * 10_000, "\ufffe\uffff"])
+@each_row("field", ["username", "first_name", "last_name", "image_url", "external_id"])
+@each_row("value", ["", " ", "Zoë 😀", "' OR 1=1 --", "a" * 10_000, "\ufffe\uffff"])
 def test_a_kept_text_is_kept_as_it_was_sent(field, value):
     assert getattr(read(**{field: value}).profile, field) == value
 
@@ -148,8 +149,8 @@ def test_a_text_that_is_not_kept_may_hold_anything():
     assert read(locale="a\0b", profile_image_url=7, birthday=[], primary_web3_wallet_id={}) == read()
 
 
-@pytest.mark.parametrize("field", ["banned", "locked"])
-@pytest.mark.parametrize("value", [0, 1, "true", "", []])
+@each_row("field", ["banned", "locked"])
+@each_row("value", [0, 1, "true", "", []])
 def test_a_flag_is_a_bool(field, value):
     assert refusal(**{field: value}).startswith(f"data.{field}: Expected `bool | null`, got")
 
@@ -192,7 +193,7 @@ def test_addresses_stay_in_the_order_that_clerk_sent():
     assert read(email_addresses=entries).source.digest != read(email_addresses=entries[::-1]).source.digest
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("verification", "verified", "status"),
     [
         ({"status": "verified", "strategy": "email_code"}, True, "verified"),
@@ -219,7 +220,7 @@ def test_an_address_without_any_verification_is_unverified():
     assert profile.emails == (EmailAddress(id="idn_1", email="a@example.org", verified=False, status=None),)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("entries", "message"),
     [
         ({}, "data.email_addresses: Expected `array | null`, got `object`"),

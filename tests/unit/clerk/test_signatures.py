@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sdktest.rows import each_row
 
 from adapters.clerk.webhooks import MAX_SIGNATURES_LENGTH, ClerkWebhooks
 from application.errors import ForgedWebhookError
@@ -92,8 +93,8 @@ def test_other_headers_do_not_matter():
     assert accepted({"host": "x", "svix-other": "\xff", "": ""} | signed(SECRET, BODY))
 
 
-@pytest.mark.parametrize("name", ["svix-id", "svix-timestamp", "svix-signature"])
-@pytest.mark.parametrize("value", [None, "", " ", "\0", "é", "１", "x" * 100_000, "1" * 100_000])  # noqa: RUF001
+@each_row("name", ["svix-id", "svix-timestamp", "svix-signature"])
+@each_row("value", [None, "", " ", "\0", "é", "１", "x" * 100_000, "1" * 100_000])  # noqa: RUF001
 def test_without_one_of_its_headers_a_webhook_is_forged(name, value):
     headers = signed(SECRET, BODY)
     if value is None:
@@ -141,7 +142,7 @@ def test_while_svix_rotates_both_signatures_come_in_one_header():
     assert accepted(both, webhooks=ClerkWebhooks([parse_signing_key(OTHER_SECRET)]))
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [
         "{} v1,abc",
@@ -165,7 +166,7 @@ def test_nothing_in_the_header_hides_a_valid_signature(value):
     assert accepted(with_signature(value))
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [
         "v1,",
@@ -205,7 +206,7 @@ def test_beyond_five_minutes_it_is_a_replay(clock, age_s):
     assert not accepted(signed(SECRET, BODY, timestamp=SENT_S))
 
 
-@pytest.mark.parametrize(
+@each_row(
     "form", ["{}.0", "{}.9", "+{}", " {}", "{} ", "{}\n", "0{}", "{}e0", "1_{}", "{}_0", "-{}", "0x{}", "nan", "inf"]
 )
 def test_a_timestamp_is_digits_and_nothing_else(form):
@@ -299,7 +300,7 @@ def test_any_key_of_24_to_64_bytes_signs_and_verifies(key, padded):
     assert accepted(signed(secret, BODY), webhooks=ClerkWebhooks([parse_signing_key(secret)]))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("secret", "message"),
     [
         ("", "starts with whsec_"),

@@ -6,6 +6,7 @@ import pytest
 from attrs import asdict
 from hypothesis import given
 from hypothesis import strategies as st
+from sdktest.rows import each_row
 
 from adapters.clerk.webhooks import ClerkWebhooks
 from application.errors import UnusableWebhookError
@@ -47,17 +48,17 @@ def test_deleted_is_a_deletion():
     assert news == Deletion(id="user_1", deleted_at=NOW_MS)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "event_type",
     ["session.created", "organization.created", "user.createdAtEdge", "user.invented", "USER.CREATED", "user", ""],
 )
-@pytest.mark.parametrize("data", [{"id": "sess_1"}, {}, [], None, 7, "x", {"id": {"id": 1}, "updated_at": "soon"}])
+@each_row("data", [{"id": "sess_1"}, {}, [], None, 7, "x", {"id": {"id": 1}, "updated_at": "soon"}])
 def test_an_event_of_another_type_does_not_concern_us_whatever_it_holds(event_type, data):
     assert read({"type": event_type, "data": data, "timestamp": ["odd"]}) is None
     assert read({"type": event_type}) is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("body", "message"),
     [
         (b"", "body: "),
@@ -96,8 +97,8 @@ def test_a_genuine_body_that_is_not_what_clerk_documents_is_unusable(body, messa
     assert message in str(refused.value)
 
 
-@pytest.mark.parametrize("event_type", ["user.updated", "user.deleted"])
-@pytest.mark.parametrize(
+@each_row("event_type", ["user.updated", "user.deleted"])
+@each_row(
     ("timestamp", "message"),
     [
         ("1790000000000", "Expected `int`, got `str`"),

@@ -4,6 +4,7 @@ import json
 import os
 
 import pytest
+from sdktest.rows import each_row
 
 from entrypoints.cli.main import COMMANDS, main
 from entrypoints.config.misspelled import misspelled
@@ -109,7 +110,7 @@ def test_a_command_that_reads_nothing_is_not_known(run):
     assert "There is no command openapi that reads variables" in err
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("name", "meant"),
     [
         ("CLERK_WEBHOOK_SECRETS", "CLERK_WEBHOOK_SECRET"),
@@ -178,8 +179,8 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize("command", BROKEN, ids=" ".join)
-@pytest.mark.parametrize("variable", sorted({variable.name for variable in all_variables() if variable.in_file}))
+@each_row("command", BROKEN, ids=" ".join)
+@each_row("variable", sorted({variable.name for variable in all_variables() if variable.in_file}))
 def test_no_command_repeats_a_secret_that_is_wrong(run, command, variable):
     arguments = ["user.created", "--user", "user_a"] if command == ["trigger"] else []
     arguments = ["--user", "user_a"] if command == ["token"] else arguments

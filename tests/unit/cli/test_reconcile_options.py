@@ -1,6 +1,7 @@
 """What `auth-service reconcile` is told, before anybody is asked."""
 
 import pytest
+from sdktest.rows import each_row
 
 from application.reconcile.drift import DeletionLimit
 from entrypoints.cli.main import main
@@ -9,7 +10,7 @@ from entrypoints.cli.reconcile.command import allowance, moment
 NOW = 1_800_000_000_000
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "expected"),
     [
         ("90s", NOW - 90_000),
@@ -28,7 +29,7 @@ def test_since_is_a_duration_a_date_or_a_time(text, expected):
     assert moment(text, NOW) == expected
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "24", "h", "-1h", "1.5h", "2026-13-01", "9" * 30 + "d", "٣h"])
+@each_row("text", ["", "yesterday", "24", "h", "-1h", "1.5h", "2026-13-01", "9" * 30 + "d", "٣h"])
 def test_anything_else_is_no_since(text):
     with pytest.raises(ValueError, match="not a duration"):
         moment(text, NOW)
@@ -43,7 +44,7 @@ def test_deletes_are_allowed_by_number_or_by_share():
     assert DeletionLimit().of(3) == 10
 
 
-@pytest.mark.parametrize("text", ["", "-1", "101%", "1.5%", "all", "%", "9" * 20])
+@each_row("text", ["", "-1", "101%", "1.5%", "all", "%", "9" * 20])
 def test_anything_else_allows_nothing(text):
     with pytest.raises(ValueError, match="neither a number nor a share"):
         allowance(text)

@@ -3,6 +3,7 @@
 import socket
 
 import pytest
+from sdktest.rows import each_row
 
 from application.errors import BrokerUnavailableError, StoreUnavailableError
 from application.failure import ADVICE, Cause
@@ -28,7 +29,7 @@ def test_migrate_without_a_database_says_so_and_what_to_check(monkeypatch, capsy
     assert "secret" not in said.err
 
 
-@pytest.mark.parametrize("cause", [*Cause])
+@each_row("cause", [*Cause])
 def test_an_outage_is_one_line_with_its_cause_and_what_to_do(cause):
     store = with_remedy(StoreUnavailableError("53100", cause))
     broker = with_remedy(BrokerUnavailableError(cause=cause))

@@ -1,4 +1,5 @@
 import pytest
+from sdktest.rows import each_row
 
 from application.errors import (
     BrokerUnavailableError,
@@ -19,7 +20,7 @@ NO_USER = failure_of(UserUnknownError())
 OUTAGE = failure_of(ClerkUnavailableError("down"))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("error", "status", "of_everybody"),
     [
         (UserUnknownError(), 67, False),

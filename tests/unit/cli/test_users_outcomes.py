@@ -1,6 +1,7 @@
 """What `auth-service users` says of an action that was done."""
 
 import pytest
+from sdktest.rows import each_row
 
 from domain.decision import Outcome
 from domain.delete_user import delete_user
@@ -13,8 +14,8 @@ def row(**fields):
     return sync_user(None, snapshot(**fields)).user
 
 
-@pytest.mark.parametrize("outcome", [Outcome.UPDATED, Outcome.UNCHANGED, Outcome.STALE])
-@pytest.mark.parametrize(
+@each_row("outcome", [Outcome.UPDATED, Outcome.UNCHANGED, Outcome.STALE])
+@each_row(
     ("action", "fields", "says"),
     [
         (Action.BAN, {"banned": True}, "banned (version 1)"),

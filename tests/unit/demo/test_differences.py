@@ -1,4 +1,5 @@
 import pytest
+from sdktest.rows import each_row
 
 from devkit.demo.differences import ANY_TAG, ANY_UUID, differences
 
@@ -9,7 +10,7 @@ def test_equal_documents_have_none():
     assert differences(SAME, {"flags": [True, None, {"n": 1.5}], "id": "a"}, at="row") == []
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("actual", "line"),
     [
         ({**SAME, "id": "b"}, 'row.id: expected "a", was "b"'),

@@ -2,7 +2,7 @@
 
 import re
 
-import pytest
+from sdktest.rows import each_row
 
 from support.documentation import ROOT
 
@@ -11,7 +11,7 @@ PAGES = sorted(FOLDER.glob("0*.md"))
 STATUS = re.compile(r"\*\*Status\.\*\* (?P<status>Accepted|Superseded by (?P<by>\d{4})), (?P<date>20\d\d-\d\d-\d\d)\.")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@each_row("page", PAGES, ids=lambda page: page.stem)
 def test_a_decision_has_a_title_then_a_status_and_a_date(page):
     title, blank, status = page.read_text().splitlines()[:3]
     match = STATUS.match(status)

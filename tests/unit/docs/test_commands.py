@@ -5,8 +5,8 @@ import shlex
 from contextlib import suppress
 from pathlib import Path
 
-import pytest
 from cyclopts.exceptions import MissingArgumentError
+from sdktest.rows import each_row
 
 from entrypoints.cli.main import app_for
 from support.documentation import ROOT, Block, shell_blocks, spans
@@ -24,7 +24,7 @@ AUTH_SERVICE = {
     "dev": f"{CLI}/test_dev.py",
     "dev-keys": CONTAINERS,
     "doctor": f"{CLI}/test_doctor.py",
-    "events tail": f"{CLI}/test_dev.py",
+    "events tail": f"{CLI}/test_beside_dev.py",
     "migrate": CONTAINERS,
     "outbox dead": f"{CLI}/test_outbox_commands.py",
     "outbox discard": f"{CLI}/test_outbox_commands.py",
@@ -34,7 +34,7 @@ AUTH_SERVICE = {
     "relay": "tests/support/processes.py",
     "serve": "tests/integration/faults/rotation/conftest.py",
     "service-key new": "tests/unit/cli/test_service_key.py",
-    "token": f"{CLI}/test_dev.py",
+    "token": f"{CLI}/test_beside_dev.py",
     "topic check": f"{CLI}/test_topic.py",
     "topic create": f"{CLI}/test_topic.py",
     "topic fill": "tests/integration/relay/test_relay_state.py",
@@ -52,19 +52,22 @@ MAKE = {
     "demo": f"{CLI}/test_demo.py",
     "dev": f"{CLI}/test_dev.py",
     **dict.fromkeys(
-        ("check", "docs", "install", "lock", "test", "test-containers", "test-faults", "test-programs"), ".ci/run"
+        ("check", "docs", "install", "lock", "test", "test-containers", "test-faults", "test-programs", "test-servers"),
+        ".ci/run",
     ),
     "unit": "not run by itself: a part of `make test`",
     "chaos": "not run by itself: the same test as in `make test-faults`, for longer",
+    "baseline": "not run: it writes what tests/integration/postgres/test_costs.py compares with",
     "bench": "not run: it measures for minutes, and asserts nothing",
     "format": "not run: `make check` says whether anything is left to do",
     "freeze": "not run: for a release, by hand; tests/integration/postgres/test_previous_release.py uses what it made",
+    "mutation": "not run: for whoever looks for missing tests, for minutes to hours",
     "generate": "not run: `make check` runs it with --check",
 }
 
 OTHERS = {
     "clerk webhooks listen --forward-to http://localhost:3002/webhooks/clerk": "not run: Clerk's program and servers",
-    ". var/dev/dev.env": f"{CLI}/test_dev.py",
+    ". var/dev/dev.env": f"{CLI}/test_beside_dev.py",
     'clerk() { curl -sS -H "Authorization: Bearer $CLERK_SECRET_KEY" "$@"; }': "not run: a name for a request",
     "clerk $CLERK_API_URL/v1/users -d": f"{STAND_IN}/test_users.py",
     "clerk $CLERK_API_URL/v1/users/user_.../metadata -X PATCH -d": f"{STAND_IN}/test_users.py",
@@ -128,7 +131,7 @@ def how_tested(command: str) -> str | None:
     return OTHERS[max(beginnings, key=len)] if beginnings else None
 
 
-@pytest.mark.parametrize(("page", "command"), COMMANDS)
+@each_row(("page", "command"), COMMANDS)
 def test_a_command_is_tested_or_says_why_not(page: str, command: str):
     how = how_tested(command)
 
@@ -136,13 +139,13 @@ def test_a_command_is_tested_or_says_why_not(page: str, command: str):
     assert how.startswith("not run") or (ROOT / how).exists(), how
 
 
-@pytest.mark.parametrize("arguments", sorted({found for _, command in COMMANDS if (found := auth_service(command))}))
+@each_row("arguments", sorted({found for _, command in COMMANDS if (found := auth_service(command))}))
 def test_the_command_line_takes_what_is_written(arguments: str):
     words = shlex.split(arguments)
     app_for(words).parse_args(words, print_error=False, exit_on_error=False)
 
 
-@pytest.mark.parametrize("text", [text for text in PROSE if "auth-service" in text])
+@each_row("text", [text for text in PROSE if "auth-service" in text])
 def test_a_command_in_running_text_exists_with_its_options(text: str):
     words = ["1" if word == "ID" else word for word in text.split()[1:] if word != "…"]
     # Running text may leave out whom or what; it must not name what does not exist.

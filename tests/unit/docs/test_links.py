@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-import pytest
+from sdktest.rows import each_row
 
 from support.documentation import PAGES, ROOT
 
@@ -23,7 +23,7 @@ def anchors(page: Path) -> set[str]:
     return {slug(heading) for heading in _HEADING.findall(_BLOCK.sub("", page.read_text(encoding="utf-8")))}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=str)
+@each_row("page", PAGES, ids=str)
 def test_its_links_lead_somewhere(page: Path):
     source = _CODE.sub("", (ROOT / page).read_text(encoding="utf-8"))
     broken = []

@@ -3,7 +3,7 @@
 import re
 import shlex
 
-import pytest
+from sdktest.rows import each_row
 
 from domain.user import UserId
 from entrypoints.config.service_keys import new_service_key
@@ -46,7 +46,7 @@ async def ask(service: Web, command: str):
     return await service.client.request(method, url, content=body, headers=headers)
 
 
-@pytest.mark.parametrize("command", CURLS)
+@each_row("command", CURLS)
 async def test_a_documented_request_is_answered(command: str):
     async with web(AUTH_SERVICE_KEYS=str(CONFIGURED)) as service:
         for user in USERS:

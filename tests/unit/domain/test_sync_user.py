@@ -5,7 +5,7 @@ from domain.delete_user import delete_user
 from domain.events import UserCreated, UserUpdated
 from domain.sync_user import sync_user
 from support.memory import living
-from support.users import deletion, snapshot
+from support.users import USER, deletion, snapshot
 
 
 def test_the_first_snapshot_creates_the_user_at_version_1():
@@ -13,7 +13,8 @@ def test_the_first_snapshot_creates_the_user_at_version_1():
 
     user = living(decision.user)
     assert decision.outcome == Outcome.CREATED
-    assert (user.version, user.updated_at) == (1, 1000)
+    assert (user.id, user.version, user.updated_at) == (USER, 1, 1000)
+    assert user.source == snapshot(at=1000).source
     assert decision.events == (UserCreated(user),)
 
 
@@ -22,9 +23,11 @@ def test_a_newer_snapshot_with_other_content_makes_the_next_version_and_names_wh
 
     decision = sync_user(known, snapshot(at=2000, first_name="Grace", banned=True))
 
+    news = snapshot(at=2000, first_name="Grace", banned=True)
     user = living(decision.user)
     assert decision.outcome == Outcome.UPDATED
     assert (user.version, user.updated_at) == (2, 2000)
+    assert (user.profile, user.source) == (news.profile, news.source)
     assert decision.events == (UserUpdated(user, ("first_name", "banned")),)
 
 

@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sdktest.rows import each_row
 
 from domain.sync_user import sync_user
 from domain.user import InvalidUserIdError, parse_user_id
@@ -12,7 +13,7 @@ def test_a_clerk_user_id_is_taken_as_it_is(text):
     assert parse_user_id(text) == text
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         *("", "user_", "org_1", "User_1", " user_1", "user_1\n", "user_ä", "user_../sessions", "user_1/x", "user_1\0"),
@@ -20,7 +21,7 @@ def test_a_clerk_user_id_is_taken_as_it_is(text):
     ],
 )
 def test_anything_else_is_refused(text):
-    with pytest.raises(InvalidUserIdError):
+    with pytest.raises(InvalidUserIdError, match=r"^not a Clerk user id \(user_…\)$"):
         parse_user_id(text)
 
 

@@ -1,6 +1,7 @@
 """Who may look at users, and who may act on them."""
 
 import pytest
+from sdktest.rows import each_row
 
 from entrypoints.config.service_keys import READ, SCOPES, new_service_key
 from support.users import USER, snapshot
@@ -127,7 +128,7 @@ async def test_every_action_has_a_scope_of_its_name_and_there_is_no_other(served
     assert {path.removeprefix(prefix) for path in document["paths"] if path.startswith(prefix)} == set(ACTIONS)
 
 
-@pytest.mark.parametrize("scope", [*SCOPES, "*"])
+@each_row("scope", [*SCOPES, "*"])
 async def test_a_service_key_opens_what_it_was_made_for_and_nothing_else(scope):
     key, configured = new_service_key("narrow", [scope])
     headers = {"authorization": f"Bearer {key}"}

@@ -2,6 +2,7 @@ import re
 import time
 
 import pytest
+from sdktest.rows import each_row
 from structlog.testing import capture_logs
 
 from application.trace import traceparent
@@ -54,7 +55,7 @@ async def test_a_trace_is_taken_over_of_later_versions_as_well(given):
     assert await traced([given]) == f"00-{TRACE}"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "given",
     [
         [],

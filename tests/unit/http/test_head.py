@@ -1,6 +1,7 @@
 """A head is judged by its size before anything in it is read."""
 
 import pytest
+from sdktest.rows import each_row
 
 from entrypoints.http.limits import HEAD_LIMIT_BYTES
 from entrypoints.http.middleware.head_bounds import COOKIES_AT_MOST, QUERY_LIMIT_BYTES
@@ -10,7 +11,7 @@ from support.web import created, signed, token
 LONG = "x" * HEAD_LIMIT_BYTES
 
 
-@pytest.mark.parametrize(
+@each_row(
     "headers",
     [
         [("cookie", ";" * 60_000)],
@@ -27,7 +28,7 @@ LONG = "x" * HEAD_LIMIT_BYTES
         [(f"x-{number}", "x" * 200) for number in range(80)],
     ],
 )
-@pytest.mark.parametrize("path", ["/v1/me", "/v1/verify", "/v1/ext-authz/a", "/v1/users/user_1", "/health/live"])
+@each_row("path", ["/v1/me", "/v1/verify", "/v1/ext-authz/a", "/v1/users/user_1", "/health/live"])
 async def test_too_much_in_the_headers_is_431(web, path, headers):
     response = await web.client.get(path, headers=headers)
 
@@ -35,8 +36,8 @@ async def test_too_much_in_the_headers_is_431(web, path, headers):
     assert response.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("query", ["a" * (QUERY_LIMIT_BYTES + 1), "a&" * 300, "&" * 300, "%41&" * 300])
-@pytest.mark.parametrize("path", ["/v1/me", "/v1/verify", "/v1/ext-authz/a", "/v1/users", "/health"])
+@each_row("query", ["a" * (QUERY_LIMIT_BYTES + 1), "a&" * 300, "&" * 300, "%41&" * 300])
+@each_row("path", ["/v1/me", "/v1/verify", "/v1/ext-authz/a", "/v1/users", "/health"])
 async def test_too_much_in_the_query_is_414(web, path, query):
     response = await web.client.get(f"{path}?{query}", headers={"authorization": f"Bearer {token()}"})
 

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from entrypoints.config.sources import ConfigurationError
-from entrypoints.observability import metrics_folder
-from entrypoints.observability.metrics_folder import VARIABLE
+from entrypoints.observability.metrics_folder import VARIABLE, metrics_folder
 
 
 @pytest.fixture
@@ -16,35 +15,27 @@ def nowhere(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "file"))
 
 
-@pytest.fixture
-def memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(metrics_folder, "_IN_MEMORY", str(tmp_path))
-    return tmp_path
-
-
-def test_where_the_disk_is_read_only_the_numbers_are_kept_in_memory_and_go_with_the_service(nowhere, memory):
-    with metrics_folder.metrics_folder():
+def test_where_the_disk_is_read_only_the_numbers_are_kept_in_memory_and_go_with_the_service(nowhere, tmp_path):
+    with metrics_folder(str(tmp_path)):
         folder = Path(os.environ[VARIABLE])
-        assert folder.parent == memory
+        assert folder.parent == tmp_path
         assert folder.is_dir()
 
     assert not folder.exists()
     assert VARIABLE not in os.environ
 
 
-def test_where_no_folder_can_be_made_it_says_so_and_what_to_do(nowhere, memory, monkeypatch):
-    monkeypatch.setattr(metrics_folder, "_IN_MEMORY", str(memory / "missing"))
-
+def test_where_no_folder_can_be_made_it_says_so_and_what_to_do(nowhere, tmp_path):
     with (
         pytest.raises(ConfigurationError, match=r"WEB_CONCURRENCY: .* set TMPDIR to a folder that can be written"),
-        metrics_folder.metrics_folder(),
+        metrics_folder(str(tmp_path / "missing")),
     ):
         pytest.fail("it was made")
 
 
-def test_with_a_disk_that_can_be_written_memory_is_left_alone(tmp_path, memory, monkeypatch):
+def test_with_a_disk_that_can_be_written_memory_is_left_alone(tmp_path, monkeypatch):
     (tmp_path / "disk").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "disk"))
 
-    with metrics_folder.metrics_folder():
+    with metrics_folder(str(tmp_path)):
         assert Path(os.environ[VARIABLE]).parent == tmp_path / "disk"

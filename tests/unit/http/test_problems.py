@@ -3,6 +3,7 @@ import json
 import pytest
 from dependency_injector.providers import Object
 from litestar.exceptions import HTTPException, NotAuthorizedException, PermissionDeniedException
+from sdktest.rows import each_row
 from structlog.testing import capture_logs
 
 from anomalyze_auth import KeysUnavailable, OriginRefused, Reason, TokenRejected
@@ -50,7 +51,7 @@ def test_an_unknown_error_is_ours_and_its_text_is_not_shown():
     assert "secret" not in str(headers)
 
 
-@pytest.mark.parametrize("status", range(400, 600))
+@each_row("status", range(400, 600))
 def test_every_status_a_framework_can_raise_becomes_a_problem_of_the_same_class(status):
     problem = problem_of(HTTPException("internal detail", status_code=status))
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from structlog.testing import capture_logs
+from sdktest.rows import each_row
 
 from application.errors import (
     ClerkLimitedError,
@@ -14,14 +14,10 @@ from application.errors import (
     UnstorableError,
 )
 from application.users.representation import profile_document
-from entrypoints.config.service_keys import new_service_key
 from entrypoints.http.users import management
+from support.user_actions import NOW, act
 from support.users import USER, snapshot
-from support.web import bearer, created, deleted, web
-
-KEY, CONFIGURED = new_service_key("billing")
-NOW = 1_700_000_000_000
-MANAGE = {"v": 2, "fea": "o:users", "o": {"id": "org_ours", "rol": "admin", "per": "manage", "fpm": "1"}}
+from support.web import bearer, deleted
 
 CHANGES = {
     "ban": ("set_banned", True),
@@ -31,34 +27,11 @@ CHANGES = {
 }
 WITHOUT_BODY = [*CHANGES, "sync", "delete", "revoke-sessions"]
 ACTIONS = [*WITHOUT_BODY, "set-metadata"]
-PATCH = {"public_metadata": {"plan": "pro", "old": None}}
-
-
-@pytest.fixture
-async def served():
-    async with web(AUTH_SERVICE_KEYS=str(CONFIGURED), AUTH_SERVICE_ORGANIZATIONS="org_ours") as started:
-        started.client.headers["authorization"] = f"Bearer {KEY}"
-        await started.deliver(created())
-        kept = started.users.rows[USER].profile
-        started.identities.users[USER] = snapshot(
-            at=NOW, **{name: getattr(kept, name) for name in type(kept).__slots__ if name != "__weakref__"}
-        )
-        yield started
-
-
-async def act(served, action, user=USER, *, headers=None, **how):
-    if action == "set-metadata" and not how:
-        how = {"json": PATCH}
-    return await served.client.post(f"/v1/users/{user}/{action}", headers=headers, **how)
 
 
 def code(response):
     assert response.headers["content-type"] == "application/problem+json"
     return response.json()["code"]
-
-
-def audited(logs):
-    return [line for line in logs if line["event"] == "user_action"]
 
 
 @pytest.mark.parametrize("action", ["ban", "lock"])
@@ -152,8 +125,8 @@ async def test_an_action_that_is_none_is_404_or_405(served, path):
     assert served.identities.done == []
 
 
-@pytest.mark.parametrize("action", WITHOUT_BODY)
-@pytest.mark.parametrize("body", [b'{"reason": "spam"}', b"[]", b"x", b"\xff"])
+@each_row("action", WITHOUT_BODY)
+@each_row("body", [b'{"reason": "spam"}', b"[]", b"x", b"\xff"])
 async def test_what_would_be_ignored_in_a_body_is_refused(served, action, body):
     response = await act(served, action, content=body)
 
@@ -225,93 +198,6 @@ async def test_trouble_with_the_database_after_the_action_is_told_and_the_webhoo
     response = await act(served, "ban")
 
     assert code(response) == expected
-
-
-async def test_the_audit_line_says_which_service_did_what_to_whom(served):
-    with capture_logs() as logs:
-        response = await act(served, "ban")
-
-    (line,) = audited(logs)
-    assert line == {
-        "event": "user_action",
-        "log_level": "info",
-        "request_id": response.headers["x-request-id"],
-        "action": "ban",
-        "user_id": USER,
-        "outcome": "updated",
-        "by_service": "billing",
-    }
-
-
-async def test_the_audit_line_says_which_person_in_which_session_did_it(served):
-    await served.deliver(created("user_admin"))
-    with capture_logs() as logs:
-        await act(served, "set-metadata", headers=bearer("user_admin", **MANAGE))
-
-    (line,) = audited(logs)
-    assert {name: value for name, value in line.items() if name.startswith("by_")} == {
-        "by_user": "user_admin",
-        "by_session": "sess_1",
-        "by_actor": None,
-        "by_organization": "org_ours",
-    }
-    assert "plan" not in str(line)
-
-
-@pytest.mark.parametrize(
-    ("credentials", "outcome", "by"),
-    [
-        (lambda: {"authorization": ""}, "credentials-missing", {}),
-        (lambda: {"authorization": "Bearer ask_wrong"}, "service-key-not-valid", {}),
-        (lambda: {"authorization": "Bearer x.y.z"}, "token-not-valid", {}),
-        (lambda: bearer("user_mallory"), "permission-missing", {"by_user": "user_mallory"}),
-        (lambda: bearer("user_nobody", **MANAGE), "user-not-admitted", {"by_user": "user_nobody"}),
-        (
-            lambda: bearer("user_admin", **MANAGE, act={"sub": "user_support"}),
-            "impersonation-refused",
-            {"by_user": "user_admin", "by_actor": "user_support"},
-        ),
-    ],
-)
-async def test_what_was_refused_is_written_down_too(served, credentials, outcome, by):
-    with capture_logs() as logs:
-        await act(served, "delete", headers=credentials())
-
-    (line,) = audited(logs)
-    assert (line["log_level"], line["action"], line["outcome"]) == ("warning", "delete", outcome)
-    assert by.items() <= line.items()
-    assert served.identities.done == []
-
-
-async def test_what_failed_is_written_down_too(served):
-    served.identities.trouble = ClerkUnavailableError("slow")
-    with capture_logs() as logs:
-        await act(served, "delete")
-        await act(served, "ban", "user_nobody")
-        await act(served, "ban", "not-a-user")
-
-    assert [(line["outcome"], line["user_id"]) for line in audited(logs)] == [
-        ("identity-provider-unavailable", USER),
-        ("identity-provider-unavailable", "user_nobody"),
-        ("request-not-valid", None),
-    ]
-
-
-async def test_a_bug_is_written_down_too(served):
-    served.identities.trouble = RuntimeError("ada@example.org")
-    with capture_logs() as logs:
-        response = await act(served, "ban")
-
-    (line,) = audited(logs)
-    assert (response.status_code, line["outcome"]) == (500, "internal-error")
-    assert "ada@" not in str(logs)
-
-
-async def test_reading_leaves_no_audit_line(served):
-    with capture_logs() as logs:
-        await served.client.get(f"/v1/users/{USER}")
-
-    assert audited(logs) == []
 
 
 async def test_actions_are_counted_by_what_came_of_them(served):

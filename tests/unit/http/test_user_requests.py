@@ -3,6 +3,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sdktest.rows import each_row
 
 from entrypoints.http.errors import RequestNotValidError
 from entrypoints.http.users.requests import ByEmail, ByIds, metadata_patch, named_user, nothing, wanted_users
@@ -29,7 +30,7 @@ def test_an_email_is_taken_as_it_is_written(email):
     )
 
 
-@pytest.mark.parametrize(
+@each_row(
     "query",
     [
         "",
@@ -79,9 +80,7 @@ def test_whatever_the_query_it_is_read_or_refused(query):
     assert isinstance(wanted, (ByIds, ByEmail))
 
 
-@pytest.mark.parametrize(
-    "text", ["", "user_", "ada", "user_a b", "user_a/..", "user_" + "a" * 124, "üser_a", "user_a\n"]
-)
+@each_row("text", ["", "user_", "ada", "user_a b", "user_a/..", "user_" + "a" * 124, "üser_a", "user_a\n"])
 def test_a_path_that_names_no_user_is_refused(text):
     with pytest.raises(RequestNotValidError):
         named_user(text)
@@ -92,7 +91,7 @@ def test_nothing_may_be_written_as_an_empty_object(body):
     nothing(body)
 
 
-@pytest.mark.parametrize("body", [b"[]", b"null", b"x", b'{"reason": "spam"}', b"\xff", b"{", b"0"])
+@each_row("body", [b"[]", b"null", b"x", b'{"reason": "spam"}', b"\xff", b"{", b"0"])
 def test_what_would_be_ignored_is_refused(body):
     with pytest.raises(RequestNotValidError):
         nothing(body)
@@ -107,7 +106,7 @@ def test_a_patch_is_an_object_of_anything():
 DEEP = '{"public_metadata": ' + '{"a": ' * 101 + "1" + "}" * 102
 
 
-@pytest.mark.parametrize(
+@each_row(
     "body",
     [
         "",

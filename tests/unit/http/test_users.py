@@ -1,6 +1,7 @@
 """`GET /v1/users…`, on the real ASGI application."""
 
 import pytest
+from sdktest.rows import each_row
 from structlog.testing import capture_logs
 
 from application.errors import StoreUnavailableError, UnstorableError
@@ -96,7 +97,7 @@ async def test_a_path_that_names_no_user_is_422(served, path):
     assert code(response) in {"request-not-valid", "not-found"}
 
 
-@pytest.mark.parametrize(
+@each_row(
     "path",
     [
         "/v1/users/user_a/%2e%2e/user_b",

@@ -1,5 +1,6 @@
 import httpx
 import pytest
+from sdktest.rows import each_row
 
 from application.errors import ClerkUnavailableError, StoreUnavailableError
 from support.users import USER, snapshot
@@ -39,10 +40,8 @@ async def test_what_the_client_claims_about_itself_is_not_repeated(web):
     assert response.headers.get_list("x-auth-org-id") == [""]
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "X"])
-@pytest.mark.parametrize(
-    "path", ["/v1/verify", "/v1/verify/", "/v1/ext-authz", "/v1/ext-authz/", "/v1/ext-authz/a/b//c.php"]
-)
+@each_row("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "X"])
+@each_row("path", ["/v1/verify", "/v1/verify/", "/v1/ext-authz", "/v1/ext-authz/", "/v1/ext-authz/a/b//c.php"])
 async def test_any_method_and_under_the_prefix_any_path(web, method, path):
     good = await web.client.request(method, path, headers=bearer(), content=b"body of the original request")
     bad = await web.client.request(method, path)
@@ -60,8 +59,8 @@ async def test_the_path_of_the_original_request_is_not_judged(web, path):
     assert (good.status_code, bad.status_code) == (200, 401)
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
-@pytest.mark.parametrize(
+@each_row("method", ["GET", "POST", "OPTIONS"])
+@each_row(
     "path",
     [
         "//v1/verify",
@@ -143,8 +142,8 @@ async def test_in_person_refuses_an_impersonated_session_with_403(web, query):
 VALUES = ["", "=", "=yes", "=1", "=TRUE", "=True", "=true+", "=true%20", "=%74rue", "=on", "=false", "=0", "=true;x=1"]
 
 
-@pytest.mark.parametrize("path", ["/v1/verify", "/v1/verify/"])
-@pytest.mark.parametrize(
+@each_row("path", ["/v1/verify", "/v1/verify/"])
+@each_row(
     "query",
     [name + value for name in ("active", "in_person", "%61ctive") for value in VALUES]
     + ["active=true&active=false", "active=false&active=true", "in_person=true&active=yes", "x=1&active=yes&path=/"]
@@ -165,10 +164,8 @@ async def test_a_check_that_is_asked_for_in_another_way_is_400_and_not_left_out(
     assert (response.status_code, response.json()["code"]) == (400, "verify-query-not-valid")
 
 
-@pytest.mark.parametrize("query", ["active=false", "active=", "active", "actives=true", "%zz=%00&&;=", "a=%ff"])
-@pytest.mark.parametrize(
-    "where", ["/v1/ext-authz/x?", "/v1/ext-authz?", "/v1/verify?path=/orders?x=1&", "/v1/verify?path&"]
-)
+@each_row("query", ["active=false", "active=", "active", "actives=true", "%zz=%00&&;=", "a=%ff"])
+@each_row("where", ["/v1/ext-authz/x?", "/v1/ext-authz?", "/v1/verify?path=/orders?x=1&", "/v1/verify?path&"])
 async def test_the_original_requests_query_is_its_own_business(web, where, query):
     response = await web.client.get(f"{where}{query}", headers=bearer())
 
@@ -186,8 +183,8 @@ async def test_the_original_requests_query_switches_no_check_off(web, query):
     assert impersonated.json()["code"] == "impersonation-refused"
 
 
-@pytest.mark.parametrize("path", ["/v1/verify", "/v1/ext-authz/orders"])
-@pytest.mark.parametrize(
+@each_row("path", ["/v1/verify", "/v1/ext-authz/orders"])
+@each_row(
     "connection",
     [
         ["X-Auth-User-Id"],

@@ -1,6 +1,7 @@
 import asyncio
 
 import pytest
+from sdktest.rows import each_row
 
 from application.errors import ForgedWebhookError
 from entrypoints.http.errors import BodyTooLargeError, BodyTooSlowError, ClientDisconnectedError
@@ -91,7 +92,7 @@ def test_other_headers_may_come_twice():
     assert signed_headers([(b"accept", b"a"), (b"accept", b"b")]) == {"accept": "b"}
 
 
-@pytest.mark.parametrize(
+@each_row(
     "odd",
     [
         [(b"svix-id", b"msg_1"), (b"svix-id", b"msg_1")],

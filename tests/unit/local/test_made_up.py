@@ -1,6 +1,7 @@
 """What was made up for development is used alone, or not at all."""
 
 import pytest
+from sdktest.rows import each_row
 
 from entrypoints.config.made_up import INSTANCE, NOTE, instance_names, under
 from entrypoints.config.sources import found_variables
@@ -20,7 +21,7 @@ def test_what_is_made_up_serves_where_nothing_is_configured():
     assert under({}, MADE_UP) == MADE_UP
 
 
-@pytest.mark.parametrize("variable", ANY)
+@each_row("variable", ANY)
 def test_one_variable_of_a_clerk_instance_leaves_out_everything_made_up(variable):
     configured = {variable: "of an instance"}
 

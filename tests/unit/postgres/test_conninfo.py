@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from sdktest.rows import each_row
 
 from adapters.postgres.connection.conninfo import read_conninfo
 from adapters.postgres.connection.parameters import IGNORED, LIBPQ, UNSUPPORTED
@@ -82,7 +83,7 @@ def test_what_libpq_takes_is_taken(text):
     assert read_conninfo(text) == libpq.parse(text)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "part"),
     [
         ("mysql://u:hunter2@h/db", "the scheme is not postgresql://"),

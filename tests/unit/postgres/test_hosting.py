@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from sdktest.rows import each_row
 
 from entrypoints.config.loading import load
 from entrypoints.config.settings import MigrateSettings
@@ -57,7 +58,7 @@ def test_the_tables_are_read_whole():
     assert len(TAKEN) + len(REFUSED) == len(re.findall(r"^\| (?!-|where|`DATABASE_URL` that)", SECTION, re.MULTILINE))
 
 
-@pytest.mark.parametrize(("where", "url", "understood"), TAKEN, ids=[row[0] for row in TAKEN])
+@each_row(("where", "url", "understood"), TAKEN, ids=[row[0] for row in TAKEN])
 def test_what_a_host_writes_is_understood(ca, where, url, understood):
     settings = load(MigrateSettings, environment={"DATABASE_URL": url.replace(CA, ca)}, env_file=Path("none"))
     target = settings.database.database_url.get_secret_value()
@@ -66,7 +67,7 @@ def test_what_a_host_writes_is_understood(ca, where, url, understood):
     assert "secret" not in repr(target)
 
 
-@pytest.mark.parametrize(("url", "says"), REFUSED, ids=[row[0] for row in REFUSED])
+@each_row(("url", "says"), REFUSED, ids=[row[0] for row in REFUSED])
 def test_what_cannot_be_used_is_refused_by_its_part_with_an_example(url, says):
     with pytest.raises(ConfigurationError) as refused:
         load(MigrateSettings, environment={"DATABASE_URL": url}, env_file=Path("none"))

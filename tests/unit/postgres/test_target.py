@@ -6,6 +6,7 @@ import pwd
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from sdktest.rows import each_row
 
 from adapters.postgres.connection.parameters import LIBPQ
 from adapters.postgres.connection.target import read_target
@@ -36,7 +37,7 @@ def test_the_environment_completes_a_url_as_for_libpq_and_never_contradicts_it()
     assert (bare.addresses, bare.user, bare.database) == ((("elsewhere", 5432),), "v", "other")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("variable", "value", "says"),
     [
         ("PGSSLMODE", "verify", "sslmode is not one of"),
@@ -132,7 +133,7 @@ def test_a_password_file_that_others_may_read_is_refused_when_it_was_asked_for(t
         read_target(URL, {"PGPASSFILE": str(tmp_path / "pgpass")})
 
 
-@pytest.mark.parametrize("word", ["true", "True", "TRUE", "1", "yes", "on", "t"])
+@each_row("word", ["true", "True", "TRUE", "1", "yes", "on", "t"])
 def test_a_pooler_may_be_announced_in_any_usual_word(word):
     assert read_target(f"{URL}?pgbouncer={word}", {}).pooled is True
 

@@ -6,7 +6,6 @@ import pytest
 
 from adapters.kafka.cloudevents import encode
 from application.failure import Failure
-from application.relay import loop
 from application.relay.loop import Relay
 from application.relay.relay_events import RelayEvents, Round
 from domain.events import UserDeleted
@@ -38,9 +37,14 @@ def message(version: int):
     return encode(UserDeleted(Tombstone(id=UserId("user_a"), version=version, deleted_at=0)))
 
 
-def relay(leases=None) -> tuple[Relay, MemoryOutbox, MemoryPublisher, Notes]:
+def relay(leases=None, **options) -> tuple[Relay, MemoryOutbox, MemoryPublisher, Notes]:
     outbox, publisher, notes = MemoryOutbox(), MemoryPublisher(), Notes()
-    return Relay("r", RelayEvents(outbox, publisher), leases or MemoryLeases(), notes), outbox, publisher, notes
+    return (
+        Relay("r", RelayEvents(outbox, publisher), leases or MemoryLeases(), notes, **options),
+        outbox,
+        publisher,
+        notes,
+    )
 
 
 async def until(condition) -> None:
@@ -62,9 +66,8 @@ async def test_it_takes_the_lanes_delivers_and_leaves_them_when_told_to_stop():
     assert set(leases.owners.values()) == {None}
 
 
-async def test_a_wake_up_ends_the_rest_of_an_idle_relay(monkeypatch):
-    monkeypatch.setattr(loop, "SHORTEST_PAUSE_S", 3600)
-    one, outbox, publisher, notes = relay()
+async def test_a_wake_up_ends_the_rest_of_an_idle_relay():
+    one, outbox, publisher, notes = relay(shortest_pause_s=3600)
     running = asyncio.create_task(one.run())
     await until(lambda: len(notes.rounds) == 1)
     outbox.add(message(1))
@@ -110,8 +113,7 @@ async def test_a_relay_that_cannot_keep_its_lanes_because_of_a_bug_ends_instead_
             await one.run()
 
 
-async def test_a_round_that_does_not_end_holds_up_a_relay_that_is_told_to_stop_for_a_bounded_time(monkeypatch):
-    monkeypatch.setattr(loop, "LEAVE_S", 0.1)
+async def test_a_round_that_does_not_end_holds_up_a_relay_that_is_told_to_stop_for_a_bounded_time():
     leases, notes, sending = MemoryLeases(), Notes(), asyncio.Event()
 
     async def round_without_end(*_) -> Round:
@@ -119,7 +121,7 @@ async def test_a_round_that_does_not_end_holds_up_a_relay_that_is_told_to_stop_f
         await asyncio.Event().wait()
         return Round(0)
 
-    one = Relay("r", round_without_end, leases, notes)
+    one = Relay("r", round_without_end, leases, notes, leave_s=0.1)
     running = asyncio.create_task(one.run())
     await asyncio.wait_for(sending.wait(), 5)
     one.stop()

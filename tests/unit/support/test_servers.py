@@ -30,7 +30,7 @@ def one_that_hangs_up(path):
 
     def hang_up():
         with listener:
-            listener.settimeout(20)
+            listener.settimeout(90)
             listener.accept()[0].close()
 
     thread = threading.Thread(target=hang_up)
@@ -49,10 +49,10 @@ def one_that_never_answers(path):
 def test_where_no_daemon_answers_the_embedded_servers_run_and_nothing_stays_open(tmp_path, monkeypatch, daemon):
     answering = daemon(tmp_path / "docker.sock")
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
-    monkeypatch.setattr(servers, "_DOCKER_ANSWERS_S", 3)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        assert not servers.docker_has_images()
+        # Only the last one has to be given up; a busy machine takes seconds to import what asks the others.
+        assert not servers.docker_has_images(within_s=3 if daemon is one_that_never_answers else 60)
         gc.collect()
     if isinstance(answering, threading.Thread):
         answering.join()

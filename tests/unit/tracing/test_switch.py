@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import pytest
+from sdktest.rows import each_row
 
 from entrypoints.config.loading import load
 from entrypoints.config.settings import TracesExporter, TracingSettings
@@ -37,7 +38,7 @@ def settings(**variables):
     return load(TracingSettings, environment=variables, env_file=NO_FILE)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("variables", "exporter"),
     [
         ({}, None),
@@ -55,7 +56,7 @@ def test_there_are_traces_when_an_endpoint_or_an_exporter_is_named(variables, ex
     assert settings(**variables).exporter is exporter
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("name", "text"),
     [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"),

@@ -12,6 +12,7 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cyclopts import App, Parameter
+from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
 
 from devkit.commands.token import key_of_dev
 from devkit.conformance import consumer as consumers
@@ -23,7 +24,6 @@ from devkit.settings import TokenCommandSettings
 from domain.user import InvalidUserIdError, parse_user_id
 from entrypoints.cli.exit_codes import EX_CONFIG, EX_NOT_DONE, EX_UNAVAILABLE, EX_USAGE
 from entrypoints.cli.terminal import console_for_progress, fail
-from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
 
 KID = "ins_conformance"
 

@@ -111,13 +111,13 @@ async def _ask_serve(settings: HttpSettings) -> ServingFacts:
         return ServingFacts(address=address, answers=False)
 
 
-async def _ask(subject: str, question: Callable[[], Awaitable[T]]) -> T | Unanswered:
+async def _ask(subject: str, question: Callable[[], Awaitable[T]], limit_s: float = LIMIT_S) -> T | Unanswered:
     """Ask, in bounded time; a failure is an answer too, so that no check hides another."""
     try:
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(limit_s):
             return await question()
     except TimeoutError:
-        return Unanswered(Failure(subject, Cause.NO_ANSWER, f"{LIMIT_S:g} s"))
+        return Unanswered(Failure(subject, Cause.NO_ANSWER, f"{limit_s:g} s"))
     except (StoreUnavailableError, BrokerUnavailableError) as error:
         return Unanswered(error.failure)
     except Exception as error:  # noqa: BLE001

@@ -15,6 +15,8 @@ from support.certificates import make_certificates
 from support.drill import until
 from support.small_disk import full, small_disk
 
+pytestmark = pytest.mark.faults
+
 
 def name_of(url: str) -> str:
     return urlsplit(url).path.removeprefix("/")

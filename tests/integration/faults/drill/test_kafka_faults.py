@@ -8,6 +8,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from support import secured_kafka as secured
 from support.drill import until
 
+pytestmark = pytest.mark.faults
+
 
 @pytest.fixture(scope="module")
 def kafka():

@@ -13,6 +13,8 @@ from support.drill import until
 from support.http_server import Answer, http_server
 from support.web import bearer, public_key, signing_key
 
+pytestmark = pytest.mark.faults
+
 KEY = "sk_test_0123456789abcdef"
 OTHER_SECRET = "whsec_" + "b3RoZXIh" * 4
 

@@ -3,7 +3,11 @@
 import asyncio
 import time
 
+import pytest
+
 from support.drill import until
+
+pytestmark = pytest.mark.faults
 
 
 async def test_a_stuck_old_transaction(start, stuck, kafka_address, topic):

@@ -11,6 +11,8 @@ from integration.conftest import create_topic
 from support.advertising import NAME_UNKNOWN, REFUSED, Advertising, kafka_advertising, silent_listener
 from support.drill import AUTH_SERVICE, Service, until
 
+pytestmark = pytest.mark.faults
+
 
 @pytest.fixture(scope="module")
 def silent():

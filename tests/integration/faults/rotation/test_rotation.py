@@ -14,6 +14,7 @@ from typing import Any
 import asyncpg
 import httpx
 import jwt
+import pytest
 from attrs import define, field
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -24,6 +25,8 @@ from entrypoints.config.service_keys import new_service_key
 from support.http_server import Answer, Request, http_server
 from support.trickle import Ask, Trickles
 from support.web import ISSUER, PARTY, created, token
+
+pytestmark = pytest.mark.faults
 
 OLD_SECRET, NEW_SECRET = ("whsec_" + base64.b64encode(os.urandom(24)).decode() for _ in range(2))
 (OLD_KEY, OLD_HASH), (NEW_KEY, NEW_HASH) = new_service_key("billing-1"), new_service_key("billing-2")

@@ -5,6 +5,8 @@ import pytest
 from devkit.fake_clerk.defaults import html
 from support.clerk_stand_in import SECRET_KEY, running_stand_in
 
+pytestmark = pytest.mark.programs
+
 SERVICE = "http://127.0.0.1:3999"
 TABLE = "document.querySelector('#users').innerText"
 

@@ -10,6 +10,8 @@ from devkit.servers.kafka_jars import kafka_jars
 from integration.conftest import create_topic
 from support.consumer_story import play
 
+pytestmark = pytest.mark.programs
+
 EXAMPLES = Path(__file__).parents[4] / "examples" / "consumers"
 PATH = os.pathsep.join(sys.path)
 JARS = ("kafka-clients-", "jackson-databind-", "jackson-core-", "jackson-annotations-", "slf4j-api-", "lz4-java-")

@@ -5,10 +5,14 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from adapters.kafka.cloudevents import encode, headers
 from domain.delete_user import delete_user
 from domain.sync_user import sync_user
 from support.users import USER, deletion, snapshot
+
+pytestmark = pytest.mark.programs
 
 HERE = Path(__file__).parent
 DOCUMENT = HERE.parents[3] / "docs/asyncapi.json"

@@ -12,6 +12,8 @@ from support.http_process import start, wait_until_it_answers
 from support.npm import node_tool
 from support.web import token
 
+pytestmark = pytest.mark.programs
+
 HERE = Path(__file__).parent
 DOCUMENT = HERE.parents[3] / "docs/openapi.json"
 SCHEMATHESIS = Path(sys.executable).parent / "schemathesis"

@@ -10,6 +10,8 @@ from support.http_server import Answer, http_server
 from support.users import USER
 from support.web import created, deleted, signed, token
 
+pytestmark = pytest.mark.programs
+
 TITLE = "document.querySelector('#answer h2').textContent"
 ANSWER = "document.querySelector('#answer').innerText"
 

@@ -6,22 +6,32 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-import kubernetes_validate
 import pytest
 import yaml
+from sdktest.rows import each_row
 
 from application.relay.topics import TOPICS, min_in_sync
 from entrypoints.cli.serve import DRAIN_S
 from entrypoints.config.settings.catalogue import all_variables
 
+pytestmark = pytest.mark.programs
+
 ROOT = Path(__file__).parents[4]
 K8S = ROOT / "deploy" / "k8s"
 OVERLAYS = ("example", "example-migration", "example-topics")
-OLDEST, NEWEST = "1.31", kubernetes_validate.latest_version()
-"""The oldest that the README admits, and the newest whose schemas there are."""
+OLDEST = "1.31"
+"""Of the versions that the README admits."""
 
 CUSTOM = {"ServiceMonitor", "PodMonitor", "KafkaTopic"}
 """Kinds that an operator brings along: not in Kubernetes' schemas."""
+
+
+@cache
+def validator():
+    """Kubernetes' schemas, which only `make test-programs` installs."""
+    import kubernetes_validate  # noqa: PLC0415
+
+    return kubernetes_validate
 
 
 @cache
@@ -35,11 +45,12 @@ def built(overlay):
 
 
 def of_kind(*kinds):
+    """Of all overlays; a test that is only collected builds none."""
     return [document for overlay in OVERLAYS for document in built(overlay) if document["kind"] in kinds]
 
 
 def named(documents):
-    return pytest.mark.parametrize("document", documents, ids=lambda each: f"{each['kind']} {each['metadata']['name']}")
+    return each_row("document", documents, ids=lambda each: f"{each['kind']} {each['metadata']['name']}")
 
 
 def workloads():
@@ -65,13 +76,13 @@ def environment(document):
     return names
 
 
-@pytest.mark.parametrize("version", [OLDEST, NEWEST])
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_each_document_is_what_kubernetes_schemas_say(overlay, version):
+def test_each_document_is_what_kubernetes_schemas_say(overlay):
     documents = [document for document in built(overlay) if document["kind"] not in CUSTOM]
 
-    for document in documents:
-        kubernetes_validate.validate(document, version, strict=True)
+    for version in (OLDEST, validator().latest_version()):
+        for document in documents:
+            validator().validate(document, version, strict=True)
     assert documents or overlay == "example-topics"
 
 
@@ -79,11 +90,11 @@ def test_the_schemas_refuse_what_is_misspelled():
     deployment = json.loads(json.dumps(of_kind("Deployment")[0]))
     deployment["spec"]["template"]["spec"]["containers"][0]["readynessProbe"] = {}
 
-    with pytest.raises(kubernetes_validate.ValidationError):
-        kubernetes_validate.validate(deployment, NEWEST, strict=True)
+    with pytest.raises(validator().ValidationError):
+        validator().validate(deployment, validator().latest_version(), strict=True)
 
 
-@named(workloads())
+@named(workloads)
 def test_a_pod_meets_the_restricted_security_standard(document):
     (spec, only) = pod(document), container(document)
 
@@ -100,7 +111,7 @@ def test_a_pod_meets_the_restricted_security_standard(document):
     assert "memory" in only["resources"]["limits"]
 
 
-@named(workloads())
+@named(workloads)
 def test_a_pod_is_configured_with_what_its_command_reads_and_nothing_else(document):
     command = container(document)["args"][0]
     read = [variable for variable in all_variables() if command in variable.commands]
@@ -109,7 +120,7 @@ def test_a_pod_is_configured_with_what_its_command_reads_and_nothing_else(docume
     assert environment(document) >= {variable.name for variable in read if variable.required}
 
 
-@named(workloads())
+@named(workloads)
 def test_a_pod_mounts_the_secrets_that_it_reads_and_no_others(document):
     secrets = {
         each["metadata"]["name"]: each["stringData"]
@@ -125,14 +136,14 @@ def test_a_pod_mounts_the_secrets_that_it_reads_and_no_others(document):
     assert volume["secretName"] not in others
 
 
-@named(of_kind("Deployment"))
+@named(lambda: of_kind("Deployment"))
 def test_a_pod_has_time_to_finish_before_it_is_killed(document):
     delay = {entry["name"]: entry.get("value") for entry in container(document)["env"]}.get("SHUTDOWN_DELAY_S", "0")
 
     assert pod(document)["terminationGracePeriodSeconds"] > float(delay) + DRAIN_S
 
 
-@named(of_kind("Deployment"))
+@named(lambda: of_kind("Deployment"))
 def test_probes_ask_paths_and_ports_that_the_process_has(document):
     only = container(document)
     ports = {port["name"] for port in only["ports"]}
@@ -144,7 +155,7 @@ def test_probes_ask_paths_and_ports_that_the_process_has(document):
     assert only["livenessProbe"]["httpGet"]["path"] == "/health/live"  # never a restart for a database that is away
 
 
-@named(of_kind("Deployment"))
+@named(lambda: of_kind("Deployment"))
 def test_one_pod_at_a_time_leaves(document):
     budgets = [each for each in of_kind("PodDisruptionBudget") if selects(each["spec"]["selector"], document)]
 
@@ -152,7 +163,7 @@ def test_one_pod_at_a_time_leaves(document):
     assert document["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
 
 
-@named(workloads())
+@named(workloads)
 def test_a_network_policy_names_what_the_pod_talks_to(document):
     policies = [each["spec"] for each in of_kind("NetworkPolicy") if selects(each["spec"]["podSelector"], document)]
     (policy,) = policies
@@ -170,7 +181,7 @@ def selects(selector, document):
     return selector["matchLabels"].items() <= labels.items()
 
 
-@named(of_kind("Service", "ServiceMonitor", "PodMonitor"))
+@named(lambda: of_kind("Service", "ServiceMonitor", "PodMonitor"))
 def test_a_service_or_monitor_finds_its_pods_and_their_port(document):
     spec = document["spec"]
     wanted = spec["selector"].get("matchLabels", spec["selector"])
@@ -186,7 +197,7 @@ def test_a_service_or_monitor_finds_its_pods_and_their_port(document):
     assert {entry.get("targetPort") or entry["port"] for entry in entries} <= ports
 
 
-@named(of_kind("Ingress"))
+@named(lambda: of_kind("Ingress"))
 def test_the_internet_reaches_webhooks_and_the_profile_and_nothing_else(document):
     paths = [path for rule in document["spec"]["rules"] for path in rule["http"]["paths"]]
     (service,) = of_kind("Service")
@@ -206,7 +217,7 @@ def test_there_is_an_example_of_an_ingress():
     assert len(of_kind("Ingress")) == 1
 
 
-@named(of_kind("HorizontalPodAutoscaler"))
+@named(lambda: of_kind("HorizontalPodAutoscaler"))
 def test_an_autoscaler_goes_by_metrics_that_are_exported_and_translated(document):
     code = "\n".join(path.read_text() for path in (ROOT / "src" / "entrypoints").rglob("*.py"))
     rules = yaml.safe_load((K8S / "components/autoscaling/prometheus-adapter.yaml").read_text())["rules"]

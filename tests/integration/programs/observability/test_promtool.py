@@ -4,7 +4,10 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
+
+pytestmark = pytest.mark.programs
 
 FOLDER = Path(__file__).parents[4] / "deploy/observability"
 

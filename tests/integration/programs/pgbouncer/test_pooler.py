@@ -28,6 +28,8 @@ from support.certificates import make_certificates
 from support.pgbouncer import IGNORING, pgbouncer
 from support.users import snapshot
 
+pytestmark = pytest.mark.programs
+
 AUTH_SERVICE = Path(sys.executable).with_name("auth-service")
 POOLERS = pytest.mark.parametrize("settings", [{}, IGNORING], ids=["refuses", "ignores"])
 

@@ -15,6 +15,8 @@ from support.pgbouncer import IGNORING, pgbouncer
 from support.senders import Life, Senders
 from support.web import SECRET
 
+pytestmark = pytest.mark.programs
+
 
 @pytest.mark.parametrize(
     ("flag", "settings"), [("?pgbouncer=true", {}), ("", {}), ("", IGNORING)], ids=["said", "refuses", "ignores"]

@@ -11,6 +11,8 @@ from support.http_server import Answer, http_server
 from support.proxies import proxy
 from support.web import PARTY, bearer, token
 
+pytestmark = pytest.mark.programs
+
 GOOD, BANNED, GONE, UNKNOWN = "user_good", "user_banned", "user_gone", "user_unknown"
 HEADERS = ["x-auth-user-id", "x-auth-session-id", "x-auth-org-id", "x-auth-org-role", "x-auth-actor-id"]
 OF_GOOD = {"x-auth-user-id": GOOD, "x-auth-session-id": "sess_1"}

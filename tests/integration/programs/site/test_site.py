@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.programs
+
 SITE = Path(__file__).parents[4] / "var/site"
 BEYOND = """[...document.querySelectorAll('article table, article pre, article img')]
     .filter((one) => one.getBoundingClientRect().right > innerWidth)

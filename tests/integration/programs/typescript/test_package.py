@@ -67,7 +67,9 @@ def running(node: str, project: Project, name: str, **variables: str) -> Iterato
 
 @pytest.mark.parametrize("node", NODES.values(), ids=NODES)
 @pytest.mark.parametrize("name", ["express", "fastify"])
-def test_the_documented_middleware_decides_every_token_as_it_must(name: str, node: str, project: Project, tmp_path: Path):
+def test_the_documented_middleware_decides_every_token_as_it_must(
+    name: str, node: str, project: Project, tmp_path: Path
+):
     port, jwks_port = free_port(), free_port()
     variables = {
         "PORT": str(port),
@@ -76,10 +78,20 @@ def test_the_documented_middleware_decides_every_token_as_it_must(name: str, nod
         "CLERK_AUTHORIZED_PARTIES": PARTY,
     }
     with running(node, project, name, **variables):
-        options = ["--key", str(tmp_path / "key.pem"), "--jwks-port", str(jwks_port), "--issuer", ISSUER, "--azp", PARTY]
+        options = [
+            "--key",
+            str(tmp_path / "key.pem"),
+            "--jwks-port",
+            str(jwks_port),
+            "--issuer",
+            ISSUER,
+            "--azp",
+            PARTY,
+        ]
         url = f"http://127.0.0.1:{port}/me"
         shown = run(
-            [str(Path(sys.executable).with_name("auth-service")), "conformance", "tokens", url, *options, "--json"], tmp_path
+            [str(Path(sys.executable).with_name("auth-service")), "conformance", "tokens", url, *options, "--json"],
+            tmp_path,
         )
 
     found = json.loads(shown)

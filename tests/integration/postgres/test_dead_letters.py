@@ -1,0 +1,74 @@
+"""What a dead letter keeps of a user who is deleted: nothing."""
+
+import asyncio
+from functools import partial
+
+import asyncpg
+
+from adapters.postgres.outbox import PostgresOutbox
+from application.relay.lanes import LANES
+from application.relay.messages import RefusedMessage
+from domain.delete_user import delete_user
+from domain.sync_user import sync_user
+from domain.user import UserId
+from support.users import deletion, snapshot
+
+ALL = range(LANES)
+
+
+async def test_deleting_a_user_erases_the_payloads_of_its_dead_letters(engine, store, database_url):
+    outbox = PostgresOutbox(engine)
+    for user in ("user_a", "user_b"):
+        news = snapshot(UserId(user))
+        await store.change(news.id, partial(sync_user, snapshot=news))
+    await outbox.move_to_dead_letters(
+        [RefusedMessage(pending, "too large", 2) for pending in await outbox.oldest(ALL, 10)]
+    )
+
+    gone = deletion(UserId("user_a"))
+    await store.change(gone.id, partial(delete_user, deletion=gone))
+
+    connection = await asyncpg.connect(database_url)
+    rows = await connection.fetch("SELECT key, payload IS NULL AS erased FROM outbox_dead ORDER BY key")
+    await connection.close()
+    assert [tuple(row) for row in rows] == [("user_a", True), ("user_b", False)]
+
+
+async def test_an_event_that_is_refused_after_its_user_was_deleted_leaves_no_payload(engine, store, database_url):
+    outbox = PostgresOutbox(engine)
+    for user in ("user_a", "user_b"):
+        news = snapshot(UserId(user))
+        await store.change(news.id, partial(sync_user, snapshot=news))
+    read = await outbox.oldest(ALL, 10)
+    gone = deletion(UserId("user_a"))
+    await store.change(gone.id, partial(delete_user, deletion=gone))
+
+    await outbox.move_to_dead_letters([RefusedMessage(pending, "too large", 2) for pending in read])
+
+    connection = await asyncpg.connect(database_url)
+    rows = await connection.fetch("SELECT key, payload IS NULL AS erased FROM outbox_dead ORDER BY key")
+    await connection.close()
+    assert [tuple(row) for row in rows] == [("user_a", True), ("user_b", False)]
+
+
+async def test_a_deletion_that_began_before_the_letter_was_written_still_erases_it(engine, store, database_url):
+    outbox = PostgresOutbox(engine)
+    news = snapshot(UserId("user_a"))
+    await store.change(news.id, partial(sync_user, snapshot=news))
+    [pending] = await outbox.oldest(ALL, 10)
+    slow = await asyncpg.connect(database_url)
+    transaction = slow.transaction()
+    await transaction.start()
+    await slow.execute("SELECT FROM users FOR UPDATE")
+
+    moving = asyncio.create_task(outbox.move_to_dead_letters([RefusedMessage(pending, "too large", 2)]))
+    await asyncio.sleep(0.2)
+    gone = deletion(UserId("user_a"))
+    delete = asyncio.create_task(store.change(gone.id, partial(delete_user, deletion=gone)))
+    await asyncio.sleep(0.2)  # it has its snapshot, and queues for the row behind the letter
+    await transaction.commit()
+    await asyncio.gather(moving, delete)
+    rows = await slow.fetch("SELECT key, payload FROM outbox_dead")
+    await slow.close()
+
+    assert [tuple(row) for row in rows] == [("user_a", None)]
