@@ -37,7 +37,9 @@ def test_the_help_of_a_command_says_what_it_needs(capsys, command, sentence):
     assert sentence in shown
 
 
-@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS), ["topic", "create"], ["events", "tail"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [[], *([name] for name in COMMANDS), ["topic", "create"], ["events", "tail"]], ids=" ".join
+)
 def test_piped_help_is_not_filled_up_with_blanks(capsys, command):
     with pytest.raises(SystemExit):
         main([*command, "--help"])
