@@ -137,7 +137,7 @@ TABLE: dict[type[Exception], Problem] = {
         status=408,
         code="body-too-slow",
         title="Request body too slow",
-        detail="The body did not arrive in time.",
+        detail="The body did not arrive in time, or came in too many small pieces.",
         headers=_CLOSE,
     ),
     http.UserGoneError: Problem(
