@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.postgres.connection.target import Target
 from adapters.postgres.engine import create_engine
-from adapters.postgres.failures import DATABASE_ERRORS, trouble_of
+from adapters.postgres.failures import DATABASE_ERRORS, code_of, trouble_of, words_of_server
 from adapters.postgres.health import require_utf8
 from adapters.postgres.revisions import MIGRATIONS, Schema, known_revisions, read_schema
 from application.doctor.schema_state import SchemaState
@@ -39,10 +39,10 @@ async def migrate(engine: AsyncEngine, revision: str = HEAD) -> tuple[str | None
     except CommandError as error:
         raise StoreUnavailableError(f"The migration failed: {error}", Trouble.CONFIGURATION) from error
     except DATABASE_ERRORS as error:
-        trouble = trouble_of(error)
+        trouble, words = trouble_of(error), words_of_server(error)
         raise StoreUnavailableError(
-            f"The migration failed: {getattr(error, 'orig', error)}\n"
-            f"{told('PostgreSQL', trouble)}: {ADVICE[trouble]}.\n"
+            f"The migration failed: {words + chr(10) if words else ''}"
+            f"{told('PostgreSQL', trouble, code_of(error))}: {ADVICE[trouble]}.\n"
             "Check DATABASE_URL, the server, and that the role may create tables; running it again is safe.",
             trouble,
         ) from error

@@ -22,7 +22,7 @@ def test_migrate_without_a_database_says_so_and_what_to_check(monkeypatch, capsy
     said = capsys.readouterr()
     assert exited.value.code == 69
     assert said.out == ""
-    assert said.err.startswith("The migration failed: ")
+    assert said.err.startswith("The migration failed: PostgreSQL: out of reach (ConnectionRefusedError): check the ")
     assert "Check DATABASE_URL" in said.err
     assert "Traceback" not in said.err
     assert "secret" not in said.err
