@@ -20,7 +20,7 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=uv,ta
 COPY sdk/src/anomalyze_auth /opt/app/anomalyze_auth
 COPY src /opt/app
 RUN printf '/opt/app\n' > "$(/opt/venv/bin/python -c 'import site; print(site.getsitepackages()[0])')/app.pth" \
-    && printf '#!/opt/venv/bin/python\nfrom entrypoints.cli.main import main\nmain()\n' > /opt/venv/bin/auth-service \
+    && printf '#!/opt/venv/bin/python\nfrom entrypoints.cli.__main__ import main\nmain()\n' > /opt/venv/bin/auth-service \
     && chmod 0755 /opt/venv/bin/auth-service \
     && /opt/venv/bin/python -m compileall -q /opt/app
 

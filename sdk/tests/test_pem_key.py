@@ -55,6 +55,8 @@ def public_pem(key) -> str:
         PEM.replace("\n", "\r\n"),
         PEM.replace("\n", "\\n"),
         PEM.replace("\n", "\\r\\n"),
+        PEM.replace("\n", "\\\\n"),
+        PEM.replace("\n", "\\\\r\\\\n"),
         PEM.replace("\n", ""),
         PEM.replace("\n", " "),
         f'"{PEM}"',

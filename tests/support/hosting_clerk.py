@@ -72,6 +72,7 @@ ROWS = (
     _refused("CLERK_SECRET_KEY", "base64 of sk_test_…", _once(SK), BASE64),
     _refused("CLERK_SECRET_KEY", "sk_test_… with a blank in it", "sk_test_0123 456789", "holds a blank"),
     _refused("CLERK_SECRET_KEY", "two keys, one a line", f"{SK}\n{SK}", "a line break"),
+    _refused("CLERK_SECRET_KEY", "two keys with a comma", f"{SK},{SK}", "another character that no secret key has"),
     _refused("CLERK_SECRET_KEY", "a session token", "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ1In0.c2ln", "it is a token (JWT)"),
     _taken("CLERK_WEBHOOK_SECRET", '"whsec_…"', f'"{SECRET}"', (SECRET,)),
     _taken(
@@ -99,6 +100,12 @@ ROWS = (
     _refused("CLERK_PUBLISHABLE_KEY", "pk_test_… (left as it was)", "pk_test_…", PLACEHOLDER),
     _refused("CLERK_PUBLISHABLE_KEY", "sk_test_…", SK, "which belongs in CLERK_SECRET_KEY"),
     _refused("CLERK_PUBLISHABLE_KEY", "pk_test_… cut in the middle", PUBLISHABLE_KEY[:20], "does not hold a host name"),
+    _refused(
+        "CLERK_PUBLISHABLE_KEY",
+        "pk_test_… of clerk..example.com",
+        "pk_test_" + _once("clerk..example.com$"),
+        "does not hold a host name",
+    ),
     _taken("CLERK_JWT_KEY", "PEM", PEM, PEM),
     _taken("CLERK_JWT_KEY", "PEM on one line, with \\n", PEM.replace("\n", "\\n"), PEM.replace("\n", "\\n")),
     _taken("CLERK_JWT_KEY", "PEM on one line, blanks for line ends", PEM.replace("\n", " "), PEM.replace("\n", " ")),
@@ -124,6 +131,12 @@ ROWS = (
         "CLERK_ISSUER",
         "https://clerk.example.com/.well-known/jwks.json",
         f"{ISSUER_SAID}/.well-known/jwks.json",
+        "leave out /.well-known and what follows",
+    ),
+    _refused(
+        "CLERK_ISSUER",
+        "https://clerk.example.com/.WELL-KNOWN/JWKS.JSON",
+        f"{ISSUER_SAID}/.WELL-KNOWN/JWKS.JSON",
         "leave out /.well-known and what follows",
     ),
     _refused(

@@ -64,7 +64,8 @@ def _read(pem: str) -> RSAPublicKey:
     # A tenth of this package's import time, which whoever takes keys from an address does not need at once.
     from cryptography.hazmat.primitives.serialization import load_der_public_key  # noqa: PLC0415
 
-    text = pem.replace("\\r", "").replace("\\n", "\n").strip().strip("\"'")
+    # Escaped twice where JSON or YAML holds a value that was escaped already.
+    text = re.sub(r"\\+[rn]", "\n", pem).strip().strip("\"'")
     if not text:
         raise ValueError("The PEM key is empty.")
     for line in _PEM_LINE.finditer(text):

@@ -99,6 +99,12 @@ def code_of(error: BaseException) -> str:
     return _sqlstate(error) or type(error).__name__
 
 
+def words_of_server(error: BaseException) -> str | None:
+    """Return PostgreSQL's own message, for an operator's eyes alone: it may quote values; None when it said nothing."""
+    cause = _cause(error)
+    return str(cause) if isinstance(cause, asyncpg.PostgresError) else None
+
+
 @asynccontextmanager
 async def connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """Give a connection for one statement.

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.postgres.connection.target import Target
 from adapters.postgres.engine import create_engine
-from adapters.postgres.failures import DATABASE_ERRORS, cause_of
+from adapters.postgres.failures import DATABASE_ERRORS, cause_of, code_of, words_of_server
 from adapters.postgres.health import require_utf8
 from adapters.postgres.revisions import MIGRATIONS, Schema, known_revisions, read_schema
 from application.doctor.schema_state import SchemaState
@@ -41,7 +41,7 @@ async def migrate(
     except CommandError as error:
         raise StoreUnavailableError(f"the migration failed: {error}", Cause.CONFIGURATION) from error
     except DATABASE_ERRORS as error:
-        what = f"the migration failed, running it again is safe: {getattr(error, 'orig', error)}"
+        what = f"the migration failed, running it again is safe: {words_of_server(error) or code_of(error)}"
         raise StoreUnavailableError(what, cause_of(error)) from error
 
 

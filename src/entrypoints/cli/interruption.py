@@ -2,13 +2,20 @@
 
 Exit status: 128 and the signal's number, as shells have it. SIGTERM has a handler too: the kernel's own action is
 missing for the first process of a container.
+
+Until `end_at_once` Python has handlers of its own, so as little as possible is imported before it.
 """
+
+from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
-from types import FrameType
-from typing import NoReturn
+
+TYPE_CHECKING = False  # `typing` takes longer to import than all of this; type checkers know the name
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import NoReturn
 
 _CLEAN_UP_S = 1.5
 """What a command may take to close its connections after SIGTERM, also where a server does not answer."""

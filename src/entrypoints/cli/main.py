@@ -63,6 +63,7 @@ def app_for(arguments: Sequence[str]) -> "App":
         version=VERSION,
         console=console_for_stdout(),
         help_formatter="default" if on_terminal() else "plain",
+        help_format="markdown" if on_terminal() else "plaintext",
         error_console=Console(stderr=True, highlight=False, markup=False, soft_wrap=True, color_system=None),
         error_formatter=str,
     )

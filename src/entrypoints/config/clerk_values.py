@@ -23,10 +23,11 @@ _API_HOST = "api.clerk.com"
 BACKEND_KEYS = "/v1/jwks"
 """The instance's key set as the Backend API serves it: for the secret key (Clerk, "GET /v1/jwks")."""
 
-_HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+_LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?|[0-9a-f:.]*:[0-9a-f:.]*")
 _PUBLISHABLE_KEY = re.compile(r"pk_(?:test|live)_([A-Za-z0-9+/=_-]+)")
-_SECRET_KEY = re.compile(r"sk_(?:test|live)_[!-~]+")
+_SECRET_KEY = re.compile(r"sk_(?:test|live)_(?:(?![,;\"'`])[!-~])+")
 
 
 @frozen
@@ -97,7 +98,7 @@ def publishable_key(key: str) -> PublishableKey:
         raise ValueError("it does not start with pk_test_ or pk_live_")
     encoded = match[1].rstrip("=")
     try:
-        host = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode("ascii")
+        host = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode("ascii").lower()
     except ValueError:
         raise ValueError("what follows the prefix is not base64") from None
     if not host.endswith("$") or not _HOST_NAME.fullmatch(host[:-1]):
@@ -109,7 +110,7 @@ def issuer(value: str) -> str:
     """Return what tokens carry as `iss`: the Frontend API's URL, in lower case, without a last `/`."""
     url = _clerk_url(value)
     parts = urlsplit(url)
-    if parts.path.endswith("jwks.json") or "/.well-known" in parts.path:
+    if parts.path.lower().endswith("jwks.json") or "/.well-known" in parts.path.lower():
         raise ValueError("the address of a document, not an issuer: leave out /.well-known and what follows")
     if parts.hostname == _API_HOST or parts.path.endswith(BACKEND_KEYS):
         raise ValueError("an address of the Backend API: the issuer is the URL of the Frontend API")

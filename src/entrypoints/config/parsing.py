@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from entrypoints.config.secret import Secret
 from entrypoints.config.service_keys import ANY_ORGANIZATION, ServiceKey, service_key
-from entrypoints.config.written import forgiving
+from entrypoints.config.written import forgiving, is_template
 
 if TYPE_CHECKING:
     from adapters.postgres.connection.target import Target
@@ -105,7 +105,12 @@ def database_url(value: str) -> "Target":
     """Read a PostgreSQL connection string, with what it refers to: files, services, the environment."""
     from adapters.postgres.connection.target import read_target  # noqa: PLC0415  # only what uses PostgreSQL needs it
 
-    return read_target(line(value))
+    target = read_target(line(value))
+    parts = {"the user": target.user, "the password": target.password, "the database name": target.database}
+    for part, held in parts.items():
+        if is_template(held):
+            raise ValueError(f"{part} is the placeholder of an example: put the real one in its place")
+    return target
 
 
 def http_url(value: str) -> str:

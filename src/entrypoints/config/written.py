@@ -39,6 +39,16 @@ _PLACEHOLDER = re.compile(
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
 
+_TEMPLATE = re.compile(
+    r"""
+      <[^<>]+> | \{\{.*\}\} | \$\{\w+\} | \$\(\w+\)  # nobody filled it in
+    | (?-i:\[[A-Z][A-Z _-]*\]) | \[your[^\[\]]*\] | \{your[^{}]*\} | your[ _-][\w-]+
+    | [*•]{3,} | … | \.{3}                               # masked by whoever showed it
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+"""What a part of a connection string holds in its place; simple words such as `secret` are somebody's password."""
+
 
 def forgiving(parse: Callable[[str], T]) -> Callable[[str], T]:
     """Read a text as it is, or else without the quotes and invisible characters around it.
@@ -74,6 +84,11 @@ def is_placeholder(text: str) -> bool:
         if _UNFILLED.fullmatch(bare) or not bare:
             return True
     return bool(_PLACEHOLDER.fullmatch(bare))
+
+
+def is_template(text: str) -> bool:
+    """Tell whether a part of a connection string was never filled in."""
+    return bool(_TEMPLATE.fullmatch(text))
 
 
 def explain(variable: str, text: str, problem: str) -> str:

@@ -20,7 +20,7 @@ class BodyTooLargeError(HttpError):
 
 
 class BodyTooSlowError(HttpError):
-    """The body did not arrive in time."""
+    """The body did not arrive in time, or came in too many small pieces."""
 
 
 class BodyShedError(HttpError):

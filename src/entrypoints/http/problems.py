@@ -121,7 +121,11 @@ TABLE: dict[type[Exception], Problem] = {
     ),
     application.UserUnknownError: Problem(404, "user-unknown", "User unknown", "The user is not known (yet)."),
     http.BodyTooSlowError: Problem(
-        408, "body-too-slow", "Request body too slow", "The body did not arrive in time.", _CLOSE
+        408,
+        "body-too-slow",
+        "Request body too slow",
+        "The body did not arrive in time, or came in too many small pieces.",
+        _CLOSE,
     ),
     http.UserGoneError: Problem(410, "user-gone", "User gone", "The user was deleted, for ever."),
     http.BodyTooLargeError: Problem(

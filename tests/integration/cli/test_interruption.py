@@ -4,7 +4,10 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -54,6 +57,33 @@ def test_whenever_it_is_stopped_it_is_gone_soon_and_says_nothing_alarming(starts
         with start() as process:
             time.sleep(seconds * number / MOMENTS)
             stop(process, *WAYS[number % len(WAYS)])
+
+
+STOPS_ITSELF = """
+import os, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == os.environ["AT_THE_IMPORT_OF"]:
+            os.kill(os.getpid(), int(os.environ["NUMBER"]))
+sys.meta_path.insert(0, Finder())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("module", ["entrypoints.cli.main", "typing", "cyclopts", "entrypoints.cli.serve"])
+def test_it_is_stopped_without_a_traceback_while_it_is_being_imported(tmp_path, module, number):
+    (tmp_path / "sitecustomize.py").write_text(STOPS_ITSELF)
+
+    ended = subprocess.run(
+        [Path(sys.executable).with_name("auth-service"), "serve"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "AT_THE_IMPORT_OF": module, "NUMBER": str(int(number))},
+        capture_output=True,
+        cwd=tmp_path,
+        timeout=60,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (128 + number, b"", b"")
 
 
 @pytest.mark.parametrize("way", WAYS[:2])

@@ -38,6 +38,14 @@ def test_a_body_too_long_is_413_while_it_streams_in_without_a_length(offline):
     assert answer.endswith(b"<closed>")
 
 
+def test_a_body_in_single_bytes_is_given_up_long_before_its_end(offline):
+    single = b"1\r\nx\r\n" * 50_000
+    answer = offline.exchange(well_formed() + b"Transfer-Encoding: chunked\r\n\r\n" + single)
+
+    assert statuses(answer) == [408]
+    assert answer.endswith(b"<closed>")
+
+
 def test_a_body_announced_too_long_is_413_before_it_is_sent(offline):
     answer = offline.exchange(POST + b"Content-Length: 2000000\r\nExpect: 100-continue\r\n\r\n")
 

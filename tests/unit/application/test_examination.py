@@ -13,7 +13,7 @@ from application.doctor.outbox import outbox_findings
 from application.doctor.schema_state import SchemaState
 from application.doctor.serving import ServingFacts, serving_findings
 from application.doctor.topics import topic_findings
-from application.failure import ADVICE, POSTGRES, Cause, Failure
+from application.failure import ADVICE, KAFKA, POSTGRES, Cause, Failure
 from application.relay.dead_letters import LaneBacklog, VacuumBlocker
 from application.relay.topics import DAY_MS
 from support.doctor_facts import AWAY, CLERK, DATABASE, KEYS, OUTBOX, STATE_TOPIC, TOPIC

@@ -37,6 +37,18 @@ def test_the_help_of_a_command_says_what_it_needs(capsys, command, sentence):
     assert sentence in shown
 
 
+@pytest.mark.parametrize(
+    "command", [[], *([name] for name in COMMANDS), ["topic", "create"], ["events", "tail"]], ids=" ".join
+)
+def test_piped_help_is_not_filled_up_with_blanks(capsys, command):
+    with pytest.raises(SystemExit):
+        main([*command, "--help"])
+
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 2
+    assert [line for line in lines if line != line.rstrip() or len(line) > 500] == []
+
+
 def test_an_unknown_command_is_answered_with_the_known_ones(capsys):
     status, shown = output_of(capsys, "migrat")
 

@@ -7,10 +7,13 @@ import pytest
 
 from entrypoints.http.errors import BodyShedError, BodyTooSlowError
 from entrypoints.http.middleware.body import (
+    BODY_LIMIT_BYTES,
     BYTES_OF_A_REQUEST,
     LARGE_AT_ONCE,
     LARGE_TURN_S,
+    PIECE_BYTES,
     SMALL_BYTES,
+    SMALL_PIECES,
     AnswerFirst,
     Budget,
     read_body,
@@ -112,6 +115,34 @@ async def test_small_bodies_do_not_wait_for_large_ones_and_a_large_one_waits_for
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert (budget._held, budget._turns._value) == (0, LARGE_AT_ONCE)
+
+
+async def test_a_body_of_too_many_small_pieces_is_given_up_whatever_time_there_is():
+    client = Client()
+    for _ in range(2 * SMALL_PIECES):
+        client.send(b"x")
+
+    with pytest.raises(BodyTooSlowError):
+        await read_body(SCOPE, client.receive)
+    assert client.messages.qsize() > SMALL_PIECES - 10
+
+
+async def test_pieces_of_an_ordinary_size_are_never_too_many():
+    client = Client()
+    for _ in range(BODY_LIMIT_BYTES // PIECE_BYTES - 1):
+        client.send(b"x" * PIECE_BYTES)
+    client.send(b"", more=False)
+
+    assert len(await read_body(SCOPE, client.receive)) == BODY_LIMIT_BYTES - PIECE_BYTES
+
+
+async def test_small_pieces_that_nobody_reads_are_not_all_received_either():
+    client = Client()
+    for _ in range(10 * SMALL_PIECES):
+        client.send(b"x")
+
+    assert (await answered(client, (b"transfer-encoding", b"chunked")))[0]
+    assert client.messages.qsize() > 7 * SMALL_PIECES
 
 
 async def test_one_that_alone_exceeds_the_budget_is_given_up():

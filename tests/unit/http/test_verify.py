@@ -155,6 +155,9 @@ VALUES = ["", "=", "=yes", "=1", "=TRUE", "=True", "=true+", "=true%20", "=%74ru
         "inperson=true",
         "active[]=true",
         "+active=true",
+        *("activ=true", "actve=true", "acitve=true", "actives=true", "activate=true", "is_active=true"),
+        "&".join(f"x{number}" for number in range(17)),
+        *("in_persn=true", "in_persons=true", "person=true", "x=1&activ=true", "ac\u0442ive=true"),
     ]
     + ["active=true/orders", "active=true?x=1"],
 )
@@ -162,6 +165,11 @@ async def test_a_check_that_is_asked_for_in_another_way_is_400_and_not_left_out(
     response = await web.client.get(f"{path}?{query}", headers=bearer())
 
     assert (response.status_code, response.json()["code"]) == (400, "verify-query-not-valid")
+
+
+@each_row("query", ["x=1", "archive=true", "a=&b", "personal=1", f"{'active' * 3}=true"])
+async def test_a_parameter_that_resembles_no_check_is_nobodys(web, query):
+    assert (await web.client.get(f"/v1/verify?{query}", headers=bearer())).status_code == 200
 
 
 @each_row("query", ["active=false", "active=", "active", "actives=true", "%zz=%00&&;=", "a=%ff"])

@@ -86,7 +86,8 @@ def _read_query(query: str) -> dict[str, str]:
         key, equals, value = pair.partition("=")
         name = _decoded(key, f"parameter number {number}")
         if not equals:
-            raise ValueError(f"parameter number {number} has no value")
+            escaped = ": is all of the password escaped?" if "@" in pair else ""
+            raise ValueError(f"parameter number {number} has no value{escaped}")
         if not _NAME.fullmatch(name):
             raise ValueError(f"parameter number {number} is no name")
         parameters[name] = _decoded(value, f"parameter number {number}")

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import re
 from collections.abc import Mapping
 
 from attrs import field, frozen
@@ -17,6 +18,7 @@ SESSION_ATTRIBUTES = ("any", "read-write", "read-only", "primary", "standby", "p
 DEFAULT_HOSTS = ("/var/run/postgresql", "/tmp", "localhost")  # noqa: S108  # libpq's, as distributions build it
 """Tried in turn where none is named."""
 
+_NO_NAME = re.compile(r"[\s\"'`<>{}()\[\]\\$*;&=?!|^#]")
 _LONGEST_PORT = 5
 _TRUE, _FALSE = ("true", "1", "yes", "on", "t", "y"), ("false", "0", "no", "off", "f", "n")
 
@@ -158,6 +160,8 @@ def _addresses(parameters: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
     for name, values in (("host", hosts), ("hostaddr", by_address)):
         if name in parameters and any(value.startswith("@") for value in values):
             raise ValueError(f"{name} is an abstract Unix socket, which the driver cannot reach")
+        if name in parameters and any(_NO_NAME.search(value) for value in values if not value.startswith("/")):
+            raise ValueError(f"a {name} holds a blank, a quote or another character that no name and no address has")
     hosts = tuple(address or host for address, host in zip(by_address, hosts, strict=True))
     ports = parameters.get("port", "").split(",")
     if len(ports) not in (1, len(hosts)):
@@ -172,8 +176,6 @@ def _named_hosts(parameters: Mapping[str, str]) -> tuple[str, ...]:
     hosts = tuple(parameters["host"].split(","))
     if any(not host for host in hosts) and len(hosts) > 1:
         raise ValueError("one of the hosts is missing: a comma too many?")
-    if any(" " in host and not host.startswith("/") for host in hosts):
-        raise ValueError("a host holds a blank")
     return hosts
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -23,6 +24,13 @@ PREFIX = "/v1/ext-authz"
 ACTIVE, IN_PERSON = "active", "in_person"
 ORIGINAL = "path"
 """The parameter behind which Envoy appends path and query of the original request."""
+
+_ALIKE = 0.8
+"""Of two names' letters, how many match: `activ`, `is_active` and `in_persn` are meant for a check."""
+_LONGEST_ALIKE = 12
+"""Letters. A longer name is like neither, which need not be found out."""
+_OTHERS_AT_MOST = 16
+"""Parameters that are no check, in a proxy's own query: each is compared with the names of the checks."""
 
 _IDENTITY_HEADER = re.compile(rb"x[^a-z0-9]auth[^a-z0-9]", re.IGNORECASE)
 
@@ -116,21 +124,24 @@ def _checks(query: bytes) -> set[str]:
     Raises:
         VerifyQueryError: it does.
     """
-    checks = set()
+    checks, others = set(), 0
     original = False
     for pair in query.decode("latin-1").split("&"):
         name, _, value = pair.partition("=")
         name = unquote_plus(name)
         if name in (ACTIVE, IN_PERSON) and value == "true":
             checks.add(name)
-        elif not original and _letters(name) in (_letters(ACTIVE), _letters(IN_PERSON)):
-            raise VerifyQueryError
+        elif not original:
+            others += 1
+            if others > _OTHERS_AT_MOST or _may_mean_a_check(name):
+                raise VerifyQueryError
         original = original or name == ORIGINAL
     return checks
 
 
-def _letters(name: str) -> str:
-    return re.sub("[^a-z]", "", name.lower())
+def _may_mean_a_check(name: str) -> bool:
+    letters = re.sub("[^a-z]", "", name.lower())
+    return len(letters) <= _LONGEST_ALIKE and bool(get_close_matches(letters, ("active", "inperson"), cutoff=_ALIKE))
 
 
 def _require_whole_identity(headers: Iterable[tuple[bytes, bytes]]) -> None:
