@@ -35,8 +35,6 @@ class _Relaying(Protocol):
     @property
     def kafka(self) -> Provider[KafkaSettings]: ...
     @property
-    def publisher(self) -> Provider[Any]: ...
-    @property
     def state_publisher(self) -> Provider[Any]: ...
 
 
@@ -64,12 +62,11 @@ async def acting(container: _Acting) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def relaying(container: _Relaying, listener: _Listener) -> AsyncIterator[None]:
-    """Listen for notifications, and close what a relay sends and reads with."""
+    """Listen for notifications, and close what a relay reads and writes with; the broker is the application's."""
     async with AsyncExitStack() as stack:
         stack.push_async_callback(container.relay_engine().dispose)
         if container.kafka().kafka_user_state_topic:
             stack.push_async_callback(container.state_publisher().aclose)
-        stack.push_async_callback(container.publisher().aclose)
         stack.push_async_callback(listener.aclose)
         stack.push_async_callback(container.engine().dispose)
         await listener.start()

@@ -36,10 +36,6 @@ class RunningStore(UserStore, Protocol):
     async def aclose(self) -> None: ...
 
 
-class ClosablePublisher(Publisher, Protocol):
-    async def aclose(self) -> None: ...
-
-
 class WebhookUseCase(Protocol):
     """`ReceiveWebhook`."""
 
@@ -73,8 +69,8 @@ class Tracing(Protocol):
         """Return what a batch of changes is written in."""
         ...
 
-    def publisher(self, publisher: ClosablePublisher, topic: str) -> ClosablePublisher:
-        """Trace each event from being stored to its arrival in `topic`."""
+    def publisher(self, publisher: Publisher, topics: Mapping[str, str]) -> Publisher:
+        """Trace each event from being stored to its arrival in the topic of its type."""
         ...
 
     def end(self) -> None:
@@ -103,7 +99,7 @@ class Untraced:
     def batch(self, changes: Sequence[Change]) -> AbstractContextManager[None]:  # noqa: ARG002  # the protocol's
         return nullcontext()
 
-    def publisher(self, publisher: ClosablePublisher, topic: str) -> ClosablePublisher:  # noqa: ARG002
+    def publisher(self, publisher: Publisher, topics: Mapping[str, str]) -> Publisher:  # noqa: ARG002
         return publisher
 
     def end(self) -> None:
