@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import TypeAlias
 
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from aiokafka.partitioner import murmur2
@@ -17,8 +16,6 @@ from application.relay.messages import OutboxMessage, Pending
 
 _HASHES = 2**16
 """Hashing a key in Python costs as much as a fifth of all else that a message costs; 12 MB when full."""
-
-_Records: TypeAlias = list[tuple[Pending, Record]]
 
 
 @frozen
@@ -36,10 +33,10 @@ class Fates:
 
 @frozen
 class _Sent:
-    """The first records of a partition, which it takes or refuses together, and those behind them."""
+    """The first messages of a partition, which it takes or refuses together, and those behind them."""
 
     items: list[Pending]
-    left: _Records
+    left: list[Pending]
     arrival: "asyncio.Future[RecordMetadata]"
 
     @property
@@ -69,15 +66,19 @@ async def publish_in_order(
     broker checks the sequence only of a producer that it has stored a batch of, so behind a new producer's first
     batch, refused, a second one would land.
     """
-    waiting = await _by_partition(broker, batch, record, fates)
+    waiting = await _by_partition(broker, batch, fates)
     while waiting:
         under_way: dict[tuple[str, int], _Sent] = {}
         try:
-            for (topic, partition), records in waiting.items():
+            for (topic, partition), items in waiting.items():
+                # Made for one partition at a time: Python's collector would look at all of a round's again and again.
+                records = [record(item.message) for item in items]
                 try:
-                    under_way[topic, partition] = await _hand_over(broker, topic, partition, records)
+                    count, arrival = await _hand_over(broker, topic, partition, records)
                 except KafkaError as error:
-                    fates.fail((item for item, _ in records), error)
+                    fates.fail(items, error)
+                else:
+                    under_way[topic, partition] = _Sent(items[:count], items[count:], arrival)
             await asyncio.gather(*(sent.arrival for sent in under_way.values()), return_exceptions=True)
         finally:
             for sent in under_way.values():
@@ -86,14 +87,11 @@ async def publish_in_order(
 
 
 async def _by_partition(
-    broker: RelayBroker,
-    batch: Iterable[tuple[str, Pending]],
-    record: Callable[[OutboxMessage], Record],
-    fates: Fates,
-) -> dict[tuple[str, int], _Records]:
+    broker: RelayBroker, batch: Iterable[tuple[str, Pending]], fates: Fates
+) -> dict[tuple[str, int], list[Pending]]:
     """Divide a batch among the partitions that every Kafka client chooses by default (murmur2, DefaultPartitioner)."""
     partitions: dict[str, Sequence[int] | KafkaError] = {}
-    found: dict[tuple[str, int], _Records] = {}
+    found: dict[tuple[str, int], list[Pending]] = {}
     for topic, item in batch:
         if topic not in partitions:
             try:
@@ -105,12 +103,14 @@ async def _by_partition(
             fates.fail([item], among)
             continue
         target = topic, partition_of(item.message.key, among)
-        found.setdefault(target, []).append((item, record(item.message)))
+        found.setdefault(target, []).append(item)
     return found
 
 
-async def _hand_over(broker: RelayBroker, topic: str, partition: int, records: _Records) -> _Sent:
-    """Queue as many of the records as one batch holds.
+async def _hand_over(
+    broker: RelayBroker, topic: str, partition: int, records: Sequence[Record]
+) -> "tuple[int, asyncio.Future[RecordMetadata]]":
+    """Queue as many of the records as one batch holds; return how many, and what is done when they are acknowledged.
 
     Raises:
         KafkaError: they were not queued.
@@ -118,9 +118,7 @@ async def _hand_over(broker: RelayBroker, topic: str, partition: int, records: _
     count = len(records)
     while True:
         try:
-            arrival = await broker.publish_batch(
-                *(record for _, record in records[:count]), topic=topic, partition=partition, no_confirm=True
-            )
+            arrival = await broker.publish_batch(*records[:count], topic=topic, partition=partition, no_confirm=True)
         except BatchBufferOverflowException as full:
             count = full.message_position
         except AssertionError:  # the topic was made anew meanwhile, with fewer partitions
@@ -128,7 +126,7 @@ async def _hand_over(broker: RelayBroker, topic: str, partition: int, records: _
         else:
             # When a later batch cannot be queued, nobody waits for this one any more.
             arrival.add_done_callback(take_error)
-            return _Sent([item for item, _ in records[:count]], records[count:], arrival)
+            return count, arrival
 
 
 def partition_of(key: str, partitions: Sequence[int]) -> int:

@@ -74,7 +74,7 @@ class KafkaPublisher:
         if not self._connected:
             self._connected = True  # also when it fails on its way, or is given up
             await self._broker.connect()
-        topics = {topic for item in batch if (topic := self._topic(item))} - self._found
+        topics = {self._topics[kind] for item in batch if (kind := item.message.type) in self._topics} - self._found
         reasons = await self._broker.unusable(topics) if topics else {}
         self._found |= topics - set(reasons)
         ready = []

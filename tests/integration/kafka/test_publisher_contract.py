@@ -146,7 +146,7 @@ async def test_a_record_that_a_broker_finds_invalid_is_put_aside_and_later_versi
 
     def without_the_second_key(message: OutboxMessage) -> Record:
         made = record(message)
-        return made if message is not batch[1].message else Record(None, made.value, made.headers)
+        return made if message is not batch[1].message else Record(None, made.value, made.headers)  # type: ignore[arg-type]
 
     monkeypatch.setattr(publisher_module, "_record", without_the_second_key)
     publisher = publisher_to(kafka_address, compacted)

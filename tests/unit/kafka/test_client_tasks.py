@@ -38,7 +38,7 @@ async def test_a_stop_that_does_not_come_to_an_end_is_ended(monkeypatch):
     monkeypatch.setattr("adapters.kafka.client_tasks.CLOSE_S", 0.05)
     before = asyncio.all_tasks()
 
-    await ClientTasks().close(asyncio.Event().wait())  # type: ignore[arg-type]  # it returns something
+    await ClientTasks().close(asyncio.Event().wait())
 
     assert asyncio.all_tasks() == before
 
