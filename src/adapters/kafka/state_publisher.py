@@ -107,7 +107,7 @@ class KafkaStatePublisher:
             outage = await explained(failure, self._broker, self._topic)
             await self.aclose()  # or it would go on trying
             return DeliveryResults(outage=outage)
-        # A producer has no more use after a failure: its numbering has a hole (ADR 0007).
+        # A producer has no more use after a failure: its numbering has a hole (ADR 0024).
         self._broken = bool(fates.failed)
         refused = [
             RefusedMessage(item, f"{self._topic}: {type(fates.failed[item.id]).__name__}", attempts=2)
