@@ -65,7 +65,7 @@ _VALUES = (
     *('{"id":"org_1","per":"","fpm":""}', '{"a":1,"a":2}', '{"__proto__":{"x":1}}', "[" * 64 + "]" * 64, "[1,]", "{,}"),
     *('"o:a,u:b,ou:c"', '"o:a"', '{"id":"org_1","per":"x","fpm":"18446744073709551615"}', '"https://app.example.com"'),
 )
-_RULES = {
+_RULES: dict[str, Access | Requirement] = {
     "/": OPTIONAL,
     "/docs/*": PUBLIC,
     "/admin/*": Requirement(role="org:admin"),

@@ -4,22 +4,24 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
+from aiokafka.conn import AIOKafkaConnection, create_conn
 from aiokafka.errors import (
     AuthenticationFailedError,
     AuthenticationMethodNotSupported,
     IllegalSaslStateError,
-    IncompatibleBrokerVersion,
     KafkaError,
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
 )
 from aiokafka.protocol.metadata import MetadataRequest
 from attrs import frozen
+from faststream.kafka.security import parse_security
+from faststream.security import BaseSecurity
 
-from adapters.kafka.connections import open_connection
 from adapters.kafka.metadata import NOT_AUTHORIZED, UNKNOWN_TOPIC, Described, described_on
 from application.errors import BrokerUnavailableError
 from application.failure import KAFKA, Cause, Failure
@@ -39,6 +41,11 @@ REFUSALS = (
 """A broker does not accept our credentials."""
 
 _NOBODY_THERE = (Cause.OUT_OF_REACH, Cause.NO_ANSWER, Cause.NAME_RESOLUTION)
+
+
+def client_options(security: BaseSecurity | None) -> dict[str, Any]:
+    """Return aiokafka's options for what FastStream has no call for."""
+    return parse_security(security)
 
 
 @frozen
@@ -124,19 +131,13 @@ def unavailable(silences: Sequence[Silence]) -> BrokerUnavailableError:
 
 async def ask(server: str, security: Security, topic: str | None = None) -> Answer | Silence:
     """Ask one server, `host:port`, for the brokers and a topic."""
-    host, _, port = server.rpartition(":")
-    connection = None
     try:
-        async with asyncio.timeout(CONNECT_MS / 1000):
-            connection = await open_connection(host.strip("[]"), int(port), request_timeout_ms=CONNECT_MS, **security)
+        async with asyncio.timeout(CONNECT_MS / 1000), connection_to(server, security) as connection:
             # A listener that wants SASL answers the first question of somebody without, and hangs up at the second.
             brokers = (await connection.send(MetadataRequest([]))).brokers
-            described = await _described(connection, topic) if topic else None
+            described = (await described_on(connection, [topic]))[1][topic] if topic else None
     except (KafkaError, OSError, ValueError) as error:  # an answer of another protocol is a ValueError
         return _why(error, server, security.get("security_protocol", "PLAINTEXT"))
-    finally:
-        if connection is not None:
-            connection.close()
     return Answer(server, [address(name, port) for _, name, port, *_ in brokers], described)
 
 
@@ -145,11 +146,26 @@ def address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-async def _described(connection: Any, topic: str) -> Described | None:
+@asynccontextmanager
+async def connection_to(server: str, security: Security) -> AsyncIterator[AIOKafkaConnection]:
+    """Connect to one server, `host:port`, for questions that a client would put to any of its brokers.
+
+    Raises:
+        KafkaError, OSError, ValueError: no connection was made; `socket.gaierror` when the name does not resolve.
+    """
+    host, _, port = server.rpartition(":")
+    host = host.strip("[]")
+    # uvloop goes on with a look-up whose connection is given up, and then complains that nobody took its error. So the
+    # name is looked up here first, where giving up ends it.
     try:
-        return (await described_on(connection, [topic]))[1][topic]
-    except IncompatibleBrokerVersion:
-        return None
+        await asyncio.get_running_loop().getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
+    except UnicodeError:  # a label that is empty or too long
+        raise socket.gaierror(socket.EAI_NONAME, "not a host name") from None
+    connection = await create_conn(host, int(port), request_timeout_ms=CONNECT_MS, **security)
+    try:
+        yield connection
+    finally:
+        connection.close()
 
 
 def _with_cause(silence: Silence) -> str:

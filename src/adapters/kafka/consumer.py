@@ -1,24 +1,28 @@
 """Looking at the topic, from outside any consumer group: nothing is committed and nobody's share is taken."""
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import KafkaError
 from attrs import frozen
-from faststream.kafka.security import parse_security
+from faststream.kafka import KafkaBroker, TopicPartition
+from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
+from faststream.kafka.subscriber.usecase import DefaultSubscriber
 from faststream.security import BaseSecurity
 
-from adapters.kafka.connections import CLOSE_S, close_client
-from adapters.kafka.connectivity import Silence, answering, diagnose, unavailable
-from adapters.kafka.topics import administering
+from adapters.kafka.client_tasks import ClientTasks
+from adapters.kafka.connectivity import Silence, answering, client_options, connection_to, diagnose, unavailable
+from adapters.kafka.metadata import described_on
 from application.errors import BrokerUnavailableError
 from application.failure import Cause
 from application.relay.topic_tail import Record
 
 _REQUEST_MS = 10_000
 
+_LOOK_S = 10.0
+"""How long one look for a next record takes; then there is another."""
 
 _FOUND_S = 2.0
 """How long a partition's next record may take while we look for the one that cannot be read."""
@@ -26,16 +30,16 @@ _FOUND_S = 2.0
 
 @frozen
 class KafkaTopicTail:
-    """`TopicTail` on a consumer of no group."""
+    """`TopicTail` on a subscriber of no group."""
 
-    _consumer: AIOKafkaConsumer
-    _partitions: Sequence[TopicPartition]
+    subscriber: DefaultSubscriber
 
     async def next(self) -> Record:
         """See `TopicTail.next`."""
         while True:
             try:
-                return _record(await self._consumer.getone())
+                if message := await self.subscriber.get_one(timeout=_LOOK_S):
+                    return _record(message.raw_message)
             except KafkaError as error:
                 raise BrokerUnavailableError(f"Reading the topic failed: {error}") from error
             except ValueError:  # a UnicodeDecodeError is one
@@ -47,45 +51,25 @@ class KafkaTopicTail:
 
         Returns it, or a record that another partition had in the meantime; none when there was neither.
         """
-        for partition in self._partitions:
+        for partition in self.subscriber.partitions:
             try:
-                async with asyncio.timeout(_FOUND_S):
-                    return _record(await self._consumer.getone(partition))
-            except TimeoutError:
-                continue
+                found = await self._consumer.getmany(partition, timeout_ms=int(_FOUND_S * 1000), max_records=1)
             except ValueError:
                 offset = await self._consumer.position(partition)
                 self._consumer.seek(partition, offset + 1)
                 return Record(partition=partition.partition, offset=offset, readable=False)
+            for records in found.values():
+                return _record(records[0])
         return None
 
     async def length(self) -> int:
         """See `TopicTail.length`."""
-        ends: Mapping[TopicPartition, int] = await self._consumer.end_offsets(self._partitions)
-        return sum(ends.values())
+        return sum((await self._consumer.end_offsets(self.subscriber.partitions)).values())
 
-
-def _record(message: ConsumerRecord[bytes | None, bytes | None]) -> Record:
-    last = dict(message.headers)
-    return Record(
-        partition=message.partition,
-        offset=message.offset,
-        key=message.key,
-        headers={name: value.decode("utf-8", "replace") for name, value in last.items() if value is not None},
-        value=message.value,
-    )
-
-
-async def _partitions_of(
-    bootstrap_servers: Sequence[str], topic: str, security: BaseSecurity | None
-) -> list[TopicPartition]:
-    """Return the topic's partitions; none when there is no such topic."""
-    async with administering(bootstrap_servers, security) as (admin, _):
-        # By listing all: asking for a topic by name can make a broker create it.
-        for found in await admin.describe_topics():
-            if found["topic"] == topic:
-                return sorted(TopicPartition(topic, entry["partition"]) for entry in found["partitions"])
-        return []
+    @property
+    def _consumer(self) -> AIOKafkaConsumer:
+        assert self.subscriber.consumer  # noqa: S101  # it was started
+        return self.subscriber.consumer
 
 
 @asynccontextmanager
@@ -97,32 +81,68 @@ async def tail_topic(
     Raises:
         BrokerUnavailableError: the brokers are out of reach or refuse, or there is no such topic.
     """
-    partitions = await _partitions_of(bootstrap_servers, topic, security)
-    if not partitions:
-        raise BrokerUnavailableError(f"{topic} at {', '.join(bootstrap_servers)}", Cause.TOPIC_MISSING)
-    options = parse_security(security)
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=[await answering(bootstrap_servers, options)],
+    options = client_options(security)
+    server = await answering(bootstrap_servers, options)
+    broker = KafkaBroker(
+        server,
+        security=security,
         request_timeout_ms=_REQUEST_MS,
-        fetch_max_wait_ms=100,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        **options,
+        consumer_only=True,
+        allow_auto_create_topics=False,
+        logger=None,
     )
+    tasks = ClientTasks()
     try:
         try:
-            await consumer.start()
-            consumer.assign(partitions)
-            seek = consumer.seek_to_beginning if from_beginning else consumer.seek_to_end
-            if not await seek(*partitions):
-                raise BrokerUnavailableError(f"The brokers did not say where {topic} begins and ends.")
+            subscriber = broker.subscriber(
+                partitions=await _partitions_of(server, topic, options),
+                auto_offset_reset="earliest",
+                fetch_max_wait_ms=100,
+                parser=_parsed,
+            )
+            with tasks.owned():
+                await broker.start()
+            tail = KafkaTopicTail(subscriber)
+            if not await _seek(subscriber, from_beginning=from_beginning):
+                raise BrokerUnavailableError(f"the brokers did not say where {topic} begins and ends.")
         except (KafkaError, OSError) as error:
             found = await diagnose(bootstrap_servers, options, topic)
             raise unavailable([found or Silence("", Cause.OTHER, type(error).__name__)]) from error
-        yield KafkaTopicTail(consumer, partitions)
+        yield tail
     finally:
-        stopping = asyncio.create_task(consumer.stop())
-        await asyncio.wait({stopping}, timeout=CLOSE_S)
-        if not stopping.done():  # a broker that does not read its requests
-            await close_client(consumer._client)  # noqa: SLF001
-            stopping.cancel()
+        await tasks.close(broker.stop())
+
+
+async def _partitions_of(server: str, topic: str, options: dict[str, Any]) -> list[TopicPartition]:
+    async with connection_to(server, options) as connection:
+        _, described = await described_on(connection, [topic])
+    if not described[topic].partitions:
+        raise BrokerUnavailableError(f"{topic} at {server}", Cause.TOPIC_MISSING)
+    return [TopicPartition(topic, entry["partition"]) for entry in described[topic].partitions]
+
+
+async def _seek(subscriber: DefaultSubscriber, *, from_beginning: bool) -> bool:
+    consumer = subscriber.consumer
+    assert consumer  # noqa: S101  # it was started
+    seek = consumer.seek_to_beginning if from_beginning else consumer.seek_to_end
+    return bool(await seek(*subscriber.partitions))
+
+
+async def _parsed(record: "ConsumerRecord[bytes | None, bytes | None]") -> KafkaMessage:
+    """Parse whatever a producer can write; FastStream's own parser fails at a header without a value or not UTF-8."""
+    return KafkaMessage(record, record.value or b"", headers=_headers(record), consumer=FAKE_CONSUMER)
+
+
+def _record(message: "ConsumerRecord[bytes | None, bytes | None]") -> Record:
+    return Record(
+        partition=message.partition,
+        offset=message.offset,
+        key=message.key,
+        headers=_headers(message),
+        value=message.value,
+    )
+
+
+def _headers(record: "ConsumerRecord[bytes | None, bytes | None]") -> dict[str, str]:
+    last = dict(record.headers)
+    return {name: value.decode("utf-8", "replace") for name, value in last.items() if value is not None}

@@ -2,14 +2,21 @@
 
 from collections.abc import Sequence
 
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.admin.config_resource import ConfigResourceType
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.protocol.admin import DescribeConfigsRequest
+from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.protocol.produce import ProduceRequest
 from attrs import evolve
 from faststream.security import BaseSecurity
 
-from adapters.kafka.metadata import NOT_AUTHORIZED, UNKNOWN_TOPIC, Described, client_of, describe
-from adapters.kafka.topics import administering, refused
+from adapters.kafka.connectivity import client_options
+from adapters.kafka.metadata import NOT_AUTHORIZED, UNKNOWN_TOPIC, Described, described_on
+from adapters.kafka.topics import questioning, refused
 from application.relay.topics import Topic, TopicFacts
+
+_NO_PARTITION = 2**31 - 1
+"""Of no topic: what is asked of it is refused for want of a right, or because it is not there, and changes nothing."""
 
 
 async def examine_topics(
@@ -20,13 +27,13 @@ async def examine_topics(
     Raises:
         BrokerUnavailableError: no broker answers, or it refuses; the message says why.
     """
-    async with administering(bootstrap_servers, security) as (admin, away):
-        brokers, found = await describe(client_of(admin), [topic.name for topic in topics])
+    async with questioning(bootstrap_servers, client_options(security)) as (connection, away):
+        brokers, found = await described_on(connection, [topic.name for topic in topics])
         cluster = TopicFacts(topic=topics[0], brokers=brokers, out_of_reach=[silence.failure for silence in away])
-        return [await _facts(admin, evolve(cluster, topic=topic), found[topic.name]) for topic in topics]
+        return [await _facts(connection, evolve(cluster, topic=topic), found[topic.name]) for topic in topics]
 
 
-async def _facts(admin: AIOKafkaAdminClient, unknown: TopicFacts, found: Described) -> TopicFacts:
+async def _facts(connection: AIOKafkaConnection, unknown: TopicFacts, found: Described) -> TopicFacts:
     topic = unknown.topic
     match found.error_code:
         case 0:
@@ -43,16 +50,25 @@ async def _facts(admin: AIOKafkaAdminClient, unknown: TopicFacts, found: Describ
         replication_factor=min(len(partition["replicas"]) for partition in found.partitions),
         in_sync=min(len(partition["isr"]) for partition in found.partitions),
         leaderless=sum(partition["leader"] < 0 for partition in found.partitions),
-        settings=await _settings(admin, topic.name),
-        operations=found.operations,
+        settings=await _settings(connection, topic.name),
+        operations=await _operations(connection, topic.name),
     )
 
 
-async def _settings(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str] | None:
-    [answer] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+async def _settings(connection: AIOKafkaConnection, topic: str) -> dict[str, str] | None:
+    answer = await connection.send(DescribeConfigsRequest([(ConfigResourceType.TOPIC, topic, None)]))
     [(code, _, _, _, entries)] = answer.resources
     if code == NOT_AUTHORIZED:
         return None
     if code:
         raise refused(f"The settings of {topic} cannot be read", code, None)
     return {entry[0]: entry[1] for entry in entries if entry[1] is not None}
+
+
+async def _operations(connection: AIOKafkaConnection, topic: str) -> frozenset[str]:
+    """Return which of `write` and `read` the brokers let us do, which they check before anything else."""
+    writing = await connection.send(ProduceRequest(None, -1, 1000, [(topic, [(_NO_PARTITION, b"")])]))
+    reading = await connection.send(FetchRequest(0, 0, 1024, 0, [(topic, [(_NO_PARTITION, 0, 1024)])]))
+    [(_, [(_, write_code, *_)])] = writing.topics
+    [(_, [(_, read_code, *_)])] = reading.topics
+    return frozenset(name for name, code in (("write", write_code), ("read", read_code)) if code != NOT_AUTHORIZED)

@@ -21,9 +21,9 @@ from aiokafka.errors import (
     TransactionalIdAuthorizationFailed,
     kafka_errors,
 )
-from attrs import frozen
 
-from adapters.kafka.connectivity import REFUSALS, Security, diagnose
+from adapters.kafka.broker import RelayBroker
+from adapters.kafka.connectivity import REFUSALS, diagnose
 from adapters.kafka.metadata import TopicMissingError
 from application.errors import BrokerUnavailableError
 from application.failure import KAFKA, Cause, Failure
@@ -36,18 +36,23 @@ class InvalidRecordError(BrokerResponseError):  # type: ignore[misc]  # aiokafka
     message = "INVALID_RECORD"
 
 
+class UnroutedError(Exception):
+    """No topic is configured for this type of event, which is the text: an older relay beside a newer service."""
+
+
 # aiokafka 0.14 does not know this one, and would call it an unknown error of the server, which may pass.
 kafka_errors[InvalidRecordError.errno] = InvalidRecordError
 
 REFUSED = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidRecordError)
 """What a broker holds against a record for ever; everything else may pass."""
 
-TROUBLE = (KafkaError, OSError, TimeoutError, TopicMissingError)
+TROUBLE = (KafkaError, OSError, TimeoutError, TopicMissingError, UnroutedError)
 """Everything that a producer may raise when the brokers are at fault or out of reach."""
 
 # The first that fits: TimeoutError is an OSError.
-_TROUBLES: Sequence[tuple[tuple[type[BaseException], ...], Cause]] = (
+_CAUSES: Sequence[tuple[tuple[type[BaseException], ...], Cause]] = (
     ((TopicMissingError,), Cause.TOPIC_MISSING),
+    ((UnroutedError,), Cause.CONFIGURATION),
     (
         (TopicAuthorizationFailedError, ClusterAuthorizationFailedError, TransactionalIdAuthorizationFailed),
         Cause.NOT_AUTHORIZED,
@@ -59,49 +64,45 @@ _TROUBLES: Sequence[tuple[tuple[type[BaseException], ...], Cause]] = (
     ((KafkaConnectionError, NodeNotReadyError, OSError), Cause.OUT_OF_REACH),
 )
 
-_CERTAIN = (Cause.TOPIC_MISSING, Cause.NOT_AUTHORIZED, Cause.CLOCK)
+_CERTAIN = (Cause.TOPIC_MISSING, Cause.CONFIGURATION, Cause.NOT_AUTHORIZED, Cause.CLOCK)
 """What a broker has said itself; everything else may have a cause that only a closer look shows."""
 
 
-@frozen
-class Attempts:
-    """Attempts at a topic, and what is said of those that fail."""
+async def failure_of(attempt: Coroutine[Any, Any, None], *, within_s: float) -> Exception | None:
+    """Make an attempt in bounded time, and return what the brokers' trouble was; `None` when there was none."""
+    try:
+        async with asyncio.timeout(within_s):
+            await attempt
+    except (*TROUBLE, BrokerUnavailableError) as error:
+        return error
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        return TimeoutError("the client gave up a request")  # aiokafka, not ours
+    return None
 
-    bootstrap_servers: Sequence[str]
-    security: Security
-    topic: str
 
-    async def outage_of(self, attempt: Coroutine[Any, Any, None], *, within_s: float) -> Failure | None:
-        """Make an attempt in bounded time, and return why it came to nothing; `None` when it did not."""
-        try:
-            async with asyncio.timeout(within_s):
-                await attempt
-        except TROUBLE as error:
-            return await self.explained(error)
-        except BrokerUnavailableError as error:
-            return error.failure
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            return await self.explained(TimeoutError("the client gave up a request"))  # aiokafka, not ours
-        return None
+async def explained(error: BaseException, broker: RelayBroker, topic: str | None) -> Failure:
+    """Return an error by its cause, the same text at every attempt."""
+    if isinstance(error, BrokerUnavailableError):
+        return error.failure
+    cause = next((cause for kinds, cause in _CAUSES if isinstance(error, kinds)), Cause.OTHER)
+    if cause not in _CERTAIN and (found := await diagnose(broker.bootstrap_servers, broker.security_options, topic)):
+        return found.failure
+    match error:
+        case TopicMissingError():
+            detail = str(error)
+        case UnroutedError():
+            detail = f"no topic for {error}"
+        case TimeoutError():
+            detail = str(error) or f"no acknowledgement of {topic}"
+        case _:
+            detail = type(error).__name__
+    return Failure(KAFKA, cause, detail)
 
-    async def explained(self, error: BaseException) -> Failure:
-        """Say an error by its cause, in a way that does not differ from one time to the next."""
-        trouble = next((trouble for kinds, trouble in _TROUBLES if isinstance(error, kinds)), Cause.OTHER)
-        if trouble not in _CERTAIN and (found := await diagnose(self.bootstrap_servers, self.security, self.topic)):
-            return found.failure
-        match error:
-            case TopicMissingError():
-                detail = str(error)
-            case TimeoutError():
-                detail = str(error) or f"no acknowledgement of {self.topic}"
-            case _:
-                detail = type(error).__name__
-        return Failure(KAFKA, trouble, detail)
 
-    async def unavailable(self, error: BaseException) -> BrokerUnavailableError:
-        """Return the application's error for `error`."""
-        found = await self.explained(error)
-        return BrokerUnavailableError(found.detail, Cause(found.cause))
+async def unavailable(error: BaseException, broker: RelayBroker, topic: str | None) -> BrokerUnavailableError:
+    """Return the application's error for `error`."""
+    found = await explained(error, broker, topic)
+    return BrokerUnavailableError(found.detail, Cause(found.cause))

@@ -1,58 +1,21 @@
-"""A round's messages as what aiokafka sends: one batch of records for each partition, with one acknowledgement."""
+"""A round's messages on their way: a batch of records for each partition, with one acknowledgement."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import TypeAlias
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import UnknownTopicOrPartitionError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from aiokafka.partitioner import murmur2
-from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
 from attrs import field, frozen
+from faststream.kafka.exceptions import BatchBufferOverflowException
 
+from adapters.kafka.broker import Record, RelayBroker
+from adapters.kafka.client_tasks import take_error
 from application.relay.messages import OutboxMessage, Pending
-
-Record: TypeAlias = tuple[bytes | None, Sequence[tuple[str, bytes]]]
-"""A message's value and headers."""
 
 _HASHES = 2**16
 """Hashing a key in Python costs as much as a fifth of all else that a message costs; 12 MB when full."""
-
-
-@frozen
-class Share:
-    """Messages that one partition takes, or refuses, together."""
-
-    partition: int
-    builder: BatchBuilder
-    items: list[Pending] = field(factory=list)
-
-    def takes(self, item: Pending, record: Record) -> bool:
-        """Put the message in; there is no room for it in a share that is full."""
-        value, headers = record
-        key = item.message.key.encode()
-        if self.builder.append(timestamp=None, key=key, value=value, headers=headers) is None:
-            return False
-        self.items.append(item)
-        return True
-
-    async def hand_over(self, client: AIOKafkaProducer, topic: str) -> "asyncio.Future[RecordMetadata]":
-        """Queue it behind what its partition has; the future is done when the brokers acknowledged or refused it.
-
-        Raises:
-            KafkaError: it was not queued.
-        """
-        try:
-            answer: asyncio.Future[RecordMetadata] = await client.send_batch(
-                self.builder, topic, partition=self.partition
-            )
-        except AssertionError:  # the topic was made anew meanwhile, with fewer partitions
-            raise UnknownTopicOrPartitionError from None
-        # When a later share cannot be queued, nobody waits for this one any more.
-        answer.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return answer
 
 
 @frozen
@@ -61,35 +24,109 @@ class Fates:
 
     arrived: set[int] = field(factory=set)
     failed: dict[int, BaseException] = field(factory=dict)
+    ends: dict[int, int] = field(factory=dict)
+    """The offset behind the last record that arrived, by partition (of one topic)."""
 
-    def note(self, items: Iterable[Pending], failure: BaseException | None) -> None:
-        """All of a share have one fate."""
-        ids = [item.id for item in items]
-        if failure:
-            self.failed.update(dict.fromkeys(ids, failure))
-        else:
-            self.arrived.update(ids)
+    def fail(self, items: Iterable[Pending], failure: BaseException) -> None:
+        self.failed.update(dict.fromkeys((item.id for item in items), failure))
 
 
-async def shares_of(
-    client: AIOKafkaProducer, topic: str, batch: Iterable[Pending], record: Callable[[OutboxMessage], Record]
-) -> list[Share]:
-    """Divide a batch among the topic's partitions; of one partition's shares, the earlier ones come first.
+@frozen
+class _Sent:
+    """The first messages of a partition, which it takes or refuses together, and those behind them."""
 
-    The partition follows from the key as in every Kafka client that keeps to the default (murmur2, DefaultPartitioner).
+    items: list[Pending]
+    left: list[Pending]
+    arrival: "asyncio.Future[RecordMetadata]"
+
+    @property
+    def failure(self) -> BaseException | None:
+        return self.arrival.exception()
+
+    def note(self, fates: Fates) -> None:
+        if not self.arrival.done() or self.arrival.cancelled():
+            return
+        if self.failure:
+            fates.fail(self.items, self.failure)
+            return
+        fates.arrived.update(item.id for item in self.items)
+        if metadata := self.arrival.result():
+            fates.ends[metadata.partition] = metadata.offset + len(self.items)
+
+
+async def publish_in_order(
+    broker: RelayBroker,
+    batch: Iterable[tuple[str, Pending]],
+    record: Callable[[OutboxMessage], Record],
+    fates: Fates,
+) -> None:
+    """Publish each message, told with its topic, in the partition of its key; note its fate, also when cancelled.
+
+    A partition's next batch leaves when the one before it is acknowledged, and none leaves behind one that failed. A
+    broker checks the sequence only of a producer that it has stored a batch of, so behind a new producer's first
+    batch, refused, a second one would land.
     """
-    partitions = sorted(await client.partitions_for(topic))
-    shares: list[Share] = []
-    filling: dict[int, Share] = {}
-    for item in batch:
-        partition = partition_of(item.message.key, partitions)
-        made = record(item.message)
-        share = filling.get(partition)
-        if share is None or not share.takes(item, made):
-            share = filling[partition] = Share(partition, client.create_batch())
-            shares.append(share)
-            share.takes(item, made)  # a new one has room for any first message
-    return shares
+    waiting = await _by_partition(broker, batch, fates)
+    while waiting:
+        under_way: dict[tuple[str, int], _Sent] = {}
+        try:
+            for (topic, partition), items in waiting.items():
+                # Made for one partition at a time: Python's collector would look at all of a round's again and again.
+                records = [record(item.message) for item in items]
+                try:
+                    count, arrival = await _hand_over(broker, topic, partition, records)
+                except KafkaError as error:
+                    fates.fail(items, error)
+                else:
+                    under_way[topic, partition] = _Sent(items[:count], items[count:], arrival)
+            await asyncio.gather(*(sent.arrival for sent in under_way.values()), return_exceptions=True)
+        finally:
+            for sent in under_way.values():
+                sent.note(fates)
+        waiting = {target: sent.left for target, sent in under_way.items() if sent.left and not sent.failure}
+
+
+async def _by_partition(
+    broker: RelayBroker, batch: Iterable[tuple[str, Pending]], fates: Fates
+) -> dict[tuple[str, int], list[Pending]]:
+    """Divide a batch among the partitions that every Kafka client chooses by default (murmur2, DefaultPartitioner)."""
+    partitions: dict[str, Sequence[int] | KafkaError] = {}
+    found: dict[tuple[str, int], list[Pending]] = {}
+    for topic, item in batch:
+        if topic not in partitions:
+            try:
+                partitions[topic] = sorted(await broker.producer.partitions_for(topic))
+            except KafkaError as error:
+                partitions[topic] = error
+        among = partitions[topic]
+        if isinstance(among, KafkaError):
+            fates.fail([item], among)
+            continue
+        target = topic, partition_of(item.message.key, among)
+        found.setdefault(target, []).append(item)
+    return found
+
+
+async def _hand_over(
+    broker: RelayBroker, topic: str, partition: int, records: Sequence[Record]
+) -> "tuple[int, asyncio.Future[RecordMetadata]]":
+    """Queue as many of the records as one batch holds; return how many, and what is done when they are acknowledged.
+
+    Raises:
+        KafkaError: they were not queued.
+    """
+    count = len(records)
+    while True:
+        try:
+            arrival = await broker.publish_batch(*records[:count], topic=topic, partition=partition, no_confirm=True)
+        except BatchBufferOverflowException as full:
+            count = full.message_position
+        except AssertionError:  # the topic was made anew meanwhile, with fewer partitions
+            raise UnknownTopicOrPartitionError from None
+        else:
+            # When a later batch cannot be queued, nobody waits for this one any more.
+            arrival.add_done_callback(take_error)
+            return count, arrival
 
 
 def partition_of(key: str, partitions: Sequence[int]) -> int:

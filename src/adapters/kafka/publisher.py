@@ -1,19 +1,12 @@
-"""The producer of events: idempotent, one batch of records for each partition."""
+"""The publisher of events: each type in its topic, in order for each key."""
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
-from aiokafka.structs import RecordMetadata
-from faststream.kafka.security import parse_security
-from faststream.security import BaseSecurity
-
+from adapters.kafka.broker import Record, RelayBroker
 from adapters.kafka.cloudevents import headers
-from adapters.kafka.failures import REFUSED, Attempts
-from adapters.kafka.partition_batches import Fates, Record, shares_of
-from adapters.kafka.partition_order import stop_behind_failures
-from adapters.kafka.producer import Producer
+from adapters.kafka.failures import REFUSED, UnroutedError, explained, failure_of
+from adapters.kafka.partition_batches import Fates, publish_in_order
+from application.failure import Failure
 from application.relay.messages import DeliveryResults, OutboxMessage, Pending, RefusedMessage
 
 DEADLINE_S = 15.0
@@ -23,83 +16,89 @@ DEADLINE_S = 15.0
 class KafkaPublisher:
     """`Publisher` on Kafka.
 
-    Order rests on the idempotent producer: the broker takes a partition's batches only in the sequence they were
-    numbered in, and `stop_behind_failures` covers what that leaves open, so nothing lands behind a batch that failed.
-    After a failure that producer is of no more use (its numbering has a hole; aiokafka issue 1017), and the next send
-    starts a new one.
+    Order rests on the idempotent producer: a broker takes a partition's batches only in the sequence they were
+    numbered in, and none leaves before the one before it is acknowledged (`publish_in_order`). After a failure that
+    producer is of no more use (its numbering has a hole; aiokafka issue 1017), and the next send connects anew.
+
+    A topic that is missing, or refuses messages, holds up its own messages alone.
     """
 
-    def __init__(self, bootstrap_servers: Sequence[str], topic: str, security: BaseSecurity | None = None) -> None:
-        self._attempts = Attempts(bootstrap_servers, parse_security(security), topic)
-        self._topic = topic
-        self._producer: Producer | None = None
+    def __init__(self, broker: RelayBroker, *, topics: Mapping[str, str]) -> None:
+        """Take the topic of each CloudEvents type."""
+        self._broker = broker
+        self._topics = topics
+        self._connected = False
+        self._found: set[str] = set()
 
     async def publish(self, batch: Sequence[Pending]) -> DeliveryResults:
         """See `Publisher.publish`."""
+        if not batch:
+            return DeliveryResults()
         fates = Fates()
         refused: list[RefusedMessage] = []
-        outage = await self._attempts.outage_of(self._send_all(batch, fates, refused), within_s=DEADLINE_S)
-        if len(fates.arrived) < len(batch):
+        failure = await failure_of(self._publish_all(batch, fates, refused), within_s=DEADLINE_S)
+        settled = fates.arrived | {refusal.pending.id for refusal in refused}
+        left = [item for item in batch if item.id not in settled]
+        outage = await self._explained(failure, left, fates) if left else None
+        # What had no topic was not sent; anything else that did not arrive left a hole in the producer's numbering.
+        if failure or any(self._topic(item) in self._found for item in left):
             await self.aclose()
         return DeliveryResults([item for item in batch if item.id in fates.arrived], refused, outage)
 
     async def aclose(self) -> None:
         """Close the connection; what is not acknowledged by now is not sent any more."""
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            await producer.throw_away()
+        if self._connected:
+            self._connected, self._found = False, set()
+            await self._broker.stop()
 
-    async def _send_all(self, batch: Sequence[Pending], fates: Fates, refused: list[RefusedMessage]) -> None:
-        """Send the batch, find what is refused for good, and raise what kept the rest from arriving."""
-        await self._send(batch, fates)
-        if any(isinstance(error, REFUSED) for error in fates.failed.values()):
-            await self._find_refused([item for item in batch if item.id not in fates.arrived], fates, refused)
-        elif fates.failed:
-            raise next(iter(fates.failed.values()))
-
-    async def _send(self, batch: Sequence[Pending], fates: Fates) -> None:
-        """Hand over the batch in order and note each message's fate; what was not handed over has none."""
-        client = await self._connected()
-        waiting: list[tuple[list[Pending], asyncio.Future[RecordMetadata]]] = []
-        try:
-            for share in await shares_of(client, self._topic, batch, _record):
-                try:
-                    waiting.append((share.items, await share.hand_over(client, self._topic)))
-                except KafkaError as error:
-                    fates.note(share.items, error)
-                    break  # nothing may overtake a message that was not even handed over
-            await asyncio.gather(*(future for _, future in waiting), return_exceptions=True)
-        finally:
-            for items, future in waiting:
-                if future.done() and not future.cancelled():
-                    fates.note(items, future.exception())
-
-    async def _find_refused(self, suspects: Sequence[Pending], fates: Fates, refused: list[RefusedMessage]) -> None:
-        """Send one by one what failed together: only a message that fails alone is to blame."""
+    async def _publish_all(self, batch: Sequence[Pending], fates: Fates, refused: list[RefusedMessage]) -> None:
+        """Send the batch, and one by one what a broker refused together, to find which of it is to blame."""
+        await self._publish(batch, fates)
+        blamed = {self._topic(item) for item in batch if isinstance(fates.failed.get(item.id), REFUSED)}
+        if not blamed:
+            return
+        suspects = [item for item in batch if item.id not in fates.arrived and self._topic(item) in blamed]
         await self.aclose()
         for item in suspects:
             fates.failed.pop(item.id, None)
-            await self._send([item], fates)
+            await self._publish([item], fates)
             error = fates.failed.get(item.id)
             if error is None:
                 continue
             await self.aclose()
             if not isinstance(error, REFUSED):
                 raise error
-            refused.append(RefusedMessage(item, f"{self._topic}: {type(error).__name__}", attempts=2))
+            refused.append(RefusedMessage(item, f"{self._topic(item)}: {type(error).__name__}", attempts=2))
 
-    async def _connected(self) -> AIOKafkaProducer:
-        if self._producer is None:
-            self._producer = producer = await Producer.make(
-                self._attempts.bootstrap_servers,
-                self._attempts.security,
-                client_id="auth-service-relay",
-                enable_idempotence=True,
-            )
-            stop_behind_failures(producer.client)
-            await producer.start(self._topic)
-        return self._producer.client
+    async def _publish(self, batch: Sequence[Pending], fates: Fates) -> None:
+        """Send what has a topic, and note the fate of everything."""
+        if not self._connected:
+            self._connected = True  # also when it fails on its way, or is given up
+            await self._broker.connect()
+        topics = {self._topics[kind] for item in batch if (kind := item.message.type) in self._topics} - self._found
+        reasons = await self._broker.unusable(topics) if topics else {}
+        self._found |= topics - set(reasons)
+        ready = []
+        for item in batch:
+            topic = self._topic(item)
+            if topic is None:
+                fates.failed[item.id] = UnroutedError(item.message.type)
+            elif topic in reasons:
+                fates.failed[item.id] = reasons[topic]
+            else:
+                ready.append((topic, item))
+        await publish_in_order(self._broker, ready, _record, fates)
+
+    def _topic(self, item: Pending) -> str | None:
+        return self._topics.get(item.message.type)
+
+    async def _explained(self, failure: BaseException | None, left: Sequence[Pending], fates: Fates) -> Failure:
+        first = next((item for item in left if item.id in fates.failed), left[0])
+        error = failure or fates.failed.get(first.id) or TimeoutError()
+        return await explained(error, self._broker, self._topic(first))
 
 
 def _record(message: OutboxMessage) -> Record:
-    return message.payload, [(name, value.encode()) for name, value in headers(message).items()]
+    return Record(
+        message.key.encode(), message.payload, [(name, value.encode()) for name, value in headers(message).items()]
+    )

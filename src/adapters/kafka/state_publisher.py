@@ -8,21 +8,19 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import aiokafka.producer.sender
-from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
     InvalidProducerEpoch,
     InvalidProducerIdMapping,
     InvalidTxnState,
-    OutOfOrderSequenceNumber,
     ProducerFenced,
 )
-from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity
 
-from adapters.kafka.failures import REFUSED, TROUBLE, Attempts
+from adapters.kafka.broker import Record, RelayBroker
+from adapters.kafka.client_tasks import take_error
+from adapters.kafka.failures import REFUSED, TROUBLE, explained, failure_of, unavailable
 from adapters.kafka.last_stable_offset import until_stable
-from adapters.kafka.partition_batches import Fates, Record, shares_of
-from adapters.kafka.producer import Producer
+from adapters.kafka.partition_batches import Fates, publish_in_order
 from adapters.kafka.user_state import state_headers, state_value
 from application.relay.messages import DeliveryResults, OutboxMessage, Pending, RefusedMessage
 from application.relay.state_topic import FencedError
@@ -46,7 +44,9 @@ aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.002
 
 
 class KafkaStatePublisher:
-    """`StatePublisher` on a transactional producer.
+    """`StatePublisher` on brokers with a transactional producer, which FastStream starts, feeds and stops.
+
+    FastStream has no call for transactions: they are begun and ended on aiokafka's producer below.
 
     Its transactional id is drawn for each producer, and used for nothing but this: asking for the id's producer epoch
     once more (`InitProducerId`) makes the coordinator refuse the older one for ever, and rolls back what it had open
@@ -56,9 +56,10 @@ class KafkaStatePublisher:
     """
 
     def __init__(self, bootstrap_servers: Sequence[str], topic: str, security: BaseSecurity | None = None) -> None:
-        self._attempts = Attempts(bootstrap_servers, parse_security(security), topic)
+        self._bootstrap_servers = bootstrap_servers
+        self._security = security
         self._topic = topic
-        self._producer: Producer | None = None
+        self._broker: RelayBroker | None = None
         self._writer = ""
         self._broken = False
         self._pulse_at = 0.0
@@ -67,15 +68,15 @@ class KafkaStatePublisher:
 
     async def writer(self) -> str:
         """See `StatePublisher.writer`."""
-        if self._producer is None or self._broken:
+        if self._broker is None or self._broken:
             await self.aclose()
             writer = WRITER_PREFIX + secrets.token_hex(8)
-            self._producer = await self._started(writer)
+            self._broker = await self._connected(writer)
             self._writer, self._broken, self._pulse_at = writer, False, time.monotonic() + PULSE_S
         if time.monotonic() > self._pulse_at:
             self._broken = True
             try:
-                await self._mark(self._producer.client, commit=True)
+                await self._mark(self._broker, commit=True)
             except FencedError:
                 return await self.writer()
             self._broken, self._pulse_at = False, time.monotonic() + PULSE_S
@@ -93,19 +94,19 @@ class KafkaStatePublisher:
 
     async def publish(self, writer: str, batch: Sequence[Pending]) -> DeliveryResults:
         """See `StatePublisher.publish`."""
-        if self._producer is None or self._broken or writer != self._writer:
+        if self._broker is None or self._broken or writer != self._writer:
             raise FencedError
         if not batch:
             return DeliveryResults()
         fates = Fates()
         self._suspects &= {item.id for item in batch}
         self._broken = True  # until the commit is known, also when this is cancelled
-        transacted = self._transact(self._producer.client, batch, fates)
-        outage = await self._attempts.outage_of(transacted, within_s=DEADLINE_S)
-        if outage:
+        failure = await failure_of(self._transact(self._broker, batch, fates), within_s=DEADLINE_S)
+        if failure:
+            outage = await explained(failure, self._broker, self._topic)
             await self.aclose()  # or it would go on trying
             return DeliveryResults(outage=outage)
-        # A producer has no more use after a failure: its numbering has a hole (ADR 0007).
+        # A producer has no more use after a failure: its numbering has a hole (ADR 0024).
         self._broken = bool(fates.failed)
         refused = [
             RefusedMessage(item, f"{self._topic}: {type(fates.failed[item.id]).__name__}", attempts=2)
@@ -118,37 +119,40 @@ class KafkaStatePublisher:
 
     async def aclose(self) -> None:
         """Close the producer; a transaction that is open is rolled back when it is barred, or by the coordinator."""
-        producer, self._producer = self._producer, None
-        if producer:
-            await producer.throw_away()
+        broker, self._broker = self._broker, None
+        if broker:
+            await broker.stop()
 
     async def _bar(self, writer: str) -> None:
-        producer = await self._started(writer)
+        broker = await self._connected(writer)
         try:
-            await self._mark(producer.client, commit=False)
+            await self._mark(broker, commit=False)
         finally:
-            await producer.throw_away()
+            await broker.stop()
         # The markers are written a moment after they are acknowledged, and before the epoch is given once more.
-        await (await self._started(writer)).throw_away()
+        await (await self._connected(writer)).stop()
 
-    async def _mark(self, client: AIOKafkaProducer, *, commit: bool) -> None:
+    async def _mark(self, broker: RelayBroker, *, commit: bool) -> None:
         """Write the marker of an empty transaction to every partition.
 
         Raises:
             BrokerUnavailableError: Kafka is out of reach.
             FencedError: somebody asked for the epoch meanwhile.
         """
+        producer = broker.producer
         try:
             with _fenced_when_barred():
                 async with asyncio.timeout(DEADLINE_S):
-                    await client.begin_transaction()
-                    for partition in await client.partitions_for(self._topic):
-                        client._txn_manager.maybe_add_partition_to_txn(TopicPartition(self._topic, partition))  # noqa: SLF001
-                    await (client.commit_transaction() if commit else client.abort_transaction())
+                    await producer.begin_transaction()
+                    for partition in await producer.partitions_for(self._topic):
+                        # An empty batch makes the partition part of the transaction, and is never sent.
+                        empty = await producer.send_batch(producer.create_batch(), self._topic, partition=partition)
+                        empty.add_done_callback(take_error)
+                    await (producer.commit_transaction() if commit else producer.abort_transaction())
         except TROUBLE as error:
-            raise await self._attempts.unavailable(error) from None
+            raise await unavailable(error, broker, self._topic) from None
 
-    async def _transact(self, client: AIOKafkaProducer, batch: Sequence[Pending], fates: Fates) -> None:
+    async def _transact(self, broker: RelayBroker, batch: Sequence[Pending], fates: Fates) -> None:
         """Write the batch in one transaction; what is refused, or may be, is left out of it.
 
         A broker refuses a partition's records together, so only one that is refused alone is to blame. Suspects are
@@ -157,62 +161,47 @@ class KafkaStatePublisher:
         Raises:
             FencedError: somebody barred this writer.
         """
-        ends: dict[int, int] = {}
         with _fenced_when_barred():
-            await client.begin_transaction()
-            await self._send(client, [item for item in batch if item.id not in self._suspects], fates, ends)
+            await broker.producer.begin_transaction()
+            await self._send(broker, [item for item in batch if item.id not in self._suspects], fates)
             for item in batch:
                 if fates.failed:
                     break
                 if item.id in self._suspects:
-                    await self._send(client, [item], fates, ends)
-            refused = any(isinstance(error, REFUSED) for error in fates.failed.values())
+                    await self._send(broker, [item], fates)
             for error in fates.failed.values():
-                # Behind a batch that was refused the next one of its partition is out of sequence, and as harmless.
-                if not (refused and isinstance(error, (*REFUSED, OutOfOrderSequenceNumber))):
+                if not isinstance(error, REFUSED):
                     raise error
-            await client.commit_transaction()
-            await until_stable(client, self._topic, ends)
+            await broker.producer.commit_transaction()
+            await until_stable(broker.producer, self._topic, fates.ends)
 
-    async def _send(
-        self, client: AIOKafkaProducer, batch: Sequence[Pending], fates: Fates, ends: dict[int, int]
-    ) -> None:
-        """Send the records, pipelined; note each one's fate and how far each partition got. Raise when barred."""
-        shares = await shares_of(client, self._topic, batch, _record)
-        waiting = [await share.hand_over(client, self._topic) for share in shares]
-        for share, fate in zip(shares, await asyncio.gather(*waiting, return_exceptions=True), strict=True):
-            if isinstance(fate, BaseException):
-                if isinstance(fate, _BARRED):
-                    raise fate
-                fates.note(share.items, fate)
-            else:
-                fates.note(share.items, None)
-                ends[share.partition] = max(fate.offset + len(share.items), ends.get(share.partition, 0))
+    async def _send(self, broker: RelayBroker, batch: Sequence[Pending], fates: Fates) -> None:
+        """Send the records and note each one's fate. Raise when this writer is barred."""
+        await publish_in_order(broker, ((self._topic, item) for item in batch), _record, fates)
+        for error in fates.failed.values():
+            if isinstance(error, _BARRED):
+                raise error
 
-    async def _started(self, writer: str) -> Producer:
-        producer = await Producer.make(
-            self._attempts.bootstrap_servers,
-            self._attempts.security,
-            client_id="auth-service-relay-state",
-            transactional_id=writer,
-            transaction_timeout_ms=TRANSACTION_MS,
-        )
+    async def _connected(self, writer: str) -> RelayBroker:
+        broker = RelayBroker(self._bootstrap_servers, self._security)
         try:
             with _fenced_when_barred():  # by another relay that asks for the same epoch at this moment
                 async with asyncio.timeout(DEADLINE_S):
-                    await producer.start(self._topic)
+                    await broker.connect(transactional_id=writer, transaction_timeout_ms=TRANSACTION_MS)
+                    if reasons := await broker.unusable([self._topic]):
+                        raise reasons[self._topic]  # noqa: TRY301  # it is explained as the others are
         except TROUBLE as error:
-            await producer.throw_away()
-            raise await self._attempts.unavailable(error) from None
+            await broker.stop()
+            raise await unavailable(error, broker, self._topic) from None
         except BaseException:
-            await producer.throw_away()
+            await broker.stop()
             raise
-        return producer
+        return broker
 
 
 def _record(message: OutboxMessage) -> Record:
     value = state_value(message)
-    return value, state_headers(message, value)
+    return Record(message.key.encode(), value, state_headers(message, value))
 
 
 @contextmanager

@@ -1,18 +1,28 @@
 """Making topics, as they are defined, and adding partitions to them. Nothing else of a topic that exists is touched."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaError, for_code
-from faststream.kafka.security import parse_security
+from aiokafka.protocol.metadata import MetadataRequest
 from faststream.security import BaseSecurity
 
-from adapters.kafka.connections import close_client
-from adapters.kafka.connectivity import Silence, address, answering, diagnose, out_of_reach, unavailable
-from adapters.kafka.metadata import client_of, describe
+from adapters.kafka.client_tasks import ClientTasks
+from adapters.kafka.connectivity import (
+    Security,
+    Silence,
+    address,
+    answering,
+    client_options,
+    connection_to,
+    diagnose,
+    out_of_reach,
+    unavailable,
+)
+from adapters.kafka.metadata import described_on
 from application.errors import BrokerUnavailableError
 from application.failure import Cause
 from application.relay.topics import Topic, min_in_sync, replication_factor
@@ -25,36 +35,56 @@ _POLL_S = 0.02
 
 
 @asynccontextmanager
-async def administering(
-    bootstrap_servers: Sequence[str], security: BaseSecurity | None
-) -> AsyncIterator[tuple[AIOKafkaAdminClient, list[Silence]]]:
-    """Give an admin client for `_REQUEST_MS`, and what is wrong with brokers that it cannot reach.
+async def questioning(
+    bootstrap_servers: Sequence[str], options: Security
+) -> AsyncIterator[tuple[AIOKafkaConnection, list[Silence]]]:
+    """Give a connection to one broker for `_REQUEST_MS`, and what is wrong with those that cannot be reached.
 
     Raises:
         BrokerUnavailableError: no broker is within reach, or they refuse, and why.
     """
-    options = parse_security(security)
+    server = await answering(bootstrap_servers, options)
+    try:
+        async with asyncio.timeout(_REQUEST_MS / 1000), connection_to(server, options) as connection:
+            brokers = {
+                address(host, port) for _, host, port, *_ in (await connection.send(MetadataRequest([]))).brokers
+            }
+            away = await out_of_reach(brokers, options)
+            if len(away) == len(brokers):
+                raise unavailable(away)
+            yield connection, away
+    except (KafkaError, OSError) as error:  # TimeoutError is an OSError, and has no text
+        raise await _explained(error, bootstrap_servers, options) from error
+
+
+@asynccontextmanager
+async def administering(
+    bootstrap_servers: Sequence[str], security: BaseSecurity | None
+) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Give an admin client for `_REQUEST_MS`.
+
+    Raises:
+        BrokerUnavailableError: no broker is within reach, or they refuse, and why.
+    """
+    options = client_options(security)
     admin = AIOKafkaAdminClient(
         bootstrap_servers=[await answering(bootstrap_servers, options)], request_timeout_ms=_REQUEST_MS, **options
     )
-    client = client_of(admin)
+    tasks = ClientTasks()
     try:
         async with asyncio.timeout(_REQUEST_MS / 1000):
-            await admin.start()
-            brokers = {address(broker.host, broker.port): broker.nodeId for broker in client.cluster.brokers()}
-            away = await out_of_reach(brokers, options)
-            reached = [node for server, node in brokers.items() if server not in {silence.server for silence in away}]
-            if away and not reached:
-                raise unavailable(away)
-            if reached:
-                # One that is away must not be drawn for a request that another can answer.
-                client.get_random_node = lambda: random.choice(reached)  # noqa: S311  # no secret
-            yield admin, away
-    except (KafkaError, OSError) as error:  # TimeoutError is an OSError, and has no text
-        found = await diagnose(bootstrap_servers, options) or Silence("", Cause.OTHER, type(error).__name__)
-        raise unavailable([found]) from error
+            with tasks.owned():
+                await admin.start()
+            yield admin
+    except (KafkaError, OSError) as error:
+        raise await _explained(error, bootstrap_servers, options) from error
     finally:
-        await close_client(client)
+        await tasks.close(admin.close())
+
+
+async def _explained(error: Exception, bootstrap_servers: Sequence[str], options: Security) -> BrokerUnavailableError:
+    found = await diagnose(bootstrap_servers, options) or Silence("", Cause.OTHER, type(error).__name__)
+    return unavailable([found])
 
 
 async def create_topics(
@@ -72,8 +102,11 @@ async def create_topics(
     Raises:
         BrokerUnavailableError: the brokers are out of reach or refuse.
     """
-    async with administering(bootstrap_servers, security) as (admin, _):
-        brokers, found = await describe(client_of(admin), [topic.name for topic in topics])
+    async with (
+        questioning(bootstrap_servers, client_options(security)) as (connection, _),
+        administering(bootstrap_servers, security) as admin,
+    ):
+        brokers, found = await described_on(connection, [topic.name for topic in topics])
         # Whatever is said of one that does not exist (unknown, not ours to know, no possible name): creating it tells.
         missing = [topic for topic in topics if found[topic.name].error_code]
         if not missing:
@@ -85,7 +118,7 @@ async def create_topics(
                 created.append(name)
             elif code != _TOPIC_ALREADY_EXISTS:  # somebody else was quicker
                 raise refused(f"The topic {name} cannot be created", code, message)
-        await _heard_of(admin, created)
+        await _heard_of(connection, created)
         return created
 
 
@@ -97,7 +130,7 @@ async def add_partitions(
     Raises:
         BrokerUnavailableError: the brokers are out of reach or refuse.
     """
-    async with administering(bootstrap_servers, security) as (admin, _):
+    async with administering(bootstrap_servers, security) as admin:
         try:
             await admin.create_partitions({topic: NewPartitions(partitions)})
         except KafkaError as error:
@@ -123,7 +156,7 @@ def _new(topic: Topic, brokers: int, partitions: int | None, copies: int | None)
     )
 
 
-async def _heard_of(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> None:
+async def _heard_of(connection: AIOKafkaConnection, topics: Sequence[str]) -> None:
     """Wait until this broker knows: the controller made them, and tells the others a moment later."""
-    while set(topics) - set(await admin.list_topics()):  # noqa: ASYNC110  # nobody tells us
+    while any(found.error_code for found in (await described_on(connection, topics))[1].values()):  # noqa: ASYNC110
         await asyncio.sleep(_POLL_S)

@@ -4,9 +4,10 @@ import asyncio
 import gc
 import os
 import secrets
-import signal
 import socket
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -63,7 +64,7 @@ def relay(*, name: str | None = None, metrics_port: int | None = None) -> None:
 
 
 async def _run(container: "RelayContainer", name: str, telemetry: RelayTelemetry) -> None:
-    log_loop_failures()
+    log_loop_failures(container.is_leftover())
     has_state = container.kafka().kafka_user_state_topic is not None
     run_round = container.relay_events_and_state(name) if has_state else container.relay_events()
     relay = Relay(name, run_round, container.lane_leases(), telemetry)
@@ -72,17 +73,20 @@ async def _run(container: "RelayContainer", name: str, telemetry: RelayTelemetry
         telemetry.woken()
         relay.wake()
 
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, relay.stop)
-    async with relaying(container, container.wake_listener(wake)):
-        # As in `serve`: what is loaded by now stays, and looking at it again and again took a tenth of a busy relay's
-        # time.
-        gc.collect()
-        gc.freeze()
-        backlog = asyncio.create_task(watch_backlog(container.outbox_admin().status, telemetry.backlog_read))
-        try:
-            await relay.run()
-        finally:
-            backlog.cancel()
-            await asyncio.gather(backlog, return_exceptions=True)
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        async with relaying(container, container.wake_listener(wake)):
+            # As in `serve`: what is loaded by now stays, and looking at it again and again took a tenth of a busy
+            # relay's time.
+            gc.collect()
+            gc.freeze()
+            backlog = asyncio.create_task(watch_backlog(container.outbox_admin().status, telemetry.backlog_read))
+            try:
+                yield
+            finally:
+                backlog.cancel()
+                await asyncio.gather(backlog, return_exceptions=True)
+
+    from entrypoints.relay.app import run_app  # noqa: PLC0415  # FastStream's import comes after tracing
+
+    await run_app(container.broker(), relay, lifespan)

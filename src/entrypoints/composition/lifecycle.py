@@ -29,12 +29,11 @@ async def acting(container: Any) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def relaying(container: Any, listener: Any) -> AsyncIterator[None]:
-    """Listen for notifications, and close what a relay sends and reads with."""
+    """Listen for notifications, and close what a relay reads and writes with; the broker is the application's."""
     async with AsyncExitStack() as stack:
         stack.push_async_callback(container.relay_engine().dispose)
         if container.kafka().kafka_user_state_topic:
             stack.push_async_callback(container.state_publisher().aclose)
-        stack.push_async_callback(container.publisher().aclose)
         stack.push_async_callback(listener.aclose)
         stack.push_async_callback(container.engine().dispose)
         await listener.start()

@@ -1,8 +1,11 @@
 """`auth-service relay`."""
 
 from dependency_injector.containers import DeclarativeContainer
-from dependency_injector.providers import Callable, Dependency, Factory, Provider, Singleton
+from dependency_injector.providers import Callable, Dependency, Factory, Object, Provider, Singleton
 
+from adapters.kafka.broker import RelayBroker
+from adapters.kafka.client_tasks import is_leftover
+from adapters.kafka.cloudevents import TYPES
 from adapters.kafka.publisher import KafkaPublisher
 from adapters.kafka.security import security
 from adapters.kafka.state_publisher import KafkaStatePublisher
@@ -25,6 +28,10 @@ from entrypoints.observability.tracing import Tracing
 from entrypoints.relay.timed import TimedOutbox, TimedPublisher
 
 
+def _topics(kafka: KafkaSettings) -> dict[str, str]:
+    return dict.fromkeys(TYPES.values(), kafka.kafka_user_events_topic)
+
+
 class RelayContainer(DeclarativeContainer):
     database: Dependency[DatabaseSettings] = Dependency(instance_of=DatabaseSettings)
     kafka: Dependency[KafkaSettings] = Dependency(instance_of=KafkaSettings)
@@ -44,6 +51,8 @@ class RelayContainer(DeclarativeContainer):
     """Takes what is called for each notification."""
 
     # Kafka
+    is_leftover = Object(is_leftover)
+    """What the event loop need not complain of."""
     kafka_security = Singleton(
         security,
         kafka.provided.kafka_security_protocol,
@@ -52,12 +61,11 @@ class RelayContainer(DeclarativeContainer):
         password=Callable(revealed, kafka.provided.kafka_sasl_password),
         ca_file=kafka.provided.kafka_ssl_ca_file,
     )
+    topics = Callable(_topics, kafka)
+    """The topic of each type of event."""
+    broker = Singleton(RelayBroker, kafka.provided.addresses, kafka_security)
     publisher: Provider[Publisher] = traced.provided.publisher.call(
-        Singleton(
-            TimedPublisher,
-            Singleton(KafkaPublisher, kafka.provided.addresses, kafka.provided.kafka_user_events_topic, kafka_security),
-        ),
-        kafka.provided.kafka_user_events_topic,
+        Singleton(TimedPublisher, Singleton(KafkaPublisher, broker, topics=topics)), topics
     )
     state_publisher = Singleton(
         KafkaStatePublisher, kafka.provided.addresses, kafka.provided.kafka_user_state_topic, kafka_security

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sys
 import traceback
+from collections.abc import Callable, Mapping
 from typing import Any, TextIO, cast
 
 import msgspec
@@ -68,11 +69,16 @@ def configure_logging(settings: LogSettings) -> None:
     logging.getLogger("aiokafka").setLevel(logging.INFO if level <= logging.DEBUG else logging.CRITICAL)
 
 
-def log_loop_failures() -> None:
-    """Log errors that no task retrieves: asyncio would write the error's text, which may quote a row."""
+def log_loop_failures(is_expected: Callable[[Mapping[str, Any]], bool] = lambda _: False) -> None:
+    """Log errors that no task retrieves: asyncio would write the error's text, which may quote a row.
+
+    Those for which `is_expected` returns true are left out.
+    """
     log = structlog.get_logger("asyncio")
 
     def handle(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if is_expected(context):
+            return
         error = context.get("exception")
         more = {"error": type(error).__name__, "at": places(error)} if error else {}
         log.error("unhandled_error", where=context["message"], **more)

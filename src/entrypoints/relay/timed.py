@@ -3,7 +3,6 @@
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
 
 from attrs import frozen
 from prometheus_client import Histogram
@@ -18,22 +17,15 @@ _publish = Histogram(
 _delete = Histogram("outbox_delete_duration_seconds", "Deleting one published batch.", buckets=_BUCKETS)
 
 
-class _Publisher(Publisher, Protocol):
-    async def aclose(self) -> None: ...
-
-
 @frozen
 class TimedPublisher:
     """`Publisher`, measured."""
 
-    publisher: _Publisher
+    publisher: Publisher
 
     async def publish(self, batch: Sequence[Pending]) -> DeliveryResults:
         with _timed(_publish):
             return await self.publisher.publish(batch)
-
-    async def aclose(self) -> None:
-        await self.publisher.aclose()
 
 
 @frozen

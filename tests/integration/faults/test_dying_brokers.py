@@ -7,7 +7,6 @@ import random
 import pytest
 
 from adapters.kafka import publisher as publisher_module
-from adapters.kafka.publisher import KafkaPublisher
 from application.relay.lanes import LANES
 from application.relay.relay_events import RelayEvents
 from devkit.servers.kafka import EmbeddedKafkaCluster, start_kafka_cluster
@@ -15,6 +14,7 @@ from integration.conftest import create_topic
 from integration.kafka.test_publisher_contract import pending
 from support.ledger import faults, read_topic
 from support.memory import MemoryOutbox
+from support.publishing import publisher_to
 
 pytestmark = pytest.mark.faults
 
@@ -33,7 +33,7 @@ async def test_two_relays_on_the_same_lanes_reorder_nothing_while_brokers_die_an
     done = asyncio.Event()
     breaking = asyncio.create_task(break_brokers(cluster, done))
     try:
-        publishers = [KafkaPublisher(cluster.bootstrap_servers.split(","), "users") for _ in range(2)]
+        publishers = [publisher_to(cluster.bootstrap_servers, "users") for _ in range(2)]
         relays = [RelayEvents(outbox, publisher) for publisher in publishers]
         outages = sum(await asyncio.gather(*(until_empty(relay) for relay in relays)))
         done.set()

@@ -8,7 +8,6 @@ import pytest
 
 from adapters.kafka import publisher as publisher_module
 from adapters.kafka import state_publisher as state_publisher_module
-from adapters.kafka.publisher import KafkaPublisher
 from adapters.kafka.state_publisher import KafkaStatePublisher
 from application.errors import BrokerUnavailableError
 from application.relay.loop import LEAVE_S
@@ -19,6 +18,7 @@ from support import processes, servers
 from support.drill import get
 from support.ledger import faults, read_topic_until
 from support.processes import Process
+from support.publishing import publisher_to
 
 pytestmark = pytest.mark.faults
 
@@ -110,7 +110,7 @@ async def test_a_publisher_that_is_closed_at_any_moment_of_a_freeze_leaves_nothi
 ):
     """With batches that wait behind others, and with requests under way."""
     monkeypatch.setattr(publisher_module, "DEADLINE_S", 3.0)
-    publisher = KafkaPublisher([kafka.address], topic)
+    publisher = publisher_to(kafka.address, topic)
     batch = [pending(f"user_{user}", version, size=200_000) for version in (1, 2) for user in range(12)]
     assert len((await publisher.publish(batch)).acknowledged) == len(batch)
     with frozen(kafka):

@@ -158,7 +158,7 @@ async def test_a_request_that_arrives_after_its_writer_was_barred_is_refused(mak
     zombie, successor = make(), make()
     writer = await zombie.writer()
     late: list[ProduceRequest] = []
-    send = zombie._producer.client.client.send
+    send = zombie._broker.producer.client.send
 
     async def hold_up(node, request, **how):
         if isinstance(request, ProduceRequest):
@@ -166,7 +166,7 @@ async def test_a_request_that_arrives_after_its_writer_was_barred_is_refused(mak
             await asyncio.Event().wait()
         return await send(node, request, **how)
 
-    zombie._producer.client.client.send = hold_up
+    zombie._broker.producer.client.send = hold_up
     held = await zombie.publish(writer, [pending("user_a")])
     await successor.fence([writer])
     await successor.publish(await successor.writer(), [pending("user_a", versions=2)])
@@ -189,7 +189,7 @@ async def test_what_a_barred_writer_had_begun_is_rolled_back_and_stands_before_w
 ):
     zombie, successor = make(), make()
     writer = await zombie.writer()
-    client = zombie._producer.client
+    client = zombie._broker.producer
     await client.begin_transaction()
     await client.send_and_wait(topic, b'{"user": {}}', key=b"user_a", headers=[("ce_sequence", b"1")])
 

@@ -91,7 +91,7 @@ async def test_a_topic_is_made_once(kafka_address, topic):
 
     assert (first, second) == ([made.name], [])
     async with tail_topic([kafka_address], made.name, None, from_beginning=True) as tail:
-        assert len(tail._partitions) == 3
+        assert len(tail.subscriber.partitions) == 3
 
 
 async def test_a_name_that_kafka_refuses_is_told(kafka_address):

@@ -12,14 +12,15 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cyclopts import App, Parameter
-from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
 
 from devkit.commands.token import key_of_dev
 from devkit.conformance import consumer as consumers
 from devkit.conformance import tokens as token_checks
 from devkit.conformance.jwks_server import serving_jwks
 from devkit.conformance.token_vectors import Signer, reasons_for_classes
-from devkit.local.keys import ISSUER, new_keys, public_half, write_private
+from devkit.local.environment import DATA_DIR, load_beside_dev
+from devkit.local.keys import ISSUER, new_keys, public_half
+from devkit.local.private_file import write_private
 from devkit.settings import TokenCommandSettings
 from domain.user import InvalidUserIdError, parse_user_id
 from entrypoints.cli.exit_codes import EX_CONFIG, EX_NOT_DONE, EX_UNAVAILABLE, EX_USAGE

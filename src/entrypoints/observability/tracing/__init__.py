@@ -35,10 +35,6 @@ class RunningStore(UserStore, Protocol):
     async def aclose(self) -> None: ...
 
 
-class ClosablePublisher(Publisher, Protocol):
-    async def aclose(self) -> None: ...
-
-
 class WebhookUseCase(Protocol):
     """`ReceiveWebhook`."""
 
@@ -80,8 +76,8 @@ class Tracing:
         """Return the context that a batch of changes is written in."""
         return nullcontext()
 
-    def publisher(self, publisher: ClosablePublisher, topic: str) -> ClosablePublisher:  # noqa: ARG002
-        """Trace each event from being stored to its arrival in `topic`."""
+    def publisher(self, publisher: Publisher, topics: Mapping[str, str]) -> Publisher:  # noqa: ARG002
+        """Trace each event from being stored to its arrival in the topic of its type."""
         return publisher
 
     def end(self) -> None:

@@ -1,13 +1,12 @@
 """Spans of events on their way to Kafka, in the traces they were stored in."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from attrs import frozen
 from opentelemetry.trace import SpanKind, StatusCode, Tracer
 
-from application.relay.messages import DeliveryResults, Pending
-from entrypoints.observability.tracing import ClosablePublisher
+from application.relay.messages import DeliveryResults, Pending, Publisher
 from entrypoints.observability.tracing.context import context_of, is_sampled
 
 
@@ -18,9 +17,9 @@ class TracedPublisher:
     A consumer's span is a sibling of theirs: the header that it continues was fixed when the event was stored.
     """
 
-    publisher: ClosablePublisher
+    publisher: Publisher
     tracer: Tracer
-    topic: str
+    topics: Mapping[str, str]
 
     async def publish(self, batch: Sequence[Pending]) -> DeliveryResults:
         sent = time.time_ns()
@@ -33,23 +32,21 @@ class TracedPublisher:
                 self._trace(item, sent, ended, None if item.id in arrived else failure)
         return deliveries
 
-    async def aclose(self) -> None:
-        await self.publisher.aclose()
-
     def _trace(self, item: Pending, sent: int, ended: int, failure: str | None) -> None:
         message = item.message
+        topic = self.topics.get(message.type, message.type)
         context = context_of(message.traceparent)
         stored = min(int(item.stored_at * 1e9), sent)  # by another machine's clock
         self.tracer.start_span("wait in outbox", context, start_time=stored).end(sent)
         span = self.tracer.start_span(
-            f"send {self.topic}",
+            f"send {topic}",
             context,
             SpanKind.PRODUCER,
             attributes={
                 "messaging.system": "kafka",
                 "messaging.operation.name": "send",
                 "messaging.operation.type": "send",
-                "messaging.destination.name": self.topic,
+                "messaging.destination.name": topic,
                 "messaging.kafka.message.key": message.key,
                 "messaging.message.id": str(message.event_id),
             },

@@ -1,7 +1,7 @@
 """OpenTelemetry's SDK, set up by its standard variables, and every place of this service that makes spans."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from threading import Thread
 
@@ -16,12 +16,12 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import Link, SpanKind, Tracer, TraceState, get_current_span
 from opentelemetry.util.types import Attributes
 
+from application.relay.messages import Publisher
 from application.users.ports import UserReader
 from entrypoints.config.secret import Secret
 from entrypoints.config.settings import TracesExporter, TracingSettings
 from entrypoints.observability.tracing import (
     Change,
-    ClosablePublisher,
     ObtainUser,
     RunningStore,
     Tracing,
@@ -103,8 +103,8 @@ class SdkTracing(Tracing):
     def batch(self, changes: Sequence[Change]) -> AbstractContextManager[None]:
         return self._changes.batch(changes)
 
-    def publisher(self, publisher: ClosablePublisher, topic: str) -> ClosablePublisher:
-        return TracedPublisher(publisher, self._tracer, topic)
+    def publisher(self, publisher: Publisher, topics: Mapping[str, str]) -> Publisher:
+        return TracedPublisher(publisher, self._tracer, topics)
 
     def end(self) -> None:
         # The SDK's own bound is 30 s, and an executor's thread would be waited for at the end of the process.

@@ -1,0 +1,132 @@
+"""FastStream's broker as a relay uses it: a key and headers for each message, connected anew after a failure."""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any, Optional
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import TopicAuthorizationFailedError
+from aiokafka.structs import RecordMetadata
+from faststream.kafka import KafkaBroker
+from faststream.kafka.exceptions import BatchBufferOverflowException
+from faststream.kafka.publisher.producer import AioKafkaFastProducerImpl
+from faststream.kafka.response import KafkaPublishCommand
+from faststream.security import BaseSecurity
+from msgspec import Struct
+
+from adapters.kafka.client_tasks import ClientTasks
+from adapters.kafka.connectivity import answering, client_options
+from adapters.kafka.metadata import NOT_AUTHORIZED, TopicMissingError, describe
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from faststream._internal.parser import CodecProto  # FastStream names these types nowhere else
+
+BATCH_BYTES = 512 * 1024
+"""A partition's part of one request; brokers count a whole batch against `max.message.bytes` (1 MiB by default)."""
+
+LARGEST_BYTES = 64 * 1024 * 1024
+"""No limit of ours on a message: how large is too large is the topic's to say."""
+
+REQUEST_S = 5.0
+
+
+class Record(Struct, frozen=True, gc=False):
+    """A message as it goes into a topic; a type that FastStream publishes."""
+
+    key: bytes
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+class RecordProducer(AioKafkaFastProducerImpl):
+    """FastStream's producer for batches of `Record`: its own (0.7.8) sends each message's key, and no headers."""
+
+    client: AIOKafkaProducer
+    """The last one; there is none before `connect`."""
+
+    async def connect(self, producer: AIOKafkaProducer, serializer: Any, codec: Optional["CodecProto"] = None) -> None:
+        self.client = producer
+        await super().connect(producer, serializer, codec)
+
+    async def disconnect(self) -> None:
+        if client := getattr(self, "client", None):
+            await client.stop()  # also one that did not start, of which FastStream does not know
+        await super().disconnect()
+
+    async def publish_batch(self, cmd: KafkaPublishCommand) -> "asyncio.Future[RecordMetadata] | RecordMetadata":
+        batch = self.client.create_batch()
+        for position, record in enumerate(cmd.batch_bodies):
+            if not batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers):
+                raise BatchBufferOverflowException(message_position=position)
+        arrival: asyncio.Future[RecordMetadata] = await self.client.send_batch(
+            batch, cmd.destination, partition=cmd.partition
+        )
+        return arrival if cmd.no_confirm else await arrival
+
+
+class RelayBroker(KafkaBroker):
+    """`KafkaBroker` with an idempotent producer that can be thrown away at any moment, and connected anew."""
+
+    def __init__(self, bootstrap_servers: Sequence[str], security: BaseSecurity | None = None) -> None:
+        super().__init__(bootstrap_servers, security=security, logger=None)
+        self.bootstrap_servers = list(bootstrap_servers)
+        self.security_options = client_options(security)
+        self.outlet = RecordProducer(parser=None, decoder=None)
+        self.config.broker_config.producer = self.outlet
+        self.client_tasks = ClientTasks()
+
+    @property
+    def producer(self) -> AIOKafkaProducer:
+        """The client below, for what FastStream has no call for: transactions, and a topic's partitions."""
+        return self.outlet.client
+
+    async def start(self) -> None:
+        """Wait for the first batch to `connect`: a relay starts while Kafka is away, and says so."""
+
+    async def connect(self, **options: Any) -> Callable[..., AIOKafkaConsumer]:
+        """Connect to a server that answers; `options` are aiokafka's, such as `transactional_id`.
+
+        Raises:
+            BrokerUnavailableError: none does, and why.
+            KafkaError, OSError: the brokers do not let us.
+        """
+        server = await answering(self.bootstrap_servers, self.security_options)
+        with self.client_tasks.owned():
+            await self.config.broker_config.connect(
+                bootstrap_servers=[server],
+                client_id="auth-service-relay",
+                enable_idempotence=True,
+                acks="all",
+                max_batch_size=BATCH_BYTES,
+                max_request_size=LARGEST_BYTES,
+                request_timeout_ms=int(REQUEST_S * 1000),
+                **self.security_options,
+                **options,
+            )
+        return self.config.broker_config.builder
+
+    async def stop(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_val: BaseException | None = None,
+        exc_tb: Optional["TracebackType"] = None,
+    ) -> None:
+        """Close in about a second, whatever the brokers do. What is under way is sent no more; it may still arrive."""
+        await self.client_tasks.cancel()  # first, or aiokafka would wait for all batches
+        await self.client_tasks.close(super().stop(exc_type, exc_val, exc_tb))
+
+    async def unusable(self, topics: Collection[str]) -> dict[str, Exception]:
+        """Return why each of these topics cannot be written to, of those that cannot.
+
+        They are looked up in the list of all: asked for by its name, a broker might create one.
+        """
+        known = (await self.producer.client.fetch_all_metadata()).topics()
+        reasons: dict[str, Exception] = {}
+        if missing := set(topics) - set(known):
+            _, described = await describe(self.producer.client, missing)
+            for topic in missing:
+                hidden = described[topic].error_code == NOT_AUTHORIZED
+                reasons[topic] = TopicAuthorizationFailedError(topic) if hidden else TopicMissingError(topic)
+        return reasons
