@@ -15,6 +15,7 @@ class Trouble(StrEnum):
     NO_ANSWER = "no answer in time"
     TLS = "no TLS"
     NOT_AUTHENTICATED = "credentials refused"
+    NO_TOKEN = "no access token"  # noqa: S105  # a cause
     NOT_AUTHORIZED = "not authorized"
     NO_DATABASE = "no such database"
     POOLER = "transaction pooler without pgbouncer=true"
@@ -48,7 +49,8 @@ ADVICE = {
     Trouble.BAD_ADDRESS: "set advertised.listeners of that broker to an address that this network resolves and reaches",
     Trouble.NO_ANSWER: "it is overloaded, or holds a lock on what we need: look for what it is busy with",
     Trouble.TLS: "check the certificate authority and the security protocol that are configured",
-    Trouble.NOT_AUTHENTICATED: "check user and password: was a secret changed on one side only?",
+    Trouble.NOT_AUTHENTICATED: "check the credentials that are named: was a secret changed on one side only?",
+    Trouble.NO_TOKEN: "check the token endpoint, and the client, secret and scope that are configured for it",
     Trouble.NOT_AUTHORIZED: "grant the right that is named",
     Trouble.NO_DATABASE: "check the database name at the end of DATABASE_URL, or create the database",
     Trouble.POOLER: "add ?pgbouncer=true to DATABASE_URL, or &pgbouncer=true after other parameters",

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from anomalyze_auth.kafka.values import SaslMechanism, SecurityProtocol
 from entrypoints.config.env_example import env_example
 from entrypoints.config.loading import ConfigurationError, load
 from entrypoints.config.settings import (
@@ -12,8 +13,6 @@ from entrypoints.config.settings import (
     LogLevel,
     MigrateSettings,
     RelaySettings,
-    SaslMechanism,
-    SecurityProtocol,
     ServeSettings,
 )
 from entrypoints.config.settings.catalogue import all_variables

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import re
 import socket
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +22,8 @@ from attrs import frozen
 
 from adapters.kafka.connections import open_connection
 from adapters.kafka.metadata import NOT_AUTHORIZED, UNKNOWN_TOPIC, Described, described_on
+from anomalyze_auth.kafka.tls import RenewableContext
+from anomalyze_auth.kafka.tokens import TokenUnavailable
 from application.errors import BrokerUnavailableError
 from application.failure import Trouble, told
 
@@ -37,6 +40,12 @@ REFUSALS = (
     UnsupportedSaslMechanismError,
 )
 """A broker does not accept our credentials."""
+
+_ALERT = re.compile(
+    r"ALERT_("
+    r"(?:NO|BAD|UNSUPPORTED)_CERTIFICATE|CERTIFICATE_(?:REVOKED|EXPIRED|UNKNOWN|REQUIRED)|UNKNOWN_CA|ACCESS_DENIED"
+    r"|HANDSHAKE_FAILURE)"
+)
 
 _NOBODY_THERE = (Trouble.OUT_OF_REACH, Trouble.NO_ANSWER, Trouble.NAME_RESOLUTION)
 
@@ -122,14 +131,21 @@ async def ask(server: str, security: Security, topic: str | None = None) -> Answ
     """Ask one server, `host:port`, for the brokers and a topic."""
     host, _, port = server.rpartition(":")
     connection = None
+    tokens = security.get("sasl_oauth_token_provider")
     try:
+        if tokens is not None:
+            await tokens.token()  # which has a time limit of its own: a slow token endpoint is no silent broker
         async with asyncio.timeout(CONNECT_MS / 1000):
             connection = await open_connection(host.strip("[]"), int(port), request_timeout_ms=CONNECT_MS, **security)
             # A listener that wants SASL answers the first question of somebody without, and hangs up at the second.
             brokers = (await connection.send(MetadataRequest([]))).brokers
+            if tokens is not None and not brokers:
+                # A broker says by a message of its own that it refuses a token (RFC 7628 3.2.3). aiokafka takes that
+                # for a success, and the broker answers whatever comes next with nothing in it.
+                raise SaslAuthenticationFailed
             described = await _described(connection, topic) if topic else None
     except (KafkaError, OSError, ValueError) as error:  # an answer of another protocol is a ValueError
-        return _why(error, server, security.get("security_protocol", "PLAINTEXT"))
+        return _why(error, server, security)
     finally:
         if connection is not None:
             connection.close()
@@ -170,19 +186,17 @@ def _of_topic(found: Described | None, topic: str | None) -> Silence | None:
 def _worst(silences: Sequence[Silence]) -> Silence:
     """Choose a refusal before a silence, as it says more, and name every server of which the same is true."""
     worst = next((each for each in silences if each.trouble not in _NOBODY_THERE), silences[0])
-    return Silence(
-        worst.server, worst.trouble, "; ".join(each.detail for each in silences if each.trouble is worst.trouble)
-    )
+    details = dict.fromkeys(each.detail for each in silences if each.trouble is worst.trouble)
+    return Silence(worst.server, worst.trouble, "; ".join(details))
 
 
-def _why(error: Exception, server: str, protocol: str) -> Silence:
+def _why(error: Exception, server: str, security: Security) -> Silence:
     kind = type(error).__name__
     trouble, detail = Trouble.OUT_OF_REACH, f"{server}: {getattr(error, 'strerror', None) or kind}"
-    if isinstance(error, UnsupportedSaslMechanismError):
-        trouble, detail = Trouble.NOT_AUTHENTICATED, f"{server} does not offer this KAFKA_SASL_MECHANISM"
-    elif isinstance(error, REFUSALS):
-        trouble = Trouble.NOT_AUTHENTICATED
-        detail = f"{server} does not take KAFKA_SASL_USERNAME and password: {kind}"
+    if isinstance(error, TokenUnavailable):
+        trouble, detail = Trouble.NO_TOKEN, str(error)
+    elif refusal := _refusal(error, security):
+        trouble, detail = Trouble.NOT_AUTHENTICATED, f"{server} {refusal}"
     elif isinstance(error, ssl.SSLError):
         trouble, detail = Trouble.TLS, f"{server}: {getattr(error, 'verify_message', '') or error.reason or kind}"
     elif isinstance(error, socket.gaierror):
@@ -192,8 +206,38 @@ def _why(error: Exception, server: str, protocol: str) -> Silence:
     elif isinstance(error, OSError) and _is_refused(error):
         detail = f"{server}: connection refused"
     elif isinstance(error, KafkaError | ConnectionResetError | ConnectionAbortedError | ValueError):
+        protocol = security.get("security_protocol", "PLAINTEXT")
         detail = f"{server} hangs up on us: does it speak {protocol}? {kind}"
     return Silence(server, trouble, detail)
+
+
+def _refusal(error: Exception, security: Security) -> str:
+    """Say which of our credentials a broker does not take; empty when it is not about them."""
+    if alert := _alert(error):
+        context = security.get("ssl_context")
+        if isinstance(context, RenewableContext) and context.presents_certificate:
+            return f"does not take the client certificate in KAFKA_SSL_CERT_FILE: {alert}"
+        return f"demands a client certificate, and KAFKA_SSL_CERT_FILE is not set: {alert}"
+    if isinstance(error, UnsupportedSaslMechanismError):
+        return "does not offer this KAFKA_SASL_MECHANISM"
+    if not isinstance(error, REFUSALS):
+        return ""
+    if tokens := security.get("sasl_oauth_token_provider"):
+        tokens.forget()  # it may be good for an hour, and the next one may be accepted
+        return "does not take the access token: audience, issuer, signing key and scope must be as it expects"
+    return f"does not take KAFKA_SASL_USERNAME and password: {type(error).__name__}"
+
+
+def _alert(error: BaseException | None) -> str:
+    """Return what a broker says of our certificate, by a TLS alert (RFC 8446 6.2); empty when it says nothing of it.
+
+    With TLS 1.3 it says so after the handshake, and aiokafka puts that behind an error of its own.
+    """
+    while error is not None:
+        if isinstance(error, ssl.SSLError) and (found := _ALERT.search(error.reason or "")):
+            return found[1].replace("_", " ").lower()
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def _is_refused(error: OSError) -> bool:

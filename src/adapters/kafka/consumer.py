@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from attrs import frozen
-from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity
 
 from adapters.kafka.connections import CLOSE_S, close_client
 from adapters.kafka.connectivity import Silence, answering, diagnose, unavailable
 from adapters.kafka.topics import administering
+from anomalyze_auth.kafka.security import client_options
 from application.errors import BrokerUnavailableError
 from application.failure import Trouble
 from application.relay.topic_tail import Record
@@ -100,7 +100,7 @@ async def tail_topic(
     partitions = await _partitions_of(bootstrap_servers, topic, security)
     if not partitions:
         raise BrokerUnavailableError(f"There is no topic {topic} at {', '.join(bootstrap_servers)}.")
-    options = parse_security(security)
+    options = client_options(security)
     consumer = AIOKafkaConsumer(
         bootstrap_servers=[await answering(bootstrap_servers, options)],
         request_timeout_ms=_REQUEST_MS,

@@ -22,9 +22,11 @@ from aiokafka.errors import (
     kafka_errors,
 )
 from attrs import frozen
+from faststream.security import BaseSecurity
 
 from adapters.kafka.connectivity import REFUSALS, Security, diagnose
 from adapters.kafka.metadata import TopicMissingError
+from anomalyze_auth.kafka.security import client_options
 from application.errors import BrokerUnavailableError
 from application.failure import Trouble, told
 
@@ -68,8 +70,13 @@ class Attempts:
     """Attempts at a topic, and what is said of those that fail."""
 
     bootstrap_servers: Sequence[str]
-    security: Security
+    _security: BaseSecurity | None
     topic: str
+
+    @property
+    def security(self) -> Security:
+        """The options of a client that is made now: a password may have changed."""
+        return client_options(self._security)
 
     async def outage_of(self, attempt: Coroutine[Any, Any, None], *, within_s: float) -> str | None:
         """Make an attempt in bounded time, and return why it came to nothing; `None` when it did not."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
-from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity
 
 from adapters.kafka.cloudevents import headers
@@ -30,7 +29,7 @@ class KafkaPublisher:
     """
 
     def __init__(self, bootstrap_servers: Sequence[str], topic: str, security: BaseSecurity | None = None) -> None:
-        self._attempts = Attempts(bootstrap_servers, parse_security(security), topic)
+        self._attempts = Attempts(bootstrap_servers, security, topic)
         self._topic = topic
         self._producer: Producer | None = None
 

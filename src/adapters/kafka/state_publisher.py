@@ -16,7 +16,6 @@ from aiokafka.errors import (
     OutOfOrderSequenceNumber,
     ProducerFenced,
 )
-from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity
 
 from adapters.kafka.failures import REFUSED, TROUBLE, Attempts
@@ -57,7 +56,7 @@ class KafkaStatePublisher:
     """
 
     def __init__(self, bootstrap_servers: Sequence[str], topic: str, security: BaseSecurity | None = None) -> None:
-        self._attempts = Attempts(bootstrap_servers, parse_security(security), topic)
+        self._attempts = Attempts(bootstrap_servers, security, topic)
         self._topic = topic
         self._producer: Producer | None = None
         self._writer = ""

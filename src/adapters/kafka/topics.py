@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import KafkaError, for_code
-from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity
 
 from adapters.kafka.connections import close_client
 from adapters.kafka.connectivity import Silence, address, answering, diagnose, out_of_reach, unavailable
 from adapters.kafka.metadata import client_of, describe
+from anomalyze_auth.kafka.security import client_options
 from application.errors import BrokerUnavailableError
 from application.failure import Trouble
 from application.relay.topics import Topic, min_in_sync, replication_factor
@@ -33,7 +33,7 @@ async def administering(
     Raises:
         BrokerUnavailableError: no broker is within reach, or they refuse, and why.
     """
-    options = parse_security(security)
+    options = client_options(security)
     admin = AIOKafkaAdminClient(
         bootstrap_servers=[await answering(bootstrap_servers, options)], request_timeout_ms=_REQUEST_MS, **options
     )

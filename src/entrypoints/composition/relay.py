@@ -4,7 +4,6 @@ from dependency_injector.containers import DeclarativeContainer
 from dependency_injector.providers import Callable, Dependency, Factory, Provider, Singleton
 
 from adapters.kafka.publisher import KafkaPublisher
-from adapters.kafka.security import security
 from adapters.kafka.state_publisher import KafkaStatePublisher
 from adapters.postgres.engine import POOL_SIZE, create_engine
 from adapters.postgres.lane_leases import PostgresLaneLeases
@@ -13,6 +12,7 @@ from adapters.postgres.outbox import INDEX_PLANS, PostgresOutbox
 from adapters.postgres.outbox_admin import PostgresOutboxAdmin
 from adapters.postgres.state_lanes import PostgresStateLanes
 from adapters.postgres.statements import BY_KEY
+from anomalyze_auth.kafka import KafkaConnection
 from application.relay.dead_letters import OutboxAdministration
 from application.relay.lane_leases import LaneLeases
 from application.relay.messages import Outbox, Publisher
@@ -46,14 +46,7 @@ class RelayContainer(DeclarativeContainer):
     """Takes what is called for each notification."""
 
     # Kafka
-    kafka_security = Singleton(
-        security,
-        kafka.provided.kafka_security_protocol,
-        kafka.provided.kafka_sasl_mechanism,
-        username=kafka.provided.kafka_sasl_username,
-        password=Callable(revealed, kafka.provided.kafka_sasl_password),
-        ca_file=kafka.provided.kafka_ssl_ca_file,
-    )
+    kafka_security = Singleton(KafkaConnection.security, kafka.provided.connection)
     publisher: Provider[Publisher] = traced.provided.publisher.call(
         Singleton(
             TimedPublisher,
