@@ -13,6 +13,7 @@ from aiokafka.errors import (
     AuthenticationMethodNotSupported,
     IllegalSaslStateError,
     IncompatibleBrokerVersion,
+    KafkaConnectionError,
     KafkaError,
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
@@ -145,6 +146,13 @@ async def ask(server: str, security: Security, topic: str | None = None) -> Answ
                 raise SaslAuthenticationFailed
             described = await _described(connection, topic) if topic else None
     except (KafkaError, OSError, ValueError) as error:  # an answer of another protocol is a ValueError
+        _forget_frames(error)
+        context = security.get("ssl_context")
+        if isinstance(context, RenewableContext) and isinstance(error, KafkaConnectionError) and not _alert(error):
+            # A broker that closes at once, with our request unread, may have said why in an alert that got lost.
+            return _why(
+                await asyncio.to_thread(context.alert_of, host.strip("[]"), int(port)) or error, server, security
+            )
         return _why(error, server, security)
     finally:
         if connection is not None:
@@ -238,6 +246,17 @@ def _alert(error: BaseException | None) -> str:
             return found[1].replace("_", " ").lower()
         error = error.__cause__ or error.__context__
     return ""
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Free the connection that failed. Its frames keep it in a cycle with an error that nobody takes out of a future.
+
+    The garbage collector may come to that future first, and asyncio then complains.
+    """
+    chain = [error] if error else []
+    for each in chain:
+        each.__traceback__ = None
+        chain += [more for more in (each.__cause__, each.__context__) if more and more not in chain]
 
 
 def _is_refused(error: OSError) -> bool:

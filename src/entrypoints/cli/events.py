@@ -20,6 +20,7 @@ from entrypoints.cli.terminal import console_for_stdout, on_terminal, printable
 from entrypoints.cli.until_signal import run_until_signal
 from entrypoints.composition import container_of
 from entrypoints.composition.topics import TopicsContainer
+from entrypoints.config import proxies
 from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
 from entrypoints.config.settings import EventsSettings
 
@@ -58,6 +59,7 @@ def tail(  # options of a command
     """
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is wrong is said below, once
     settings = load_beside_dev(EventsSettings, data_dir)
+    proxies.use(settings.proxies)  # a token endpoint may be behind one
     main = _tail(settings, from_beginning=from_beginning, user=user, limit=limit, as_json=json)
     try:
         run_until_signal(main, on_signal=lambda: None)

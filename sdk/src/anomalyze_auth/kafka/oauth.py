@@ -45,6 +45,14 @@ class ClientCredentials:
             self._in_body = True
             status, answer = await self._ask()
             self._in_body = not _is_unknown_client(status, answer)
+        return self.read(status, answer)
+
+    def read(self, status: int, answer: dict[str, Any] | None) -> AccessToken:
+        """The token in an answer; None is one that is no JSON object.
+
+        Raises:
+            TokenUnavailable: it holds none.
+        """
         if status != 200:  # noqa: PLR2004
             raise self._refusal(status, answer)
         return self._token(answer)
@@ -139,6 +147,6 @@ def _cause(error: BaseException) -> str:
         if isinstance(inner, socket.gaierror):
             return "name not resolved"
         if isinstance(inner, OSError) and inner.errno:
-            return os.strerror(inner.errno)
+            return os.strerror(inner.errno).lower()
         inner = inner.__cause__ or inner.__context__
     return "the proxy refuses" if isinstance(error, httpx.ProxyError) else type(error).__name__

@@ -1,6 +1,7 @@
 """TLS that follows its files: a certificate, key or authority that is renewed counts from the next connection on."""
 
 import logging
+import socket
 import ssl
 from pathlib import Path
 from typing import Any, Self
@@ -11,6 +12,7 @@ from anomalyze_auth.kafka.certificates import CertificateProblem, check_pair
 from anomalyze_auth.kafka.credentials import Credential
 
 _LOG = logging.getLogger(__name__)
+_ALERT_S = 1.0
 
 
 @attrs.frozen(kw_only=True)
@@ -76,6 +78,23 @@ class RenewableContext(ssl.SSLContext):
     def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:
         self._renew()
         return self._current.wrap_bio(*arguments, **options)
+
+    def alert_of(self, host: str, port: int) -> ssl.SSLError | None:
+        """What a server says of our certificate, to a client that sends nothing and waits for a moment. Blocks.
+
+        With TLS 1.3 it says so after the handshake, and whatever the client has sent by then may cost it the answer.
+        """
+        try:
+            with (
+                socket.create_connection((host, port), timeout=_ALERT_S) as connection,
+                self._current.wrap_socket(connection, server_hostname=host) as secured,
+            ):
+                secured.recv(1)
+        except ssl.SSLError as error:
+            return error
+        except OSError:
+            pass
+        return None
 
     def _renew(self) -> None:
         try:

@@ -18,6 +18,7 @@ from entrypoints.cli.output import flush, print_table
 from entrypoints.cli.topic.fill import fill
 from entrypoints.composition import container_of
 from entrypoints.composition.topics import TopicsContainer
+from entrypoints.config import proxies
 from entrypoints.config.dev_environment import DATA_DIR, load_beside_dev
 from entrypoints.config.settings import EventsSettings
 
@@ -111,7 +112,9 @@ def check(*, partitions: int | None = None, json: bool = False, data_dir: Path =
 
 def _container(data_dir: Path) -> TopicsContainer:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is wrong is said once, by us
-    return container_of(TopicsContainer, load_beside_dev(EventsSettings, data_dir))
+    settings = load_beside_dev(EventsSettings, data_dir)
+    proxies.use(settings.proxies)  # a token endpoint may be behind one
+    return container_of(TopicsContainer, settings)
 
 
 def _differences(facts: TopicFacts, partitions: int | None) -> Iterator[TopicDifference]:
