@@ -73,7 +73,9 @@ def log_loop_failures() -> None:
     log = structlog.get_logger("asyncio")
 
     def handle(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        error = context.get("exception")
+        error, transport = context.get("exception"), context.get("transport")
+        if isinstance(error, RuntimeError) and transport is not None and transport.is_closing():
+            return  # uvloop reads on for a moment after a TLS connection was aborted, and finds its socket closed
         more = {"error": type(error).__name__, "at": places(error)} if error else {}
         log.error("unhandled_error", where=context["message"], **more)
 

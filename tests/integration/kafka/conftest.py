@@ -15,8 +15,9 @@ def token_key() -> rsa.RSAPrivateKey:
 
 @pytest.fixture(scope="module")
 def demanding(token_key: rsa.RSAPrivateKey) -> Iterator[DemandingKafka]:
-    # The connections of whoever came with a token that has ended are closed after a moment.
-    with demanding_kafka(token_key, listener_name_oauth_oauthbearer_connections_max_reauth_ms="3000") as kafka:
+    # Connections do not last: idle ones are closed after a moment, and those that came with a token too.
+    times = {"listener_name_oauth_oauthbearer_connections_max_reauth_ms": "3000", "connections_max_idle_ms": "2000"}
+    with demanding_kafka(token_key, **times) as kafka:
         yield kafka
 
 
