@@ -150,9 +150,8 @@ async def ask(server: str, security: Security, topic: str | None = None) -> Answ
         context = security.get("ssl_context")
         if isinstance(context, RenewableContext) and isinstance(error, KafkaConnectionError) and not _alert(error):
             # A broker that closes at once, with our request unread, may have said why in an alert that got lost.
-            return _why(
-                await asyncio.to_thread(context.alert_of, host.strip("[]"), int(port)) or error, server, security
-            )
+            alert = await asyncio.to_thread(context.alert_of, host.strip("[]"), int(port))
+            return _why(error if alert is None else alert, server, security)
         return _why(error, server, security)
     finally:
         if connection is not None:

@@ -90,7 +90,8 @@ async def test_every_command_and_the_sdk_are_let_in(tmp_path, variables, databas
 async def consumed(variables: dict[str, str], topic: str, count: int) -> dict[str, list[int]]:
     """Read so many events as a platform's service does: with FastStream, configured by the SDK."""
     broker = KafkaBroker(**KafkaConnection.from_environment(variables).broker_options())
-    events, seen, complete = UserEvents(InMemoryLastSeen()), {}, asyncio.Event()
+    events, complete = UserEvents(InMemoryLastSeen()), asyncio.Event()
+    seen: dict[str, list[int]] = {}
 
     async def handle(event: UserEvent) -> None:
         seen.setdefault(event.user_id, []).append(event.version)
