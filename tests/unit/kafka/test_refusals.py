@@ -36,9 +36,8 @@ def demanding(authority: Authority, version: ssl.TLSVersion) -> Iterator[str]:
                 connection, _ = listener.accept()
             except OSError:
                 return
-            with connection:
-                with suppress(OSError):  # ssl.SSLError is one
-                    context.wrap_socket(connection, server_side=True).close()
+            with connection, suppress(OSError):  # ssl.SSLError is one
+                context.wrap_socket(connection, server_side=True).close()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve, args=(listener,))
