@@ -49,7 +49,7 @@ ADVICE = {
     Trouble.BAD_ADDRESS: "set advertised.listeners of that broker to an address that this network resolves and reaches",
     Trouble.NO_ANSWER: "it is overloaded, or holds a lock on what we need: look for what it is busy with",
     Trouble.TLS: "check the certificate authority and the security protocol that are configured",
-    Trouble.NOT_AUTHENTICATED: "check the credentials that are named: was a secret changed on one side only?",
+    Trouble.NOT_AUTHENTICATED: "check user and password, or what else is named: was a secret changed on one side only?",
     Trouble.NO_TOKEN: "check the token endpoint, and the client, secret and scope that are configured for it",
     Trouble.NOT_AUTHORIZED: "grant the right that is named",
     Trouble.NO_DATABASE: "check the database name at the end of DATABASE_URL, or create the database",
