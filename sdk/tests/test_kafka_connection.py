@@ -62,7 +62,7 @@ def test_a_password_is_read_again_for_each_client(tmp_path):
 def test_faststream_takes_what_there_is(variables):
     connection = KafkaConnection.from_environment(variables)
 
-    assert KafkaBroker(**connection.broker_options())
+    assert KafkaBroker(**connection.broker_options()).specification.security is not None
     assert "s3cret" not in repr(connection)
 
 
