@@ -102,6 +102,7 @@ def test_all_that_is_wrong_is_named_at_once_and_no_value_is_repeated(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "name"),
     [
+        ({"KAFKA_SASL_MECHANISM": ""}, "KAFKA_SASL_MECHANISM"),
         ({"KAFKA_SASL_USERNAME": "me"}, "KAFKA_SASL_USERNAME"),
         ({"KAFKA_SASL_PASSWORD": "p"}, "KAFKA_SASL_PASSWORD"),
         ({"KAFKA_OAUTH_CLIENT_SECRET": ""}, "KAFKA_OAUTH_CLIENT_SECRET"),

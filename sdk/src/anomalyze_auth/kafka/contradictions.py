@@ -94,6 +94,9 @@ def _sasl(
     if mechanism is SaslMechanism.AWS_MSK_IAM:
         yield from _msk(values, wrong, protocol, environment)
         return
+    if mechanism is None and any(values[name] for name in _OAUTH):
+        yield "KAFKA_SASL_MECHANISM", f"missing; {protocol} needs it (the KAFKA_OAUTH_… variables are of OAUTHBEARER)"
+        return
     needed = _TOKEN if mechanism is SaslMechanism.OAUTHBEARER else _SASL
     for name in needed:
         if not values[name] and name not in wrong:
