@@ -9,13 +9,15 @@ ARG PYTHON_IMAGE=python:3.13-slim
 
 FROM ${PYTHON_IMAGE} AS build
 WORKDIR /build
-COPY requirements-bootstrap.lock requirements.lock ./
+# For Kafka on Amazon MSK with IAM: --build-arg REQUIREMENTS=requirements-msk.lock, which adds AWS's signer and boto3.
+ARG REQUIREMENTS=requirements.lock
+COPY requirements-bootstrap.lock ${REQUIREMENTS} ./
 # Wheels alone: whatever had to be compiled would differ between architectures. Bytecode: the image is read-only.
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=uv,target=/etc/uv/uv.toml \
     pip install --quiet --no-cache-dir --require-hashes --only-binary :all: -r requirements-bootstrap.lock \
     && python -m venv --without-pip /opt/venv \
     && uv pip install --quiet --python /opt/venv --no-cache --only-binary :all: --require-hashes --compile-bytecode \
-        -r requirements.lock \
+        -r ${REQUIREMENTS} \
     && find /opt/venv \( -name '*.c' -o -name '*.cpp' -o -name '*.pyx' -o -name '*.h' \) -delete
 COPY sdk/src/anomalyze_auth /opt/app/anomalyze_auth
 COPY src /opt/app

@@ -100,6 +100,7 @@ generate: install  ## Write the generated files again: OpenAPI, AsyncAPI, JSON S
 
 lock: install  ## Resolve the dependencies again
 	@$(LOCK) pyproject.toml --extra otel --output-file requirements.lock
+	@$(LOCK) pyproject.toml --extra otel --extra msk --output-file requirements-msk.lock
 	@$(LOCK) pyproject.toml --extra otel --extra dev --output-file requirements-dev.lock
 	@echo uv | $(LOCK) - --output-file requirements-bootstrap.lock
 	@printf 'furo\nmyst-parser\nsphinx\n' | $(LOCK) --constraint requirements-dev.lock - --output-file requirements-docs.lock

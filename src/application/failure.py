@@ -20,6 +20,7 @@ class Cause(StrEnum):
     RATE_LIMITED = "rate limited"
     TLS = "no TLS"
     NOT_AUTHENTICATED = "credentials refused"
+    NO_TOKEN = "no access token"  # noqa: S105  # a cause
     NOT_AUTHORIZED = "not authorized"
     NO_DATABASE = "no such database"
     POOLER = "transaction pooler without pgbouncer=true"
@@ -66,7 +67,8 @@ ADVICE = {
     Cause.BAD_ANSWER: "check the address and the status page of the service that answers",
     Cause.RATE_LIMITED: "send fewer requests, or ask for a higher limit",
     Cause.TLS: "check the configured certificate authority and security protocol",
-    Cause.NOT_AUTHENTICATED: "check user and password: was a secret changed on one side only?",
+    Cause.NOT_AUTHENTICATED: "check user and password, or what else is named: was a secret changed on one side only?",
+    Cause.NO_TOKEN: "check the token endpoint, and the client, secret and scope that are configured for it",
     Cause.NOT_AUTHORIZED: "grant the right that is named",
     Cause.NO_DATABASE: "check the database name at the end of DATABASE_URL, or create the database",
     Cause.POOLER: "add ?pgbouncer=true to DATABASE_URL, or &pgbouncer=true after other parameters",

@@ -27,6 +27,8 @@ SECRETS: Mapping[str, Callable[[str], list[str]]] = {
     "CLERK_SECRET_KEY": lambda text: [text],
     "AUTH_SERVICE_KEYS": lambda text: [key.partition(":")[2] for key in text.split(",")],
     "KAFKA_SASL_PASSWORD": lambda text: [text],
+    "KAFKA_SSL_KEY_PASSWORD": lambda text: [text],
+    "KAFKA_OAUTH_CLIENT_SECRET": lambda text: [text],
     "HTTPS_PROXY": lambda url: [urlsplit(url).password or ""],
     "HTTP_PROXY": lambda url: [urlsplit(url).password or ""],
     "ALL_PROXY": lambda url: [urlsplit(url).password or ""],

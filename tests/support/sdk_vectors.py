@@ -13,6 +13,7 @@ from anomalyze_auth import (
     OPTIONAL,
     PUBLIC,
     REQUIRED,
+    Access,
     Authenticated,
     KeysUnavailable,
     OriginRefused,

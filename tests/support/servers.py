@@ -92,8 +92,10 @@ def postgres(*, tmpfs: Mapping[str, str] | None = None) -> Iterator[Server]:
 
 
 @contextmanager
-def kafka(*, port: int | None = None, more_ports: Sequence[int] = (), **settings: str) -> Iterator[Server]:
-    """Run an Apache Kafka of its own; `settings` are the broker's, with `_` for `.`."""
+def kafka(
+    *, port: int | None = None, more_ports: Sequence[int] = (), folder: str = "", **settings: str
+) -> Iterator[Server]:
+    """Run an Apache Kafka of its own; `settings` are the broker's, with `_` for `.`, and a container sees `folder`."""
     if kind() == "containers":
         port = port or free_port()
         env = {
@@ -114,14 +116,16 @@ def kafka(*, port: int | None = None, more_ports: Sequence[int] = (), **settings
             **{f"KAFKA_{name.upper()}": value for name, value in settings.items()},
         }
         ready = ["/opt/kafka/bin/kafka-broker-api-versions.sh", f"--bootstrap-server=localhost:{port}"]
-        with _container(KAFKA_IMAGE, port=port, bind=port, also=more_ports, env=env, ready=ready) as server:
+        with _container(
+            KAFKA_IMAGE, port=port, bind=port, also=more_ports, env=env, ready=ready, sees=folder
+        ) as server:
             yield server
     else:
         from devkit.servers.kafka import start_kafka  # noqa: PLC0415
 
-        with tempfile.TemporaryDirectory(prefix="test-kafka-") as folder:
+        with tempfile.TemporaryDirectory(prefix="test-kafka-") as data:
             dotted = {name.replace("_", "."): value for name, value in settings.items()}
-            embedded = start_kafka(Path(folder) / "data", settings=dotted)
+            embedded = start_kafka(Path(data) / "data", settings=dotted)
             try:
                 yield _Embedded(embedded, embedded.bootstrap_servers)
             finally:
@@ -199,6 +203,7 @@ def _container(
     also: Sequence[int] = (),
     command: str | None = None,
     tmpfs: Mapping[str, str] | None = None,
+    sees: str = "",
 ) -> Iterator[_Container]:
     from testcontainers.core.container import DockerContainer  # noqa: PLC0415
 
@@ -211,6 +216,8 @@ def _container(
         container = container.with_bind_ports(other, other)
     if command:
         container = container.with_command(command)
+    if sees:
+        container = container.with_volume_mapping(sees, sees, "ro")
     for path, options in (tmpfs or {}).items():
         container = container.with_tmpfs_mount(path, options)
     with container:

@@ -7,9 +7,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from sdktest.rows import each_row
 
+from anomalyze_auth.kafka.connection import brokers
+from anomalyze_auth.kafka.values import SaslMechanism, SecurityProtocol, broker, sasl_mechanism, security_protocol
 from entrypoints.config.loading import load
-from entrypoints.config.settings import EventsSettings, SaslMechanism, SecurityProtocol
-from entrypoints.config.settings.kafka_values import broker, brokers, sasl_mechanism, security_protocol
+from entrypoints.config.settings import EventsSettings
 from entrypoints.config.sources import ConfigurationError
 from support.web import NO_FILE
 
@@ -91,9 +92,9 @@ def test_a_mechanism_in_any_spelling(text):
     assert sasl_mechanism(text) is SaslMechanism.SCRAM_SHA_512
 
 
-@pytest.mark.parametrize("text", ["oauthbearer", "OAUTH_BEARER", "aws_msk_iam", "GSSAPI", "Kerberos", "SCRAM-SHA-1"])
+@pytest.mark.parametrize("text", ["GSSAPI", "Kerberos", "SCRAM-SHA-1", "mTLS", "external"])
 def test_a_mechanism_that_exists_elsewhere_is_refused_with_those_that_exist_here(text):
-    with pytest.raises(ValueError, match="is not supported; what is: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512"):
+    with pytest.raises(ValueError, match="is not supported; what is: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER"):
         sasl_mechanism(text)
 
 
@@ -196,8 +197,16 @@ def test_a_path_that_names_no_file_is_refused(text):
 
 
 def test_what_is_asked_for_in_other_clients_words_is_named():
-    found = problems(KAFKA_SECURITY_PROTOCOL="SSL", KAFKA_SSL_KEYSTORE_LOCATION="x", KAFKA_OAUTH_TOKEN_URL="y")
+    found = problems(KAFKA_SECURITY_PROTOCOL="SSL", KAFKA_SSL_KEYSTORE_LOCATION="x", KAFKA_SASL_JAAS_CONFIG="y")
 
-    assert list(found) == ["KAFKA_SSL_KEYSTORE_LOCATION", "KAFKA_OAUTH_TOKEN_URL"]
-    assert "client certificates are not supported" in found["KAFKA_SSL_KEYSTORE_LOCATION"]
-    assert "OAUTHBEARER is not supported" in found["KAFKA_OAUTH_TOKEN_URL"]
+    assert list(found) == ["KAFKA_SSL_KEYSTORE_LOCATION", "KAFKA_SASL_JAAS_CONFIG"]
+    assert "KAFKA_SSL_CERT_FILE" in found["KAFKA_SSL_KEYSTORE_LOCATION"]
+    assert "KAFKA_OAUTH_CLIENT_ID" in found["KAFKA_SASL_JAAS_CONFIG"]
+
+
+@pytest.mark.parametrize(
+    ("text", "mechanism"),
+    [("oauthbearer", "OAUTHBEARER"), ("OAuth_Bearer", "OAUTHBEARER"), ("aws-msk-iam", "AWS_MSK_IAM")],
+)
+def test_a_mechanism_with_tokens_in_any_spelling(text, mechanism):
+    assert sasl_mechanism(text) == mechanism

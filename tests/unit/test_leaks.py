@@ -11,13 +11,15 @@ from support.leaks import PEOPLE, SECRETS, leaks, secrets_of
 from support.web import SECRET, public_key, token
 
 KEY, CONFIGURED = new_service_key("billing")
-TOLD_TO_ANYBODY = {"CLERK_JWT_KEY", "KAFKA_SASL_USERNAME"}
+TOLD_TO_ANYBODY = {"CLERK_JWT_KEY", "KAFKA_SASL_USERNAME", "KAFKA_OAUTH_CLIENT_ID"}
 VARIABLES = {
     "DATABASE_URL": "postgresql://auth:in-the-address@db.example:5432/auth",
     "CLERK_WEBHOOK_SECRET": f"{SECRET},whsec_b3RoZXIhb3RoZXIh",
     "CLERK_SECRET_KEY": "sk_test_0123456789",
     "AUTH_SERVICE_KEYS": f"{CONFIGURED},reports:{'0f' * 32}",
     "KAFKA_SASL_PASSWORD": "told-to-nobody",
+    "KAFKA_SSL_KEY_PASSWORD": "of-the-client-key",
+    "KAFKA_OAUTH_CLIENT_SECRET": "of-the-oauth-client",
     "HTTPS_PROXY": "http://auth:of-the-tls-proxy@proxy.example:3128",
     "HTTP_PROXY": "http://auth:of-the-plain-proxy@proxy.example:3128",
     "ALL_PROXY": "http://auth:of-the-proxy-for-all@proxy.example:3128",
@@ -54,7 +56,7 @@ def test_each_secret_that_a_process_is_configured_with_is_found_without_its_pref
     secrets = {secret: name for name, secret in secrets_of(VARIABLES)}
 
     assert {name for secret in secrets for name in leaks(f"x {secret} y", secrets)} >= VARIABLES.keys()
-    assert len(secrets) == 11
+    assert len(secrets) == 13
     assert set(SECRETS) | TOLD_TO_ANYBODY == {each.name for each in all_variables() if each.in_file}
 
 

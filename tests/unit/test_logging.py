@@ -87,6 +87,30 @@ def test_a_failure_that_nobody_waited_for_is_told_without_its_text():
     assert "hunter2" not in line
 
 
+ABORTED = """
+import asyncio
+from entrypoints.observability.logging import configure_logging, log_loop_failures
+from entrypoints.config.settings import LogFormat, LogLevel, LogSettings
+configure_logging(LogSettings(log_level=LogLevel.INFO, log_format=LogFormat.JSON))
+async def run():
+    log_loop_failures()
+    loop = asyncio.get_running_loop()
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    transport, _ = await loop.create_connection(asyncio.Protocol, *server.sockets[0].getsockname())
+    context = {"message": "Fatal error on SSL protocol", "transport": transport}
+    loop.call_exception_handler({**context, "exception": RuntimeError()})
+    transport.abort()
+    loop.call_exception_handler({**context, "exception": RuntimeError()})
+    loop.call_exception_handler({**context, "exception": ValueError()})
+    server.close()
+asyncio.run(run())
+"""
+
+
+def test_what_uvloop_finds_behind_an_aborted_connection_is_no_failure():
+    assert [json.loads(line)["error"] for line in written(ABORTED)] == ["RuntimeError", "ValueError"]
+
+
 TRACED = """
 import logging, structlog
 from application.trace import traceparent

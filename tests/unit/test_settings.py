@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sdktest.rows import each_row
 
+from anomalyze_auth.kafka.values import SaslMechanism, SecurityProtocol
 from entrypoints.config.env_example import env_example
 from entrypoints.config.loading import load
 from entrypoints.config.settings import (
@@ -13,8 +14,6 @@ from entrypoints.config.settings import (
     LogLevel,
     MigrateSettings,
     RelaySettings,
-    SaslMechanism,
-    SecurityProtocol,
     ServeSettings,
 )
 from entrypoints.config.settings.catalogue import all_variables

@@ -10,7 +10,7 @@ from sdktest.rows import each_row
 from entrypoints.config.loading import load
 from entrypoints.config.settings import ClerkApiSettings, KafkaSettings, WebhookSettings
 from entrypoints.config.settings.catalogue import GROUPS, all_variables
-from entrypoints.config.sources import LARGEST_FILE_BYTES, ConfigurationError, found_variables, look_up, variables
+from entrypoints.config.sources import ConfigurationError, found_variables, look_up, variables
 from support.web import NO_FILE, SECRET, public_key
 
 KEY = "sk_test_hunter2"
@@ -107,7 +107,7 @@ def test_either_form_in_the_environment_wins_over_either_in_the_file(tmp_path, f
 def test_files_that_hold_no_secret_are_refused_by_name_and_never_quoted(tmp_path):
     (tmp_path / "empty").write_text("\n")
     (tmp_path / "binary").write_bytes(b"\xffhunter2")
-    (tmp_path / "large").write_text("hunter2" * LARGEST_FILE_BYTES)
+    (tmp_path / "large").write_text("hunter2" * 65536)
     (tmp_path / "two-lines").write_text("sk_test_hunter2\nsk_test_hunter2\n")
     os.mkfifo(tmp_path / "pipe")
     said = {}

@@ -1,6 +1,6 @@
 """Keep all users in memory: begin with the state topic, go on with what happens.
 
-pip install aiokafka anomalyze-auth
+pip install 'anomalyze-auth[kafka]'
 KAFKA_BOOTSTRAP_SERVERS=localhost:9092 python follow_users.py
 """
 
@@ -11,9 +11,10 @@ from collections.abc import AsyncIterator
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from anomalyze_auth.events import TOPIC, UnknownEvent, UserDeleted, UserUpdated, decode
+from anomalyze_auth.kafka import KafkaConnection
 from anomalyze_auth.state import STATE_TOPIC, UserStates, decode_state
 
-SERVERS = os.environ["KAFKA_BOOTSTRAP_SERVERS"].split(",")
+KAFKA = KafkaConnection.from_environment().client_options()  # TLS, SASL, client certificates: by KAFKA_… variables
 EVENTS = os.environ.get("KAFKA_USER_EVENTS_TOPIC", TOPIC)
 STATE = os.environ.get("KAFKA_USER_STATE_TOPIC", STATE_TOPIC)
 
@@ -33,11 +34,11 @@ async def main() -> None:
     users = UserStates()  # drops every version that is not newer than what it has
 
     # No consumer group: what is kept in memory begins anew with each start.
-    async with AIOKafkaConsumer(STATE, bootstrap_servers=SERVERS, auto_offset_reset="earliest") as states:
+    async with AIOKafkaConsumer(STATE, **KAFKA, auto_offset_reset="earliest") as states:
         async for record in up_to_now(states):
             users.apply(decode_state(record.headers, record.key, record.value))
 
-    async with AIOKafkaConsumer(EVENTS, bootstrap_servers=SERVERS, auto_offset_reset="earliest") as events:
+    async with AIOKafkaConsumer(EVENTS, **KAFKA, auto_offset_reset="earliest") as events:
         # From the beginning too: what was published while the state was read is in here, the rest is dropped.
         async for record in up_to_now(events):
             users.apply(decode(record.headers, record.value))

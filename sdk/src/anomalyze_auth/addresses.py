@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 _NOT_PROTECTED = (
     "it must begin with https://; plain http is for this machine (localhost, 127.0.0.1, [::1]) and for test hosts "
-    "(*.test): elsewhere, whoever is on the way could put other keys in the place of Clerk's"
+    "(*.test): elsewhere, whoever is on the way could read what is sent and change what is answered"
 )
 
 

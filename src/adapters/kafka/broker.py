@@ -15,8 +15,9 @@ from faststream.security import BaseSecurity
 from msgspec import Struct
 
 from adapters.kafka.client_tasks import ClientTasks
-from adapters.kafka.connectivity import answering, client_options
+from adapters.kafka.connectivity import Security, answering
 from adapters.kafka.metadata import NOT_AUTHORIZED, TopicMissingError, describe
+from anomalyze_auth.kafka.security import broker_options, client_options
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -70,12 +71,17 @@ class RelayBroker(KafkaBroker):
     """`KafkaBroker` with an idempotent producer that can be thrown away at any moment, and connected anew."""
 
     def __init__(self, bootstrap_servers: Sequence[str], security: BaseSecurity | None = None) -> None:
-        super().__init__(bootstrap_servers, security=security, logger=None)
+        super().__init__(bootstrap_servers, **broker_options(security), logger=None)
         self.bootstrap_servers = list(bootstrap_servers)
-        self.security_options = client_options(security)
+        self._security = security
         self.outlet = RecordProducer(parser=None, decoder=None)
         self.config.broker_config.producer = self.outlet
         self.client_tasks = ClientTasks()
+
+    @property
+    def security_options(self) -> Security:
+        """The options of a client that is made now: a password may have changed."""
+        return client_options(self._security)
 
     @property
     def producer(self) -> AIOKafkaProducer:

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -13,16 +14,18 @@ from aiokafka.errors import (
     AuthenticationFailedError,
     AuthenticationMethodNotSupported,
     IllegalSaslStateError,
+    IncompatibleBrokerVersion,
+    KafkaConnectionError,
     KafkaError,
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
 )
 from aiokafka.protocol.metadata import MetadataRequest
 from attrs import frozen
-from faststream.kafka.security import parse_security
-from faststream.security import BaseSecurity
 
 from adapters.kafka.metadata import NOT_AUTHORIZED, UNKNOWN_TOPIC, Described, described_on
+from anomalyze_auth.kafka.tls import RenewableContext
+from anomalyze_auth.kafka.tokens import TokenUnavailable
 from application.errors import BrokerUnavailableError
 from application.failure import KAFKA, Cause, Failure
 
@@ -40,12 +43,13 @@ REFUSALS = (
 )
 """A broker does not accept our credentials."""
 
+_ALERT = re.compile(
+    r"ALERT_("
+    r"(?:NO|BAD|UNSUPPORTED)_CERTIFICATE|CERTIFICATE_(?:REVOKED|EXPIRED|UNKNOWN|REQUIRED)|UNKNOWN_CA|ACCESS_DENIED"
+    r"|HANDSHAKE_FAILURE)"
+)
+
 _NOBODY_THERE = (Cause.OUT_OF_REACH, Cause.NO_ANSWER, Cause.NAME_RESOLUTION)
-
-
-def client_options(security: BaseSecurity | None) -> dict[str, Any]:
-    """Return aiokafka's options for what FastStream has no call for."""
-    return parse_security(security)
 
 
 @frozen
@@ -131,13 +135,27 @@ def unavailable(silences: Sequence[Silence]) -> BrokerUnavailableError:
 
 async def ask(server: str, security: Security, topic: str | None = None) -> Answer | Silence:
     """Ask one server, `host:port`, for the brokers and a topic."""
+    tokens = security.get("sasl_oauth_token_provider")
     try:
+        if tokens is not None:
+            await tokens.token()  # which has a time limit of its own: a slow token endpoint is no silent broker
         async with asyncio.timeout(CONNECT_MS / 1000), connection_to(server, security) as connection:
             # A listener that wants SASL answers the first question of somebody without, and hangs up at the second.
             brokers = (await connection.send(MetadataRequest([]))).brokers
-            described = (await described_on(connection, [topic]))[1][topic] if topic else None
+            if tokens is not None and not brokers:
+                # A broker says by a message of its own that it refuses a token (RFC 7628 3.2.3). aiokafka takes that
+                # for a success, and the broker answers whatever comes next with nothing in it.
+                raise SaslAuthenticationFailed
+            described = await _described(connection, topic) if topic else None
     except (KafkaError, OSError, ValueError) as error:  # an answer of another protocol is a ValueError
-        return _why(error, server, security.get("security_protocol", "PLAINTEXT"))
+        _forget_frames(error)
+        context = security.get("ssl_context")
+        if isinstance(context, RenewableContext) and isinstance(error, KafkaConnectionError) and not _alert(error):
+            # A broker that closes at once, with our request unread, may have said why in an alert that got lost.
+            host, _, port = server.rpartition(":")
+            alert = await asyncio.to_thread(context.alert_of, host.strip("[]"), int(port))
+            return _why(error if alert is None else alert, server, security)
+        return _why(error, server, security)
     return Answer(server, [address(name, port) for _, name, port, *_ in brokers], described)
 
 
@@ -168,6 +186,13 @@ async def connection_to(server: str, security: Security) -> AsyncIterator[AIOKaf
         connection.close()
 
 
+async def _described(connection: AIOKafkaConnection, topic: str) -> Described | None:
+    try:
+        return (await described_on(connection, [topic]))[1][topic]
+    except IncompatibleBrokerVersion:
+        return None
+
+
 def _with_cause(silence: Silence) -> str:
     """`kafka.internal:9092: name not resolved`."""
     return silence.detail if silence.detail != silence.server else f"{silence.server}: {silence.trouble}"
@@ -190,30 +215,69 @@ def _of_topic(found: Described | None, topic: str | None) -> Silence | None:
 def _worst(silences: Sequence[Silence]) -> Silence:
     """Choose a refusal before a silence, as it says more, and name every server of which the same is true."""
     worst = next((each for each in silences if each.trouble not in _NOBODY_THERE), silences[0])
-    return Silence(
-        worst.server, worst.trouble, "; ".join(each.detail for each in silences if each.trouble is worst.trouble)
-    )
+    details = dict.fromkeys(each.detail for each in silences if each.trouble is worst.trouble)
+    return Silence(worst.server, worst.trouble, "; ".join(details))
 
 
-def _why(error: Exception, server: str, protocol: str) -> Silence:
+def _why(error: Exception, server: str, security: Security) -> Silence:
     kind = type(error).__name__
-    trouble, detail = Cause.OUT_OF_REACH, f"{server}: {getattr(error, 'strerror', None) or kind}"
-    if isinstance(error, UnsupportedSaslMechanismError):
-        trouble, detail = Cause.NOT_AUTHENTICATED, f"{server} does not offer this KAFKA_SASL_MECHANISM"
-    elif isinstance(error, REFUSALS):
-        trouble = Cause.NOT_AUTHENTICATED
-        detail = f"{server} does not take KAFKA_SASL_USERNAME and password: {kind}"
+    cause, detail = Cause.OUT_OF_REACH, f"{server}: {getattr(error, 'strerror', None) or kind}"
+    if isinstance(error, TokenUnavailable):
+        cause, detail = Cause.NO_TOKEN, str(error)
+    elif refusal := _refusal(error, security):
+        cause, detail = Cause.NOT_AUTHENTICATED, f"{server} {refusal}"
     elif isinstance(error, ssl.SSLError):
-        trouble, detail = Cause.TLS, f"{server}: {getattr(error, 'verify_message', '') or error.reason or kind}"
+        cause, detail = Cause.TLS, f"{server}: {getattr(error, 'verify_message', '') or error.reason or kind}"
     elif isinstance(error, socket.gaierror):
-        trouble, detail = Cause.NAME_RESOLUTION, server
+        cause, detail = Cause.NAME_RESOLUTION, server
     elif isinstance(error, TimeoutError):
-        trouble, detail = Cause.NO_ANSWER, server
+        cause, detail = Cause.NO_ANSWER, server
     elif isinstance(error, OSError) and _is_refused(error):
         detail = f"{server}: connection refused"
     elif isinstance(error, KafkaError | ConnectionResetError | ConnectionAbortedError | ValueError):
+        protocol = security.get("security_protocol", "PLAINTEXT")
         detail = f"{server} hangs up on us: does it speak {protocol}? {kind}"
-    return Silence(server, trouble, detail)
+    return Silence(server, cause, detail)
+
+
+def _refusal(error: Exception, security: Security) -> str:
+    """Say which of our credentials a broker does not take; empty when it is not about them."""
+    if alert := _alert(error):
+        context = security.get("ssl_context")
+        if isinstance(context, RenewableContext) and context.presents_certificate:
+            return f"does not take the client certificate in KAFKA_SSL_CERT_FILE: {alert}"
+        return f"demands a client certificate, and KAFKA_SSL_CERT_FILE is not set: {alert}"
+    if isinstance(error, UnsupportedSaslMechanismError):
+        return "does not offer this KAFKA_SASL_MECHANISM"
+    if not isinstance(error, REFUSALS):
+        return ""
+    if tokens := security.get("sasl_oauth_token_provider"):
+        tokens.forget()  # it may be good for an hour, and the next one may be accepted
+        return "does not take the access token: audience, issuer, signing key and scope must be as it expects"
+    return f"does not take KAFKA_SASL_USERNAME and password: {type(error).__name__}"
+
+
+def _alert(error: BaseException | None) -> str:
+    """Return what a broker says of our certificate, by a TLS alert (RFC 8446 6.2); empty when it says nothing of it.
+
+    With TLS 1.3 it says so after the handshake, and aiokafka puts that behind an error of its own.
+    """
+    while error is not None:
+        if isinstance(error, ssl.SSLError) and (found := _ALERT.search(error.reason or "")):
+            return found[1].replace("_", " ").lower()
+        error = error.__cause__ or error.__context__
+    return ""
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Free the connection that failed. Its frames keep it in a cycle with an error that nobody takes out of a future.
+
+    The garbage collector may come to that future first, and asyncio then complains.
+    """
+    chain = [error] if error else []
+    for each in chain:
+        each.__traceback__ = None
+        chain += [more for more in (each.__cause__, each.__context__) if more and more not in chain]
 
 
 def _is_refused(error: OSError) -> bool:

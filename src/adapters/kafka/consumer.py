@@ -13,8 +13,9 @@ from faststream.kafka.subscriber.usecase import DefaultSubscriber
 from faststream.security import BaseSecurity
 
 from adapters.kafka.client_tasks import ClientTasks
-from adapters.kafka.connectivity import Silence, answering, client_options, connection_to, diagnose, unavailable
+from adapters.kafka.connectivity import Silence, answering, connection_to, diagnose, unavailable
 from adapters.kafka.metadata import described_on
+from anomalyze_auth.kafka.security import broker_options, client_options
 from application.errors import BrokerUnavailableError
 from application.failure import Cause
 from application.relay.topic_tail import Record
@@ -85,7 +86,7 @@ async def tail_topic(
     server = await answering(bootstrap_servers, options)
     broker = KafkaBroker(
         server,
-        security=security,
+        **broker_options(security),
         request_timeout_ms=_REQUEST_MS,
         consumer_only=True,
         allow_auto_create_topics=False,

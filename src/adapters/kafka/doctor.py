@@ -10,9 +10,9 @@ from aiokafka.protocol.produce import ProduceRequest
 from attrs import evolve
 from faststream.security import BaseSecurity
 
-from adapters.kafka.connectivity import client_options
 from adapters.kafka.metadata import NOT_AUTHORIZED, UNKNOWN_TOPIC, Described, described_on
 from adapters.kafka.topics import questioning, refused
+from anomalyze_auth.kafka.security import client_options
 from application.relay.topics import Topic, TopicFacts
 
 _NO_PARTITION = 2**31 - 1

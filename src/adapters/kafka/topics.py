@@ -16,13 +16,13 @@ from adapters.kafka.connectivity import (
     Silence,
     address,
     answering,
-    client_options,
     connection_to,
     diagnose,
     out_of_reach,
     unavailable,
 )
 from adapters.kafka.metadata import described_on
+from anomalyze_auth.kafka.security import client_options
 from application.errors import BrokerUnavailableError
 from application.failure import Cause
 from application.relay.topics import Topic, min_in_sync, replication_factor

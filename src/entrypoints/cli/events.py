@@ -54,6 +54,7 @@ def tail(  # options of a command
     """
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is wrong is said below, once
     settings = load(EventsSettings)
+    settings.proxies.export()  # a token endpoint may be behind one
     main = _tail(settings, from_beginning=from_beginning, user=user, limit=limit, as_json=json)
     try:
         run_until_signal(main, on_signal=lambda: None)

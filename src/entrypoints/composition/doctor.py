@@ -8,11 +8,11 @@ from dependency_injector.providers import Callable, Dependency, Provider, Single
 
 from adapters.clerk.doctor import key_set_of, thumbprint_of
 from adapters.kafka import doctor as kafka_doctor
-from adapters.kafka.security import security
 from adapters.postgres import doctor as postgres_doctor
 from adapters.postgres.engine import create_engine
 from adapters.postgres.outbox_admin import PostgresOutboxAdmin
 from adapters.postgres.statements import BY_KEY
+from anomalyze_auth.kafka import KafkaConnection
 from application.relay.dead_letters import OutboxAdministration
 from entrypoints.cli.doctor import clerk
 from entrypoints.config.secret import revealed
@@ -32,14 +32,7 @@ class DoctorContainer(DeclarativeContainer):
         kafka_doctor.examine_topics,
         kafka.provided.addresses,
         kafka.provided.topics,
-        Singleton(
-            security,
-            kafka.provided.kafka_security_protocol,
-            kafka.provided.kafka_sasl_mechanism,
-            username=kafka.provided.kafka_sasl_username,
-            password=Callable(revealed, kafka.provided.kafka_sasl_password),
-            ca_file=kafka.provided.kafka_ssl_ca_file,
-        ),
+        Singleton(KafkaConnection.security, kafka.provided.connection),
     )
     examine_clerk: Provider[Any] = Singleton(
         partial, clerk.examine_clerk, key_set_of=key_set_of, thumbprint_of=thumbprint_of

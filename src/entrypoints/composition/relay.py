@@ -7,7 +7,6 @@ from adapters.kafka.broker import RelayBroker
 from adapters.kafka.client_tasks import is_leftover
 from adapters.kafka.cloudevents import TYPES
 from adapters.kafka.publisher import KafkaPublisher
-from adapters.kafka.security import security
 from adapters.kafka.state_publisher import KafkaStatePublisher
 from adapters.postgres.engine import create_engine
 from adapters.postgres.lane_leases import PostgresLaneLeases
@@ -16,6 +15,7 @@ from adapters.postgres.outbox import INDEX_PLANS, PostgresOutbox
 from adapters.postgres.outbox_admin import PostgresOutboxAdmin
 from adapters.postgres.state_lanes import PostgresStateLanes
 from adapters.postgres.statements import BY_KEY
+from anomalyze_auth.kafka import KafkaConnection
 from application.relay.dead_letters import OutboxAdministration
 from application.relay.lane_leases import LaneLeases
 from application.relay.messages import Outbox, Publisher
@@ -53,14 +53,7 @@ class RelayContainer(DeclarativeContainer):
     # Kafka
     is_leftover = Object(is_leftover)
     """What the event loop need not complain of."""
-    kafka_security = Singleton(
-        security,
-        kafka.provided.kafka_security_protocol,
-        kafka.provided.kafka_sasl_mechanism,
-        username=kafka.provided.kafka_sasl_username,
-        password=Callable(revealed, kafka.provided.kafka_sasl_password),
-        ca_file=kafka.provided.kafka_ssl_ca_file,
-    )
+    kafka_security = Singleton(KafkaConnection.security, kafka.provided.connection)
     topics = Callable(_topics, kafka)
     """The topic of each type of event."""
     broker = Singleton(RelayBroker, kafka.provided.addresses, kafka_security)

@@ -4,26 +4,18 @@ from functools import partial
 from typing import Any
 
 from dependency_injector.containers import DeclarativeContainer
-from dependency_injector.providers import Callable, Dependency, Provider, Singleton
+from dependency_injector.providers import Dependency, Provider, Singleton
 
 from adapters.kafka import consumer, doctor, topics
-from adapters.kafka.security import security
+from anomalyze_auth.kafka import KafkaConnection
 from application.relay.topic_tail import OpenTopicTail
-from entrypoints.config.secret import revealed
 from entrypoints.config.settings import KafkaSettings
 
 
 class TopicsContainer(DeclarativeContainer):
     kafka: Dependency[KafkaSettings] = Dependency(instance_of=KafkaSettings)
 
-    kafka_security = Singleton(
-        security,
-        kafka.provided.kafka_security_protocol,
-        kafka.provided.kafka_sasl_mechanism,
-        username=kafka.provided.kafka_sasl_username,
-        password=Callable(revealed, kafka.provided.kafka_sasl_password),
-        ca_file=kafka.provided.kafka_ssl_ca_file,
-    )
+    kafka_security = Singleton(KafkaConnection.security, kafka.provided.connection)
     tail_topic: Provider[OpenTopicTail] = Singleton(
         partial, consumer.tail_topic, kafka.provided.addresses, kafka.provided.kafka_user_events_topic, kafka_security
     )

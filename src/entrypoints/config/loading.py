@@ -62,7 +62,8 @@ def _value(variable: Variable, found: Mapping[str, SourceValue], problems: dict[
         problems[variable.field] = ConfigProblem(variable.name, "missing", variable.example)
         return None
     try:
-        return variable.parse(entry.text)
+        value = variable.parse(entry.text)
+        return Secret(value.get_secret_value(), entry.file) if isinstance(value, Secret) else value
     except ValueError as error:
         what = explain(variable.name, entry.text, str(error))
         problems[variable.field] = ConfigProblem(variable.name, what, variable.example)

@@ -28,8 +28,9 @@ def misspelled(names: Iterable[str], known: Collection[str]) -> Iterator[Misspel
     """Find among names that are set those that resemble a known one without being one."""
     candidates = [name for name in known if len(name) > _SHORT]
     for name in sorted(set(names) - set(known)):
-        # OpenTelemetry reads many more than we declare, and other programs have proxies for other protocols.
-        if name.startswith("OTEL_") or name.upper().endswith("_PROXY"):
+        # OpenTelemetry reads many more than we declare, other programs have proxies for other protocols, and the names
+        # of OpenSSL's variables end as some of ours do.
+        if name.startswith(("OTEL_", "SSL_CERT_")) or name.upper().endswith("_PROXY"):
             continue
         ratio, meant = max((SequenceMatcher(None, name.upper(), other).ratio(), other) for other in candidates)
         if ratio >= _ALIKE:

@@ -4,7 +4,6 @@ import ipaddress
 import re
 from collections.abc import Callable
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
@@ -187,33 +186,6 @@ def workers(value: str) -> int:
     if not value.isascii() or not value.isdecimal() or not 1 <= int(value[:6]) <= MOST_WORKERS:
         raise ValueError(f"not a number from 1 to {MOST_WORKERS}")
     return int(value)
-
-
-def certificates(value: str) -> Path:
-    """Check a file of certificates in PEM."""
-    import ssl  # noqa: PLC0415  # only what uses Kafka over TLS needs it
-
-    if "-----BEGIN" in value:
-        raise ValueError("it holds the certificate itself; write that to a file, and name the file here")
-    if "://" in value:
-        raise ValueError("a URL; it has to be the path of a file")
-    path = Path(value)
-    try:
-        if not path.is_file():
-            raise ValueError("no such file" if not path.exists() else "not a file")
-        with path.open("rb") as file:
-            start = file.read(2)
-    except OSError as error:
-        raise ValueError(f"the file cannot be read ({error.strerror})") from None
-    if start in (b"\xfe\xed", b"PK") or start[:1] == b"0":  # JKS; a zip archive; DER and PKCS#12
-        raise ValueError(
-            "a Java key store, an archive or DER; it has to be certificates in PEM (-----BEGIN CERTIFICATE)"
-        )
-    try:
-        ssl.create_default_context(cafile=path)
-    except OSError:  # ssl.SSLError is one
-        raise ValueError("the file holds no certificates in PEM (-----BEGIN CERTIFICATE)") from None
-    return path
 
 
 def service_keys(value: str) -> tuple[ServiceKey, ...]:

@@ -1,5 +1,6 @@
 """A value that is not printed by accident."""
 
+from pathlib import Path
 from typing import Any, Generic, Never, TypeVar
 
 T = TypeVar("T")
@@ -12,8 +13,10 @@ class Secret(Generic[T]):
         TypeError: when it is pickled, for a cache or another process.
     """
 
-    def __init__(self, value: T) -> None:
+    def __init__(self, value: T, file: Path | None = None) -> None:
         self._value = value
+        self.file = file
+        """Where it was read from, for what reads it again when it changes; None when it was not in a file."""
 
     def get_secret_value(self) -> T:
         return self._value

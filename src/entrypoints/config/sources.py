@@ -17,9 +17,6 @@ ENVIRONMENT = "environment"
 ENV_FILE = "AUTH_SERVICE_ENV_FILE"
 """Variable that names the file to read in place of `.env`: `--env-file` sets it, for the processes of `serve` too."""
 
-LARGEST_FILE_BYTES = 64 * 1024
-"""More than any secret has; less than a log file or a device that was named by mistake."""
-
 
 _LOWER_FIRST = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 """Read in lower case too, which goes first, as in curl and in Python's own library."""
@@ -53,6 +50,8 @@ class SourceValue:
 
     text: str = field(repr=False)
     origin: str
+    file: Path | None = None
+    """The file that `NAME_FILE` names, if it is from one."""
     development: bool = False
     """It comes from a running `dev`."""
 
@@ -132,12 +131,14 @@ def look_up(name: str, found: Mapping[str, SourceValue], *, in_file: bool) -> So
     if direct is not None:
         what = f"set twice: {name} ({direct.origin}) and {name}_FILE ({named.origin}); keep one of them"
         raise ConfigurationError(ConfigProblem(name, what))
+    from anomalyze_auth.kafka.credentials import read_secret  # noqa: PLC0415  # few variables are in files
+
     try:
-        text = _content(Path(named.text))
+        text = read_secret(Path(named.text))
     except ValueError as error:
         example = f"/run/secrets/{name.lower()}"
         raise ConfigurationError(ConfigProblem(f"{name}_FILE", str(error), example)) from None
-    return evolve(named, text=text, origin=f"{name}_FILE ({named.origin})")
+    return evolve(named, text=text, origin=f"{name}_FILE ({named.origin})", file=Path(named.text))
 
 
 def _set_in(entries: Iterable[tuple[str, str, str]]) -> dict[str, SourceValue]:
@@ -185,24 +186,3 @@ def _encoding(content: bytes) -> str:
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # what PowerShell's `>` writes
         return "it is UTF-16, save it as UTF-8"
     return "it is not UTF-8"
-
-
-def _content(path: Path) -> str:
-    """Return the text without its last line end; every ValueError says what is wrong, and never what is there."""
-    try:
-        if not path.is_file():
-            raise ValueError("no such file" if not path.exists() else "not a regular file")
-        with path.open("rb") as file:
-            content = file.read(LARGEST_FILE_BYTES + 1)
-    except OSError as error:  # what stands in NAME_FILE may be the secret itself: not even the path is repeated
-        raise ValueError(f"the file cannot be read ({error.strerror})") from None
-    if len(content) > LARGEST_FILE_BYTES:
-        raise ValueError(f"the file is larger than {LARGEST_FILE_BYTES // 1024} KiB")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ValueError(f"the file cannot be read: {_encoding(content)}") from None
-    text = text.rstrip("\r\n")
-    if not text.strip():
-        raise ValueError("the file is empty")
-    return text

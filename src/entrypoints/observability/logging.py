@@ -79,7 +79,9 @@ def log_loop_failures(is_expected: Callable[[Mapping[str, Any]], bool] = lambda 
     def handle(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         if is_expected(context):
             return
-        error = context.get("exception")
+        error, transport = context.get("exception"), context.get("transport")
+        if isinstance(error, RuntimeError) and transport is not None and transport.is_closing():
+            return  # uvloop reads on for a moment after a TLS connection was aborted, and finds its socket closed
         more = {"error": type(error).__name__, "at": places(error)} if error else {}
         log.error("unhandled_error", where=context["message"], **more)
 

@@ -4,9 +4,11 @@ import json
 import os
 
 import pytest
+from sdktest.rows import each_row
 
 from entrypoints.cli.doctor import command as doctor_module
 from entrypoints.cli.main import main
+from support.authority import Authority
 from support.web import SECRET
 
 
@@ -105,3 +107,19 @@ async def test_a_check_that_fails_by_a_bug_or_takes_for_ever_hides_no_other():
 
     assert "ZeroDivisionError" in str((await doctor_module._ask("x", broken)).failure)
     assert str((await doctor_module._ask("x", endless, limit_s=0.01)).failure) == "x: no answer in time (0.01 s)"
+
+
+@each_row(("days", "grade"), [(20, "ok"), (3, "warning")])
+def test_a_client_certificate_that_should_have_been_renewed_is_told(doctor, tmp_path, days, grade):
+    pair = Authority(tmp_path).issue("relay", days=days)
+    _, found = doctor(
+        KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1",
+        KAFKA_SECURITY_PROTOCOL="SSL",
+        KAFKA_SSL_CERT_FILE=str(pair.certificate),
+        KAFKA_SSL_KEY_FILE=str(pair.key),
+    )
+    [finding] = [finding for finding in found if finding["check"] == "client certificate"]
+
+    assert finding["grade"] == grade
+    assert finding["says"].startswith("KAFKA_SSL_CERT_FILE: valid until ")
+    assert ("renew it" in finding["advice"]) == (grade == "warning")

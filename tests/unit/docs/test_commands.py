@@ -80,6 +80,7 @@ OTHERS = {
     'kill -HUP "$SERVE_PID"': "tests/integration/faults/rotation/test_rotation.py",
     "pip install anomalyze-auth": "not run: it is installed from here; sdk/tests/test_package.py builds it",
     "pip install 'anomalyze-auth[kafka]'": "not run: the same, and its extra is in the lock file",
+    "pip install 'anomalyze-auth[msk]'": "not run: the same",
     "pip install -e '.[test]' && pytest": "not run: `make test` runs these tests, from the lock file",
     "docker build --tag auth-service .": CONTAINERS,
     "docker compose up": CONTAINERS,

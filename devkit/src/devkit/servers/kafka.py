@@ -68,12 +68,13 @@ class _Node:
     data_dir: Path
 
 
-def start_kafka(
+def start_kafka(  # noqa: PLR0913  # each is needed by somebody, by its name
     data_dir: Path,
     *,
     port: int | None = None,
     fresh: bool = False,
     settings: Mapping[str, str] = {},
+    properties: Mapping[str, str] = {},
     full_jit: bool = False,
 ) -> EmbeddedKafka:
     """Start one broker on a data folder and wait until it serves clients; a new folder is set up first.
@@ -83,6 +84,7 @@ def start_kafka(
         port: A free one when None.
         fresh: Remove data of an earlier run.
         settings: Broker settings by their names in server.properties; they win over ours.
+        properties: Java's system properties, for what Kafka takes in no other way.
         full_jit: Let Java optimise fully: for benchmarks. It starts a little slower.
 
     Raises:
@@ -92,7 +94,8 @@ def start_kafka(
     if port is not None:
         require_free(port, "Kafka")
     node = _Node(id=1, port=port or free_port(), controller_port=free_port(), data_dir=data_dir.resolve())
-    return _start([node], node, fresh=fresh, settings=settings, jvm=["-Xmx512m", *_compiler(full_jit=full_jit)])
+    jvm = ["-Xmx512m", *_compiler(full_jit=full_jit), *(f"-D{name}={value}" for name, value in properties.items())]
+    return _start([node], node, fresh=fresh, settings=settings, jvm=jvm)
 
 
 def start_kafka_cluster(data_dir: Path, brokers: int = 3, *, settings: Mapping[str, str] = {}) -> EmbeddedKafkaCluster:

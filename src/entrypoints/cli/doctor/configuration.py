@@ -1,6 +1,8 @@
 """The part of `doctor` that needs no server: which groups of variables can be used, and what is wrong with the rest."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TypeVar
 
 from attrs import frozen
@@ -104,9 +106,23 @@ def _findings(groups: Mapping[type, object], found: Mapping[str, SourceValue]) -
         yield Finding(
             "webhook secret", Severity.OK, f"{len(secrets)}, well-formed; whether Clerk signs with it, it shows"
         )
+    kafka = _usable(groups[KafkaSettings], KafkaSettings)
+    if kafka is not None and kafka.kafka_ssl_cert_file:
+        yield _client_certificate(kafka.kafka_ssl_cert_file)
     management = _usable(groups[ManagementSettings], ManagementSettings)
     if management is not None:
         yield from managing_findings(_managing(management))
+
+
+def _client_certificate(file: Path) -> Finding:
+    from anomalyze_auth.kafka.certificates import validity  # noqa: PLC0415  # few have one
+
+    valid = validity(file.read_bytes())
+    says = f"KAFKA_SSL_CERT_FILE: valid until {valid.ends:%Y-%m-%d %H:%M} UTC"
+    if valid.is_ending(datetime.now(UTC)):
+        advice = "renew it, and put it and its key into the same files: the next connection uses them"
+        return Finding("client certificate", Severity.WARNING, says, advice)
+    return Finding("client certificate", Severity.OK, says)
 
 
 def _managing(settings: ManagementSettings) -> ManagingFacts:

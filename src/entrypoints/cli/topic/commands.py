@@ -105,7 +105,9 @@ def check(*, partitions: int | None = None, json: bool = False) -> None:
 
 def _container() -> TopicsContainer:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is wrong is said once, by us
-    return container_of(TopicsContainer, load(EventsSettings))
+    settings = load(EventsSettings)
+    settings.proxies.export()  # a token endpoint may be behind one
+    return container_of(TopicsContainer, settings)
 
 
 def _differences(facts: TopicFacts, partitions: int | None) -> Iterator[TopicDifference]:

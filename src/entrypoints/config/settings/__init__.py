@@ -18,7 +18,6 @@ from entrypoints.config.settings.commands import (
     UsersSettings,
 )
 from entrypoints.config.settings.kafka import KafkaSettings
-from entrypoints.config.settings.kafka_values import SaslMechanism, SecurityProtocol
 from entrypoints.config.settings.proxies import ProxySettings
 from entrypoints.config.settings.service import (
     DatabaseSettings,
@@ -46,8 +45,6 @@ __all__ = [
     "ProxySettings",
     "ReconcileSettings",
     "RelaySettings",
-    "SaslMechanism",
-    "SecurityProtocol",
     "ServeSettings",
     "TokenSettings",
     "TracesExporter",

@@ -28,9 +28,9 @@ GROUPS: Mapping[type, str] = {
     ClerkApiSettings: "Clerk's Backend API: serve (optional), users, reconcile",
     ManagementSettings: "Managing users over HTTP: serve",
     HttpSettings: "HTTP: serve",
-    KafkaSettings: "Kafka: relay",
+    KafkaSettings: "Kafka: relay, events, topic",
     LogSettings: "Logs: serve, relay, reconcile",
-    ProxySettings: "Proxies: serve, relay, users, reconcile",
+    ProxySettings: "Proxies: serve, relay, users, reconcile, events, topic",
     TracingSettings: "Traces: serve, relay (none unless asked for; OpenTelemetry's other variables count too)",
 }
 

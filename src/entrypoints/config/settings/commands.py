@@ -59,6 +59,7 @@ class ReconcileSettings:
 @frozen(kw_only=True)
 class EventsSettings:
     kafka: KafkaSettings
+    proxies: ProxySettings
 
 
 @frozen(kw_only=True)

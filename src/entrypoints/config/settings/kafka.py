@@ -1,46 +1,128 @@
-"""Kafka: where the brokers are, how they know us, and the topics."""
+"""Kafka: where the brokers are, how they admit this service, and the topics."""
 
 # ruff: noqa: RUF009  # a field is declared by a call
 
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
 from application.relay.topics import TOPICS, Topic
 from entrypoints.config import parsing
 from entrypoints.config.secret import Secret
-from entrypoints.config.settings import kafka_values
-from entrypoints.config.settings.kafka_values import Broker, SaslMechanism, SecurityProtocol
 from entrypoints.config.settings.variable import variable
+from entrypoints.config.written import forgiving
+
+if TYPE_CHECKING:
+    from anomalyze_auth.kafka import KafkaConnection
+    from anomalyze_auth.kafka.values import Broker, SaslMechanism, SecurityProtocol
+
+
+def _shared(name: str) -> Callable[[str], Any]:
+    """Read a variable as the SDK does, which is imported when there is one to read: it imports cryptography."""
+
+    def parse(text: str) -> Any:
+        from anomalyze_auth.kafka.connection import READERS  # noqa: PLC0415
+
+        return READERS[name](text)
+
+    return parse
+
+
+def _brokers(text: str) -> "tuple[Broker, ...]":
+    from anomalyze_auth.kafka.connection import brokers  # noqa: PLC0415
+    from anomalyze_auth.kafka.values import broker  # noqa: PLC0415
+
+    return brokers(text, forgiving(broker))
 
 
 @frozen
 class KafkaSettings:
-    kafka_bootstrap_servers: tuple[Broker, ...] = variable(
-        kafka_values.brokers,
+    kafka_bootstrap_servers: "tuple[Broker, ...]" = variable(
+        _brokers,
         "Kafka brokers, comma-separated. Only `auth-service relay` and the event commands need them.",
         example="localhost:9092",
     )
-    kafka_security_protocol: SecurityProtocol = variable(
-        kafka_values.security_protocol,
-        f"How to reach them: {', '.join(SecurityProtocol)}.",
+    kafka_security_protocol: "SecurityProtocol" = variable(
+        _shared("KAFKA_SECURITY_PROTOCOL"),
+        "How to reach them: PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL.",
         example="PLAINTEXT",
-        default=SecurityProtocol.PLAINTEXT,
+        default="PLAINTEXT",
     )
-    kafka_sasl_mechanism: SaslMechanism | None = variable(
-        kafka_values.sasl_mechanism, f"With SASL: {', '.join(SaslMechanism)}.", example="SCRAM-SHA-512", default=None
+    kafka_sasl_mechanism: "SaslMechanism | None" = variable(
+        _shared("KAFKA_SASL_MECHANISM"),
+        "With SASL: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER, AWS_MSK_IAM.",
+        example="SCRAM-SHA-512",
+        default=None,
     )
     kafka_sasl_username: str | None = variable(
-        parsing.line, "With SASL: who we are.", example="auth-service", default=None, in_file=True
+        _shared("KAFKA_SASL_USERNAME"),
+        "With PLAIN and SCRAM: the user name.",
+        example="auth-service",
+        default=None,
+        in_file=True,
     )
     kafka_sasl_password: Secret[str] | None = variable(
-        parsing.secret(parsing.line), "With SASL: the password.", example="secret", default=None, in_file=True
+        parsing.secret(_shared("KAFKA_SASL_PASSWORD")),
+        "With PLAIN and SCRAM: the password.",
+        example="secret",
+        default=None,
+        in_file=True,
     )
     kafka_ssl_ca_file: Path | None = variable(
-        parsing.certificates,
+        _shared("KAFKA_SSL_CA_FILE"),
         "With SSL: the certificate authority, when it is not one the system trusts.",
         example="/etc/ssl/kafka-ca.pem",
         default=None,
+    )
+    kafka_ssl_cert_file: Path | None = variable(
+        _shared("KAFKA_SSL_CERT_FILE"),
+        "With SSL: the client certificate in PEM, with its chain, for brokers that demand one.",
+        example="/etc/kafka-user/user.crt",
+        default=None,
+    )
+    kafka_ssl_key_file: Path | None = variable(
+        _shared("KAFKA_SSL_KEY_FILE"),
+        "The private key of KAFKA_SSL_CERT_FILE, in PEM.",
+        example="/etc/kafka-user/user.key",
+        default=None,
+    )
+    kafka_ssl_key_password: Secret[str] | None = variable(
+        parsing.secret(_shared("KAFKA_SSL_KEY_PASSWORD")),
+        "The password of KAFKA_SSL_KEY_FILE, when it is encrypted.",
+        example="secret",
+        default=None,
+        in_file=True,
+    )
+    kafka_oauth_token_url: str | None = variable(
+        _shared("KAFKA_OAUTH_TOKEN_URL"),
+        "With OAUTHBEARER: the token endpoint, which grants access tokens for client credentials.",
+        example="https://keycloak.example.com/realms/platform/protocol/openid-connect/token",
+        default=None,
+    )
+    kafka_oauth_client_id: str | None = variable(
+        _shared("KAFKA_OAUTH_CLIENT_ID"), "With OAUTHBEARER: the client.", example="auth", default=None, in_file=True
+    )
+    kafka_oauth_client_secret: Secret[str] | None = variable(
+        parsing.secret(_shared("KAFKA_OAUTH_CLIENT_SECRET")),
+        "With OAUTHBEARER: the client's secret.",
+        example="secret",
+        default=None,
+        in_file=True,
+    )
+    kafka_oauth_scope: str | None = variable(
+        _shared("KAFKA_OAUTH_SCOPE"),
+        "With OAUTHBEARER: scopes to ask for, separated by blanks, where the endpoint wants some.",
+        example="kafka",
+        default=None,
+    )
+    kafka_oauth_extensions: tuple[tuple[str, str], ...] = variable(
+        _shared("KAFKA_OAUTH_EXTENSIONS"),
+        "With OAUTHBEARER: SASL extensions as name=value, comma-separated, where the brokers want some.",
+        example="logicalCluster=lkc-abc123,identityPoolId=pool-abc1",
+        default=(),
     )
     kafka_user_events_topic: str = variable(
         parsing.topic,
@@ -61,7 +143,29 @@ class KafkaSettings:
         return [broker.address for broker in self.kafka_bootstrap_servers]
 
     @property
+    def connection(self) -> "KafkaConnection":
+        """How to be admitted; what is in files is read again when it changes."""
+        from anomalyze_auth.kafka import KafkaConnection  # noqa: PLC0415
+
+        secrets = {name: value for name, value in _values(self).items() if isinstance(value, Secret)}
+        files = {name: secret.file for name, secret in secrets.items() if secret.file}
+        return KafkaConnection.of(plain_values(self), files, os.environ)
+
+    @property
     def topics(self) -> list[Topic]:
         """The topics of this installation; one that has no name is not used."""
         named = [(getattr(self, definition.variable.lower()), definition) for definition in TOPICS]
         return [Topic(name, definition) for name, definition in named if name]
+
+
+def plain_values(kafka: KafkaSettings) -> dict[str, Any]:
+    """Return what the SDK wants to know, by variable, secrets as they are."""
+    return {
+        name: value.get_secret_value() if isinstance(value, Secret) else value for name, value in _values(kafka).items()
+    }
+
+
+def _values(kafka: KafkaSettings) -> dict[str, Any]:
+    from anomalyze_auth.kafka.connection import READERS  # noqa: PLC0415
+
+    return {name: getattr(kafka, name.lower()) for name in READERS}

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -12,7 +13,10 @@ from sdktest.rows import each_row
 
 from application.relay.topics import TOPICS, min_in_sync
 from entrypoints.cli.serve import DRAIN_S
+from entrypoints.config.loading import load
+from entrypoints.config.settings import RelaySettings
 from entrypoints.config.settings.catalogue import all_variables
+from support.authority import Authority
 
 pytestmark = pytest.mark.programs
 
@@ -36,11 +40,13 @@ def validator():
 
 @cache
 def built(overlay):
+    return kustomized(K8S / "overlays" / overlay)
+
+
+def kustomized(folder):
     kubectl = ROOT / ".venv" / "bin" / "kubectl"
     assert kubectl.exists(), "kubectl is missing: run `make test-programs`"
-    done = subprocess.run(
-        [kubectl, "kustomize", str(K8S / "overlays" / overlay)], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([kubectl, "kustomize", str(folder)], capture_output=True, text=True, check=True)
     return list(yaml.safe_load_all(done.stdout))
 
 
@@ -248,4 +254,47 @@ def test_a_topic_is_what_the_service_defines(definition):
     assert {name: str(value) for name, value in spec["config"].items()} == {
         **{setting.name: setting.value for setting in definition.settings},
         "min.insync.replicas": str(min_in_sync(spec["replicas"])),
+    }
+
+
+@pytest.mark.parametrize(
+    ("component", "literals", "secured_by"),
+    [
+        ("kafka-client-certificate", [], "KAFKA_SSL_CERT_FILE"),
+        (
+            "kafka-oauth",
+            ["KAFKA_OAUTH_TOKEN_URL=https://keycloak.example.com/token", "KAFKA_OAUTH_CLIENT_ID=auth"],
+            "KAFKA_OAUTH_CLIENT_SECRET_FILE",
+        ),
+    ],
+)
+def test_a_relay_comes_to_kafka_in_another_way(tmp_path, component, literals, secured_by):
+    shutil.copytree(K8S, tmp_path / "k8s")
+    overlay = tmp_path / "k8s/overlays/example/kustomization.yaml"
+    kustomization = yaml.safe_load(overlay.read_text())
+    kustomization["components"].append(f"../../components/{component}")
+    kustomization["configMapGenerator"][1]["literals"] += literals
+    overlay.write_text(yaml.safe_dump(kustomization))
+    documents = kustomized(overlay.parent)
+    [relay] = [each for each in documents if each["kind"] == "Deployment" and "relay" in each["metadata"]["name"]]
+    [config] = [each for each in documents if each["kind"] == "ConfigMap" and "relay" in each["metadata"]["name"]]
+    variables = {**config["data"], **{entry["name"]: entry["value"] for entry in container(relay)["env"]}}
+    authority = Authority(tmp_path, "ca")
+    pair = authority.issue("user")
+    (tmp_path / "kafka-client-secret").write_text("x")
+    (tmp_path / "database-url").write_text("postgresql://db/auth")
+    mounted = {"ca.crt": authority.file, "user.crt": pair.certificate, "user.key": pair.key}
+    for name, text in variables.items():
+        if name.endswith("_FILE"):
+            found = text.rpartition("/")[2]
+            variables[name] = str(mounted.get(found, tmp_path / found))
+            mounts = {mount["mountPath"] for mount in container(relay)["volumeMounts"]}
+            assert text.rpartition("/")[0] in mounts
+    settings = load(RelaySettings, environment=variables, env_file=Path("/dev/null"))
+
+    assert secured_by in variables
+    assert settings.kafka.connection.security() is not None
+    validator().validate(relay, validator().latest_version(), strict=True)
+    assert {volume["name"] for volume in pod(relay)["volumes"]} == {
+        mount["name"] for mount in container(relay)["volumeMounts"]
     }

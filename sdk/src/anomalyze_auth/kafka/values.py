@@ -1,14 +1,14 @@
-"""Kafka's variables in the spellings that hosts and other clients write them in."""
+"""The texts of the `KAFKA_*` variables, in the spellings of hosts and other clients; a ValueError never repeats one."""
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import TypeVar
 
 from attrs import frozen
 
-from entrypoints.config.parsing import comma_separated, port
+from anomalyze_auth.addresses import protected_url
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -32,6 +32,14 @@ class SaslMechanism(StrEnum):
     PLAIN = "PLAIN"
     SCRAM_SHA_256 = "SCRAM-SHA-256"
     SCRAM_SHA_512 = "SCRAM-SHA-512"
+    OAUTHBEARER = "OAUTHBEARER"
+    AWS_MSK_IAM = "AWS_MSK_IAM"
+    """OAUTHBEARER, with a token that is signed by AWS credentials."""
+
+    @property
+    def password(self) -> bool:
+        """Whether it takes a user name and a password."""
+        return self not in (SaslMechanism.OAUTHBEARER, SaslMechanism.AWS_MSK_IAM)
 
 
 @frozen
@@ -58,22 +66,19 @@ _SCHEMES: Mapping[str, frozenset[SecurityProtocol]] = {
 # Names in private zones and of containers have underscores too.
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _LONGEST_NAME = 253
+_HIGHEST_PORT = 65535
+_MSK_HOST = re.compile(r"\.kafka(?:-serverless)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?\.?:")
+_SCOPES = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+(?: [\x21\x23-\x5B\x5D-\x7E]+)*")  # RFC 6749 3.3
+_EXTENSION = re.compile(r"([A-Za-z]+)=([\x20-\x7E]+)")  # RFC 7628 3.1; Kafka takes no TAB and no line break either
 
 _UNSUPPORTED = {
-    "oauthbearer": "OAUTHBEARER",
-    "awsmskiam": "AWS_MSK_IAM (on MSK, switch on SASL/SCRAM and use port 9096)",
     "gssapi": "GSSAPI",
     "kerberos": "Kerberos",
     "scramsha1": "SCRAM-SHA-1",
-    "external": "EXTERNAL (client certificates)",
-    "mtls": "mTLS (client certificates)",
+    "external": "EXTERNAL (client certificates need KAFKA_SECURITY_PROTOCOL=SSL and no mechanism)",
+    "mtls": "mTLS (client certificates need KAFKA_SECURITY_PROTOCOL=SSL and no mechanism)",
 }
 """What exists elsewhere, by its letters and digits."""
-
-
-def brokers(value: str) -> tuple[Broker, ...]:
-    """Read a list; one that is named twice counts once."""
-    return tuple({each.address.lower(): each for each in comma_separated(broker)(value)}.values())
 
 
 def broker(value: str) -> Broker:
@@ -110,10 +115,9 @@ def _host_and_port(text: str) -> str:
             raise ValueError("the host is not a host name or an IP address")
     if separator != ":" or not port_text:
         raise ValueError("the port is missing")
-    try:
-        port(port_text)
-    except ValueError as error:
-        raise ValueError(f"the port is {error}") from None
+    digits = port_text.lstrip("0")
+    if not re.fullmatch(r"[0-9]{1,5}", digits) or int(digits) > _HIGHEST_PORT:
+        raise ValueError(f"the port is not a number from 1 to {_HIGHEST_PORT}")
     return text
 
 
@@ -147,6 +151,47 @@ def sasl_mechanism(value: str) -> SaslMechanism:
     if letters in _UNSUPPORTED:
         raise ValueError(f"{_UNSUPPORTED[letters]} is not supported; what is: {', '.join(SaslMechanism)}")
     return _one_of(SaslMechanism, value, letters)
+
+
+def line(value: str) -> str:
+    """Check that it is one line without invisible characters."""
+    if not value.isprintable():
+        raise ValueError("it holds line breaks or other invisible characters")
+    return value
+
+
+def token_url(value: str) -> str:
+    """Check an OAuth token endpoint: https, or http on this machine and on test hosts (`protected_url`)."""
+    protected_url(line(value))
+    if "#" in value or "/.well-known/" in value:
+        raise ValueError("it has to be the token endpoint itself, without a fragment; not a discovery document")
+    return value
+
+
+def scope(value: str) -> str:
+    """Check scopes, separated by single blanks."""
+    if not _SCOPES.fullmatch(value):
+        raise ValueError("scopes are separated by single blanks, and hold no quotes, backslashes or other characters")
+    return value
+
+
+def extensions(value: str) -> tuple[tuple[str, str], ...]:
+    """Read SASL extensions, `name=value` separated by commas."""
+    found: dict[str, str] = {}
+    for number, entry in enumerate((part.strip() for part in value.split(",") if part.strip()), 1):
+        parts = _EXTENSION.fullmatch(entry)
+        if parts is None or parts[1] in ("auth", *found):
+            raise ValueError(f"entry {number}: not name=value, with letters as a name that is not auth and comes once")
+        found[parts[1]] = parts[2]
+    if not found:
+        raise ValueError("the list is empty")
+    return tuple(found.items())
+
+
+def aws_region(addresses: Iterable[str], environment: Mapping[str, str]) -> str | None:
+    """Return the region that MSK's broker names hold, or else the one that AWS's own variables name."""
+    named = (match[1] for address in addresses if (match := _MSK_HOST.search(address)))
+    return next(named, None) or environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
 
 
 def _one_of(choices: type[E], value: str, letters: str) -> E:

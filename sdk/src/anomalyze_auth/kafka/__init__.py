@@ -1,0 +1,6 @@
+"""How to reach Kafka, as the `KAFKA_*` variables say it, for FastStream and aiokafka (the extra `kafka`)."""
+
+from anomalyze_auth.kafka.connection import KafkaConfigurationError, KafkaConnection
+from anomalyze_auth.kafka.credentials import Credential
+
+__all__ = ["Credential", "KafkaConfigurationError", "KafkaConnection"]

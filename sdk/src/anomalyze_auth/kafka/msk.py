@@ -1,0 +1,29 @@
+"""Amazon MSK with IAM: access tokens that are signed with AWS credentials."""
+
+import asyncio
+import time
+
+import attrs
+from aws_msk_iam_sasl_signer import MSKAuthTokenProvider
+
+from anomalyze_auth.kafka.tokens import AccessToken, TokenFault, TokenUnavailable
+
+
+@attrs.frozen
+class MskIam:
+    """Makes tokens for Amazon MSK with IAM: a request that is signed with whatever AWS credentials are at hand."""
+
+    region: str
+
+    async def __call__(self) -> AccessToken:
+        """Sign a token, in a thread: AWS's library may ask the instance's metadata for its credentials.
+
+        Raises:
+            TokenUnavailable: there are no credentials.
+        """
+        try:
+            text, ends_ms = await asyncio.to_thread(MSKAuthTokenProvider.generate_auth_token, self.region)
+        except Exception as error:  # noqa: BLE001  (without credentials even an AttributeError)
+            what = f"AWS credentials cannot be used or found: {type(error).__name__}"
+            raise TokenUnavailable(what, TokenFault.REFUSED) from None
+        return AccessToken(text, ends_ms / 1000 - time.time())

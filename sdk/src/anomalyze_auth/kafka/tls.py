@@ -1,0 +1,121 @@
+"""TLS that follows its files: a certificate, key or authority that is renewed counts from the next connection on."""
+
+import logging
+import socket
+import ssl
+from pathlib import Path
+from typing import Any, Self
+
+import attrs
+
+from anomalyze_auth.kafka.certificates import CertificateProblem, check_pair
+from anomalyze_auth.kafka.credentials import Credential
+
+_LOG = logging.getLogger(__name__)
+_ALERT_S = 1.0
+
+
+@attrs.frozen(kw_only=True)
+class TlsFiles:
+    """What a TLS client trusts and presents; all of it may change at any time."""
+
+    authorities: Path | None
+    """None: those that the system trusts."""
+    certificate: Path | None
+    key: Path | None
+    key_password: Credential | None
+
+    def read(self) -> tuple[bytes | str | None, ...]:
+        """What is there now.
+
+        Raises:
+            OSError: a file cannot be read.
+        """
+        files = (self.authorities, self.certificate, self.key)
+        contents = [None if file is None else file.read_bytes() for file in files]
+        return (*contents, self.key_password.read() if self.key_password else None)
+
+    def context(self) -> ssl.SSLContext:
+        """A context of what is there now.
+
+        Raises:
+            CertificateProblem: certificate and key cannot be used together.
+            OSError: a file cannot be read, or OpenSSL refuses what it holds (`ssl.SSLError`).
+        """
+        context = ssl.create_default_context(cafile=self.authorities)
+        if self.authorities:
+            # From Python 3.13 on strict about extensions that authorities of one's own often lack, and that no other
+            # client of Kafka asks for: an authority key identifier, say.
+            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        if self.certificate and self.key:
+            password = self.key_password.read() if self.key_password else None
+            check_pair(self.certificate.read_bytes(), self.key.read_bytes(), password)
+            # A text even where there is no password: OpenSSL would ask for one at the terminal.
+            context.load_cert_chain(self.certificate, self.key, password=password or "")
+        return context
+
+
+class RenewableContext(ssl.SSLContext):
+    """A client's context that reads its files again before each connection.
+
+    What cannot be used leaves the previous files in use, and is logged once. asyncio and uvloop begin each
+    connection with `wrap_bio`; nothing else of this object is used by them.
+
+    Raises:
+        CertificateProblem, OSError: what is there at first cannot be used.
+    """
+
+    def __new__(cls, files: TlsFiles) -> Self:  # noqa: ARG004  (of __init__)
+        return super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
+
+    def __init__(self, files: TlsFiles) -> None:
+        self._files = files
+        self._seen = files.read()
+        self._current = files.context()
+        self._problem: str | None = None
+
+    @property
+    def presents_certificate(self) -> bool:
+        """Whether the client has a certificate to show."""
+        return self._files.certificate is not None
+
+    def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:
+        self._renew()
+        return self._current.wrap_bio(*arguments, **options)
+
+    def alert_of(self, host: str, port: int) -> ssl.SSLError | None:
+        """What a server says of our certificate, to a client that sends nothing and waits for a moment. Blocks.
+
+        With TLS 1.3 it says so after the handshake, and whatever the client has sent by then may cost it the answer.
+        """
+        try:
+            with (
+                socket.create_connection((host, port), timeout=_ALERT_S) as connection,
+                self._current.wrap_socket(connection, server_hostname=host) as secured,
+            ):
+                secured.recv(1)
+        except ssl.SSLError as error:
+            return error
+        except OSError:
+            pass
+        return None
+
+    def _renew(self) -> None:
+        try:
+            seen = self._files.read()
+            if seen == self._seen:
+                return
+            self._current = self._files.context()
+        except (CertificateProblem, OSError) as error:
+            problem = str(error) if isinstance(error, CertificateProblem) else _reason(error)
+            if problem != self._problem:
+                self._problem = problem
+                _LOG.warning("Kafka's certificate files are not usable (%s); the previous ones stay in use", problem)
+            return
+        self._seen, self._problem = seen, None
+        _LOG.info("Kafka's certificate files have changed; new connections use the new ones")
+
+
+def _reason(error: OSError) -> str:
+    """What OpenSSL or the system says, without a path."""
+    return (error.reason if isinstance(error, ssl.SSLError) else error.strerror) or type(error).__name__
