@@ -22,6 +22,7 @@ TYPES: dict[type[UserEvent], str] = {
     UserUpdated: "anomalyze.user.updated.v1",
     UserDeleted: "anomalyze.user.deleted.v1",
 }
+USER_TYPES = tuple(TYPES.values())
 CONTENT_TYPE = "application/json"
 SEQUENCE_DIGITS = 20
 

@@ -49,8 +49,8 @@ class Producer:
         _retrieve_failures(client)
         return cls(client, _remember_requests(client))
 
-    async def start(self, topic: str) -> None:
-        """Connect, and look the topic up among all: asked for by its name, a broker might create it.
+    async def start(self, *topics: str) -> None:
+        """Connect, and look the topics up among all: asked for by its name, a broker might create one.
 
         Raises:
             KafkaError, OSError: the brokers do not let us.
@@ -58,10 +58,12 @@ class Producer:
             TopicAuthorizationFailedError: we may not know whether it does.
         """
         await self.client.start()
-        if topic not in (await self.client.client.fetch_all_metadata()).topics():
-            _, described = await describe(self.client.client, [topic])
-            hidden = described[topic].error_code == NOT_AUTHORIZED
-            raise TopicAuthorizationFailedError if hidden else TopicMissingError(topic)
+        found = (await self.client.client.fetch_all_metadata()).topics()
+        for topic in topics:
+            if topic not in found:
+                _, described = await describe(self.client.client, [topic])
+                hidden = described[topic].error_code == NOT_AUTHORIZED
+                raise TopicAuthorizationFailedError if hidden else TopicMissingError(topic)
 
     async def throw_away(self) -> None:
         """Close it in about a second, whatever the brokers do. What is under way may still arrive.

@@ -1,7 +1,7 @@
 """The producer of events: idempotent, one batch of records for each partition."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -29,16 +29,25 @@ class KafkaPublisher:
     starts a new one.
     """
 
-    def __init__(self, bootstrap_servers: Sequence[str], topic: str, security: BaseSecurity | None = None) -> None:
-        self._attempts = Attempts(bootstrap_servers, parse_security(security), topic)
-        self._topic = topic
+    def __init__(
+        self, bootstrap_servers: Sequence[str], topics: Mapping[str, str], security: BaseSecurity | None = None
+    ) -> None:
+        """`topics` says where events of each CloudEvents type go."""
+        self._attempts = Attempts(bootstrap_servers, parse_security(security), ", ".join(sorted({*topics.values()})))
+        self._topics = topics
         self._producer: Producer | None = None
 
     async def publish(self, batch: Sequence[Pending]) -> DeliveryResults:
         """See `Publisher.publish`."""
         fates = Fates()
         refused: list[RefusedMessage] = []
-        outage = await self._attempts.outage_of(self._send_all(batch, fates, refused), within_s=DEADLINE_S)
+        known = [item for item in batch if item.message.type in self._topics]
+        outage = await self._attempts.outage_of(self._send_all(known, fates, refused), within_s=DEADLINE_S)
+        refused += [
+            RefusedMessage(item, f"no topic for {item.message.type}", attempts=1)
+            for item in batch
+            if item.message.type not in self._topics
+        ]
         if len(fates.arrived) < len(batch):
             await self.aclose()
         return DeliveryResults([item for item in batch if item.id in fates.arrived], refused, outage)
@@ -62,12 +71,16 @@ class KafkaPublisher:
         client = await self._connected()
         waiting: list[tuple[list[Pending], asyncio.Future[RecordMetadata]]] = []
         try:
-            for share in await shares_of(client, self._topic, batch, _record):
-                try:
-                    waiting.append((share.items, await share.hand_over(client, self._topic)))
-                except KafkaError as error:
-                    fates.note(share.items, error)
-                    break  # nothing may overtake a message that was not even handed over
+            by_topic: dict[str, list[Pending]] = {}
+            for item in batch:
+                by_topic.setdefault(self._topics[item.message.type], []).append(item)
+            for topic, items in by_topic.items():
+                for share in await shares_of(client, topic, items, _record):
+                    try:
+                        waiting.append((share.items, await share.hand_over(client, topic)))
+                    except KafkaError as error:
+                        fates.note(share.items, error)
+                        break  # nothing may overtake a message that was not even handed over
             await asyncio.gather(*(future for _, future in waiting), return_exceptions=True)
         finally:
             for items, future in waiting:
@@ -86,7 +99,8 @@ class KafkaPublisher:
             await self.aclose()
             if not isinstance(error, REFUSED):
                 raise error
-            refused.append(RefusedMessage(item, f"{self._topic}: {type(error).__name__}", attempts=2))
+            topic = self._topics[item.message.type]
+            refused.append(RefusedMessage(item, f"{topic}: {type(error).__name__}", attempts=2))
 
     async def _connected(self) -> AIOKafkaProducer:
         if self._producer is None:
@@ -97,7 +111,7 @@ class KafkaPublisher:
                 enable_idempotence=True,
             )
             stop_behind_failures(producer.client)
-            await producer.start(self._topic)
+            await producer.start(*sorted({*self._topics.values()}))
         return self._producer.client
 
 

@@ -3,6 +3,7 @@
 from dependency_injector.containers import DeclarativeContainer
 from dependency_injector.providers import Callable, Dependency, Factory, Provider, Singleton
 
+from adapters.kafka.cloudevents import USER_TYPES
 from adapters.kafka.publisher import KafkaPublisher
 from adapters.kafka.security import security
 from adapters.kafka.state_publisher import KafkaStatePublisher
@@ -57,7 +58,12 @@ class RelayContainer(DeclarativeContainer):
     publisher: Provider[Publisher] = traced.provided.publisher.call(
         Singleton(
             TimedPublisher,
-            Singleton(KafkaPublisher, kafka.provided.addresses, kafka.provided.kafka_user_events_topic, kafka_security),
+            Singleton(
+                KafkaPublisher,
+                kafka.provided.addresses,
+                Callable(dict.fromkeys, USER_TYPES, kafka.provided.kafka_user_events_topic),
+                kafka_security,
+            ),
         ),
         kafka.provided.kafka_user_events_topic,
     )

@@ -5,6 +5,7 @@ import itertools
 import random
 
 from adapters.kafka import publisher as publisher_module
+from adapters.kafka.cloudevents import USER_TYPES
 from adapters.kafka.publisher import KafkaPublisher
 from application.relay.lanes import LANES
 from application.relay.relay_events import RelayEvents
@@ -29,7 +30,9 @@ async def test_two_relays_on_the_same_lanes_reorder_nothing_while_brokers_die_an
     done = asyncio.Event()
     breaking = asyncio.create_task(break_brokers(cluster, done))
     try:
-        publishers = [KafkaPublisher(cluster.bootstrap_servers.split(","), "users") for _ in range(2)]
+        publishers = [
+            KafkaPublisher(cluster.bootstrap_servers.split(","), dict.fromkeys(USER_TYPES, "users")) for _ in range(2)
+        ]
         relays = [RelayEvents(outbox, publisher) for publisher in publishers]
         outages = sum(await asyncio.gather(*(until_empty(relay) for relay in relays)))
         done.set()

@@ -8,6 +8,7 @@ import pytest
 
 from adapters.kafka import publisher as publisher_module
 from adapters.kafka import state_publisher as state_publisher_module
+from adapters.kafka.cloudevents import USER_TYPES
 from adapters.kafka.publisher import KafkaPublisher
 from adapters.kafka.state_publisher import KafkaStatePublisher
 from application.errors import BrokerUnavailableError
@@ -108,7 +109,7 @@ async def test_a_publisher_that_is_closed_at_any_moment_of_a_freeze_leaves_nothi
 ):
     """With batches that wait behind others, and with requests under way."""
     monkeypatch.setattr(publisher_module, "DEADLINE_S", 3.0)
-    publisher = KafkaPublisher([kafka.address], topic)
+    publisher = KafkaPublisher([kafka.address], dict.fromkeys(USER_TYPES, topic))
     batch = [pending(f"user_{user}", version, size=200_000) for version in (1, 2) for user in range(12)]
     assert len((await publisher.publish(batch)).acknowledged) == len(batch)
     with frozen(kafka):

@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from attrs import evolve
 
 from adapters.kafka import publisher as publisher_module
-from adapters.kafka.cloudevents import encode
+from adapters.kafka.cloudevents import USER_TYPES, encode
 from adapters.kafka.partition_batches import Record, Share
 from adapters.kafka.publisher import KafkaPublisher
 from application.relay.lanes import lane_of
@@ -56,7 +56,7 @@ def versions(records: list[ConsumerRecord], user: str) -> list[int]:
 
 @pytest.fixture
 async def kafka_publisher(kafka_address: str, topic: str) -> AsyncIterator[KafkaPublisher]:
-    publisher = KafkaPublisher([kafka_address], topic)
+    publisher = KafkaPublisher([kafka_address], dict.fromkeys(USER_TYPES, topic))
     yield publisher
     await publisher.aclose()
 
@@ -116,7 +116,7 @@ async def test_the_message_on_the_wire_is_a_binary_mode_cloudevent(kafka_publish
 async def test_a_message_that_the_topic_cannot_take_is_refused_alone_and_order_is_kept(kafka_address, topic):
     small = f"{topic}-small"
     await create_topic(kafka_address, small, partitions=1, max_message_bytes="20000")
-    publisher = KafkaPublisher([kafka_address], small)
+    publisher = KafkaPublisher([kafka_address], dict.fromkeys(USER_TYPES, small))
     batch = [pending("user_a", 1), pending("user_b", 1), pending("user_a", 2, size=50_000)]
     batch += [pending("user_a", 3), pending("user_b", 2)]
 
@@ -151,7 +151,7 @@ async def test_a_record_that_a_broker_finds_invalid_is_put_aside_and_later_versi
         return share.builder.append(timestamp=None, key=None, value=value, headers=headers) is not None
 
     monkeypatch.setattr(Share, "takes", takes_without_the_second_key)
-    publisher = KafkaPublisher([kafka_address], compacted)
+    publisher = KafkaPublisher([kafka_address], dict.fromkeys(USER_TYPES, compacted))
 
     deliveries = await publisher.publish(batch)
     await publisher.aclose()
@@ -167,7 +167,7 @@ async def test_a_record_that_a_broker_finds_invalid_is_put_aside_and_later_versi
 async def test_a_batch_that_is_too_large_only_as_a_whole_arrives_message_by_message(kafka_address, topic):
     small = f"{topic}-small"
     await create_topic(kafka_address, small, partitions=1, max_message_bytes="20000")
-    publisher = KafkaPublisher([kafka_address], small)
+    publisher = KafkaPublisher([kafka_address], dict.fromkeys(USER_TYPES, small))
     batch = [pending("user_a", version, size=8_000) for version in range(1, 7)]
 
     deliveries = await publisher.publish(batch)
@@ -179,7 +179,7 @@ async def test_a_batch_that_is_too_large_only_as_a_whole_arrives_message_by_mess
 
 async def test_a_missing_topic_is_an_outage_and_is_never_created(kafka_address, topic):
     missing = f"{topic}-missing"
-    publisher = KafkaPublisher([kafka_address], missing)
+    publisher = KafkaPublisher([kafka_address], dict.fromkeys(USER_TYPES, missing))
 
     deliveries = await publisher.publish([pending("user_a", 1)])
 
@@ -200,7 +200,7 @@ async def test_a_broker_that_is_killed_and_comes_back_loses_and_reorders_nothing
     monkeypatch.setattr(publisher_module, "DEADLINE_S", 4)
     with servers.kafka() as server:
         await create_topic(server.address, "users", partitions=3)
-        publisher = KafkaPublisher([server.address], "users")
+        publisher = KafkaPublisher([server.address], dict.fromkeys(USER_TYPES, "users"))
         sent = [pending(f"user_{n % 3}", n // 3 + 1) for n in range(30)]
         assert len((await publisher.publish(sent[:12])).acknowledged) == 12
 
@@ -228,7 +228,7 @@ async def test_a_broker_that_is_killed_and_comes_back_loses_and_reorders_nothing
 
 
 async def test_a_broker_that_is_not_there_is_told_in_bounded_time():
-    publisher = KafkaPublisher(["127.0.0.1:1"], "users")
+    publisher = KafkaPublisher(["127.0.0.1:1"], dict.fromkeys(USER_TYPES, "users"))
 
     deliveries = await publisher.publish([pending("user_a", 1)])
 

@@ -1,5 +1,6 @@
 """A way to get a later version of a user to land before an earlier one, closed and tried on a real broker."""
 
+from adapters.kafka.cloudevents import USER_TYPES
 from adapters.kafka.producer import BATCH_BYTES
 from adapters.kafka.publisher import KafkaPublisher
 from integration.conftest import create_topic
@@ -10,7 +11,7 @@ async def test_nothing_lands_behind_a_batch_that_a_broker_refused_as_a_whole(kaf
     """A broker checks the sequence only of producers it knows: a new one's second batch may come first."""
     small = f"{topic}-small"
     await create_topic(kafka_address, small, partitions=1, max_message_bytes="100000")
-    publisher = KafkaPublisher([kafka_address], small)
+    publisher = KafkaPublisher([kafka_address], dict.fromkeys(USER_TYPES, small))
     size = 8_000
     batch = [pending("user_a", version, size=size) for version in range(1, BATCH_BYTES // size + 2)]
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from adapters.kafka.cloudevents import encode
+from adapters.kafka.cloudevents import USER_TYPES, encode
 from adapters.kafka.publisher import KafkaPublisher
 from application.relay.messages import Pending
 from domain.sync_user import sync_user
@@ -33,7 +33,7 @@ class Client:
 
 
 def publisher(client: Client) -> KafkaPublisher:
-    made = KafkaPublisher(["127.0.0.1:1"], "users")
+    made = KafkaPublisher(["127.0.0.1:1"], dict.fromkeys(USER_TYPES, "users"))
     made._producer = client  # type: ignore[assignment]  # it plays the part that `publish` uses
     return made
 
