@@ -8,7 +8,7 @@ import pytest
 
 from adapters.kafka.cloudevents import encode
 from adapters.postgres import deadline_future as answer
-from adapters.postgres import user_store
+from adapters.postgres import group_commit
 from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.user_reader import PostgresUserReader
@@ -146,7 +146,7 @@ async def test_a_database_that_does_not_answer_is_told_in_bounded_time_and_nothi
 
 
 async def test_a_full_queue_is_told_at_once(store, monkeypatch):
-    monkeypatch.setattr(user_store, "QUEUE_LIMIT", 8)
+    monkeypatch.setattr(group_commit, "QUEUE_LIMIT", 8)
 
     results = await asyncio.gather(
         *(creation(store, UserId(f"user_{number}")) for number in range(20)), return_exceptions=True
