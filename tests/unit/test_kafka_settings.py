@@ -201,3 +201,23 @@ def test_what_is_asked_for_in_other_clients_words_is_named():
     assert list(found) == ["KAFKA_SSL_KEYSTORE_LOCATION", "KAFKA_OAUTH_TOKEN_URL"]
     assert "client certificates are not supported" in found["KAFKA_SSL_KEYSTORE_LOCATION"]
     assert "OAUTHBEARER is not supported" in found["KAFKA_OAUTH_TOKEN_URL"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"KAFKA_SESSION_EVENTS_TOPIC": "auth.user.events.v1"}, "KAFKA_SESSION_EVENTS_TOPIC"),
+        ({"KAFKA_USER_STATE_TOPIC": "one", "KAFKA_SESSION_EVENTS_TOPIC": "one"}, "KAFKA_SESSION_EVENTS_TOPIC"),
+        ({"KAFKA_USER_EVENTS_TOPIC": "one", "KAFKA_USER_STATE_TOPIC": "one"}, "KAFKA_USER_STATE_TOPIC"),
+    ],
+)
+def test_one_topic_for_two_purposes_stops_the_start(variables, named):
+    assert "the same topic as KAFKA_USER_" in problems(**variables)[named]
+
+
+def test_sessions_have_a_topic_whether_it_is_named_or_not():
+    assert kafka().kafka_session_events_topic == "auth.session.events.v1"
+    assert [topic.name for topic in kafka(KAFKA_SESSION_EVENTS_TOPIC="ended").topics] == [
+        "auth.user.events.v1",
+        "ended",
+    ]

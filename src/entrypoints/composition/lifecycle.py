@@ -17,7 +17,11 @@ class _Acting(Protocol):
     @property
     def outbox_wake(self) -> Provider[Any]: ...
     @property
+    def session_wake(self) -> Provider[Any]: ...
+    @property
     def user_store(self) -> Provider[Any]: ...
+    @property
+    def session_store(self) -> Provider[Any]: ...
     @property
     def backend(self) -> Provider[Any]: ...
 
@@ -36,6 +40,8 @@ class _Relaying(Protocol):
     def kafka(self) -> Provider[KafkaSettings]: ...
     @property
     def publisher(self) -> Provider[Any]: ...
+    @property
+    def session_publisher(self) -> Provider[Any]: ...
     @property
     def state_publisher(self) -> Provider[Any]: ...
 
@@ -56,7 +62,13 @@ async def serving(container: _Serving) -> AsyncIterator[None]:
 async def acting(container: _Acting) -> AsyncIterator[None]:
     """Run what asks Clerk and writes users."""
     try:
-        async with _started(container.outbox_wake, container.user_store, container.backend):
+        async with _started(
+            container.outbox_wake,
+            container.session_wake,
+            container.user_store,
+            container.session_store,
+            container.backend,
+        ):
             yield
     finally:
         await container.engine().dispose()
@@ -70,6 +82,7 @@ async def relaying(container: _Relaying, listener: _Listener) -> AsyncIterator[N
         if container.kafka().kafka_user_state_topic:
             stack.push_async_callback(container.state_publisher().aclose)
         stack.push_async_callback(container.publisher().aclose)
+        stack.push_async_callback(container.session_publisher().aclose)
         stack.push_async_callback(listener.aclose)
         stack.push_async_callback(container.engine().dispose)
         await listener.start()

@@ -1,9 +1,9 @@
 """`auth-service relay`."""
 
 from dependency_injector.containers import DeclarativeContainer
-from dependency_injector.providers import Callable, Dependency, Factory, Provider, Singleton
+from dependency_injector.providers import Callable, Dependency, Factory, Object, Provider, Singleton
 
-from adapters.kafka.cloudevents import USER_TYPES
+from adapters.kafka.cloudevents import SESSION_TYPES, USER_TYPES
 from adapters.kafka.publisher import KafkaPublisher
 from adapters.kafka.security import security
 from adapters.kafka.state_publisher import KafkaStatePublisher
@@ -12,14 +12,17 @@ from adapters.postgres.lane_leases import PostgresLaneLeases
 from adapters.postgres.notifier import NotificationListener
 from adapters.postgres.outbox import INDEX_PLANS, PostgresOutbox
 from adapters.postgres.outbox_admin import PostgresOutboxAdmin
+from adapters.postgres.session_store import PostgresSessionCleaner
 from adapters.postgres.state_lanes import PostgresStateLanes
 from adapters.postgres.statements import BY_KEY
 from application.relay.dead_letters import OutboxAdministration
 from application.relay.lane_leases import LaneLeases
+from application.relay.lanes import session_lane
 from application.relay.messages import Outbox, Publisher
 from application.relay.relay_events import RelayEvents
 from application.relay.relay_state import RelayEventsAndState
 from application.relay.state_topic import StateLanes
+from application.sessions.forget_sessions import ForgetSessions
 from entrypoints.config.secret import revealed
 from entrypoints.config.settings import DatabaseSettings, KafkaSettings
 from entrypoints.observability.tracing import Tracing, Untraced
@@ -37,7 +40,7 @@ class RelayContainer(DeclarativeContainer):
         create_engine, database_url, pool_size=POOL_SIZE, application_name="auth-service", settings=BY_KEY
     )
     relay_engine = Singleton(
-        create_engine, database_url, pool_size=2, application_name="auth-service-relay", settings=INDEX_PLANS
+        create_engine, database_url, pool_size=3, application_name="auth-service-relay", settings=INDEX_PLANS
     )
     outbox: Provider[Outbox] = Singleton(TimedOutbox, Singleton(PostgresOutbox, relay_engine))
     outbox_admin: Provider[OutboxAdministration] = Singleton(PostgresOutboxAdmin, engine)
@@ -67,6 +70,19 @@ class RelayContainer(DeclarativeContainer):
         ),
         kafka.provided.kafka_user_events_topic,
     )
+    session_publisher: Provider[Publisher] = traced.provided.publisher.call(
+        Singleton(
+            TimedPublisher,
+            Singleton(
+                KafkaPublisher,
+                kafka.provided.addresses,
+                Callable(dict.fromkeys, SESSION_TYPES, kafka.provided.kafka_session_events_topic),
+                kafka_security,
+            ),
+        ),
+        kafka.provided.kafka_session_events_topic,
+    )
+    """A producer of its own: a failure that ends one leaves the other as it is."""
     state_publisher = Singleton(
         KafkaStatePublisher, kafka.provided.addresses, kafka.provided.kafka_user_state_topic, kafka_security
     )
@@ -77,3 +93,10 @@ class RelayContainer(DeclarativeContainer):
         RelayEventsAndState, outbox=outbox, publisher=publisher, state=state_publisher, lanes=state_lanes
     )
     """Takes the relay's name."""
+    relay_sessions = Factory(
+        RelayEvents,
+        outbox=Singleton(TimedOutbox, Singleton(PostgresOutbox, relay_engine)),
+        publisher=session_publisher,
+        waiting_in=Object(session_lane),
+    )
+    forget_sessions = Factory(ForgetSessions, Singleton(PostgresSessionCleaner, engine))

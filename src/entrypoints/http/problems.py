@@ -99,6 +99,13 @@ TABLE: dict[type[Exception], Problem] = {
         detail="The user of this token was deleted.",
         headers={"www-authenticate": _INVALID_TOKEN["www-authenticate"].format("The user of this token was deleted.")},
     ),
+    application.SessionRevokedError: Problem(
+        status=401,
+        code="session-revoked",
+        title="Session revoked",
+        detail="The session of this token ended.",
+        headers={"www-authenticate": _INVALID_TOKEN["www-authenticate"].format("The session of this token ended.")},
+    ),
     application.UserBannedError: Problem(
         status=403, code="user-banned", title="User banned", detail="The user of this token is banned."
     ),

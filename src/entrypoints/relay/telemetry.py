@@ -1,7 +1,7 @@
 """What a relay says: one log line when something begins or ends, numbers for everything else."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 from attrs import frozen
@@ -49,16 +49,17 @@ class RelayHealth:
         return cls(worst, checks, {name: cause for name, cause in {**vital, **other}.items() if cause})
 
 
-class RelayTelemetry:
-    """`application.relay.loop.Observer` for people and for Prometheus."""
+class RoundTelemetry:
+    """`application.relay.loop.RoundObserver` for people and for Prometheus: the rounds of one topic."""
 
-    def __init__(self, name: str) -> None:
-        self._log = log.bind(relay=name)
-        self._reason: str | None = None
+    def __init__(self, name: str, events: str, on_change: Callable[[], None] = lambda: None) -> None:
+        """`events` says in the log which topic it is; `on_change` is called when trouble begins or ends."""
+        self._log = log.bind(relay=name, events=events)
+        self._on_change = on_change
         self._since = 0.0
-        self._lease_reason: str | None = None
-        self._blocked: str | None = None
         self._woken_at: float | None = None
+        self.reason: str | None = None
+        """What cut the last round short."""
 
     def woken(self) -> None:
         """Somebody says that there is work."""
@@ -78,19 +79,33 @@ class RelayTelemetry:
         if done.refused:
             _dead.inc(done.refused)
             self._log.error("events refused", count=done.refused, next_step="auth-service outbox dead")
-        if self._reason and not done.outage:
-            self._log.info("trouble is over", reason=self._reason, seconds=round(time.monotonic() - self._since, 1))
-            self._reason = None
-            _in_trouble.set(0)
+        if self.reason and not done.outage:
+            self._log.info("trouble is over", reason=self.reason, seconds=round(time.monotonic() - self._since, 1))
+            self.reason = None
+            self._on_change()
 
     def trouble(self, reason: str) -> None:
         _trouble.labels(without_detail(reason)).inc()
-        _in_trouble.set(1)
-        if self._reason is None:
+        if self.reason is None:
             self._since = time.monotonic()
-        if without_detail(reason) != without_detail(self._reason or ""):  # once for each, not for each round
+        if without_detail(reason) != without_detail(self.reason or ""):  # once for each, not for each round
             self._log.error("events wait", reason=reason)
-        self._reason = reason
+        self.reason = reason
+        self._on_change()
+
+
+class RelayTelemetry:
+    """`application.relay.loop.RelayObserver` for people and for Prometheus."""
+
+    def __init__(self, name: str) -> None:
+        self._log = log.bind(relay=name)
+        self.users = RoundTelemetry(name, "users", self._show_trouble)
+        self.sessions = RoundTelemetry(name, "sessions", self._show_trouble)
+        self._lease_reason: str | None = None
+        self._blocked: str | None = None
+
+    def _show_trouble(self) -> None:
+        _in_trouble.set(bool(self.users.reason or self.sessions.reason))
 
     def lease_trouble(self, reason: str | None) -> None:
         """Lanes cannot be renewed (a database that takes no writes shows here first), or can be again."""
@@ -113,7 +128,8 @@ class RelayTelemetry:
 
     def health(self) -> RelayHealth:
         """Return what is wrong now; events that wait while this is well are another relay's, or only just stored."""
-        return RelayHealth.of({"events": self._reason, "lanes": self._lease_reason}, {"vacuum": self._blocked})
+        vital = {"events": self.users.reason, "session_events": self.sessions.reason, "lanes": self._lease_reason}
+        return RelayHealth.of(vital, {"vacuum": self._blocked})
 
     def lanes_changed(self, lanes: frozenset[int]) -> None:
         _lanes.set(len(lanes))

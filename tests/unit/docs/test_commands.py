@@ -95,7 +95,7 @@ OTHERS = {
 """What a command begins with → the file that runs it, or does the same; or why it is not run."""
 
 NO_COMMANDS = {
-    "docs/events.md": ('{"user": ',),
+    "docs/events.md": ('{"user": ', '{"session": '),
     "docs/frontend.md": ("GET /v1/me", '{"id": "user_…"'),
     "docs/tracing.md": ("OTEL_EXPORTER_OTLP_ENDPOINT=", "POST /webhooks/clerk "),
     "README.md": ("            Clerk (webhooks, tokens)",),

@@ -6,7 +6,9 @@ import pytest
 
 from adapters.kafka.cloudevents import encode
 from application.relay import loop
-from application.relay.loop import Relay
+from application.relay.lanes import session_lane
+from application.relay.loop import Carrier, Relay
+from application.relay.messages import Pending
 from application.relay.relay_events import RelayEvents, Round
 from domain.events import UserDeleted
 from domain.user import Tombstone, UserId
@@ -39,7 +41,8 @@ def message(version: int):
 
 def relay(leases=None) -> tuple[Relay, MemoryOutbox, MemoryPublisher, Notes]:
     outbox, publisher, notes = MemoryOutbox(), MemoryPublisher(), Notes()
-    return Relay("r", RelayEvents(outbox, publisher), leases or MemoryLeases(), notes), outbox, publisher, notes
+    carrier = Carrier(RelayEvents(outbox, publisher), notes)
+    return Relay("r", [carrier], leases or MemoryLeases(), notes), outbox, publisher, notes
 
 
 async def until(condition) -> None:
@@ -67,7 +70,7 @@ async def test_a_wake_up_ends_the_rest_of_an_idle_relay(monkeypatch):
     running = asyncio.create_task(one.run())
     await until(lambda: len(notes.rounds) == 1)
     outbox.add(message(1))
-    one.wake()
+    one.carriers[0].wake()
     await until(lambda: publisher.delivered)
     one.stop()
     await running
@@ -118,7 +121,7 @@ async def test_a_round_that_does_not_end_holds_up_a_relay_that_is_told_to_stop_f
         await asyncio.Event().wait()
         return Round(0)
 
-    one = Relay("r", round_without_end, leases, notes)
+    one = Relay("r", [Carrier(round_without_end, notes)], leases, notes)
     running = asyncio.create_task(one.run())
     await asyncio.wait_for(sending.wait(), 5)
     one.stop()
@@ -126,3 +129,36 @@ async def test_a_round_that_does_not_end_holds_up_a_relay_that_is_told_to_stop_f
 
     assert notes.lanes == [64]
     assert set(leases.owners.values()) == {None}
+
+
+async def test_the_events_of_one_topic_go_on_while_another_topic_is_away():
+    users, sessions = MemoryOutbox(), MemoryOutbox()
+    reached, away = MemoryPublisher(), MemoryPublisher({1: "no such topic"})
+    notes, others = Notes(), Notes()
+    carriers = [
+        Carrier(RelayEvents(users, reached), notes),
+        Carrier(RelayEvents(sessions, away), others),
+    ]
+    one = Relay("r", carriers, MemoryLeases(), notes)
+    sessions.add(message(1))
+    running = asyncio.create_task(one.run())
+    await until(lambda: others.troubles)
+    users.add(message(1))
+    carriers[0].wake()
+    await until(lambda: reached.delivered)
+    one.stop()
+    await running
+
+    assert away.delivered == []
+    assert notes.troubles == []
+    assert len(sessions.rows) == 1
+
+
+async def test_a_relay_holds_with_each_lane_the_one_where_its_session_events_wait():
+    outbox, publisher = MemoryOutbox(), MemoryPublisher()
+    outbox.rows.append(Pending(id=1, lane=session_lane(5), stored_at=0, message=message(1)))
+    outbox.rows.append(Pending(id=2, lane=5, stored_at=0, message=message(2)))
+
+    done = await RelayEvents(outbox, publisher, session_lane)([4, 5], 10)
+
+    assert [item.id for item in done.published] == [1]

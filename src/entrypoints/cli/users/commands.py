@@ -195,7 +195,7 @@ def set_metadata(
 
 @app.command
 def revoke_sessions(*ids: Ids, yes: Yes = False, json: Json = False, data_dir: DataDir = DATA_DIR) -> None:
-    """Sign the users out everywhere. Session tokens that are out already are good for their minute."""
+    """Sign the users out everywhere. Whoever checks for revoked sessions refuses their tokens from now on."""
     who = user_ids(ids)
     confirm(f"End all sessions of {_named(who)}? They have to sign in again.", yes=yes)
 

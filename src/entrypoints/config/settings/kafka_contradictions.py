@@ -47,6 +47,7 @@ def contradictions(kafka: KafkaSettings, wrong: set[str]) -> Iterator[tuple[str,
 
     `wrong` are those whose own text was refused; they are there, which is all that is asked of them.
     """
+    yield from _shared_topics(kafka, wrong)
     if "kafka_security_protocol" in wrong:
         return
     protocol = kafka.kafka_security_protocol
@@ -62,6 +63,18 @@ def contradictions(kafka: KafkaSettings, wrong: set[str]) -> Iterator[tuple[str,
             if getattr(kafka, name) is None and name not in wrong:
                 yield name, f"missing; {protocol} needs it"
         yield from _event_hubs(kafka, wrong)
+
+
+def _shared_topics(kafka: KafkaSettings, wrong: set[str]) -> Iterator[tuple[str, str]]:
+    """Consumers of one topic must not meet what they cannot read, and a topic has one cleanup policy."""
+    named: dict[str, str] = {}
+    for name in ("kafka_user_events_topic", "kafka_user_state_topic", "kafka_session_events_topic"):
+        topic = getattr(kafka, name)
+        if topic is None or name in wrong:
+            continue
+        if topic in named:
+            yield name, f"the same topic as {named[topic].upper()}; each needs one of its own"
+        named.setdefault(topic, name)
 
 
 def unused(found: Mapping[str, SourceValue], kafka: KafkaSettings) -> Iterator[ConfigProblem]:
