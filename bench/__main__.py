@@ -13,6 +13,7 @@ import bench.flood
 import bench.latency
 import bench.me
 import bench.reconcile
+import bench.revocation
 import bench.revoked_consumer
 import bench.verify
 import bench.webhooks
@@ -28,6 +29,7 @@ BENCHMARKS = {
     "flood": bench.flood.measure,
     "drain": bench.drain.measure,
     "latency": bench.latency.measure,
+    "revocation": bench.revocation.measure,
     "bloat": bench.bloat.measure,
     "reconcile": bench.reconcile.measure,
     "revoked": bench.revoked_consumer.measure,

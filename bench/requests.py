@@ -32,6 +32,19 @@ def webhooks(stage: Stage, users: Sequence[str], count: int) -> tuple[list[bytes
     return requests, news
 
 
+def session_ends(stage: Stage, users: Sequence[str]) -> tuple[list[bytes], list[str]]:
+    """Return a webhook about the end of a session of each of these users, and the sessions."""
+    clerk = ClerkStandIn(stage.keys.webhook_secret)
+    now_ms = time.time_ns() // 1_000_000
+    sessions = [clerk.new_session_id(now_ms=now_ms) for _ in users]
+    requests = []
+    for user_id, session_id in zip(users, sessions, strict=True):
+        session = clerk.ended_session(session_id, user_id, "ended", now_ms=now_ms)
+        sent = clerk.webhook("session.ended", session, happened_ms=now_ms, sent_s=int(time.time()))
+        requests.append(_request("POST /webhooks/clerk", sent.headers, sent.body))
+    return requests, sessions
+
+
 def session_tokens(
     stage: Stage, users: Sequence[str], *, private_key: str | None = None, authorized_party: str | None = None
 ) -> list[str]:

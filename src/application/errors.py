@@ -38,6 +38,10 @@ class UserDeletedError(ApplicationError):
     """The user was deleted; a token may outlive its user by a minute."""
 
 
+class SessionRevokedError(ApplicationError):
+    """The session of this token ended; the token may outlive it by a minute."""
+
+
 class UserBannedError(ApplicationError):
     """Clerk says the user is banned."""
 

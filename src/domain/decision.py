@@ -14,6 +14,7 @@ class Outcome(StrEnum):
     CREATED = "created"
     UPDATED = "updated"
     DELETED = "deleted"
+    REVOKED = "revoked"
     UNCHANGED = "unchanged"
     STALE = "stale"
     IGNORED = "ignored"

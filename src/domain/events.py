@@ -2,6 +2,7 @@
 
 from attrs import frozen
 
+from domain.session import RevokedSession
 from domain.user import Tombstone, User
 
 
@@ -22,10 +23,18 @@ class UserDeleted:
     user: Tombstone
 
 
+@frozen
+class SessionRevoked:
+    session: RevokedSession
+
+
 UserEvent = UserCreated | UserUpdated | UserDeleted
+Event = UserEvent | SessionRevoked
 
 
-def occurred_at(event: UserEvent) -> int:
+def occurred_at(event: Event) -> int:
     """When the change happened at Clerk, in milliseconds."""
+    if isinstance(event, SessionRevoked):
+        return event.session.revoked_at
     user = event.user
     return user.deleted_at if isinstance(user, Tombstone) else user.updated_at

@@ -11,6 +11,7 @@ from attrs import asdict, define, field
 from adapters.clerk.webhooks import ClerkWebhooks
 from adapters.kafka.cloudevents import encode, headers
 from application.errors import ForgedWebhookError
+from application.relay.messages import OutboxMessage
 from application.relay.topic_tail import Record
 from application.users.representation import profile_document
 from application.users.signing_key import parse_signing_key
@@ -18,6 +19,8 @@ from devkit.demo.stage import StageAnswer
 from devkit.fake_clerk import ClerkStandIn, SignedWebhook
 from domain.decision import Outcome
 from domain.delete_user import delete_user
+from domain.revoke_session import revoke_session
+from domain.session import RevokedSession
 from domain.snapshot import Deletion
 from domain.sync_user import sync_user
 from domain.user import Known, Tombstone, User
@@ -36,9 +39,12 @@ class FakeStage:
     bend_answer: Callable[[StageAnswer], StageAnswer] = _as_it_is
     bend_row: Callable[[dict[str, Any] | None], dict[str, Any] | None] = _as_it_is
     bend_event: Callable[[Record], Record] = _as_it_is
+    bend_session_event: Callable[[Record], Record] = _as_it_is
     more_events: int = 0
     clerk: ClerkStandIn = field(factory=lambda: ClerkStandIn(SECRET))
     _known: Known = None
+    _revoked: dict[str, RevokedSession] = field(factory=dict)
+    _session_events: list[Record] = field(factory=list)
     _published: list[Record] = field(factory=list)
     _read: int = 0
 
@@ -48,32 +54,30 @@ class FakeStage:
         except ForgedWebhookError:
             return self.bend_answer(StageAnswer(400, {}, {"code": "webhook-not-genuine"}))
         assert news is not None
+        if isinstance(news, RevokedSession):
+            first = revoke_session(self._revoked.get(news.id), news)
+            self._revoked[news.id] = first.session
+            self._session_events += [_record(encode(event), 0) for event in first.events]
+            return self.bend_answer(StageAnswer(200, {}, {"outcome": str(first.outcome)}))
         decision = delete_user(self._known, news) if isinstance(news, Deletion) else sync_user(self._known, news)
         self._known = decision.user
         for event in decision.events:
-            message = encode(event)
-            self._published.append(
-                Record(
-                    partition=4,
-                    offset=len(self._published),
-                    key=message.key.encode(),
-                    headers=headers(message),
-                    value=message.payload,
-                )
-            )
+            self._published.append(_record(encode(event), len(self._published)))
         return self.bend_answer(StageAnswer(200, {}, {"outcome": str(Outcome(decision.outcome))}))
 
     async def me(self, token: str, **sent: str) -> StageAnswer:
         if not isinstance(self._known, User):
             challenge = 'Bearer error="invalid_token", error_description="gone"'
             return self.bend_answer(StageAnswer(401, {"www-authenticate": challenge}, {"code": "user-deleted"}))
+        if token.rsplit(".", maxsplit=1)[-1] in self._revoked:
+            return self.bend_answer(StageAnswer(401, {}, {"code": "session-revoked"}))
         named = {"etag": f'"{self._known.version}"', "cache-control": "private, no-cache"}
         if sent.get("if-none-match") == named["etag"]:
             return self.bend_answer(StageAnswer(304, named, None))
         return self.bend_answer(StageAnswer(200, named, json.loads(json.dumps(profile_document(self._known)))))
 
-    def token(self, user_id: str, *, now_s: int) -> str:
-        return f"{user_id}.{now_s}.{secrets.token_hex(4)}"
+    def token(self, user_id: str, *, now_s: int, session_id: str | None = None) -> str:
+        return f"{user_id}.{now_s}.{session_id or secrets.token_hex(4)}"
 
     async def row(self, user_id: str) -> dict[str, Any] | None:
         return self.bend_row(_row(self._known))
@@ -82,8 +86,21 @@ class FakeStage:
         self._read += 1
         return self.bend_event(self._published[self._read - 1])
 
+    async def next_session_event(self) -> Record:
+        return self.bend_session_event(self._session_events.pop(0))
+
     async def events_ever(self) -> int:
         return len(self._published) + self.more_events
+
+
+def _record(message: OutboxMessage, offset: int) -> Record:
+    return Record(
+        partition=4,
+        offset=offset,
+        key=message.key.encode(),
+        headers=headers(message),
+        value=message.payload,
+    )
 
 
 def _row(known: Known) -> dict[str, Any] | None:

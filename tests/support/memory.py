@@ -1,21 +1,41 @@
 """The ports in memory, for tests of what stands on them; the same contract suite holds these and the real ones."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from attrs import define, evolve, field
 
+from adapters.kafka.cloudevents import encode
 from application.errors import UserUnknownError
 from application.failure import KAFKA, Cause, Failure
 from application.relay.lane_leases import LaneShare, LaneTable
 from application.relay.lanes import LANES, lane_of
 from application.relay.messages import DeliveryResults, Encode, OutboxMessage, Pending, RefusedMessage
+from application.sessions.ports import Decide as DecideOnSession
 from application.trace import traceparent
-from application.users.ports import Decide, Listed
+from application.users.ports import Decide, Listed, SignedIn
 from domain.decision import Decision
+from domain.revoke_session import SessionDecision
+from domain.session import RevokedSession, SessionId
 from domain.snapshot import Deletion, Snapshot
 from domain.user import Known, Tombstone, User, UserId
+
+
+@define
+class MemorySessions:
+    """`SessionStore` on a dictionary."""
+
+    encode: Encode
+    rows: dict[tuple[SessionId, UserId], RevokedSession] = field(factory=dict)
+    outbox: list[OutboxMessage] = field(factory=list)
+
+    async def change(self, user_id: UserId, session_id: SessionId, decide: DecideOnSession) -> SessionDecision:
+        await asyncio.sleep(0)
+        decision = decide(self.rows.get((session_id, user_id)))
+        self.rows[session_id, user_id] = decision.session
+        self.outbox += [evolve(self.encode(event), traceparent=traceparent.get()) for event in decision.events]
+        return decision
 
 
 @define
@@ -26,6 +46,7 @@ class MemoryUsers:
     rows: dict[UserId, Known] = field(factory=dict)
     outbox: list[OutboxMessage] = field(factory=list)
     waiting: int = 0
+    sessions: MemorySessions = field(factory=lambda: MemorySessions(encode))
 
     async def change(self, user_id: UserId, decide: Decide) -> Decision:
         await asyncio.sleep(0)  # concurrent callers really interleave
@@ -37,6 +58,9 @@ class MemoryUsers:
 
     async def get(self, user_id: UserId) -> Known:
         return self.rows.get(user_id)
+
+    async def signed_in(self, user_id: UserId, session_id: SessionId) -> SignedIn:
+        return SignedIn(self.rows.get(user_id), (session_id, user_id) in self.sessions.rows)
 
 
 @define
@@ -74,7 +98,7 @@ class MemoryIdentities:
     asked: list[UserId] = field(factory=list)
     done: list[tuple[Any, ...]] = field(factory=list)
     """Each action, the user, and what else it was given."""
-    sessions: dict[UserId, int] = field(factory=dict)
+    sessions: dict[UserId, list[SessionId]] = field(factory=dict)
     trouble: Exception | None = None
     """What every action ends in, undone."""
 
@@ -94,7 +118,10 @@ class MemoryIdentities:
         return len(self.users)
 
     async def set_banned(self, user_id: UserId, *, banned: bool) -> Snapshot:
-        return self._changed(user_id, "set_banned", banned, banned=banned)
+        snapshot = self._changed(user_id, "set_banned", banned, banned=banned)
+        if banned:
+            self.sessions.pop(user_id, None)
+        return snapshot
 
     async def set_locked(self, user_id: UserId, *, locked: bool) -> Snapshot:
         return self._changed(user_id, "set_locked", locked, locked=locked)
@@ -103,9 +130,13 @@ class MemoryIdentities:
         current = self.users[user_id].profile.public_metadata if user_id in self.users else {}
         return self._changed(user_id, "merge_public_metadata", patch, public_metadata=_merged(current, patch))
 
-    async def revoke_sessions(self, user_id: UserId) -> int:
+    async def active_sessions(self, user_id: UserId) -> Sequence[SessionId]:
+        return self.sessions.get(user_id, [])
+
+    async def revoke_sessions(self, user_id: UserId, ended: Callable[[SessionId], object]) -> None:
         self._do(user_id, "revoke_sessions")
-        return self.sessions.pop(user_id, 0)
+        for session_id in self.sessions.pop(user_id, []):
+            ended(session_id)
 
     async def delete(self, user_id: UserId) -> Deletion:
         self._do(user_id, "delete")

@@ -138,6 +138,7 @@ async def web(**variables: str) -> AsyncIterator[Web]:
     )
     users, identities, database = MemoryUsers(encode), MemoryIdentities(), Database()
     container.user_store.override(Object(users))
+    container.session_store.override(Object(users.sessions))
     container.user_reader.override(Object(users))
     container.user_directory.override(Object(MemoryDirectory(users)))
     container.identities.override(Object(identities))

@@ -204,9 +204,29 @@ def test_what_is_asked_for_in_other_clients_words_is_named():
     assert "KAFKA_OAUTH_CLIENT_ID" in found["KAFKA_SASL_JAAS_CONFIG"]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "mechanism"),
     [("oauthbearer", "OAUTHBEARER"), ("OAuth_Bearer", "OAUTHBEARER"), ("aws-msk-iam", "AWS_MSK_IAM")],
 )
 def test_a_mechanism_with_tokens_in_any_spelling(text, mechanism):
     assert sasl_mechanism(text) == mechanism
+
+
+@each_row(
+    ("variables", "named"),
+    [
+        ({"KAFKA_SESSION_EVENTS_TOPIC": "auth.user.events.v1"}, "KAFKA_SESSION_EVENTS_TOPIC"),
+        ({"KAFKA_USER_STATE_TOPIC": "one", "KAFKA_SESSION_EVENTS_TOPIC": "one"}, "KAFKA_SESSION_EVENTS_TOPIC"),
+        ({"KAFKA_USER_EVENTS_TOPIC": "one", "KAFKA_USER_STATE_TOPIC": "one"}, "KAFKA_USER_STATE_TOPIC"),
+    ],
+)
+def test_one_topic_for_two_purposes_stops_the_start(variables, named):
+    assert "the same topic as KAFKA_USER_" in problems(**variables)[named]
+
+
+def test_sessions_have_a_topic_whether_it_is_named_or_not():
+    assert kafka().kafka_session_events_topic == "auth.session.events.v1"
+    assert [topic.name for topic in kafka(KAFKA_SESSION_EVENTS_TOPIC="ended").topics] == [
+        "auth.user.events.v1",
+        "ended",
+    ]

@@ -21,6 +21,7 @@ from application.errors import (
 )
 from application.failure import Cause
 from application.users.ports import Listed, Unreadable
+from domain.session import InvalidSessionIdError, SessionId, parse_session_id
 from domain.snapshot import Deletion, Snapshot
 from domain.user import InvalidUserIdError, UserId, parse_user_id
 
@@ -99,37 +100,61 @@ class ClerkIdentities:
             limited_by_itself=True,
         )
 
-    async def revoke_sessions(self, user_id: UserId) -> int:
+    async def active_sessions(self, user_id: UserId) -> Sequence[SessionId]:
+        _require_user_id(user_id)
+        _require_user_id(user_id)
+        found: dict[SessionId, None] = {}
+        try:
+            async with asyncio.timeout(self._effort.budget_s):
+                while True:
+                    known = len(found)
+                    page = await self._active(user_id, offset=known)
+                    found |= dict.fromkeys(page)
+                    if len(page) < SESSIONS_AT_MOST or len(found) == known:
+                        return list(found)
+        except TimeoutError:
+            raise ClerkUnavailableError(
+                f"Clerk's API did not list all sessions within {self._effort.budget_s:g} s"
+            ) from None
+
+    async def revoke_sessions(self, user_id: UserId, ended: Callable[[SessionId], object]) -> None:
         if await self.get(user_id) is None:
             raise UserUnknownError(
                 NO_SUCH_USER
             )  # Clerk lists no sessions of a user whom it does not know, and says nothing
-        revoked = set[str]()
+        revoked = set[SessionId]()
         try:
             async with asyncio.timeout(self._effort.budget_s):  # for all of them, however many and slow they are
-                await self._revoke_all(user_id, revoked)
+                await self._revoke_all(user_id, revoked, ended)
         except TimeoutError:
             what = f"{counted(len(revoked), 'session')} ended within {self._effort.budget_s:g} s, and there are more"
             raise ClerkUnavailableError(what, Cause.NO_ANSWER) from None
-        return len(revoked)
 
-    async def _revoke_all(self, user_id: UserId, revoked: set[str]) -> None:
-        from clerk_backend_api.models import QueryParamStatus  # noqa: PLC0415  # slow, and loaded by now
-
+    async def _revoke_all(self, user_id: UserId, revoked: set[SessionId], ended: Callable[[SessionId], object]) -> None:
         while True:
-            answer = await self._api.ask(
-                lambda clerk: clerk.sessions.list_async(
-                    user_id=user_id, status=QueryParamStatus.ACTIVE, limit=SESSIONS_AT_MOST, offset=0
-                ),
-                self._effort,
-            )
             # One that was revoked a moment ago may still be listed; a second look at it alone finds no end.
-            left = [one.id for one in _sessions(_expected(answer)) if one.id not in revoked]
+            left = [session_id for session_id in await self._active(user_id) if session_id not in revoked]
             if not left:
                 return
             for session_id in left:
                 await self._revoke(session_id)
                 revoked.add(session_id)
+                ended(session_id)
+
+    async def _active(self, user_id: UserId, *, offset: int = 0) -> list[SessionId]:
+        """Return a page of the user's active sessions."""
+        from clerk_backend_api.models import QueryParamStatus  # noqa: PLC0415  # slow, and loaded by now
+
+        answer = await self._api.ask(
+            lambda clerk: clerk.sessions.list_async(
+                user_id=user_id, status=QueryParamStatus.ACTIVE, limit=SESSIONS_AT_MOST, offset=offset
+            ),
+            self._effort,
+        )
+        try:
+            return [parse_session_id(one.id) for one in _sessions(_expected(answer))]
+        except InvalidSessionIdError:
+            raise ClerkUnavailableError("no usable list of sessions", Cause.BAD_ANSWER) from None
 
     async def delete(self, user_id: UserId) -> Deletion:
         _require_user_id(user_id)

@@ -11,6 +11,7 @@ import msgspec
 from adapters.clerk.nesting import Json, decoded
 from application.errors import UnusableWebhookError
 from application.users.metadata_depth import MAX_METADATA_DEPTH, is_too_deep
+from domain.session import InvalidSessionIdError, RevokedSession, parse_session_id
 from domain.snapshot import Deletion, Snapshot
 from domain.user import EmailAddress, InvalidUserIdError, Profile, UserId, parse_user_id
 
@@ -60,6 +61,13 @@ class _User(msgspec.Struct):
 
 class _DeletedUser(msgspec.Struct):
     id: str
+
+
+class _Session(msgspec.Struct):
+    """Of Clerk's session object, its ids: client, activity, address and the user in it are never looked at."""
+
+    id: str
+    user_id: str
 
 
 def decode(text: Json, shape: type[T], *, at: str) -> T:
@@ -139,11 +147,25 @@ def deletion_of(data: Json, *, timestamp: int) -> Deletion:
     return Deletion(id=_user_id(decode(data, _DeletedUser, at="data").id), deleted_at=timestamp)
 
 
-def _user_id(text: str) -> UserId:
+def revoked_session_of(data: Json, *, timestamp: int) -> RevokedSession:
+    """Read the session that ended, whatever Clerk calls its end.
+
+    Raises:
+        UnusableWebhookError: `id` or `user_id` is missing or is not what it must be.
+    """
+    session = decode(data, _Session, at="data")
+    try:
+        session_id = parse_session_id(session.id)
+    except InvalidSessionIdError as error:
+        raise UnusableWebhookError(f"data.id: {error}") from None
+    return RevokedSession(id=session_id, user_id=_user_id(session.user_id, at="user_id"), revoked_at=timestamp)
+
+
+def _user_id(text: str, *, at: str = "id") -> UserId:
     try:
         return parse_user_id(text)
     except InvalidUserIdError as error:
-        raise UnusableWebhookError(f"data.id: {error}") from None
+        raise UnusableWebhookError(f"data.{at}: {error}") from None
 
 
 def _check_texts(profile: Profile) -> None:

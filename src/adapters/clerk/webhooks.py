@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 import msgspec
 from svix.webhooks import Webhook, WebhookVerificationError
 
-from adapters.clerk.payloads import Milliseconds, decode, deletion_of, snapshot_of
+from adapters.clerk.payloads import Milliseconds, decode, deletion_of, revoked_session_of, snapshot_of
 from application.errors import ForgedWebhookError, Forgery
 from application.users.signing_key import SigningKey
+from domain.session import RevokedSession
 from domain.snapshot import Deletion, Snapshot
 
 MAX_SIGNATURES_LENGTH = 4096
@@ -49,7 +50,7 @@ class ClerkWebhooks:
     def __init__(self, keys: Sequence[SigningKey]) -> None:
         self._webhooks = tuple(Webhook(key.key) for key in keys)
 
-    def read(self, headers: Mapping[str, str], body: bytes) -> Snapshot | Deletion | None:
+    def read(self, headers: Mapping[str, str], body: bytes) -> Snapshot | Deletion | RevokedSession | None:
         sent_at = self._verify(headers, body)
 
         event = decode(body, _Event, at="body")
@@ -57,8 +58,9 @@ class ClerkWebhooks:
             case "user.created" | "user.updated":
                 return snapshot_of(event.data, timestamp=_timestamp(event))
             case "user.deleted":
-                timestamp = _timestamp(event)
-                return deletion_of(event.data, timestamp=sent_at * 1000 if timestamp is None else timestamp)
+                return deletion_of(event.data, timestamp=_happened_at(event, sent_at))
+            case "session.ended" | "session.removed" | "session.revoked":
+                return revoked_session_of(event.data, timestamp=_happened_at(event, sent_at))
             case _:
                 return None
 
@@ -125,6 +127,11 @@ def _well_formed(headers: Mapping[str, str]) -> dict[str, str]:
 def _header(headers: Mapping[str, str], name: str) -> str:
     """Svix brands its headers; `webhook-…` are the names of the standard, and of a white-labelled sender."""
     return headers.get(f"svix-{name}") or headers.get(f"webhook-{name}") or ""
+
+
+def _happened_at(event: _Event, sent_at: int) -> int:
+    timestamp = _timestamp(event)
+    return sent_at * 1000 if timestamp is None else timestamp
 
 
 def _timestamp(event: _Event) -> int | None:

@@ -1,29 +1,38 @@
 """The events' contract as documents: a JSON Schema for each type, and AsyncAPI 3 around them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
-from adapters.kafka.cloudevents import CONTENT_TYPE, SOURCE, TYPES, UserChangedData, UserDeletedData
+from adapters.kafka.cloudevents import (
+    CONTENT_TYPE,
+    SOURCE,
+    TYPES,
+    SessionRevokedData,
+    UserChangedData,
+    UserDeletedData,
+)
 from adapters.kafka.user_state import STATE_TYPE, UserStateData
-from application.relay.topics import EVENTS, STATE, TopicDefinition
-from domain.events import UserCreated, UserDeleted, UserEvent, UserUpdated
+from application.relay.topics import EVENTS, SESSIONS, STATE, TopicDefinition
+from domain.events import Event, SessionRevoked, UserCreated, UserDeleted, UserUpdated
 
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _BOUND_SETTINGS = {"cleanup.policy", "retention.ms", "delete.retention.ms", "max.message.bytes"}
 """The topic's settings that the binding has a place for."""
 
-_DATA: dict[type[UserEvent], Any] = {
+_DATA: dict[type[Event], Any] = {
     UserCreated: UserChangedData,
     UserUpdated: UserChangedData,
     UserDeleted: UserDeletedData,
+    SessionRevoked: SessionRevokedData,
 }
-_SUMMARIES: dict[type[UserEvent], str] = {
+_SUMMARIES: dict[type[Event], str] = {
     UserCreated: "A user is known for the first time; `changed` is empty.",
     UserUpdated: "At least one field of the profile differs from the version before; `changed` names them.",
     UserDeleted: "The user is gone for good; nothing follows for this id.",
+    SessionRevoked: "The session ended: refuse its tokens, which may live for a minute. A session has one such event.",
 }
 _STATE_SUMMARY = "A user's newest version, as a whole; it takes the place of every record of this user before it."
 _TOMBSTONE_SUMMARY = "The user is gone for good: no value, so compaction erases what stood under this key."
@@ -45,6 +54,15 @@ _HEADERS: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+_SESSION_HEADERS = {
+    "ce_subject": "The session's id.",
+    "ce_time": "When the session ended at Clerk.",
+    "ce_partitionkey": "The message key: the session's id.",
+    "ce_sequence": "1, zero-padded: a session has one event.",
+}
+"""What is said otherwise of the headers of a session's event."""
+
+
 def schemas() -> dict[str, dict[str, Any]]:
     """Return a self-contained JSON Schema of the value for each event type; new fields may be added to a version."""
     documents = {}
@@ -56,12 +74,13 @@ def schemas() -> dict[str, dict[str, Any]]:
     return documents
 
 
-def document(topic: str, state_topic: str = STATE.default_name) -> dict[str, Any]:
-    """Return the AsyncAPI 3 document of both topics."""
-    events = {
-        name: _message(name, _SUMMARIES[event], {"$ref": f"#/components/schemas/{_DATA[event].__name__}"})
-        for event, name in TYPES.items()
-    }
+def document(
+    topic: str, state_topic: str = STATE.default_name, session_topic: str = SESSIONS.default_name
+) -> dict[str, Any]:
+    """Return the AsyncAPI 3 document of the three topics."""
+    events = {name: _event(event, name) for event, name in TYPES.items() if event is not SessionRevoked}
+    revoked = TYPES[SessionRevoked]
+    sessions = {revoked: _event(SessionRevoked, revoked, _SESSION_HEADERS)}
     states = {
         STATE_TYPE: _message(STATE_TYPE, _STATE_SUMMARY, {"$ref": f"#/components/schemas/{UserStateData.__name__}"}),
         f"{STATE_TYPE}.tombstone": _message(STATE_TYPE, _TOMBSTONE_SUMMARY, {"type": "null"}),
@@ -76,7 +95,8 @@ def document(topic: str, state_topic: str = STATE.default_name) -> dict[str, Any
             "description": (
                 "What happened to the platform's users: CloudEvents 1.0 in binary mode, at least once, in version "
                 "order for each user. A consumer that drops sequences it has seen sees each version once. And who they "
-                "are now: each user's newest version, compacted, for a service that begins with all of them."
+                "are now: each user's newest version, compacted, for a service that begins with all of them. And which "
+                "sessions ended, for a service that refuses their tokens at once."
             ),
         },
         "defaultContentType": CONTENT_TYPE,
@@ -97,12 +117,22 @@ def document(topic: str, state_topic: str = STATE.default_name) -> dict[str, Any
                 "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in states},
                 "bindings": {"kafka": channel_binding(STATE, state_topic)},
             },
+            "sessionEvents": {
+                "address": session_topic,
+                "description": (
+                    "Key: the session's id. Read it from some minutes ago, by timestamp and without a consumer group, "
+                    "and keep reading: what was read is the set of sessions to refuse. The order does not matter."
+                ),
+                "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in sessions},
+                "bindings": {"kafka": channel_binding(SESSIONS, session_topic)},
+            },
         },
         "operations": {
             "publishUserEvents": _operation("userEvents", events),
             "publishUserState": _operation("userState", states),
+            "publishSessionEvents": _operation("sessionEvents", sessions),
         },
-        "components": {"messages": events | states, "schemas": components},
+        "components": {"messages": events | states | sessions, "schemas": components},
     }
 
 
@@ -130,7 +160,11 @@ def _operation(channel: str, messages: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def _message(name: str, summary: str, payload: dict[str, Any]) -> dict[str, Any]:
+def _event(event: type[Event], name: str, headers: Mapping[str, str] = {}) -> dict[str, Any]:
+    return _message(name, _SUMMARIES[event], {"$ref": f"#/components/schemas/{_DATA[event].__name__}"}, headers)
+
+
+def _message(name: str, summary: str, payload: dict[str, Any], descriptions: Mapping[str, str] = {}) -> dict[str, Any]:
     optional = {"traceparent"} | ({"content-type"} if payload == {"type": "null"} else set())
     return {
         "name": name,
@@ -139,7 +173,11 @@ def _message(name: str, summary: str, payload: dict[str, Any]) -> dict[str, Any]
         "headers": {
             "type": "object",
             "properties": {
-                header: {**schema, **({"const": name} if header == "ce_type" else {}), "description": text}
+                header: {
+                    **schema,
+                    **({"const": name} if header == "ce_type" else {}),
+                    "description": descriptions.get(header, text),
+                }
                 for header, (schema, text) in _HEADERS.items()
             },
             "required": [header for header in _HEADERS if header not in optional],

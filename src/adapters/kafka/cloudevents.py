@@ -9,19 +9,24 @@ import msgspec
 from application.relay.messages import OutboxMessage
 from application.users.representation import (
     ProfileDocument,
+    SessionDocument,
     TombstoneDocument,
     profile_document,
     rfc3339,
+    session_document,
     tombstone_document,
 )
-from domain.events import UserCreated, UserDeleted, UserEvent, UserUpdated, occurred_at
+from domain.events import Event, SessionRevoked, UserCreated, UserDeleted, UserUpdated, occurred_at
 
 SOURCE = "/auth-service"
-TYPES: dict[type[UserEvent], str] = {
+TYPES: dict[type[Event], str] = {
     UserCreated: "anomalyze.user.created.v1",
     UserUpdated: "anomalyze.user.updated.v1",
     UserDeleted: "anomalyze.user.deleted.v1",
+    SessionRevoked: "anomalyze.session.revoked.v1",
 }
+USER_TYPES = (TYPES[UserCreated], TYPES[UserUpdated], TYPES[UserDeleted])
+SESSION_TYPES = (TYPES[SessionRevoked],)
 CONTENT_TYPE = "application/json"
 SEQUENCE_DIGITS = 20
 
@@ -41,13 +46,22 @@ class UserDeletedData(TypedDict):
     user: TombstoneDocument
 
 
-def encode(event: UserEvent) -> OutboxMessage:
-    """Fix the event's bytes; its id follows from user and version, so it is the same however often it is made."""
-    user = event.user
+class SessionRevokedData(TypedDict):
+    """The value of a session's only event."""
+
+    session: SessionDocument
+
+
+def encode(event: Event) -> OutboxMessage:
+    """Fix the event's bytes; its id follows from key and version, so it is the same however often it is made."""
+    if isinstance(event, SessionRevoked):
+        key, version = str(event.session.id), 1  # a session has one event
+    else:
+        key, version = str(event.user.id), event.user.version
     return OutboxMessage(
-        key=user.id,
-        version=user.version,
-        event_id=uuid5(_NAMESPACE, f"{user.id}/{user.version}"),
+        key=key,
+        version=version,
+        event_id=uuid5(_NAMESPACE, f"{key}/{version}"),
         type=TYPES[type(event)],
         occurred_at=occurred_at(event),
         payload=msgspec.json.encode(_data(event)),
@@ -73,7 +87,7 @@ def headers(message: OutboxMessage) -> dict[str, str]:
     return attributes
 
 
-def _data(event: UserEvent) -> UserChangedData | UserDeletedData:
+def _data(event: Event) -> UserChangedData | UserDeletedData | SessionRevokedData:
     match event:
         case UserCreated(user):
             return {"user": profile_document(user), "changed": []}
@@ -81,3 +95,5 @@ def _data(event: UserEvent) -> UserChangedData | UserDeletedData:
             return {"user": profile_document(user), "changed": changed}
         case UserDeleted(user):
             return {"user": tombstone_document(user)}
+        case SessionRevoked(session):
+            return {"session": session_document(session)}

@@ -47,6 +47,8 @@ _STORE_EVENT = text("""
     VALUES (-1, :key, 1, 0, :event_id, 'doctor', clock_timestamp(), :payload)
 """)
 _UNSTORE_EVENT = text("DELETE FROM outbox WHERE key = :key")
+_STORE_SESSION = text("INSERT INTO revoked_session (session_id, user_id, revoked_at) VALUES (:key, :key, now())")
+_UNSTORE_SESSION = text("DELETE FROM revoked_session WHERE session_id = :key")
 
 
 async def examine_database(engine: AsyncEngine) -> DatabaseFacts:
@@ -85,7 +87,9 @@ async def examine_database(engine: AsyncEngine) -> DatabaseFacts:
 
 
 async def try_writing(engine: AsyncEngine, payload_bytes: int = PROBE_BYTES) -> None:
-    """Store a user and an event and take it back, unseen by other sessions: only a write shows whether writes work.
+    """Store a user, an event and a session and take them back, unseen by other sessions.
+
+    Only a write shows whether writes work.
 
     Raises:
         StoreUnavailableError: it cannot be done; the message has the cause.
@@ -98,6 +102,8 @@ async def try_writing(engine: AsyncEngine, payload_bytes: int = PROBE_BYTES) -> 
                 await connection.execute(_STORE_USER, {"key": key})
                 payload = secrets.token_bytes(payload_bytes)
                 await connection.execute(_STORE_EVENT, {"key": key, "event_id": uuid4(), "payload": payload})
-                await connection.execute(_UNSTORE_EVENT, {"key": key})  # a relay needs this right too
+                await connection.execute(_STORE_SESSION, {"key": key})
+                for undone in (_UNSTORE_EVENT, _UNSTORE_SESSION):
+                    await connection.execute(undone, {"key": key})  # a relay needs these rights too
             finally:
                 await transaction.rollback()

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Callable
 
 import asyncpg
-from sqlalchemy import func, select
+from sqlalchemy import Text, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import Compiled, directly
@@ -20,14 +20,15 @@ DEBOUNCE_S = 0.005
 
 # NOTIFY takes a lock that every committing transaction in the database queues for: inside the write it was measured
 # to cost 44 % (8 writers) to 77 % (64 writers) of the commits. Here it is a transaction of its own.
-_NOTIFY = Compiled(select(func.pg_notify(CHANNEL, "")))
+_NOTIFY = Compiled(select(func.pg_notify(CHANNEL, bindparam("events", type_=Text))))
 
 
 class OutboxNotifier:
     """Notifies `outbox_wake` soon after `set()`; a lost notification costs a relay's poll interval, nothing else."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, events: str = "") -> None:
         self._engine = engine
+        self._events = events
         self._stored = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -49,12 +50,14 @@ class OutboxNotifier:
             self._stored.clear()
             with contextlib.suppress(*DATABASE_ERRORS):  # the relay polls, and finds the event without a notification
                 async with directly(self._engine) as driver:
-                    await _NOTIFY.fetch(driver, {})
+                    await _NOTIFY.fetch(driver, {"events": self._events})
             await asyncio.sleep(DEBOUNCE_S)
 
 
 class NotificationListener:
-    """Calls `on_wake` for each notification, and once after every (re)connection, for what was missed before it.
+    """Calls `on_wake` for each notification, with what it says, and with None after every (re)connection.
+
+    None stands for whatever was missed before it.
 
     It needs a session of its own. A transaction-mode pooler has none: a LISTEN would stay on a server connection that
     other clients use next. So nothing is listened to there, and the relay only polls.
@@ -62,7 +65,7 @@ class NotificationListener:
 
     RECONNECT_S = 1.0
 
-    def __init__(self, target: Target, on_wake: Callable[[], None]) -> None:
+    def __init__(self, target: Target, on_wake: Callable[[str | None], None]) -> None:
         self._dial = Dialer(target=target, application_name="auth-service-wake", settings={})
         self._on_wake = on_wake
         self._task: asyncio.Task[None] | None = None
@@ -91,8 +94,8 @@ class NotificationListener:
             if is_behind_pooler(connection):
                 return
             connection.add_termination_listener(lambda _: closed.set())
-            await connection.add_listener(CHANNEL, lambda *_: self._on_wake())
-            self._on_wake()
+            await connection.add_listener(CHANNEL, lambda *said: self._on_wake(said[-1]))
+            self._on_wake(None)
             await closed.wait()
         finally:
             connection.terminate()

@@ -34,7 +34,6 @@ from adapters.postgres.failures import connected, raised_as_unavailable
 from adapters.postgres.rows import to_milliseconds
 from adapters.postgres.tables import outbox, outbox_dead, users
 from application.relay.messages import OutboxMessage, Pending, RefusedMessage
-from domain.user import UserId
 
 _lanes = (
     func.unnest(bindparam("lanes", type_=ARRAY(SmallInteger)))
@@ -160,7 +159,7 @@ class PostgresOutbox:
                 lane=row["lane"],
                 stored_at=row["created_at"].timestamp(),
                 message=OutboxMessage(
-                    key=UserId(row["key"]),
+                    key=row["key"],
                     version=row["version"],
                     event_id=row["event_id"],
                     type=row["type"],

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.postgres.failures import connected
 from adapters.postgres.tables import outbox, outbox_dead
 from application.relay.dead_letters import DeadLetter, LaneBacklog, OutboxStatus, Repair, VacuumBlocker
+from application.relay.lanes import LANES
 
 # The sequence counts what was stored without a row for it: with the depth it gives the rate, exactly and for free.
 _LANES = text("""
@@ -22,11 +23,15 @@ _LANES = text("""
                coalesce(waiting, 0) AS waiting,
                extract(epoch FROM clock_timestamp() - oldest)::float8 AS oldest_s
         FROM outbox_lane
-        LEFT JOIN (SELECT lane, count(*) AS waiting, min(created_at) AS oldest FROM outbox GROUP BY lane) AS backlog
+        LEFT JOIN (
+            -- Session events wait in a lane of their own, for whoever holds the lane; below 0 no event waits.
+            SELECT lane % :lanes AS lane, count(*) AS waiting, min(created_at) AS oldest
+            FROM outbox WHERE lane >= 0 GROUP BY 1
+        ) AS backlog
             ON backlog.lane = outbox_lane.lane
     ) AS lane
     ORDER BY lane.lane
-""")
+""").bindparams(lanes=LANES)
 _RELAYS = text(
     "SELECT name, extract(epoch FROM clock_timestamp() - seen_at)::float8 AS seen_s FROM relay ORDER BY name"
 )

@@ -1,4 +1,4 @@
-"""The two statements behind every read and write: read a batch of users, write a batch with their events."""
+"""The statements behind every read and write: read a batch of users, write a batch with their events."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
@@ -11,9 +11,10 @@ from sqlalchemy.sql.selectable import TableValuedAlias
 from adapters.postgres.asyncpg_execution import Compiled
 from adapters.postgres.connection.dial import Driver
 from adapters.postgres.rows import row_from, to_datetime, user_from
-from adapters.postgres.tables import outbox, outbox_dead, users
+from adapters.postgres.tables import outbox, outbox_dead, revoked_session, users
 from application.relay.lanes import lane_of
 from application.relay.messages import OutboxMessage
+from domain.session import SessionId
 from domain.user import Tombstone, User, UserId
 
 
@@ -92,11 +93,28 @@ _erased = (
     .cte("erased")
 )
 WRITE = Compiled(select(_stored.c.id).add_cte(_queued, _erased))
-READ = Compiled(select(users).where(users.c.id == any_(bindparam("ids", type_=ARRAY(Text)))))
+_ids = bindparam("ids", type_=ARRAY(Text))
+READ = Compiled(select(users).where(users.c.id == any_(_ids)))
+# One row at least, also when none of the users is known; each row has all revoked sessions of the batch, mostly none.
+_ended = (
+    select(func.array_agg(revoked_session.c.session_id).label("revoked"))
+    .where(
+        revoked_session.c.session_id == any_(bindparam("sessions", type_=ARRAY(Text))),
+        revoked_session.c.user_id == any_(_ids),
+    )
+    .subquery("ended")
+)
+READ_WITH_SESSIONS = Compiled(
+    select(users, _ended.c.revoked).select_from(_ended.outerjoin(users, users.c.id == any_(_ids)))
+)
 
 # A new users table has no statistics, and its plan is a sequential scan that a connection then keeps: measured at 5 ms
 # a batch when 30,000 users have come, 0.02 ms by the index. The joins stay free: a batch is joined with its own events.
-BY_KEY = dict.fromkeys(("enable_seqscan", "enable_bitmapscan"), "off")
+BY_KEY = {
+    **dict.fromkeys(("enable_seqscan", "enable_bitmapscan"), "off"),
+    # A generic plan looks dearer for arrays of unknown length, so each read was planned anew: 0.09 of 0.2 ms.
+    "plan_cache_mode": "force_generic_plan",
+}
 """Server settings of the connections that read and write users."""
 
 
@@ -104,6 +122,14 @@ async def read(driver: Driver, ids: Collection[UserId]) -> dict[UserId, Stored]:
     """Read the committed state of these users; unknown ones are missing in the answer."""
     rows = await READ.fetch(driver, {"ids": list(ids)})
     return {row["id"]: Stored(user_from(row), row["revision"]) for row in rows}
+
+
+async def read_with_sessions(
+    driver: Driver, ids: Collection[UserId], sessions: Collection[SessionId]
+) -> tuple[dict[UserId, User | Tombstone], frozenset[SessionId]]:
+    """Read these users, and which of these sessions are revoked, as committed at one moment."""
+    rows = await READ_WITH_SESSIONS.fetch(driver, {"ids": list(ids), "sessions": list(sessions)})
+    return {row["id"]: user_from(row) for row in rows if row["id"]}, frozenset(rows[0]["revoked"] or ())
 
 
 async def write(driver: Driver, writes: Sequence[Write]) -> set[UserId]:

@@ -119,6 +119,18 @@ outbox_dead = Table(
     Index("outbox_dead_id_idx", "id"),
 )
 
+# Spread over servers by the user, beside the row that `/v1/me` reads; the session first, because that is what is asked.
+revoked_session = Table(
+    "revoked_session",
+    metadata,
+    Column("session_id", Text, primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("revoked_at", DateTime(timezone=True), nullable=False),
+    # By the database's clock: what says how long the row is kept must not be Clerk's word.
+    Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Index("revoked_session_recorded_at_idx", "recorded_at"),
+)
+
 outbox_lane = Table(
     "outbox_lane",
     metadata,

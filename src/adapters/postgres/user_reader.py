@@ -1,6 +1,7 @@
-"""The read path: users by id; concurrent readers of one process share a statement."""
+"""The read path: users and sessions by id; concurrent readers of one process share a statement."""
 
 import asyncio
+from typing import TypeAlias
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -8,9 +9,13 @@ from adapters.postgres.asyncpg_execution import directly
 from adapters.postgres.connection.dial import STATEMENT_TIMEOUT_S
 from adapters.postgres.deadline_future import DeadlineFuture
 from adapters.postgres.failures import raised_as_unavailable
-from adapters.postgres.statements import read
+from adapters.postgres.statements import read_with_sessions
 from application.errors import StoreUnavailableError
+from application.users.ports import SignedIn
+from domain.session import SessionId
 from domain.user import Known, UserId
+
+_Reader: TypeAlias = tuple[UserId, SessionId | None, DeadlineFuture[SignedIn]]
 
 BATCH_LIMIT = 256
 """Users in one statement; a batch forms by itself while the one before it is in flight."""
@@ -26,13 +31,20 @@ class PostgresUserReader:
     def __init__(self, engine: AsyncEngine, limit_s: float = STATEMENT_TIMEOUT_S) -> None:
         self._engine = engine
         self._limit_s = limit_s
-        self._waiting: list[tuple[UserId, DeadlineFuture[Known]]] = []
+        self._waiting: list[_Reader] = []
         self._reading: asyncio.Task[None] | None = None
 
     async def get(self, user_id: UserId) -> Known:
         """See `UserReader.get`."""
-        answer: DeadlineFuture[Known] = DeadlineFuture(self._limit_s)
-        self._waiting.append((user_id, answer))
+        return (await self._ask(user_id, None)).user
+
+    async def signed_in(self, user_id: UserId, session_id: SessionId) -> SignedIn:
+        """See `UserReader.signed_in`."""
+        return await self._ask(user_id, session_id)
+
+    async def _ask(self, user_id: UserId, session_id: SessionId | None) -> SignedIn:
+        answer: DeadlineFuture[SignedIn] = DeadlineFuture(self._limit_s)
+        self._waiting.append((user_id, session_id, answer))
         if self._reading is None:
             self._reading = asyncio.create_task(self._read_batches(), name="user-reader")
         return await answer.wait()
@@ -41,25 +53,28 @@ class PostgresUserReader:
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting[:BATCH_LIMIT], self._waiting[BATCH_LIMIT:]
-                if wanted := [(user_id, answer) for user_id, answer in batch if not answer.done]:
+                if wanted := [reader for reader in batch if not reader[2].done]:
                     await self._read(wanted)
         finally:
             self._reading = None
 
-    async def _read(self, batch: list[tuple[UserId, DeadlineFuture[Known]]]) -> None:
+    async def _read(self, batch: list[_Reader]) -> None:
         try:
             with raised_as_unavailable():
                 async with directly(self._engine) as driver:
-                    stored = await read(driver, {user_id for user_id, _ in batch})
+                    users, revoked = await read_with_sessions(
+                        driver,
+                        {user_id for user_id, _, _ in batch},
+                        {session_id for _, session_id, _ in batch if session_id is not None},
+                    )
         except StoreUnavailableError as error:
-            for _, answer in batch:
+            for _, _, answer in batch:
                 answer.fail(StoreUnavailableError(*error.args))  # one each: a raised error keeps its caller's frames
             return
         except Exception as error:  # noqa: BLE001
             # A bug, not a fault: the callers must hear of it, and at once.
-            for _, answer in batch:
+            for _, _, answer in batch:
                 answer.fail(error)
             return
-        for user_id, answer in batch:
-            found = stored.get(user_id)
-            answer.give(found.user if found else None)
+        for user_id, session_id, answer in batch:
+            answer.give(SignedIn(users.get(user_id), session_id in revoked))

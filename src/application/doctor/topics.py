@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from application.counting import counted
 from application.doctor.findings import Finding, Severity, Unanswered, advice_for
 from application.failure import ADVICE, Cause
-from application.relay.topics import DAY_MS, TopicFacts, differences
+from application.relay.topics import DAY_MS, HOUR_MS, TopicFacts, differences
 
 RIGHTS = {"write": "the relay cannot publish", "read": "nobody can read with these credentials (events tail)"}
 """What is needed, and what cannot be done without it."""
@@ -81,8 +81,11 @@ def _summary(facts: TopicFacts) -> str:
         return said
     if "compact" in facts.settings.get("cleanup.policy", ""):
         return f"{said}, compacted"
-    days = int(facts.settings.get("retention.ms", -1)) / DAY_MS
-    return f"{said}, kept {'for ever' if days < 0 else 'for 1 day' if days == 1 else f'for {days:g} days'}"
+    kept_ms = int(facts.settings.get("retention.ms", -1))
+    if kept_ms < 0:
+        return f"{said}, kept for ever"
+    count, unit = (kept_ms / DAY_MS, "day") if kept_ms >= DAY_MS else (kept_ms / HOUR_MS, "hour")
+    return f"{said}, kept for {count:g} {unit}{'' if count == 1 else 's'}"
 
 
 def _grant(*rights: str, topic: str) -> str:

@@ -20,6 +20,9 @@ BATCH = 1000
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.01, 1.6
 """An idle relay polls at doubling intervals; a wake-up that was lost costs at most the longest."""
 
+LONGEST_SESSION_PAUSE_S = 5.0
+"""The same for session events, which are few: two carriers poll little more often than one."""
+
 SHORTEST_BACKOFF_S, LONGEST_BACKOFF_S = 0.2, 5.0
 """Between rounds while the broker or the database fails, with jitter."""
 
@@ -31,11 +34,16 @@ RunRound = Callable[[Sequence[int], int], Awaitable[Round]]
 """`RelayEvents` or `RelayEventsAndState`: carry up to so many messages of these lanes."""
 
 
-class RelayObserver(Protocol):
-    """Whom a relay tells what it did."""
+class RoundObserver(Protocol):
+    """Whom a carrier tells what came of its rounds."""
 
     def round_done(self, done: Round) -> None: ...
     def round_failed(self, failure: Failure) -> None: ...
+
+
+class RelayObserver(Protocol):
+    """Whom a relay tells which lanes it holds."""
+
     def leases_renewed(self, failure: Failure | None) -> None:
         """Report the outcome of each attempt to renew."""
 
@@ -43,52 +51,36 @@ class RelayObserver(Protocol):
 
 
 @define
-class Relay:
-    """One relay: `run` returns after `stop`, when the round in hand is finished."""
+class Carrier:
+    """Carries the events of one topic: round after round, on the lanes that its relay holds.
 
-    name: str
+    Each topic has its own, so that an outage or a backlog of one holds back nothing of another.
+    """
+
     relay_events: RunRound
-    leases: LaneLeases
-    observer: RelayObserver
+    observer: RoundObserver
+    longest_pause_s: float = LONGEST_PAUSE_S
+    """Between two polls of an idle relay."""
     shortest_pause_s: float = SHORTEST_PAUSE_S
-    leave_s: float = LEAVE_S
     _lanes: list[int] = field(factory=list, init=False)
     _wake: asyncio.Event = field(factory=asyncio.Event, init=False)
     _stopping: asyncio.Event = field(factory=asyncio.Event, init=False)
-    _known: bool = field(default=False, init=False)
-    """Whether the table of leases has this relay."""
 
     def wake(self) -> None:
         """There is work: do not wait for the next poll."""
         self._wake.set()
 
     def stop(self) -> None:
-        """Finish the round in hand, in `leave_s`, and leave."""
+        """Let the round in hand be the last one."""
         self._stopping.set()
         self._wake.set()
 
+    def hold(self, lanes: frozenset[int]) -> None:
+        self._lanes = sorted(lanes)
+        self._wake.set()
+
     async def run(self) -> None:
-        keeper = asyncio.create_task(self._keep_lanes(), name="relay-lanes")
-        rounds = asyncio.create_task(self._run_rounds(), name="relay-rounds")
-        deadline = asyncio.create_task(self._stop_deadline(), name="relay-stop-deadline")
-        try:
-            # Rounds end after `stop`; the keeper ends only by a bug, and then no lease is renewed: crash instead.
-            ended, _ = await asyncio.wait({keeper, rounds, deadline}, return_when=asyncio.FIRST_COMPLETED)
-            for task in ended:
-                task.result()
-        finally:
-            for task in (keeper, rounds, deadline):
-                task.cancel()
-            await asyncio.gather(keeper, rounds, deadline, return_exceptions=True)
-            if self._known:  # else the database may not answer at all
-                with contextlib.suppress(StoreUnavailableError):  # then the leases run out by themselves
-                    await self.leases.leave(self.name)
-
-    async def _stop_deadline(self) -> None:
-        await self._stopping.wait()
-        await asyncio.sleep(self.leave_s)
-
-    async def _run_rounds(self) -> None:
+        """Return after `stop`, when the round in hand is finished."""
         pause, backoff = self.shortest_pause_s, SHORTEST_BACKOFF_S
         while not self._stopping.is_set():
             # Cleared before the read: what is stored after it sets the event again.
@@ -101,7 +93,7 @@ class Relay:
                 continue
             backoff = SHORTEST_BACKOFF_S
             busy = done.taken > 0 or await self._sleep(pause)
-            pause = self.shortest_pause_s if busy else min(pause * 2, LONGEST_PAUSE_S)
+            pause = self.shortest_pause_s if busy else min(pause * 2, self.longest_pause_s)
 
     async def _round(self) -> tuple[Round, Failure | None]:
         lanes = self._lanes
@@ -125,6 +117,53 @@ class Relay:
             return False
         return True
 
+
+@define
+class Relay:
+    """One relay: `run` returns after `stop`, when the rounds in hand are finished."""
+
+    name: str
+    carriers: Sequence[Carrier]
+    leases: LaneLeases
+    observer: RelayObserver
+    leave_s: float = LEAVE_S
+    _lanes: frozenset[int] = field(default=frozenset(), init=False)
+    _stopping: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _known: bool = field(default=False, init=False)
+    """Whether the table of leases has this relay."""
+
+    def stop(self) -> None:
+        """Finish the rounds in hand, in `leave_s`, and leave."""
+        self._stopping.set()
+        for carrier in self.carriers:
+            carrier.stop()
+
+    async def run(self) -> None:
+        keeper = asyncio.create_task(self._keep_lanes(), name="relay-lanes")
+        rounds = asyncio.create_task(self._run_carriers(), name="relay-rounds")
+        deadline = asyncio.create_task(self._stop_deadline(), name="relay-stop-deadline")
+        try:
+            # Rounds end after `stop`; the keeper ends only by a bug, and then no lease is renewed: crash instead.
+            ended, _ = await asyncio.wait({keeper, rounds, deadline}, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
+        finally:
+            for task in (keeper, rounds, deadline):
+                task.cancel()
+            await asyncio.gather(keeper, rounds, deadline, return_exceptions=True)
+            if self._known:  # else the database may not answer at all
+                with contextlib.suppress(StoreUnavailableError):  # then the leases run out by themselves
+                    await self.leases.leave(self.name)
+
+    async def _run_carriers(self) -> None:
+        async with asyncio.TaskGroup() as carriers:
+            for carrier in self.carriers:
+                carriers.create_task(carrier.run())
+
+    async def _stop_deadline(self) -> None:
+        await self._stopping.wait()
+        await asyncio.sleep(self.leave_s)
+
     async def _keep_lanes(self) -> None:
         renewed = time.monotonic()
         while True:
@@ -143,7 +182,8 @@ class Relay:
             await asyncio.sleep(LEASE_S / 3)  # three chances to renew in the time of a lease
 
     def _hold(self, lanes: frozenset[int]) -> None:
-        if lanes != set(self._lanes):
-            self._lanes = sorted(lanes)
+        if lanes != self._lanes:
+            self._lanes = lanes
             self.observer.lanes_changed(lanes)
-            self._wake.set()
+            for carrier in self.carriers:
+                carrier.hold(lanes)

@@ -7,15 +7,15 @@ from uuid import UUID
 from attrs import field, frozen
 
 from application.failure import Failure
-from domain.events import UserEvent
-from domain.user import UserId
+from domain.events import Event
 
 
 @frozen(kw_only=True)
 class OutboxMessage:
-    """One event of one user, as stored beside the row and as published."""
+    """One event of one user or session, as stored beside the row and as published."""
 
-    key: UserId
+    key: str
+    """The id of the user or session."""
     version: int
     event_id: UUID
     type: str
@@ -28,7 +28,7 @@ class OutboxMessage:
     """W3C Trace Context of the request that caused it."""
 
 
-Encode = Callable[[UserEvent], OutboxMessage]
+Encode = Callable[[Event], OutboxMessage]
 """Turn an event into its published form; the same event always gives the same message."""
 
 

@@ -1,6 +1,6 @@
 """Carry one batch of stored events to Kafka, in order, and forget what arrived."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from attrs import frozen
 
@@ -30,9 +30,11 @@ class RelayEvents:
 
     outbox: Outbox
     publisher: Publisher
+    waiting_in: Callable[[int], int] = int
+    """Where the events of a lane that this relay holds wait: in the lane itself, or in `session_lane`."""
 
     async def __call__(self, lanes: Sequence[int], limit: int) -> Round:
-        batch = await self.outbox.oldest(lanes, limit)
+        batch = await self.outbox.oldest([*map(self.waiting_in, lanes)], limit)
         if not batch:
             return Round(0)
         deliveries = await self.publisher.publish(batch)

@@ -8,6 +8,7 @@ from attrs import field, frozen
 from application.failure import Failure
 
 DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
 
 LONGEST_KEPT_MS = 28 * DAY_MS
 """What a deleted user once was must leave Kafka within a month (GDPR, articles 12 and 17)."""
@@ -118,7 +119,28 @@ STATE = TopicDefinition(
     ),
 )
 
-TOPICS = (EVENTS, STATE)
+SESSIONS = TopicDefinition(
+    variable="KAFKA_SESSION_EVENTS_TOPIC",
+    default_name="auth.session.events.v1",
+    purpose="which sessions ended",
+    partitions=6,
+    replication_factor=3,
+    settings=(
+        Setting(
+            "cleanup.policy", Bound.EXACTLY, "delete", "compaction removes records of consumers that begin now", True
+        ),
+        Setting(
+            "retention.ms",
+            Bound.AT_LEAST,
+            str(HOUR_MS),
+            "a consumer that begins now must find every session that a token can still name",
+            True,
+        ),
+        Setting("segment.ms", Bound.AT_MOST, str(DAY_MS), "a record stays until its whole segment is past retention"),
+    ),
+)
+
+TOPICS = (EVENTS, STATE, SESSIONS)
 
 
 @frozen

@@ -2,23 +2,36 @@
 
 from attrs import frozen
 
-from application.errors import UserBannedError
-from application.users.get_user import GetUser
-from domain.user import User, UserId
+from application.errors import SessionRevokedError, UserBannedError, UserDeletedError
+from application.users.just_in_time import JustInTimeSync
+from application.users.ports import UserReader
+from domain.session import SessionId
+from domain.user import Tombstone, User, UserId
 
 
 @frozen
 class GetCurrentUser:
-    get_user: GetUser
+    users: UserReader
+    just_in_time: JustInTimeSync
 
-    async def __call__(self, user_id: UserId) -> User:
-        """Return the living, unbanned user.
+    async def __call__(self, user_id: UserId, session_id: SessionId) -> User:
+        """Return the living, unbanned user of a session that has not ended.
+
+        What is said of the user comes before what is said of the session: who is banned need not sign in again.
+        Clerk is not asked for the sake of a session that ended.
 
         Raises:
-            UserUnknownError, UserDeletedError, UserBannedError: the verdict on this user.
+            UserUnknownError, UserDeletedError, UserBannedError, SessionRevokedError: the verdict on this caller.
             StoreUnavailableError, ClerkUnavailableError, UnstorableError: there is no verdict.
         """
-        user = await self.get_user(user_id)
+        found = await self.users.signed_in(user_id, session_id)
+        if found.user is None and found.revoked:
+            raise SessionRevokedError
+        user = found.user or await self.just_in_time(user_id)
+        if isinstance(user, Tombstone):
+            raise UserDeletedError
         if user.profile.banned:
             raise UserBannedError
+        if found.revoked:
+            raise SessionRevokedError
         return user

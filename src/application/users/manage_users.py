@@ -1,19 +1,26 @@
 """What is done to a user through Clerk: Clerk carries it out, and what it answers is applied like any other news."""
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from attrs import frozen
 
-from application.errors import SafetyStopError, UserDeletedError, UserUnknownError
+from application.errors import ClerkUnavailableError, SafetyStopError, UserDeletedError, UserUnknownError
 from application.reconcile.drift import LivingUsers
+from application.sessions.revoke_session import RevokeSession
 from application.users.delete_user import DeleteUser
 from application.users.ports import ClerkUsers, UserReader
 from application.users.sync_user import SyncUser
 from domain.decision import Decision
+from domain.session import RevokedSession, SessionId
 from domain.snapshot import Deletion, Snapshot
 from domain.user import Known, Tombstone, User, UserId
+
+LISTING_S = 2.0
+"""How long a ban waits for the list of the user's sessions: what it is about must not be late for it."""
 
 
 @frozen(kw_only=True)
@@ -36,11 +43,25 @@ class ManageUsers:
     identities: ClerkUsers
     sync_user: SyncUser
     delete_user: DeleteUser
+    revoke_session: RevokeSession
     now_ms: Callable[[], int]
 
     async def ban(self, user_id: UserId) -> Decision:
-        """End every session of the user, and let no new one begin."""
-        return await self._act(user_id, partial(self.identities.set_banned, banned=True))
+        """End every session of the user, and let no new one begin.
+
+        The sessions that Clerk lists are recorded as revoked. If it does not list them soon, the ban is tried all the
+        same: the user's row refuses every session, and Clerk's webhooks name them.
+        """
+        await self._require_not_deleted(user_id)
+        sessions: Collection[SessionId] = ()
+        with suppress(ClerkUnavailableError, TimeoutError):
+            async with asyncio.timeout(LISTING_S):
+                sessions = await self.identities.active_sessions(user_id)
+        snapshot = await self.identities.set_banned(user_id, banned=True)
+        try:
+            return await self._applied(snapshot)
+        finally:
+            await self._record(user_id, sessions)
 
     async def unban(self, user_id: UserId) -> Decision:
         """Let the user sign in again."""
@@ -59,14 +80,20 @@ class ManageUsers:
         return await self._act(user_id, partial(self.identities.merge_public_metadata, patch=patch))
 
     async def revoke_sessions(self, user_id: UserId) -> int:
-        """End every active session, and return how many; session tokens stay valid until they expire, a minute at most.
+        """End every active session, record each as revoked, and return how many.
 
         Raises:
-            UserUnknownError, UserDeletedError, ClerkUnavailableError, ClerkRefusedError,
-            ClerkNotConfiguredError, StoreUnavailableError: as `ban`; nothing of ours changes.
+            UserUnknownError, UserDeletedError: as `ban`; no session was ended.
+            ClerkUnavailableError, ClerkRefusedError, ClerkNotConfiguredError: what was ended until then is recorded.
+            StoreUnavailableError: before anything is ended; or not all is recorded, and will be by Clerk's webhooks.
         """
         await self._require_not_deleted(user_id)
-        return await self.identities.revoke_sessions(user_id)
+        ended: list[SessionId] = []
+        try:
+            await self.identities.revoke_sessions(user_id, ended.append)
+        finally:
+            await self._record(user_id, ended)
+        return len(ended)
 
     async def delete(self, user_id: UserId) -> Decision:
         """Delete the user at Clerk, and here; a user whom only we still have is deleted as well.
@@ -109,10 +136,19 @@ class ManageUsers:
 
     async def _act(self, user_id: UserId, act: Callable[[UserId], Awaitable[Snapshot]]) -> Decision:
         await self._require_not_deleted(user_id)
-        decision = await self.sync_user(await act(user_id))
+        return await self._applied(await act(user_id))
+
+    async def _applied(self, snapshot: Snapshot) -> Decision:
+        decision = await self.sync_user(snapshot)
         if isinstance(decision.user, Tombstone):
             raise UserDeletedError  # meanwhile
         return decision
+
+    async def _record(self, user_id: UserId, ended: Collection[SessionId]) -> None:
+        at = self.now_ms()
+        await self.revoke_session.each(
+            RevokedSession(id=session_id, user_id=user_id, revoked_at=at) for session_id in ended
+        )
 
     async def _require_not_deleted(self, user_id: UserId) -> None:
         if isinstance(await self.users.get(user_id), Tombstone):

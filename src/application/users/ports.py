@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from attrs import frozen
 
 from domain.decision import Decision
+from domain.session import RevokedSession, SessionId
 from domain.snapshot import Deletion, Snapshot
 from domain.user import Known, Tombstone, User, UserId
 
@@ -31,15 +32,28 @@ class UserStore(Protocol):
         ...
 
 
+@frozen
+class SignedIn:
+    """What is known of whoever sends a session token."""
+
+    user: Known
+    revoked: bool
+    """The session ended; its tokens are refused."""
+
+
 class UserReader(Protocol):
-    """The read path: one user, one statement."""
+    """The read path: one user, one statement. Both methods return what is committed.
+
+    Both raise:
+        StoreUnavailableError: no answer in time, or no database.
+    """
 
     async def get(self, user_id: UserId) -> Known:
-        """Return what is committed about the user.
+        """Return the user."""
+        ...
 
-        Raises:
-            StoreUnavailableError: no answer in time, or no database.
-        """
+    async def signed_in(self, user_id: UserId, session_id: SessionId) -> SignedIn:
+        """Return the user, and whether this session of the user is revoked; the user need not be known for that."""
         ...
 
 
@@ -79,7 +93,7 @@ class WebhookReader(Protocol):
         """
         ...
 
-    def read(self, headers: Mapping[str, str], body: bytes) -> Snapshot | Deletion | None:
+    def read(self, headers: Mapping[str, str], body: bytes) -> Snapshot | Deletion | RevokedSession | None:
         """Return the news; `None` for a genuine event of a kind that does not concern us.
 
         `headers` has lower-case names; `body` is the bytes exactly as received.
@@ -140,8 +154,12 @@ class ClerkUsers(Protocol):
         """Merge `patch` into the public metadata, deeply; a key set to null goes (Clerk, PATCH …/metadata)."""
         ...
 
-    async def revoke_sessions(self, user_id: UserId) -> int:
-        """End every active session of the user, and return how many were ended."""
+    async def active_sessions(self, user_id: UserId) -> Collection[SessionId]:
+        """Return the user's active sessions; none of a user that Clerk does not have."""
+        ...
+
+    async def revoke_sessions(self, user_id: UserId, ended: Callable[[SessionId], object]) -> None:
+        """End every active session of the user, and tell `ended` of each, also when a later one cannot be ended."""
         ...
 
     async def delete(self, user_id: UserId) -> Deletion:

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
+from application.sessions.revoke_session import RevokeSession
 from application.users.delete_user import DeleteUser
 from application.users.ports import WebhookReader
 from application.users.sync_user import SyncUser
 from domain.decision import Outcome
+from domain.session import RevokedSession
 from domain.snapshot import Deletion, Snapshot
 
 
@@ -16,6 +18,7 @@ class ReceiveWebhook:
     webhooks: WebhookReader
     sync_user: SyncUser
     delete_user: DeleteUser
+    revoke_session: RevokeSession
 
     def in_time(self, headers: Mapping[str, str]) -> bool:
         """Tell whether the body is worth waiting for, by the headers alone.
@@ -37,5 +40,7 @@ class ReceiveWebhook:
                 return (await self.sync_user(snapshot)).outcome
             case Deletion() as deletion:
                 return (await self.delete_user(deletion)).outcome
+            case RevokedSession() as session:
+                return (await self.revoke_session(session)).outcome
             case None:
                 return Outcome.IGNORED

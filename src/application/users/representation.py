@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypedDict
 
+from domain.session import RevokedSession
 from domain.user import Tombstone, User
 
 
@@ -42,6 +43,14 @@ class TombstoneDocument(TypedDict):
     id: str
     version: int
     deleted_at: str
+
+
+class SessionDocument(TypedDict):
+    """What is published of a revoked session: two ids and a time."""
+
+    id: str
+    user_id: str
+    revoked_at: str
 
 
 def rfc3339(milliseconds: int) -> str:
@@ -83,6 +92,10 @@ def profile_document(user: User) -> ProfileDocument:
 
 def tombstone_document(user: Tombstone) -> TombstoneDocument:
     return {"id": user.id, "version": user.version, "deleted_at": rfc3339(user.deleted_at)}
+
+
+def session_document(session: RevokedSession) -> SessionDocument:
+    return {"id": session.id, "user_id": session.user_id, "revoked_at": rfc3339(session.revoked_at)}
 
 
 def user_document(user: User | Tombstone) -> ProfileDocument | TombstoneDocument:

@@ -11,7 +11,12 @@ def openapi() -> None:
     print(openapi_json().decode())
 
 
-def asyncapi(*, topic: str = "auth.user.events.v1", state_topic: str = "auth.user.state.v1") -> None:
+def asyncapi(
+    *,
+    topic: str = "auth.user.events.v1",
+    state_topic: str = "auth.user.state.v1",
+    session_topic: str = "auth.session.events.v1",
+) -> None:
     """Print the AsyncAPI 3 document of the events. Needs no configuration.
 
     Parameters
@@ -20,5 +25,8 @@ def asyncapi(*, topic: str = "auth.user.events.v1", state_topic: str = "auth.use
         Where the events are, as in KAFKA_USER_EVENTS_TOPIC.
     state_topic
         Where each user's newest version is, as in KAFKA_USER_STATE_TOPIC.
+    session_topic
+        Where ended sessions are, as in KAFKA_SESSION_EVENTS_TOPIC.
     """
-    print(json.dumps(DocumentsContainer.asyncapi_document()(topic, state_topic), indent=2, ensure_ascii=False))
+    document = DocumentsContainer.asyncapi_document()(topic, state_topic, session_topic)
+    print(json.dumps(document, indent=2, ensure_ascii=False))

@@ -13,7 +13,7 @@ from cyclopts.validators import Number
 from rich.text import Text
 
 from application.errors import BrokerUnavailableError
-from application.relay.topic_tail import Record
+from application.relay.topic_tail import OpenTopicTail, Record
 from entrypoints.cli.output import separated
 from entrypoints.cli.terminal import console_for_stdout, on_terminal, printable
 from entrypoints.cli.until_signal import run_until_signal
@@ -24,7 +24,7 @@ from entrypoints.config.settings import EventsSettings
 
 CONNECT_S = 20.0
 COLUMNS = ("time", "event", "user", "version", "changed")
-_COLOURS = {"created": "green", "updated": "yellow", "deleted": "red"}
+_COLOURS = {"created": "green", "updated": "yellow", "deleted": "red", "revoked": "red"}
 
 app = App(name="events", help="Look at the events in Kafka.")
 
@@ -32,6 +32,7 @@ app = App(name="events", help="Look at the events in Kafka.")
 @app.command
 def tail(  # options of a command
     *,
+    sessions: bool = False,
     from_beginning: bool = False,
     user: str | None = None,
     limit: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
@@ -43,6 +44,8 @@ def tail(  # options of a command
 
     Parameters
     ----------
+    sessions
+        The ends of sessions, in KAFKA_SESSION_EVENTS_TOPIC, instead of what happened to users.
     from_beginning
         Start with the oldest event that the topic holds, not with the next one.
     user
@@ -55,7 +58,9 @@ def tail(  # options of a command
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is wrong is said below, once
     settings = load(EventsSettings)
     settings.proxies.export()  # a token endpoint may be behind one
-    main = _tail(settings, from_beginning=from_beginning, user=user, limit=limit, as_json=json)
+    container = container_of(TopicsContainer, settings)
+    topic_tail = container.tail_session_topic() if sessions else container.tail_topic()
+    main = _tail(topic_tail, from_beginning=from_beginning, user=user, limit=limit, as_json=json)
     try:
         run_until_signal(main, on_signal=lambda: None)
     except (BrokerUnavailableError, TimeoutError) as error:
@@ -67,27 +72,36 @@ def tail(  # options of a command
 
 
 async def _tail(  # the options
-    settings: EventsSettings,
+    open_tail: OpenTopicTail,
     *,
     from_beginning: bool,
     user: str | None,
     limit: int | None,
     as_json: bool,
 ) -> int:
-    topic_tail = container_of(TopicsContainer, settings).tail_topic()(from_beginning=from_beginning)
+    topic_tail = open_tail(from_beginning=from_beginning)
     tail = await asyncio.wait_for(topic_tail.__aenter__(), CONNECT_S)
     try:
         shown = 0
         show = _print_json if as_json else _printer()
         while limit is None or shown < limit:
             record = await tail.next()
-            if user is not None and record.key != user.encode():
+            if user is not None and not _concerns(record, user):
                 continue
             shown += 1
             show(record)
     finally:
         await topic_tail.__aexit__(None, None, None)
     return 0
+
+
+def _concerns(record: Record, user: str) -> bool:
+    """Whether the event is of this user: an event of a session has the user in its data."""
+    if record.key == user.encode():
+        return True
+    data = cloud_event(record).get("data")
+    session = data.get("session") if isinstance(data, dict) else None
+    return isinstance(session, dict) and session.get("user_id") == user
 
 
 def cloud_event(record: Record) -> dict[str, Any]:
@@ -152,6 +166,7 @@ def line(record: Record) -> Text:
 
 
 def _kind(event_type: str) -> str:
-    """`anomalyze.user.updated.v1` is `updated`; a type of another family stays whole."""
+    """`anomalyze.user.updated.v1` is `updated`, and so for sessions; a type of another family stays whole."""
     parts = event_type.split(".")
-    return parts[2] if event_type.startswith("anomalyze.user.") and len(parts) == 4 else event_type  # noqa: PLR2004
+    ours = event_type.startswith(("anomalyze.user.", "anomalyze.session."))
+    return parts[2] if ours and len(parts) == 4 else event_type  # noqa: PLR2004

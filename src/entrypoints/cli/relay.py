@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from application.relay.loop import Relay
+from application.relay.lanes import SESSIONS
+from application.relay.loop import LONGEST_SESSION_PAUSE_S, Carrier, Relay
 from entrypoints.composition import container_of
 from entrypoints.composition.lifecycle import relaying
 from entrypoints.config.loading import load
@@ -67,11 +68,18 @@ async def _run(container: "RelayContainer", name: str, telemetry: RelayTelemetry
     log_loop_failures(container.is_leftover())
     has_state = container.kafka().kafka_user_state_topic is not None
     run_round = container.relay_events_and_state(name) if has_state else container.relay_events()
-    relay = Relay(name, run_round, container.lane_leases(), telemetry)
+    users = Carrier(run_round, telemetry.users)
+    sessions = Carrier(container.relay_sessions(), telemetry.sessions, LONGEST_SESSION_PAUSE_S)
+    relay = Relay(name, [users, sessions], container.lane_leases(), telemetry)
 
-    def wake() -> None:
-        telemetry.woken()
-        relay.wake()
+    def wake(said: str | None) -> None:
+        for carrier, told, concerned in (
+            (users, telemetry.users, said != SESSIONS),
+            (sessions, telemetry.sessions, said in (SESSIONS, None)),
+        ):
+            if concerned:
+                told.woken()
+                carrier.wake()
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -80,12 +88,16 @@ async def _run(container: "RelayContainer", name: str, telemetry: RelayTelemetry
             # relay's time.
             gc.collect()
             gc.freeze()
-            backlog = asyncio.create_task(watch_backlog(container.outbox_admin().status, telemetry.backlog_read))
+            beside = [
+                asyncio.create_task(watch_backlog(container.outbox_admin().status, telemetry.backlog_read)),
+                asyncio.create_task(container.forget_sessions()()),
+            ]
             try:
                 yield
             finally:
-                backlog.cancel()
-                await asyncio.gather(backlog, return_exceptions=True)
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
 
     from entrypoints.relay.app import run_app  # noqa: PLC0415  # FastStream's import comes after tracing
 

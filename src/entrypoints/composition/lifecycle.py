@@ -21,7 +21,13 @@ async def serving(container: Any) -> AsyncIterator[None]:
 async def acting(container: Any) -> AsyncIterator[None]:
     """Run what asks Clerk and writes users."""
     try:
-        async with _started(container.outbox_wake, container.user_store, container.backend):
+        async with _started(
+            container.outbox_wake,
+            container.session_wake,
+            container.user_store,
+            container.session_store,
+            container.backend,
+        ):
             yield
     finally:
         await container.engine().dispose()
@@ -34,6 +40,7 @@ async def relaying(container: Any, listener: Any) -> AsyncIterator[None]:
         stack.push_async_callback(container.relay_engine().dispose)
         if container.kafka().kafka_user_state_topic:
             stack.push_async_callback(container.state_publisher().aclose)
+        stack.push_async_callback(container.session_publisher().aclose)
         stack.push_async_callback(listener.aclose)
         stack.push_async_callback(container.engine().dispose)
         await listener.start()

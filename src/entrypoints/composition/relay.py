@@ -5,7 +5,7 @@ from dependency_injector.providers import Callable, Dependency, Factory, Object,
 
 from adapters.kafka.broker import RelayBroker
 from adapters.kafka.client_tasks import is_leftover
-from adapters.kafka.cloudevents import TYPES
+from adapters.kafka.cloudevents import SESSION_TYPES, USER_TYPES
 from adapters.kafka.publisher import KafkaPublisher
 from adapters.kafka.state_publisher import KafkaStatePublisher
 from adapters.postgres.engine import create_engine
@@ -13,23 +13,22 @@ from adapters.postgres.lane_leases import PostgresLaneLeases
 from adapters.postgres.notifier import NotificationListener
 from adapters.postgres.outbox import INDEX_PLANS, PostgresOutbox
 from adapters.postgres.outbox_admin import PostgresOutboxAdmin
+from adapters.postgres.session_store import PostgresSessionCleaner
 from adapters.postgres.state_lanes import PostgresStateLanes
 from adapters.postgres.statements import BY_KEY
 from anomalyze_auth.kafka import KafkaConnection
 from application.relay.dead_letters import OutboxAdministration
 from application.relay.lane_leases import LaneLeases
+from application.relay.lanes import session_lane
 from application.relay.messages import Outbox, Publisher
 from application.relay.relay_events import RelayEvents
 from application.relay.relay_state import RelayEventsAndState
 from application.relay.state_topic import StateLanes
+from application.sessions.forget_sessions import ForgetSessions
 from entrypoints.config.secret import revealed
 from entrypoints.config.settings import DatabaseSettings, KafkaSettings
 from entrypoints.observability.tracing import Tracing
 from entrypoints.relay.timed import TimedOutbox, TimedPublisher
-
-
-def _topics(kafka: KafkaSettings) -> dict[str, str]:
-    return dict.fromkeys(TYPES.values(), kafka.kafka_user_events_topic)
 
 
 class RelayContainer(DeclarativeContainer):
@@ -41,7 +40,7 @@ class RelayContainer(DeclarativeContainer):
     database_url = Callable(revealed, database.provided.database_url)
     engine = Singleton(create_engine, database_url, settings=BY_KEY)
     relay_engine = Singleton(
-        create_engine, database_url, pool_size=2, application_name="auth-service-relay", settings=INDEX_PLANS
+        create_engine, database_url, pool_size=3, application_name="auth-service-relay", settings=INDEX_PLANS
     )
     outbox: Provider[Outbox] = Singleton(TimedOutbox, Singleton(PostgresOutbox, relay_engine))
     outbox_admin: Provider[OutboxAdministration] = Singleton(PostgresOutboxAdmin, engine)
@@ -54,12 +53,25 @@ class RelayContainer(DeclarativeContainer):
     is_leftover = Object(is_leftover)
     """What the event loop need not complain of."""
     kafka_security = Singleton(KafkaConnection.security, kafka.provided.connection)
-    topics = Callable(_topics, kafka)
+    topics = Callable(dict.fromkeys, USER_TYPES, kafka.provided.kafka_user_events_topic)
+    session_topics = Callable(dict.fromkeys, SESSION_TYPES, kafka.provided.kafka_session_events_topic)
     """The topic of each type of event."""
     broker = Singleton(RelayBroker, kafka.provided.addresses, kafka_security)
     publisher: Provider[Publisher] = traced.provided.publisher.call(
         Singleton(TimedPublisher, Singleton(KafkaPublisher, broker, topics=topics)), topics
     )
+    session_publisher: Provider[Publisher] = traced.provided.publisher.call(
+        Singleton(
+            TimedPublisher,
+            Singleton(
+                KafkaPublisher,
+                Singleton(RelayBroker, kafka.provided.addresses, kafka_security),
+                topics=session_topics,
+            ),
+        ),
+        session_topics,
+    )
+    """A producer of its own: a failure that ends one leaves the other as it is."""
     state_publisher = Singleton(
         KafkaStatePublisher, kafka.provided.addresses, kafka.provided.kafka_user_state_topic, kafka_security
     )
@@ -70,3 +82,10 @@ class RelayContainer(DeclarativeContainer):
         RelayEventsAndState, outbox=outbox, publisher=publisher, state=state_publisher, lanes=state_lanes
     )
     """Takes the relay's name."""
+    relay_sessions = Factory(
+        RelayEvents,
+        outbox=Singleton(TimedOutbox, Singleton(PostgresOutbox, relay_engine)),
+        publisher=session_publisher,
+        waiting_in=Object(session_lane),
+    )
+    forget_sessions = Factory(ForgetSessions, Singleton(PostgresSessionCleaner, engine))

@@ -18,6 +18,7 @@ from adapters.postgres.engine import create_engine
 from adapters.postgres.living_users import PostgresLivingUsers
 from adapters.postgres.notifier import OutboxNotifier
 from adapters.postgres.outbox_admin import PostgresOutboxAdmin
+from adapters.postgres.session_store import PostgresSessionStore
 from adapters.postgres.statements import BY_KEY
 from adapters.postgres.user_directory import PostgresUserDirectory
 from adapters.postgres.user_reader import PostgresUserReader
@@ -25,6 +26,9 @@ from adapters.postgres.user_store import PostgresUserStore
 from anomalyze_auth import JwksKeys, KeySource, RequestVerifier, SessionVerifier, cookie_suffix_of
 from application.reconcile.drift import LivingUsers
 from application.relay.dead_letters import OutboxAdministration
+from application.relay.lanes import SESSIONS
+from application.sessions.ports import SessionStore
+from application.sessions.revoke_session import RevokeSession
 from application.users.delete_user import DeleteUser
 from application.users.get_current_user import GetCurrentUser
 from application.users.get_user import GetUser
@@ -86,6 +90,7 @@ class ServeContainer(DeclarativeContainer):
     # PostgreSQL
     engine = Singleton(create_engine, Callable(revealed, database.provided.database_url), settings=BY_KEY)
     outbox_wake = Singleton(OutboxNotifier, engine)
+    session_wake = Singleton(OutboxNotifier, engine, SESSIONS)
     user_store: Provider[UserStore] = traced.provided.user_store.call(
         Singleton(
             PostgresUserStore,
@@ -96,6 +101,13 @@ class ServeContainer(DeclarativeContainer):
         )
     )
     user_reader: Provider[UserReader] = traced.provided.user_reader.call(Singleton(PostgresUserReader, engine))
+    session_store: Provider[SessionStore] = Singleton(
+        PostgresSessionStore,
+        engine,
+        encode,
+        session_wake.provided.set,
+        traced.provided.batch,
+    )
     user_directory: Provider[UserDirectory] = Singleton(PostgresUserDirectory, engine)
     living_users: Provider[LivingUsers] = Singleton(PostgresLivingUsers, engine)
     outbox_admin: Provider[OutboxAdministration] = Singleton(PostgresOutboxAdmin, engine)
@@ -127,8 +139,15 @@ class ServeContainer(DeclarativeContainer):
     # Use cases
     sync_user = Singleton(SyncUser, users=user_store)
     delete_user = Singleton(DeleteUser, users=user_store)
+    revoke_session = Singleton(RevokeSession, session_store)
     receive_webhook: Provider[ReceiveWebhook] = traced.provided.receive_webhook.call(
-        Singleton(ReceiveWebhook, webhooks=webhook_reader, sync_user=sync_user, delete_user=delete_user)
+        Singleton(
+            ReceiveWebhook,
+            webhooks=webhook_reader,
+            sync_user=sync_user,
+            delete_user=delete_user,
+            revoke_session=revoke_session,
+        )
     )
     just_in_time: Provider[JustInTimeSync] = traced.provided.just_in_time.call(
         Singleton(
@@ -141,7 +160,7 @@ class ServeContainer(DeclarativeContainer):
         )
     )
     get_user = Singleton(GetUser, users=user_reader, just_in_time=just_in_time)
-    get_current_user = Singleton(GetCurrentUser, get_user=get_user)
+    get_current_user = Singleton(GetCurrentUser, users=user_reader, just_in_time=just_in_time)
 
     # HTTP
     authentication = Singleton(Authentication, request_verifier, get_current_user, rejections)
@@ -163,6 +182,7 @@ class ServeContainer(DeclarativeContainer):
             identities=identities,
             sync_user=sync_user,
             delete_user=delete_user,
+            revoke_session=revoke_session,
             now_ms=now_ms,
         ),
     )

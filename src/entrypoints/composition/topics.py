@@ -19,6 +19,13 @@ class TopicsContainer(DeclarativeContainer):
     tail_topic: Provider[OpenTopicTail] = Singleton(
         partial, consumer.tail_topic, kafka.provided.addresses, kafka.provided.kafka_user_events_topic, kafka_security
     )
+    tail_session_topic: Provider[OpenTopicTail] = Singleton(
+        partial,
+        consumer.tail_topic,
+        kafka.provided.addresses,
+        kafka.provided.kafka_session_events_topic,
+        kafka_security,
+    )
     examine_topics: Provider[Any] = Singleton(
         partial, doctor.examine_topics, kafka.provided.addresses, kafka.provided.topics, kafka_security
     )

@@ -15,6 +15,7 @@ from adapters.postgres.engine import create_engine
 from adapters.postgres.living_users import PostgresLivingUsers
 from adapters.postgres.notifier import OutboxNotifier
 from adapters.postgres.reconcile_checkpoint import PostgresCheckpoints
+from adapters.postgres.session_store import PostgresSessionStore
 from adapters.postgres.statements import BY_KEY
 from adapters.postgres.user_directory import PostgresUserDirectory
 from adapters.postgres.user_reader import PostgresUserReader
@@ -22,6 +23,9 @@ from adapters.postgres.user_store import PostgresUserStore
 from application.reconcile.drift import LivingUsers
 from application.reconcile.options import Checkpoints
 from application.reconcile.run import Reconcile
+from application.relay.lanes import SESSIONS
+from application.sessions.ports import SessionStore
+from application.sessions.revoke_session import RevokeSession
 from application.users.delete_user import DeleteUser
 from application.users.get_user import GetUser
 from application.users.just_in_time import JustInTimeSync
@@ -42,8 +46,10 @@ class UsersContainer(DeclarativeContainer):
     # PostgreSQL
     engine = Singleton(create_engine, Callable(revealed, database.provided.database_url), settings=BY_KEY)
     outbox_wake = Singleton(OutboxNotifier, engine)
+    session_wake = Singleton(OutboxNotifier, engine, SESSIONS)
     user_store: Provider[UserStore] = Singleton(PostgresUserStore, engine, encode, outbox_wake.provided.set)
     user_reader: Provider[UserReader] = Singleton(PostgresUserReader, engine)
+    session_store: Provider[SessionStore] = Singleton(PostgresSessionStore, engine, encode, session_wake.provided.set)
     user_directory: Provider[UserDirectory] = Singleton(PostgresUserDirectory, engine)
     living_users: Provider[LivingUsers] = Singleton(PostgresLivingUsers, engine)
     checkpoints: Provider[Checkpoints] = Singleton(PostgresCheckpoints, engine)
@@ -58,6 +64,7 @@ class UsersContainer(DeclarativeContainer):
     # Use cases
     sync_user = Singleton(SyncUser, users=user_store)
     delete_user = Singleton(DeleteUser, users=user_store)
+    revoke_session = Singleton(RevokeSession, session_store)
     get_user = Singleton(
         GetUser,
         users=user_reader,
@@ -73,6 +80,7 @@ class UsersContainer(DeclarativeContainer):
         identities=identities,
         sync_user=sync_user,
         delete_user=delete_user,
+        revoke_session=revoke_session,
         now_ms=now_ms,
     )
     reconcile = Singleton(

@@ -9,6 +9,7 @@ from application.errors import (
     ClerkKeyRefusedError,
     ClerkLimitedError,
     ClerkUnavailableError,
+    SessionRevokedError,
     StoreBusyError,
     StoreUnavailableError,
     UnstorableError,
@@ -17,6 +18,7 @@ from application.errors import (
     UserUnknownError,
 )
 from application.users.get_current_user import GetCurrentUser
+from domain.session import parse_session_id
 from domain.user import User, parse_user_id
 from entrypoints.http.errors import TokenMissingError
 from entrypoints.http.rejection_throttle import RejectionThrottle
@@ -25,6 +27,7 @@ TOKEN_ERRORS = (TokenMissingError, TokenRejected, KeysUnavailable)
 REQUEST_ERRORS = (*TOKEN_ERRORS, OriginRefused)
 USER_ERRORS = (
     UserDeletedError,
+    SessionRevokedError,
     UserBannedError,
     StoreBusyError,
     StoreUnavailableError,
@@ -70,12 +73,12 @@ class Authentication:
         return identity
 
     async def user_of(self, identity: Authenticated) -> User:
-        """Return the living, unbanned user in bounded time.
+        """Return the living, unbanned user of a session that has not ended, in bounded time.
 
         Raises:
             ApplicationError: as `GetCurrentUser`; a user that the database refuses is one that cannot be obtained.
         """
         try:
-            return await self.get_current_user(parse_user_id(identity.user_id))
+            return await self.get_current_user(parse_user_id(identity.user_id), parse_session_id(identity.session_id))
         except UnstorableError:
             raise UserUnknownError from None

@@ -8,6 +8,7 @@ from attrs import field, frozen
 from litestar.exceptions import HTTPException
 
 from anomalyze_auth import KeysUnavailable, OriginRefused, TokenRejected
+from anomalyze_auth import problems as sdk
 from application import errors as application
 from entrypoints.http import errors as http
 
@@ -37,6 +38,12 @@ class Problem:
 
 def _retry(seconds: int) -> dict[str, str]:
     return {"retry-after": str(seconds)}
+
+
+def _of_sdk(known: sdk.Problem) -> Problem:
+    """Return a problem that services with the SDK answer as well."""
+    challenge = {"www-authenticate": known.challenge} if known.challenge else {}
+    return Problem(known.status, known.code, known.title, known.detail, challenge)
 
 
 _CLOSE = {"connection": "close"}  # this client sends more than it is to, or for longer
@@ -86,14 +93,9 @@ TABLE: dict[type[Exception], Problem] = {
         "No configured key is this one.",
         {"www-authenticate": _INVALID_TOKEN["www-authenticate"].format("No configured key is this one.")},
     ),
-    application.UserDeletedError: Problem(
-        401,
-        "user-deleted",
-        "User deleted",
-        "The user of this token was deleted.",
-        {"www-authenticate": _INVALID_TOKEN["www-authenticate"].format("The user of this token was deleted.")},
-    ),
-    application.UserBannedError: Problem(403, "user-banned", "User banned", "The user of this token is banned."),
+    application.UserDeletedError: _of_sdk(sdk.USER_DELETED),
+    application.SessionRevokedError: _of_sdk(sdk.SESSION_REVOKED),
+    application.UserBannedError: _of_sdk(sdk.USER_BANNED),
     http.NotAdmittedError: Problem(
         403, "user-not-admitted", "User not admitted", "The user of this token is not known."
     ),

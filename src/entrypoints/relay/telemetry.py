@@ -1,7 +1,7 @@
 """What a relay says: one log line when something begins or ends, numbers for everything else."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 from attrs import frozen
@@ -49,16 +49,17 @@ class RelayHealth:
         return cls(worst, checks, {name: cause for name, cause in {**vital, **other}.items() if cause})
 
 
-class RelayTelemetry:
-    """`application.relay.loop.Observer` for people and for Prometheus."""
+class RoundTelemetry:
+    """`application.relay.loop.RoundObserver` for people and for Prometheus: the rounds of one topic."""
 
-    def __init__(self, name: str) -> None:
-        self._log = log.bind(relay=name)
-        self._failure: Failure | None = None
+    def __init__(self, name: str, events: str, on_change: Callable[[], None] = lambda: None) -> None:
+        """`events` says in the log which topic it is; `on_change` is called when trouble begins or ends."""
+        self._log = log.bind(relay=name, events=events)
+        self._on_change = on_change
         self._since = 0.0
-        self._lease_failure: Failure | None = None
-        self._blocked: str | None = None
         self._woken_at: float | None = None
+        self.failure: Failure | None = None
+        """What cut the last round short."""
 
     def woken(self) -> None:
         """Somebody says that there is work."""
@@ -78,20 +79,34 @@ class RelayTelemetry:
         if done.refused:
             _dead.inc(done.refused)
             self._log.error("events refused", count=done.refused, next_step="auth-service outbox dead")
-        if self._failure and not done.outage:
+        if self.failure and not done.outage:
             seconds = round(time.monotonic() - self._since, 1)
-            self._log.info("trouble is over", reason=str(self._failure), seconds=seconds)
-            self._failure = None
-            _in_trouble.set(0)
+            self._log.info("trouble is over", reason=str(self.failure), seconds=seconds)
+            self.failure = None
+            self._on_change()
 
     def round_failed(self, failure: Failure) -> None:
         _trouble.labels(failure.label).inc()
-        _in_trouble.set(1)
-        if self._failure is None:
+        if self.failure is None:
             self._since = time.monotonic()
-        if _is_new(failure, self._failure):
+        if _is_new(failure, self.failure):
             self._log.error("events wait", reason=str(failure))
-        self._failure = failure
+        self.failure = failure
+        self._on_change()
+
+
+class RelayTelemetry:
+    """`application.relay.loop.RelayObserver` for people and for Prometheus."""
+
+    def __init__(self, name: str) -> None:
+        self._log = log.bind(relay=name)
+        self.users = RoundTelemetry(name, "users", self._show_trouble)
+        self.sessions = RoundTelemetry(name, "sessions", self._show_trouble)
+        self._lease_failure: Failure | None = None
+        self._blocked: str | None = None
+
+    def _show_trouble(self) -> None:
+        _in_trouble.set(bool(self.users.failure or self.sessions.failure))
 
     def leases_renewed(self, failure: Failure | None) -> None:
         """Log when lanes cannot be renewed (a database that takes no writes shows here first), and can be again."""
@@ -114,7 +129,11 @@ class RelayTelemetry:
 
     def health(self) -> RelayHealth:
         """Return what is wrong now; events that wait while this is well are another relay's, or only just stored."""
-        failures = {"events": self._failure, "lanes": self._lease_failure}
+        failures = {
+            "events": self.users.failure,
+            "session_events": self.sessions.failure,
+            "lanes": self._lease_failure,
+        }
         return RelayHealth.of(
             {name: str(failure) if failure else None for name, failure in failures.items()}, {"vacuum": self._blocked}
         )

@@ -5,21 +5,27 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+
+from integration.conftest import create_topic
 
 AUTH_SERVICE = Path(sys.executable).with_name("auth-service")
 
 
 @pytest.fixture
-def examine(tmp_path, database_url, kafka_address, topic):
+async def examine(tmp_path, database_url, kafka_address, topic):
+    await create_topic(kafka_address, f"{topic}-sessions", segment_ms="86400000", retention_ms="3600000")
+
     def run(**changes: str) -> tuple[int, dict[str, dict[str, str]]]:
         environment = {
             "PATH": os.environ["PATH"],
             "DATABASE_URL": database_url,
             "KAFKA_BOOTSTRAP_SERVERS": kafka_address,
             "KAFKA_USER_EVENTS_TOPIC": topic,
+            "KAFKA_SESSION_EVENTS_TOPIC": f"{topic}-sessions",
             **changes,
         }
         done = subprocess.run(
@@ -32,7 +38,8 @@ def examine(tmp_path, database_url, kafka_address, topic):
             check=False,
         )
         assert done.stdout, done.stderr
-        return done.returncode, {finding["check"]: finding for finding in json.loads(done.stdout)}
+        # Of several topics, what is found of the first.
+        return done.returncode, {finding["check"]: finding for finding in reversed(json.loads(done.stdout))}
 
     return run
 
@@ -66,6 +73,31 @@ def test_a_topic_that_is_not_there_is_told(examine):
 
     assert code == 1
     assert "does not exist" in findings["topic"]["says"]
+
+
+def test_a_topic_of_sessions_that_is_not_there_is_told(examine):
+    code, findings = examine(KAFKA_SESSION_EVENTS_TOPIC="nobody-made-this")
+
+    assert code == 1
+    assert findings["topic"]["grade"] == "ok"
+
+
+async def test_a_role_without_rights_on_the_sessions_is_told(examine, database_url):
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(
+        "DROP ROLE IF EXISTS poor_doctor; CREATE ROLE poor_doctor LOGIN PASSWORD 'poor';"
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO poor_doctor;"
+        "REVOKE ALL ON revoked_session FROM poor_doctor"
+    )
+    parts = urlsplit(database_url)
+    poor = urlunsplit(parts._replace(netloc=f"poor_doctor:poor@{parts.netloc.rpartition('@')[2]}"))
+    code, findings = examine(DATABASE_URL=poor)
+    await connection.execute("DROP OWNED BY poor_doctor; DROP ROLE poor_doctor")
+    await connection.close()
+
+    assert code == 1
+    assert findings["writes"]["grade"] == "failure"
+    assert "not authorized" in findings["writes"]["says"]
 
 
 async def test_lost_vacuum_settings_and_a_database_that_takes_no_writes_are_told(examine, database_url):

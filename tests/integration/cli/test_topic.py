@@ -10,7 +10,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from adapters.kafka.doctor import examine_topics
-from application.relay.topics import EVENTS, STATE, Topic, differences
+from application.relay.topics import EVENTS, SESSIONS, STATE, Topic, differences
 
 AUTH_SERVICE = Path(sys.executable).with_name("auth-service")
 
@@ -18,6 +18,8 @@ AUTH_SERVICE = Path(sys.executable).with_name("auth-service")
 @pytest.fixture
 def run(tmp_path, kafka_address):
     def run_(*arguments: str, **variables: str) -> tuple[int, str, str]:
+        users = variables.get("KAFKA_USER_EVENTS_TOPIC", "users")
+        variables.setdefault("KAFKA_SESSION_EVENTS_TOPIC", f"{users}-sessions")
         done = subprocess.run(
             [AUTH_SERVICE, "topic", *arguments],
             env={"PATH": os.environ["PATH"], "KAFKA_BOOTSTRAP_SERVERS": kafka_address, **variables},
@@ -58,15 +60,19 @@ async def test_a_topic_is_created_as_it_is_defined_and_only_once(run, kafka_addr
     there = run("check", KAFKA_USER_EVENTS_TOPIC=name)
     facts = await look(kafka_address, name)
 
-    assert missing[:2] == (1, f"{name}: does not exist.\n")
-    assert first[:2] == (0, f"{name}: created, 6 partitions, replication factor 1.\n")
-    assert again[:2] == (0, f"{name}: exists, 6 partitions, replication factor 1.\n")
-    assert there[:2] == (0, f"{name}: as it is defined.\n")
+    both = [name, f"{name}-sessions"]
+    assert missing[:2] == (1, "".join(f"{each}: does not exist.\n" for each in both))
+    assert first[:2] == (0, "".join(f"{each}: created, 6 partitions, replication factor 1.\n" for each in both))
+    assert again[:2] == (0, "".join(f"{each}: exists, 6 partitions, replication factor 1.\n" for each in both))
+    assert there[:2] == (0, "".join(f"{each}: as it is defined.\n" for each in both))
+    sessions = await look(kafka_address, f"{name}-sessions", SESSIONS)
+    assert [*differences(sessions)] == []
+    assert sessions.settings["retention.ms"] == "3600000"
     assert [*differences(facts)] == []
     assert (facts.settings["retention.ms"], facts.settings["segment.ms"]) == ("2332800000", "86400000")
 
 
-async def test_both_topics_are_created_where_both_are_named(run, kafka_address, name):
+async def test_the_state_topic_is_created_where_it_is_named(run, kafka_address, name):
     variables = {"KAFKA_USER_EVENTS_TOPIC": name, "KAFKA_USER_STATE_TOPIC": f"{name}-state"}
     code, said, _ = run("create", **variables)
     facts = await look(kafka_address, f"{name}-state", STATE)
@@ -113,7 +119,7 @@ async def test_what_differs_is_shown_and_left_as_it_is(run, kafka_address, name)
     assert "retention.ms" in said
     assert "kafka-configs.sh --alter" in notes
     assert status == 1
-    [found] = json.loads(document).values()
+    found = json.loads(document)[name]
     assert {difference["what"] for difference in found["differences"]} == {
         "partitions",
         "retention.ms",

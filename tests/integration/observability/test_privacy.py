@@ -16,6 +16,7 @@ import pytest
 from attrs import define, field
 
 from adapters.kafka.consumer import tail_topic
+from devkit.fake_clerk.samples import sample_session
 from devkit.fake_clerk.signing import sign_webhook
 from devkit.servers.ports import free_port
 from entrypoints.config.service_keys import new_service_key
@@ -78,6 +79,13 @@ def payload(**changes: Any) -> dict[str, Any]:
 def webhook(at: int, **changes: Any) -> bytes:
     moment = 1_700_000_000_000 + at
     return event("user.updated", payload(updated_at=moment, **changes), at=moment)
+
+
+def session_end() -> bytes:
+    """The end of a session, with all that Clerk tells of its client and its user."""
+    activity = {"ip_address": OF_A_CLIENT["forwarded address"], "browser_name": OF_A_CLIENT["user agent"]}
+    session = sample_session("sess_canary", USER, now_ms=1_700_000_000_000, client_id=OF_A_CLIENT["cookie"])
+    return event("session.ended", {**session, "latest_activity": activity, "user": payload()})
 
 
 @define
@@ -196,9 +204,10 @@ async def test_a_run_with_faults_writes_nothing_of_a_person_a_client_or_a_secret
     }
     keys = {"CLERK_SECRET_KEY": SECRETS["secret key"], "AUTH_SERVICE_KEYS": str(OF_SERVICE_KEY)}
     serve, url = running_serve(**shared, **keys)
-    small, port = f"{topic}-small", free_port()
+    small, ended, port = f"{topic}-small", f"{topic}-ended", free_port()
     await create_topic(kafka_address, small, max_message_bytes="4000")
-    relay = start_relay("--metrics-port", str(port), to=small, **shared)
+    await create_topic(kafka_address, ended)
+    relay = start_relay("--metrics-port", str(port), to=small, KAFKA_SESSION_EVENTS_TOPIC=ended, **shared)
     connection = await asyncpg.connect(database_url)
     sessions = [token(USER), token(USER, exp=1), token(USER, iss="https://elsewhere.example")]
 
@@ -211,6 +220,11 @@ async def test_a_run_with_faults_writes_nothing_of_a_person_a_client_or_a_secret
             "row": str(await connection.fetchrow("SELECT * FROM users")),
             "event": await first_event(kafka_address, small),
         }
+        await somebody.deliver(session_end())
+        of_session = {
+            "row of session": str(await connection.fetchrow("SELECT * FROM revoked_session")),
+            "event of session": await first_event(kafka_address, ended),
+        }
         await be_wrong(somebody, sessions)
         await somebody.deliver(webhook(6, public_metadata={"note": PERSONAL["public metadata"] * 500}))  # too large
         await somebody.deliver(webhook(7))
@@ -220,6 +234,7 @@ async def test_a_run_with_faults_writes_nothing_of_a_person_a_client_or_a_secret
         "metrics of serve": await metrics(url),
         "metrics of relay": await metrics(f"http://127.0.0.1:{port}"),
         "errors": "\n".join(somebody.errors),
+        **of_session,
     }
     await connection.close()
     assert (serve.stop(), relay.stop()) == (0, 0)
@@ -249,6 +264,8 @@ async def test_a_run_with_faults_writes_nothing_of_a_person_a_client_or_a_secret
         "log of relay": ("events refused", "lanes held"),
         "metrics of serve": ('outcome="not-storable"', "wrong signature", "clock differs", 'status="500"'),
         "metrics of relay": ("outbox_dead_letters_total 1.0",),
+        "row of session": ("sess_canary", USER),
+        "event of session": ("sess_canary", USER),
         "errors": ("webhook-not-genuine", "not-storable", "internal-error", "store-unavailable", "token-not-valid"),
         "traces": ("POST /webhooks/clerk", "GET /v1/me", "INSERT INTO", "wait in outbox", USER),
     }.items():

@@ -23,7 +23,7 @@ from application.errors import StoreUnavailableError
 from application.failure import Cause
 from application.relay.lanes import LANES
 
-HEAD = "0004"
+HEAD = "0005"
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ async def test_up_down_and_up_again_gives_the_same_schema(engine):
 
     assert empty == {}
     assert second == first
-    assert len(first) == 6
+    assert len(first) == 7
 
 
 async def test_the_migrated_schema_equals_the_tables_in_code(engine):

@@ -1,5 +1,6 @@
 """The release before this one on this one's schema, beside this one's processes: as while a version is rolled out."""
 
+import asyncio
 import os
 import zipfile
 from contextlib import ExitStack, asynccontextmanager
@@ -9,12 +10,14 @@ import asyncpg
 import httpx
 import pytest
 
+from devkit.fake_clerk.samples import sample_session
 from devkit.servers.ports import free_port
-from support.ledger import faults, read_topic_until
+from integration.conftest import create_topic
+from support.ledger import faults, read_records, read_topic_until
 from support.load import until_ready
 from support.processes import running
 from support.python_path import PYTHON_PATH
-from support.web import bearer, created, deleted, environment, signed
+from support.web import bearer, created, deleted, environment, event, signed
 
 FROZEN = Path(__file__).parents[2] / "fixtures" / "previous-release.zip"
 """Its source, as `make freeze` keeps it: a CI clone has no history to look into."""
@@ -96,6 +99,36 @@ async def test_both_releases_serve_and_relay_the_same_users_from_one_database(
     newest = dict.fromkeys(USERS, 6) | dict.fromkeys(USERS[:2], 7)
     got = await read_topic_until(kafka_address, topic, newest, within=30)
     assert faults(got, newest) == []
+
+
+async def test_the_previous_release_leaves_the_ends_of_sessions_to_this_one(
+    previous, start, serve, kafka_address, topic, database_url
+):
+    sessions = f"{topic}-sessions"
+    await create_topic(kafka_address, sessions)
+    kafka = {"KAFKA_BOOTSTRAP_SERVERS": kafka_address, "KAFKA_USER_EVENTS_TOPIC": topic}
+    old_relay = start("relay", **kafka, **previous)
+    await asyncio.to_thread(old_relay.wait_for, "lanes held")
+    async with serve(**previous) as old, serve() as new:
+        end = event("session.ended", sample_session("sess_1", USERS[0], now_ms=1))
+        outcomes = [await deliver(each, end) for each in (old, new, new)]
+        outcomes += [await deliver(old, created(USERS[0]))]
+        refused = await new.get("/v1/me", headers=bearer(USERS[0], sid="sess_1"))
+    await read_topic_until(kafka_address, topic, {USERS[0]: 1}, within=20)
+    status = start("outbox", "status", **previous).popen.wait(30)
+    await asyncio.sleep(2)  # time enough to do what it must not
+    among_users = {record.key for record in await read_records(kafka_address, topic)}
+    start("relay", KAFKA_SESSION_EVENTS_TOPIC=sessions, **kafka)
+    await asyncio.to_thread(old_relay.stop, 20)
+    deadline = asyncio.get_running_loop().time() + 30
+    while not (found := await read_records(kafka_address, sessions)):
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.2)
+
+    assert outcomes == ["ignored", "revoked", "unchanged", "created"]
+    assert refused.json()["code"] == "session-revoked"
+    assert (status, among_users) == (0, {USERS[0].encode()})
+    assert [record.key for record in found] == [b"sess_1"]
 
 
 async def test_the_previous_releases_commands_read_and_mend_the_outbox(previous, start, database_url):

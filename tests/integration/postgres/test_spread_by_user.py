@@ -14,15 +14,19 @@ from adapters.kafka.cloudevents import encode
 from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.outbox import PostgresOutbox
+from adapters.postgres.session_store import PostgresSessionCleaner, PostgresSessionStore
+from adapters.postgres.user_reader import PostgresUserReader
 from adapters.postgres.user_store import PostgresUserStore
 from application.relay.lanes import LANES
 from application.relay.messages import RefusedMessage
+from application.sessions.revoke_session import RevokeSession
 from domain.delete_user import delete_user
+from domain.session import RevokedSession, SessionId
 from domain.sync_user import sync_user
 from domain.user import UserId
 from support.users import deletion, snapshot
 
-BY_USER = {"users": "id", "outbox": "key", "outbox_dead": "key"}
+BY_USER = {"users": "id", "outbox": "key", "outbox_dead": "key", "revoked_session": "user_id"}
 NOT_PER_USER = {"outbox_lane", "relay", "reconcile_checkpoint", "alembic_version"}
 """A few rows for the whole installation; they stay on one server."""
 
@@ -85,6 +89,17 @@ async def test_users_are_written_and_their_events_relayed_on_partitioned_tables(
     gone = deletion(users[0])
     await store.change(gone.id, partial(delete_user, deletion=gone))
     await store.aclose()
+    sessions = PostgresSessionStore(engine, encode, lambda: None)
+    await sessions.start()
+    ended = [RevokedSession(id=SessionId(f"sess_{user}"), user_id=user, revoked_at=1) for user in users]
+    await RevokeSession(sessions).each([*ended, *ended])
+    await sessions.aclose()
+    reader = PostgresUserReader(engine)
+    seen = await asyncio.gather(*(reader.signed_in(user, SessionId(f"sess_{user}")) for user in users))
+    revoked = await connection.fetchval("SELECT count(*) FROM outbox WHERE lane >= $1", LANES)
+    while await PostgresSessionCleaner(engine).forget(after_ms=0):
+        pass
+    await connection.execute("DELETE FROM outbox WHERE lane >= $1", LANES)
     parts = await connection.fetch("SELECT tableoid::regclass::text, count(*) AS n FROM users GROUP BY 1")
     outbox = PostgresOutbox(engine)
     pending = await outbox.oldest(range(LANES), 1000)
@@ -95,6 +110,7 @@ async def test_users_are_written_and_their_events_relayed_on_partitioned_tables(
     dead = await connection.fetchval("SELECT count(*) FROM outbox_dead")
     await engine.dispose()
 
+    assert (revoked, [found.revoked for found in seen]) == (50, [True] * 50)
     assert (len(parts), sum(row["n"] for row in parts)) == (4, 50)
     assert len(pending) == 101
     assert (left, dead) == (0, 1)

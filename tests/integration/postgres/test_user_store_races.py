@@ -14,8 +14,9 @@ from adapters.clerk.payloads import snapshot_of
 from adapters.kafka.cloudevents import encode
 from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
+from adapters.postgres.group_commit import TRIES
 from adapters.postgres.user_reader import PostgresUserReader
-from adapters.postgres.user_store import TRIES, PostgresUserStore
+from adapters.postgres.user_store import PostgresUserStore
 from application.users.delete_user import DeleteUser
 from application.users.sync_user import SyncUser
 from domain.decision import Outcome

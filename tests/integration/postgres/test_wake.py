@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Callable
 import asyncpg
 import pytest
 
-from adapters.postgres.notifier import CHANNEL, OutboxNotifier
+from adapters.postgres.connection.target import read_target
+from adapters.postgres.notifier import CHANNEL, NotificationListener, OutboxNotifier
+from application.relay.lanes import SESSIONS
 
 
 @pytest.fixture
@@ -51,3 +53,20 @@ async def test_a_busy_writer_notifies_at_most_once_in_five_milliseconds(wake, he
     await asyncio.sleep(0.1)
 
     assert 2 <= len(heard) <= (now - began) / 0.005 + 3
+
+
+async def test_a_notification_says_whose_events_were_stored(engine, database_url):
+    said: list[str | None] = []
+    listener = NotificationListener(read_target(database_url), said.append)
+    notifiers = [OutboxNotifier(engine), OutboxNotifier(engine, SESSIONS)]
+    await listener.start()
+    await until(lambda: said == [None])  # whatever was missed before
+    for notifier in notifiers:
+        await notifier.start()
+        notifier.set()
+        seen = len(said)
+        await until(lambda seen=seen: len(said) > seen)
+    for part in (*notifiers, listener):
+        await part.aclose()
+
+    assert said == [None, "", SESSIONS]

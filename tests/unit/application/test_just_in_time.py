@@ -17,9 +17,9 @@ from application.errors import (
 )
 from application.users.delete_user import DeleteUser
 from application.users.get_current_user import GetCurrentUser
-from application.users.get_user import GetUser
 from application.users.just_in_time import UNKNOWN_FOR_S, JustInTimeSync
 from application.users.sync_user import SyncUser
+from domain.session import SessionId
 from domain.snapshot import Snapshot
 from domain.user import Tombstone, User, UserId
 from support.memory import MemoryUsers, living
@@ -42,6 +42,9 @@ class Clerk:
         return self.answer
 
 
+SESSION = SessionId("sess_1")
+
+
 @define
 class World:
     clerk: Clerk = field(factory=Clerk)
@@ -53,11 +56,11 @@ class World:
         self.clerk.open.set()
         clerk: Any = self.clerk  # of a `ClerkUsers`, `get` alone is called
         obtain = JustInTimeSync(self.users, clerk, SyncUser(self.users), lambda: self.now)
-        self.current = GetCurrentUser(GetUser(self.users, obtain))
+        self.current = GetCurrentUser(self.users, obtain)
 
     @property
     def just_in_time(self) -> JustInTimeSync:
-        return self.current.get_user.just_in_time
+        return self.current.just_in_time
 
     @contextmanager
     def while_clerk_thinks(self) -> Iterator[None]:
@@ -68,7 +71,7 @@ class World:
 
     async def requests(self, count: int) -> list[asyncio.Task[User]]:
         """Start requests that all wait for Clerk."""
-        tasks = [asyncio.create_task(self.current(USER)) for _ in range(count)]
+        tasks = [asyncio.create_task(self.current(USER, SESSION)) for _ in range(count)]
         await settled()
         return tasks
 
@@ -90,7 +93,7 @@ def unavailable() -> ClerkUnavailableError:
 
 async def test_a_user_that_clerk_knows_is_stored_and_announced(world):
     world.clerk.answer = snapshot()
-    user = await world.current(USER)
+    user = await world.current(USER, SESSION)
 
     assert user == world.users.rows[USER]
     assert [message.type for message in world.users.outbox] == ["anomalyze.user.created.v1"]
@@ -110,7 +113,7 @@ async def test_a_stampede_of_200_requests_asks_clerk_once(world):
 async def test_users_do_not_wait_for_each_other(world):
     other = UserId("user_other")
     with world.while_clerk_thinks():
-        tasks = [asyncio.create_task(world.current(who)) for who in (USER, other)]
+        tasks = [asyncio.create_task(world.current(who, SESSION)) for who in (USER, other)]
         await settled()
 
         assert world.clerk.asked == [USER, other]
@@ -130,31 +133,31 @@ async def test_a_stampede_on_a_fault_asks_clerk_once_and_everybody_hears_of_it(w
 async def test_a_fault_is_not_remembered(world, unavailable):
     world.clerk.answer = unavailable
     with pytest.raises(ClerkUnavailableError):
-        await world.current(USER)
+        await world.current(USER, SESSION)
     world.clerk.answer = snapshot()
 
-    assert (await world.current(USER)).version == 1
+    assert (await world.current(USER, SESSION)).version == 1
 
 
 async def test_that_clerk_has_none_is_remembered_for_seconds(world):
     with pytest.raises(UserUnknownError):
-        await world.current(USER)
+        await world.current(USER, SESSION)
     world.clerk.answer = snapshot()
     world.now = UNKNOWN_FOR_S - 0.001
     with pytest.raises(UserUnknownError):
-        await world.current(USER)
+        await world.current(USER, SESSION)
     world.now = UNKNOWN_FOR_S
 
-    assert (await world.current(USER)).version == 1
+    assert (await world.current(USER, SESSION)).version == 1
     assert world.clerk.asked == [USER, USER]
 
 
 async def test_a_webhook_is_noticed_while_it_is_remembered_that_clerk_has_none(world):
     with pytest.raises(UserUnknownError):
-        await world.current(USER)
+        await world.current(USER, SESSION)
     await SyncUser(world.users)(snapshot())
 
-    assert (await world.current(USER)).version == 1
+    assert (await world.current(USER, SESSION)).version == 1
 
 
 @pytest.mark.parametrize("answer", [None, ClerkUnavailableError("slow")])
@@ -167,7 +170,7 @@ async def test_a_webhook_that_lands_while_clerk_thinks_is_noticed(world, answer)
     assert (await request).version == 1
     await SyncUser(world.users)(snapshot(at=2000, banned=True))
     with pytest.raises(UserBannedError):  # nothing of the detour is remembered
-        await world.current(USER)
+        await world.current(USER, SESSION)
 
 
 async def test_a_newer_webhook_that_lands_while_clerk_thinks_is_not_overwritten(world):
@@ -192,7 +195,7 @@ async def test_a_deletion_that_lands_while_clerk_thinks_wins(world):
 
 async def test_the_late_webhook_moves_the_time_and_tells_nobody(world):
     world.clerk.answer = snapshot(at=1000, timestamp=9000)
-    await world.current(USER)
+    await world.current(USER, SESSION)
     await SyncUser(world.users)(snapshot(at=1000, timestamp=1001))  # the webhook of the sign-up
     await SyncUser(world.users)(snapshot(at=1500))  # that of the sign-in right after it
 
@@ -240,7 +243,7 @@ async def test_a_fault_that_nobody_waits_for_leaves_no_trace(world, unavailable)
 
 async def test_a_reading_older_than_the_end_of_the_flight_does_not_ask_clerk_again(world):
     world.clerk.answer = snapshot()
-    await world.current(USER)
+    await world.current(USER, SESSION)
 
     assert (await world.just_in_time(USER)).version == 1
     assert world.clerk.asked == [USER]
@@ -255,7 +258,7 @@ async def test_something_that_hangs_past_its_own_bound_ends_for_everybody_and_is
 
         assert {type(outcome) for outcome in outcomes} == {ClerkUnavailableError}
 
-    assert (await world.current(USER)).version == 1
+    assert (await world.current(USER, SESSION)).version == 1
 
 
 @pytest.mark.parametrize("error", [StoreUnavailableError("down"), UnstorableError("no")])
@@ -267,9 +270,9 @@ async def test_a_user_that_cannot_be_stored_is_told_so_and_not_remembered(world,
     with monkeypatch.context() as patch:
         patch.setattr(MemoryUsers, "change", fail)
         with pytest.raises(type(error)):
-            await world.current(USER)
+            await world.current(USER, SESSION)
 
-    assert (await world.current(USER)).version == 1
+    assert (await world.current(USER, SESSION)).version == 1
 
 
 async def test_what_is_remembered_is_bounded_and_the_oldest_goes_first(world):
@@ -292,7 +295,7 @@ async def test_a_user_we_have_is_one_reading_and_no_flight(world, monkeypatch):
 
     monkeypatch.setattr(MemoryUsers, "get", counted)
     await SyncUser(world.users)(snapshot())
-    await world.current(USER)
+    await world.current(USER, SESSION)
 
     assert readings == [USER]
     assert world.clerk.asked == []

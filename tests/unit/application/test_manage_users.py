@@ -1,5 +1,6 @@
 """What is done through Clerk: the caller reads its own write, and the webhook that follows is old news."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,11 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.kafka.cloudevents import encode
-from application.errors import ClerkRefusedError, SafetyStopError, UserDeletedError, UserUnknownError
+from application.errors import (
+    ClerkRefusedError,
+    ClerkUnavailableError,
+    SafetyStopError,
+    StoreUnavailableError,
+    UserDeletedError,
+    UserUnknownError,
+)
+from application.sessions.revoke_session import RevokeSession
 from application.users.delete_user import DeleteUser
 from application.users.manage_users import ManageUsers
 from application.users.sync_user import SyncUser
 from domain.decision import Outcome
+from domain.session import SessionId
 from domain.user import Tombstone, UserId
 from support.memory import MemoryIdentities, MemoryUsers, living
 from support.reconciling import MemoryLiving
@@ -36,6 +46,7 @@ class World:
             identities=self.clerk,
             sync_user=self.sync_user,
             delete_user=self.delete_user,
+            revoke_session=RevokeSession(self.users.sessions),
             now_ms=lambda: NOW_MS,
         )
         self.actions: dict[str, Any] = {
@@ -171,9 +182,76 @@ async def test_a_sync_of_somebody_unknown_to_both_says_so(world):
         await world.sync(USER)
 
 
-async def test_sessions_are_ended_at_clerk_and_counted(world):
+SESSIONS = [SessionId(f"sess_{number}") for number in range(3)]
+
+
+def recorded(world: World) -> dict[str, int]:
+    return {session.id: session.revoked_at for session in world.users.sessions.rows.values()}
+
+
+async def test_sessions_are_ended_at_clerk_recorded_and_counted(world):
     world.clerk.users[USER] = snapshot()
-    world.clerk.sessions[USER] = 3
+    world.clerk.sessions[USER] = list(SESSIONS)
 
     assert await world.revoke_sessions(USER) == 3
     assert await world.revoke_sessions(USER) == 0
+    assert recorded(world) == dict.fromkeys(SESSIONS, NOW_MS)
+    assert [message.key for message in world.users.sessions.outbox] == SESSIONS
+
+
+async def test_what_clerk_ended_is_recorded_although_a_later_session_cannot_be_ended(world, monkeypatch):
+    world.clerk.users[USER] = snapshot()
+
+    async def revoke_sessions(_: UserId, ended: Callable[[SessionId], object]) -> None:
+        ended(SESSIONS[0])
+        ended(SESSIONS[1])
+        raise ClerkUnavailableError("and there are more")
+
+    monkeypatch.setattr(MemoryIdentities, "revoke_sessions", lambda _, *given: revoke_sessions(*given))
+
+    with pytest.raises(ClerkUnavailableError):
+        await world.revoke_sessions(USER)
+    assert recorded(world).keys() == set(SESSIONS[:2])
+
+
+async def test_a_ban_records_the_sessions_that_it_ended(world):
+    world.clerk.users[USER] = snapshot()
+    world.clerk.sessions[USER] = list(SESSIONS)
+
+    await world.actions["ban"](USER)
+
+    assert recorded(world).keys() == set(SESSIONS)
+
+
+async def test_a_ban_that_is_done_at_clerk_and_cannot_be_stored_records_its_sessions_all_the_same(world, monkeypatch):
+    world.clerk.users[USER] = snapshot()
+    world.clerk.sessions[USER] = list(SESSIONS)
+
+    async def unavailable(*_: object) -> None:
+        raise StoreUnavailableError("down")
+
+    monkeypatch.setattr(MemoryUsers, "change", unavailable)
+
+    with pytest.raises(StoreUnavailableError):
+        await world.actions["ban"](USER)
+    assert recorded(world).keys() == set(SESSIONS)
+
+
+async def test_a_ban_is_done_although_clerk_does_not_list_the_sessions(world, monkeypatch):
+    world.clerk.users[USER] = snapshot()
+
+    async def unavailable(*_: object) -> None:
+        raise ClerkUnavailableError("no list")
+
+    monkeypatch.setattr(MemoryIdentities, "active_sessions", unavailable)
+
+    assert (await world.actions["ban"](USER)).user.profile.banned
+    assert recorded(world) == {}
+
+
+async def test_an_unknown_user_cannot_be_banned_and_nothing_is_recorded(world):
+    world.clerk.sessions[USER] = list(SESSIONS)
+
+    with pytest.raises(UserUnknownError):
+        await world.actions["ban"](USER)
+    assert recorded(world) == {}

@@ -18,6 +18,7 @@ from application.errors import (
     UserUnknownError,
 )
 from application.users.ports import ClerkUsers, Unreadable
+from domain.session import SessionId
 from domain.snapshot import Snapshot
 from domain.user import UserId
 from support.clerk_stand_in import RunningStandIn, running_stand_in
@@ -47,7 +48,7 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
             memory.users[user_id] = snapshot(user_id, at=at, created_at=at, **fields)
 
         def begin(user_id: UserId) -> None:
-            memory.sessions[user_id] = memory.sessions.get(user_id, 0) + 1
+            memory.sessions.setdefault(user_id, []).append(SessionId(f"sess_{len(memory.sessions.get(user_id, []))}"))
 
         yield World(memory, remember, begin)
         return
@@ -106,8 +107,15 @@ async def test_all_sessions_are_ended_and_counted(world):
     for _ in range(3):
         world.sign_in(ADA)
 
-    assert await world.provider.revoke_sessions(ADA) == 3
-    assert await world.provider.revoke_sessions(ADA) == 0
+    active = await world.provider.active_sessions(ADA)
+    ended: list[SessionId] = []
+    await world.provider.revoke_sessions(ADA, ended.append)
+
+    assert len(ended) == 3
+    assert set(ended) == set(active)
+    assert await world.provider.active_sessions(ADA) == []
+    await world.provider.revoke_sessions(ADA, ended.append)
+    assert len(ended) == 3
 
 
 async def test_a_deleted_user_is_gone(world):
@@ -126,7 +134,7 @@ async def test_a_deleted_user_is_gone(world):
         lambda provider: provider.set_banned(ADA, banned=True),
         lambda provider: provider.set_locked(ADA, locked=False),
         lambda provider: provider.merge_public_metadata(ADA, {"a": 1}),
-        lambda provider: provider.revoke_sessions(ADA),
+        lambda provider: provider.revoke_sessions(ADA, lambda _: None),
         lambda provider: provider.delete(ADA),
     ],
 )

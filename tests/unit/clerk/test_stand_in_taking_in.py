@@ -95,3 +95,15 @@ def test_what_is_no_event_is_refused(body):
         answer = httpx.post(f"{clerk.url}/stand-in/events", json=body, headers=headers, trust_env=False)
 
     assert answer.status_code == 400
+
+
+def test_the_end_of_a_session_is_taken_in_once(clerk, told):
+    clerk.take_in("user.created", user())
+    session = clerk.sign_in("user_ada")
+    told.clear()
+
+    assert clerk.take_in("session.ended", session)
+    assert not clerk.take_in("session.ended", session)
+    assert not clerk.take_in("session.ended", {"id": "sess_nobody", "user_id": "user_ada"})
+    assert clerk.session(session["id"])["status"] == "ended"
+    assert told == []

@@ -12,6 +12,7 @@ from adapters.clerk.webhooks import ClerkWebhooks
 from application.errors import UnusableWebhookError
 from application.users.signing_key import parse_signing_key
 from devkit.fake_clerk.samples import sample_deleted_user, sample_event, sample_user
+from domain.session import RevokedSession
 from domain.snapshot import Deletion, Snapshot
 from domain.user import EmailAddress, Profile
 from support.clerk_payloads import NOW_MS, SECRET, deleted_payload, encoded, event, signed, user_payload
@@ -22,15 +23,15 @@ EXAMPLES = Path(__file__).parents[2] / "fixtures" / "clerk"
 WEBHOOKS = ClerkWebhooks([parse_signing_key(SECRET)])
 
 
-def read(document: object) -> Snapshot | Deletion | None:
+def read(document: object) -> Snapshot | Deletion | RevokedSession | None:
     return read_bytes(encoded(document))
 
 
-def read_bytes(body: bytes, *, timestamp: int | None = None) -> Snapshot | Deletion | None:
+def read_bytes(body: bytes, *, timestamp: int | None = None) -> Snapshot | Deletion | RevokedSession | None:
     return WEBHOOKS.read(signed(SECRET, body, timestamp=timestamp), body)
 
 
-def example(name: str) -> Snapshot | Deletion | None:
+def example(name: str) -> Snapshot | Deletion | RevokedSession | None:
     return read_bytes((EXAMPLES / name).read_bytes())
 
 

@@ -262,3 +262,39 @@ def test_nobody_but_a_stand_in_is_told(clerk, service, monkeypatch, secret_key):
     assert len(service.deliveries) == 1
     assert clerk.requests == []
     assert len(clerk.instance) == 0
+
+
+@pytest.mark.parametrize("event", ["session.ended", "session.removed", "session.revoked"])
+def test_the_end_of_a_session_is_genuine_and_is_of_the_session_that_is_named(keys, service, capsys, event):
+    trigger(event, "--user", "user_ada", "--session", "sess_1", "--url", service.url)
+    trigger(event, "--url", service.url)
+
+    named, new = service.deliveries
+    read = [ClerkWebhooks([keys.webhook_secret]).read(each.headers, each.body) for each in (named, new)]
+    assert (read[0].id, read[0].user_id) == ("sess_1", "user_ada")
+    assert read[1].id.startswith("sess_")
+    assert data_of(named)["status"] == event.partition(".")[2]
+    assert capsys.readouterr().out.startswith(f"{event} sess_1 -> 200 ")
+
+
+def test_the_end_of_a_session_from_a_file_keeps_what_is_in_it(keys, service, tmp_path):
+    file = tmp_path / "event.json"
+    file.write_text(json.dumps({"type": "session.ended", "data": {"id": "sess_file", "user_id": "user_file", "x": 1}}))
+
+    trigger("session.revoked", "--data", file, "--url", service.url)
+
+    assert data_of(service.deliveries[0]) == {"id": "sess_file", "user_id": "user_file", "x": 1}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("user.created", "--session", "sess_1"),
+        ("session.ended", "--email", "ada@example.org"),
+        ("session.ended", "--user", "ada"),
+    ],
+)
+def test_options_that_do_not_fit_the_event_send_nothing(keys, service, arguments):
+    trigger(*arguments, "--url", service.url)
+
+    assert service.deliveries == []

@@ -64,6 +64,8 @@ async def test_a_service_that_is_right_passes_every_check(console):
         ({"bend_event": lambda event: changed_value(event, version=7)}, "event.data.user.version: expected 1, was 7"),
         ({"bend_event": lambda event: changed_value(event, note=PRIVATE)}, "event holds private metadata"),
         ({"bend_event": lambda event: evolve(event, partition=event.offset)}, "partitions: expected 1, was 3"),
+        ({"bend_session_event": without("ce_subject")}, "event.headers.ce_subject: expected"),
+        ({"bend_session_event": lambda event: evolve(event, value=b"{}")}, "event.data.session: expected"),
         ({"more_events": 1}, "events in the topic: expected 1, was 2"),
     ],
 )

@@ -14,6 +14,7 @@ from application.errors import (
     UnstorableError,
 )
 from application.users.representation import profile_document
+from domain.session import SessionId
 from entrypoints.http.users import management
 from support.user_actions import NOW, act
 from support.users import USER, snapshot
@@ -70,10 +71,12 @@ async def test_metadata_is_merged_and_null_removes(served):
 
 
 async def test_sessions_are_revoked_and_counted(served):
-    served.identities.sessions[USER] = 3
+    served.identities.sessions[USER] = [SessionId(f"sess_{number}") for number in range(3)]
     response = await act(served, "revoke-sessions")
 
     assert (response.status_code, response.json()) == (200, {"revoked": 3})
+    assert {session_id for session_id, _ in served.users.sessions.rows} == {"sess_0", "sess_1", "sess_2"}
+    assert (await served.me(**bearer(sid="sess_1"))).json()["code"] == "session-revoked"
 
 
 async def test_a_deletion_answers_the_tombstone(served):

@@ -6,7 +6,9 @@ import pytest
 
 from adapters.kafka.cloudevents import encode
 from application.failure import Failure
-from application.relay.loop import Relay
+from application.relay.lanes import session_lane
+from application.relay.loop import Carrier, Relay
+from application.relay.messages import Pending
 from application.relay.relay_events import RelayEvents, Round
 from domain.events import UserDeleted
 from domain.user import Tombstone, UserId
@@ -37,14 +39,10 @@ def message(version: int):
     return encode(UserDeleted(Tombstone(id=UserId("user_a"), version=version, deleted_at=0)))
 
 
-def relay(leases=None, **options) -> tuple[Relay, MemoryOutbox, MemoryPublisher, Notes]:
+def relay(leases=None, **pauses) -> tuple[Relay, MemoryOutbox, MemoryPublisher, Notes]:
     outbox, publisher, notes = MemoryOutbox(), MemoryPublisher(), Notes()
-    return (
-        Relay("r", RelayEvents(outbox, publisher), leases or MemoryLeases(), notes, **options),
-        outbox,
-        publisher,
-        notes,
-    )
+    carrier = Carrier(RelayEvents(outbox, publisher), notes, **pauses)
+    return Relay("r", [carrier], leases or MemoryLeases(), notes), outbox, publisher, notes
 
 
 async def until(condition) -> None:
@@ -71,7 +69,7 @@ async def test_a_wake_up_ends_the_rest_of_an_idle_relay():
     running = asyncio.create_task(one.run())
     await until(lambda: len(notes.rounds) == 1)
     outbox.add(message(1))
-    one.wake()
+    one.carriers[0].wake()
     await until(lambda: publisher.delivered)
     one.stop()
     await running
@@ -121,7 +119,7 @@ async def test_a_round_that_does_not_end_holds_up_a_relay_that_is_told_to_stop_f
         await asyncio.Event().wait()
         return Round(0)
 
-    one = Relay("r", round_without_end, leases, notes, leave_s=0.1)
+    one = Relay("r", [Carrier(round_without_end, notes)], leases, notes, leave_s=0.1)
     running = asyncio.create_task(one.run())
     await asyncio.wait_for(sending.wait(), 5)
     one.stop()
@@ -129,3 +127,36 @@ async def test_a_round_that_does_not_end_holds_up_a_relay_that_is_told_to_stop_f
 
     assert notes.lanes == [64]
     assert set(leases.owners.values()) == {None}
+
+
+async def test_the_events_of_one_topic_go_on_while_another_topic_is_away():
+    users, sessions = MemoryOutbox(), MemoryOutbox()
+    reached, away = MemoryPublisher(), MemoryPublisher({1: "no such topic"})
+    notes, others = Notes(), Notes()
+    carriers = [
+        Carrier(RelayEvents(users, reached), notes),
+        Carrier(RelayEvents(sessions, away), others),
+    ]
+    one = Relay("r", carriers, MemoryLeases(), notes)
+    sessions.add(message(1))
+    running = asyncio.create_task(one.run())
+    await until(lambda: others.failures)
+    users.add(message(1))
+    carriers[0].wake()
+    await until(lambda: reached.delivered)
+    one.stop()
+    await running
+
+    assert away.delivered == []
+    assert notes.failures == []
+    assert len(sessions.rows) == 1
+
+
+async def test_a_relay_holds_with_each_lane_the_one_where_its_session_events_wait():
+    outbox, publisher = MemoryOutbox(), MemoryPublisher()
+    outbox.rows.append(Pending(id=1, lane=session_lane(5), stored_at=0, message=message(1)))
+    outbox.rows.append(Pending(id=2, lane=5, stored_at=0, message=message(2)))
+
+    done = await RelayEvents(outbox, publisher, session_lane)([4, 5], 10)
+
+    assert [item.id for item in done.published] == [1]

@@ -29,9 +29,9 @@ def test_a_trouble_is_named_in_log_metrics_and_health_until_it_is_over():
     before = counted("Kafka: not authorized")
     with capture_logs() as logs:
         for _ in range(3):
-            telemetry.round_failed(DENIED)
+            telemetry.users.round_failed(DENIED)
         during = telemetry.health()
-        telemetry.round_done(Round(0))
+        telemetry.users.round_done(Round(0))
 
     assert [line["event"] for line in logs] == ["events wait", "trouble is over"]
     assert logs[0]["reason"] == str(DENIED)
@@ -43,9 +43,9 @@ def test_a_trouble_is_named_in_log_metrics_and_health_until_it_is_over():
 def test_the_same_cause_with_other_details_is_told_once():
     telemetry = RelayTelemetry("r")
     with capture_logs() as logs:
-        telemetry.round_failed(Failure(KAFKA, Cause.OUT_OF_REACH, "a:1: refused"))
-        telemetry.round_failed(Failure(KAFKA, Cause.OUT_OF_REACH, "b:1 does not answer"))
-        telemetry.round_failed(DENIED)
+        telemetry.users.round_failed(Failure(KAFKA, Cause.OUT_OF_REACH, "a:1: refused"))
+        telemetry.users.round_failed(Failure(KAFKA, Cause.OUT_OF_REACH, "b:1 does not answer"))
+        telemetry.users.round_failed(DENIED)
 
     assert [line["reason"] for line in logs] == ["Kafka: out of reach (a:1: refused)", str(DENIED)]
 
@@ -98,7 +98,7 @@ def ask():
 def test_a_relay_answers_its_health_its_life_and_its_metrics(ask):
     telemetry, get = ask
     well = get("/health")
-    telemetry.round_failed(DENIED)
+    telemetry.users.round_failed(DENIED)
     ill = get("/health")
 
     assert (well[0], json.loads(well[1])["status"]) == (200, "ok")
@@ -107,3 +107,16 @@ def test_a_relay_answers_its_health_its_life_and_its_metrics(ask):
     status, text = get("/metrics")
     assert status == 200
     assert 'outbox_trouble_total{reason="Kafka: not authorized"}' in text
+
+
+def test_trouble_with_one_topic_is_not_over_because_the_other_goes_well():
+    telemetry = RelayTelemetry("r")
+    telemetry.sessions.trouble(DENIED)
+    with capture_logs() as logs:
+        telemetry.users.round_done(Round(0))
+    during = (telemetry.health().causes, REGISTRY.get_sample_value("outbox_relay_in_trouble"))
+    telemetry.sessions.round_done(Round(0))
+
+    assert logs == []
+    assert during == ({"session_events": DENIED}, 1)
+    assert (telemetry.health().status, REGISTRY.get_sample_value("outbox_relay_in_trouble")) == ("ok", 0)

@@ -20,16 +20,19 @@ from domain.user import InvalidUserIdError, parse_user_id
 from entrypoints.cli.exit_codes import EX_USAGE
 from entrypoints.cli.terminal import fail
 
-EventType = Literal["user.created", "user.updated", "user.deleted"]
+EventType = Literal[
+    "user.created", "user.updated", "user.deleted", "session.ended", "session.removed", "session.revoked"
+]
 
 ANSWER_S = 30.0
 
 
-def trigger(  # noqa: PLR0913  # options of a command
+def trigger(  # noqa: C901, PLR0913  # options of a command
     event: EventType,
     /,
     *,
     user: str | None = None,
+    session: str | None = None,
     email: str | None = None,
     changes: Annotated[Sequence[str], Parameter(name="--set", negative="")] = (),
     data: Path | None = None,
@@ -47,16 +50,19 @@ def trigger(  # noqa: PLR0913  # options of a command
     Parameters
     ----------
     event
-        What happened to the user.
+        What happened to the user, or to a session.
     user
         Id of the user (`user_…`); a new one if left out.
+    session
+        Id of the session, for `session.…` (`sess_…`, the `sid` of its tokens); a new one if left out.
     email
         The user's primary email address.
     changes
         `field=value` of Clerk's user object, as often as you like; the value is JSON, or else text:
         `--set banned=true --set first_name=Grace --set 'public_metadata={"plan": "pro"}'`.
     data
-        JSON file with Clerk's user object, or with a whole event as Clerk's dashboard shows it, instead of the sample.
+        JSON file with Clerk's user or session object, or with a whole event as Clerk's dashboard shows it, instead of
+        the sample.
     times
         Send the very same delivery so many times, as Clerk does when it missed our answer.
     url
@@ -70,22 +76,28 @@ def trigger(  # noqa: PLR0913  # options of a command
     now_ms = time.time_ns() // 1_000_000
     stand_in = stand_in_of(settings.clerk_api)
     found = _read(data) if data else None
+    of_session = event.startswith("session.")
+    if session and not of_session:
+        fail(f"{event} is about no session: leave --session out.", EX_USAGE)
+    if email and event not in {"user.created", "user.updated"}:
+        fail(f"{event} says nothing of an email: leave --email out.", EX_USAGE)
     try:
-        who = parse_user_id(user or (found or {}).get("id") or clerk.new_user_id(now_ms=now_ms))
+        named = (found or {}).get("user_id" if of_session else "id")
+        who = parse_user_id(user or named or clerk.new_user_id(now_ms=now_ms))
     except InvalidUserIdError as error:
         fail(f"--user {user}: {error}." if user else f"{data}: its id is {error}.", EX_USAGE)
-    if event == "user.deleted":
-        if email or changes:
-            fail("user.deleted says nothing but the id of the user: leave --email and --set out.", EX_USAGE)
-        body = {**(found or clerk.deleted_user(who)), "id": who}
+    if of_session:
+        about = session or (found or {}).get("id") or clerk.new_session_id(now_ms=now_ms)
+        sample = clerk.ended_session(about, who, event.partition(".")[2], now_ms=now_ms)
+        body = {**(found or sample), "id": about, "user_id": who, **changed(changes)}
+    elif event == "user.deleted":
+        if changes:
+            fail("user.deleted says nothing but the id of the user: leave --set out.", EX_USAGE)
+        about, body = who, {**(found or clerk.deleted_user(who)), "id": who}
     else:
-        sample = clerk.user(who, now_ms=now_ms, email=email)
         if found is None and event == "user.updated" and stand_in and (known := _known(stand_in, who)):
             found = {**known, "updated_at": max(now_ms, known["updated_at"] + 1)}
-        body = {**(sample if found is None else found), "id": who}
-        if found is not None and email:
-            body |= {name: sample[name] for name in ("email_addresses", "primary_email_address_id")}
-        body |= changed(changes)
+        about, body = who, _user(clerk, who, found, email=email, now_ms=now_ms) | changed(changes)
     webhook = clerk.webhook(event, body, happened_ms=now_ms, sent_s=now_ms // 1000)
     try:
         address = endpoint(url or settings.http.base_url)
@@ -94,7 +106,17 @@ def trigger(  # noqa: PLR0913  # options of a command
     if stand_in:
         _tell(stand_in, event, body)
     for _ in range(times):
-        _send(address, webhook.headers, webhook.body, f"{event} {who}")
+        _send(address, webhook.headers, webhook.body, f"{event} {about}")
+
+
+def _user(
+    clerk: ClerkStandIn, who: str, found: dict[str, Any] | None, *, email: str | None, now_ms: int
+) -> dict[str, Any]:
+    sample = clerk.user(who, now_ms=now_ms, email=email)
+    body = {**(sample if found is None else found), "id": who}
+    if found is not None and email:
+        body |= {name: sample[name] for name in ("email_addresses", "primary_email_address_id")}
+    return body
 
 
 def _known(stand_in: StandInClient, who: str) -> dict[str, Any] | None:

@@ -80,8 +80,8 @@ class Life:
     def webhook(self, event_type: str, data: dict[str, Any], happened_ms: int) -> "SignedWebhook":
         return self.stage.clerk.webhook(event_type, data, happened_ms=happened_ms, sent_s=int(time.time()))
 
-    def token(self) -> str:
-        return self.stage.token(self.user_id, now_s=int(time.time()))
+    def token(self, session_id: str | None = None) -> str:
+        return self.stage.token(self.user_id, now_s=int(time.time()), session_id=session_id)
 
     async def deliver(self, scene: Scene, webhook: "SignedWebhook", *, status: int, outcome: str) -> None:
         """Send a webhook and check the answer."""
@@ -139,6 +139,30 @@ class Life:
         scene.check("event.key", self.user_id, key)
         scene.check("event.data", data, value)
         scene.check("event holds private metadata", expected=False, actual=PRIVATE in str(event.value))
+
+    async def expect_session_event(self, scene: Scene, session_id: str, happened_ms: int) -> None:
+        """Take the next event out of the sessions' topic and compare key, headers and data."""
+        event = await self.stage.next_session_event()
+        value = json.loads(event.value or b"null")
+        scene.event = "session revoked"
+        key = (event.key or b"").decode()
+        where = {"partition": event.partition, "offset": event.offset, "key": key}
+        scene.show("event", pairs(where), headers(event.headers), as_json(value))
+        expected = {
+            "ce_specversion": "1.0",
+            "ce_id": ANY_UUID,
+            "ce_source": "/auth-service",
+            "ce_type": "anomalyze.session.revoked.v1",
+            "ce_subject": session_id,
+            "ce_time": rfc3339(happened_ms),
+            "ce_partitionkey": session_id,
+            "ce_sequence": f"{1:020}",
+            "content-type": "application/json",
+        }
+        scene.check("event.headers", expected, event.headers)
+        scene.check("event.key", session_id, key)
+        session = {"id": session_id, "user_id": self.user_id, "revoked_at": rfc3339(happened_ms)}
+        scene.check("event.data", {"session": session}, value)
 
     async def expect_nothing(self, scene: Scene) -> None:
         """Check that neither the row nor the topic changed."""

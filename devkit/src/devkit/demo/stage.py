@@ -55,6 +55,7 @@ class Stage:
     http: httpx.AsyncClient
     database: "asyncpg.Connection[asyncpg.Record]" = field(repr=False)
     tail: TopicTail
+    session_tail: TopicTail
     serve: ServiceProcess
     relay: ServiceProcess
 
@@ -64,8 +65,10 @@ class Stage:
     async def me(self, token: str, **headers: str) -> StageAnswer:
         return _answer(await self.http.get("/v1/me", headers={"authorization": f"Bearer {token}", **headers}))
 
-    def token(self, user_id: str, *, now_s: int) -> str:
-        return mint_session_token(self.keys.private_key, user_id=user_id, issuer=ISSUER, now_s=now_s, lifetime_s=60)
+    def token(self, user_id: str, *, now_s: int, session_id: str | None = None) -> str:
+        return mint_session_token(
+            self.keys.private_key, user_id=user_id, issuer=ISSUER, now_s=now_s, lifetime_s=60, session_id=session_id
+        )
 
     async def row(self, user_id: str) -> dict[str, Any] | None:
         """Read the user's row, by a statement of our own: what a colleague would see in psql."""
@@ -73,13 +76,20 @@ class Stage:
         return dict(found) if found else None
 
     async def next_event(self) -> Record:
-        """Return the next event in the topic.
+        """Return the next event of a user.
 
         Raises:
             ProcessFailedError: none came in time.
         """
+        return await self._next(self.tail)
+
+    async def next_session_event(self) -> Record:
+        """Return the next event of a session; raises as `next_event`."""
+        return await self._next(self.session_tail)
+
+    async def _next(self, tail: TopicTail) -> Record:
         try:
-            return await asyncio.wait_for(self.tail.next(), PATIENCE_S)
+            return await asyncio.wait_for(tail.next(), PATIENCE_S)
         except TimeoutError:
             raise_if_ended([self.relay, self.serve])
             raise self.relay.fail(f"brought no event to Kafka within {PATIENCE_S:g} s") from None
@@ -139,6 +149,7 @@ async def open_stage(progress: Callable[[str], None]) -> AsyncIterator[Stage]:
         database = await asyncpg.connect(stack.postgres.dsn, timeout=PATIENCE_S, command_timeout=PATIENCE_S)
         exits.push_async_callback(database.close)
         tail = await exits.enter_async_context(kafka.tail_topic()(from_beginning=True))
+        session_tail = await exits.enter_async_context(kafka.tail_session_topic()(from_beginning=True))
         http = await exits.enter_async_context(httpx.AsyncClient(base_url=address, timeout=PATIENCE_S, trust_env=False))
         yield Stage(
             clerk=ClerkStandIn(keys.webhook_secret),
@@ -146,6 +157,7 @@ async def open_stage(progress: Callable[[str], None]) -> AsyncIterator[Stage]:
             http=http,
             database=database,
             tail=tail,
+            session_tail=session_tail,
             serve=serve,
             relay=relay,
         )

@@ -73,6 +73,24 @@ async def me(life: Life, scene: Scene) -> None:
     scene.check("answer.body", None, again.body)
 
 
+async def sign_out(life: Life, scene: Scene) -> None:
+    session_id = life.stage.clerk.new_session_id(now_ms=life.at(25))
+    token = life.token(session_id)
+    before = await life.stage.me(token)
+    scene.check("answer.status before", 200, before.status)
+    session = life.stage.clerk.ended_session(session_id, life.user_id, "ended", now_ms=life.at(25))
+    await life.deliver(scene, life.webhook("session.ended", session, life.at(25)), status=200, outcome="revoked")
+    await life.expect_session_event(scene, session_id, life.at(25))
+    scene.show("sent", "GET /v1/me   Authorization: Bearer <the token of that session, still valid>")
+    after = await life.stage.me(token)
+    show_answer(scene, after, "www-authenticate")
+    scene.check("answer.status", 401, after.status)
+    scene.check("answer.code", "session-revoked", isinstance(after.body, dict) and after.body.get("code"))
+    other = await life.stage.me(life.token())
+    scene.check("answer.status of another session", 200, other.status)
+    scene.outcome = "revoked, then session-revoked"
+
+
 async def forgery(life: Life, scene: Scene) -> None:
     genuine = life.webhook("user.updated", life.user(life.at(30)), life.at(30))
     event = json.loads(genuine.body)
@@ -139,6 +157,11 @@ STEPS = (
         "GET /v1/me, twice",
         "The browser asks who it is, with its session token; the second time it has the answer.",
         me,
+    ),
+    Step(
+        "A sign-out",
+        "The token of the session lives on for a minute; the event tells every service to refuse it, as this one does.",
+        sign_out,
     ),
     Step("A forged webhook", "Changed after it was signed: nobody we know sent this.", forgery),
     Step("Deletion", "A tombstone stays, without personal data, in the row and in the event.", deletion),

@@ -21,6 +21,9 @@ PREFIX = "/stand-in"
 MOST_SEEDED = 1_000_000
 
 
+_CHANGES = ("user.created", "user.updated")
+_ENDS = ("session.ended", "session.removed", "session.revoked")
+
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -69,12 +72,20 @@ def _seed(call: "Call") -> Any:
 def _take_in(call: "Call") -> Any:
     """Take one event, `{"type": "user.created", "data": {…}}`, of which somebody else sends the webhook."""
     event, data = call.body.get("type"), call.body.get("data")
-    if event not in ("user.created", "user.updated", "user.deleted") or not isinstance(data, dict):
-        raise bad_body("expected type (user.created, user.updated or user.deleted) and data")
-    numbers = () if event == "user.deleted" else (data.get("created_at"), data.get("updated_at"))
+    if event not in (*_CHANGES, "user.deleted", *_ENDS) or not isinstance(data, dict):
+        raise bad_body(f"expected type (one of {', '.join((*_CHANGES, 'user.deleted', *_ENDS))}) and data")
+    numbers = (data.get("created_at"), data.get("updated_at")) if event in _CHANGES else ()
     if not isinstance(data.get("id"), str) or not all(type(number) is int for number in numbers):
         raise bad_body("expected an id in data, and created_at and updated_at as whole numbers")
     return {"taken_in": call.instance.take_in(event, data)}
+
+
+def _end_session(call: "Call") -> Any:
+    """Sign a user out of a session: `{"session_id": …}`; its status becomes `ended`, or `removed` if that is given."""
+    session_id, status = call.body.get("session_id"), call.body.get("status", "ended")
+    if not isinstance(session_id, str) or status not in ("ended", "removed"):
+        raise bad_body("expected session_id, and perhaps status (ended or removed)")
+    return call.instance.end_session(session_id, status)
 
 
 def _webhooks(call: "Call") -> Any:
@@ -120,6 +131,7 @@ ROUTES: dict[tuple[str, str], Callable[["Call"], Any]] = {
     ("DELETE", "/faults"): _clear_faults,
     ("POST", "/seed"): _seed,
     ("POST", "/events"): _take_in,
+    ("POST", "/sign-out"): _end_session,
     ("GET", "/webhooks"): _webhooks,
     ("PUT", "/webhooks"): _set_webhooks,
     ("GET", "/requests"): _requests,

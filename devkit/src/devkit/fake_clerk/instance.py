@@ -4,24 +4,23 @@ import random
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 from devkit.fake_clerk import forms, users
 from devkit.fake_clerk.listing import Query, Users
 from devkit.fake_clerk.refusals import bad_parameter, forbidden, invalid_action, not_found, taken
-from devkit.fake_clerk.samples import sample_email
+from devkit.fake_clerk.samples import sample_email, sample_session
 from devkit.fake_clerk.users import User
 from devkit.fake_clerk.webhook_factory import new_id
-
-_SESSION_MS = 7 * 86_400_000
-_ABANDONED_MS = 30 * 86_400_000
 
 _PRIMARY = {"primary_email_address_id": "email_addresses", "primary_phone_number_id": "phone_numbers"}
 
 OnEvent = Callable[[str, dict[str, Any], int], None]
-"""Hears of `user.created`, `user.updated` and `user.deleted`: the kind, the webhook's `data`, when it happened (ms)."""
+"""Hears of `user.created|updated|deleted` and `session.ended|removed|revoked`: the kind, the webhook's `data`, when it
+happened (ms)."""
 
 Session = Mapping[str, Any]
+SessionEnd = Literal["ended", "removed", "revoked"]
 
 
 class ClerkInstance:
@@ -119,7 +118,7 @@ class ClerkInstance:
         with self._changing(user_id) as (user, now_ms):
             if banned:
                 for session in self.sessions(user_id=user_id, status="active"):
-                    self._sessions[session["id"]] = {**session, "status": "revoked", "updated_at": now_ms}
+                    self._end(session, "revoked", now_ms)
             return self._put({**user, "banned": banned}, user, "user.updated", now_ms)
 
     def set_locked(self, user_id: str, *, locked: bool) -> dict[str, Any]:
@@ -151,6 +150,8 @@ class ClerkInstance:
         with self._changing(user_id) as (user, now_ms):
             self._users.remove(user_id)
             self._deleted.add(user_id)
+            for session in self.sessions(user_id=user_id, status="active"):
+                self._end(session, "removed", now_ms)
             self._sessions = {key: kept for key, kept in self._sessions.items() if kept["user_id"] != user_id}
             gone = users.deleted(user)
             self._tell("user.deleted", gone, now_ms)
@@ -162,6 +163,8 @@ class ClerkInstance:
         The user is kept as it is in `data`, unchecked. Nothing happens, and False is returned, when it is older than
         what is known, or of a user who was deleted.
         """
+        if event.startswith("session."):
+            return self._take_in_end(event, data)
         user_id = data["id"]
         with self._lock:
             known = self._users.get(user_id)
@@ -174,6 +177,15 @@ class ClerkInstance:
                 return False
             else:
                 self._users.put(users.taken_in(data))
+            self.changes += 1
+            return True
+
+    def _take_in_end(self, event: str, data: Mapping[str, Any]) -> bool:
+        with self._lock:
+            known = self._sessions.get(data["id"])
+            if known is None or known["status"] != "active":
+                return False
+            self._sessions[data["id"]] = {**known, "status": event.partition(".")[2]}
             self.changes += 1
             return True
 
@@ -212,20 +224,13 @@ class ClerkInstance:
             for flag, what in (("banned", "banned"), ("locked", "locked")):
                 if user.get(flag):
                     raise forbidden(f"user_{flag}", f"This user is {what} and cannot sign in.")
-            session: dict[str, Any] = {
-                "object": "session",
-                "id": self._new_id("sess"),
-                "user_id": user_id,
-                "client_id": self._new_id("client"),
-                "status": "active",
-                "last_active_organization_id": active_organization_id,
-                "actor": None,
-                "last_active_at": now_ms,
-                "expire_at": now_ms + _SESSION_MS,
-                "abandon_at": now_ms + _ABANDONED_MS,
-                "created_at": now_ms,
-                "updated_at": now_ms,
-            }
+            session = sample_session(
+                self._new_id("sess"),
+                user_id,
+                now_ms=now_ms,
+                client_id=self._new_id("client"),
+                last_active_organization_id=active_organization_id,
+            )
             self._sessions[session["id"]] = session
             times = {"last_sign_in_at": now_ms, "last_active_at": now_ms}
             self._put({**user, **times}, user, "user.updated", now_ms)
@@ -254,14 +259,16 @@ class ClerkInstance:
         ]
 
     def revoke_session(self, session_id: str) -> dict[str, Any]:
+        """End it as an administrator does, by POST /sessions/{id}/revoke."""
+        return self.end_session(session_id, "revoked")
+
+    def end_session(self, session_id: str, status: SessionEnd = "ended") -> dict[str, Any]:
+        """End it: `ended` or `removed` by its user, who signs out, or `revoked` by somebody else."""
         with self._lock:
             session = self.session(session_id)
             if session["status"] != "active":
                 raise invalid_action(session_id, session["status"])
-            revoked = {**session, "status": "revoked", "updated_at": self.now_ms()}
-            self._sessions[session_id] = revoked
-            self.changes += 1
-            return dict(revoked)
+            return self._end(session, status, self.now_ms())
 
     # Keeping.
 
@@ -294,6 +301,12 @@ class ClerkInstance:
             user = self._user(user_id)
             # Two changes within a millisecond would have no order.
             yield user, max(self.now_ms(), user["updated_at"] + 1)
+
+    def _end(self, session: Session, status: SessionEnd, now_ms: int) -> dict[str, Any]:
+        ended = {**session, "status": status, "updated_at": now_ms}
+        self._sessions[session["id"]] = ended
+        self._tell(f"session.{status}", dict(ended), now_ms)
+        return dict(ended)
 
     def _put(self, user: User, old: User | None, event: str, now_ms: int) -> dict[str, Any]:
         # Those that it had already may be another's too: what was taken in was not checked.

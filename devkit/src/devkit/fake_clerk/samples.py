@@ -4,6 +4,9 @@ from typing import Any
 
 INSTANCE_ID = "ins_2sampleInstance"
 
+_SESSION_MS = 7 * 86_400_000
+_ABANDONED_MS = 30 * 86_400_000
+
 
 def sample_user(user_id: str, *, now_ms: int, **overrides: Any) -> dict[str, Any]:
     """Return a user object with every field of API version 2025-11-10; `overrides` replace fields by name.
@@ -90,6 +93,25 @@ def sample_email(email_id: str, email: str, *, now_ms: int, status: str = "verif
 def sample_deleted_user(user_id: str) -> dict[str, Any]:
     """Return what `user.deleted` carries."""
     return {"deleted": True, "id": user_id, "object": "user"}
+
+
+def sample_session(session_id: str, user_id: str, *, now_ms: int, **overrides: Any) -> dict[str, Any]:
+    """Return a session object, as the Backend API and webhooks show it; `overrides` replace fields by name."""
+    return {
+        "object": "session",
+        "id": session_id,
+        "user_id": user_id,
+        "client_id": f"client_{session_id.removeprefix('sess_')}",
+        "status": "active",
+        "last_active_organization_id": None,
+        "actor": None,
+        "last_active_at": now_ms,
+        "expire_at": now_ms + _SESSION_MS,
+        "abandon_at": now_ms + _ABANDONED_MS,
+        "created_at": now_ms,
+        "updated_at": now_ms,
+        **overrides,
+    }
 
 
 def sample_event(event_type: str, data: dict[str, Any], *, timestamp_ms: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from attrs import field, frozen
 
-from devkit.fake_clerk.samples import sample_deleted_user, sample_email, sample_event, sample_user
+from devkit.fake_clerk.samples import sample_deleted_user, sample_email, sample_event, sample_session, sample_user
 from devkit.fake_clerk.signing import sign_webhook
 
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
@@ -35,6 +35,9 @@ class ClerkStandIn:
     def new_user_id(self, *, now_ms: int) -> str:
         return new_id("user", now_ms=now_ms, random_bits=secrets.randbits)
 
+    def new_session_id(self, *, now_ms: int) -> str:
+        return new_id("sess", now_ms=now_ms, random_bits=secrets.randbits)
+
     def user(self, user_id: str, *, now_ms: int, email: str | None = None, **overrides: Any) -> dict[str, Any]:
         """Return the user as of `now_ms`; the same id always gives the same time of creation.
 
@@ -49,6 +52,10 @@ class ClerkStandIn:
     def deleted_user(self, user_id: str) -> dict[str, Any]:
         """Return what is left of a user in `user.deleted`."""
         return sample_deleted_user(user_id)
+
+    def ended_session(self, session_id: str, user_id: str, status: str, *, now_ms: int) -> dict[str, Any]:
+        """Return a session that was `ended`, `removed` or `revoked` at `now_ms`."""
+        return sample_session(session_id, user_id, now_ms=now_ms, status=status)
 
     def webhook(self, event_type: str, data: Mapping[str, Any], *, happened_ms: int, sent_s: int) -> SignedWebhook:
         """Return a delivery of an event that happened at `happened_ms` and is sent at `sent_s`."""

@@ -148,6 +148,7 @@ class WebhookSender:
         """Have an event delivered."""
         body = msgspec.json.encode(sample_event(event, dict(data), timestamp_ms=happened_ms))
         svix_id = f"msg_{secrets.token_hex(13)}"
+        user_id = str(data.get("user_id") or data.get("id"))
         with self._lock:
             disorder, chance = self._disorder, self._chance
             for endpoint in self.endpoints:
@@ -156,7 +157,11 @@ class WebhookSender:
                 if drop < disorder.drop_share:
                     continue
                 message = _Message(
-                    svix_id=svix_id, event=event, user_id=str(data.get("id")), body=body, endpoint=endpoint
+                    svix_id=svix_id,
+                    event=event,
+                    user_id=user_id,
+                    body=body,
+                    endpoint=endpoint,
                 )
                 delay_s = how_late * disorder.reorder_within_s if late < disorder.reorder_share else 0.0
                 for extra_s in (0.0, disorder.reorder_within_s)[: 2 if twice < disorder.duplicate_share else 1]:

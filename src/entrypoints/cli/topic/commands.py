@@ -34,9 +34,9 @@ def create(
 ) -> None:
     """Create the topics that are missing; what exists is compared, and left as it is.
 
-    Needs KAFKA_BOOTSTRAP_SERVERS and the right to create topics. Creates KAFKA_USER_EVENTS_TOPIC, and
-    KAFKA_USER_STATE_TOPIC where it is set, with the settings that they are defined with. Running it again changes
-    nothing. Ends with 1 when a topic exists and its events would be lost or withheld.
+    Needs KAFKA_BOOTSTRAP_SERVERS and the right to create topics. Creates KAFKA_USER_EVENTS_TOPIC,
+    KAFKA_SESSION_EVENTS_TOPIC, and KAFKA_USER_STATE_TOPIC where it is set, with the settings that they are defined
+    with. Running it again changes nothing. Ends with 1 when a topic exists and its events would be lost or withheld.
 
     Parameters
     ----------

@@ -188,7 +188,7 @@ def set_metadata(
 
 @app.command
 def revoke_sessions(*ids: Ids, yes: Yes = False, json: Json = False) -> None:
-    """Sign the users out everywhere. Session tokens that were issued before stay valid for up to a minute."""
+    """Sign the users out everywhere. A service that checks for revoked sessions refuses their tokens from now on."""
     who = user_ids(ids)
     confirm(f"End all sessions of {_named(who)}? They have to sign in again.", yes=yes)
 

@@ -136,6 +136,12 @@ class KafkaSettings:
         example="auth.user.state.v1",
         default=None,
     )
+    kafka_session_events_topic: str = variable(
+        parsing.topic,
+        "Where ended sessions go, for services that refuse their tokens. The relay never creates it.",
+        example="auth.session.events.v1",
+        default="auth.session.events.v1",
+    )
 
     @property
     def addresses(self) -> list[str]:

@@ -18,9 +18,22 @@ def contradictions(kafka: KafkaSettings, wrong: set[str]) -> Iterator[tuple[str,
     """Name variables of the group that need one another, and what is wrong; `wrong` are fields that were refused."""
     from anomalyze_auth.kafka.contradictions import contradictions as of_sdk  # noqa: PLC0415  # not every command needs it
 
+    yield from _shared_topics(kafka, wrong)
     refused = {name.upper() for name in wrong}
     for name, what in of_sdk(plain_values(kafka), refused, os.environ):
         yield name.lower(), what
+
+
+def _shared_topics(kafka: KafkaSettings, wrong: set[str]) -> Iterator[tuple[str, str]]:
+    """Consumers of one topic must not meet what they cannot read, and a topic has one cleanup policy."""
+    named: dict[str, str] = {}
+    for name in ("kafka_user_events_topic", "kafka_user_state_topic", "kafka_session_events_topic"):
+        topic = getattr(kafka, name)
+        if topic is None or name in wrong:
+            continue
+        if topic in named:
+            yield name, f"the same topic as {named[topic].upper()}; each needs one of its own"
+        named.setdefault(topic, name)
 
 
 def unused(found: Mapping[str, SourceValue], kafka: KafkaSettings) -> Iterator[ConfigProblem]:

@@ -79,7 +79,7 @@ async def verify(request: Request[Any, Any, Any], authentication: Injected[Authe
     """Decide on a request by its session token: exactly 200, or an error; never a redirect.
 
     Answers any method, and under `/v1/ext-authz/` any path. With `?active=true` the user must also be known here,
-    not deleted and not banned; with `?in_person=true` nobody else may act in the session.
+    not deleted and not banned, and the session not revoked; with `?in_person=true` nobody else may act in the session.
     """
     checks = _checks(request.scope["query_string"])
     _require_whole_identity(request.scope["headers"])

@@ -122,7 +122,7 @@ async def set_metadata(request: AnyRequest, user_id: FromPath[str], management: 
 async def revoke_sessions(
     request: AnyRequest, user_id: FromPath[str], management: Injected[Management]
 ) -> RevokedDocument:
-    """Sign the user out everywhere. Session tokens that were issued before stay valid for up to a minute."""
+    """Sign the user out everywhere: services that check for revoked sessions refuse their tokens from now on."""
 
     def perform(target: UserId, body: bytes) -> Awaitable[int]:
         nothing(body)

@@ -9,8 +9,9 @@ from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import Link, Span, SpanKind, Tracer, set_span_in_context
 
 from application.trace import traceparent
-from application.users.ports import Decide, UserReader
+from application.users.ports import Decide, SignedIn, UserReader
 from domain.decision import Decision, Outcome
+from domain.session import SessionId
 from domain.user import Known, Tombstone, User, UserId
 from entrypoints.observability.tracing import Change, ObtainUser, RunningStore, WebhookUseCase
 from entrypoints.observability.tracing.context import is_sampled, span_of, traceparent_of
@@ -135,10 +136,19 @@ class TracedReader:
     tracer: Tracer
 
     async def get(self, user_id: UserId) -> Known:
+        with self._reading(user_id):
+            return await self.reader.get(user_id)
+
+    async def signed_in(self, user_id: UserId, session_id: SessionId) -> SignedIn:
+        with self._reading(user_id):
+            return await self.reader.signed_in(user_id, session_id)
+
+    @contextmanager
+    def _reading(self, user_id: UserId) -> Iterator[None]:
         attributes = {"db.system.name": "postgresql", "user.id": user_id}
         with spanning(self.tracer, "read user", SpanKind.CLIENT, attributes=attributes):
             token = attach(Context())
             try:
-                return await self.reader.get(user_id)
+                yield
             finally:
                 detach(token)

@@ -60,9 +60,9 @@ async def test_nobody_listens_through_a_transaction_pooler(database_url):
     woken: list[str] = []
     with pgbouncer(database_url) as pooled:
         listeners = [
-            NotificationListener(read_target(pooled), lambda: woken.append("pooled")),
-            NotificationListener(read_target(f"{pooled}?pgbouncer=true"), lambda: woken.append("pooled")),
-            NotificationListener(read_target(database_url), lambda: woken.append("direct")),
+            NotificationListener(read_target(pooled), lambda _: woken.append("pooled")),
+            NotificationListener(read_target(f"{pooled}?pgbouncer=true"), lambda _: woken.append("pooled")),
+            NotificationListener(read_target(database_url), lambda _: woken.append("direct")),
         ]
         for listener in listeners:
             await listener.start()

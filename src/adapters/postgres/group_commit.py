@@ -1,0 +1,161 @@
+"""Group commit: concurrent changes of one process share a statement."""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from typing import Generic, TypeVar
+
+from attrs import frozen
+
+from adapters.postgres.connection.dial import STATEMENT_TIMEOUT_S
+from adapters.postgres.deadline_future import DeadlineFuture
+from adapters.postgres.failures import DATABASE_ERRORS, Responsible, code_of, fault_of, unavailable
+from application.errors import StoreBusyError, StoreUnavailableError, UnstorableError
+from application.failure import Cause
+from application.trace import traceparent
+
+BATCH_LIMIT = 256
+"""Changes in one statement; a batch forms by itself while the one before it is in flight."""
+
+QUEUE_LIMIT = 4096
+"""Changes that may wait; beyond that a sender is better told to come back later."""
+
+TRIES = 8
+"""How often a change may lose a race or its connection before its sender has to try again."""
+
+Key = TypeVar("Key", bound=Hashable)
+State = TypeVar("State")
+Decided = TypeVar("Decided")
+
+
+@frozen(eq=False)
+class Change(Generic[Key, State, Decided]):
+    """A pure decision on what is stored under the key, and its sender's place in the queue."""
+
+    key: Key
+    decide: Callable[[State], Decided]
+    traceparent: str | None
+    answer: DeadlineFuture[Decided]
+
+
+class GroupCommit(Generic[Key, State, Decided]):
+    """Forms batches of the changes that wait, and brings each change to an answer.
+
+    One batch is in flight at a time (two were measured to be no faster). Each key has at most one change in a batch,
+    so its changes are decided one after the other, in the order they came.
+
+    Args:
+        attempt: writes one batch and answers its changes; one without an answer afterwards lost a race.
+        name: of the task.
+        limit_s: how long a caller waits for its answer.
+        queue_limit: changes that may wait.
+    """
+
+    def __init__(
+        self,
+        attempt: Callable[[Sequence[Change[Key, State, Decided]]], Awaitable[None]],
+        *,
+        name: str,
+        limit_s: float = STATEMENT_TIMEOUT_S,
+        queue_limit: int = QUEUE_LIMIT,
+    ) -> None:
+        self._attempt = attempt
+        self._name = name
+        self._limit_s = limit_s
+        self._queue_limit = queue_limit
+        self._waiting: dict[Key, deque[Change[Key, State, Decided]]] = {}
+        self._count = 0
+        self._arrived = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._writer: asyncio.Task[None] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Return how many changes have no answer yet."""
+        return self._count
+
+    def start(self) -> None:
+        self._writer = asyncio.create_task(self._write_batches(), name=self._name)
+
+    async def aclose(self) -> None:
+        """Finish what waits, bounded by the statement timeout, then stop."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), self._limit_s)
+        if self._writer:
+            self._writer.cancel()
+            await asyncio.gather(self._writer, return_exceptions=True)
+
+    async def change(self, key: Key, decide: Callable[[State], Decided]) -> Decided:
+        """Return what was decided, after COMMIT.
+
+        Raises:
+            StoreBusyError, StoreUnavailableError, UnstorableError: as the stores' ports say.
+        """
+        if self._count >= self._queue_limit:
+            raise StoreBusyError(f"{self._queue_limit} wait already")
+        change = Change(key, decide, traceparent.get(), DeadlineFuture[Decided](self._limit_s))
+        self._waiting.setdefault(key, deque()).append(change)
+        self._arrived.set()
+        self._idle.clear()
+        self._count += 1
+        try:
+            return await change.answer.wait()
+        finally:
+            self._count -= 1
+            if not self._count:
+                self._idle.set()
+
+    def _take(self) -> list[Change[Key, State, Decided]]:
+        batch = []
+        for key in list(self._waiting)[:BATCH_LIMIT]:
+            changes = self._waiting.pop(key)
+            batch.append(changes.popleft())
+            if changes:
+                self._waiting[key] = changes  # again at the end: one busy key does not hold up the others
+        return [change for change in batch if not change.answer.done]
+
+    async def _write_batches(self) -> None:
+        while True:
+            await self._arrived.wait()
+            # Let requests that have been received already get here first: larger batches, for no waiting.
+            await asyncio.sleep(0)
+            batch = self._take()
+            if not self._waiting:
+                self._arrived.clear()
+            try:
+                await self._settle(batch)
+            except Exception as error:  # noqa: BLE001
+                # A bug, not a fault: the callers must hear of it, and the next batch must still be written.
+                for change in batch:
+                    change.answer.fail(error)
+
+    async def _settle(self, batch: Sequence[Change[Key, State, Decided]]) -> None:
+        """Bring every change of the batch to an answer."""
+        lost: BaseException | None = None
+        for _ in range(TRIES):
+            batch = [change for change in batch if not change.answer.done]
+            if not batch:
+                return
+            try:
+                await self._attempt(batch)
+            except DATABASE_ERRORS as error:
+                match fault_of(error):
+                    case Responsible.RACE | Responsible.CONNECTION:
+                        lost = error
+                    case Responsible.CHANGE if len(batch) > 1:
+                        await self._settle(batch[: len(batch) // 2])
+                        await self._settle(batch[len(batch) // 2 :])
+                        return
+                    case Responsible.CHANGE:
+                        batch[0].answer.fail(UnstorableError(f"PostgreSQL refused it ({code_of(error)})"))
+                    case Responsible.DATABASE:
+                        for change in batch:
+                            change.answer.fail(unavailable(error))
+        for change in batch:
+            change.answer.fail(unavailable(lost) if lost else _overtaken())
+
+
+def _overtaken() -> StoreUnavailableError:
+    return StoreUnavailableError(f"lost a race {TRIES} times", Cause.BUSY)

@@ -1,0 +1,43 @@
+"""What the use cases of sessions need from the world. Each docstring is the contract that the adapters' tests hold."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from domain.revoke_session import SessionDecision
+from domain.session import RevokedSession, SessionId
+from domain.user import UserId
+
+Decide = Callable[[RevokedSession | None], SessionDecision]
+"""A pure decision with its news bound to it; it may be asked again on a fresher state."""
+
+
+class SessionStore(Protocol):
+    """The write path: a revoked session and its event, stored together or not at all."""
+
+    async def change(self, user_id: UserId, session_id: SessionId, decide: Decide) -> SessionDecision:
+        """Decide on what is known of the session, store what was decided, and return after COMMIT.
+
+        Of concurrent changes of one session, in this process or another, one stores its decision; the others are asked
+        again, on what that one stored. The user need not be known. Nothing is written when the decision returns the
+        state it was given.
+
+        Raises:
+            StoreBusyError: too many changes wait already; nothing was tried.
+            StoreUnavailableError: no answer in time, or no database; trying again is safe.
+            UnstorableError: this change can never be stored; others are not affected.
+        """
+        ...
+
+
+class SessionCleaner(Protocol):
+    """Removes revoked sessions that no token can name any more."""
+
+    async def forget(self, *, after_ms: int) -> int:
+        """Remove the oldest of the sessions that were recorded longer ago than `after_ms`, and return how many.
+
+        One short statement; 0 when there is nothing left to remove. Several processes may do this at once.
+
+        Raises:
+            StoreUnavailableError: no answer in time, or no database.
+        """
+        ...
