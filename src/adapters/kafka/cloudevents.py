@@ -30,6 +30,11 @@ SESSION_TYPES = (TYPES[SessionRevoked],)
 CONTENT_TYPE = "application/json"
 SEQUENCE_DIGITS = 20
 
+# The same of every message, and made once.
+_SPECVERSION = ("ce_specversion", b"1.0")
+_SOURCE = ("ce_source", SOURCE.encode())
+_CONTENT_TYPE = ("content-type", CONTENT_TYPE.encode())
+
 _NAMESPACE = UUID("5c0f1d0a-4d0c-5f9b-9d55-0d7f3f6b3a11")
 
 
@@ -68,23 +73,29 @@ def encode(event: Event) -> OutboxMessage:
     )
 
 
-def headers(message: OutboxMessage) -> dict[str, str]:
+def record_headers(message: OutboxMessage) -> list[tuple[str, bytes]]:
     """Every attribute but the data, as Kafka headers."""
-    attributes = {
-        "ce_specversion": "1.0",
-        "ce_id": str(message.event_id),
-        "ce_source": SOURCE,
-        "ce_type": message.type,
-        "ce_subject": message.key,
-        "ce_time": rfc3339(message.occurred_at),
-        "ce_partitionkey": message.key,
+    key = message.key.encode()
+    attributes = [
+        _SPECVERSION,
+        ("ce_id", str(message.event_id).encode()),
+        _SOURCE,
+        ("ce_type", message.type.encode()),
+        ("ce_subject", key),
+        ("ce_time", rfc3339(message.occurred_at).encode()),
+        ("ce_partitionkey", key),
         # The `sequence` extension orders as text; without `sequencetype` it is free of the 32-bit limit.
-        "ce_sequence": str(message.version).zfill(SEQUENCE_DIGITS),
-        "content-type": CONTENT_TYPE,
-    }
+        ("ce_sequence", str(message.version).zfill(SEQUENCE_DIGITS).encode()),
+        _CONTENT_TYPE,
+    ]
     if message.traceparent:
-        attributes["traceparent"] = message.traceparent
+        attributes.append(("traceparent", message.traceparent.encode()))
     return attributes
+
+
+def headers(message: OutboxMessage) -> dict[str, str]:
+    """Return the same as text."""
+    return {name: value.decode() for name, value in record_headers(message)}
 
 
 def _data(event: Event) -> UserChangedData | UserDeletedData | SessionRevokedData:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from adapters.kafka.broker import Record, RelayBroker
-from adapters.kafka.cloudevents import headers
+from adapters.kafka.cloudevents import record_headers
 from adapters.kafka.failures import REFUSED, UnroutedError, explained, failure_of
 from adapters.kafka.partition_batches import Fates, publish_in_order
 from application.failure import Failure
@@ -99,6 +99,4 @@ class KafkaPublisher:
 
 
 def _record(message: OutboxMessage) -> Record:
-    return Record(
-        message.key.encode(), message.payload, [(name, value.encode()) for name, value in headers(message).items()]
-    )
+    return Record(message.key.encode(), message.payload, record_headers(message))
