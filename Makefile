@@ -109,16 +109,17 @@ lock: install  ## Resolve the dependencies again
 
 	@echo mutmut | $(LOCK) - --constraint requirements-dev.lock --output-file requirements-mutation.lock
 
-# 20 MB that only a mutation run needs.
-.venv/mutation: .venv/installed requirements-mutation.lock
-	@$(BIN)/uv pip install --quiet --require-hashes -r requirements-mutation.lock
+# An environment of its own: mutmut brings setproctitle, with which Granian names its processes, and tests look for those.
+.venv/mutation/bin/mutmut: .venv/installed requirements-mutation.lock
+	@$(PYTHON) -m venv .venv/mutation
+	@$(BIN)/uv pip install --quiet --python .venv/mutation --require-hashes -r requirements-dev.lock -r requirements-mutation.lock
 	@touch $@
 
 # MUTANTS='application.reconcile.*' chooses others; MUTATE=sdk is the SDK, where MUTANTS='*' are all.
 MUTATE ?= .
 MUTANTS ?= domain.*
-mutation: .venv/mutation  ## Change the domain's code in small ways, and list the changes that no unit test notices (minutes)
-	@cd $(MUTATE) && export HYPOTHESIS_PROFILE=few PATH="$(CURDIR)/$(BIN):$$PATH" \
+mutation: .venv/mutation/bin/mutmut  ## Change the domain's code in small ways, and list the changes that no unit test notices (minutes)
+	@cd $(MUTATE) && export HYPOTHESIS_PROFILE=few PATH="$(CURDIR)/.venv/mutation/bin:$$PATH" \
 		&& mutmut run '$(MUTANTS)' && mutmut results
 
 freeze:  ## Keep the release that was just tagged for the next one's tests: REF=v0.1.0

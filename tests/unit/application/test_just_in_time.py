@@ -8,6 +8,7 @@ from attrs import define, field
 
 from adapters.kafka.cloudevents import encode
 from application.errors import (
+    ClerkNotConfiguredError,
     ClerkUnavailableError,
     StoreUnavailableError,
     UnstorableError,
@@ -299,3 +300,10 @@ async def test_a_user_we_have_is_one_reading_and_no_flight(world, monkeypatch):
 
     assert readings == [USER]
     assert world.clerk.asked == []
+
+
+async def test_without_a_key_to_ask_clerk_with_a_user_we_do_not_have_is_unknown(world):
+    world.clerk.answer = ClerkNotConfiguredError("there is no CLERK_SECRET_KEY")
+
+    with pytest.raises(UserUnknownError):
+        await world.current(USER)

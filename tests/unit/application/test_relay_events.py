@@ -129,3 +129,12 @@ async def _until_empty(relay_events: RelayEvents, limit: int) -> None:
 def _run(coroutine) -> None:
     with pytest.raises(StopIteration):  # the fakes never really wait
         coroutine.send(None)
+
+
+async def test_a_round_takes_no_more_than_it_is_told():
+    outbox, publisher = MemoryOutbox(), MemoryPublisher()
+    outbox.add(*(encode(UserDeleted(Tombstone(id=UserId(f"user_{n}"), version=1, deleted_at=0))) for n in range(3)))
+
+    done = await RelayEvents(outbox, publisher)(range(LANES), 2)
+
+    assert (done.taken, len(publisher.delivered)) == (2, 2)
