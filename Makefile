@@ -48,6 +48,11 @@ dev: install  ## Run the whole service on this machine, with everything it needs
 	@npm ci --silent --no-audit --no-fund --ignore-scripts --prefix tests/integration/programs
 	@touch $@
 
+# The TypeScript SDK's compiler, frameworks and clients, and a second Node: 200 MB.
+.venv/node-sdk: .venv/installed sdk-typescript/package-lock.json
+	@npm ci --silent --no-audit --no-fund --ignore-scripts --prefix sdk-typescript
+	@touch $@
+
 # Most of an integration test is waiting for a process: three at a time, each with servers of its own. Files are taken in
 # their order, integration before unit: short files come last, so that all processes end at about the same time.
 test: install  ## Unit and integration tests, on real servers
@@ -56,7 +61,7 @@ test: install  ## Unit and integration tests, on real servers
 test-faults: install  ## Kill, freeze and cut off everything for some minutes, and compare what was acknowledged
 	@$(BIN)/pytest tests/integration/faults
 
-test-programs: install .venv/proxies .venv/kubernetes .venv/node docs  ## Tests behind nginx, PgBouncer and Chromium, which must be installed
+test-programs: install .venv/proxies .venv/kubernetes .venv/node .venv/node-sdk docs  ## Tests behind nginx, PgBouncer and Chromium, which must be installed
 	@PATH="$$PATH:/usr/sbin" $(BIN)/pytest tests/integration/programs
 
 test-containers: install  ## Build the images, bring docker-compose.yml up, and stop and replace it under load (needs Docker)

@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
+from devkit.conformance.consumer_vectors import record, table
 
 from anomalyze_auth.consumer import InMemoryLastSeen, UserEvents
 from anomalyze_auth.events import UnusableEvent, UserEvent
-from devkit.conformance.consumer_vectors import record, table
 
 ROWS: list[dict[str, Any]] = table()["records"]
 

@@ -34,9 +34,34 @@ _VALUES = (
     *("null", "true", "false", "0", "-0", "0.0", "1", "2", "2.0", "2e0", "-1", "1.5", "1e3", "1E400", "-1e400", "01"),
     *("9" * 400, "-" + "9" * 400, "9" * 4300, "9" * 4301, "1e-400", "NaN", "1800000060", "1800000060000"),
     *('""', '" "', '"x"', '"JWT"', '"active"', '"pending"', '"user_1"', '"user_é"', '"\\u0075ser_1"', '"\\ud800"'),
-    *('"\\ud83d\\ude80"', '"\\x"', '"\t"', '"a\\/b"', '"oat_1"', '"mch_1"', '"org:admin"', '"a,b"', '"' + "x" * 256 + '"'),
-    *("[]", "{}", "[1,2]", "[1,2.0]", "[-1,-1]", "[1,null]", '["JWT"]', '{"id":"org_1"}', '{"id":"org_1","rol":"admin"}'),
-    *('{"id":"org_1","per":"x,y","fpm":"3"}', '{"id":"org_1","per":"x,y","fpm":"1,2"}', '{"sub":"user_2"}', '{"sub":[]}'),
+    *(
+        '"\\ud83d\\ude80"',
+        '"\\x"',
+        '"\t"',
+        '"a\\/b"',
+        '"oat_1"',
+        '"mch_1"',
+        '"org:admin"',
+        '"a,b"',
+        '"' + "x" * 256 + '"',
+    ),
+    *(
+        "[]",
+        "{}",
+        "[1,2]",
+        "[1,2.0]",
+        "[-1,-1]",
+        "[1,null]",
+        '["JWT"]',
+        '{"id":"org_1"}',
+        '{"id":"org_1","rol":"admin"}',
+    ),
+    *(
+        '{"id":"org_1","per":"x,y","fpm":"3"}',
+        '{"id":"org_1","per":"x,y","fpm":"1,2"}',
+        '{"sub":"user_2"}',
+        '{"sub":[]}',
+    ),
     *('{"id":"org_1","per":"","fpm":""}', '{"a":1,"a":2}', '{"__proto__":{"x":1}}', "[" * 64 + "]" * 64, "[1,]", "{,}"),
     *('"o:a,u:b,ou:c"', '"o:a"', '{"id":"org_1","per":"x","fpm":"18446744073709551615"}', '"https://app.example.com"'),
 )
@@ -50,14 +75,54 @@ _RULES = {
     "/café/*": Requirement(organization="org_1"),
 }
 _PIECES = (
-    *("docs", "admin", "billing", "health", "Straße", "café", "cafe\u0301", "STRASSE", "ADMIN", "Docs", "ﬁ", "ı", "I"),
-    *("/", "/", "/", "//", ".", "..", "..;", ";v=1", "%2F", "%2f", "%2e", "%5c", "%00", "%64", "%zz", "%", "%25", "%C3%A9"),
+    *(
+        "docs",
+        "admin",
+        "billing",
+        "health",
+        "Straße",
+        "café",
+        "cafe\u0301",
+        "STRASSE",
+        "ADMIN",
+        "Docs",
+        "ﬁ",
+        "\u0131",
+        "I",
+    ),
+    *(
+        "/",
+        "/",
+        "/",
+        "//",
+        ".",
+        "..",
+        "..;",
+        ";v=1",
+        "%2F",
+        "%2f",
+        "%2e",
+        "%5c",
+        "%00",
+        "%64",
+        "%zz",
+        "%",
+        "%25",
+        "%C3%A9",
+    ),
     *("%ff", "é", "\u2025", "\uff0f", "\uff41", "\\", " ", "%20", "x", "*", ":id", "#", "%23", "%3F", "~", "@", "+"),
     *("%u002e", "%61dmin", "\u00a0..", "%E2%80%A8", "\u03a3", "ς", "K", "%EE%80%80"),
 )
 _ORIGINS = (
     *("https://App.Example.com:443/", "http://127.1:3000", "https://bücher.example", "capacitor://LOCALHOST/", "null"),
-    *("chrome-extension://" + "a" * 32, "https://*.example.com", "https://%2a.example.com", "file:///x", "wss://a.b", ""),
+    *(
+        "chrome-extension://" + "a" * 32,
+        "https://*.example.com",
+        "https://%2a.example.com",
+        "file:///x",
+        "wss://a.b",
+        "",
+    ),
     *("app://[::0:1]:443", "https://a b.example", "https://a.example/path", "https://a@b.example", "https://1.2.3.4.5"),
     *("https://a.example:99999", "ionic://localhost:80", "app://.", "https://xn--a-ü.example", " https://a.example "),
     *("https://straße.example", "http://[2001:DB8::0001]", "http://0x7f000001", "https://a.example,https://b.example"),
@@ -66,7 +131,7 @@ _ORIGINS = (
 
 def sdk_vectors(seed: int, count: int = 1500) -> dict[str, Any]:
     """Return inputs with the decisions of the Python SDK; `seed` makes them the same again."""
-    dice = random.Random(seed)  # noqa: S311  # no secret
+    dice = random.Random(seed)  # no secret
     signer = Signer(key=new_key(), kid=KID, issuer=ISSUER, party=PARTY)
     verifier = SessionVerifier(
         PemKey(public_pem(signer.key)), issuer=ISSUER, authorized_parties=[PARTY], now=lambda: float(NOW)
@@ -75,7 +140,12 @@ def sdk_vectors(seed: int, count: int = 1500) -> dict[str, Any]:
         "settings": {"now": NOW, "issuer": ISSUER, "party": PARTY, "suffix": SUFFIX, "pem": public_pem(signer.key)},
         "jwks": {"keys": [signer.jwk]},
         "tokens": [
-            {"name": each.name, "token": signer.token(each, NOW), "expected": each.expected, "with_jwks": each.with_jwks}
+            {
+                "name": each.name,
+                "token": signer.token(each, NOW),
+                "expected": each.expected,
+                "with_jwks": each.with_jwks,
+            }
             for each in vectors()
         ],
         "unseen_tokens": [
@@ -140,7 +210,9 @@ def _request(dice: random.Random, signer: Signer, verifier: SessionVerifier) -> 
         return dice.choice([made, made, made, made[:-4] + "AAAA", "garbage", "a.b.c", "", made + " x"])
 
     def cookie() -> str:
-        name = dice.choice(["__session", f"__session_{SUFFIX}", "__session_other123", "__Session", "theme", "x__session"])
+        name = dice.choice(
+            ["__session", f"__session_{SUFFIX}", "__session_other123", "__Session", "theme", "x__session"]
+        )
         blank = dice.choice(["", " ", "\t", "  "])
         quote = dice.choice(["", "", '"'])
         return f"{blank}{name}{blank}={blank}{quote}{token()}{quote}"
@@ -152,8 +224,8 @@ def _request(dice: random.Random, signer: Signer, verifier: SessionVerifier) -> 
     if dice.random() < 0.3:
         scheme = dice.choice(["Bearer ", "bearer  ", "Bearer\t", "Basic ", "Bearer", "BEARER "])
         headers.append(("authorization", (scheme + token()).strip()))
-    for _ in range(dice.choice([0, 0, 1, 1, 2])):
-        headers.append(("origin", dice.choice([PARTY, PARTY, "https://evil.example.com", "null", f"{PARTY}/"])))
+    parties = [PARTY, PARTY, "https://evil.example.com", "null", f"{PARTY}/"]
+    headers += [("origin", dice.choice(parties)) for _ in range(dice.choice([0, 0, 1, 1, 2]))]
     ignore = dice.random() < 0.3
     return {"headers": headers, "ignoreBadCookies": ignore, "expected": _verdict(headers, verifier, ignore)}
 
@@ -176,7 +248,18 @@ def _verdict(headers: list[tuple[str, str]], verifier: SessionVerifier, ignore: 
 
 
 def _targets(dice: random.Random, count: int) -> set[str]:
-    fixed = {"/", "", "/docs", "/docs/", "/admin/x", "/admin/health", "/caf%C3%A9/x", "*", "http://h/docs", "/docs?x=//"}
+    fixed = {
+        "/",
+        "",
+        "/docs",
+        "/docs/",
+        "/admin/x",
+        "/admin/health",
+        "/caf%C3%A9/x",
+        "*",
+        "http://h/docs",
+        "/docs?x=//",
+    }
     made = {"/" + "".join(dice.choices(_PIECES, k=dice.randrange(1, 7))) for _ in range(count)}
     return fixed | made
 
@@ -202,7 +285,26 @@ def _origin(text: str) -> str | None:
 
 
 def _odd_origins(dice: random.Random, count: int) -> Iterator[str]:
-    pieces = ("https://", "http://", "app://", "a", "B", ".", ":", "443", "8080", "/", "ü", "*", "@", "%41", "[::1]", " ", "-", "_")
+    pieces = (
+        "https://",
+        "http://",
+        "app://",
+        "a",
+        "B",
+        ".",
+        ":",
+        "443",
+        "8080",
+        "/",
+        "ü",
+        "*",
+        "@",
+        "%41",
+        "[::1]",
+        " ",
+        "-",
+        "_",
+    )
     for _ in range(count):
         yield dice.choice(("https://", "app://", "")) + "".join(dice.choices(pieces, k=dice.randrange(1, 6)))
 
@@ -213,7 +315,9 @@ def _record(row: Mapping[str, Any]) -> dict[str, Any]:
         "name": row["name"],
         "after": row.get("after", 0),
         "expected": row["outcome"],
-        "headers": [[name, None if value is None else base64.b64encode(value).decode()] for name, value in made.headers],
+        "headers": [
+            [name, None if value is None else base64.b64encode(value).decode()] for name, value in made.headers
+        ],
         "value": None if made.value is None else base64.b64encode(made.value).decode(),
     }
 

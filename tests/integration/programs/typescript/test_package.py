@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from devkit.servers.ports import free_port
-from integration.programs.typescript.conftest import NODES, SDK, Project, examples, run
 from support.sdk_vectors import new_seed, sdk_vectors
+from support.typescript_project import NODES, SDK, Project, examples, run
 
 ISSUER, PARTY = "https://clerk.example.com", "https://app.example.com"
 
@@ -53,21 +53,22 @@ def test_the_readme_shows_every_part():
 
 @contextmanager
 def running(node: str, project: Project, name: str, **variables: str) -> Iterator[None]:
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [node, f"{name}.js"], cwd=project.folder, env=variables, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith("{")  # the address, as soon as it listens
-        yield
-    finally:
-        process.kill()
-        process.wait()
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith(("{", "["))  # the address, as soon as it listens
+            yield
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("node", NODES.values(), ids=NODES)
 @pytest.mark.parametrize("name", ["express", "fastify"])
-def test_the_documented_middleware_decides_every_token_as_it_must(name: str, node: str, project: Project, tmp_path: Path):
+def test_the_documented_middleware_decides_every_token_as_it_must(
+    name: str, node: str, project: Project, tmp_path: Path
+):
     port, jwks_port = free_port(), free_port()
     variables = {
         "PORT": str(port),
@@ -76,10 +77,20 @@ def test_the_documented_middleware_decides_every_token_as_it_must(name: str, nod
         "CLERK_AUTHORIZED_PARTIES": PARTY,
     }
     with running(node, project, name, **variables):
-        options = ["--key", str(tmp_path / "key.pem"), "--jwks-port", str(jwks_port), "--issuer", ISSUER, "--azp", PARTY]
+        options = [
+            "--key",
+            str(tmp_path / "key.pem"),
+            "--jwks-port",
+            str(jwks_port),
+            "--issuer",
+            ISSUER,
+            "--azp",
+            PARTY,
+        ]
         url = f"http://127.0.0.1:{port}/me"
         shown = run(
-            [str(Path(sys.executable).with_name("auth-service")), "conformance", "tokens", url, *options, "--json"], tmp_path
+            [str(Path(sys.executable).with_name("auth-service")), "conformance", "tokens", url, *options, "--json"],
+            tmp_path,
         )
 
     found = json.loads(shown)
