@@ -55,6 +55,11 @@ dev: install  ## Run the whole service on this machine, with everything it needs
 	@npm ci --silent --no-audit --no-fund --ignore-scripts --prefix tests/integration/programs
 	@touch $@
 
+# The TypeScript SDK's compiler, frameworks and clients, and a second Node: 200 MB.
+.venv/node-sdk: .venv/installed sdk-typescript/package-lock.json
+	@npm ci --silent --no-audit --no-fund --ignore-scripts --prefix sdk-typescript
+	@touch $@
+
 test: install  ## Unit and integration tests, on real servers: what has no mark
 	@$(PYTEST) --numprocesses=$(TEST_PROCESSES)
 
@@ -69,7 +74,7 @@ test-servers: install  ## The part of `make test` that talks to PostgreSQL and K
 test-faults: install  ## Kill, freeze and cut off everything for some minutes, and compare what was acknowledged
 	@$(PYTEST) --numprocesses=2 -m faults
 
-test-programs: install .venv/proxies .venv/kubernetes .venv/node docs  ## Tests behind nginx, PgBouncer and Chromium, which must be installed
+test-programs: install .venv/proxies .venv/kubernetes .venv/node .venv/node-sdk docs  ## Tests behind nginx, PgBouncer and Chromium, which must be installed
 	@PATH="$$PATH:/usr/sbin" $(PYTEST) -m programs
 
 test-containers: install  ## Build the images, bring docker-compose.yml up, and stop and replace it under load (needs Docker)

@@ -26,8 +26,10 @@ include_patterns = [
     "deploy/**/README.md",
     "examples/**/README.md",
     "devkit/README.md",
+    "devkit/src/devkit/conformance/README.md",
     "sdk/README.md",
     "sdk/docs/**",
+    "sdk-typescript/README.md",
 ]
 exclude_patterns = [".*", "var", "**/node_modules"]
 nitpicky = True

@@ -16,6 +16,7 @@ PAGES = sorted(
         "devkit/*.md",
         "sdk/*.md",
         "sdk/docs/*.md",
+        "sdk-typescript/*.md",
         "deploy/**/*.md",
         "examples/**/*.md",
     )

@@ -3,6 +3,9 @@ from collections.abc import Iterator
 import pytest
 
 from support.browser import Tab, browser_tab
+from support.typescript_project import bare_project, package, project
+
+__all__ = ["bare_project", "package", "project"]  # fixtures
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,8 @@ REQUESTS = "tests/unit/docs/test_requests.py"
 AUTH_SERVICE = {
     "clerk-stand-in": f"{STAND_IN}/test_command.py",
     "config": "tests/unit/cli/test_config.py",
+    "conformance consumer": "tests/integration/programs/consumers/test_examples.py",
+    "conformance tokens": "tests/unit/conformance/test_tokens.py",
     "demo": f"{CLI}/test_demo.py",
     "dev": f"{CLI}/test_dev.py",
     "dev-keys": CONTAINERS,
@@ -78,6 +80,7 @@ OTHERS = {
     "curl -i -H": REQUESTS,
     "curl -X POST -H": REQUESTS,
     'kill -HUP "$SERVE_PID"': "tests/integration/faults/rotation/test_rotation.py",
+    "npm install @anomalyze/auth": "not run: tests/integration/programs/typescript installs what `npm pack` makes",
     "pip install anomalyze-auth": "not run: it is installed from here; sdk/tests/test_package.py builds it",
     "pip install 'anomalyze-auth[kafka]'": "not run: the same, and its extra is in the lock file",
     "pip install 'anomalyze-auth[msk]'": "not run: the same",

@@ -14,6 +14,7 @@ _TRIES = 4
 _LONGEST_WAIT_S = 5.0
 _EDGES = frozenset({"clock tolerance", "expired", "not active yet (nbf)", "issued in the future (iat)"})
 _ACCEPTED_STATUS = range(200, 300)
+_EARLY_S = 0.3
 _FIRST_SERVER_ERROR = 500
 # What cannot be in a field value (RFC 9110 section 5.5), or is cut off from it.
 _NOT_SENDABLE = re.compile(r"[\x00-\x1f\x7f]|^\s|\s$")
@@ -146,21 +147,22 @@ def _control(client: httpx.Client, url: str, signer: Signer) -> None:
 
 
 def _answer(client: httpx.Client, url: str, signer: Signer, vector: Vector) -> Answer:
-    if vector.token_class in _EDGES:
-        # At the beginning of a second, so that what ends within the next one has not ended on arrival.
+    if vector.token_class in _EDGES and time.time() % 1 > _EARLY_S:
+        # Early in a second, so that what ends within it has not ended on arrival.
         time.sleep(1 - time.time() % 1)
     return Answer(vector, _status(client, url, signer.token(vector, time.time())))
 
 
 def _status(client: httpx.Client, url: str, token: str | None) -> int | None:
-    headers = [] if token is None else [(b"authorization", b"Bearer " + token.encode("utf-8"))]
-    for attempt in range(_TRIES):
+    headers = [] if token is None else [(b"authorization", (b"Bearer " + token.encode("utf-8")).rstrip())]
+    response = None
+    for _ in range(_TRIES):
         try:
             response = client.get(url, headers=headers)
         except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError, httpx.ReadTimeout):
-            return None
+            continue  # a server may have closed the connection after the request before
         wait = response.headers.get("retry-after", "")
-        if response.status_code not in {429, 503} or not wait.isdecimal() or attempt == _TRIES - 1:
+        if response.status_code not in {429, 503} or not wait.isdecimal():
             break
         time.sleep(min(int(wait), _LONGEST_WAIT_S))
-    return response.status_code
+    return None if response is None else response.status_code

@@ -1,6 +1,8 @@
-"""examples/consumers as they stand, the Java one compiled by a JDK, behind a real relay and on a real Kafka."""
+"""examples/consumers as they stand, compiled where that is needed, behind a real relay and on a real Kafka."""
 
+import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,11 +16,14 @@ pytestmark = pytest.mark.programs
 
 EXAMPLES = Path(__file__).parents[4] / "examples" / "consumers"
 PATH = os.pathsep.join(sys.path)
+AUTH_SERVICE = str(Path(sys.executable).with_name("auth-service"))
 JARS = ("kafka-clients-", "jackson-databind-", "jackson-core-", "jackson-annotations-", "slf4j-api-", "lz4-java-")
 
 
-@pytest.fixture(params=["python", "java"])
+@pytest.fixture(params=["python", "java", "typescript"])
 def command(request: pytest.FixtureRequest) -> list[str]:
+    if request.param == "typescript":
+        return ["node", str(request.getfixturevalue("project").folder / "follow-users.js")]
     if request.param == "python":
         return [sys.executable, str(EXAMPLES / "python" / "follow_users.py")]
     jars = os.pathsep.join(str(jar) for jar in kafka_jars() if jar.name.startswith(JARS))
@@ -32,3 +37,42 @@ async def test_a_consumer_has_all_users_and_tells_each_change_once(
     await create_topic(kafka_address, state, cleanup_policy="compact")
 
     await play(command, tmp_path, database_url, kafka_address, (topic, state), PYTHONPATH=PATH)
+
+
+@pytest.mark.parametrize("command", ["python", "typescript"], indirect=True)
+def test_a_consumer_passes_every_scene(command, kafka_address):
+    skipped = [] if command[0] == "node" else ["--skip", "revocation"]  # the Python one follows no sessions
+    done = subprocess.run(
+        [AUTH_SERVICE, "conformance", "consumer", "--bootstrap-servers", kafka_address, *skipped, "--", *command],
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("ok ") == 6 - len(skipped) // 2
+
+
+def test_faults_planted_in_a_consumer_are_named_and_nothing_else(kafka_address, tmp_path):
+    text = (EXAMPLES / "python" / "follow_users.py").read_text()
+    faulty = tmp_path / "faulty.py"
+    # It counts every version as news, stops at a type it does not know, and counts the deleted as living.
+    text = text.replace('print(f"skipped {event.type}", flush=True)', "raise SystemExit(1)")
+    text = text.replace("elif users.apply(event):", "elif users.apply(event) or True:")
+    text = text.replace("{len(users)} users", "{len(users) + (len(users._versions) > len(users))} users")
+    faulty.write_text(text)
+    done = subprocess.run(
+        [
+            *(AUTH_SERVICE, "conformance", "consumer", "--bootstrap-servers", kafka_address, "--json"),
+            *("--skip", "revocation", "--skip", "state", "--", sys.executable, str(faulty)),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert set(json.loads(done.stdout)["wrong"]) == {"duplicates", "unknown types", "deletion"}

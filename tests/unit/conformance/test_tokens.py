@@ -1,0 +1,182 @@
+"""`auth-service conformance tokens` against real servers: one that is right, and one with three planted faults."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from anomalyze_auth import PemKey, Reason, SessionVerifier, TokenRejected, bearer_token
+from devkit.conformance.token_vectors import Signer, vectors
+from devkit.conformance.tokens import Answer, judged
+from devkit.local.keys import new_keys, public_half
+from entrypoints.cli.main import main
+
+NOW = 1_800_000_000
+ISSUER, PARTY = "https://clerk.example.com", "https://app.example.com"
+Decide = Callable[[str], int]
+
+
+@contextmanager
+def service(decide: Decide) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            raw = [(name.encode(), value.encode("latin-1")) for name, value in self.headers.items()]
+            token = bearer_token(raw)
+            self.send_response(401 if token is None else decide(token))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("key") / "key.pem"
+    file.write_text(new_keys().private_key)
+    return file
+
+
+def verdict(key: Path, token: str, now: float | None = None) -> Reason | None:
+    verifier = SessionVerifier(
+        PemKey(public_half(key.read_text())),
+        issuer=ISSUER,
+        authorized_parties=[PARTY],
+        now=time.time if now is None else lambda: now,
+    )
+    try:
+        verifier.verify_now(token)
+    except TokenRejected as rejected:
+        return rejected.reason
+    return None
+
+
+def conformance(url: str, key: Path, capsys) -> tuple[object, dict[str, Any]]:
+    options = ["--key", str(key), "--issuer", ISSUER, "--azp", PARTY, "--json"]
+    with pytest.raises(SystemExit) as stop:
+        main(["conformance", "tokens", url, *options])
+    shown = capsys.readouterr()
+    return stop.value.code, json.loads(shown.out) if shown.out else {"error": shown.err}
+
+
+def test_a_service_that_decides_as_the_sdk_is_clean(key: Path, capsys):
+    with service(lambda token: 401 if verdict(key, token) else 200) as url:
+        status, found = conformance(url, key, capsys)
+
+    assert status == 0
+    assert found["keys"].startswith("one key")
+    assert found["sent"] > 270
+    assert found["not_sendable"] == ["a leading space", "a trailing newline", "a null character"]
+    assert not any(found[kind] for kind in ("wrongly_accepted", "wrongly_refused", "answered_with_5xx", "not_answered"))
+
+
+def test_three_planted_faults_are_named_and_nothing_else(key: Path, capsys):
+    def decide(token: str) -> int:
+        reason = verdict(key, token)
+        if reason == Reason.SESSION_PENDING:
+            return 200  # it forgot that claim
+        if reason is None and len(token) > 8000:
+            return 401  # its limit is too low
+        if reason == Reason.TOKEN_TOO_LARGE:
+            return 500
+        return 401 if reason else 200
+
+    with service(decide) as url:
+        status, found = conformance(url, key, capsys)
+
+    assert status == 1
+    assert found["wrongly_accepted"] == {"session status (sts)": ["sts pending"]}
+    assert found["wrongly_refused"] == {"custom claims": ["a long but permitted token"]}
+    assert found["answered_with_5xx"].keys() == {"size"}
+    assert found["not_answered"] == {}
+
+
+@pytest.mark.parametrize(
+    ("ignored", "classes"),
+    [
+        (Reason.AUTHORIZED_PARTY_MISMATCH, {"authorized party (azp)"}),
+        (Reason.ISSUER_MISMATCH, {"issuer (iss)"}),
+        (Reason.TOKEN_EXPIRED, {"expired"}),
+        (Reason.TOKEN_INVALID_SIGNATURE, {"signature"}),
+        (Reason.TOKEN_NOT_ACTIVE_YET, {"not active yet (nbf)"}),
+        (Reason.UNSUPPORTED_HEADER, {"extensions (crit, b64)", "nested tokens (cty)"}),
+    ],
+)
+def test_a_check_that_is_missing_shows_in_its_own_class_alone(ignored: Reason, classes: set[str], key: Path):
+    private = load_pem_private_key(key.read_bytes(), password=None)
+    assert isinstance(private, RSAPrivateKey)
+    signer = Signer(key=private, kid="ins_1", issuer=ISSUER, party=PARTY)
+
+    found = judged(
+        Answer(vector, 401 if verdict(key, signer.token(vector, NOW), NOW) not in (None, ignored) else 200)
+        for vector in vectors()
+    )
+
+    assert found.wrongly_accepted.keys() == classes
+    assert [found.wrongly_refused, found.server_errors, found.unanswered] == [{}, {}, {}]
+
+
+@pytest.mark.parametrize(("answer", "said"), [(200, "it lets anybody in"), (403, "to a plain session token")])
+def test_a_service_that_cannot_be_judged_is_sent_nothing_else(answer: int, said: str, key: Path, capsys):
+    asked = []
+
+    def decide(token: str) -> int:
+        asked.append(token)
+        return answer
+
+    class Open(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(answer)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Open)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    status, found = conformance(f"http://127.0.0.1:{server.server_port}/", key, capsys)
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+    assert status == 78
+    assert said in found["error"]
+    assert len(asked) <= 2
+
+
+def test_a_service_that_does_not_run_is_out_of_reach(key: Path, capsys):
+    status, found = conformance("http://127.0.0.1:9/", key, capsys)
+
+    assert status == 69
+    assert "cannot be reached" in found["error"]
+
+
+def test_a_key_is_made_where_there_is_none_with_its_public_half_beside_it(tmp_path: Path, capsys):
+    file = tmp_path / "new.pem"
+
+    assert conformance("http://127.0.0.1:9/", file, capsys)[0] == 69
+    assert file.stat().st_mode & 0o077 == 0
+    assert (tmp_path / "new.pem.pub").read_text().strip() == public_half(file.read_text())
