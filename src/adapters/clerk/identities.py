@@ -137,8 +137,12 @@ class ClerkIdentities:
             if not left:
                 return
             for session_id in left:
-                await self._revoke(session_id)
                 revoked.add(session_id)
+                try:
+                    await self._revoke(session_id)
+                except asyncio.CancelledError:
+                    ended(session_id)  # time is up, and Clerk may have ended it
+                    raise
                 ended(session_id)
 
     async def _active(self, user_id: UserId, *, offset: int = 0) -> list[SessionId]:

@@ -40,7 +40,7 @@ async def relaying(container: Any, listener: Any) -> AsyncIterator[None]:
         stack.push_async_callback(container.relay_engine().dispose)
         if container.kafka().kafka_user_state_topic:
             stack.push_async_callback(container.state_publisher().aclose)
-        stack.push_async_callback(container.session_publisher().aclose)
+        stack.push_async_callback(container.session_broker().stop)
         stack.push_async_callback(listener.aclose)
         stack.push_async_callback(container.engine().dispose)
         await listener.start()

@@ -57,21 +57,15 @@ class RelayContainer(DeclarativeContainer):
     session_topics = Callable(dict.fromkeys, SESSION_TYPES, kafka.provided.kafka_session_events_topic)
     """The topic of each type of event."""
     broker = Singleton(RelayBroker, kafka.provided.addresses, kafka_security)
+    session_broker = Singleton(RelayBroker, kafka.provided.addresses, kafka_security)
+    """A producer of its own: a failure that ends one leaves the other as it is."""
     publisher: Provider[Publisher] = traced.provided.publisher.call(
         Singleton(TimedPublisher, Singleton(KafkaPublisher, broker, topics=topics)), topics
     )
     session_publisher: Provider[Publisher] = traced.provided.publisher.call(
-        Singleton(
-            TimedPublisher,
-            Singleton(
-                KafkaPublisher,
-                Singleton(RelayBroker, kafka.provided.addresses, kafka_security),
-                topics=session_topics,
-            ),
-        ),
+        Singleton(TimedPublisher, Singleton(KafkaPublisher, session_broker, topics=session_topics)),
         session_topics,
     )
-    """A producer of its own: a failure that ends one leaves the other as it is."""
     state_publisher = Singleton(
         KafkaStatePublisher, kafka.provided.addresses, kafka.provided.kafka_user_state_topic, kafka_security
     )

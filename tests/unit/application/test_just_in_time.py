@@ -281,20 +281,20 @@ async def test_what_is_remembered_is_bounded_and_the_oldest_goes_first(world):
     for number in (1, 2, 3, 1, 4):
         world.now += 1 if number != 1 else UNKNOWN_FOR_S
         with pytest.raises(UserUnknownError):
-            await world.current(UserId(f"user_{number}"))
+            await world.current(UserId(f"user_{number}"), SESSION)
 
     assert list(world.just_in_time._unknown_until) == ["user_3", "user_1", "user_4"]
 
 
 async def test_a_user_we_have_is_one_reading_and_no_flight(world, monkeypatch):
     readings = []
-    read = MemoryUsers.get
+    read = MemoryUsers.signed_in
 
-    async def counted(self, user_id):
+    async def counted(self, user_id, session_id):
         readings.append(user_id)
-        return await read(self, user_id)
+        return await read(self, user_id, session_id)
 
-    monkeypatch.setattr(MemoryUsers, "get", counted)
+    monkeypatch.setattr(MemoryUsers, "signed_in", counted)
     await SyncUser(world.users)(snapshot())
     await world.current(USER, SESSION)
 
@@ -306,4 +306,4 @@ async def test_without_a_key_to_ask_clerk_with_a_user_we_do_not_have_is_unknown(
     world.clerk.answer = ClerkNotConfiguredError("there is no CLERK_SECRET_KEY")
 
     with pytest.raises(UserUnknownError):
-        await world.current(USER)
+        await world.current(USER, SESSION)

@@ -46,7 +46,7 @@ def test_a_topic_with_what_is_defined_has_no_difference(definition):
 @pytest.mark.parametrize("definition", TOPICS)
 def test_each_topic_is_named_by_a_variable_with_its_default_name(definition):
     assert hasattr(KafkaSettings, definition.variable.lower())
-    assert definition.default_name.startswith("auth.user.")
+    assert definition.default_name.startswith(("auth.user.", "auth.session."))
 
 
 @each_row(

@@ -270,7 +270,9 @@ def test_the_end_of_a_session_is_genuine_and_is_of_the_session_that_is_named(key
     trigger(event, "--url", service.url)
 
     named, new = service.deliveries
-    read = [ClerkWebhooks([keys.webhook_secret]).read(each.headers, each.body) for each in (named, new)]
+    read = [
+        ClerkWebhooks([parse_signing_key(keys.webhook_secret)]).read(each.headers, each.body) for each in (named, new)
+    ]
     assert (read[0].id, read[0].user_id) == ("sess_1", "user_ada")
     assert read[1].id.startswith("sess_")
     assert data_of(named)["status"] == event.partition(".")[2]
