@@ -27,11 +27,10 @@ def user(version, **fields):
         updated_at=1_790_000_000_123, source=SourceVersion(1, 1, b""))
 
 address = EmailAddress(id="idn_1", email="Zoe@Example.com", verified=True, status="verified")
-full = dict(email="Zoe@Example.com", email_verified=True,
-    emails=(address, EmailAddress(id="idn_2", email="z@b.c", verified=False, status=None)),
-    phone="+441234", username="zoe", first_name="Zo\\u00eb", last_name="\\U0001f680",
-    image_url="https://img.example.com/1", external_id="7",
-    public_metadata={"plan": "pro", "deep": [1, {"er": None}]}, banned=True, locked=True)
+second = EmailAddress(id="idn_2", email="z@b.c", verified=False, status=None)
+full = dict(email="Zoe@Example.com", email_verified=True, emails=(address, second),
+    phone="+441234", username="zoe", first_name="Zo\\u00eb", last_name="\\U0001f680", image_url="https://img.example.com/1",
+    external_id="7", public_metadata={"plan": "pro", "deep": [1, {"er": None}]}, banned=True, locked=True)
 events = [UserCreated(user(1)), UserUpdated(user(2, **full), ("email", "banned")), UserUpdated(user(3), ()),
     UserDeleted(Tombstone(id="user_sample", version=4, deleted_at=1_790_000_000_999))]
 print(json.dumps([

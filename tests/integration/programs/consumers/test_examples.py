@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -51,7 +52,7 @@ def test_a_consumer_passes_every_scene(command, kafka_address):
     )
 
     assert done.returncode == 0, done.stdout
-    assert done.stdout.count("ok ") == 6 - len(skipped) // 2
+    assert len(re.findall("^ok ", done.stdout, re.MULTILINE)) == 6 - len(skipped) // 2
 
 
 def test_faults_planted_in_a_consumer_are_named_and_nothing_else(kafka_address, tmp_path):

@@ -70,8 +70,8 @@ async def test_ended_sessions_and_banned_and_deleted_users_are_refused(project, 
 
     async with AIOKafkaProducer(bootstrap_servers=kafka_address) as producer:
 
-        async def publish(to: str, user: str, session: str = "sess_1", **row: object) -> None:
-            made = record(row, user, session)
+        async def publish(to: str, whose: str, session: str = "sess_1", **row: object) -> None:
+            made = record(row, whose, session)
             await producer.send_and_wait(to, made.value, key=made.key, headers=list(made.headers))
 
         await publish(sessions, "user_a", "sess_before", event="revoked")
