@@ -38,8 +38,8 @@ def keep(folder: Path) -> None:
         (folder / "environment").write_text(json.dumps(environment))
         return load(settings, environment=environment, env_file=env_file)
 
-    def mint_and_note(of: Stage, user_id: str, *, now_s: int) -> str:
-        tokens.append(mint(of, user_id, now_s=now_s))
+    def mint_and_note(of: Stage, user_id: str, **how: Any) -> str:
+        tokens.append(mint(of, user_id, **how))
         return tokens[-1]
 
     async def play_and_keep(of: Stage, *more: Any) -> None:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from application.errors import ClerkUnavailableError, SafetyStopError, UserDeletedError, UserUnknownError
 from application.reconcile.drift import LivingUsers
@@ -14,7 +14,7 @@ from application.sessions.revoke_session import RevokeSession
 from application.users.delete_user import DeleteUser
 from application.users.ports import ClerkUsers, UserReader
 from application.users.sync_user import SyncUser
-from domain.decision import Decision
+from domain.decision import Decision, Outcome
 from domain.session import RevokedSession, SessionId
 from domain.snapshot import Deletion, Snapshot
 from domain.user import Known, Tombstone, User, UserId
@@ -110,8 +110,9 @@ class ManageUsers:
         except UserUnknownError:
             if await self.users.get(user_id) is None:
                 raise
-            deletion = self._deletion(user_id)
-        return await self.delete_user(deletion)
+            return await self.delete_user(self._deletion(user_id))
+        # Clerk's webhook about this very deletion may have been faster.
+        return evolve(await self.delete_user(deletion), outcome=Outcome.DELETED)
 
     async def sync(self, user_id: UserId) -> Decision:
         """Make our user equal to Clerk's, whichever webhooks were missed; any outcome but `ignored`.

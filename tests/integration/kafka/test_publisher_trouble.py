@@ -126,7 +126,7 @@ async def test_brokers_that_send_us_to_an_address_out_of_reach_are_told_with_it_
         told = {}
         for advertised, address in kafka.bad.items():
             publisher = publisher_to(address, "users")
-            told[advertised] = (await publisher.publish([pending("user_a", 1)])).outage
+            told[advertised] = str((await publisher.publish([pending("user_a", 1)])).outage)
             await publisher.aclose()
 
     assert told == {

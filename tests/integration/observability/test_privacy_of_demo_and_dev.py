@@ -16,7 +16,7 @@ import httpx
 
 from devkit.servers.ports import free_port
 from support.leaks import leaks, secrets_of
-from support.processes import running
+from support.second_terminal import dev
 
 INVENTED = ("ada@example.org", "ada@lovelace.example", "Lovelace", "Augusta", "+15555550100", "Ada")
 CANARIES = {"first_name": "Canarygiven", "last_name": "Canarysurname", "username": "canaryhandle"}
@@ -66,13 +66,7 @@ def test_the_services_of_dev_write_nothing_of_a_user_who_is_triggered(tmp_path):
     port = free_port()
     changes = [word for name, value in CANARIES.items() for word in ("--set", f"{name}={value}")]
     trigger = [sys.executable, "-m", "entrypoints.cli.main", "trigger", "user.created", "--user", "user_canary"]
-    home = environment(tmp_path)["HOME"]
-    with running(tmp_path, "dev", "--port", str(port), HOME=home, LOG_LEVEL="debug", LOG_FORMAT="console") as dev:
-        deadline = time.monotonic() + 90
-        while "Ctrl-C stops everything" not in dev.text():
-            assert dev.alive, dev.text()
-            assert time.monotonic() < deadline, dev.text()
-            time.sleep(0.05)
+    with dev(tmp_path, port, LOG_LEVEL="debug", LOG_FORMAT="console") as running:
         sent = subprocess.run(
             [*trigger, "--email", "canary@personal.example", *changes],
             env=environment(tmp_path),
@@ -84,8 +78,7 @@ def test_the_services_of_dev_write_nothing_of_a_user_who_is_triggered(tmp_path):
         )
         forged = httpx.post(f"http://127.0.0.1:{port}/webhooks/clerk", content=b"canary-body", trust_env=False)
         time.sleep(1)  # until what was caused is written
-        dev.stop(60)
-    lines = [line for line in dev.text().splitlines() if line.startswith(("serve |", "relay |"))]
+    lines = [line for line in running.text().splitlines() if line.startswith(("serve |", "relay |"))]
     written = "\n".join(lines)
 
     assert '200 {"outcome":"created"}' in sent.stdout

@@ -20,7 +20,7 @@ from adapters.postgres.outbox_admin import PostgresOutboxAdmin
 from adapters.postgres.session_store import PostgresSessionCleaner, PostgresSessionStore
 from adapters.postgres.statements import BY_KEY, READ_WITH_SESSIONS
 from adapters.postgres.user_reader import PostgresUserReader
-from application.errors import StoreBusyError, StoreUnavailableError
+from application.errors import StoreUnavailableError
 from application.relay.dead_letters import Repair
 from application.relay.lanes import LANES, lane_of, session_lane
 from application.relay.messages import OutboxMessage, RefusedMessage
@@ -143,15 +143,6 @@ async def test_1000_concurrent_revocations_need_few_statements(engine, sessions)
 
     assert len(seen) <= 1000 / group_commit.BATCH_LIMIT + 3
     assert len(await waiting(engine)) == 1000
-
-
-async def test_a_full_queue_is_told_at_once(sessions, monkeypatch):
-    monkeypatch.setattr(group_commit, "QUEUE_LIMIT", 8)
-    revoke = RevokeSession(sessions)
-
-    results = await asyncio.gather(*(revoke(ended(f"sess_{n}")) for n in range(20)), return_exceptions=True)
-
-    assert sum(isinstance(result, StoreBusyError) for result in results) == 12
 
 
 async def test_a_database_without_the_table_is_unavailable(empty_database):
