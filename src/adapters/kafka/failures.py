@@ -97,6 +97,8 @@ async def explained(error: BaseException, broker: RelayBroker, topic: str | None
             detail = f"no topic for {error}"
         case TimeoutError():
             detail = str(error) or f"no acknowledgement of {topic}"
+        case _ if type(error) is KafkaError:
+            detail = str(error)  # one of aiokafka's own sentences, which name no value
         case _:
             detail = type(error).__name__
     return Failure(KAFKA, cause, detail)

@@ -108,7 +108,8 @@ async def test_frozen_relays_that_wake_up_leave_no_old_version_last(
     assert last_of_each(states)["user_0"].data is None
     assert all(relay.alive for relay in (one, two, three))
     assert [relay.text() for relay in (one, two, three) if "Traceback" in relay.text()] == []
-    assert three.events("events wait") == []  # a frozen one may find that PostgreSQL gave it up meanwhile
+    # A frozen one may find that PostgreSQL gave it up meanwhile; the third, that a busy broker takes long to bar two writers.
+    assert len(three.events("events wait")) == len(three.events("trouble is over"))
 
 
 async def test_a_missing_state_topic_is_said_once_and_no_event_goes_out_twice_meanwhile(
