@@ -108,7 +108,7 @@ async def test_frozen_relays_that_wake_up_leave_no_old_version_last(
     assert last_of_each(states)["user_0"].data is None
     assert all(relay.alive for relay in (one, two, three))
     assert [relay.text() for relay in (one, two, three) if "Traceback" in relay.text()] == []
-    # A frozen one may find that PostgreSQL gave it up meanwhile; the third may wait for a busy broker to bar two writers.
+    # A frozen one may find that PostgreSQL gave it up meanwhile; the third may wait for a busy broker.
     assert len(three.events("events wait")) == len(three.events("trouble is over"))
 
 
