@@ -119,9 +119,7 @@ async def out_of_reach(addresses: Iterable[str], security: Security) -> list[Sil
     """Try addresses that brokers advertise, and return what is wrong with them: nothing when all are of use."""
     outcomes = await asyncio.gather(*(ask(address, security) for address in sorted(addresses)))
     return [
-        Silence(outcome.server, Cause.BAD_ADDRESS, _with_cause(outcome))
-        if outcome.cause in _NOBODY_THERE
-        else outcome
+        Silence(outcome.server, Cause.BAD_ADDRESS, _with_cause(outcome)) if outcome.cause in _NOBODY_THERE else outcome
         for outcome in outcomes
         if isinstance(outcome, Silence)
     ]
