@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 from litestar import Litestar, get
 
 from anomalyze_auth import PUBLIC, JwksKeys, SessionVerifier
-from anomalyze_auth.litestar import AuthPlugin, CurrentUser
 from anomalyze_auth.kafka import KafkaConnection
+from anomalyze_auth.litestar import AuthPlugin, CurrentUser
 from anomalyze_auth.revocations import Revocations
 
 ISSUER = os.environ["CLERK_ISSUER"]
