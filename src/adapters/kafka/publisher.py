@@ -57,7 +57,8 @@ class KafkaPublisher:
         blamed = {self._topic(item) for item in batch if isinstance(fates.failed.get(item.id), REFUSED)}
         if not blamed:
             return
-        suspects = [item for item in batch if item.id not in fates.arrived and self._topic(item) in blamed]
+        settled = fates.arrived | fates.unsent
+        suspects = [item for item in batch if item.id not in settled and self._topic(item) in blamed]
         await self.aclose()
         for item in suspects:
             fates.failed.pop(item.id, None)
