@@ -15,12 +15,13 @@ from prometheus_client.registry import Collector
 
 from anomalyze_auth import PUBLIC, AuthMiddleware, JwksKeys, SessionVerifier
 from anomalyze_auth.fastapi import CurrentUser
+from anomalyze_auth.kafka import KafkaConnection
 from anomalyze_auth.revocations import Revocations
 
 ISSUER = os.environ["CLERK_ISSUER"]
 
 revocations = Revocations(
-    os.environ["KAFKA_BOOTSTRAP_SERVERS"],
+    **KafkaConnection.from_environment().broker_options(),
     session_topic=os.environ.get("KAFKA_SESSION_EVENTS_TOPIC", "auth.session.events.v1"),
     user_topic=os.environ.get("KAFKA_USER_EVENTS_TOPIC", "auth.user.events.v1"),
     # "allow" keeps the service open while Kafka is out of reach: revoked tokens then pass until they expire.

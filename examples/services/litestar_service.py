@@ -11,13 +11,14 @@ from contextlib import asynccontextmanager
 from litestar import Litestar, get
 
 from anomalyze_auth import PUBLIC, JwksKeys, SessionVerifier
+from anomalyze_auth.kafka import KafkaConnection
 from anomalyze_auth.litestar import AuthPlugin, CurrentUser
 from anomalyze_auth.revocations import Revocations
 
 ISSUER = os.environ["CLERK_ISSUER"]
 
 revocations = Revocations(
-    os.environ["KAFKA_BOOTSTRAP_SERVERS"],
+    **KafkaConnection.from_environment().broker_options(),
     session_topic=os.environ.get("KAFKA_SESSION_EVENTS_TOPIC", "auth.session.events.v1"),
     user_topic=os.environ.get("KAFKA_USER_EVENTS_TOPIC", "auth.user.events.v1"),
 )

@@ -102,9 +102,7 @@ def example(request: pytest.FixtureRequest, tmp_path, topics) -> tuple[Path, str
     # It follows the platform's own topics; everything else is pasted as it stands.
     names = f'session_topic="{topics.sessions}", user_topic="{topics.users}"'
     source = EXAMPLES["revocations"]
-    pasted = source.replace(
-        'Revocations(os.environ["KAFKA_BOOTSTRAP_SERVERS"])', f'Revocations("{topics.address}", {names})'
-    )
+    pasted = source.replace("broker_options())", f"broker_options(), {names})")
     assert pasted != source
     (tmp_path / "readme_service.py").write_text(pasted)
     return tmp_path, "readme_service"

@@ -11,7 +11,6 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Literal, Self
 
 import attrs
-from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity
 
 from anomalyze_auth._following import Following, Record, TopicChangedError, TopicMissingError, follow
@@ -19,6 +18,7 @@ from anomalyze_auth._revoked import Revoked
 from anomalyze_auth.errors import RevocationsUnavailable, TokenRejected
 from anomalyze_auth.events import TOPIC, UnknownEvent, UnusableEvent, decode
 from anomalyze_auth.identity import Authenticated
+from anomalyze_auth.kafka.security import client_options
 from anomalyze_auth.problems import REVOKED
 from anomalyze_auth.sessions import SESSION_TOPIC, decode_session
 
@@ -123,7 +123,8 @@ class Revocations:
         self._servers = [server.strip() for server in servers]
         self._session_topic = session_topic
         self._user_topic = user_topic
-        self._connection = parse_security(security) | connection
+        self._security = security
+        self._connection = connection
         self._kept = window + _MARGIN_S
         self._stale_after = stale_after
         self._refuse_when_stale = when_stale == "refuse"
@@ -227,7 +228,8 @@ class Revocations:
         topics = (self._session_topic, self._user_topic)
         while True:
             try:
-                await follow(self._servers, topics, time.time() - self._kept, following, **self._connection)
+                connection = client_options(self._security) | self._connection  # anew: a password may have changed
+                await follow(self._servers, topics, time.time() - self._kept, following, **connection)
             except TopicChangedError as changed:
                 _LOG.info("reading of revocations begins anew: %s", changed)
             except TopicMissingError as missing:

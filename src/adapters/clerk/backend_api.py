@@ -162,7 +162,7 @@ class BackendApi:
                         answer = await self._send(question(self._sdk))
             except (TimeoutError, httpx.HTTPError) as error:
                 unclear = True
-                wait, trouble = _backoff(attempt), _out_of_reach(error, min(effort.budget_s, self._attempt_s))
+                wait, failure = _backoff(attempt), _out_of_reach(error, min(effort.budget_s, self._attempt_s))
             else:
                 if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
                     wait = _seconds(answer.retry_after)
@@ -170,15 +170,15 @@ class BackendApi:
                         # Other requests would get 429 too, but for no longer than Clerk's window: one header must not
                         # stop this process for an hour.
                         self._throttle.close_for(min(wait, WINDOW_S))
-                    trouble = _limited(wait)
+                    failure = _limited(wait)
                 elif answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                     unclear = True
                     wait = _backoff(attempt)
-                    trouble = ClerkUnavailableError(f"it answered {answer.status}", Cause.BAD_ANSWER)
+                    failure = ClerkUnavailableError(f"it answered {answer.status}", Cause.BAD_ANSWER)
                 else:
                     return ClerkResponse(status=answer.status, body=answer.body, unclear=unclear)
             if attempt == effort.attempts or time.monotonic() + wait > ends:
-                raise trouble from None
+                raise failure from None
             await asyncio.sleep(wait)
         raise AssertionError  # an effort of no attempt
 

@@ -102,7 +102,6 @@ class ClerkIdentities:
 
     async def active_sessions(self, user_id: UserId) -> Sequence[SessionId]:
         _require_user_id(user_id)
-        _require_user_id(user_id)
         found: dict[SessionId, None] = {}
         try:
             async with asyncio.timeout(self._effort.budget_s):
@@ -113,15 +112,13 @@ class ClerkIdentities:
                     if len(page) < SESSIONS_AT_MOST or len(found) == known:
                         return list(found)
         except TimeoutError:
-            raise ClerkUnavailableError(
-                f"Clerk's API did not list all sessions within {self._effort.budget_s:g} s"
-            ) from None
+            what = f"not all sessions listed within {self._effort.budget_s:g} s"
+            raise ClerkUnavailableError(what, Cause.NO_ANSWER) from None
 
     async def revoke_sessions(self, user_id: UserId, ended: Callable[[SessionId], object]) -> None:
         if await self.get(user_id) is None:
-            raise UserUnknownError(
-                NO_SUCH_USER
-            )  # Clerk lists no sessions of a user whom it does not know, and says nothing
+            # Clerk lists no sessions of a user whom it does not know, and says nothing.
+            raise UserUnknownError(NO_SUCH_USER)
         revoked = set[SessionId]()
         try:
             async with asyncio.timeout(self._effort.budget_s):  # for all of them, however many and slow they are
@@ -158,7 +155,7 @@ class ClerkIdentities:
         try:
             return [parse_session_id(one.id) for one in _sessions(_expected(answer))]
         except InvalidSessionIdError:
-            raise ClerkUnavailableError("no usable list of sessions", Cause.BAD_ANSWER) from None
+            raise ClerkUnavailableError("list of sessions", Cause.BAD_ANSWER) from None
 
     async def delete(self, user_id: UserId) -> Deletion:
         _require_user_id(user_id)

@@ -58,12 +58,12 @@ class Silence:
 
     server: str
     """`host:port`, as it was tried."""
-    trouble: Cause
+    cause: Cause
     detail: str
 
     @property
     def failure(self) -> Failure:
-        return Failure(KAFKA, self.trouble, self.detail)
+        return Failure(KAFKA, self.cause, self.detail)
 
 
 @frozen
@@ -119,9 +119,7 @@ async def out_of_reach(addresses: Iterable[str], security: Security) -> list[Sil
     """Try addresses that brokers advertise, and return what is wrong with them: nothing when all are of use."""
     outcomes = await asyncio.gather(*(ask(address, security) for address in sorted(addresses)))
     return [
-        Silence(outcome.server, Cause.BAD_ADDRESS, _with_cause(outcome))
-        if outcome.trouble in _NOBODY_THERE
-        else outcome
+        Silence(outcome.server, Cause.BAD_ADDRESS, _with_cause(outcome)) if outcome.cause in _NOBODY_THERE else outcome
         for outcome in outcomes
         if isinstance(outcome, Silence)
     ]
@@ -130,7 +128,7 @@ async def out_of_reach(addresses: Iterable[str], security: Security) -> list[Sil
 def unavailable(silences: Sequence[Silence]) -> BrokerUnavailableError:
     """Return the error that says what the worst of these is."""
     worst = _worst(silences)
-    return BrokerUnavailableError(worst.detail, worst.trouble)
+    return BrokerUnavailableError(worst.detail, worst.cause)
 
 
 async def ask(server: str, security: Security, topic: str | None = None) -> Answer | Silence:
@@ -195,7 +193,7 @@ async def _described(connection: AIOKafkaConnection, topic: str) -> Described | 
 
 def _with_cause(silence: Silence) -> str:
     """`kafka.internal:9092: name not resolved`."""
-    return silence.detail if silence.detail != silence.server else f"{silence.server}: {silence.trouble}"
+    return silence.detail if silence.detail != silence.server else f"{silence.server}: {silence.cause}"
 
 
 def _of_topic(found: Described | None, topic: str | None) -> Silence | None:
@@ -214,9 +212,9 @@ def _of_topic(found: Described | None, topic: str | None) -> Silence | None:
 
 def _worst(silences: Sequence[Silence]) -> Silence:
     """Choose a refusal before a silence, as it says more, and name every server of which the same is true."""
-    worst = next((each for each in silences if each.trouble not in _NOBODY_THERE), silences[0])
-    details = dict.fromkeys(each.detail for each in silences if each.trouble is worst.trouble)
-    return Silence(worst.server, worst.trouble, "; ".join(details))
+    worst = next((each for each in silences if each.cause not in _NOBODY_THERE), silences[0])
+    details = dict.fromkeys(each.detail for each in silences if each.cause is worst.cause)
+    return Silence(worst.server, worst.cause, "; ".join(details))
 
 
 def _why(error: Exception, server: str, security: Security) -> Silence:

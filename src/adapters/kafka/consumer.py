@@ -42,7 +42,7 @@ class KafkaTopicTail:
                 if message := await self.subscriber.get_one(timeout=_LOOK_S):
                     return _record(message.raw_message)
             except KafkaError as error:
-                raise BrokerUnavailableError(f"Reading the topic failed: {error}") from error
+                raise BrokerUnavailableError(f"reading failed: {type(error).__name__}", Cause.OTHER) from error
             except ValueError:  # a UnicodeDecodeError is one
                 if record := await self._unreadable():
                     return record
@@ -105,7 +105,7 @@ async def tail_topic(
                 await broker.start()
             tail = KafkaTopicTail(subscriber)
             if not await _seek(subscriber, from_beginning=from_beginning):
-                raise BrokerUnavailableError(f"the brokers did not say where {topic} begins and ends.")
+                raise BrokerUnavailableError(f"where {topic} begins and ends", Cause.NO_ANSWER)
         except (KafkaError, OSError) as error:
             found = await diagnose(bootstrap_servers, options, topic)
             raise unavailable([found or Silence("", Cause.OTHER, type(error).__name__)]) from error

@@ -46,7 +46,7 @@ kafka_errors[InvalidRecordError.errno] = InvalidRecordError
 REFUSED = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidRecordError)
 """What a broker holds against a record for ever; everything else may pass."""
 
-TROUBLE = (KafkaError, OSError, TimeoutError, TopicMissingError, UnroutedError)
+TROUBLE = (KafkaError, OSError, TimeoutError, TopicMissingError)
 """Everything that a producer may raise when the brokers are at fault or out of reach."""
 
 # The first that fits: TimeoutError is an OSError.

@@ -24,6 +24,8 @@ class Fates:
 
     arrived: set[int] = field(factory=set)
     failed: dict[int, BaseException] = field(factory=dict)
+    unsent: set[int] = field(factory=set)
+    """Those that failed before anything was sent."""
     ends: dict[int, int] = field(factory=dict)
     """The offset behind the last record that arrived, by partition (of one topic)."""
 

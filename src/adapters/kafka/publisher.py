@@ -20,7 +20,7 @@ class KafkaPublisher:
     numbered in, and none leaves before the one before it is acknowledged (`publish_in_order`). After a failure that
     producer is of no more use (its numbering has a hole; aiokafka issue 1017), and the next send connects anew.
 
-    A topic that is missing, or refuses messages, holds up its own messages alone.
+    A topic that is missing, or refuses messages, holds up its own messages alone, and later ones of the same keys.
     """
 
     def __init__(self, broker: RelayBroker, *, topics: Mapping[str, str]) -> None:
@@ -40,8 +40,8 @@ class KafkaPublisher:
         settled = fates.arrived | {refusal.pending.id for refusal in refused}
         left = [item for item in batch if item.id not in settled]
         outage = await self._explained(failure, left, fates) if left else None
-        # What had no topic was not sent; anything else that did not arrive left a hole in the producer's numbering.
-        if failure or any(self._topic(item) in self._found for item in left):
+        # What was sent and did not arrive left a hole in the producer's numbering.
+        if failure or any(item.id not in fates.unsent for item in left):
             await self.aclose()
         return DeliveryResults([item for item in batch if item.id in fates.arrived], refused, outage)
 
@@ -57,7 +57,8 @@ class KafkaPublisher:
         blamed = {self._topic(item) for item in batch if isinstance(fates.failed.get(item.id), REFUSED)}
         if not blamed:
             return
-        suspects = [item for item in batch if item.id not in fates.arrived and self._topic(item) in blamed]
+        settled = fates.arrived | fates.unsent
+        suspects = [item for item in batch if item.id not in settled and self._topic(item) in blamed]
         await self.aclose()
         for item in suspects:
             fates.failed.pop(item.id, None)
@@ -71,7 +72,7 @@ class KafkaPublisher:
             refused.append(RefusedMessage(item, f"{self._topic(item)}: {type(error).__name__}", attempts=2))
 
     async def _publish(self, batch: Sequence[Pending], fates: Fates) -> None:
-        """Send what has a topic, and note the fate of everything."""
+        """Send what has a topic, and nothing behind what has none in its key; note the fate of everything."""
         if not self._connected:
             self._connected = True  # also when it fails on its way, or is given up
             await self._broker.connect()
@@ -79,12 +80,14 @@ class KafkaPublisher:
         reasons = await self._broker.unusable(topics) if topics else {}
         self._found |= topics - set(reasons)
         ready = []
+        held: dict[str, Exception] = {}
         for item in batch:
-            topic = self._topic(item)
-            if topic is None:
-                fates.failed[item.id] = UnroutedError(item.message.type)
-            elif topic in reasons:
-                fates.failed[item.id] = reasons[topic]
+            topic, key = self._topic(item), item.message.key
+            if topic is None or topic in reasons:
+                held.setdefault(key, reasons[topic] if topic else UnroutedError(item.message.type))
+            if topic is None or key in held:
+                fates.failed[item.id] = held[key]
+                fates.unsent.add(item.id)
             else:
                 ready.append((topic, item))
         await publish_in_order(self._broker, ready, _record, fates)

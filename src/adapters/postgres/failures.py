@@ -39,7 +39,7 @@ _NOT_UTF8 = "22P05"
 _RACES = ("40001", "40P01")
 
 # The same appendix; the first that fits.
-_TROUBLES = {
+_BY_CODE = {
     _NOT_UTF8: Cause.ENCODING,
     "25006": Cause.READ_ONLY,
     "26": Cause.POOLER,
@@ -138,16 +138,16 @@ def cause_of(error: BaseException) -> Cause:
     if isinstance(cause, asyncpg.ProtocolViolationError):
         return _of_pooler(cause)
     if sqlstate:
-        return next((trouble for start, trouble in _TROUBLES.items() if sqlstate.startswith(start)), Cause.OTHER)
-    trouble = next((trouble for kind, trouble in _BY_KIND if isinstance(cause, kind)), Cause.OTHER)
+        return next((meant for start, meant in _BY_CODE.items() if sqlstate.startswith(start)), Cause.OTHER)
+    meant = next((meant for kind, meant in _BY_KIND if isinstance(cause, kind)), Cause.OTHER)
     lost = isinstance(error, DBAPIError) and error.connection_invalidated
-    return Cause.OUT_OF_REACH if lost and trouble is Cause.OTHER else trouble
+    return Cause.OUT_OF_REACH if lost and meant is Cause.OTHER else meant
 
 
 def _of_pooler(error: asyncpg.ProtocolViolationError) -> Cause:
     if refuses_settings(error):
         return Cause.POOLER
-    return next((trouble for words, trouble in _POOLERS_WORDS.items() if words in str(error)), Cause.OUT_OF_REACH)
+    return next((meant for words, meant in _POOLERS_WORDS.items() if words in str(error)), Cause.OUT_OF_REACH)
 
 
 def _sqlstate(error: BaseException) -> str | None:

@@ -13,7 +13,9 @@ RIGHTS = {"write": "the relay cannot publish", "read": "nobody can read with the
 
 def topic_findings(found: Sequence[TopicFacts] | Unanswered) -> Iterator[Finding]:
     if isinstance(found, Unanswered):
-        yield found.finding("kafka", "KAFKA_BOOTSTRAP_SERVERS, KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_…, KAFKA_SSL_…")
+        yield found.finding(
+            "kafka", "KAFKA_BOOTSTRAP_SERVERS, KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_…, KAFKA_SSL_…, KAFKA_OAUTH_…"
+        )
         return
     brokers = found[0].brokers
     for failure in found[0].out_of_reach:

@@ -21,7 +21,7 @@ class ReconcileOptions:
     dry_run: bool = False
     allowance: DeletionLimit = field(factory=DeletionLimit)
     patience_s: float = 300.0
-    """Cause on end, of Clerk or the database, that is waited out."""
+    """Seconds for which Clerk or the database may fail without a success in between."""
     restart: bool = False
     """Begin anew, even if a run was interrupted."""
 

@@ -53,7 +53,7 @@ class Server(MPServer):
         super().__init__(target, **options)
         self._can_begin = can_begin
 
-    # A signal between the fork and `_work` would be lost.
+    # A signal between the fork and `work` would be lost.
     _spawn_workers = _stops_blocked()(MPServer._spawn_workers)  # noqa: SLF001
     _respawn_workers = _stops_blocked()(MPServer._respawn_workers)  # noqa: SLF001
 

@@ -8,17 +8,19 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import structlog
 import uvloop
 
+from application.errors import ApplicationError
 from application.relay.lanes import SESSIONS
 from application.relay.loop import LONGEST_SESSION_PAUSE_S, Carrier, Relay
 from entrypoints.composition import container_of
 from entrypoints.composition.lifecycle import relaying
 from entrypoints.config.loading import load
 from entrypoints.config.settings import RelaySettings
-from entrypoints.observability.logging import configure_logging, log_loop_failures
+from entrypoints.observability.logging import configure_logging, log_loop_failures, places
 from entrypoints.observability.tracing import tracing_of
 from entrypoints.relay.backlog import watch_backlog
 from entrypoints.relay.status_server import start_status_server
@@ -26,6 +28,8 @@ from entrypoints.relay.telemetry import RelayTelemetry
 
 if TYPE_CHECKING:
     from entrypoints.composition.relay import RelayContainer
+
+log = structlog.get_logger("relay")
 
 
 def relay(*, name: str | None = None, metrics_port: int | None = None) -> None:
@@ -60,6 +64,11 @@ def relay(*, name: str | None = None, metrics_port: int | None = None) -> None:
 
     try:
         uvloop.run(_run(container_of(RelayContainer, settings, traced=tracing), name, telemetry))
+    except ApplicationError:
+        raise
+    except Exception as error:  # noqa: BLE001  # a bug; a traceback would quote the error's text, and that a row
+        _log_bug("relay failed", error)
+        sys.exit(1)
     finally:
         tracing.end()
 
@@ -72,13 +81,13 @@ async def _run(container: "RelayContainer", name: str, telemetry: RelayTelemetry
     sessions = Carrier(container.relay_sessions(), telemetry.sessions, LONGEST_SESSION_PAUSE_S)
     relay = Relay(name, [users, sessions], container.lane_leases(), telemetry)
 
-    def wake(said: str | None) -> None:
-        for carrier, told, concerned in (
-            (users, telemetry.users, said != SESSIONS),
-            (sessions, telemetry.sessions, said in (SESSIONS, None)),
+    def wake(events: str | None) -> None:
+        for carrier, rounds, concerned in (
+            (users, telemetry.users, events != SESSIONS),
+            (sessions, telemetry.sessions, events in (SESSIONS, None)),
         ):
             if concerned:
-                told.woken()
+                rounds.woken()
                 carrier.wake()
 
     @asynccontextmanager
@@ -92,6 +101,8 @@ async def _run(container: "RelayContainer", name: str, telemetry: RelayTelemetry
                 asyncio.create_task(watch_backlog(container.outbox_admin().status, telemetry.backlog_read)),
                 asyncio.create_task(container.forget_sessions()()),
             ]
+            for task in beside:
+                task.add_done_callback(_log_end)
             try:
                 yield
             finally:
@@ -102,3 +113,15 @@ async def _run(container: "RelayContainer", name: str, telemetry: RelayTelemetry
     from entrypoints.relay.app import run_app  # noqa: PLC0415  # FastStream's import comes after tracing
 
     await run_app(container.broker(), relay, lifespan)
+
+
+def _log_end(task: "asyncio.Task[Any]") -> None:
+    """Say when something that runs beside the relay has ended by a bug; the relay goes on."""
+    if not task.cancelled() and (error := task.exception()):
+        _log_bug("a task beside the relay failed", error)
+
+
+def _log_bug(event: str, error: BaseException) -> None:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    log.error(event, error=type(error).__name__, at=places(error))

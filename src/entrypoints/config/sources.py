@@ -77,9 +77,11 @@ def found_variables(
     An empty variable counts as unset. Where sources are named here, or by `--env-file`, no `dev` is looked for.
 
     Raises:
-        ConfigurationError: a file is there and cannot be read.
+        ConfigurationError: a file is there and cannot be read, or one that is named is not there.
     """
     named = os.environ.get(ENV_FILE)
+    if named and env_file is None and not Path(named).exists():
+        raise ConfigurationError(ConfigProblem(ENV_FILE, "no such file"))
     found = _read(environment, env_file or Path(named or ".env"))
     if developments is None:
         default = environment is None and env_file is None and not named

@@ -201,3 +201,32 @@ async def test_an_event_whose_type_has_no_topic_waits_and_holds_up_nothing_else(
 
     assert list(deliveries.acknowledged) == [known]
     assert str(deliveries.outage) == "Kafka: configuration refused (no topic for anomalyze.user.created.v1)"
+
+
+@pytest.mark.parametrize("refused", [None, 1])
+async def test_nothing_of_a_key_is_sent_ahead_of_an_event_whose_type_has_no_topic(monkeypatch, refused):
+    brokers = Brokers(batch_bytes=10_000, refused=refused)
+    monkeypatch.setattr(RelayBroker, "connect", _nothing)
+    monkeypatch.setattr(RelayBroker, "stop", _nothing)
+    monkeypatch.setattr(RelayBroker, "unusable", _nothing_is_unusable)
+    made = KafkaPublisher(broker(brokers), topics={"anomalyze.user.updated.v1": "users"})
+    made._connected, made._found = True, {"users"}
+    unknown, behind, other = pending(1, "user_a"), pending(2, "user_a"), pending(3, "user_b")
+    behind, other = (
+        evolve(item, message=evolve(item.message, type="anomalyze.user.updated.v1")) for item in (behind, other)
+    )
+
+    deliveries = await made.publish([unknown, behind, other])
+
+    assert list(deliveries.acknowledged) == [other]
+    assert str(deliveries.outage) == "Kafka: configuration refused (no topic for anomalyze.user.created.v1)"
+    assert brokers.sent == {("users", 0): [1] * (2 if refused else 1)}  # one that is refused is tried once more, alone
+    assert made._connected  # nothing that was sent is missing
+
+
+async def _nothing(*_: Any) -> None:
+    pass
+
+
+async def _nothing_is_unusable(*_: Any) -> dict[str, Exception]:
+    return {}

@@ -73,7 +73,7 @@ async def test_a_certificate_that_is_missing_or_refused_is_told_however_soon_the
 
     for silence in missing:
         assert isinstance(silence, Silence)
-        assert silence.trouble is Cause.NOT_AUTHENTICATED
+        assert silence.cause is Cause.NOT_AUTHENTICATED
         assert "demands a client certificate, and KAFKA_SSL_CERT_FILE is not set" in silence.detail
     for silence in refused:
         assert isinstance(silence, Silence)

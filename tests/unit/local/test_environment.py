@@ -98,6 +98,16 @@ def test_an_environment_file_that_is_missing_is_wrong_usage(dev, capsys):
     assert "missing.env" in capsys.readouterr().err
 
 
+def test_an_environment_file_that_a_variable_names_and_that_is_missing_stops_a_command(dev, monkeypatch, capsys):
+    monkeypatch.setenv(ENV_FILE, "missing.env")
+
+    with pytest.raises(SystemExit) as ended:
+        main(["events", "tail"])
+
+    assert ended.value.code == 78
+    assert "AUTH_SERVICE_ENV_FILE: no such file" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("host", "url"),
     [
