@@ -355,7 +355,7 @@ export interface components {
          * @description What came of a piece of news; every one of them is a success for its sender.
          * @enum {string}
          */
-        Outcome: "created" | "updated" | "deleted" | "unchanged" | "stale" | "ignored";
+        Outcome: "created" | "updated" | "deleted" | "revoked" | "unchanged" | "stale" | "ignored";
         /** ProblemDocument */
         ProblemDocument: {
             causes?: {
@@ -708,7 +708,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDocument"];
                 };
             };
-            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`) */
+            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`); Session revoked (`session-revoked`) */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -801,7 +801,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDocument"];
                 };
             };
-            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`) */
+            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`); Session revoked (`session-revoked`) */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -894,7 +894,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDocument"];
                 };
             };
-            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`) */
+            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`); Session revoked (`session-revoked`) */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -987,7 +987,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDocument"];
                 };
             };
-            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`) */
+            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`); Session revoked (`session-revoked`) */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1080,7 +1080,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDocument"];
                 };
             };
-            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`) */
+            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`); Session revoked (`session-revoked`) */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1173,7 +1173,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDocument"];
                 };
             };
-            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`) */
+            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`); Session revoked (`session-revoked`) */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1266,7 +1266,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDocument"];
                 };
             };
-            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`) */
+            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`); Session revoked (`session-revoked`) */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1359,7 +1359,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDocument"];
                 };
             };
-            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`) */
+            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`); Session revoked (`session-revoked`) */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1454,7 +1454,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDocument"];
                 };
             };
-            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`) */
+            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`); Session revoked (`session-revoked`) */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1551,7 +1551,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDocument"];
                 };
             };
-            /** @description Credentials missing (`credentials-missing`); Service key not valid (`service-key-not-valid`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`) */
+            /** @description Credentials missing (`credentials-missing`); Service key not valid (`service-key-not-valid`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`); Session revoked (`session-revoked`) */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1645,7 +1645,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDocument"];
                 };
             };
-            /** @description Credentials missing (`credentials-missing`); Service key not valid (`service-key-not-valid`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`) */
+            /** @description Credentials missing (`credentials-missing`); Service key not valid (`service-key-not-valid`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`); Session revoked (`session-revoked`) */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1757,7 +1757,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDocument"];
                 };
             };
-            /** @description Credentials missing (`credentials-missing`); Service key not valid (`service-key-not-valid`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`) */
+            /** @description Credentials missing (`credentials-missing`); Service key not valid (`service-key-not-valid`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`); Session revoked (`session-revoked`) */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1905,7 +1905,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDocument"];
                 };
             };
-            /** @description Credentials missing (`credentials-missing`); Service key not valid (`service-key-not-valid`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`) */
+            /** @description Credentials missing (`credentials-missing`); Service key not valid (`service-key-not-valid`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`); Session revoked (`session-revoked`) */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2053,7 +2053,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDocument"];
                 };
             };
-            /** @description Credentials missing (`credentials-missing`); Service key not valid (`service-key-not-valid`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`) */
+            /** @description Credentials missing (`credentials-missing`); Service key not valid (`service-key-not-valid`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`); Session revoked (`session-revoked`) */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2201,7 +2201,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDocument"];
                 };
             };
-            /** @description Credentials missing (`credentials-missing`); Service key not valid (`service-key-not-valid`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`) */
+            /** @description Credentials missing (`credentials-missing`); Service key not valid (`service-key-not-valid`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`); Session revoked (`session-revoked`) */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2356,7 +2356,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDocument"];
                 };
             };
-            /** @description Credentials missing (`credentials-missing`); Service key not valid (`service-key-not-valid`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`) */
+            /** @description Credentials missing (`credentials-missing`); Service key not valid (`service-key-not-valid`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`); Session revoked (`session-revoked`) */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2504,7 +2504,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDocument"];
                 };
             };
-            /** @description Credentials missing (`credentials-missing`); Service key not valid (`service-key-not-valid`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`) */
+            /** @description Credentials missing (`credentials-missing`); Service key not valid (`service-key-not-valid`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`); Session revoked (`session-revoked`) */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2652,7 +2652,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDocument"];
                 };
             };
-            /** @description Credentials missing (`credentials-missing`); Service key not valid (`service-key-not-valid`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`) */
+            /** @description Credentials missing (`credentials-missing`); Service key not valid (`service-key-not-valid`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`); Session revoked (`session-revoked`) */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2800,7 +2800,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDocument"];
                 };
             };
-            /** @description Credentials missing (`credentials-missing`); Service key not valid (`service-key-not-valid`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`) */
+            /** @description Credentials missing (`credentials-missing`); Service key not valid (`service-key-not-valid`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`); Session revoked (`session-revoked`) */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2954,7 +2954,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDocument"];
                 };
             };
-            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`) */
+            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`); Session revoked (`session-revoked`) */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3045,7 +3045,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDocument"];
                 };
             };
-            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`) */
+            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`); Session revoked (`session-revoked`) */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3136,7 +3136,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDocument"];
                 };
             };
-            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`) */
+            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`); Session revoked (`session-revoked`) */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3227,7 +3227,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDocument"];
                 };
             };
-            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`) */
+            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`); Session revoked (`session-revoked`) */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3318,7 +3318,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDocument"];
                 };
             };
-            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`) */
+            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`); Session revoked (`session-revoked`) */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3409,7 +3409,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDocument"];
                 };
             };
-            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`) */
+            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`); Session revoked (`session-revoked`) */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3500,7 +3500,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDocument"];
                 };
             };
-            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`) */
+            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`); Session revoked (`session-revoked`) */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3591,7 +3591,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDocument"];
                 };
             };
-            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`) */
+            /** @description Session token missing (`token-missing`); Session token not valid (`token-not-valid`); User deleted (`user-deleted`); Session revoked (`session-revoked`) */
             401: {
                 headers: {
                     [name: string]: unknown;
