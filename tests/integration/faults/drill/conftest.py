@@ -9,6 +9,8 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
+from application.relay.topics import SESSIONS
+from integration.conftest import create_topic
 from support import processes, servers
 from support.drill import Service, wait_for
 from support.web import PARTY, environment
@@ -37,6 +39,12 @@ def start(tmp_path) -> Iterator[Callable[..., Service]]:
             return service
 
         yield start_
+
+
+@pytest.fixture(scope="session", autouse=True)
+async def session_topic(kafka_address) -> None:
+    """The one topic that is not a test's own: doctor would miss it."""
+    await create_topic(kafka_address, SESSIONS.default_name)
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ async def test_a_full_disk(start, disk, kafka_address, topic):
         assert (status, causes["database"]) == (503, "PostgreSQL: disk full (53100)")
         assert code == 1
         assert found["writes"]["says"] == "PostgreSQL: disk full (53100)"
-        assert "make room" in found["writes"]["advice"]
+        assert "free disk space" in found["writes"]["advice"]
         assert "PostgreSQL: disk full (53100)" in [line.get("cause") for line in service.logs()]
         assert 'auth_troubles_total{cause="PostgreSQL: disk full"}' in service.metrics()
 
