@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, Optional
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.errors import TopicAuthorizationFailedError
+from aiokafka.errors import NodeNotReadyError, TopicAuthorizationFailedError
 from aiokafka.structs import RecordMetadata
 from faststream.kafka import KafkaBroker
 from faststream.kafka.exceptions import BatchBufferOverflowException
@@ -99,18 +99,22 @@ class RelayBroker(KafkaBroker):
             KafkaError, OSError: the brokers do not let us.
         """
         server = await answering(self.bootstrap_servers, self.security_options)
-        with self.client_tasks.owned():
-            await self.config.broker_config.connect(
-                bootstrap_servers=[server],
-                client_id="auth-service-relay",
-                enable_idempotence=True,
-                acks="all",
-                max_batch_size=BATCH_BYTES,
-                max_request_size=LARGEST_BYTES,
-                request_timeout_ms=int(REQUEST_S * 1000),
-                **self.security_options,
-                **options,
-            )
+        try:
+            with self.client_tasks.owned():
+                await self.config.broker_config.connect(
+                    bootstrap_servers=[server],
+                    client_id="auth-service-relay",
+                    enable_idempotence=True,
+                    acks="all",
+                    max_batch_size=BATCH_BYTES,
+                    max_request_size=LARGEST_BYTES,
+                    request_timeout_ms=int(REQUEST_S * 1000),
+                    **self.security_options,
+                    **options,
+                )
+        except AssertionError as error:
+            # aiokafka 0.14 asserts that it knows a broker; after an answer that did not come it may know none.
+            raise NodeNotReadyError("the client knows no broker") from error
         return self.config.broker_config.builder
 
     async def stop(

@@ -30,6 +30,7 @@ from application.errors import BrokerUnavailableError
 from application.failure import KAFKA, Cause, Failure
 
 CONNECT_MS = 3_000
+LOOK_UP_S = 2.0
 
 Security: TypeAlias = Mapping[str, Any]
 """aiokafka's own options."""
@@ -174,9 +175,12 @@ async def connection_to(server: str, security: Security) -> AsyncIterator[AIOKaf
     # uvloop goes on with a look-up whose connection is given up, and then complains that nobody took its error. So the
     # name is looked up here first, where giving up ends it.
     try:
-        await asyncio.get_running_loop().getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
+        async with asyncio.timeout(LOOK_UP_S):
+            await asyncio.get_running_loop().getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
     except UnicodeError:  # a label that is empty or too long
         raise socket.gaierror(socket.EAI_NONAME, "not a host name") from None
+    except TimeoutError:  # a resolver tries again after 5 s; it is not the broker that gives no answer
+        raise socket.gaierror(socket.EAI_AGAIN, "no answer from the name server") from None
     connection = await create_conn(host, int(port), request_timeout_ms=CONNECT_MS, **security)
     try:
         yield connection

@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 import uvloop
+from aiokafka import AIOKafkaProducer
 from aiokafka.conn import create_conn
-from aiokafka.errors import ProducerFenced
+from aiokafka.errors import NodeNotReadyError, ProducerFenced
 
+from adapters.kafka import broker as broker_module
+from adapters.kafka import connectivity
 from adapters.kafka.client_tasks import ClientTasks, is_leftover
 from adapters.kafka.connectivity import connection_to
+from application.failure import Cause
 
 
 async def test_what_is_started_while_owned_is_ended_with_all_that_it_starts():
@@ -85,3 +89,32 @@ async def test_a_name_that_no_resolver_would_look_up_does_not_resolve():
     with pytest.raises(OSError, match="not a host name"):
         async with connection_to("a..b:9092", {}):
             pytest.fail("there is no such name")
+
+
+async def test_a_name_server_that_does_not_answer_is_not_taken_for_a_silent_broker(monkeypatch):
+    monkeypatch.setattr(connectivity, "LOOK_UP_S", 0.01)
+
+    async def unanswered(*_: Any, **__: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", unanswered)
+    found = await connectivity.ask("kafka.example.com:9092", {})
+
+    assert isinstance(found, connectivity.Silence)
+    assert found.cause is Cause.NAME_RESOLUTION
+
+
+async def test_a_client_that_knows_no_broker_any_more_is_an_outage_and_no_bug(monkeypatch):
+    async def found(*_: Any) -> str:
+        return "127.0.0.1:1"
+
+    async def start(_: AIOKafkaProducer) -> None:
+        raise AssertionError("Did we not perform bootstrap?")
+
+    monkeypatch.setattr(broker_module, "answering", found)
+    monkeypatch.setattr(AIOKafkaProducer, "start", start)
+    broker = broker_module.RelayBroker(["127.0.0.1:1"])
+
+    with pytest.raises(NodeNotReadyError):
+        await broker.connect()
+    await broker.stop()
