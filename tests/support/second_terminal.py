@@ -19,7 +19,7 @@ from support.processes import Process, running
 from support.python_path import PYTHON_PATH
 
 HOME = os.environ.get("HOME", "/")
-_TURNS = Path(tempfile.gettempdir()) / "auth-service-tests-dev.lock"
+_TURNS = Path(tempfile.gettempdir()) / f"auth-service-tests-dev-{os.getuid()}.lock"  # others run tests here too
 
 
 def command(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

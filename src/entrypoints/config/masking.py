@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from entrypoints.config.secret import Secret
 from entrypoints.config.service_keys import ServiceKey
@@ -47,13 +46,16 @@ def _without_password(url: str) -> str:
 
     A password with `/`, `@`, `?` or `#` in it that is not escaped ends up in the other parts of the URL.
     """
-    parts = urlsplit(url)
-    credentials, at, host = parts.netloc.rpartition("@")
+    # Not `urlsplit`: newer releases of Python refuse several hosts of which one is an IPv6 address.
+    scheme, _, rest = url.partition("://")
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    path, _, query = rest.removeprefix(authority).partition("#")[0].partition("?")
+    credentials, at, host = authority.rpartition("@")
     user, colon, _ = credentials.partition(":")
-    name = parts.path.removeprefix("/")
+    name = path.removeprefix("/")
     if not (_HARMLESS.fullmatch(user) and _HOST.fullmatch(host) and _HARMLESS.fullmatch(name)):
-        return f"{parts.scheme}://{MASK}"
+        return f"{scheme}://{MASK}"
     if not at and ("@" in url or "#" in url):
-        return f"{parts.scheme}://{MASK}"
-    more = f"?{MASK}" if parts.query else ""
-    return f"{parts.scheme}://{user}{f':{MASK}' if colon else ''}{at}{host}/{name}{more}"
+        return f"{scheme}://{MASK}"
+    more = f"?{MASK}" if query else ""
+    return f"{scheme}://{user}{f':{MASK}' if colon else ''}{at}{host}/{name}{more}"
