@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from attrs import define, evolve, field
@@ -176,6 +177,8 @@ class MemoryOutbox:
 
     rows: list[Pending] = field(factory=list)
     dead: list[RefusedMessage] = field(factory=list)
+    age: Callable[[Pending], Any] = attrgetter("id")
+    """Says who has waited for long; a later version of a user may be the older one."""
 
     def add(self, *messages: OutboxMessage) -> None:
         for message in messages:
@@ -183,7 +186,11 @@ class MemoryOutbox:
             self.rows.append(Pending(id=number, lane=lane_of(message.key), stored_at=0, message=message))
 
     async def oldest(self, lanes: Sequence[int], limit: int) -> list[Pending]:
-        return [row for row in self.rows if row.lane in lanes][:limit]
+        waiting = [row for row in self.rows if row.lane in lanes]
+        lowest: dict[str, list[Pending]] = {}
+        for row in sorted(waiting, key=lambda row: row.message.version):
+            lowest.setdefault(row.message.key, []).append(row)
+        return [lowest[row.message.key].pop(0) for row in sorted(waiting, key=self.age)[:limit]]
 
     async def delete(self, published: Collection[Pending]) -> None:
         self.rows = [row for row in self.rows if row not in published]

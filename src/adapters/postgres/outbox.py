@@ -1,16 +1,19 @@
 """The outbox as a relay reads it: the oldest of each lane, deleted once published."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from operator import itemgetter
 from typing import Any
 
+import asyncpg
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Boolean,
     ColumnElement,
     Integer,
     Select,
     SmallInteger,
+    Subquery,
     Text,
     Uuid,
     and_,
@@ -20,6 +23,7 @@ from sqlalchemy import (
     column,
     delete,
     func,
+    literal_column,
     null,
     select,
     text,
@@ -27,13 +31,15 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.asyncpg_execution import Compiled, directly
-from adapters.postgres.failures import connected, raised_as_unavailable
+from adapters.postgres.asyncpg_execution import Compiled, Row, directly
+from adapters.postgres.failures import code_of, connected, raised_as_unavailable
 from adapters.postgres.rows import to_milliseconds
 from adapters.postgres.tables import outbox, outbox_dead, users
 from application.relay.messages import OutboxMessage, Pending, RefusedMessage
+from application.relay.state_topic import for_state_only
 
 _lanes = (
     func.unnest(bindparam("lanes", type_=ARRAY(SmallInteger)))
@@ -71,13 +77,41 @@ _of_key = (
 )
 _LOWEST = Compiled(select(_of_key).select_from(_share.join(_of_key, true())))
 
-# Lane by lane, and nothing to join: when the table was last analyzed empty, as it is most of the time, a join with the
-# rows that are to go is planned from the other side, and compares each row of the backlog with all of them.
+
+def _ranked_by(*order: ColumnElement[Any], name: str) -> Subquery:
+    """Number the waiting events of each user: all of them are on one server, which can do that alone."""
+    number = func.row_number().over(partition_by=outbox.c.key, order_by=order).label("number")
+    return (
+        select(outbox, number)
+        .where(outbox.c.lane == any_(bindparam("lanes", type_=ARRAY(SmallInteger))))
+        .subquery(name)
+    )
+
+
+# The same choice where tables are distributed, and a LIMIT for each lane is refused: the place of a user's n-th oldest
+# event goes to the n-th lowest version. What waits for the state topic alone comes last.
+_place, _event = (
+    _ranked_by(outbox.c.lane < literal_column("0"), outbox.c.id, name="place"),
+    _ranked_by(outbox.c.version, name="event"),
+)
+_LOWEST_OF_ALL_SERVERS = Compiled(
+    select(*(_event.c[c.name] for c in outbox.c))
+    .join_from(_event, _place, and_(_event.c.key == _place.c.key, _event.c.number == _place.c.number))
+    .order_by(_place.c.lane < literal_column("0"), _place.c.id)
+    .limit(bindparam("limit", type_=Integer))
+)
+_LANES_OF_A_BACKLOG = 4
+"""The statement above sorts all that waits in its lanes, so of a backlog it is asked for a few of them at a time."""
+
+# By the key, which says on which server a row is, and found by the primary key alone: nothing to join, so statistics
+# of a table that was empty cannot mislead the planner. A user's later versions are not read, however many wait.
 _gone = and_(
-    outbox.c.lane == bindparam("lane", type_=SmallInteger),
-    outbox.c.id == any_(bindparam("ids", type_=ARRAY(BigInteger))),
-    # The id finds it, no more: where the sequence was set back, another row may have the same.
+    outbox.c.key == any_(bindparam("keys", type_=ARRAY(Text))),
+    outbox.c.version <= bindparam("newest", type_=BigInteger),
+    # It stands for key and version.
     outbox.c.event_id == any_(bindparam("event_ids", type_=ARRAY(Uuid))),
+    # What waited for the state topic alone may have become an event since: an operator put the dead letter back.
+    (outbox.c.lane < literal_column("0")) == bindparam("for_state_only", type_=Boolean),
 )
 # A deletion that a crash of the server undoes costs a repetition, so nobody has to wait for the disk.
 _not_waiting = text("(SELECT set_config('synchronous_commit', 'off', true)) = 'off'")
@@ -120,7 +154,6 @@ _MOVE_TO_DEAD_LETTERS = _put_aside.on_conflict_do_update(
     index_elements=[outbox_dead.c.key, outbox_dead.c.version],
     set_={
         **{c.name: _put_aside.excluded[c.name] for c in outbox_dead.c if not c.primary_key},
-        "died_at": func.clock_timestamp(),
         "discarded_at": null(),
         "discard_reason": null(),
     },
@@ -135,27 +168,35 @@ INDEX_PLANS = dict.fromkeys(
 """Server settings of the relay's connections."""
 
 
+DELETED_AT_ONCE = 64
+"""Events in one statement: it compares each of the rows that it finds with all of them."""
+
+
 class PostgresOutbox:
     """`Outbox` on PostgreSQL."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._more_wait = False
+        self._distributed = False
 
     async def oldest(self, lanes: Sequence[int], limit: int) -> list[Pending]:
         """See `Outbox.oldest`."""
-        asked = {"lanes": list(lanes), "limit": limit}
         with raised_as_unavailable():
-            async with directly(self._engine) as driver:
-                rows = [] if self._more_wait else await _OLDEST.fetch(driver, asked)
-                # All that waits is there unless the limit cut it; only then may a lower version have been left out.
-                if self._more_wait or len(rows) >= limit:
-                    rows = await _LOWEST.fetch(driver, asked)
+            if not self._distributed:
+                try:
+                    rows = await self._of_one_server(lanes, limit)
+                except DBAPIError as error:
+                    # Citus refuses it, from the moment when the tables are distributed.
+                    if code_of(error) != asyncpg.FeatureNotSupportedError.sqlstate:
+                        raise
+                    self._distributed = True
+            if self._distributed:
+                rows = await self._of_all_servers(lanes, limit)
         self._more_wait = len(rows) >= limit
         return [
             Pending(
                 id=row["event_id"].int,
-                row=row["id"],
                 lane=row["lane"],
                 stored_at=row["created_at"].timestamp(),
                 message=OutboxMessage(
@@ -171,36 +212,58 @@ class PostgresOutbox:
             for row in sorted(rows, key=itemgetter("version", "id"))
         ]
 
+    async def _of_one_server(self, lanes: Sequence[int], limit: int) -> list[Row]:
+        asked = {"lanes": list(lanes), "limit": limit}
+        async with directly(self._engine) as driver:
+            rows = [] if self._more_wait else await _OLDEST.fetch(driver, asked)
+            # All that waits is there unless the limit cut it; only then may a lower version have been left out.
+            if self._more_wait or len(rows) >= limit:
+                rows = await _LOWEST.fetch(driver, asked)
+            return rows
+
+    async def _of_all_servers(self, lanes: Sequence[int], limit: int) -> list[Row]:
+        # A user's events and what waits of it for the state topic alone are asked for together.
+        sharing: dict[int, list[int]] = {}
+        for lane in lanes:
+            sharing.setdefault(max(lane, ~lane), []).append(lane)
+        step = _LANES_OF_A_BACKLOG if self._more_wait else len(sharing)
+        rows: list[Row] = []
+        async with directly(self._engine) as driver:
+            while sharing and len(rows) < limit:
+                asked = [lane for first in list(sharing)[:step] for lane in sharing.pop(first)]
+                rows += await _LOWEST_OF_ALL_SERVERS.fetch(driver, {"lanes": asked, "limit": limit - len(rows)})
+        return rows
+
     async def delete(self, published: Collection[Pending]) -> None:
         """See `Outbox.delete`."""
-        by_lane: dict[int, list[Pending]] = {}
-        for item in published:
-            by_lane.setdefault(item.lane, []).append(item)
         with raised_as_unavailable():
             async with directly(self._engine) as driver:
-                await _DELETE.run(driver, [_found(lane, items) for lane, items in by_lane.items()])
+                await _DELETE.run(driver, (_found(part) for part in _parts(published, DELETED_AT_ONCE)))
 
     async def move_to_dead_letters(self, refusals: Collection[RefusedMessage]) -> None:
         """See `Outbox.move_to_dead_letters`."""
-        by_lane: dict[int, list[RefusedMessage]] = {}
-        for refusal in refusals:
-            by_lane.setdefault(refusal.pending.lane, []).append(refusal)
+        refused = {refusal.pending.id: refusal for refusal in refusals}
         async with connected(self._engine) as connection:
-            for lane, of_lane in by_lane.items():
+            for part in _parts([refusal.pending for refusal in refusals], len(refusals)):
+                errors = [refused[item.id].error for item in part]
+                attempts = [refused[item.id].attempts for item in part]
                 await connection.execute(
-                    _MOVE_TO_DEAD_LETTERS,
-                    {
-                        **_found(lane, [refusal.pending for refusal in of_lane]),
-                        "errors": [refusal.error for refusal in of_lane],
-                        "attempts": [refusal.attempts for refusal in of_lane],
-                        "keys": sorted({refusal.pending.message.key for refusal in of_lane}),
-                    },
+                    _MOVE_TO_DEAD_LETTERS, {**_found(part), "errors": errors, "attempts": attempts}
                 )
 
 
-def _found(lane: int, items: Sequence[Pending]) -> dict[str, Any]:
+def _parts(items: Collection[Pending], size: int) -> Iterator[Sequence[Pending]]:
+    """Divide them, those of one key, hence of one server, together."""
+    for state_only in (False, True):
+        kind = sorted((each for each in items if for_state_only(each) is state_only), key=lambda each: each.message.key)
+        for start in range(0, len(kind), size):
+            yield kind[start : start + size]
+
+
+def _found(part: Sequence[Pending]) -> dict[str, Any]:
     return {
-        "lane": lane,
-        "ids": [item.row for item in items],
-        "event_ids": [item.message.event_id for item in items],
+        "keys": sorted({item.message.key for item in part}),
+        "newest": max(item.message.version for item in part),
+        "event_ids": [item.message.event_id for item in part],
+        "for_state_only": for_state_only(part[0]),
     }

@@ -56,7 +56,10 @@ _queued = (
 _WRITE = Compiled(
     select(_stored.c.session_id, _stored.c.user_id, cast(null(), DateTime(timezone=True)).label("revoked_at"))
     .union_all(
-        select(*_COLUMNS).where(revoked_session.c.session_id == any_(bindparam("session_ids", type_=ARRAY(Text))))
+        select(*_COLUMNS).where(
+            revoked_session.c.session_id == any_(bindparam("session_ids", type_=ARRAY(Text))),
+            revoked_session.c.user_id == any_(bindparam("revoked_session_user_id", type_=ARRAY(Text))),
+        )
     )
     .add_cte(_queued)
 )
@@ -65,7 +68,7 @@ _recorded_at = revoked_session.c.recorded_at
 _FORGET = delete(revoked_session).where(
     _recorded_at
     < func.least(
-        func.clock_timestamp() - bindparam("age", type_=Interval),
+        func.now() - bindparam("age", type_=Interval),
         select(func.min(_recorded_at)).scalar_subquery() + literal(REMOVED_AT_ONCE, Interval),
     )
 )
@@ -128,7 +131,8 @@ class PostgresSessionStore:
         with self._around_batch(batch):
             async with directly(self._engine) as driver:
                 rows = await _WRITE.fetch(driver, parameters)
-        found = {(row["session_id"], row["user_id"]): row["revoked_at"] for row in rows}
+        # Where tables are distributed, what was there before is read last, and has what was just stored as well.
+        found = {(row["session_id"], row["user_id"]): row["revoked_at"] for row in reversed(rows)}
         if None in found.values():
             self._on_commit()
             await asyncio.sleep(0)  # a turn of the loop for the wake-up to leave before answers are composed

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import ARRAY, BigInteger, SmallInteger, Text, any_, bindparam, column, func, or_, select, update
+from sqlalchemy import ARRAY, SmallInteger, Text, any_, bindparam, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.failures import connected
@@ -28,14 +28,7 @@ _CLAIM = (
     .returning(outbox_lane.c.lane)
 )
 
-_batch = (
-    func.unnest(bindparam("keys", type_=ARRAY(Text)), bindparam("versions", type_=ARRAY(BigInteger)))
-    .table_valued(column("key", Text), column("version", BigInteger))
-    .render_derived(name="batch")
-)
-_NEWEST = select(_batch.c.key, _batch.c.version).join_from(
-    _batch, users, (users.c.id == _batch.c.key) & (users.c.version == _batch.c.version)
-)
+_NEWEST = select(users.c.id, users.c.version).where(users.c.id == any_(bindparam("keys", type_=ARRAY(Text))))
 
 
 class PostgresStateLanes:
@@ -55,10 +48,7 @@ class PostgresStateLanes:
             return frozenset((await connection.execute(_CLAIM, asked)).scalars())
 
     async def newest(self, batch: Sequence[Pending]) -> frozenset[int]:
-        asked = {
-            "keys": [item.message.key for item in batch],
-            "versions": [item.message.version for item in batch],
-        }
+        keys = sorted({item.message.key for item in batch})
         async with connected(self._engine) as connection:
-            newest = {(row.key, row.version) for row in await connection.execute(_NEWEST, asked)}
-        return frozenset(item.id for item in batch if (item.message.key, item.message.version) in newest)
+            newest = {row.id: row.version for row in await connection.execute(_NEWEST, {"keys": keys})}
+        return frozenset(item.id for item in batch if newest.get(item.message.key) == item.message.version)

@@ -158,3 +158,9 @@ reconcile_checkpoint = Table(
     Column("state", JSON(none_as_null=True)),
     CheckConstraint("id = 1", name="one_row"),
 )
+
+DISTRIBUTED_BY = {"users": "id", "outbox": "key", "outbox_dead": "key", "revoked_session": "user_id"}
+"""Which column says on which server a row is, where there are several (docs/citus.md). Every unique constraint has it.
+
+The other tables are a few rows for the whole installation, which stay on one server. A session is where its user is,
+because `/v1/me` asks for both; its event is where the session's id says."""

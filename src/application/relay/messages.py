@@ -38,8 +38,6 @@ class Pending:
 
     id: int
     """The same at every read, and no other message's; says nothing of order, which is the version's alone."""
-    row: int = 0
-    """Where the store finds it sooner than by its key and version."""
     lane: int
     stored_at: float
     """Seconds since 1970, by the database's clock."""

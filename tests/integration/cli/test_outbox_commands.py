@@ -67,7 +67,8 @@ class Stage:
         """Make a dead letter of the user's first event that waits, and return its id."""
         pending = next(item for item in await self.waiting() if item.message.key == user)
         await self.outbox.move_to_dead_letters([RefusedMessage(pending, "MessageSizeTooLargeError", 2)])
-        return pending.row
+        [(number,)] = await self.rows(f"SELECT id FROM outbox_dead WHERE event_id = '{pending.message.event_id}'")
+        return int(str(number))
 
     async def rows(self, statement: str) -> list[tuple[object, ...]]:
         connection = await asyncpg.connect(self.database_url)

@@ -59,7 +59,7 @@ async def test_a_deletion_that_began_before_the_letter_was_written_still_erases_
     slow = await asyncpg.connect(database_url)
     transaction = slow.transaction()
     await transaction.start()
-    await slow.execute("SELECT FROM users FOR UPDATE")
+    await slow.execute("SELECT FROM users WHERE id = 'user_a' FOR UPDATE")
 
     moving = asyncio.create_task(outbox.move_to_dead_letters([RefusedMessage(pending, "too large", 2)]))
     await asyncio.sleep(0.2)

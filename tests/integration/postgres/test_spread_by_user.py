@@ -15,6 +15,7 @@ from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.outbox import PostgresOutbox
 from adapters.postgres.session_store import PostgresSessionCleaner, PostgresSessionStore
+from adapters.postgres.tables import DISTRIBUTED_BY
 from adapters.postgres.user_reader import PostgresUserReader
 from adapters.postgres.user_store import PostgresUserStore
 from application.relay.lanes import LANES
@@ -26,8 +27,7 @@ from domain.sync_user import sync_user
 from domain.user import UserId
 from support.users import deletion, snapshot
 
-BY_USER = {"users": "id", "outbox": "key", "outbox_dead": "key", "revoked_session": "user_id"}
-NOT_PER_USER = {"outbox_lane", "relay", "reconcile_checkpoint", "alembic_version"}
+NOT_DISTRIBUTED = {"outbox_lane", "relay", "reconcile_checkpoint", "alembic_version"}
 """A few rows for the whole installation; they stay on one server."""
 
 _UNIQUE = """
@@ -48,7 +48,7 @@ async def connection(database_url):
 @pytest.fixture
 async def spread(connection, database_url):
     """The URL of a database whose tables of users are partitioned, with every index and constraint they have."""
-    for table, column in BY_USER.items():
+    for table, column in DISTRIBUTED_BY.items():
         await connection.execute(
             f"ALTER TABLE {table} RENAME TO whole_{table};"
             f"CREATE TABLE {table} (LIKE whole_{table} INCLUDING ALL) PARTITION BY HASH ({column})"
@@ -68,17 +68,18 @@ async def test_each_unique_constraint_of_a_table_of_users_contains_the_user(conn
         for row in await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     }
 
-    assert tables == {*BY_USER, *NOT_PER_USER}  # a new table says here which of the two it is
-    assert {row["table"] for row in found} >= BY_USER.keys()
+    assert tables == {*DISTRIBUTED_BY, *NOT_DISTRIBUTED}  # a new table says here which of the two it is
+    assert {row["table"] for row in found} >= DISTRIBUTED_BY.keys()
     for row in found:
-        assert row["table"] in NOT_PER_USER or BY_USER[row["table"]] in row["columns"], row["name"]
+        assert row["table"] in NOT_DISTRIBUTED or DISTRIBUTED_BY[row["table"]] in row["columns"], row["name"]
 
 
 async def test_no_foreign_key_ties_one_user_to_another(connection):
     assert await connection.fetchval("SELECT count(*) FROM pg_constraint WHERE contype = 'f'") == 0
 
 
-async def test_users_are_written_and_their_events_relayed_on_partitioned_tables(spread, connection):
+@pytest.mark.parametrize("servers", ["one", "several"])
+async def test_users_are_written_and_their_events_relayed_on_partitioned_tables(spread, connection, servers):
     engine = create_engine(read_target(spread), pool_size=4, application_name="tests")
     store = PostgresUserStore(engine, encode, lambda: None)
     await store.start()
@@ -102,6 +103,7 @@ async def test_users_are_written_and_their_events_relayed_on_partitioned_tables(
     await connection.execute("DELETE FROM outbox WHERE lane >= $1", LANES)
     parts = await connection.fetch("SELECT tableoid::regclass::text, count(*) AS n FROM users GROUP BY 1")
     outbox = PostgresOutbox(engine)
+    outbox._distributed = servers == "several"
     pending = await outbox.oldest(range(LANES), 1000)
     refused, *published = pending
     await outbox.delete(published)

@@ -104,10 +104,12 @@ async def test_a_retried_event_takes_along_what_was_put_for_its_version(add, out
     [event] = await outbox.oldest(ALL, 10)
     await outbox.move_to_dead_letters([RefusedMessage(event, "too large", 2)])
     await fill.put(None, 10)
+    admin = PostgresOutboxAdmin(engine)
+    [letter] = await admin.dead(limit=10)
 
-    done = await PostgresOutboxAdmin(engine).retry([event.row])
+    done = await admin.retry([letter.id])
 
-    assert done == {event.row: Repair.RETRIED}
+    assert done == {letter.id: Repair.RETRIED}
     [row] = await outbox.oldest(ALL, 10)
     assert row.message == event.message
     assert await fill.waiting() == 0
@@ -125,7 +127,7 @@ async def test_what_was_put_and_is_refused_does_not_take_the_place_of_the_events
     await outbox.move_to_dead_letters([RefusedMessage(filled, "state: too large", 2)])
     [letter] = await PostgresOutboxAdmin(engine).dead(limit=10)
 
-    assert (letter.id, letter.error, letter.erased) == (event.row, "events: too large", False)
+    assert (letter.event_id, letter.error, letter.erased) == (event.message.event_id, "events: too large", False)
     assert await fill.waiting() == 0
 
 
@@ -136,14 +138,16 @@ async def test_what_was_put_and_is_refused_is_a_letter_again_where_one_was_disca
     [event] = await outbox.oldest(ALL, 10)
     admin = PostgresOutboxAdmin(engine)
     await outbox.move_to_dead_letters([RefusedMessage(event, "events: too large", 2)])
-    await admin.discard([event.row], "nobody needs it")
+    [discarded] = await admin.dead(limit=10)
+    await admin.discard([discarded.id], "nobody needs it")
     await fill.put(None, 10)
     [filled] = await outbox.oldest(FILLED, 10)
 
     await outbox.move_to_dead_letters([RefusedMessage(filled, "state: too large", 2)])
     [letter] = await admin.dead(limit=10)
 
-    assert (letter.id, letter.error, letter.erased) == (filled.row, "state: too large", False)
+    assert letter.id != discarded.id
+    assert (letter.event_id, letter.error, letter.erased) == (filled.message.event_id, "state: too large", False)
 
 
 async def test_a_deleted_users_refused_state_is_erased_like_any_dead_letter(add, outbox, fill, store, database_url):
@@ -159,3 +163,18 @@ async def test_a_deleted_users_refused_state_is_erased_like_any_dead_letter(add,
     await connection.close()
 
     assert row["payload"] is None
+
+
+async def test_what_was_put_and_became_an_event_again_meanwhile_is_not_forgotten_unpublished(add, outbox, fill, engine):
+    await add("user_a")
+    [event] = await outbox.oldest(ALL, 10)
+    await outbox.move_to_dead_letters([RefusedMessage(event, "too large", 2)])
+    await fill.put(None, 10)
+    [filled] = await outbox.oldest(FILLED, 10)  # a relay has it in hand
+    admin = PostgresOutboxAdmin(engine)
+    [letter] = await admin.dead(limit=10)
+    await admin.retry([letter.id])
+
+    await outbox.delete([filled])  # the state topic has it, the event topic has not
+
+    assert told(await outbox.oldest(ALL, 10)) == [("user_a", 1)]
