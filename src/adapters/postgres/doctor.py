@@ -8,6 +8,7 @@ from uuid import uuid4
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.postgres.cluster import read_cluster
 from adapters.postgres.connection.dial import Dialer, Driver, is_behind_pooler
 from adapters.postgres.failures import connected, raised_as_unavailable
 from adapters.postgres.revisions import known_revisions, read_schema
@@ -48,7 +49,7 @@ _STORE_EVENT = text("""
 """)
 _UNSTORE_EVENT = text("DELETE FROM outbox WHERE key = :key")
 _STORE_SESSION = text("INSERT INTO revoked_session (session_id, user_id, revoked_at) VALUES (:key, :key, now())")
-_UNSTORE_SESSION = text("DELETE FROM revoked_session WHERE session_id = :key")
+_UNSTORE_SESSION = text("DELETE FROM revoked_session WHERE user_id = :key AND session_id = :key")
 
 
 async def examine_database(engine: AsyncEngine) -> DatabaseFacts:
@@ -62,6 +63,7 @@ async def examine_database(engine: AsyncEngine) -> DatabaseFacts:
         row = (await connection.execute(_FACTS)).one()
         answered = time.time()
         schema = await read_schema(connection)
+        cluster = await read_cluster(connection)
         driver = cast("Driver", (await connection.get_raw_connection()).driver_connection)
     dialer: Dialer = engine.get_execution_options()["dialer"]
     return DatabaseFacts(
@@ -83,6 +85,7 @@ async def examine_database(engine: AsyncEngine) -> DatabaseFacts:
         outbox_bytes=row.bytes,
         users_bytes=row.users_bytes,
         users_analyzed=row.users_analyzed,
+        cluster=cluster,
     )
 
 

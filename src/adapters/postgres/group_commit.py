@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
+from typing import Generic, TypeAlias, TypeVar
 
 from attrs import frozen
 
@@ -39,6 +39,9 @@ class Change(Generic[Key, State, Decided]):
     answer: DeadlineFuture[Decided]
 
 
+Batch: TypeAlias = Sequence[Change[Key, State, Decided]]
+
+
 class GroupCommit(Generic[Key, State, Decided]):
     """Forms batches of the changes that wait, and brings each change to an answer.
 
@@ -50,6 +53,7 @@ class GroupCommit(Generic[Key, State, Decided]):
         name: of the task.
         limit_s: how long a caller waits for its answer.
         queue_limit: changes that may wait.
+        parts: divides a batch into parts that are attempted side by side, where they go to different servers.
     """
 
     def __init__(
@@ -59,8 +63,10 @@ class GroupCommit(Generic[Key, State, Decided]):
         name: str,
         limit_s: float = STATEMENT_TIMEOUT_S,
         queue_limit: int = QUEUE_LIMIT,
+        parts: Callable[[Batch[Key, State, Decided]], Awaitable[Sequence[Batch[Key, State, Decided]]]] | None = None,
     ) -> None:
         self._attempt = attempt
+        self._parts = parts
         self._name = name
         self._limit_s = limit_s
         self._queue_limit = queue_limit
@@ -124,12 +130,16 @@ class GroupCommit(Generic[Key, State, Decided]):
             batch = self._take()
             if not self._waiting:
                 self._arrived.clear()
-            try:
-                await self._settle(batch)
-            except Exception as error:  # noqa: BLE001
-                # A bug, not a fault: the callers must hear of it, and the next batch must still be written.
-                for change in batch:
-                    change.answer.fail(error)
+            with _failing(batch):
+                parts = await self._parts(batch) if self._parts else [batch]
+                if len(parts) == 1:
+                    await self._settle(parts[0])
+                else:
+                    await asyncio.gather(*(self._settle_part(part) for part in parts))
+
+    async def _settle_part(self, part: Sequence[Change[Key, State, Decided]]) -> None:
+        with _failing(part):
+            await self._settle(part)
 
     async def _settle(self, batch: Sequence[Change[Key, State, Decided]]) -> None:
         """Bring every change of the batch to an answer."""
@@ -155,6 +165,16 @@ class GroupCommit(Generic[Key, State, Decided]):
                             change.answer.fail(unavailable(error))
         for change in batch:
             change.answer.fail(unavailable(lost) if lost else _overtaken())
+
+
+@contextlib.contextmanager
+def _failing(batch: Sequence[Change[Key, State, Decided]]) -> Iterator[None]:
+    """Answer the batch with what is raised: a bug, not a fault. The next batch must still be written."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001
+        for change in batch:
+            change.answer.fail(error)
 
 
 def _overtaken() -> StoreUnavailableError:

@@ -7,6 +7,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from adapters.postgres.citus import create_functions
 from adapters.postgres.connection.target import Target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.failures import DATABASE_ERRORS, cause_of, code_of, words_of_server
@@ -16,7 +17,7 @@ from application.doctor.schema_state import SchemaState
 from application.errors import StoreUnavailableError
 from application.failure import Cause
 
-_LOCK = 7166_0001
+LOCK = 7166_0001
 """An arbitrary number that only migrations of this service lock on."""
 
 LOCK_TIMEOUT_MS = 4_000
@@ -59,12 +60,13 @@ async def _locked(engine: AsyncEngine, revision: str, lock_timeout_ms: int) -> t
         await require_utf8(connection)
         # A deployment may start several of these: they queue here, and the later ones find nothing to do.
         await connection.execute(text("SET LOCAL statement_timeout = 0"))
-        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
         # A migration that waits for a table holds up everybody who comes after it, webhooks among them.
         await connection.execute(text(f"SET LOCAL lock_timeout = {lock_timeout_ms}"))
         before = await _migratable(connection, revision)
         if before.state is not SchemaState.NEWER:
             await connection.run_sync(_migrate, before.revision, revision)
+            await create_functions(connection)
         return before.revision, (await read_schema(connection)).revision
 
 

@@ -4,11 +4,25 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import ARRAY, JSON, Column, Table, Text, any_, bindparam, cast, column, func, select, update
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    BindParameter,
+    Column,
+    Table,
+    Text,
+    any_,
+    bindparam,
+    cast,
+    column,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.selectable import TableValuedAlias
 
-from adapters.postgres.asyncpg_execution import Compiled
+from adapters.postgres.asyncpg_execution import Compiled, Row
 from adapters.postgres.connection.dial import Driver
 from adapters.postgres.rows import row_from, to_datetime, user_from
 from adapters.postgres.tables import outbox, outbox_dead, revoked_session, users
@@ -44,32 +58,38 @@ class Write:
         return cls(user.id, row_from(user, revision=revision), tuple(event_row(message) for message in messages))
 
 
-def rows_of(name: str, table: Table, columns: Sequence[Column[Any]]) -> TableValuedAlias:
-    """Make rows out of one array a column, so that a batch of any size is one statement with one plan."""
-    arrays = [
+def arrays_of(table: Table, columns: Sequence[Column[Any]]) -> list[BindParameter[Any]]:
+    """Make one array a column; JSON is text."""
+    return [
         bindparam(f"{table.name}_{c.name}", type_=ARRAY(Text if isinstance(c.type, JSON) else c.type)) for c in columns
     ]
-    return func.unnest(*arrays).table_valued(*(column(c.name, c.type) for c in columns)).render_derived(name=name)
 
 
-_USER_COLUMNS = list(users.c)
+def rows_of(name: str, table: Table, columns: Sequence[Column[Any]]) -> TableValuedAlias:
+    """Make rows out of one array a column, so that a batch of any size is one statement with one plan."""
+    return (
+        func.unnest(*arrays_of(table, columns))
+        .table_valued(*(column(c.name, c.type) for c in columns))
+        .render_derived(name=name)
+    )
+
+
+USER_COLUMNS = list(users.c)
 EVENT_COLUMNS = [
     outbox.c[name] for name in ("key", "version", "lane", "event_id", "type", "occurred_at", "payload", "traceparent")
 ]
 
-_changes = rows_of("change", users, _USER_COLUMNS)
+_changes = rows_of("change", users, USER_COLUMNS)
 _events = rows_of("event", outbox, EVENT_COLUMNS)
 
 _upsert = insert(users).from_select(
-    _USER_COLUMNS,
-    select(
-        *(cast(_changes.c[c.name], JSON) if isinstance(c.type, JSON) else _changes.c[c.name] for c in _USER_COLUMNS)
-    ),
+    USER_COLUMNS,
+    select(*(cast(_changes.c[c.name], JSON) if isinstance(c.type, JSON) else _changes.c[c.name] for c in USER_COLUMNS)),
 )
 _stored = (
     _upsert.on_conflict_do_update(
         index_elements=[users.c.id],
-        set_={c.name: _upsert.excluded[c.name] for c in _USER_COLUMNS if c.name != "id"},
+        set_={c.name: _upsert.excluded[c.name] for c in USER_COLUMNS if c.name != "id"},
         # The row must be the one that was decided on; a row that does not come back lost a race.
         where=users.c.revision == _upsert.excluded.revision - 1,
     )
@@ -120,7 +140,10 @@ BY_KEY = {
 
 async def read(driver: Driver, ids: Collection[UserId]) -> dict[UserId, Stored]:
     """Read the committed state of these users; unknown ones are missing in the answer."""
-    rows = await READ.fetch(driver, {"ids": list(ids)})
+    return stored_from(await READ.fetch(driver, {"ids": list(ids)}))
+
+
+def stored_from(rows: Iterable[Row]) -> dict[UserId, Stored]:
     return {row["id"]: Stored(user_from(row), row["revision"]) for row in rows}
 
 
@@ -137,16 +160,18 @@ async def write(driver: Driver, writes: Sequence[Write]) -> set[UserId]:
 
     The others lost a race against another process and left no trace.
     """
+    return {row["id"] for row in await WRITE.fetch(driver, arrays_from(writes))}
+
+
+def arrays_from(writes: Sequence[Write]) -> dict[str, list[Any]]:
+    """Fill the arrays of `arrays_of`, for users and for the outbox."""
     # One order in every process, so that two batches can wait for each other but never in a circle.
     ordered = sorted(writes, key=lambda change: change.user_id)
     rows = [change.row for change in ordered]
     events = [event for change in ordered for event in change.events]
-    stored = await WRITE.fetch(
-        driver,
-        {f"users_{c.name}": [row[c.name] for row in rows] for c in _USER_COLUMNS}
-        | {f"outbox_{c.name}": [event[c.name] for event in events] for c in EVENT_COLUMNS},
-    )
-    return {row["id"] for row in stored}
+    return {f"users_{c.name}": [row[c.name] for row in rows] for c in USER_COLUMNS} | {
+        f"outbox_{c.name}": [event[c.name] for event in events] for c in EVENT_COLUMNS
+    }
 
 
 def event_row(message: OutboxMessage) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from attrs import evolve
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import directly
+from adapters.postgres.citus import is_distributed, read_on_worker, servers_of, write_on_worker
 from adapters.postgres.connection.dial import STATEMENT_TIMEOUT_S
 from adapters.postgres.failures import DATABASE_ERRORS
 from adapters.postgres.group_commit import QUEUE_LIMIT, Change, GroupCommit
@@ -49,8 +50,13 @@ class PostgresUserStore:
         self._on_commit = on_commit
         self._around_batch = around_batch
         self._commits: GroupCommit[UserId, Known, Decision] = GroupCommit(
-            self._attempt, name="user-store-writer", limit_s=limit_s, queue_limit=queue_limit
+            self._attempt,
+            name="user-store-writer",
+            limit_s=limit_s,
+            queue_limit=queue_limit,
+            parts=self._by_worker,
         )
+        self._distributed: bool | None = None  # not known yet
 
     @property
     def waiting(self) -> int:
@@ -62,6 +68,7 @@ class PostgresUserStore:
         with contextlib.suppress(*DATABASE_ERRORS):
             async with directly(self._engine) as driver:
                 await read(driver, [])
+                self._distributed = await is_distributed(driver)
         self._commits.start()
 
     async def aclose(self) -> None:
@@ -72,15 +79,32 @@ class PostgresUserStore:
         """See `UserStore.change`."""
         return await self._commits.change(user_id, decide)
 
+    async def _by_worker(self, batch: Sequence[_Change]) -> Sequence[Sequence[_Change]]:
+        """Divide the batch by the server that has the users, where there are several: each part commits on one."""
+        if self._distributed is False:
+            return [batch]
+        try:
+            async with directly(self._engine) as driver:
+                self._distributed = self._distributed or await is_distributed(driver)
+                servers = await servers_of(driver, [change.key for change in batch]) if self._distributed else {}
+        except DATABASE_ERRORS:
+            return [batch]  # the attempt meets the same, and says so
+        parts: dict[int | None, list[_Change]] = {}
+        for change in batch:
+            parts.setdefault(servers.get(change.key), []).append(change)
+        return list(parts.values())
+
     async def _attempt(self, batch: Sequence[_Change]) -> None:
         """Read, decide, write; a change without an answer afterwards lost a race."""
+        load, store = (read_on_worker, write_on_worker) if self._distributed else (read, write)
         with self._around_batch(batch):
             async with directly(self._engine) as driver:
-                decided = self._decide(batch, await read(driver, [change.key for change in batch]))
+                known = await load(driver, [change.key for change in batch])
+                decided = self._decide(batch, known)
                 if not decided:
                     return
                 has_events = any(prepared.events for _, _, prepared in decided)
-                written = await write(driver, [prepared for _, _, prepared in decided])
+                written = await store(driver, [prepared for _, _, prepared in decided])
         # Behind a pooler this is the first moment after COMMIT.
         if has_events:
             self._on_commit()

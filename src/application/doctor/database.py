@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from attrs import frozen
 
+from application.doctor.cluster import ClusterFacts, cluster_findings
 from application.doctor.findings import Finding, Severity, Unanswered, advice_for
 from application.doctor.schema_state import SchemaState
 from application.failure import ADVICE, Cause, Failure
@@ -63,6 +64,8 @@ class DatabaseFacts:
     users_bytes: int
     users_analyzed: bool
     """The planner has statistics of the users table."""
+    cluster: ClusterFacts | None = None
+    """Where the database is a Citus cluster."""
 
 
 def database_findings(facts: DatabaseFacts | Unanswered) -> Iterator[Finding]:
@@ -89,6 +92,7 @@ def database_findings(facts: DatabaseFacts | Unanswered) -> Iterator[Finding]:
     yield from _durability(facts)
     yield from _connections(facts)
     yield from _tables(facts)
+    yield from cluster_findings(facts.cluster)
 
 
 def write_findings(facts: DatabaseFacts | Unanswered, written: Unanswered | None) -> Iterator[Finding]:

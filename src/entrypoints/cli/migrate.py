@@ -3,13 +3,15 @@
 import asyncio
 
 from entrypoints.cli.confirmation import Yes, confirm
+from entrypoints.cli.exit_codes import EX_USAGE
+from entrypoints.cli.terminal import fail
 from entrypoints.composition import container_of
 from entrypoints.composition.database import DatabaseContainer
 from entrypoints.config.loading import load
 from entrypoints.config.settings import MigrateSettings
 
 
-def migrate(*, revision: str = "head", yes: Yes = False) -> None:
+def migrate(*, revision: str = "head", distribute: bool = False, yes: Yes = False) -> None:
     """Bring the database to the schema this version expects; running it again changes nothing.
 
     Needs DATABASE_URL, with a role that may create tables. Run it before the new version serves: a new schema always
@@ -20,8 +22,15 @@ def migrate(*, revision: str = "head", yes: Yes = False) -> None:
     revision
         `head`, a revision to upgrade or downgrade to, or `base` to drop everything. Asks first when it is not `head`,
         because a downgrade drops what the newer schema has stored.
+    distribute
+        Then distribute users, their events and sessions over the servers of a Citus cluster, by user id. Asks first,
+        because nothing here takes it back. The service may run meanwhile (docs/citus.md).
     """
     settings = load(MigrateSettings)
+    if distribute:
+        if revision != "head":
+            fail("--distribute needs the newest schema: leave --revision out.", EX_USAGE)
+        confirm("Distribute all users over the servers of the Citus cluster?", yes=yes)
     if revision != "head":
         question = (
             "Drop all tables, with all users and events?"
@@ -35,3 +44,13 @@ def migrate(*, revision: str = "head", yes: Yes = False) -> None:
         print(f"Schema is at {after}, newer than {expected}, which this version expects; it fits, nothing was changed.")
     else:
         print(f"Schema is at {after or 'base'}" + (f" (was {before or 'empty'})." if before != after else " already."))
+    if distribute:
+        asyncio.run(_distribute(container))
+
+
+async def _distribute(container: DatabaseContainer) -> None:
+    done = 0
+    async for table in container.distribute()():
+        print(f"{table} is distributed.", flush=True)
+        done += 1
+    print("Restart serve: until then it writes as on one server, and slower." if done else "Distributed already.")

@@ -1,7 +1,7 @@
 """`auth-service outbox`, `migrate` and `topic fill`: what works on the database alone."""
 
+from collections.abc import AsyncIterator, Coroutine
 from collections.abc import Callable as Function
-from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ from dependency_injector.providers import Callable, Dependency, Factory, Provide
 
 from adapters.kafka.cloudevents import encode
 from adapters.postgres import migrate as migrations
+from adapters.postgres.distribute import distribute_at
 from adapters.postgres.engine import create_engine
 from adapters.postgres.outbox_admin import PostgresOutboxAdmin
 from adapters.postgres.state_fill import PostgresStateFill
@@ -31,3 +32,5 @@ class DatabaseContainer(DeclarativeContainer):
         partial, migrations.migrate_at, database_url
     )
     """Brings the schema to a revision, and returns the one before, the one after and the one expected."""
+    distribute: Provider[Function[[], AsyncIterator[str]]] = Singleton(partial, distribute_at, database_url)
+    """Distributes the tables over the servers of a cluster, and yields each."""

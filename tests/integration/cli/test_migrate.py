@@ -74,3 +74,16 @@ async def test_a_connection_string_that_cannot_be_used_ends_every_command_at_its
     assert "postgresql://auth:secret@localhost:5432/auth" in done.stderr
     assert "hunter2" not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+async def test_distribute_without_citus_says_what_is_missing_and_changes_nothing(database_url, tmp_path):
+    refused = await run(tmp_path, "migrate", "--distribute", DATABASE_URL=database_url)
+    older = await run(tmp_path, "migrate", "--distribute", "--revision", "0004", "--yes", DATABASE_URL=database_url)
+    done = await run(tmp_path, "migrate", "--distribute", "--yes", DATABASE_URL=database_url)
+
+    assert (refused.returncode, older.returncode, done.returncode) == (64, 64, 69)
+    assert "confirm with --yes. Nothing was done." in refused.stderr
+    assert "leave --revision out" in older.stderr
+    assert "this database has no Citus" in done.stderr
+    assert "nothing was changed" in done.stderr
+    assert "Traceback" not in done.stderr

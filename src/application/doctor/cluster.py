@@ -1,0 +1,107 @@
+"""Citus: which tables are distributed over its servers, how, and whether all of them answer."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from attrs import frozen
+
+from application.counting import counted
+from application.doctor.findings import Finding, Severity
+
+OLDEST_VERSION = 13
+"""The oldest major version of Citus that this service was run on."""
+
+
+@frozen(kw_only=True)
+class Distribution:
+    column: str | None
+    """None: a copy on each server, or a single shard."""
+    colocation: int
+    """The same number: rows with the same value are on the same server."""
+    shards: int
+
+
+@frozen(kw_only=True)
+class ClusterFacts:
+    version: str
+    """Of the extension."""
+    coordinator: bool
+    """This server plans for the cluster."""
+    knows_itself: bool
+    """The coordinator has an address in its own list of servers."""
+    logical: bool
+    """`wal_level` allows a table to be distributed while it is written."""
+    servers: Sequence[str]
+    """That may have shards."""
+    silent: Sequence[str]
+    """Workers that did not answer the coordinator."""
+    wanted: Mapping[str, str]
+    """By table, the column to distribute it by."""
+    tables: Mapping[str, Distribution]
+    """By table, how it is distributed; without those that are not."""
+
+    @property
+    def missing(self) -> Sequence[str]:
+        """The tables that are still to be distributed, `users` first."""
+        return [name for name in self.wanted if name not in self.tables]
+
+    @property
+    def different(self) -> Sequence[str]:
+        """Say of each table that is distributed in another way how it differs."""
+        users = self.tables.get("users")
+        found = []
+        for name, table in self.tables.items():
+            if table.column != self.wanted[name]:
+                found.append(f"{name} by {table.column or 'nothing'}, not by {self.wanted[name]}")
+            elif users and table.colocation != users.colocation:
+                found.append(f"{name} is not colocated with users")
+        return found
+
+
+def is_too_old(version: str) -> bool:
+    major = version.partition(".")[0]
+    return not major.isdecimal() or int(major) < OLDEST_VERSION
+
+
+def why_not_distributable(facts: ClusterFacts | None) -> str | None:
+    """Return what has to be done before the tables can be distributed; None when they can be, or are."""
+    if facts is None:
+        return "this database has no Citus: install it on all servers, CREATE EXTENSION citus on each, citus_add_node()"
+    problems = {
+        f"Citus {facts.version} is too old: {OLDEST_VERSION} or newer is needed": is_too_old(facts.version),
+        "this server is a worker: point DATABASE_URL at the coordinator": not facts.coordinator,
+        f"distributed otherwise: {'; '.join(facts.different)}: undistribute_table() first": facts.different,
+        f"no answer from {', '.join(facts.silent)}": facts.silent,
+        "no server may have shards: SELECT citus_add_node(host, port) for each worker": not facts.servers,
+        "the coordinator has no address in its own cluster: SELECT citus_set_coordinator_host(host, port)": (
+            facts.missing and not facts.knows_itself
+        ),
+    }
+    return next((problem for problem, found in problems.items() if found), None)
+
+
+def cluster_findings(facts: ClusterFacts | None) -> Iterator[Finding]:
+    """Judge a cluster; there is nothing to say of an ordinary PostgreSQL, or of an extension that nothing uses."""
+    if facts is None or not (facts.tables or facts.servers):
+        return
+    if is_too_old(facts.version):
+        says = f"Citus {facts.version} is older than what this service was run on"
+        yield Finding("citus", Severity.WARNING, says, f"upgrade to {OLDEST_VERSION} or newer")
+    if not facts.coordinator:
+        says = "this server is a worker: relays, migrations and operators' commands need the coordinator"
+        yield Finding("citus", Severity.FAILURE, says, "point DATABASE_URL at the coordinator")
+    if facts.silent:
+        says = f"no answer from {', '.join(facts.silent)}: the users that are there cannot be written or read"
+        yield Finding("citus workers", Severity.FAILURE, says, "start these servers, or see why they are out of reach")
+    if facts.different:
+        advice = "undistribute_table() and auth-service migrate --distribute, in a quiet hour"
+        yield Finding("distribution", Severity.FAILURE, "; ".join(facts.different), advice)
+    if not facts.tables:
+        says = f"Citus {facts.version} with {counted(len(facts.servers), 'server')}, and no table is distributed"
+        yield Finding("distribution", Severity.OK, says)
+    elif facts.missing:
+        says = f"not distributed: {', '.join(facts.missing)}; one server has all of it"
+        yield Finding("distribution", Severity.FAILURE, says, "auth-service migrate --distribute")
+    elif not facts.different:
+        shards = facts.tables["users"].shards
+        says = f"Citus {facts.version}: by user, {shards} shards on {counted(len(facts.servers), 'server')}"
+        yield Finding("distribution", Severity.OK, says)
