@@ -17,7 +17,7 @@ PYTEST := $(BIN)/pytest --dist=loadfile --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-servers test-faults test-programs test-containers baseline chaos unit check format lock generate docs bench clean freeze mutation
+.PHONY: help install demo dev test test-servers test-faults test-programs test-containers test-citus baseline chaos unit check format lock generate docs bench clean freeze mutation
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,13 @@ test-programs: install .venv/proxies .venv/kubernetes .venv/node .venv/node-sdk 
 
 test-containers: install  ## Build the images, bring docker-compose.yml up, and stop and replace it under load (needs Docker)
 	@$(PYTEST) -m containers
+
+# What of these counts statements or looks at the plans of one server has the mark one_server.
+CITUS_SUITES := $(addprefix tests/integration/postgres/test_,user_store_contract.py user_store_races.py group_commit.py \
+	user_reader.py user_directory_contract.py session_store_contract.py outbox_contract.py outbox_order.py \
+	dead_letters.py state_fill.py state_lanes_contract.py lane_leases_contract.py reconcile_contracts.py)
+test-citus: install  ## The same contracts, properties and a short chaos on Citus: the cluster of TEST_CITUS_URL, or Docker's
+	@TEST_CITUS_URL=$${TEST_CITUS_URL:-image} $(BIN)/pytest -m "not one_server" tests/integration/citus $(CITUS_SUITES)
 
 chaos: install  ## Break everything for CHAOS_SECONDS (300) under a flow of webhooks; CHAOS_SEED=… plays a run again
 	@CHAOS_SECONDS=$${CHAOS_SECONDS:-300} $(BIN)/pytest -m faults tests/integration/faults/test_chaos.py -s -v

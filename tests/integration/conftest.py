@@ -13,15 +13,22 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.migrate import migrate
-from support import servers
+from support import citus, servers
 from support.clerk_stand_in import RunningStandIn, running_stand_in
 
 _numbers = itertools.count(1)
 
 
+CITUS = os.environ.get("TEST_CITUS_URL")
+"""`make test-citus`: all tests share one database of a cluster, which is emptied before each."""
+
+
 @pytest.fixture(scope="session")
 def postgres_address() -> Iterator[str]:
-    if servers.kind() == "given":
+    if CITUS:
+        with citus.cluster(CITUS) as address:
+            yield address
+    elif servers.kind() == "given":
         yield os.environ["TEST_DATABASE_URL"]
     else:
         with servers.postgres() as server:
@@ -40,6 +47,10 @@ def kafka_address() -> Iterator[str]:
 @pytest.fixture(scope="session")
 async def template(postgres_address: str) -> AsyncIterator[str]:
     """A migrated database that is copied for each test."""
+    if CITUS:
+        await citus.prepare(postgres_address)
+        yield ""
+        return
     name = f"auth_template_{os.getpid()}"
     await _admin(postgres_address, f"CREATE DATABASE {name}")
     engine = create_engine(read_target(in_database(postgres_address, name)), pool_size=1, application_name="tests")
@@ -59,6 +70,10 @@ async def empty_database(postgres_address: str) -> AsyncIterator[str]:
 @pytest.fixture
 async def database_url(postgres_address: str, template: str) -> AsyncIterator[str]:
     """The URL of a migrated database that nobody else uses."""
+    if CITUS:
+        await citus.empty(postgres_address)
+        yield postgres_address
+        return
     async for url in _database(postgres_address, f"TEMPLATE {template}"):
         yield url
 

@@ -41,6 +41,7 @@ async def fetch(database_url: str, statement: str) -> list[asyncpg.Record]:
         await connection.close()
 
 
+@pytest.mark.one_server
 async def test_a_lone_change_is_two_statements(store, engine):
     async with statements(engine) as seen:
         await creation(store, USER)

@@ -149,6 +149,7 @@ async def test_a_checkpoint_of_another_version_is_begun_anew(case, database_url)
     assert await case.checkpoints.take("two", began_after=0) is None
 
 
+@pytest.mark.one_server
 async def test_living_users_are_read_by_their_index(database_url):
     connection = await asyncpg.connect(database_url, server_settings=BY_KEY)
     plan = await connection.fetch(

@@ -136,6 +136,7 @@ async def test_a_lone_revocation_is_one_statement_and_so_is_a_reader(engine, ses
     assert (written, len(seen)) == (1, 3)
 
 
+@pytest.mark.one_server
 async def test_1000_concurrent_revocations_need_few_statements(engine, sessions):
     revoke = RevokeSession(sessions)
     async with statements(engine) as seen:
@@ -145,6 +146,7 @@ async def test_1000_concurrent_revocations_need_few_statements(engine, sessions)
     assert len(await waiting(engine)) == 1000
 
 
+@pytest.mark.one_server
 async def test_a_database_without_the_table_is_unavailable(empty_database):
     engine = create_engine(read_target(empty_database), pool_size=1, application_name="tests")
     store = PostgresSessionStore(engine, encode, lambda: None)
@@ -187,8 +189,9 @@ async def test_what_no_token_can_name_any_more_is_forgotten_and_the_rest_is_kept
     await revoke.each(ended(f"sess_{number}") for number in range(40))
     connection = await asyncpg.connect(database_url)
     await connection.execute(
-        "UPDATE revoked_session SET recorded_at = now() - interval '1 hour' - interval '1 s' * n"
-        " FROM generate_series(1, 30) n WHERE session_id = 'sess_' || n"
+        "UPDATE revoked_session SET recorded_at = $1::timestamptz - interval '1 hour' - interval '1 s' * n"
+        " FROM generate_series(1, 30) n WHERE session_id = 'sess_' || n",
+        await connection.fetchval("SELECT now()"),
     )
     cleaners = [PostgresSessionCleaner(engine) for _ in range(3)]
 
@@ -241,6 +244,7 @@ async def test_an_operator_sees_what_waits_and_puts_a_dead_letter_back_where_it_
     assert await outbox.oldest([session_lane(lane_of("sess_1"))], 10) == [pending]
 
 
+@pytest.mark.one_server
 @pytest.mark.parametrize("rows", [0, 20_000])
 async def test_the_read_uses_both_keys_whatever_the_tables_looked_like_when_it_was_planned(database_url, rows):
     connection = await asyncpg.connect(

@@ -142,6 +142,7 @@ async def test_a_server_that_is_gone_is_unavailable():
             await question
 
 
+@pytest.mark.one_server
 @pytest.mark.parametrize("rows", [0, 20_000])
 @pytest.mark.parametrize(
     ("statement", "arguments", "index"),
@@ -171,6 +172,7 @@ async def test_every_read_uses_its_index_whatever_is_known_of_the_table(
     assert "Seq Scan" not in plan, plan
 
 
+@pytest.mark.one_server
 @pytest.mark.parametrize(("email", "hot"), [("ada@example.org", 20), (None, 0)], ids=["kept", "changed"])
 async def test_an_update_that_leaves_the_email_alone_stays_on_its_page(database_url, email, hot):
     engine = create_engine(read_target(database_url), pool_size=1, application_name="tests", settings=BY_KEY)

@@ -1,0 +1,102 @@
+"""A Citus cluster for the tests, and one database of it that they share."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+
+from adapters.postgres.cluster import read_cluster
+from adapters.postgres.connection.target import read_target
+from adapters.postgres.distribute import distribute_at
+from adapters.postgres.engine import create_engine
+from adapters.postgres.migrate import migrate
+from adapters.postgres.tables import DISTRIBUTED_BY
+from support import servers
+
+IMAGE = "citusdata/citus:13.2"
+FROM_IMAGE = "image"
+"""As TEST_CITUS_URL: run a cluster of the public image."""
+
+_NEEDS = f"""make test-citus needs a Citus cluster. Either
+  TEST_CITUS_URL=postgresql://user@coordinator/auth_test  a database whose whole content may be deleted, or
+  a Docker daemon that has, or can pull, {IMAGE}."""
+_PASSWORDLESS = {"POSTGRES_HOST_AUTH_METHOD": "trust", "POSTGRES_DB": "auth_test"}
+_COMMAND = "-c wal_level=logical -c max_connections=300 -c max_prepared_transactions=300"
+_READY = ["pg_isready", "--host=127.0.0.1", "--username=postgres"]
+
+
+@contextmanager
+def cluster(wanted: str) -> Iterator[str]:
+    """Give the URL of the coordinator: `wanted`, or that of a coordinator and two workers in containers."""
+    if wanted != FROM_IMAGE:
+        yield wanted
+        return
+    with ExitStack() as stack:
+        try:
+            yield stack.enter_context(_containers())
+        except Exception as error:  # whatever docker-py has for "no daemon" and "no such image"
+            if not type(error).__module__.startswith(("docker", "requests")):
+                raise
+            pytest.exit(f"{_NEEDS}\n({type(error).__name__}: {error})", returncode=2)
+
+
+@contextmanager
+def _containers() -> Iterator[str]:
+    from testcontainers.core.container import DockerContainer  # noqa: PLC0415
+    from testcontainers.core.network import Network  # noqa: PLC0415
+
+    port = servers.free_port()
+    with ExitStack() as stack:
+        network = stack.enter_context(Network())
+        for name in ("worker-1", "worker-2", "coordinator"):
+            container = DockerContainer(IMAGE).with_network(network).with_network_aliases(name).with_command(_COMMAND)
+            for variable, value in _PASSWORDLESS.items():
+                container = container.with_env(variable, value)
+            if name == "coordinator":
+                container = container.with_bind_ports(5432, port)
+            started = stack.enter_context(container).get_wrapped_container()
+            deadline = time.monotonic() + 60
+            while started.exec_run(_READY).exit_code:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(started.logs(tail=20).decode())
+                time.sleep(0.2)
+        members = [
+            "SELECT citus_set_coordinator_host('coordinator', 5432)",
+            *(f"SELECT citus_add_node('worker-{number}', 5432)" for number in (1, 2)),
+        ]
+        psql = ["psql", "--username=postgres", "--dbname=auth_test", "--set=ON_ERROR_STOP=1"]
+        done = started.exec_run([*psql, *(f"--command={member}" for member in members)])
+        if done.exit_code:
+            raise RuntimeError(done.output.decode())
+        yield f"postgresql://postgres@127.0.0.1:{port}/auth_test"
+
+
+async def prepare(url: str) -> None:
+    """Migrate the database and distribute its tables."""
+    target = read_target(url)
+    if "test" not in (target.database or ""):
+        pytest.exit("TEST_CITUS_URL: everything in that database is deleted: its name must have `test` in it", 2)
+    engine = create_engine(target, pool_size=1, application_name="tests", statement_timeout_s=None)
+    await migrate(engine)
+    async with engine.begin() as connection:
+        # Each session draws its numbers ahead: what comes later may have the lower one. Citus lets nobody say so later.
+        cluster = await read_cluster(connection)
+        if cluster and not cluster.tables:
+            await connection.execute(text("ALTER SEQUENCE outbox_id_seq CACHE 100"))
+    await engine.dispose()
+    async for _ in distribute_at(target):
+        pass
+
+
+async def empty(url: str) -> None:
+    """Leave the database as after `prepare`."""
+    connection = await asyncpg.connect(url)
+    try:
+        for table in (*DISTRIBUTED_BY, "relay", "reconcile_checkpoint"):
+            await connection.execute(f"DELETE FROM {table}")
+        await connection.execute("UPDATE outbox_lane SET owner = NULL, lease_until = NULL, state_writer = NULL")
+    finally:
+        await connection.close()
