@@ -81,7 +81,7 @@ async def test_distribute_without_citus_says_what_is_missing_and_changes_nothing
     older = await run(tmp_path, "migrate", "--distribute", "--revision", "0004", "--yes", DATABASE_URL=database_url)
     done = await run(tmp_path, "migrate", "--distribute", "--yes", DATABASE_URL=database_url)
 
-    assert (refused.returncode, older.returncode, done.returncode) == (64, 64, 69)
+    assert (refused.returncode, older.returncode, done.returncode) == (2, 2, 69)
     assert "confirm with --yes. Nothing was done." in refused.stderr
     assert "leave --revision out" in older.stderr
     assert "this database has no Citus" in done.stderr
