@@ -100,7 +100,8 @@ class Flow:
     """Changes of users, and a relay that carries their events, until it is told to end."""
 
     store: PostgresUserStore
-    relay: RelayEvents
+    outbox: PostgresOutbox
+    publisher: MemoryPublisher = field(factory=MemoryPublisher)
     newest: dict[UserId, int] = field(factory=dict)
     """When the change was made that was acknowledged last."""
     refused: list[str] = field(factory=list)
@@ -121,11 +122,11 @@ class Flow:
             await asyncio.sleep(0.05)
 
     async def carry(self) -> None:
-        taken = 1
+        relay, taken = RelayEvents(self.outbox, self.publisher), 1
         while not self.ending or taken:
             taken = 1
             with contextlib.suppress(StoreUnavailableError):
-                taken = (await self.relay(range(LANES), 1000)).taken
+                taken = (await relay(range(LANES), 1000)).taken
             await asyncio.sleep(0.05)
 
     async def _tried(self, change: Awaitable[object]) -> bool:
@@ -138,7 +139,7 @@ class Flow:
 
     def delivered(self) -> dict[str, list[int]]:
         seen: dict[str, list[int]] = {}
-        for item in self.relay.publisher.delivered:
+        for item in self.publisher.delivered:
             versions = seen.setdefault(item.message.key, [])
             if item.message.version > max(versions, default=0):
                 versions.append(item.message.version)
@@ -150,7 +151,7 @@ async def test_users_are_written_and_relayed_while_their_tables_are_distributed(
     engine = create_engine(read_target(fresh), pool_size=4, application_name="tests", settings=BY_KEY)
     store = PostgresUserStore(engine, encode, lambda: None)
     await store.start()
-    flow = Flow(store, RelayEvents(PostgresOutbox(engine), MemoryPublisher()))
+    flow = Flow(store, PostgresOutbox(engine))
     flowing = asyncio.gather(*(flow.change(number) for number in range(6)))
     carrying = asyncio.create_task(flow.carry())
     await asyncio.sleep(1)
