@@ -16,8 +16,7 @@ from attrs import define
 from devkit.servers.postgres import EmbeddedPostgres, start_postgres
 from devkit.servers.standby import start_standby
 
-# Replay must not wait for readers, or a test would wait with it.
-SETTINGS = {"max_connections": "100", "autovacuum_naptime": "5s", "max_standby_streaming_delay": "1s"}
+SETTINGS = {"max_connections": "100", "autovacuum_naptime": "5s"}
 
 
 @define(eq=False)

@@ -51,7 +51,7 @@ async def test_a_consumer_is_never_answered_older_than_what_it_has_read(servers,
     assert older == []
     # Both were put to the test: answers of the replica, and answers that the primary had to give.
     for place in ('place="replica",why=""', 'place="primary",why="below-floor"'):
-        [count] = [line.split()[-1] for line in metrics.splitlines() if place in line]
+        [count] = [line.split()[-1] for line in metrics.splitlines() if f"reads_total{{{place}" in line]
         assert float(count) > tries / 100, place
 
 
