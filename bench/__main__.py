@@ -66,7 +66,12 @@ def main() -> int:
         print(f"- servers: {shown} (fsync on), Apache Kafka 4.3.1, one broker, both on this machine", flush=True)
         for name in arguments.names or [name for name in BENCHMARKS if name not in ONLY_BY_NAME]:
             before, began = load(), time.monotonic()
-            figures = [*benchmarks[name](stage, quick=arguments.quick)]
+            figures = []
+            for figure in benchmarks[name](stage, quick=arguments.quick):
+                figures.append(figure)
+                print(
+                    f"  {figure.what}: {figure.median:,.2f} {figure.unit}; {figure.note}", file=sys.stderr, flush=True
+                )
             seconds = round(time.monotonic() - began)
             print(f"\n## {name}\n\nBefore: {before}. It took {seconds} s.\n\n{markdown(figures)}", flush=True)
             results[name] = {"run": run, "before": before, "seconds": seconds, "figures": document(figures)}

@@ -22,7 +22,7 @@ from entrypoints.config.settings import DatabaseSettings, KafkaSettings, Replica
 
 class DoctorContainer(DeclarativeContainer):
     database: Dependency[DatabaseSettings] = Dependency(instance_of=DatabaseSettings)
-    replica: Dependency[ReplicaSettings] = Dependency(instance_of=ReplicaSettings)
+    replica: Dependency[ReplicaSettings] = Dependency(instance_of=ReplicaSettings, default=ReplicaSettings())
     kafka: Dependency[KafkaSettings] = Dependency(instance_of=KafkaSettings)
 
     engine = Singleton(create_engine, Callable(revealed, database.provided.database_url), settings=BY_KEY)

@@ -5,6 +5,7 @@ from collections.abc import Callable as Function
 from functools import partial
 from typing import Any
 
+from attrs import frozen
 from dependency_injector.containers import DeclarativeContainer
 from dependency_injector.providers import Callable, Dependency, Object, Provider, Singleton
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -79,12 +80,19 @@ def _cookie_suffix(publishable_key: PublishableKey | None) -> str | None:
     return cookie_suffix_of(publishable_key.written) if publishable_key else None
 
 
-def _replicas(target: Target | None, primary: AsyncEngine) -> PostgresReplicas | None:
-    return PostgresReplicas(target, primary, health_routes.log_replica) if target else None
+@frozen
+class Replicated:
+    """Reading at replicas, where there are some."""
+
+    replicas: PostgresReplicas | None = None
+    reads: ReplicaReads | None = None
 
 
-def _replica_reads(replicas: PostgresReplicas | None) -> ReplicaReads | None:
-    return ReplicaReads(replicas, metrics.count_read) if replicas else None
+def _replicated(target: Target | None, primary: AsyncEngine) -> Replicated:
+    if target is None:
+        return Replicated()
+    replicas = PostgresReplicas(target, primary, health_routes.log_replica)
+    return Replicated(replicas, ReplicaReads(replicas, metrics.count_read))
 
 
 class ServeContainer(DeclarativeContainer):
@@ -116,8 +124,7 @@ class ServeContainer(DeclarativeContainer):
         )
     )
     user_reader: Provider[UserReader] = traced.provided.user_reader.call(Singleton(PostgresUserReader, engine))
-    replicas = Singleton(_replicas, Callable(revealed, replica.provided.database_replica_url), engine)
-    replica_reads = Singleton(_replica_reads, replicas)
+    replicated = Singleton(_replicated, Callable(revealed, replica.provided.database_replica_url), engine)
     session_store: Provider[SessionStore] = Singleton(
         PostgresSessionStore,
         engine,
@@ -176,8 +183,10 @@ class ServeContainer(DeclarativeContainer):
             on_obtained=Singleton(partial, note_obtained, recent_failures),
         )
     )
-    get_user = Singleton(GetUser, users=user_reader, just_in_time=just_in_time, replica=replica_reads)
-    get_current_user = Singleton(GetCurrentUser, users=user_reader, just_in_time=just_in_time, replica=replica_reads)
+    get_user = Singleton(GetUser, users=user_reader, just_in_time=just_in_time, replica=replicated.provided.reads)
+    get_current_user = Singleton(
+        GetCurrentUser, users=user_reader, just_in_time=just_in_time, replica=replicated.provided.reads
+    )
 
     # HTTP
     authentication = Singleton(Authentication, request_verifier, get_current_user, rejections)
@@ -197,7 +206,7 @@ class ServeContainer(DeclarativeContainer):
             permission=management.provided.auth_service_permission,
             organizations=management.provided.auth_service_organizations,
         ),
-        list_users=Singleton(ListUsers, directory=user_directory, replica=replica_reads),
+        list_users=Singleton(ListUsers, directory=user_directory, replica=replicated.provided.reads),
         get_user=get_user,
         manage_users=Singleton(
             ManageUsers,
@@ -215,7 +224,7 @@ class ServeContainer(DeclarativeContainer):
         check_database=check_database,
         try_writing=try_writing,
         read_backlog=outbox_admin.provided.status,
-        replicas=replicas,
+        replicas=replicated.provided.replicas,
         session_keys=session_keys,
         failures=recent_failures,
         departure=graceful_shutdown,

