@@ -61,6 +61,12 @@ TABLE: dict[type[Exception], Problem] = {
         "Query not valid",
         "`active` and `in_person` take `true` and nothing else; leave them out for no such check.",
     ),
+    http.MinVersionError: Problem(
+        400,
+        "min-version-not-valid",
+        "Query not valid",
+        "`min_version` is a positive integer, and stands once.",
+    ),
     http.IdentityHeaderNamedError: Problem(
         400,
         "identity-header-named",
@@ -146,6 +152,12 @@ TABLE: dict[type[Exception], Problem] = {
         "safety-stop",
         "Nobody was deleted",
         "Clerk knows none of our users, so its word that this one is gone is not taken.",
+    ),
+    application.VersionNotReachedError: Problem(
+        409,
+        "version-not-reached",
+        "Version not reached",
+        "What is stored of the user is older than `min_version`.",
     ),
     application.ClerkNotConfiguredError: Problem(
         501,

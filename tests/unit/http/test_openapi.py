@@ -63,7 +63,7 @@ def test_what_the_container_injects_is_no_parameter(described):
         for parameter in operation.get("parameters", [])
     }
 
-    of_users = {"user_id", "ids", "email"}
+    of_users = {"user_id", "ids", "email", "min_version"}
     assert (
         names
         == {"svix-id", "svix-timestamp", "svix-signature", "If-None-Match"} | {"active", "in_person", "path"} | of_users

@@ -26,6 +26,7 @@ from entrypoints.config.settings.service import (
     LogLevel,
     LogSettings,
     ManagementSettings,
+    ReplicaSettings,
 )
 from entrypoints.config.settings.tracing import TracesExporter, TracingSettings
 
@@ -45,6 +46,7 @@ __all__ = [
     "ProxySettings",
     "ReconcileSettings",
     "RelaySettings",
+    "ReplicaSettings",
     "ServeSettings",
     "TokenSettings",
     "TracesExporter",

@@ -5,13 +5,20 @@ from attrs import frozen
 from entrypoints.config.settings.clerk import ClerkApiSettings, TokenSettings, WebhookSettings
 from entrypoints.config.settings.kafka import KafkaSettings
 from entrypoints.config.settings.proxies import ProxySettings
-from entrypoints.config.settings.service import DatabaseSettings, HttpSettings, LogSettings, ManagementSettings
+from entrypoints.config.settings.service import (
+    DatabaseSettings,
+    HttpSettings,
+    LogSettings,
+    ManagementSettings,
+    ReplicaSettings,
+)
 from entrypoints.config.settings.tracing import TracingSettings
 
 
 @frozen(kw_only=True)
 class ServeSettings:
     database: DatabaseSettings
+    replica: ReplicaSettings
     webhooks: WebhookSettings
     tokens: TokenSettings
     clerk_api: ClerkApiSettings

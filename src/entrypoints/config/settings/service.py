@@ -43,6 +43,18 @@ class DatabaseSettings:
 
 
 @frozen
+class ReplicaSettings:
+    database_replica_url: "Secret[Target] | None" = variable(
+        parsing.secret(parsing.database_url),
+        "Standbys of that PostgreSQL, written alike: `/v1/me`, `/v1/verify?active=true` and look-ups are read there "
+        "(docs/replicas.md). Each host is asked whether it is one, so the primary may be among them.",
+        example="postgresql://auth:secret@localhost:5433/auth",
+        default=None,
+        in_file=True,
+    )
+
+
+@frozen
 class HttpSettings:
     host: str = variable(
         parsing.listening_host,

@@ -13,9 +13,10 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from anomalyze_auth import Authenticated, Reason, TokenRejected
 from application.errors import UserUnknownError
-from entrypoints.http.authentication import REQUEST_ERRORS, USER_ERRORS, Authentication
+from entrypoints.http.authentication import FLOOR_ERRORS, REQUEST_ERRORS, USER_ERRORS, Authentication
 from entrypoints.http.dependencies import Injected
 from entrypoints.http.errors import IdentityHeaderNamedError, ImpersonatedError, NotAdmittedError, VerifyQueryError
+from entrypoints.http.floor import min_version_in
 from entrypoints.http.openapi.document import SESSION_TOKEN, problems
 
 PATH = "/v1/verify"
@@ -68,6 +69,7 @@ def keeps_original_path(path: str) -> bool:
     responses=problems(
         VerifyQueryError,
         IdentityHeaderNamedError,
+        *FLOOR_ERRORS,
         *REQUEST_ERRORS,
         *USER_ERRORS,
         NotAdmittedError,
@@ -82,6 +84,7 @@ async def verify(request: Request[Any, Any, Any], authentication: Injected[Authe
     not deleted and not banned, and the session not revoked; with `?in_person=true` nobody else may act in the session.
     """
     checks = _checks(request.scope["query_string"])
+    min_version = min_version_in(request.scope["query_string"], before=ORIGINAL)
     _require_whole_identity(request.scope["headers"])
     identity = await authentication.identity_in(request.scope["headers"])
     headers = identity_headers(identity)
@@ -89,7 +92,7 @@ async def verify(request: Request[Any, Any, Any], authentication: Injected[Authe
         raise ImpersonatedError
     if ACTIVE in checks:
         try:
-            await authentication.user_of(identity)
+            await authentication.user_of(identity, min_version=min_version)
         except UserUnknownError:
             raise NotAdmittedError from None
     return Response(None, headers=headers, media_type="text/plain")
