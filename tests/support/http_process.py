@@ -15,7 +15,7 @@ from devkit.servers.ports import free_port
 from support.python_path import PYTHON_PATH
 from support.web import environment
 
-START_S = 30
+START_S = 120
 
 
 @define
