@@ -102,11 +102,10 @@ export class JwksKeys implements KeySource {
 
   async find(keyId: string | undefined): Promise<KeyObject> {
     if (keyId === undefined) throw new TokenRejected("unknown-key", "The token header has no kid.");
-    const fetches = this.#fetches;
-    await this.#keepFresh();
+    const isNew = await this.#keepFresh();
     if (!this.state.usable) throw new KeysUnavailable(this.#lastError ?? "no keys yet");
     let key = this.#keys.get(keyId);
-    if (key === undefined && this.#fetches === fetches && this.#maySearch()) {
+    if (key === undefined && !isNew && this.#maySearch()) {
       this.#searchedAt = this.#clock();
       await this.#startFetch();
       key = this.#keys.get(keyId);
@@ -126,18 +125,20 @@ export class JwksKeys implements KeySource {
     return this.#fetchedAt === undefined ? undefined : this.#clock() - this.#fetchedAt;
   }
 
-  async #keepFresh(): Promise<void> {
+  /** Says whether it waited for a fetch. */
+  async #keepFresh(): Promise<boolean> {
     const age = this.#age();
-    if (age !== undefined && age < this.#freshFor * 0.8) return;
+    if (age !== undefined && age < this.#freshFor * 0.8) return false;
     if (this.#failedAt !== undefined) {
       // After a failure only those wait who have nothing else to go by.
       if (this.#clock() - this.#failedAt >= this.#retryEvery) void this.#startFetch();
-      if (this.#fetch !== undefined && !this.state.usable) await this.#fetch;
+      if (this.#fetch === undefined || this.state.usable) return false;
     } else if (age !== undefined && age < this.#freshFor) {
       void this.#startFetch();
-    } else {
-      await this.#startFetch();
+      return false;
     }
+    await this.#startFetch();
+    return true;
   }
 
   #maySearch(): boolean {

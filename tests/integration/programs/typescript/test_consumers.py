@@ -1,0 +1,127 @@
+"""The consumers of the package's README, as they stand there, on a real Kafka."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from devkit.conformance.consumer_vectors import record
+from integration.conftest import create_topic
+from support import servers
+from support.typescript_project import NODES, Project
+
+pytestmark = pytest.mark.programs
+
+TOPIC = "auth.user.events.v1"  # as the programs have it
+LINE_S = 90
+SHOW_NAMES = """
+let shown: string;
+setInterval(() => {
+  const now = JSON.stringify(Object.fromEntries(names));
+  if (now !== shown) console.log((shown = now));
+}, 50);
+"""
+
+
+@pytest.fixture
+def kafka() -> Iterator[str]:
+    """A broker of its own, because the programs name their topic and their group."""
+    with servers.kafka() as server:
+        yield server.address
+
+
+@asynccontextmanager
+async def running(node: str, project: Project, program: str, kafka: str) -> AsyncIterator[asyncio.StreamReader]:
+    process = await asyncio.create_subprocess_exec(
+        *(node, f"{program}.js"),
+        cwd=project.folder,
+        env={"KAFKA_BOOTSTRAP_SERVERS": kafka, "KAFKAJS_NO_PARTITIONER_WARNING": "1"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    try:
+        yield process.stdout
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def until(output: asyncio.StreamReader, *wanted: str) -> list[str]:
+    """Return the lines up to the first that has one of these texts."""
+    lines: list[str] = []
+    async with asyncio.timeout(LINE_S):
+        while line := (await output.readline()).decode().rstrip():
+            lines.append(line)
+            if any(text in line for text in wanted):
+                return lines
+    raise AssertionError("\n".join(lines))
+
+
+class Users:
+    """Publishes what happens to users."""
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._producer = producer
+
+    async def tell(self, event: str, user: str, version: int, **more: object) -> None:
+        made = record({"event": event, "version": version, **more}, user)
+        await self._producer.send_and_wait(TOPIC, made.value, key=made.key, headers=list(made.headers))
+
+
+@asynccontextmanager
+async def users(kafka: str) -> AsyncIterator[Users]:
+    await create_topic(kafka, TOPIC, partitions=1)
+    async with AIOKafkaProducer(bootstrap_servers=kafka) as producer:
+        yield Users(producer)
+
+
+@pytest.mark.parametrize("node", NODES.values(), ids=NODES)
+async def test_the_consumer_with_kafkajs_keeps_the_names_of_the_living(node: str, project: Project, kafka: str):
+    text = (project.folder / "kafkajs.ts").read_text()
+    (project.folder / "kafkajs-shown.ts").write_text(text + SHOW_NAMES)
+    project.compile("kafkajs-shown.ts")
+
+    async with users(kafka) as told:
+        await told.tell("created", "user_a", 1, user={"first_name": "Ada"})
+        async with running(node, project, "kafkajs-shown", kafka) as output:
+            await until(output, '{"user_a":"Ada"}')
+            await told.tell("updated", "user_a", 2, value="no JSON")
+            await told.tell("updated", "user_a", 3, headers={"ce_type": "anomalyze.user.updated.v2"})
+            await told.tell("updated", "user_a", 3, user={"first_name": "Augusta"})
+            await told.tell("updated", "user_a", 2, user={"first_name": "Ada"})
+            await told.tell("created", "user_b", 1, user={"first_name": None})
+            lines = await until(output, '"user_b":null')
+            await told.tell("deleted", "user_a", 4)
+            lines += await until(output, '{"user_b":null}')
+        assert "skipped a record that is no event: the data of anomalyze.user.updated.v1: not a JSON object" in lines
+        assert [line for line in lines if line.startswith("{")] == [
+            '{"user_a":"Augusta"}',
+            '{"user_a":"Augusta","user_b":null}',
+            '{"user_b":null}',
+        ]
+
+
+@pytest.mark.parametrize("node", NODES.values(), ids=NODES)
+async def test_the_consumer_with_platformatic_goes_on_where_it_was(node: str, project: Project, kafka: str):
+    async with users(kafka) as told:
+        await told.tell("created", "user_a", 1)
+        await told.tell("created", "user_a", 1)
+        async with running(node, project, "platformatic", kafka) as output:
+            assert await until(output, "user_a 1") == ["created user_a 1"]
+            await told.tell("updated", "user_a", 2, headers={"ce_type": "com.example.invoice.paid"})
+            await told.tell("updated", "user_a", 2)
+            await told.tell("created", "user_a", 1)
+            await told.tell("deleted", "user_a", 3)
+            await told.tell("created", "user_b", 1)
+            lines = await until(output, "user_b 1")
+            assert lines == ["updated user_a 2", "deleted user_a 3", "created user_b 1"]
+        await told.tell("updated", "user_b", 2)
+        async with running(node, project, "platformatic", kafka) as output:
+            after = await until(output, "user_b 2")
+        # What was handled, but not committed when it was killed, comes once more.
+        assert after[-1] == "updated user_b 2"
+        assert set(after[:-1]) <= {"created user_b 1"}
