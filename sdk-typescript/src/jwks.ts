@@ -77,7 +77,9 @@ export class JwksKeys implements KeySource {
 
   constructor(url: string, options: JwksKeysOptions = {}) {
     this.#url = protectedUrl(url);
-    this.#headers = { accept: "application/json", ...options.headers, "accept-encoding": "identity" };
+    // Fetches are minutes apart: a connection that was kept may be closed by then, just as it is used again.
+    const always = { "accept-encoding": "identity", connection: "close" };
+    this.#headers = { accept: "application/json", ...options.headers, ...always };
     this.#freshFor = options.freshFor ?? 300;
     this.#staleFor = options.staleFor ?? 3600;
     this.#cooldown = options.cooldown ?? 30;

@@ -30,9 +30,12 @@ beforeEach(async () => {
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   url = `http://127.0.0.1:${server.address().port}/.well-known/jwks.json`;
-  keys = new JwksKeys(url, { timeout: 1, clock: () => seconds, onChange: (message) => said.push(message) });
-  verifier = new SessionVerifier(keys, { issuer: ISSUER, now: () => NOW });
+  begin(20);
 });
+function begin(timeout) {
+  keys = new JwksKeys(url, { timeout, clock: () => seconds, onChange: (message) => said.push(message) });
+  verifier = new SessionVerifier(keys, { issuer: ISSUER, now: () => NOW });
+}
 afterEach(async () => {
   server.closeAllConnections();
   server.close();
@@ -184,6 +187,7 @@ test("a failed search for a kid is no verdict on the token", async () => {
 });
 
 test("a fetch that never ends is given up, and its callers are told", async () => {
+  begin(0.2);
   answer = hangs;
   assert.equal(await verdict(verifier, token()), "unavailable");
   answer = (response) => {
@@ -196,10 +200,11 @@ test("a fetch that never ends is given up, and its callers are told", async () =
   assert.equal(keys.state.failures, 2);
 });
 
-test("given headers are sent, and nothing packed is asked for", async () => {
+test("given headers are sent, nothing packed is asked for, and no connection is kept", async () => {
   await new JwksKeys(url, { headers: { Authorization: "Bearer sk_test_1" } }).refresh();
   assert.equal(requests[0].headers["authorization"], "Bearer sk_test_1");
   assert.equal(requests[0].headers["accept-encoding"], "identity");
+  assert.equal(requests[0].headers["connection"], "close");
 });
 
 const { d } = keyPair().privateKey.export({ format: "jwk" });
