@@ -2,7 +2,6 @@
 
 import base64
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -56,15 +55,6 @@ def test_without_any_framework_the_types_are_complete(bare_project: Project):
 
     bare_project.compile("all.ts")
     run(["node", "all.js"], bare_project.folder)
-
-
-def test_the_readme_compiles_with_the_settings_that_tsc_init_makes(project: Project):
-    folder = project.folder / "initial"
-    folder.mkdir()
-    for name in examples():
-        shutil.copy(project.folder / f"{name}.ts", folder)
-    run(["../node_modules/.bin/tsc", "--init"], folder)
-    run(["../node_modules/.bin/tsc", "--project", ".", "--noEmit", "--skipLibCheck", "--types", "node"], folder)
 
 
 def test_the_readme_shows_every_part():
