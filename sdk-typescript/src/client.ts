@@ -21,6 +21,8 @@ export type ProblemOf<Code extends string> = Code extends string
       readonly detail: string;
       /** Why a token was refused, with `token-not-valid`. */
       readonly reason: string | undefined;
+      /** Clerk's own codes, with `identity-provider-refused`. */
+      readonly codes: readonly string[];
       /** Seconds to wait, where the service says so (503). */
       readonly retryAfterSeconds: number | undefined;
     }
@@ -182,7 +184,7 @@ function parsed(text: string): object | undefined {
 }
 
 function problemIn(response: Response, document: object | undefined): ProblemOf<string> {
-  const { code, title, detail, reason } = (document ?? {}) as { readonly [name: string]: unknown };
+  const { code, title, detail, reason, codes } = (document ?? {}) as { readonly [name: string]: unknown };
   const isProblem = response.headers.get("content-type")?.startsWith("application/problem+json") ?? false;
   const retryAfter = response.headers.get("retry-after");
   return {
@@ -191,6 +193,7 @@ function problemIn(response: Response, document: object | undefined): ProblemOf<
     title: isProblem && typeof title === "string" ? title : response.statusText,
     detail: isProblem && typeof detail === "string" ? detail : "The answer is not one of the auth service.",
     reason: typeof reason === "string" ? reason : undefined,
+    codes: Array.isArray(codes) ? codes.map(String) : [],
     retryAfterSeconds: retryAfter !== null && /^\d+$/.test(retryAfter) ? Number(retryAfter) : undefined,
   };
 }

@@ -1,4 +1,4 @@
-"""What a webhook and a relayed event cost PostgreSQL, compared with what was committed last: docs/benchmarks.md."""
+"""What webhooks, events and reads cost PostgreSQL, compared with what was committed last: docs/benchmarks.md."""
 
 import asyncio
 import json
@@ -14,11 +14,13 @@ from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.lane_leases import PostgresLaneLeases
 from adapters.postgres.outbox import INDEX_PLANS, PostgresOutbox
+from adapters.postgres.user_reader import PostgresUserReader
 from adapters.postgres.user_store import PostgresUserStore
 from application.relay.lane_leases import LEASE_S, share_lanes
 from application.relay.lanes import LANES
 from application.relay.loop import LONGEST_PAUSE_S
 from application.relay.relay_events import RelayEvents
+from domain.session import SessionId
 from domain.sync_user import sync_user
 from domain.user import UserId
 from support.costs import meter
@@ -73,6 +75,11 @@ async def measured(database_url: str) -> dict[str, dict[str, float]]:
         await cost("relayed event, alone", relay(range(LANES), 1000))
         await cost("idle relay, polls, in a second", relay(range(LANES), 1000), per_second=1 / LONGEST_PAUSE_S)
         await cost("idle relay, leases, in a second", lease(), per_second=3 / LEASE_S)
+        reader, session = PostgresUserReader(engine), SessionId("sess_1")  # of `/v1/me` and `/v1/verify?active=true`
+        await reader.signed_in(UserId("user_alone"), session)
+        await cost("read of who is signed in, alone", reader.signed_in(UserId("user_alone"), session))
+        reads = (reader.signed_in(user, session) for user in USERS)
+        await cost(f"read of who is signed in, one of {BATCH} at once", *reads, of=BATCH)
         await store.aclose()
         await engine.dispose()
     return costs
