@@ -13,6 +13,7 @@ from sqlalchemy import (
     SmallInteger,
     Text,
     Uuid,
+    all_,
     and_,
     any_,
     bindparam,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     column,
     delete,
     func,
+    literal_column,
     null,
     select,
     text,
@@ -30,6 +32,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import Compiled, directly
+from adapters.postgres.connection.dial import Driver
 from adapters.postgres.failures import connected, raised_as_unavailable
 from adapters.postgres.rows import to_milliseconds
 from adapters.postgres.tables import outbox, outbox_dead, users
@@ -42,7 +45,7 @@ _lanes = (
 )
 
 
-def _among_the_oldest(*columns: ColumnElement[Any]) -> Select[Any]:
+def _among_the_oldest(*columns: ColumnElement[Any], where: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
     """Take so many rows of these lanes, the earlier lanes and lower ids first.
 
     One index descent a lane, and it stops at the limit: the cost depends neither on the backlog nor on the lanes that
@@ -51,7 +54,11 @@ def _among_the_oldest(*columns: ColumnElement[Any]) -> Select[Any]:
     """
     limit = bindparam("limit", type_=Integer)
     of_lane = (
-        select(*columns).where(outbox.c.lane == _lanes.c.lane).order_by(outbox.c.id).limit(limit).lateral("oldest")
+        select(*columns)
+        .where(outbox.c.lane == _lanes.c.lane, *where)
+        .order_by(outbox.c.id)
+        .limit(limit)
+        .lateral("oldest")
     )
     return select(of_lane).select_from(_lanes.join(of_lane, true())).limit(limit)
 
@@ -82,6 +89,27 @@ _gone = and_(
 # A deletion that a crash of the server undoes costs a repetition, so nobody has to wait for the disk.
 _not_waiting = text("(SELECT set_config('synchronous_commit', 'off', true)) = 'off'")
 _DELETE = Compiled(delete(outbox).where(_gone, _not_waiting))
+
+FEW = 32
+"""Rows that are deleted and looked past one by one in the statement that reads the next ones."""
+
+# What waited for the state topic alone (`fill_lane`) may have become an event since, and the other way round.
+_told = case(
+    (outbox.c.lane < literal_column("0"), bindparam("fills", type_=ARRAY(Uuid))),
+    else_=bindparam("events", type_=ARRAY(Uuid)),
+)
+_few = (
+    delete(outbox)
+    .where(
+        outbox.c.key == any_(bindparam("keys", type_=ARRAY(Text))),
+        outbox.c.version == any_(bindparam("versions", type_=ARRAY(BigInteger))),
+        outbox.c.event_id == any_(_told),
+        _not_waiting,
+    )
+    .cte("few")
+)
+# Both parts see the table as it was before the statement, so the read has to leave out what the other part deletes.
+_DELETE_FEW_AND_READ = Compiled(_among_the_oldest(*outbox.c, where=[outbox.c.event_id != all_(_told)]).add_cte(_few))
 
 _refused = (
     func.unnest(
@@ -142,12 +170,19 @@ class PostgresOutbox:
         self._engine = engine
         self._more_wait = False
 
-    async def oldest(self, lanes: Sequence[int], limit: int) -> list[Pending]:
+    async def oldest(self, lanes: Sequence[int], limit: int, *, published: Collection[Pending] = ()) -> list[Pending]:
         """See `Outbox.oldest`."""
-        asked = {"lanes": list(lanes), "limit": limit}
+        asked: dict[str, Any] = {"lanes": list(lanes), "limit": limit}
         with raised_as_unavailable():
             async with directly(self._engine) as driver:
-                rows = [] if self._more_wait else await _OLDEST.fetch(driver, asked)
+                if published and (self._more_wait or len(published) > FEW):
+                    await _delete(driver, published)
+                    published = ()
+                rows = []
+                if published:
+                    rows = await _DELETE_FEW_AND_READ.fetch(driver, {**asked, **_named(published)})
+                elif not self._more_wait:
+                    rows = await _OLDEST.fetch(driver, asked)
                 # All that waits is there unless the limit cut it; only then may a lower version have been left out.
                 if self._more_wait or len(rows) >= limit:
                     rows = await _LOWEST.fetch(driver, asked)
@@ -173,12 +208,9 @@ class PostgresOutbox:
 
     async def delete(self, published: Collection[Pending]) -> None:
         """See `Outbox.delete`."""
-        by_lane: dict[int, list[Pending]] = {}
-        for item in published:
-            by_lane.setdefault(item.lane, []).append(item)
         with raised_as_unavailable():
             async with directly(self._engine) as driver:
-                await _DELETE.run(driver, [_found(lane, items) for lane, items in by_lane.items()])
+                await _delete(driver, published)
 
     async def move_to_dead_letters(self, refusals: Collection[RefusedMessage]) -> None:
         """See `Outbox.move_to_dead_letters`."""
@@ -196,6 +228,22 @@ class PostgresOutbox:
                         "keys": sorted({refusal.pending.message.key for refusal in of_lane}),
                     },
                 )
+
+
+async def _delete(driver: Driver, published: Collection[Pending]) -> None:
+    by_lane: dict[int, list[Pending]] = {}
+    for item in published:
+        by_lane.setdefault(item.lane, []).append(item)
+    await _DELETE.run(driver, [_found(lane, items) for lane, items in by_lane.items()])
+
+
+def _named(items: Collection[Pending]) -> dict[str, Any]:
+    return {
+        "keys": [item.message.key for item in items],
+        "versions": [item.message.version for item in items],
+        "fills": [item.message.event_id for item in items if item.lane < 0],
+        "events": [item.message.event_id for item in items if item.lane >= 0],
+    }
 
 
 def _found(lane: int, items: Sequence[Pending]) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import ARRAY, BigInteger, SmallInteger, Text, any_, bindparam, column, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.failures import connected
+from adapters.postgres.asyncpg_execution import Compiled, directly
+from adapters.postgres.failures import connected, raised_as_unavailable
 from adapters.postgres.tables import outbox_lane, users
 from application.relay.messages import Pending
 
@@ -30,11 +31,13 @@ _CLAIM = (
 
 _batch = (
     func.unnest(bindparam("keys", type_=ARRAY(Text)), bindparam("versions", type_=ARRAY(BigInteger)))
-    .table_valued(column("key", Text), column("version", BigInteger))
+    .table_valued(column("key", Text), column("version", BigInteger), with_ordinality="place")
     .render_derived(name="batch")
 )
-_NEWEST = select(_batch.c.key, _batch.c.version).join_from(
-    _batch, users, (users.c.id == _batch.c.key) & (users.c.version == _batch.c.version)
+_NEWEST = Compiled(
+    select(_batch.c.place).join_from(
+        _batch, users, (users.c.id == _batch.c.key) & (users.c.version == _batch.c.version)
+    )
 )
 
 
@@ -59,6 +62,7 @@ class PostgresStateLanes:
             "keys": [item.message.key for item in batch],
             "versions": [item.message.version for item in batch],
         }
-        async with connected(self._engine) as connection:
-            newest = {(row.key, row.version) for row in await connection.execute(_NEWEST, asked)}
-        return frozenset(item.id for item in batch if (item.message.key, item.message.version) in newest)
+        with raised_as_unavailable():
+            async with directly(self._engine) as driver:
+                rows = await _NEWEST.fetch(driver, asked)
+        return frozenset(batch[row["place"] - 1].id for row in rows)

@@ -58,8 +58,8 @@ class RefusedMessage:
 class Outbox(Protocol):
     """The stored messages, as a relay sees them. All methods raise StoreUnavailableError when there is no database."""
 
-    async def oldest(self, lanes: Sequence[int], limit: int) -> list[Pending]:
-        """Return up to `limit` messages of these lanes, the earlier lanes first.
+    async def oldest(self, lanes: Sequence[int], limit: int, *, published: Collection[Pending] = ()) -> list[Pending]:
+        """Delete the `published`, and return up to `limit` messages of these lanes, the earlier lanes first.
 
         Whatever is returned of a key is the lowest versions of it that are stored, in order and without a hole:
         a relay that publishes what it got, in the order it got it, cannot reorder.
