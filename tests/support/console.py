@@ -13,9 +13,8 @@ from devkit.console.records import Event, Records
 from devkit.console.server import CommandLine, ConsoleServer
 from devkit.fake_clerk.samples import sample_event
 from devkit.fake_clerk.webhook_sender import DROPPED, DeliveryAttempt
-from domain.events import UserCreated, UserUpdated
-from domain.snapshot import Snapshot, changed_fields
-from domain.user import User
+from domain.snapshot import Snapshot
+from domain.sync_user import sync_user
 from support.clerk_stand_in import SECRET_KEY, RunningStandIn, running_stand_in
 
 SERVICE = "http://127.0.0.1:3999"
@@ -55,22 +54,22 @@ def tell_story(console: RunningConsole) -> str:
         someone = f"user_3MXeK1YBjM8aywmgGgxD8W2x{number:03d}"
         with instance.quietly():
             instance.create(someone, first_name=name, email_address=[f"{name.lower()}@example.org"])
-        _deliver(console, "user.created", instance.get(someone), number * 900, "created", version=1)
+        _deliver(console, "user.created", instance.get(someone), number * 900, "created")
     ada = "user_3MXeK1YBjM8aywmgGgxD8W2xu7I"
     with instance.quietly():
         instance.create(ada, first_name="Ada", last_name="Lovelace", email_address=["ada@example.org"])
     base = {**instance.get(ada), "banned": False}
-    _deliver(console, "user.created", base, 6_200, "created", version=1)
+    _deliver(console, "user.created", base, 6_200, "created")
     late = {**base, "first_name": "Late"}
     _deliver(console, "user.updated", late, 7_200, DROPPED, svix=902)
-    _deliver(console, "user.updated", base | {"first_name": "Augusta"}, 8_100, "updated", version=2)
+    _deliver(console, "user.updated", base | {"first_name": "Augusta"}, 8_100, "updated")
     _deliver(console, "user.updated", late, 7_200, "stale", svix=902)
     plan = base | {"first_name": "Augusta", "public_metadata": {"plan": "pro", "seats": 5}}
-    _deliver(console, "user.updated", plan, 9_400, "updated", version=3)
+    _deliver(console, "user.updated", plan, 9_400, "updated")
     _deliver(console, "user.updated", plan, 10_000, "unchanged")
     _deliver(console, "user.updated", plan | {"banned": True}, 10_500, 400, svix=903)
     _deliver(console, "user.updated", plan | {"banned": True}, 11_000, "ConnectError", svix=904)
-    _deliver(console, "user.updated", plan | {"banned": True}, 11_000, "updated", version=4, svix=904, state="waiting")
+    _deliver(console, "user.updated", plan | {"banned": True}, 11_000, "updated", svix=904, state="waiting")
     with instance.quietly():
         instance.update(ada, first_name="Augusta")
         instance.merge_metadata(ada, public_metadata={"plan": "pro", "seats": 5})
@@ -86,7 +85,6 @@ def _deliver(
     after_ms: int,
     answer: str | int,
     *,
-    version: int | None = None,
     svix: int | None = None,
     state: Literal["published", "waiting"] = "published",
 ) -> None:
@@ -105,7 +103,7 @@ def _deliver(
         outcome=outcome,
         body=msgspec.json.encode(sample_event(event, data, timestamp_ms=at_ms)),
         answer=b"" if outcome == DROPPED else msgspec.json.encode(said),
-        at_ms=T0_MS + 10_000 + number * 40,
+        at_ms=T0_MS + 11_100 + number * 40,
         took_ms=4.2,
         trace_id="" if outcome == DROPPED else f"4bf92f3577b34da6a3ce929d0e0e{number:04x}",
         forged=outcome == 400,
@@ -113,24 +111,22 @@ def _deliver(
     )
     records.add_attempt(attempt)
     news = records.deliveries[number].news
-    if version is None or not isinstance(news, Snapshot):
+    if answer not in ("created", "updated") or not isinstance(news, Snapshot):
         return
-    user = User(id=news.id, version=version, profile=news.profile, updated_at=at_ms, source=news.source)
-    known = records.rows.get(news.id)
-    changed = changed_fields(known.profile, news.profile) if isinstance(known, User) else ()
-    message = encode(UserUpdated(user, changed) if version > 1 else UserCreated(user))
+    decision = sync_user(records.rows.get(news.id), news)
+    message = encode(decision.events[0])
     made = Event(
         id=str(message.event_id),
         type=message.type,
         user_id=news.id,
-        version=version,
+        version=decision.user.version,
         time=rfc3339(at_ms),
         data=msgspec.json.decode(message.payload),
         trace_id=attempt.trace_id,
         state=state,
         partition=2 if state == "published" else None,
-        offset=39 + version if state == "published" else None,
+        offset=39 + decision.user.version if state == "published" else None,
     )
     if state == "published":
         records.add_event(made)
-    records.add_row(news.id, user, [] if state == "published" else [made])
+    records.add_row(news.id, decision.user, [] if state == "published" else [made])

@@ -133,7 +133,7 @@ def test_the_page_has_no_cookie_no_secret_and_loads_nothing_from_elsewhere(http)
         assert not re.search(r"https?://", served.text), file
 
 
-@each_row("path", ["/console/", "/console/..", "/console/index.html", "/console/vendor", "/console/%2e%2e/x"])
+@each_row("path", ["/console/", "/console/index.html", "/console/vendor", "/console/%2e%2e/x"])
 def test_nothing_else_is_served(path):
     with running_console() as console, httpx.Client(base_url=console.url, trust_env=False) as http:
         assert http.get(path).status_code in (401, 404)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -22,7 +23,6 @@ from devkit.fake_clerk.webhook_sender import Endpoint
 from devkit.local.environment import DATA_DIR, NO_FILE
 from devkit.local.keys import SECRET_KEY_FILE, keys_kept_in, secret_key_kept_in
 from devkit.settings import ClerkStandInSettings
-from entrypoints.cli.terminal import program
 from entrypoints.cli.until_signal import run_until_signal
 from entrypoints.config.loading import load
 from entrypoints.config.parsing import http_url
@@ -108,7 +108,7 @@ def clerk_stand_in(  # noqa: PLR0913  # options of a command
             CommandLine(
                 service=service,
                 secret_key=f"$(cat {key_file})" if kept else "$CLERK_SECRET_KEY",
-                program=program(),
+                program=_program(),
                 data_dir="" if data_dir == DATA_DIR else str(data_dir),
             ),
         )
@@ -133,6 +133,16 @@ async def _serve(console: ConsoleServer, watch: "Watching | None", host: str, po
             tasks.create_task(watch())
         await stand_in.run()
     return 0
+
+
+def _program() -> str:
+    """Return what a shell runs as `auth-service`: `dev` has started this process as a module, by another name."""
+    script = Path(sys.executable).with_name("auth-service")
+    on_path = shutil.which("auth-service")
+    if not script.exists() or (on_path and Path(on_path).resolve() == script.resolve()):
+        return "auth-service"
+    here = Path.cwd()
+    return str(script.relative_to(here) if script.is_relative_to(here) else script)
 
 
 def _watch(records: Records, environment: Mapping[str, str]) -> "Watching | None":

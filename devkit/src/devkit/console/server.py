@@ -111,6 +111,7 @@ class ConsoleServer:
     async def _views(self, parameters: Parameters) -> AsyncGenerator[bytes]:
         views = Views(self.records, self.stand_in.instance)
         shown = b""
+        yield b"retry: 500\n\n"
         while True:
             changed = self.records.changed
             document = msgspec.json.encode(views.view(parameters))

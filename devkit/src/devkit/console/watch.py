@@ -92,7 +92,7 @@ class Watch:
                     await _skip_to_the_last(tail)
                     self.records.set_problem(topic, None)
                     while True:
-                        if event := _published(await tail.next()):
+                        if event := published(await tail.next()):
                             self.records.add_event(event)
             except (ApplicationError, KafkaError, OSError) as error:
                 self.records.set_problem(topic, str(error) or type(error).__name__)
@@ -129,7 +129,7 @@ async def _skip_to_the_last(tail: KafkaTopicTail) -> None:
         consumer.seek(partition, max(beginnings[partition], ends[partition] - MOST))
 
 
-def _published(record: Record) -> Event | None:
+def published(record: Record) -> Event | None:
     """Return the event of a record; `None` where it is not one of ours."""
     headers, data = record.headers, payload_of(record.value or b"")
     if not isinstance(data, dict) or not {"ce_id", "ce_type"} <= headers.keys():

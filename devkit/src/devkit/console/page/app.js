@@ -73,7 +73,7 @@ function App() {
   }, [data]);
   return html`
     <header class="top">
-      <${Link} to="/" class="brand"><strong>auth-service</strong> console<//>
+      <${Link} to="/" class="brand"><strong>auth-service</strong><span class="word"> console</span><//>
       <nav aria-label="Views">
         <${Link} to="/" aria-current=${data?.view === "deliveries" ? "page" : null}>Deliveries<//>
         <${Link} to="/?users=1" aria-current=${data?.view === "users" ? "page" : null}>Users<//>
@@ -118,7 +118,7 @@ function Deliveries({ data }) {
   const query = parameters().get("q");
   return html`
     <section aria-labelledby="deliveries">
-      <div class="heading"><h1 id="deliveries">Deliveries</h1><p>${number(data.matched)} of ${number(data.total)}</p></div>
+      <${Heading} id="deliveries" title="Deliveries" open=${!data.total}>${number(data.matched)} of ${number(data.total)}<//>
       <${Filters} counts=${data.counts} />
       ${data.users.length > 0 && html`<${Cards} users=${data.users} label="Users found" />`}
       ${data.deliveries.length
@@ -126,15 +126,17 @@ function Deliveries({ data }) {
         : query || parameters().get("outcome")
           ? html`<p class="empty">No delivery matches. <${Link} to="/">Show all<//></p>`
           : html`<p class="empty">No webhook was sent yet. Sign a user up, and watch what becomes of it.</p>`}
-    </section>
-    <${SignUp} open=${!data.total} />`;
+    </section>`;
 }
 
-function SignUp({ open }) {
-  return html`<section class="card" aria-labelledby="sign-up">
-    <h2 id="sign-up">Sign a user up</h2>
-    <${ActionForm} action=${signUp} onDone=${(result) => go(`/?user=${encodeURIComponent(result.id)}`)} autofocus=${open} />
-  </section>`;
+/** The title of a list, with the form that makes a user. */
+function Heading({ id, title, open, children }) {
+  const [shown, show] = useState(open);
+  return html`
+    <div class="heading"><h1 id=${id}>${title}</h1><p>${children}</p>
+      <button type="button" aria-expanded=${shown} onClick=${() => show(!shown)}>Sign up</button></div>
+    ${shown && html`<div class="card"><${ActionForm} action=${signUp} autofocus=${true}
+      onDone=${(result) => go(`/?user=${encodeURIComponent(result.id)}`)} /></div>`}`;
 }
 
 const OUTCOMES = ["created", "updated", "deleted", "revoked", "unchanged", "stale", "ignored", "refused", "failed", "dropped"];
@@ -162,7 +164,7 @@ function Rows({ data, withUser}) {
 }
 
 function Row({ row, withUser, open, detail }) {
-  return html`<li class=${`row ${row.outcome} ${open ? "open" : ""}`} data-number=${row.number}>
+  return html`<li class=${`row ${row.outcome} ${open ? "open" : ""}`} data-number=${row.number} data-took=${row.took_ms}>
     <div class="line">
       <span class=${`badge ${row.outcome}`}>${row.outcome}</span>
       <div class="what">
@@ -220,12 +222,11 @@ function Pages({ data }) {
 function Users({ data }) {
   return html`
     <section aria-labelledby="users">
-      <div class="heading"><h1 id="users">Users at Clerk</h1><p>${number(data.matched)}</p></div>
+      <${Heading} id="users" title="Users at Clerk" open=${false}>${number(data.matched)}<//>
       ${data.users.length
         ? html`<${Cards} users=${data.users} label="Users" /><${Pages} data=${data} />`
         : html`<p class="empty">${parameters().get("q") ? "Nobody matches." : "Nobody has signed up yet."}</p>`}
-    </section>
-    <${SignUp} />`;
+    </section>`;
 }
 
 const Cards = ({ users, label }) => html`<ul class="cards" aria-label=${label}>
@@ -287,7 +288,7 @@ function Version({ version, groups }) {
     ${version.whole && html`<p class="note">The version before is not in the topic: this one is shown as a whole.</p>`}
     ${version.changes.length > 0
       ? html`<table class="diff"><caption class="hidden">Changes of version ${version.version}</caption>
-          <thead class="hidden"><tr><th scope="col">Field</th><th scope="col">Change</th></tr></thead>
+          <thead><tr><th scope="col"><span class="hidden">Field</span></th><th scope="col"><span class="hidden">Change</span></th></tr></thead>
           <tbody>${version.changes.map((change) => html`<tr key=${change.field}><th scope="row">${change.field}</th>
             <td>${change.before !== null && html`<del>${change.before}</del> → `}${change.after === null
               ? html`<span class="none">nothing</span>` : html`<ins>${change.after}</ins>`}</td></tr>`)}</tbody></table>`
