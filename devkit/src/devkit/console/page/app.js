@@ -179,7 +179,7 @@ function Row({ row, withUser, open, detail }) {
       </div>
       ${withUser && html`<p class="who"><${Link} to=${`/?user=${encodeURIComponent(row.user)}`}>${row.email ?? row.user}<//>${row.email && html`<code>${row.user}</code>`}</p>`}
       <${Link} class="more" to=${address({ delivery: open ? "" : row.number })} aria-expanded=${open}
-        aria-label=${`Details of delivery ${row.number}: ${row.type}, ${row.outcome}`}>${open ? "Close" : "Details"}<//>
+        aria-label=${`${open ? "Close details" : "Details"} of delivery ${row.number}: ${row.type}, ${row.outcome}`}>${open ? "Close" : "Details"}<//>
     </div>
     ${open && detail && html`<${Detail} detail=${detail} withUser=${withUser} />`}
   </li>`;
