@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import time
 from pathlib import Path
 
 import httpx
@@ -175,3 +176,8 @@ def test_a_change_is_sent_to_whoever_looks(console, http):
         assert next(lines)["users"] == []
         call(http)
         assert [card["email"] for card in next(lines)["users"]] == ["ada@example.org"]
+        assert console.records.watchers == 1
+    deadline = time.monotonic() + 20
+    while console.records.watchers:  # seen at the next write
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

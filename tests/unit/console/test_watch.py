@@ -26,6 +26,7 @@ async def test_an_outage_is_said_for_each_part_and_ends_nothing(records):
     settings = load(EventsSettings, environment={"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}, env_file=NO_FILE)
     engine = create_engine(read_target("postgresql://nobody@127.0.0.1:1/none"))
     records.add_attempt(attempt())
+    records.watchers = 1
     running = asyncio.create_task(Watch(records, engine, settings.kafka).run())
     async with asyncio.timeout(60):
         while len(records.problems) < 4:

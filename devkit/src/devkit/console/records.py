@@ -85,6 +85,8 @@ class Records:
     """What cannot be watched at the moment (PostgreSQL, Kafka), and why."""
     dirty: set[str] = field(factory=set)
     changed: asyncio.Event = field(factory=asyncio.Event)
+    watchers: int = 0
+    """Pages that are open."""
     _last: int = 0
     _current: dict[str, Current] = field(factory=dict)
     """What the rows hold, as far as the answers tell: known before the row can be read."""

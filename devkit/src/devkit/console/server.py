@@ -6,6 +6,7 @@ import json
 import re
 import secrets
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -111,18 +112,20 @@ class ConsoleServer:
     async def _views(self, parameters: Parameters) -> AsyncGenerator[bytes]:
         views = Views(self.records, self.stand_in.instance)
         shown = b""
-        yield b"retry: 500\n\n"
-        while True:
-            changed = self.records.changed
-            document = msgspec.json.encode(views.view(parameters))
-            # A comment tells a client that is there nothing, and us of one that is gone.
-            yield b"data: " + document + b"\n\n" if document != shown else b":\n\n"
-            shown = document
-            try:
-                await asyncio.wait_for(changed.wait(), _LOOK_S)
-                await asyncio.sleep(_TOGETHER_S)  # a burst is shown at once
-            except TimeoutError:
-                pass
+        self.records.watchers += 1
+        try:
+            yield b"retry: 500\n\n"
+            while True:
+                changed = self.records.changed
+                document = msgspec.json.encode(views.view(parameters))
+                # A comment tells a client that is there nothing, and us of one that is gone.
+                yield b"data: " + document + b"\n\n" if document != shown else b":\n\n"
+                shown = document
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), _LOOK_S)
+                    await asyncio.sleep(_TOGETHER_S)  # a burst is shown at once
+        finally:
+            self.records.watchers -= 1
 
     def _call(self, headers: Mapping[str, str], body: bytes) -> FakeResponse:
         """Carry out a request to the stand-in's API, with its key: `{"method", "path", "body", "drop"}`."""

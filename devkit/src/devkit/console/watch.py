@@ -101,6 +101,9 @@ class Watch:
     async def _read_positions(self, kafka: KafkaSettings) -> NoReturn:
         security = KafkaConnection.security(kafka.connection)
         while True:
+            if not self.records.watchers:  # a connection a second, for nobody
+                await asyncio.sleep(_POSITIONS_S)
+                continue
             try:
                 async with administering(kafka.addresses, security) as admin:
                     groups = {}
