@@ -1,7 +1,6 @@
 """What is known of deliveries, rows and events: in memory, bounded, the oldest goes first."""
 
 import asyncio
-import time
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
@@ -9,20 +8,14 @@ from typing import Any, Literal
 import msgspec
 from attrs import define, field, frozen
 
-from adapters.clerk.webhooks import ClerkWebhooks
-from application.errors import UnusableWebhookError
-from application.users.signing_key import parse_signing_key
+from devkit.console.composition import news_of
 from devkit.console.why import Current, News, Told, current_after, outcome_of
-from devkit.fake_clerk.signing import sign_webhook
 from devkit.fake_clerk.webhook_sender import DeliveryAttempt
 from domain.snapshot import Snapshot
 from domain.user import Known, User
 
 MOST = 10_000
 """Deliveries that are kept, and events."""
-
-_READERS_SECRET = "whsec_" + "cmVhZGVy" * 4
-_reader = ClerkWebhooks([parse_signing_key(_READERS_SECRET)])
 
 
 @define(kw_only=True, eq=False)
@@ -93,7 +86,7 @@ class Records:
 
     def add_attempt(self, attempt: DeliveryAttempt) -> None:
         """Take note of an attempt and its answer."""
-        news = _news(attempt)
+        news = news_of(attempt.svix_id, attempt.body)
         told = outcome_of(attempt)
         user_id = attempt.user_id
         current = self._current.get(user_id)
@@ -199,15 +192,6 @@ def _pop(of_users: dict[str, deque[Any]], user_id: str) -> None:
     of_users[user_id].popleft()
     if not of_users[user_id]:
         del of_users[user_id]
-
-
-def _news(attempt: DeliveryAttempt) -> News:
-    """Read a webhook as the service does, by a signature of our own."""
-    headers = sign_webhook(_READERS_SECRET, attempt.svix_id, int(time.time()), attempt.body)
-    try:
-        return _reader.read(headers, attempt.body)
-    except UnusableWebhookError:
-        return None
 
 
 def _words(attempt: DeliveryAttempt, news: News) -> str:

@@ -9,9 +9,8 @@ from urllib.parse import parse_qs
 import msgspec
 from attrs import frozen
 
-from adapters.clerk.payloads import snapshot_of
-from application.errors import UnusableWebhookError
 from application.users.representation import profile_document, rfc3339
+from devkit.console.composition import profile_of
 from devkit.console.records import Delivery, Event, Records, payload_of
 from devkit.console.why import OUTCOMES, source_time, time_of, why
 from devkit.fake_clerk.instance import ClerkInstance
@@ -188,10 +187,10 @@ class Views:
             return {"state": "unknown", "fields": []}
         row = self.records.rows[user_id]
         try:
-            profile = snapshot_of(json.dumps(self.clerk.get(user_id)).encode(), timestamp=None).profile
+            profile = profile_of(self.clerk.get(user_id))
         except RefusedError:
             return {"state": "differs" if isinstance(row, User) else "same", "fields": []}
-        except UnusableWebhookError:
+        if profile is None:
             return {"state": "unknown", "fields": []}
         if not isinstance(row, User):
             return {"state": "differs", "fields": []}

@@ -5,27 +5,24 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 from uuid import UUID
 
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from attrs import frozen
-from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.kafka.consumer import KafkaTopicTail, tail_topic
-from adapters.kafka.topics import administering
-from adapters.postgres.rows import user_from
-from adapters.postgres.tables import outbox, outbox_dead, users
 from anomalyze_auth.kafka import KafkaConnection
+from anomalyze_auth.kafka.security import client_options
 from application.errors import ApplicationError
-from application.relay.topic_tail import Record
+from application.relay.topic_tail import OpenTopicTail, Record
+from devkit.console.composition import rows_of
 from devkit.console.records import MOST, Event, Records, payload_of
-from domain.user import UserId
+from entrypoints.composition.topics import TopicsContainer
 from entrypoints.config.settings import KafkaSettings
 
 _BATCH = 500
 _AGAIN_S = 1.0
 _POSITIONS_S = 1.0
-_OUTBOX = (outbox.c.key, outbox.c.version, outbox.c.event_id, outbox.c.type, outbox.c.occurred_at)
 
 
 @frozen
@@ -47,8 +44,9 @@ class Watch:
             if self.engine is not None:
                 tasks.create_task(self._read_rows(self.engine))
             if self.kafka is not None:
-                for topic in (self.kafka.kafka_user_events_topic, self.kafka.kafka_session_events_topic):
-                    tasks.create_task(self._follow(self.kafka, topic))
+                topics = TopicsContainer(kafka=self.kafka)
+                tasks.create_task(self._follow(topics.tail_topic(), self.kafka.kafka_user_events_topic))
+                tasks.create_task(self._follow(topics.tail_session_topic(), self.kafka.kafka_session_events_topic))
                 tasks.create_task(self._read_positions(self.kafka))
 
     async def _read_rows(self, engine: AsyncEngine) -> NoReturn:
@@ -70,25 +68,17 @@ class Watch:
                 await asyncio.sleep(_AGAIN_S)
 
     async def _read(self, engine: AsyncEngine, ids: list[str]) -> None:
-        async with engine.connect() as connection:
-            rows = await connection.execute(select(users).where(users.c.id.in_(ids)))
-            found = {row["id"]: user_from(dict(row)) for row in rows.mappings()}
-            unpublished: dict[str, list[Event]] = {}
-            for table in (outbox, outbox_dead):
-                columns = [table.c[column.name] for column in _OUTBOX] + [table.c.payload, table.c.traceparent]
-                if table is outbox_dead:
-                    columns.append(table.c.error)
-                waiting = await connection.execute(select(*columns).where(table.c.key.in_(ids)))
-                for row in waiting.mappings():
-                    unpublished.setdefault(row["key"], []).append(_unpublished(dict(row)))
+        rows, waiting = await rows_of(engine, ids)
+        unpublished: dict[str, list[Event]] = {}
+        for row in waiting:
+            unpublished.setdefault(row["key"], []).append(_unpublished(row))
         for user_id in ids:
-            self.records.add_row(user_id, found.get(UserId(user_id)), unpublished.get(user_id, []))
+            self.records.add_row(user_id, rows.get(user_id), unpublished.get(user_id, []))
 
-    async def _follow(self, kafka: KafkaSettings, topic: str) -> NoReturn:
-        security = KafkaConnection.security(kafka.connection)
+    async def _follow(self, open_tail: OpenTopicTail, topic: str) -> NoReturn:
         while True:
             try:
-                async with tail_topic(kafka.addresses, topic, security, from_beginning=True) as tail:
+                async with open_tail(from_beginning=True) as tail:
                     await _skip_to_the_last(tail)
                     self.records.set_problem(topic, None)
                     while True:
@@ -99,31 +89,40 @@ class Watch:
             await asyncio.sleep(_AGAIN_S)
 
     async def _read_positions(self, kafka: KafkaSettings) -> NoReturn:
-        security = KafkaConnection.security(kafka.connection)
         while True:
-            if not self.records.watchers:  # a connection a second, for nobody
-                await asyncio.sleep(_POSITIONS_S)
-                continue
-            try:
-                async with administering(kafka.addresses, security) as admin:
-                    groups = {}
-                    for group, *_ in await admin.list_consumer_groups():
-                        offsets = await admin.list_consumer_group_offsets(group)
-                        of_topic = {
-                            partition.partition: found.offset
-                            for partition, found in offsets.items()
-                            if partition.topic == kafka.kafka_user_events_topic
-                        }
-                        if of_topic:
-                            groups[group] = of_topic
-                self.records.set_positions(groups)
-                self.records.set_problem("Consumer groups", None)
-            except (ApplicationError, KafkaError, OSError) as error:
-                self.records.set_problem("Consumer groups", str(error) or type(error).__name__)
+            if self.records.watchers:  # a connection a second, for nobody
+                try:
+                    self.records.set_positions(await _positions(kafka))
+                    self.records.set_problem("Consumer groups", None)
+                except (KafkaError, OSError) as error:
+                    self.records.set_problem("Consumer groups", str(error) or type(error).__name__)
             await asyncio.sleep(_POSITIONS_S)
 
 
-async def _skip_to_the_last(tail: KafkaTopicTail) -> None:
+async def _positions(kafka: KafkaSettings) -> dict[str, dict[int, int]]:
+    """Return of each consumer group of the topic the offset that it reads next, by partition."""
+    groups = {}
+    addresses = [str(address) for address in kafka.addresses]
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=addresses, **client_options(KafkaConnection.security(kafka.connection))
+    )
+    try:
+        await admin.start()
+        for group, *_ in await admin.list_consumer_groups():
+            offsets = await admin.list_consumer_group_offsets(group)
+            of_topic = {
+                partition.partition: found.offset
+                for partition, found in offsets.items()
+                if partition.topic == kafka.kafka_user_events_topic
+            }
+            if of_topic:
+                groups[group] = of_topic
+    finally:
+        await admin.close()
+    return groups
+
+
+async def _skip_to_the_last(tail: Any) -> None:
     """Leave out what would be forgotten at once, in a topic of millions."""
     consumer, partitions = tail.subscriber.consumer, tail.subscriber.partitions
     assert consumer  # noqa: S101  # it was started
