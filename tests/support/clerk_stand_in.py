@@ -12,11 +12,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from devkit.fake_clerk.assembly import StandIn, stand_in
 from devkit.fake_clerk.backend_api import Asked
+from devkit.fake_clerk.deliveries import Endpoint
 from devkit.fake_clerk.faults import Fault, Faults
 from devkit.fake_clerk.http_server import Answers, listening
 from devkit.fake_clerk.instance import ClerkInstance
 from devkit.fake_clerk.rate_limits import RateLimits
-from devkit.fake_clerk.webhook_sender import Endpoint, WebhookSender
+from devkit.fake_clerk.webhook_sender import WebhookSender
 from support.web import ISSUER, PARTY, SECRET, public_key, signing_key
 
 SECRET_KEY = "sk_test_0123456789abcdef"

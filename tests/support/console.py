@@ -11,8 +11,8 @@ from adapters.kafka.cloudevents import encode
 from application.users.representation import rfc3339
 from devkit.console.records import Event, Records
 from devkit.console.server import CommandLine, ConsoleServer
+from devkit.fake_clerk.deliveries import DROPPED, DeliveryAttempt
 from devkit.fake_clerk.samples import sample_event
-from devkit.fake_clerk.webhook_sender import DROPPED, DeliveryAttempt
 from domain.snapshot import Snapshot
 from domain.sync_user import sync_user
 from support.clerk_stand_in import SECRET_KEY, RunningStandIn, running_stand_in

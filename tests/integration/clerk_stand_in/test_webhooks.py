@@ -9,7 +9,8 @@ import pytest
 from adapters.clerk.webhooks import ClerkWebhooks
 from application.errors import ForgedWebhookError
 from application.users.signing_key import parse_signing_key
-from devkit.fake_clerk.webhook_sender import SVIX_SCHEDULE_S, DeliveryAttempt, Disorder, WebhookSender
+from devkit.fake_clerk.deliveries import DeliveryAttempt, Disorder
+from devkit.fake_clerk.webhook_sender import SVIX_SCHEDULE_S, WebhookSender
 from domain.session import RevokedSession
 from domain.snapshot import Deletion
 from support.clerk_stand_in import running_stand_in

@@ -8,9 +8,9 @@ import pytest
 
 from devkit.console.records import Event, Records
 from devkit.console.views import Parameters, Views
+from devkit.fake_clerk.deliveries import DeliveryAttempt
 from devkit.fake_clerk.instance import ClerkInstance
 from devkit.fake_clerk.samples import sample_deleted_user, sample_event, sample_session, sample_user
-from devkit.fake_clerk.webhook_sender import DeliveryAttempt
 
 T1, T2 = 1_795_946_401_200, 1_795_946_402_100
 """10:00:01.200 and 10:00:02.100 UTC."""

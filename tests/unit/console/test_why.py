@@ -8,7 +8,7 @@ from sdktest.rows import each_row
 
 from devkit.console.records import Records
 from devkit.console.why import OUTCOMES, outcome_of, time_of, why
-from devkit.fake_clerk.webhook_sender import DROPPED
+from devkit.fake_clerk.deliveries import DROPPED
 from domain.decision import Outcome
 from domain.snapshot import Snapshot
 from domain.source_version import SourceVersion

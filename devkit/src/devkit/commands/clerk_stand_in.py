@@ -18,8 +18,8 @@ from devkit.console.records import Records
 from devkit.console.server import CommandLine, ConsoleServer
 from devkit.fake_clerk.assembly import stand_in
 from devkit.fake_clerk.defaults import DATA_FILE, PORT
+from devkit.fake_clerk.deliveries import Endpoint
 from devkit.fake_clerk.http_server import listening
-from devkit.fake_clerk.webhook_sender import Endpoint
 from devkit.local.environment import DATA_DIR, NO_FILE
 from devkit.local.keys import SECRET_KEY_FILE, keys_kept_in, secret_key_kept_in
 from devkit.settings import ClerkStandInSettings
@@ -33,7 +33,7 @@ from entrypoints.observability.logging import configure_logging
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from devkit.fake_clerk.webhook_sender import DeliveryAttempt
+    from devkit.fake_clerk.deliveries import DeliveryAttempt
 
     Watching = Callable[[], Coroutine[Any, Any, None]]
 

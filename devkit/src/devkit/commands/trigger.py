@@ -18,9 +18,9 @@ from cyclopts.validators import Number
 
 from devkit.fake_clerk import ClerkStandIn
 from devkit.fake_clerk.client import StandInClient, stand_in_of
+from devkit.fake_clerk.deliveries import DROPPED, FORGERS_SECRET
 from devkit.fake_clerk.samples import sample_event
 from devkit.fake_clerk.signing import sign_webhook
-from devkit.fake_clerk.webhook_sender import DROPPED, FORGERS_SECRET
 from devkit.local.environment import DATA_DIR, load_beside_dev
 from devkit.settings import TriggerSettings
 from domain.user import InvalidUserIdError, parse_user_id

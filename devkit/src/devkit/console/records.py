@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 
 from devkit.console.composition import news_of
 from devkit.console.why import Current, News, Told, current_after, outcome_of
-from devkit.fake_clerk.webhook_sender import DeliveryAttempt
+from devkit.fake_clerk.deliveries import DeliveryAttempt
 from domain.snapshot import Snapshot
 from domain.user import Known, User
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
-import msgspec
 from attrs import frozen
 
 from application.users.representation import profile_document, rfc3339
 from devkit.console.composition import profile_of
 from devkit.console.records import Delivery, Event, Records, payload_of
+from devkit.console.versions import version
 from devkit.console.why import OUTCOMES, source_time, time_of, why
 from devkit.fake_clerk.instance import ClerkInstance
 from devkit.fake_clerk.listing import query_of
@@ -22,8 +22,6 @@ from domain.user import Tombstone, User
 
 PAGE = 50
 _FOUND_USERS = 5
-_WITHOUT_DIFFERENCE = {"version", "updated_at", "email_verified"}
-"""Of a profile: what says nothing that another field does not say."""
 
 
 @frozen
@@ -137,9 +135,9 @@ class Views:
         )
         about_user = [event for event in events if not event.of_session]
         versions = [
-            self._version(event, before) for before, event in zip([None, *about_user], about_user, strict=False)
+            version(self.records, event, before) for before, event in zip([None, *about_user], about_user, strict=False)
         ]
-        sessions = [self._version(event, None) for event in events if event.of_session]
+        sessions = [version(self.records, event, None) for event in events if event.of_session]
         document = self._at_clerk(user_id)
         return {
             "view": "user",
@@ -204,34 +202,6 @@ class Views:
             case Tombstone() as row:
                 return {"version": row.version, "time": rfc3339(row.deleted_at), "deleted": True}
         return None
-
-    def _version(self, event: Event, before: Event | None) -> dict[str, Any]:
-        cause = self.records.of_trace.get(event.trace_id)
-        return {
-            "id": event.id,
-            "type": event.type,
-            "version": event.version,
-            "time": event.time,
-            "state": event.state,
-            "partition": event.partition,
-            "offset": event.offset,
-            "trace_id": event.trace_id,
-            "error": event.error,
-            "caused_by": cause.number if cause else None,
-            "session": event.data["session"]["id"] if event.of_session else None,
-            # What the topic no longer holds, or an outage hid, cannot be compared with.
-            "whole": before is None and event.version > 1,
-            "changes": [] if event.of_session else _changes(before, event),
-            "consumers": [] if event.of_session else self._consumers(event),
-        }
-
-    def _consumers(self, event: Event) -> list[dict[str, Any]]:
-        if event.partition is None or event.offset is None:
-            return []
-        return [
-            {"group": group, "behind": max(event.offset + 1 - offsets.get(event.partition, 0), 0)}
-            for group, offsets in sorted(self.records.positions.items())
-        ]
 
     def _row(self, delivery: Delivery) -> dict[str, Any]:
         attempt, event = delivery.attempt, self.records.event_caused_by(delivery)
@@ -314,36 +284,6 @@ def _card(user: Mapping[str, Any]) -> dict[str, Any]:
         "locked": bool(user.get("locked")),
         "deleted": False,
     }
-
-
-def _changes(before: Event | None, after: Event) -> list[dict[str, Any]]:
-    """Compare two snapshots field by field; the first one is all news."""
-    old, new = (_profile(event) for event in (before, after))
-    if "deleted_at" in new:
-        return [{"field": "deleted_at", "before": None, "after": new["deleted_at"]}]
-    return [
-        {"field": name, "before": _text(old.get(name)), "after": _text(value)}
-        for name, value in new.items()
-        if name not in _WITHOUT_DIFFERENCE
-        and (value != old.get(name) if before else value not in (None, [], {}, False) and name != "id")
-    ]
-
-
-def _profile(event: Event | None) -> Mapping[str, Any]:
-    user = event.data.get("user") if event else None
-    return user if isinstance(user, dict) else {}
-
-
-def _text(value: Any) -> str | None:
-    if value is None:
-        return None
-    if (
-        isinstance(value, list)
-        and value
-        and all(isinstance(one, dict) and {"email", "status"} <= one.keys() for one in value)
-    ):
-        return ", ".join(f"{one['email']} ({one['status']})" for one in value)
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _number(text: str | None) -> int:

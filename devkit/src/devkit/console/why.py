@@ -7,7 +7,7 @@ import msgspec
 from attrs import frozen
 
 from application.users.representation import rfc3339
-from devkit.fake_clerk.webhook_sender import DROPPED, DeliveryAttempt
+from devkit.fake_clerk.deliveries import DROPPED, DeliveryAttempt
 from domain.session import RevokedSession
 from domain.snapshot import Deletion, Snapshot
 from domain.source_version import SourceVersion

@@ -9,11 +9,12 @@ import msgspec
 from attrs import field, frozen
 
 from devkit.fake_clerk.backend_api import FakeBackendApi
+from devkit.fake_clerk.deliveries import DeliveryAttempt, Endpoint
 from devkit.fake_clerk.faults import Faults
 from devkit.fake_clerk.instance import ClerkInstance
 from devkit.fake_clerk.rate_limits import RateLimiter, RateLimits
 from devkit.fake_clerk.tokens import SessionTokens
-from devkit.fake_clerk.webhook_sender import SVIX_SCHEDULE_S, DeliveryAttempt, Endpoint, WebhookSender
+from devkit.fake_clerk.webhook_sender import SVIX_SCHEDULE_S, WebhookSender
 
 _SAVE_EVERY_S = 0.5
 

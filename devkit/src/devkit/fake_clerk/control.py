@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from attrs import fields_dict
 
+from devkit.fake_clerk.deliveries import DeliveryAttempt, Disorder
 from devkit.fake_clerk.faults import fault_of, shown
 from devkit.fake_clerk.refusals import bad_body, not_found
-from devkit.fake_clerk.webhook_sender import DeliveryAttempt, Disorder
 
 if TYPE_CHECKING:
     from devkit.fake_clerk.backend_api import Call

@@ -30,15 +30,24 @@ class Stage:
     process: Process
 
     def sign_up(self, first_name: str = "Ada") -> str:
-        """Return the id of a new user whose row is there."""
+        """Return the id of a new user, whose webhook was answered."""
         email = f"{time.time_ns()}@example.org"
         made = self.http.post("/v1/users", json={"email_address": [email], "first_name": first_name})
+        self._answered()
         return str(made.raise_for_status().json()["id"])
 
     def rename(self, user_id: str, first_name: str, *, drop: bool = False) -> None:
         headers = {"stand-in-webhooks": "drop"} if drop else {}
         answer = self.http.patch(f"/v1/users/{user_id}", json={"first_name": first_name}, headers=headers)
         answer.raise_for_status()
+        self._answered()
+
+    def _answered(self) -> None:
+        """Return when no webhook is under way: two that are may be answered in any order."""
+        deadline = time.monotonic() + 20
+        while self.http.get("/stand-in/webhooks").json()["pending"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
     def shell(self, command: str) -> "subprocess.CompletedProcess[str]":
         """Run what was copied, in the folder where `dev` runs."""
