@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import time
+import webbrowser
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
@@ -68,11 +69,19 @@ class _Plan:
     """Port of the Clerk stand-in; `None` where a real instance is configured."""
 
 
-def dev(*, data_dir: Path = DATA_DIR, port: int | None = None, fresh: bool = False, yes: Yes = False) -> None:
+def dev(
+    *,
+    data_dir: Path = DATA_DIR,
+    port: int | None = None,
+    fresh: bool = False,
+    open: bool = False,  # noqa: A002  # the option's name
+    yes: Yes = False,
+) -> None:
     """Run the whole service on this machine, with a real PostgreSQL and a real Kafka, until Ctrl-C.
 
-    Needs no Docker, no Java and no Clerk account: a stand-in for Clerk runs beside the service, with a page to sign
-    users up, ban and delete them, unless CLERK_* variables (environment or `.env`) name your Clerk instance.
+    Needs no Docker, no Java and no Clerk account: a stand-in for Clerk runs beside the service, with a console to sign
+    users up, ban and delete them, and to see what happened to each of them, unless CLERK_* variables (environment or
+    `.env`) name your Clerk instance.
     DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS are not read. The first start downloads Kafka (45 MB). In a second
     terminal, every other command finds this one.
 
@@ -84,6 +93,8 @@ def dev(*, data_dir: Path = DATA_DIR, port: int | None = None, fresh: bool = Fal
         Port of the service, instead of PORT (3002).
     fresh
         Forget the users and events of earlier starts. Asks first, where there was one.
+    open
+        Open the console in your browser when everything is ready; beside a Clerk instance, the service's own page.
     """
     if fresh and settings_of_last_dev(data_dir):
         confirm(f"Delete the users and events in {data_dir}?", yes=yes)
@@ -93,7 +104,7 @@ def dev(*, data_dir: Path = DATA_DIR, port: int | None = None, fresh: bool = Fal
     try:
         with locked(data_dir, "auth-service dev") as lock:
             plan = _plan(data_dir, port, lock)
-            main = _dev(plan, console, fresh=fresh, began=began)
+            main = _dev(plan, console, fresh=fresh, show=open, began=began)
             status = run_until_signal(main, on_signal=lambda: console.print("\nStopping ..."))
     except (EmbeddedStackError, ProcessFailedError, ApplicationError) as error:
         sys.exit(str(error))
@@ -183,7 +194,7 @@ def _frontend(plan: _Plan) -> AbstractContextManager[None]:
     return serve_frontend(port=plan.frontend, api=plan.http.base_url, mint=plan.mint)
 
 
-async def _dev(plan: _Plan, console: Console, *, fresh: bool, began: float) -> int:
+async def _dev(plan: _Plan, console: Console, *, fresh: bool, show: bool, began: float) -> int:
     last = settings_of_last_dev(plan.data_dir)
     async with embedded_stack(
         plan.data_dir,
@@ -216,6 +227,9 @@ async def _dev(plan: _Plan, console: Console, *, fresh: bool, began: float) -> i
             file = write_environment(plan.data_dir, {**servers, **port, **plan.made_up})
             with _frontend(plan):
                 _greet(plan, servers, file, console, seconds=time.monotonic() - began)
+                page = plan.http.base_url if plan.clerk is None else _clerk_url(plan.clerk)
+                if show and not await asyncio.to_thread(webbrowser.open, page):
+                    console.print(Text(f"No browser could be opened: open {page}", style="yellow"))
                 while True:
                     raise_if_ended(parts)
                     await asyncio.sleep(_WATCH_S)
@@ -286,7 +300,9 @@ def _greet(plan: _Plan, servers: Mapping[str, str], file: Path, console: Console
     console.print(Text(f"\nReady after {seconds:.1f} s", style="bold green"))
     page = [("Frontend", f"{origins(plan.frontend)[0]}   (examples/frontend)")] if plan.frontend else []
     if plan.clerk is not None:
-        page.insert(0, ("Clerk", f"{_clerk_url(plan.clerk)}   (a stand-in: sign users up, ban and delete them there)"))
+        page.insert(
+            0, ("Clerk", f"{_clerk_url(plan.clerk)}   (a stand-in, with a console: what happened to each user)")
+        )
     for what, value in (
         ("Service", f"{address}   API: {address}/schema"),
         *page,
