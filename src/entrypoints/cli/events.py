@@ -155,7 +155,7 @@ def cells(record: Record) -> Sequence[str]:
     changed = data.get("changed") if isinstance(data, dict) else None
     names = ", ".join(map(str, changed)) if isinstance(changed, list) else ""
     version = f"v{event.get('sequence', '').lstrip('0')}"
-    return event.get("time", ""), _kind(event["type"]), event.get("subject", ""), version, names
+    return event.get("time", ""), kind_of(event["type"]), event.get("subject", ""), version, names
 
 
 def line(record: Record) -> Text:
@@ -165,7 +165,7 @@ def line(record: Record) -> Text:
     return text.append(f"  {version}", "cyan").append(f"  {changed}" if changed else "")
 
 
-def _kind(event_type: str) -> str:
+def kind_of(event_type: str) -> str:
     """`anomalyze.user.updated.v1` is `updated`, and so for sessions; a type of another family stays whole."""
     parts = event_type.split(".")
     ours = event_type.startswith(("anomalyze.user.", "anomalyze.session."))
