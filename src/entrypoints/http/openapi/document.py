@@ -93,12 +93,15 @@ def document(handlers: Sequence[ControllerRouterHandler], injected: Sequence[str
     del verify["responses"]["200"]["content"]  # its body is empty
     paths["/v1/verify"] = _with_any_method(verify)
     paths["/v1/ext-authz/{path}"] = _with_any_method(_under_any_path(verify))
-    for item in paths.values():
+    for path, item in paths.items():
+        tag = next(tag for beginning, tag in _TAGS.items() if path.startswith(beginning))
         for operation in item.values():
+            operation["tags"] = [tag]
             operation.setdefault("security", [])  # said of public operations too, as nothing is said for all of them
             for parameter in operation.get("parameters", []):
                 if parameter["name"] == "user_id":
                     parameter["schema"] = _USER_ID
+    described["tags"] = [{"name": name} for name in dict.fromkeys(_TAGS.values())]
     return described
 
 
@@ -126,6 +129,17 @@ def _with_any_method(operation: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def _header(name: str, description: str) -> dict[str, Any]:
     return {"name": name, "in": "header", "required": True, "description": description, "schema": {"type": "string"}}
 
+
+_TAGS = {
+    "/webhooks": "Webhooks",
+    "/v1/me": "Current user",
+    "/v1/users": "Managing users",
+    "/v1/verify": "Forward auth",
+    "/v1/ext-authz": "Forward auth",
+    "/health": "Operation",
+    "/metrics": "Operation",
+}
+"""What a path begins with, and how a reader's list of operations is divided."""
 
 _TEXT = {"schema": {"type": "string"}}
 _USER_ID = {"type": "string", "pattern": f"^{USER_ID.pattern}$"}
