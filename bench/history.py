@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import random
+import resource
 import subprocess
 import sys
 import time
@@ -37,12 +38,17 @@ def measure(stage: Stage, *, quick: bool) -> Iterator[Figure]:
     wrong = asyncio.run(_wrong(stage, topic, asked))
     events = f"{users * _VERSIONS:,} events"
     reference = f"users history, {events}"
-    note = f"right for {_ASKED - len(wrong)} of {_ASKED} random users"
-    yield Figure(what=reference, unit="s", runs=_commands(stage, url, topic, asked[:runs], "history"), note=note)
-    every = [*_commands(stage, url, topic, asked[:runs], "history", "--all-partitions")]
-    yield Figure(what=f"users history --all-partitions, {events}", unit="s", runs=every, against=reference)
-    erased = _commands(stage, url, topic, asked[:runs], "erased")
-    yield Figure(what=f"users erased, {events}", unit="s", runs=erased, against=reference)
+    for what, words in {
+        reference: ["history"],
+        f"users history --all-partitions, {events}": ["history", "--all-partitions"],
+        f"users erased, {events}": ["erased"],
+    }.items():
+        used = _cpu_s()
+        seconds = [_command(stage, url, topic, user, *words) for user in asked[:runs]]
+        note = f"CPU of the command {(_cpu_s() - used) / runs:.2f} s"
+        if what == reference:
+            note += f"; right for {_ASKED - len(wrong)} of {_ASKED} random users"
+        yield Figure(what=what, unit="s", runs=seconds, against=None if what == reference else reference, note=note)
     search = [asyncio.run(_search(stage, topic, user)) for user in asked[:runs]]
     yield Figure(what="the search in the user's partition alone", unit="s", runs=search)
     consumer = [asyncio.run(_consume(stage, topic, user)) for user in asked[: min(runs, 3)]]
@@ -100,27 +106,30 @@ async def _wrong(stage: Stage, topic: str, asked: Sequence[str]) -> list[str]:
     return wrong
 
 
-def _commands(stage: Stage, url: str, topic: str, asked: Sequence[str], command: str, *options: str) -> list[float]:
-    seconds = []
-    for user in asked:
-        began = time.perf_counter()
-        ended = subprocess.run(
-            [sys.executable, "-m", "entrypoints.cli.main", "users", command, user, "--json", *options],
-            env={
-                "PATH": os.environ["PATH"],
-                "PYTHONPATH": os.pathsep.join(sys.path),
-                "DATABASE_URL": url,
-                "KAFKA_BOOTSTRAP_SERVERS": stage.kafka.bootstrap_servers,
-                "KAFKA_USER_EVENTS_TOPIC": topic,
-            },
-            cwd=ROOT / "bench",  # no `.env`, and no `dev` that runs
-            capture_output=True,
-            check=False,
-        )
-        seconds.append(time.perf_counter() - began)
-        if ended.returncode:
-            raise RuntimeError(ended.stderr.decode())
-    return seconds
+def _command(stage: Stage, url: str, topic: str, user: str, command: str, *options: str) -> float:
+    began = time.perf_counter()
+    ended = subprocess.run(
+        [sys.executable, "-m", "entrypoints.cli.main", "users", command, user, "--json", *options],
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "DATABASE_URL": url,
+            "KAFKA_BOOTSTRAP_SERVERS": stage.kafka.bootstrap_servers,
+            "KAFKA_USER_EVENTS_TOPIC": topic,
+        },
+        cwd=ROOT / "bench",  # no `.env`, and no `dev` that runs
+        capture_output=True,
+        check=False,
+    )
+    if ended.returncode:
+        raise RuntimeError(ended.stderr.decode())
+    return time.perf_counter() - began
+
+
+def _cpu_s() -> float:
+    """Return what children that have ended used."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 async def _search(stage: Stage, topic: str, user: str) -> float:

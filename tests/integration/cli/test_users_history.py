@@ -158,15 +158,6 @@ async def test_a_topic_that_is_missing_is_told(told):
 
 
 @pytest.mark.parametrize("command", ["history", "erased"])
-@pytest.mark.parametrize("arguments", [[], ["ada"], ["user_a", "user_b"], ["user_a/.."], ["user_a", "--nonsense"]])
-async def test_wrong_usage_is_refused_before_anybody_is_asked(told, command, arguments):
-    answer = await told.ask(command, *arguments, DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
-
-    assert answer.returncode == 2
-    assert "Traceback" not in answer.stderr
-
-
-@pytest.mark.parametrize("command", ["history", "erased"])
 async def test_what_is_out_of_reach_is_told_with_its_variable(told, command):
     await told.sign_up("user_ada")
     cases = {

@@ -11,9 +11,9 @@ from rich.text import Text
 from application.counting import counted
 from application.history.erasure import Erasure, Place
 from application.history.user_history import Change, UserHistory, Version
+from application.relay.messages import kind_of
 from application.users.representation import rfc3339, user_document
 from domain.user import Tombstone
-from entrypoints.cli.events import kind_of
 from entrypoints.cli.output import flush, print_table
 from entrypoints.cli.terminal import console_for_stdout, on_terminal, printable
 
