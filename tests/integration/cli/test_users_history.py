@@ -57,9 +57,8 @@ class Told(Stage):
             await engine.dispose()
 
     async def change(self, user: str, **fields) -> None:
-        with self.clerk.instance.quietly():
-            self.clerk.instance.update(user, **fields)
-        assert (await self.run("sync", user, "--yes")).returncode == 0
+        self.clerk.instance.update(user, **fields)
+        await self.take_in(self.clerk.instance.get(user))
 
 
 @pytest.fixture

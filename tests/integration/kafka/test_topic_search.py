@@ -50,13 +50,14 @@ async def roll_back(address, topic, records):
 
 async def everything(address, topic, partitions=6):
     """Return what a consumer sees of each key, read record by record."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=address, isolation_level="read_committed")
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=address, isolation_level="read_committed", auto_offset_reset="earliest"
+    )
     await consumer.start()
     try:
         assigned = [TopicPartition(topic, number) for number in range(partitions)]
         consumer.assign(assigned)
         ends = await consumer.end_offsets(assigned)
-        await consumer.seek_to_beginning(*assigned)
         found = defaultdict(list)
         while [each for each in assigned if await consumer.position(each) < ends[each]]:
             for batch in (await consumer.getmany(timeout_ms=500)).values():

@@ -5,7 +5,15 @@ from sdktest.rows import each_row
 
 from entrypoints.cli.main import main
 
-WRONG = ([], ["ada"], ["user_a", "user_b"], ["user_a/.."], ["user_a", "--nonsense"], ["user_"], ["user_" + "a" * 200])
+WRONG: list[list[str]] = [
+    [],
+    ["ada"],
+    ["user_a", "user_b"],
+    ["user_a/.."],
+    ["user_a", "--nonsense"],
+    ["user_"],
+    ["user_" + "a" * 200],
+]
 
 
 @each_row(("command", "words"), [(command, words) for command in ("history", "erased") for words in WRONG])
