@@ -1,6 +1,6 @@
 """Finding one user's records in a topic: bytes are compared first, and only batches that may hold one are decoded.
 
-Fetching and decoding every record, as a consumer does, takes four times as long (`python -m bench history`).
+Decoding every record, as a consumer does, takes four times the CPU (`python -m bench history`).
 """
 
 import asyncio
