@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
-import anomalyze_auth
 import entrypoints
 from devkit.local.process import Part, ServiceProcess, raise_if_ended, stop_all
 
@@ -44,8 +44,10 @@ async def reload_on_change(
 
 def source_folders() -> list[Path]:
     """Return where the code of serve and relay is."""
-    [ours], [sdk] = entrypoints.__path__, anomalyze_auth.__path__
-    return [Path(ours).parent / layer for layer in ("adapters", "application", "domain", "entrypoints")] + [Path(sdk)]
+    [ours] = entrypoints.__path__
+    sdk = find_spec("anomalyze_auth")
+    folders = [Path(ours).parent / layer for layer in ("adapters", "application", "domain", "entrypoints")]
+    return folders + [Path(each) for each in (sdk.submodule_search_locations if sdk else None) or ()]
 
 
 @asynccontextmanager
