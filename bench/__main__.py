@@ -11,6 +11,7 @@ from typing import Any
 import bench.bloat
 import bench.drain
 import bench.flood
+import bench.history
 import bench.latency
 import bench.me
 import bench.reconcile
@@ -35,6 +36,7 @@ BENCHMARKS = {
     "revocation": bench.revocation.measure,
     "bloat": bench.bloat.measure,
     "reconcile": bench.reconcile.measure,
+    "history": bench.history.measure,
     "revoked": bench.revoked_consumer.measure,
     "replicas": bench.replicas.measure,
     "size": bench.size.measure,

@@ -81,7 +81,10 @@ class Stage:
 
     async def sign_up(self, user: str, **fields: Any) -> None:
         """Make a user at Clerk, and let us know of it as a webhook would."""
-        document = self.clerk.instance.create(user, **fields)
+        await self.take_in(self.clerk.instance.create(user, **fields))
+
+    async def take_in(self, document: Any) -> None:
+        """Store what Clerk has of a user, as its webhook would."""
         snapshot = snapshot_of(json.dumps(document).encode(), timestamp=document["updated_at"])
         engine = create_engine(read_target(self.database_url), pool_size=1, application_name="tests")
         store = PostgresUserStore(engine, encode, lambda: None)

@@ -15,6 +15,7 @@ from entrypoints.composition import container_of
 from entrypoints.composition.database import DatabaseContainer
 from entrypoints.composition.doctor import DoctorContainer
 from entrypoints.composition.documents import DocumentsContainer
+from entrypoints.composition.history import HistoryContainer
 from entrypoints.composition.lifecycle import relaying
 from entrypoints.composition.relay import RelayContainer
 from entrypoints.composition.serve import ServeContainer
@@ -24,6 +25,7 @@ from entrypoints.config.loading import load
 from entrypoints.config.settings import (
     EventsSettings,
     FillSettings,
+    HistorySettings,
     MigrateSettings,
     RelaySettings,
     ServeSettings,
@@ -40,6 +42,7 @@ PAGES = {
     ServeContainer: ServeSettings,
     RelayContainer: RelaySettings,
     UsersContainer: UsersSettings,
+    HistoryContainer: HistorySettings,
     DatabaseContainer: MigrateSettings,
     TopicsContainer: EventsSettings,
     DoctorContainer: FillSettings,

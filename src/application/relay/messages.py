@@ -28,6 +28,13 @@ class OutboxMessage:
     """W3C Trace Context of the request that caused it."""
 
 
+def kind_of(event_type: str) -> str:
+    """`anomalyze.user.updated.v1` is `updated`, and so for sessions; a type of another family stays whole."""
+    parts = event_type.split(".")
+    ours = event_type.startswith(("anomalyze.user.", "anomalyze.session."))
+    return parts[2] if ours and len(parts) == 4 else event_type  # noqa: PLR2004
+
+
 Encode = Callable[[Event], OutboxMessage]
 """Turn an event into its published form; the same event always gives the same message."""
 

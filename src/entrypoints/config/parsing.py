@@ -222,6 +222,19 @@ def topic(value: str) -> str:
     return value
 
 
+def _link(value: str) -> tuple[str, str]:
+    name, separator, address = value.partition("=")
+    if not separator or not name.strip():
+        raise ValueError("not name=address")
+    parts = _split(line(address.strip()))
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise ValueError("the address is not an http(s) URL, or it has a user in it: anybody may read this page")
+    return line(name.strip()), address.strip()
+
+
+links = comma_separated(_link)
+
+
 def _split(value: str) -> SplitResult:
     try:
         parts = urlsplit(value)

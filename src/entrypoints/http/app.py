@@ -35,8 +35,8 @@ from entrypoints.http.middleware.request_middleware import (
 )
 from entrypoints.http.openapi import routes as schema
 from entrypoints.http.recent_failures import failure_of
-from entrypoints.http.routes import root
 from entrypoints.http.routes.handlers import HANDLERS
+from entrypoints.http.routes.root import root_handler
 from entrypoints.http.routes.verify import AnyMethodAnyPath
 from entrypoints.observability.logging import configure_logging, log_loop_failures, places
 from entrypoints.observability.process_metrics import reporting
@@ -88,7 +88,13 @@ def app_for(container: ServeContainer) -> ASGIApp:
         return _answer(request, error)
 
     litestar = Litestar(
-        [*HANDLERS, root.read_root, schema.read_page, schema.read_document],
+        [
+            *HANDLERS,
+            root_handler(container.http().root_links),
+            schema.read_page,
+            schema.read_script,
+            schema.read_document,
+        ],
         # One for each handler: several of one handler would run as tasks of a task group, at 15 µs each.
         dependencies={
             "receive_webhook": provided(container.receive_webhook),

@@ -18,6 +18,7 @@ STAND_IN = "tests/integration/clerk_stand_in"
 REQUESTS = "tests/unit/docs/test_requests.py"
 
 AUTH_SERVICE = {
+    "completion": "tests/unit/cli/test_completion.py",
     "clerk-stand-in": f"{STAND_IN}/test_command.py",
     "config": "tests/unit/cli/test_config.py",
     "conformance consumer": "tests/integration/programs/consumers/test_examples.py",
@@ -41,6 +42,8 @@ AUTH_SERVICE = {
     "topic create": f"{CLI}/test_topic.py",
     "topic fill": "tests/integration/relay/test_relay_state.py",
     "trigger": f"{CLI}/test_dev.py",
+    "users erased": f"{CLI}/test_users_history.py",
+    "users history": f"{CLI}/test_users_history.py",
     **{
         f"users {name}": f"{CLI}/test_users_commands.py"
         for name in (
@@ -104,6 +107,7 @@ OTHERS = {
 NO_COMMANDS = {
     "docs/events.md": ('{"user": ', '{"session": '),
     "docs/frontend.md": ("GET /v1/me", '{"id": "user_…"'),
+    "docs/users.md": ("user_2abc  version 2",),
     "docs/tracing.md": ("OTEL_EXPORTER_OTLP_ENDPOINT=", "POST /webhooks/clerk "),
     "README.md": ("            Clerk (webhooks, tokens)",),
 }

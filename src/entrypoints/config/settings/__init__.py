@@ -10,6 +10,7 @@ from entrypoints.config.settings.clerk import (
 from entrypoints.config.settings.commands import (
     EventsSettings,
     FillSettings,
+    HistorySettings,
     MigrateSettings,
     OutboxSettings,
     ReconcileSettings,
@@ -35,6 +36,7 @@ __all__ = [
     "DatabaseSettings",
     "EventsSettings",
     "FillSettings",
+    "HistorySettings",
     "HttpSettings",
     "KafkaSettings",
     "LogFormat",

@@ -56,6 +56,13 @@ class UsersSettings:
 
 
 @frozen(kw_only=True)
+class HistorySettings:
+    database: DatabaseSettings
+    kafka: KafkaSettings
+    proxies: ProxySettings
+
+
+@frozen(kw_only=True)
 class ReconcileSettings:
     database: DatabaseSettings
     clerk_api: ClerkApiSettings

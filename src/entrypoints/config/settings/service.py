@@ -75,6 +75,12 @@ class HttpSettings:
         example="2",
         default=1,
     )
+    root_links: tuple[tuple[str, str], ...] = variable(
+        parsing.links,
+        "Links on the page at /, as name=address, comma-separated: your docs, dashboards. `dev` adds its own.",
+        example="docs=https://docs.example.com/auth",
+        default=(),
+    )
 
     @property
     def base_url(self) -> str:

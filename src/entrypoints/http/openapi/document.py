@@ -94,12 +94,15 @@ def document(handlers: Sequence[ControllerRouterHandler], injected: Sequence[str
     del verify["responses"]["200"]["content"]  # its body is empty
     paths["/v1/verify"] = _with_any_method(verify)
     paths["/v1/ext-authz/{path}"] = _with_any_method(_under_any_path(verify))
-    for item in paths.values():
+    for path, item in paths.items():
+        tag = next(tag for beginning, tag in _TAGS.items() if path.startswith(beginning))
         for operation in item.values():
+            operation["tags"] = [tag]
             operation.setdefault("security", [])  # said of public operations too, as nothing is said for all of them
             for parameter in operation.get("parameters", []):
                 if parameter["name"] == "user_id":
                     parameter["schema"] = _USER_ID
+    described["tags"] = [{"name": name} for name in dict.fromkeys(_TAGS.values())]
     return described
 
 
@@ -143,6 +146,18 @@ _FLOOR = {
     "description": "Of the user, " + _FLOOR_OF,
     "schema": {"type": "integer", "format": "int64", "minimum": 1, "maximum": LARGEST},
 }
+
+_TAGS = {
+    "/webhooks": "Webhooks",
+    "/v1/me": "Current user",
+    "/v1/users": "Managing users",
+    "/v1/verify": "Forward auth",
+    "/v1/ext-authz": "Forward auth",
+    "/health": "Operation",
+    "/metrics": "Operation",
+}
+"""What a path begins with, and how a reader's list of operations is divided."""
+
 _TEXT = {"schema": {"type": "string"}}
 _USER_ID = {"type": "string", "pattern": f"^{USER_ID.pattern}$"}
 

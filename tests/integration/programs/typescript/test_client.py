@@ -23,9 +23,8 @@ KEY, CONFIGURED = new_service_key("billing")
 
 @pytest.fixture
 def served(clerk_stand_in: RunningStandIn, database_url: str) -> Iterator[Served]:
-    served = start(
-        "--workers=1", DATABASE_URL=database_url, AUTH_SERVICE_KEYS=str(CONFIGURED), **clerk_stand_in.environment
-    )
+    variables: dict[str, Any] = {**clerk_stand_in.environment, "AUTH_SERVICE_KEYS": str(CONFIGURED)}
+    served = start("--workers=1", DATABASE_URL=database_url, **variables)
     wait_until_it_answers(served)
     yield served
     if served.process.poll() is None:
