@@ -29,6 +29,8 @@ class Cause(StrEnum):
     FOREIGN_SCHEMA = "another application's schema"
     NOT_MIGRATED = "not migrated"
     READ_ONLY = "read-only"
+    NO_PRIMARY = "no primary among the hosts"
+    NO_STANDBY = "waits for a synchronous standby"
     DISK_FULL = "disk full"
     TOO_MANY_CONNECTIONS = "too many connections"
     BUSY = "too many changes at once"
@@ -77,6 +79,8 @@ ADVICE = {
     Cause.FOREIGN_SCHEMA: "give this service its own database, or its own schema: add ?schema=auth",
     Cause.NOT_MIGRATED: "auth-service migrate",
     Cause.READ_ONLY: "point DATABASE_URL at the primary, or see why default_transaction_read_only is on",
+    Cause.NO_PRIMARY: "promote a standby, or name the host that was promoted: docs/failover.md",
+    Cause.NO_STANDBY: "start the standby that synchronous_standby_names asks for: docs/failover.md",
     Cause.DISK_FULL: "free disk space on the server: until then events stay in the outbox and Clerk sends again",
     Cause.TOO_MANY_CONNECTIONS: "raise max_connections, put a pooler in front, or run fewer processes",
     Cause.BUSY: "the database is slower than webhooks arrive: check its load",

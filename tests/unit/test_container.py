@@ -17,6 +17,7 @@ from entrypoints.composition.doctor import DoctorContainer
 from entrypoints.composition.documents import DocumentsContainer
 from entrypoints.composition.lifecycle import relaying
 from entrypoints.composition.relay import RelayContainer
+from entrypoints.composition.repair import RepairContainer
 from entrypoints.composition.serve import ServeContainer
 from entrypoints.composition.topics import TopicsContainer
 from entrypoints.composition.users import UsersContainer
@@ -26,6 +27,7 @@ from entrypoints.config.settings import (
     FillSettings,
     MigrateSettings,
     RelaySettings,
+    RepairSettings,
     ServeSettings,
     UsersSettings,
 )
@@ -40,6 +42,7 @@ PAGES = {
     ServeContainer: ServeSettings,
     RelayContainer: RelaySettings,
     UsersContainer: UsersSettings,
+    RepairContainer: RepairSettings,
     DatabaseContainer: MigrateSettings,
     TopicsContainer: EventsSettings,
     DoctorContainer: FillSettings,

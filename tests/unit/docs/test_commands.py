@@ -40,6 +40,7 @@ AUTH_SERVICE = {
     "topic check": f"{CLI}/test_topic.py",
     "topic create": f"{CLI}/test_topic.py",
     "topic fill": "tests/integration/relay/test_relay_state.py",
+    "topic repair": "tests/integration/faults/failover/test_lost_commits.py",
     "trigger": f"{CLI}/test_dev.py",
     **{
         f"users {name}": f"{CLI}/test_users_commands.py"
@@ -58,6 +59,8 @@ MAKE = {
         ".ci/run",
     ),
     "unit": "not run by itself: a part of `make test`",
+    "failover": "not run by itself: the same test as in `make test-faults`, for longer",
+    "test-patroni": "not run by CI: it needs etcd; tests/integration/patroni/test_patroni.py",
     "chaos": "not run by itself: the same test as in `make test-faults`, for longer",
     "baseline": "not run: it writes what tests/integration/postgres/test_costs.py compares with",
     "bench": "not run: it measures for minutes, and asserts nothing",

@@ -14,6 +14,7 @@ from entrypoints.config.settings.commands import (
     OutboxSettings,
     ReconcileSettings,
     RelaySettings,
+    RepairSettings,
     ServeSettings,
     UsersSettings,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "ProxySettings",
     "ReconcileSettings",
     "RelaySettings",
+    "RepairSettings",
     "ServeSettings",
     "TokenSettings",
     "TracesExporter",
