@@ -22,6 +22,9 @@ HEAD_START_S = 0.3
 SILENT_HOST_S = 1.5
 """How long one of several hosts may be silent: while it is waited for, nobody sees that another was promoted."""
 
+NO_PRIMARY_S = 0.1
+"""For how long it is believed that there is none: to ask costs a login at each host, and every request would."""
+
 Driver: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Address: TypeAlias = tuple[str, int]
 
@@ -53,7 +56,10 @@ WRITABLE = ("read-write", "primary")
 
 # The first eight digits of a WAL file's name: each promotion begins a new timeline. Not `pg_control_checkpoint()`,
 # which knows it only after the first checkpoint.
-_TIMELINE = "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
+_TIMELINE = """
+    SELECT system_identifier::text AS system, substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS timeline
+    FROM pg_control_system()
+"""
 
 _WAITING = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = ANY($1::int[]) AND wait_event = 'SyncRep')"
 
@@ -109,11 +115,13 @@ class Route:
     """The hosts of a target, and what is known of them."""
 
     target: Target
-    timeline: int = field(default=0, init=False)
-    """The latest that was seen. A server on an earlier one was the primary before another was promoted: what it is
-    told is not kept."""
+    timeline: tuple[str, int] = field(default=("", 0), init=False)
+    """The latest that was seen, and the system (a new one begins at 1). A server on an earlier one was the primary
+    before another was promoted: what it is told is not kept."""
     abandoned: set[int] = field(factory=set, init=False)
     """Process ids of sessions that were left with a statement unanswered; each may still wait for a standby."""
+    _no_primary: tuple[str, float] = field(default=("", 0.0), init=False)
+    """What was told last, and until when (the loop's time) it is believed."""
     _silent: Address | None = field(default=None, init=False)
     """Whose session was left last: it is tried last."""
 
@@ -123,6 +131,9 @@ class Route:
         Raises:
             OSError, asyncpg.PostgresError, asyncpg.InternalClientError: none of the addresses would have us.
         """
+        told, until = self._no_primary
+        if asyncio.get_running_loop().time() < until:
+            raise NoPrimaryError(told)
         failed: list[tuple[Address, BaseException]] = []
         hosts = sorted(self._shuffled(self.target.addresses), key=lambda address: address == self._silent)
         for wanted in ("standby", "any") if self.target.wanted == "prefer-standby" else (self.target.wanted,):
@@ -131,8 +142,9 @@ class Route:
                 return made
         errors = [error for _, error in failed]
         if any(isinstance(error, asyncpg.TargetServerAttributeNotMatched) for error in errors):
-            told = dict.fromkeys(f"{host}:{port}: {_described(error)}" for (host, port), error in failed)
-            raise NoPrimaryError(", ".join(told))
+            told = ", ".join(dict.fromkeys(f"{host}:{port}: {_described(error)}" for (host, port), error in failed))
+            self._no_primary = (told, asyncio.get_running_loop().time() + NO_PRIMARY_S)
+            raise NoPrimaryError(told)
         # A server that answered says more than one that did not.
         raise next((error for error in errors if not isinstance(error, OSError)), errors[0])
 
@@ -240,13 +252,15 @@ class Route:
         if type(connection) is BehindPooler:
             return
         try:
-            timeline = int(await connection.fetchval(_TIMELINE), 16)
+            row = await connection.fetchrow(_TIMELINE)
         except asyncpg.PostgresError:  # a service that looks like PostgreSQL need not have WAL files
             return
-        if timeline < self.timeline:
+        assert row  # noqa: S101  # a function's only row
+        system, timeline = row["system"], int(row["timeline"], 16)
+        if system == self.timeline[0] and timeline < self.timeline[1]:
             connection.terminate()
             raise FormerPrimaryError
-        self.timeline = timeline
+        self.timeline = (system, timeline)
 
 
 async def _addresses_of(host: str, port: int) -> list[str]:

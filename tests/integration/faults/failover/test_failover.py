@@ -44,7 +44,9 @@ async def test_a_killed_primary_costs_no_acknowledged_webhook_and_no_order(
         await settled(drill, load)
         await nothing_lost(drill, running, kafka_address, topic)
     print(drill.report())
-    assert statistics.median(drill.back_s) < PROMISED_S, drill.report()
+    # Beside other tests it is the machine's cores that are measured: `make failover` has them for itself.
+    if "FAILOVERS" in os.environ:
+        assert statistics.median(drill.back_s) < PROMISED_S, drill.report()
 
 
 async def test_a_frozen_primary_that_wakes_up_beside_its_successor_costs_nothing(
@@ -92,6 +94,8 @@ async def test_without_its_synchronous_standby_nothing_is_acknowledged_or_publis
             answers = [await drill.senders.deliver(client, url, message) for url in [*urls, *urls, *urls]]
         health = [get(f"{url}/health") for url in urls]
         sessions = await waiting_sessions(two_servers)
+        variables = {"DATABASE_URL": two_servers.url(), "KAFKA_BOOTSTRAP_SERVERS": kafka_address}
+        _, examined = await asyncio.to_thread(run, tmp_path, ["doctor"], variables)
         await asyncio.to_thread(two_servers.standby.start)
         await drill.senders.until_delivered(message)
         got = await read_topic_until(kafka_address, topic, {message.user: 1}, within=SETTLE_S)
@@ -101,6 +105,7 @@ async def test_without_its_synchronous_standby_nothing_is_acknowledged_or_publis
     assert sessions <= 4 + 1  # one of each process, and ours
     assert [(record.key, record.version) for record in got] == [(message.user, 1)]
     assert unexpected(*running) == []
+    assert "for a synchronous standby" in examined
     told = {line.get("cause") for process in running for line in process.events()}
     assert "PostgreSQL: waits for a synchronous standby" in told
 
