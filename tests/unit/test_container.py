@@ -18,6 +18,7 @@ from entrypoints.composition.documents import DocumentsContainer
 from entrypoints.composition.history import HistoryContainer
 from entrypoints.composition.lifecycle import relaying
 from entrypoints.composition.relay import RelayContainer
+from entrypoints.composition.repair import RepairContainer
 from entrypoints.composition.serve import ServeContainer
 from entrypoints.composition.topics import TopicsContainer
 from entrypoints.composition.users import UsersContainer
@@ -28,6 +29,7 @@ from entrypoints.config.settings import (
     HistorySettings,
     MigrateSettings,
     RelaySettings,
+    RepairSettings,
     ServeSettings,
     UsersSettings,
 )
@@ -43,6 +45,7 @@ PAGES = {
     RelayContainer: RelaySettings,
     UsersContainer: UsersSettings,
     HistoryContainer: HistorySettings,
+    RepairContainer: RepairSettings,
     DatabaseContainer: MigrateSettings,
     TopicsContainer: EventsSettings,
     DoctorContainer: FillSettings,

@@ -75,7 +75,7 @@ class PostgresUserStore:
     async def _attempt(self, batch: Sequence[_Change]) -> None:
         """Read, decide, write; a change without an answer afterwards lost a race."""
         with self._around_batch(batch):
-            async with directly(self._engine) as driver:
+            async with directly(self._engine, commits=True) as driver:
                 decided = self._decide(batch, await read(driver, [change.key for change in batch]))
                 if not decided:
                     return

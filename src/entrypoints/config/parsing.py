@@ -112,6 +112,14 @@ def database_url(value: str) -> "Target":
     return target
 
 
+def primary_url(value: str) -> "Target":
+    """Read a connection string of a server that takes writes."""
+    target = database_url(value)
+    if target.wanted in ("read-only", "standby", "prefer-standby"):
+        raise ValueError(f"target_session_attrs={target.wanted} may choose a server that takes no writes: read-write")
+    return target
+
+
 def http_url(value: str) -> str:
     parts = _split(value)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:

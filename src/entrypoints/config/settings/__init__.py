@@ -15,6 +15,7 @@ from entrypoints.config.settings.commands import (
     OutboxSettings,
     ReconcileSettings,
     RelaySettings,
+    RepairSettings,
     ServeSettings,
     UsersSettings,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "ProxySettings",
     "ReconcileSettings",
     "RelaySettings",
+    "RepairSettings",
     "ReplicaSettings",
     "ServeSettings",
     "TokenSettings",

@@ -80,3 +80,11 @@ class EventsSettings:
 class FillSettings:
     database: DatabaseSettings
     kafka: KafkaSettings
+
+
+@frozen(kw_only=True)
+class RepairSettings:
+    database: DatabaseSettings
+    kafka: KafkaSettings
+    clerk_api: ClerkApiSettings
+    proxies: ProxySettings

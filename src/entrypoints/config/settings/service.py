@@ -35,7 +35,7 @@ class LogFormat(StrEnum):
 @frozen
 class DatabaseSettings:
     database_url: "Secret[Target]" = variable(
-        parsing.secret(parsing.database_url),
+        parsing.secret(parsing.primary_url),
         "PostgreSQL, as libpq and every host writes it (docs/hosting.md); several hosts too.",
         example="postgresql://auth:secret@localhost:5432/auth",
         in_file=True,
