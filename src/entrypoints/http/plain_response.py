@@ -1,0 +1,35 @@
+"""A response whose headers and body are bytes already: sending it is two messages and nothing else."""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from litestar import Response
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+T = TypeVar("T")
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+NOT_MODIFIED = 304
+
+
+class PlainResponse(Response[T]):
+    """What a handler returns when Litestar has nothing to add; `T` is the documented shape of the body."""
+
+    def __init__(self, body: bytes = b"", headers: Headers = (), *, status: int = 200) -> None:
+        self.body = body
+        self.raw_headers = headers
+        self.status_code = status
+
+    def to_asgi_response(self, *_: Any, **__: Any) -> ASGIApp:  # type: ignore[override]  # all that Litestar might add
+        return self
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await self.send(send)
+
+    async def send(self, send: Send) -> None:
+        headers = [*self.raw_headers]
+        if self.status_code != NOT_MODIFIED:  # RFC 9110, section 8.6: the length would be that of the body of a 200
+            headers.append((b"content-length", b"%d" % len(self.body)))
+        await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": False})
