@@ -30,15 +30,14 @@ class Side:
     url: str
     port: int
     child: Child
-    users: Sequence[str]
+    tokens: Sequence[str]
 
     def requests(self, route: str, count: int) -> list[bytes]:
         """Return requests that are answered by 200; of webhooks, each changes a user."""
         if route == WEBHOOKS:
             self.stage.settle(self.url, "outbox")
             return webhooks(self.stage, user_ids(self.stage, count // 5), count)[0]
-        tokens = session_tokens(self.stage, self.users)
-        return (reads(tokens, route) * (count // len(tokens) + 1))[:count]
+        return (reads(self.tokens, route) * (count // len(self.tokens) + 1))[:count]
 
     def send(self, route: str, count: int) -> load.Load:
         """Send them.
@@ -65,10 +64,12 @@ def side(stage: Stage, exits: ExitStack, checkout: Path = ROOT, *, number: int =
     url = stage.database(f"bench_cost_{number}", ours=False)
     stage.migrate(url, python)
     port, child = exits.enter_context(stage.serve(url, python=python))
-    made = Side(stage=stage, name=checkout.name, url=url, port=port, child=child, users=user_ids(stage, _USERS))
-    load.run(load.Plan(port=port, requests=webhooks(stage, made.users, _USERS)[0], connections=16, seconds=60))
+    users = user_ids(stage, _USERS)
+    load.run(load.Plan(port=port, requests=webhooks(stage, users, _USERS)[0], connections=16, seconds=60))
+    tokens = session_tokens(stage, users)
+    made = Side(stage=stage, name=checkout.name, url=url, port=port, child=child, tokens=tokens)
     for route in ROUTES:
-        made.send(route, 1_000)
+        made.send(route, 500)
     return made
 
 
