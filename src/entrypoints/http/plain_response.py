@@ -4,19 +4,19 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from litestar import Response
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPResponseStartEvent, Receive, Scope, Send
 
 T = TypeVar("T")
 
 Headers = Sequence[tuple[bytes, bytes]]
 
-NOT_MODIFIED = 304
+OK, NOT_MODIFIED = 200, 304
 
 
 class PlainResponse(Response[T]):
     """What a handler returns when Litestar has nothing to add; `T` is the documented shape of the body."""
 
-    def __init__(self, body: bytes = b"", headers: Headers = (), *, status: int = 200) -> None:
+    def __init__(self, body: bytes = b"", headers: Headers = (), *, status: int = OK) -> None:
         self.body = body
         self.raw_headers = headers
         self.status_code = status
@@ -31,5 +31,10 @@ class PlainResponse(Response[T]):
         headers = [*self.raw_headers]
         if self.status_code != NOT_MODIFIED:  # RFC 9110, section 8.6: the length would be that of the body of a 200
             headers.append((b"content-length", b"%d" % len(self.body)))
-        await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
+        start: HTTPResponseStartEvent = {
+            "type": "http.response.start",
+            "status": self.status_code or OK,
+            "headers": headers,
+        }
+        await send(start)
         await send({"type": "http.response.body", "body": self.body, "more_body": False})

@@ -7,7 +7,7 @@ method, a trailing slash, a Host that is not one.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from inspect import signature
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from attrs import frozen
 from litestar.di import Provide
@@ -64,10 +64,9 @@ class DirectRoutes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.HTTP:
-            called = cast("HTTPScope", scope)
-            route = self.routes.get((called["method"], called["path"]))
-            if route is not None and _has_plain_host(called["headers"]):
-                await (await self._response(called, receive, *route)).send(send)
+            route = self.routes.get((scope["method"], scope["path"]))
+            if route is not None and _has_plain_host(scope["headers"]):
+                await (await self._response(scope, receive, *route)).send(send)
                 return
         await self.app(scope, receive, send)
 
@@ -78,9 +77,10 @@ class DirectRoutes:
         request = Received(scope, receive)
         try:
             await self.bounds(request)
-            return cast("PlainResponse[Any]", await handle(request, dependency()))
+            response: PlainResponse[Any] = await handle(request, dependency())
         except Exception as error:  # noqa: BLE001  # whatever it is
             return self.answer(scope, error)
+        return response
 
 
 def _has_plain_host(headers: Iterable[tuple[bytes, bytes]]) -> bool:

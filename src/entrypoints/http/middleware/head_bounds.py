@@ -58,7 +58,7 @@ def excess(scope: HTTPScope) -> HeadTooLargeError | QueryTooLongError | None:
         return QueryTooLongError(f"the query is longer than {QUERY_LIMIT_BYTES} bytes")
     if query.count(b"&") >= PARAMETERS_AT_MOST:
         return QueryTooLongError(f"the query has more than {PARAMETERS_AT_MOST} parameters")
-    headers = scope["headers"]
+    headers = [*scope["headers"]]
     size = len(query) + len(scope["raw_path"]) + sum(map(len, chain.from_iterable(headers))) + _OF_A_LINE * len(headers)
     if size > HEAD_LIMIT_BYTES:
         return HeadTooLargeError(f"the head is longer than {HEAD_LIMIT_BYTES} bytes")
