@@ -24,7 +24,7 @@ class PlainResponse(Response[T]):
     def to_asgi_response(self, *_: Any, **__: Any) -> ASGIApp:  # type: ignore[override]  # all that Litestar might add
         return self
 
-    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # Litestar names them
         await self.send(send)
 
     async def send(self, send: Send) -> None:

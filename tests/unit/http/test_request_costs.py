@@ -6,8 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BASELINE = Path(__file__).parents[2] / "fixtures" / "request_costs.json"
 COUNTED_ON = (3, 11)
+TOLERANCE = 0.02
+"""A cached second or a log line that is written meanwhile is a call or two."""
+
 """The standard library of another Python calls a few more or fewer functions of its own."""
 ELSEWHERE = 1.1
 
@@ -26,6 +31,6 @@ def test_no_request_calls_more_or_fewer_functions_than_it_did():
     baseline = json.loads(BASELINE.read_text())
 
     if sys.version_info[:2] == COUNTED_ON:
-        assert costs == baseline, "`make baseline` writes them down, if they are meant"
+        assert costs == pytest.approx(baseline, rel=TOLERANCE), "`make baseline` writes them down, if they are meant"
     assert [*costs] == [*baseline]
     assert all(value <= baseline[route] * ELSEWHERE for route, value in costs.items())
