@@ -6,9 +6,11 @@ import shlex
 import sys
 import time
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import bench.bloat
+import bench.cost
 import bench.drain
 import bench.flood
 import bench.history
@@ -30,6 +32,7 @@ BENCHMARKS = {
     "webhooks": bench.webhooks.measure,
     "me": bench.me.measure,
     "verify": bench.verify.measure,
+    "cost": bench.cost.measure,
     "flood": bench.flood.measure,
     "drain": bench.drain.measure,
     "latency": bench.latency.measure,
@@ -52,8 +55,15 @@ def main() -> int:
     )
     parser.add_argument("--quick", action="store_true", help="smaller and shorter: to see that it works, not how fast")
     parser.add_argument("--users", type=int, help=f"of `size`; {bench.size.USERS:,} if left out")
+    parser.add_argument(
+        "--against", action="append", default=[], type=Path, metavar="CHECKOUT", help="of `cost`: another, with a .venv"
+    )
     arguments = parser.parse_args()
-    benchmarks: dict[str, Any] = {**BENCHMARKS, "size": partial(bench.size.measure, users=arguments.users)}
+    benchmarks: dict[str, Any] = {
+        **BENCHMARKS,
+        "size": partial(bench.size.measure, users=arguments.users),
+        "cost": partial(bench.cost.measure, against=arguments.against),
+    }
     if unknown := set(arguments.names) - set(BENCHMARKS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
     run = {
@@ -63,10 +73,11 @@ def main() -> int:
     }
     print("\n".join(f"- {name}: {value}" for name, value in run.items()), flush=True)
     results: dict[str, Any] = {}
-    with open_stage() as stage:
+    names = arguments.names or [name for name in BENCHMARKS if name not in ONLY_BY_NAME]
+    with open_stage(with_kafka=names != ["cost"]) as stage:
         shown = stage.sql(stage.postgres.dsn, "SELECT version()")[0][0].partition(" on ")[0]
         print(f"- servers: {shown} (fsync on), Apache Kafka 4.3.1, one broker, both on this machine", flush=True)
-        for name in arguments.names or [name for name in BENCHMARKS if name not in ONLY_BY_NAME]:
+        for name in names:
             before, began = load(), time.monotonic()
             figures = []
             for figure in benchmarks[name](stage, quick=arguments.quick):

@@ -11,6 +11,7 @@ from anomalyze_auth import KeysUnavailable, OriginRefused, TokenRejected
 from anomalyze_auth import problems as sdk
 from application import errors as application
 from entrypoints.http import errors as http
+from entrypoints.http.plain_response import PlainResponse
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:anomalyze:auth:problem:"
@@ -255,3 +256,9 @@ def answer(error: Exception) -> tuple[Problem, dict[str, str], bytes]:
         case HTTPException(headers=dict(extra)):
             headers |= {name: value for name, value in extra.items() if name.lower() == "allow"}
     return problem, headers, msgspec.json.encode(document)
+
+
+def response_to(error: Exception) -> PlainResponse[Any]:
+    problem, headers, body = answer(error)
+    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    return PlainResponse(body, raw, status=problem.status)

@@ -15,7 +15,10 @@ from entrypoints.http.authentication import FLOOR_ERRORS, REQUEST_ERRORS, USER_E
 from entrypoints.http.dependencies import Injected
 from entrypoints.http.floor import min_version_in, seen_version_in
 from entrypoints.http.openapi.document import SESSION_TOKEN, problems
+from entrypoints.http.plain_response import NOT_MODIFIED, PlainResponse
 
+_HEADERS = [(b"cache-control", b"private, no-cache"), (b"vary", b"Authorization, Cookie")]
+_JSON = (b"content-type", b"application/json")
 _ENTITY_TAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 
 
@@ -37,10 +40,10 @@ async def read_me(
     user = await authentication.user_of(identity, min_version=min_version, seen_version=seen_version)
     body = msgspec.json.encode(profile_document(user))
     tag = entity_tag(user, body)
-    headers = {"etag": tag, "cache-control": "private, no-cache", "vary": "Authorization, Cookie"}
+    headers = [*_HEADERS, (b"etag", tag.encode())]
     if _matches(request.scope["headers"], tag):
-        return Response(None, status_code=304, headers=headers)  # type: ignore[arg-type]  # the documented shape is that of 200
-    return Response(body, media_type="application/json", headers=headers)  # type: ignore[arg-type]  # encoded already
+        return PlainResponse(headers=headers, status=NOT_MODIFIED)
+    return PlainResponse(body, [_JSON, *headers])
 
 
 def entity_tag(user: User, body: bytes) -> str:
