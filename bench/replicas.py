@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
@@ -35,7 +36,7 @@ def measure(stage: Stage, *, quick: bool) -> Iterator[Figure]:
             standbys.append(standby)
         ports = {}
         for name, count in ((_ALONE, 0), ("one replica", 1), ("two replicas", 2)):
-            more = {"DATABASE_REPLICA_URL": _url(url, standbys[:count])} if count else {}
+            more: dict[str, Any] = {"DATABASE_REPLICA_URL": _url(url, standbys[:count])} if count else {}
             ports[name], _ = exits.enter_context(stage.serve(url, 2, **more))
         plans = {name: load.Plan(port, requests, 32, seconds, cycle=True) for name, port in ports.items()}
         for plan in plans.values():
