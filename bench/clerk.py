@@ -5,8 +5,8 @@ import os
 import sys
 
 from devkit.fake_clerk.assembly import stand_in
+from devkit.fake_clerk.deliveries import Endpoint
 from devkit.fake_clerk.http_server import listening
-from devkit.fake_clerk.webhook_sender import Endpoint
 from devkit.local.keys import new_keys
 
 

@@ -16,6 +16,8 @@ from bench.stage import Stage
 
 _CONNECTIONS = 32
 _RAMP = (1_000, 1_500, 2_000, 2_500, 3_000, 3_500, 4_000)
+_BUSY = 600
+_BARE = "bare parts of one webhook, idle"
 _KEEPS_UP_MS = 1_000
 """A rate is sustained when nearly all (p99) events arrive within this time."""
 
@@ -31,20 +33,23 @@ class _Service:
 
 
 def measure(stage: Stage, *, quick: bool) -> Iterator[Figure]:
-    """Measure idle (one webhook each 200 ms), at 600/s, and rising rates until it does not keep up."""
+    """Measure idle (one webhook each 200 ms), at `_BUSY` a second, and rising rates until it does not keep up."""
     runs, seconds, idle_s = (1, 5, 8) if quick else (3, 20, 20)
     url, topic = stage.database("bench_latency"), stage.topic("bench-latency")
     with stage.serve(url) as (port, serve), stage.relay(url, topic) as relay:
         service = _Service(stage, url, topic, port)
         _send(service, 400, 3 if quick else 15)  # warm up: Java compiles what it has run a few thousand times
-        yield from _figures("idle, 5/s", [_send(service, 5, idle_s)[1] for _ in range(runs)])
-        yield from floor.measure(stage, url, port, quick=quick)
+        yield from _figures("idle, 5/s", [_send(service, 5, idle_s)[1] for _ in range(runs)], against=_BARE)
+        bare = [*floor.measure(stage, url, port, quick=quick)]
+        yield from bare
+        yield _sum_of_parts(bare)
         busy = [serve.cpu_seconds(), relay.cpu_seconds()]
-        done = [_send(service, 600, seconds)[1] for _ in range(runs)]
+        done = [_send(service, _BUSY, seconds)[1] for _ in range(runs)]
         shares = [
             (child.cpu_seconds() - before) / seconds / runs for child, before in zip((serve, relay), busy, strict=True)
         ]
         note = "; CPU: serve {:.0%}, relay {:.0%} of a core".format(*shares)
+        note += f", relay {shares[1] / _BUSY * 1e6:.0f} µs an event"
         yield from _figures("600/s", done, note)
         yield _sustained("serve with 1 worker", service, seconds=4 if quick else 8)
     url, topic = stage.database("bench_latency"), stage.topic("bench-latency-2")
@@ -53,14 +58,32 @@ def measure(stage: Stage, *, quick: bool) -> Iterator[Figure]:
     yield from _peer(stage, seconds, runs)
 
 
-def _figures(what: str, done: Sequence[Sequence[float]], note: str = "") -> Iterator[Figure]:
+def _figures(
+    what: str, done: Sequence[Sequence[float]], note: str = "", *, against: str | None = None
+) -> Iterator[Figure]:
     for share in (0.5, 0.95, 0.99):
         yield Figure(
             what=f"{what}, p{share * 100:.0f}",
             unit="ms",
             runs=[percentile(sorted(latencies), share) for latencies in done],
+            against=against,
             note=f"{len(done[-1]):,} events a run{note}",
         )
+
+
+def _sum_of_parts(bare: Sequence[Figure]) -> Figure:
+    """Add up what one webhook has to pass: request, read, commit, notification, the relay's read, and Kafka."""
+    medians = {figure.what: figure.median for figure in bare}
+    parts = [
+        "HTTP request to serve (/health/live)",
+        "statement (SELECT 1)",
+        "commit of one row (fsync)",
+        "NOTIFY until heard",
+        "statement (SELECT 1)",
+        "Kafka message until consumed",
+    ]
+    total = sum(medians[f"bare {part}, idle"] for part in parts)
+    return Figure(what=_BARE, unit="ms", runs=[total], note="the medians above, the statement's twice")
 
 
 def _sustained(what: str, service: _Service, *, seconds: int) -> Figure:

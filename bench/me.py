@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 
-from anomalyze_auth._signature import REMEMBERED
+from anomalyze_auth._proofs import REMEMBERED
 from bench import load
 from bench.figures import Figure
 from bench.peers import USERS, express, fastapi

@@ -1,9 +1,10 @@
-"""From a sign-out's webhook sent until its event is at an outside consumer, with other webhooks beside it.
+"""From a sign-out's webhook sent until its event is at an outside consumer, and until a service there refuses it.
 
-`revocations` is for whoever measures further: it yields each revocation with the time of its webhook, and the service
-runs meanwhile. What a consumer does with the event (refuse the session's tokens) is measured on top of it.
+With other webhooks beside it; and with Kafka away, when what counts is how many verifications accepted the session
+although its webhook was answered.
 """
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,12 +17,17 @@ from bench import load
 from bench.consume import Consumer
 from bench.figures import Figure, percentile
 from bench.requests import session_ends, user_ids, webhooks
-from bench.stage import Stage
+from bench.revoked_consumer import DUE_S, Refusal, token_of
+from bench.revoked_consumer import Service as Consuming
+from bench.stage import ISSUER, Stage
+from devkit.local.keys import public_half
 
 BESIDE = 600
 """Webhooks of users a second, all the time."""
 
 _CONNECTIONS = 16
+_REVOKED_PER_S = 50
+_IN_AN_OUTAGE = 20
 
 
 @frozen
@@ -93,6 +99,106 @@ def measure(stage: Stage, *, quick: bool) -> Iterator[Figure]:
         flood = 1_000 * (2 if quick else 10)
         done = [_latencies(service, flood, 1_000, beside=0) for _ in range(runs)]
         yield from _figures("1,000/s, nothing beside", done)
+
+        yield from _refusals(service, [count] * runs)
+        yield from _in_an_outage(service, 20 if quick else 30)
+
+
+def _refusals(service: Service, counts: Sequence[int]) -> Iterator[Figure]:
+    """From a webhook's first byte sent until another process refuses the session's token."""
+    latencies, late = list[list[float]](), list[float]()
+    for count in counts:
+        consuming = _consuming(service, "refuse", 0.001)
+        try:
+            noise = _changes(service, count / _REVOKED_PER_S + 2)
+            sent = asyncio.run(_sign_out(service, [consuming], count, 1 / _REVOKED_PER_S))
+            refused = consuming.refused(count)
+            noise.result()
+        finally:
+            consuming.stop()
+        latencies.append(sorted((refused[session].at - at) * 1000 for session, at in sent.items()))
+        late.append(sum(refused[session].accepted_after(at + DUE_S) for session, at in sent.items()))
+    for share in (0.5, 0.95, 0.99, 1.0):
+        yield Figure(
+            what=f"webhook to refusal in another process, 50/s, {BESIDE} changes/s beside, p{share * 100:.0f}",
+            unit="ms",
+            runs=[percentile(ordered, share) for ordered in latencies],
+            note=f"{counts[-1]:,} revocations a run",
+        )
+    yield Figure(
+        what=f"verifications that accepted one more than {DUE_S * 1000:.0f} ms after its webhook",
+        unit="",
+        runs=late,
+        note="each session asked about once a millisecond",
+    )
+
+
+def _in_an_outage(service: Service, seconds: float) -> Iterator[Figure]:
+    """Sessions end while Kafka is away; the relay lives."""
+    consuming = {when_stale: _consuming(service, when_stale, 0.01) for when_stale in ("refuse", "allow")}
+    kafka = service.stage.kafka
+    try:
+        kafka.kill()
+        gone = time.monotonic()
+        sent = asyncio.run(_sign_out(service, [*consuming.values()], _IN_AN_OUTAGE, 0.01))
+        time.sleep(max(gone + seconds - time.monotonic(), 0))
+        kafka.start()
+        for when_stale, each in consuming.items():
+            refused = each.refused(_IN_AN_OUTAGE)
+            late = sum(refused[session].accepted_after(at + DUE_S) for session, at in sent.items())
+            last = max(_last_accepted(refused[session], at) for session, at in sent.items())
+            again = each.accepted(100 * _IN_AN_OUTAGE)
+            yield Figure(
+                what=f"verifications that accepted one, Kafka away for {seconds:.0f} s, when_stale={when_stale}",
+                unit="",
+                runs=[late],
+                note=f"{_IN_AN_OUTAGE} sessions, each asked about 100 times a second; the last {last:.1f} s after its"
+                f" webhook; then {again} of {100 * _IN_AN_OUTAGE:,}",
+            )
+    finally:
+        for each in consuming.values():
+            each.stop()
+
+
+def _last_accepted(refusal: Refusal, sent_at: float) -> float:
+    return max(refusal.accepted, default=sent_at) - sent_at
+
+
+def _consuming(service: Service, when_stale: str, every_s: float) -> Consuming:
+    topics, pem = (service.topic, service.users_topic), public_half(service.stage.keys.private_key)
+    return Consuming(service.stage.kafka.bootstrap_servers, *topics, pem, ISSUER, when_stale, every_s)
+
+
+def _changes(service: Service, seconds: float) -> load.Running:
+    count = int(BESIDE * seconds)
+    requests, _ = webhooks(service.stage, user_ids(service.stage, count // 4), count)
+    plan = load.Plan(port=service.port, requests=requests, connections=_CONNECTIONS, rate=BESIDE, seconds=seconds + 5)
+    changes = load.Running(plan)
+    time.sleep(1)  # it goes on when the first session ends
+    return changes
+
+
+async def _sign_out(service: Service, consuming: Sequence[Consuming], count: int, every_s: float) -> dict[str, float]:
+    """End `count` sessions, each watched a moment before, and return when each webhook was sent."""
+    users = user_ids(service.stage, count)
+    requests, sessions = session_ends(service.stage, users)
+    tokens = [token_of(service.stage, *names) for names in zip(users, sessions, strict=True)]
+    at: dict[str, float] = {}
+    reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+    due = time.perf_counter()
+    for request, session_id, token in zip(requests, sessions, tokens, strict=True):
+        due += every_s
+        for each in consuming:
+            each.watch(session_id, token)
+        await asyncio.sleep(max(due - time.perf_counter(), 0.005))
+        at[session_id] = time.time()
+        writer.write(request)
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r")[0])
+        if b'"revoked"' not in await reader.readexactly(length):
+            raise RuntimeError("a webhook was not answered with revoked")
+    writer.close()
+    return at
 
 
 def _latencies(service: Service, count: int, rate: float, beside: int = BESIDE) -> list[float]:

@@ -30,6 +30,7 @@ from devkit.servers.ports import LOOPBACK, free_port
 from devkit.servers.postgres import EmbeddedPostgres, start_postgres
 
 ROOT = Path(__file__).parent.parent
+PYTHON = Path(sys.executable)
 ISSUER = "https://clerk.bench.example"
 PARTITIONS = 6
 _READY_S = 60.0
@@ -66,10 +67,15 @@ class Stage:
     """A PostgreSQL, a Kafka, and a folder."""
 
     postgres: EmbeddedPostgres = field(repr=False)
-    kafka: EmbeddedKafka
+    _kafka: EmbeddedKafka | None
     folder: Path
     keys: LocalKeys = field(repr=False)
     lock: int
+
+    @property
+    def kafka(self) -> EmbeddedKafka:
+        assert self._kafka, "the stage was opened without"  # noqa: S101
+        return self._kafka
 
     def database(self, name: str, *, ours: bool = True) -> str:
         """Make a new database, with our schema or empty, and return its URL."""
@@ -79,6 +85,11 @@ class Stage:
         if ours:
             asyncio.run(_migrated(url))
         return url
+
+    def migrate(self, url: str, python: Path) -> None:
+        """Give an empty database the schema of the checkout whose interpreter this is."""
+        command = [str(python), "-m", "entrypoints.cli.main", "migrate"]
+        subprocess.run(command, check=True, cwd=self.folder, env={**_inherited(), "DATABASE_URL": url})
 
     def topic(self, name: str, definition: TopicDefinition = EVENTS) -> str:
         topics = [Topic(name, definition)]
@@ -150,15 +161,17 @@ class Stage:
             process.wait(40)
 
     @contextmanager
-    def serve(self, url: str, workers: int = 1, **environment: str) -> Iterator[tuple[int, Child]]:
-        """Run `auth-service serve`; yields its port."""
+    def serve(
+        self, url: str, workers: int = 1, python: Path = PYTHON, **environment: str
+    ) -> Iterator[tuple[int, Child]]:
+        """Run `auth-service serve`, of another checkout when `python` is its; yields its port."""
         port = free_port()
         # Unless it is told where to find the key, it has it.
         trust = {"CLERK_WEBHOOK_SECRET": self.keys.webhook_secret}
         if "CLERK_JWKS_URL" not in environment:
             trust |= self.keys.environment
         variables = {**trust, "CLERK_ISSUER": ISSUER, "DATABASE_URL": url, "PORT": str(port), **environment}
-        command = [sys.executable, "-m", "entrypoints.cli.main", "serve", f"--workers={workers}"]
+        command = [str(python), "-m", "entrypoints.cli.main", "serve", f"--workers={workers}"]
         with self.child("serve", command, variables, cwd=self.folder, port=port) as child:
             if workers > 1:
                 time.sleep(2)  # the port answers when the first worker is there
@@ -179,14 +192,15 @@ class Stage:
 
 
 @contextmanager
-def open_stage() -> Iterator[Stage]:
+def open_stage(*, with_kafka: bool = True) -> Iterator[Stage]:
     with ExitStack() as exits:
         folder = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="auth-service-bench-")))
         lock = exits.enter_context(locked(folder, "The benchmark"))
         postgres = start_postgres(folder / "postgres", settings=_POSTGRES)
         exits.callback(postgres.stop)
-        kafka = start_kafka(folder / "kafka", full_jit=True)
-        exits.callback(kafka.stop)
+        kafka = start_kafka(folder / "kafka", full_jit=True) if with_kafka else None
+        if kafka:
+            exits.callback(kafka.stop)
         yield Stage(postgres=postgres, kafka=kafka, folder=folder, keys=new_keys(), lock=lock)
 
 

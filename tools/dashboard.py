@@ -88,6 +88,12 @@ ROWS = [
                 {"users": "sum(rate(auth_users_obtained_total[$__rate_interval]))"},
             ),
             Panel(
+                "Reads with replicas",
+                "By which server answered, and why the primary had to.",
+                "ops",
+                {"{{place}} {{why}}": "sum by (place, why) (rate(auth_user_reads_total[$__rate_interval]))"},
+            ),
+            Panel(
                 "Actions on users",
                 "Bans, locks, deletions over HTTP.",
                 "ops",

@@ -21,6 +21,8 @@ export type ProblemOf<Code extends string> = Code extends string
       readonly detail: string;
       /** Why a token was refused, with `token-not-valid`. */
       readonly reason: string | undefined;
+      /** Clerk's own codes, with `identity-provider-refused`. */
+      readonly codes: readonly string[];
       /** Seconds to wait, where the service says so (503). */
       readonly retryAfterSeconds: number | undefined;
     }
@@ -46,6 +48,12 @@ export interface AuthServiceOptions {
   readonly fetch?: typeof fetch;
 }
 
+/** What the caller has seen of a user. */
+export interface Floor {
+  /** The version in an event or a profile: nothing older is answered; `version-not-reached` when there is only older. */
+  readonly minVersion?: number | undefined;
+}
+
 /** Throws `TypeError`: `baseUrl` is no http(s) URL. */
 export class AuthService {
   readonly #options: AuthServiceOptions;
@@ -59,22 +67,25 @@ export class AuthService {
   }
 
   /** The user whose session token is the credential. With the `etag` of an earlier answer, `data` may be null: unchanged. */
-  me(): Promise<Answer<Profile, ProblemCodes["GET /v1/me"]>>;
-  me(options: { readonly etag: string }): Promise<Answer<Profile | null, ProblemCodes["GET /v1/me"]>>;
-  me({ etag }: { readonly etag?: string } = {}): Promise<Answer<Profile | null, ProblemCodes["GET /v1/me"]>> {
-    return this.#send("GET /v1/me", "/v1/me", { headers: etag === undefined ? {} : { "if-none-match": etag } });
+  me(options?: Floor): Promise<Answer<Profile, ProblemCodes["GET /v1/me"]>>;
+  me(options: Floor & { readonly etag: string }): Promise<Answer<Profile | null, ProblemCodes["GET /v1/me"]>>;
+  me({ etag, ...floor }: Floor & { readonly etag?: string } = {}): Promise<
+    Answer<Profile | null, ProblemCodes["GET /v1/me"]>
+  > {
+    const headers: Record<string, string> = etag === undefined ? {} : { "if-none-match": etag };
+    return this.#send("GET /v1/me", `/v1/me${query(floor)}`, { headers });
   }
 
-  user(id: string): Promise<Answer<Profile, ProblemCodes["GET /v1/users/{user_id}"]>> {
-    return this.#send("GET /v1/users/{user_id}", `/v1/users/${encodeURIComponent(id)}`);
+  user(id: string, floor: Floor = {}): Promise<Answer<Profile, ProblemCodes["GET /v1/users/{user_id}"]>> {
+    return this.#send("GET /v1/users/{user_id}", `/v1/users/${encodeURIComponent(id)}${query(floor)}`);
   }
 
   /** Up to 100 users by id, or all with this primary email, which is not unique. */
   users(
-    by: { readonly ids: readonly string[] } | { readonly email: string },
+    by: ({ readonly ids: readonly string[] } & Floor) | { readonly email: string },
   ): Promise<Answer<Users, ProblemCodes["GET /v1/users"]>> {
-    const query = "ids" in by ? { ids: by.ids.join(",") } : { email: by.email };
-    return this.#send("GET /v1/users", `/v1/users?${new URLSearchParams(query)}`);
+    const asked = "ids" in by ? query(by, { ids: by.ids.join(",") }) : query({}, { email: by.email });
+    return this.#send("GET /v1/users", `/v1/users${asked}`);
   }
 
   ban(id: string): Promise<Answer<Action, ProblemCodes["POST /v1/users/{user_id}/ban"]>> {
@@ -157,6 +168,12 @@ export class AuthService {
   }
 }
 
+function query({ minVersion }: Floor, named: Record<string, string> = {}): string {
+  const floor = minVersion === undefined ? {} : { min_version: String(minVersion) };
+  const parameters = new URLSearchParams({ ...named, ...floor }).toString();
+  return parameters && `?${parameters}`;
+}
+
 function parsed(text: string): object | undefined {
   try {
     const value: unknown = JSON.parse(text);
@@ -167,7 +184,7 @@ function parsed(text: string): object | undefined {
 }
 
 function problemIn(response: Response, document: object | undefined): ProblemOf<string> {
-  const { code, title, detail, reason } = (document ?? {}) as { readonly [name: string]: unknown };
+  const { code, title, detail, reason, codes } = (document ?? {}) as { readonly [name: string]: unknown };
   const isProblem = response.headers.get("content-type")?.startsWith("application/problem+json") ?? false;
   const retryAfter = response.headers.get("retry-after");
   return {
@@ -176,6 +193,7 @@ function problemIn(response: Response, document: object | undefined): ProblemOf<
     title: isProblem && typeof title === "string" ? title : response.statusText,
     detail: isProblem && typeof detail === "string" ? detail : "The answer is not one of the auth service.",
     reason: typeof reason === "string" ? reason : undefined,
+    codes: Array.isArray(codes) ? codes.map(String) : [],
     retryAfterSeconds: retryAfter !== null && /^\d+$/.test(retryAfter) ? Number(retryAfter) : undefined,
   };
 }

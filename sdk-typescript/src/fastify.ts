@@ -53,5 +53,9 @@ export function requires(
 function answered(error: unknown, reply: FastifyReply): FastifyReply {
   const problem = problemOf(error);
   if (problem === undefined) throw error;
-  return reply.code(problem.status).headers(problemHeaders(problem)).send(problemBody(problem));
+  // As bytes: to a text Fastify would add a charset, which the media type does not have (RFC 9457 section 6.1).
+  return reply
+    .code(problem.status)
+    .headers(problemHeaders(problem))
+    .send(Buffer.from(problemBody(problem)));
 }

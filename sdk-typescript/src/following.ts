@@ -39,6 +39,8 @@ export async function follow(
     allowAutoTopicCreation: false,
     maxWaitTimeInMs: 250,
     metadataMaxAge: 5_000,
+    // Whoever calls this begins anew; a consumer that did so by itself could outlive it.
+    retry: { restartOnFailure: async () => false },
   };
   const consumer = kafka.consumer(config);
   try {
@@ -48,9 +50,8 @@ export async function follow(
       const offsets = await admin.fetchTopicOffsetsByTimestamp(topic, from);
       positions.set(topic, new Map(offsets.map(({ partition, offset }) => [partition, BigInt(offset)])));
     }
-    const crashed = crashOf(consumer);
-    await start(consumer, topics, positions, following);
-    return await Promise.race([ask(admin, positions, following, signal), crashed]);
+    const reading = start(consumer, topics, positions, following);
+    return await Promise.race([crashOf(consumer), reading.then(() => ask(admin, positions, following, signal))]);
   } finally {
     await Promise.allSettled([consumer.disconnect(), admin.disconnect()]);
   }

@@ -77,7 +77,9 @@ export class JwksKeys implements KeySource {
 
   constructor(url: string, options: JwksKeysOptions = {}) {
     this.#url = protectedUrl(url);
-    this.#headers = { accept: "application/json", ...options.headers, "accept-encoding": "identity" };
+    // Fetches are minutes apart: a connection that was kept may be closed by then, just as it is used again.
+    const always = { "accept-encoding": "identity", connection: "close" };
+    this.#headers = { accept: "application/json", ...options.headers, ...always };
     this.#freshFor = options.freshFor ?? 300;
     this.#staleFor = options.staleFor ?? 3600;
     this.#cooldown = options.cooldown ?? 30;
@@ -102,11 +104,10 @@ export class JwksKeys implements KeySource {
 
   async find(keyId: string | undefined): Promise<KeyObject> {
     if (keyId === undefined) throw new TokenRejected("unknown-key", "The token header has no kid.");
-    const fetches = this.#fetches;
-    await this.#keepFresh();
+    const isNew = await this.#keepFresh();
     if (!this.state.usable) throw new KeysUnavailable(this.#lastError ?? "no keys yet");
     let key = this.#keys.get(keyId);
-    if (key === undefined && this.#fetches === fetches && this.#maySearch()) {
+    if (key === undefined && !isNew && this.#maySearch()) {
       this.#searchedAt = this.#clock();
       await this.#startFetch();
       key = this.#keys.get(keyId);
@@ -126,18 +127,20 @@ export class JwksKeys implements KeySource {
     return this.#fetchedAt === undefined ? undefined : this.#clock() - this.#fetchedAt;
   }
 
-  async #keepFresh(): Promise<void> {
+  /** Says whether it waited for a fetch. */
+  async #keepFresh(): Promise<boolean> {
     const age = this.#age();
-    if (age !== undefined && age < this.#freshFor * 0.8) return;
+    if (age !== undefined && age < this.#freshFor * 0.8) return false;
     if (this.#failedAt !== undefined) {
       // After a failure only those wait who have nothing else to go by.
       if (this.#clock() - this.#failedAt >= this.#retryEvery) void this.#startFetch();
-      if (this.#fetch !== undefined && !this.state.usable) await this.#fetch;
+      if (this.#fetch === undefined || this.state.usable) return false;
     } else if (age !== undefined && age < this.#freshFor) {
       void this.#startFetch();
-    } else {
-      await this.#startFetch();
+      return false;
     }
+    await this.#startFetch();
+    return true;
   }
 
   #maySearch(): boolean {

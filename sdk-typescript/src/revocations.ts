@@ -14,6 +14,7 @@ import type { RevocationCheck } from "./verifier.js";
 /** Beyond the window: clocks of the relay and of Clerk may differ, and a token has its leeway. */
 const MARGIN_S = 30;
 const AGAIN_MS = 500;
+const CLOSE_MS = 2_000;
 
 const DESCRIPTIONS: { readonly [reason in Reason]?: string } = {
   "session-revoked": "The session of this token was ended.",
@@ -118,10 +119,10 @@ export class Revocations implements RevocationCheck {
     return this.state;
   }
 
-  /** Stop following. From then on it is stale. */
+  /** Stop following. From then on it is stale. Connections to brokers that do not answer are left to end by themselves. */
   async close(): Promise<void> {
     this.#stopping.abort();
-    await this.#following;
+    await Promise.race([this.#following, sleep(CLOSE_MS, undefined, { ref: false })]);
     this.#knownAsOf = -Infinity;
   }
 
@@ -188,6 +189,7 @@ export class Revocations implements RevocationCheck {
   }
 
   #known(asOf: number): void {
+    if (this.#stopping.signal.aborted) return;
     if (this.#lastError !== undefined) this.#onChange("revocations are known up to now");
     this.#lastError = undefined;
     this.#knownAsOf = asOf;

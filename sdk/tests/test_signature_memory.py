@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import Callable
 
-import attrs
 import jwt.algorithms
 import pytest
 
 from anomalyze_auth import JwksKeys, PemKey, Reason, SessionVerifier, TokenRejected
-from anomalyze_auth._signature import REMEMBERED, Signatures
+from anomalyze_auth._proofs import REMEMBERED, Proof, Proofs, digest_of
 from anomalyze_auth._token import opened
 from sdktest.rows import each_row
 from sdktest.table import Case, cases
@@ -90,18 +89,90 @@ async def test_a_key_that_is_fetched_again_keeps_what_it_proved(jwks_server, che
     assert len(checks) == 1
 
 
-def test_no_byte_can_move_between_what_is_signed_and_the_signature():
-    signatures, key = Signatures(), private_key().public_key()
-    token = opened(signed())
-    assert signatures.right(token, key)
+def test_no_byte_can_move_between_the_parts_of_a_token_that_was_right():
+    verifies = verifier()
+    token = signed()
+    verifies.verify_now(token)
+    header, payload, signature = token.split(".")
 
-    for moved in range(1, 4):
-        longer, shorter = token.signature[:moved], token.signature[moved:]
-        assert not signatures.right(
-            attrs.evolve(token, signing_input=token.signing_input + longer, signature=shorter), key
-        )
-    start, end = token.signing_input[:-1], token.signing_input[-1:]
-    assert not signatures.right(attrs.evolve(token, signing_input=start, signature=end + token.signature), key)
+    for moved in (
+        f"{header}.{payload}{signature[:4]}.{signature[4:]}",
+        f"{header}.{payload[:-4]}.{payload[-4:]}{signature}",
+        f"{header}{payload[:4]}.{payload[4:]}.{signature}",
+        f"{header}.{payload}.{signature}=",
+        f" {token}",
+    ):
+        with pytest.raises(TokenRejected):
+            verifies.verify_now(moved)
+
+
+@pytest.mark.parametrize("second", ["token", "bytes"])
+def test_the_second_time_a_token_says_the_same_as_the_first(second):
+    verifies = verifier()
+    token = signed(claims(nbf=NOW, act={"sub": "user_admin"}, o={"id": "org_1", "rol": "admin"}, v=2, plan="free"))
+    first = verifies.verify_now(token)
+    again = verifies.verify_now(token if second == "token" else token.encode())
+
+    assert again == first
+    assert dict(again.claims) == dict(first.claims)
+    assert again.claims["plan"] == "free"
+
+
+@pytest.mark.parametrize(
+    ("now", "reason"),
+    [
+        (NOW + 64, None),
+        (NOW + 65, Reason.TOKEN_EXPIRED),
+        (NOW - 5, None),
+        (NOW - 6, Reason.TOKEN_ISSUED_IN_THE_FUTURE),
+        (NOW - 15, None),
+        (NOW - 16, Reason.TOKEN_NOT_ACTIVE_YET),
+    ],
+)
+def test_the_times_of_a_token_that_was_right_are_judged_each_time(now, reason):
+    moment = float(NOW)
+    verifies = verifier(lambda: moment)
+    token = signed(claims(iat=... if now in (NOW - 15, NOW - 16) else NOW, nbf=NOW - 10))
+    verifies.verify_now(token)
+
+    moment = float(now)
+
+    if reason is None:
+        assert verifies.verify_now(token).user_id
+        return
+    with pytest.raises(TokenRejected) as caught:
+        verifies.verify_now(token)
+    assert caught.value.reason == reason
+
+
+def test_revocations_are_asked_each_time():
+    asked = []
+
+    class Check:
+        def check(self, caller):
+            asked.append(caller.session_id)
+            if len(asked) > 1:
+                raise TokenRejected(Reason.SESSION_REVOKED, "The session was revoked.")
+
+    verifies = SessionVerifier(PemKey(pem()), issuer=ISSUER, revocations=Check(), now=lambda: float(NOW))
+    token = signed()
+    verifies.verify_now(token)
+
+    with pytest.raises(TokenRejected):
+        verifies.verify_now(token)
+    assert len(asked) == 2
+
+
+def test_nothing_that_is_remembered_holds_the_token():
+    verifies = verifier()
+    token = signed(claims(plan="very-private"))
+    verifies.verify_now(token)
+    payload = token.split(".")[1]
+
+    kept = repr(verifies._proofs._proofs)
+    assert payload not in kept
+    assert "very-private" not in kept
+    assert payload not in repr(verifies.verify_now(token))
 
 
 def test_what_one_caller_does_to_nested_claims_is_not_seen_by_the_next():
@@ -125,18 +196,21 @@ def test_no_bad_token_gets_in_behind_good_ones_or_the_second_time(case: Case):
 
 
 def test_memory_is_bounded_and_the_oldest_is_checked_anew(checks):
-    signatures, key = Signatures(), private_key().public_key()
-    first = opened(signed())
-    signatures.right(first, key)
+    proofs, key = Proofs(), private_key().public_key()
+    first, another = signed(), signed(claims(sid="sess_another"))
 
-    signatures._proven_by |= {number.to_bytes(32, "big"): key for number in range(REMEMBERED - 1)}
-    signatures.right(first, key)
+    def check(token: str) -> None:
+        proofs.require_signature(digest_of(token), opened(token), key)
+
+    check(first)
+    proofs._proofs |= {number.to_bytes(32, "big"): Proof(key, None) for number in range(REMEMBERED - 1)}
+    check(first)
     assert len(checks) == 1
-    signatures.right(opened(signed(claims(sid="sess_another"))), key)
-    signatures.right(first, key)
+    check(another)
+    check(first)
 
     assert len(checks) == 3
-    assert len(signatures._proven_by) == REMEMBERED
+    assert len(proofs._proofs) == REMEMBERED
 
 
 async def test_threads_may_verify_at_once():

@@ -46,6 +46,10 @@ class UserBannedError(ApplicationError):
     """Clerk says the user is banned."""
 
 
+class VersionNotReachedError(ApplicationError):
+    """The primary has an older version of the user than the one that the caller says to have seen."""
+
+
 class UnavailableError(ApplicationError):
     """A system that this service depends on cannot be used; `failure` is which one, and why."""
 

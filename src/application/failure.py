@@ -5,6 +5,7 @@ from enum import StrEnum
 from attrs import frozen
 
 POSTGRES, CLERK, KAFKA = "PostgreSQL", "Clerk", "Kafka"
+REPLICA = "PostgreSQL replica"
 WEBHOOKS, KEYS, TOKENS = "webhook", "signing keys", "session token"
 """Subjects of failures."""
 
@@ -29,6 +30,11 @@ class Cause(StrEnum):
     FOREIGN_SCHEMA = "another application's schema"
     NOT_MIGRATED = "not migrated"
     READ_ONLY = "read-only"
+    NOT_A_STANDBY = "not a standby"
+    TOO_FAR_BEHIND = "too far behind"
+    OTHER_CLUSTER = "of another cluster"
+    NO_PRIMARY = "no primary among the hosts"
+    NO_STANDBY = "waits for a synchronous standby"
     DISK_FULL = "disk full"
     TOO_MANY_CONNECTIONS = "too many connections"
     BUSY = "too many changes at once"
@@ -77,6 +83,11 @@ ADVICE = {
     Cause.FOREIGN_SCHEMA: "give this service its own database, or its own schema: add ?schema=auth",
     Cause.NOT_MIGRATED: "auth-service migrate",
     Cause.READ_ONLY: "point DATABASE_URL at the primary, or see why default_transaction_read_only is on",
+    Cause.NOT_A_STANDBY: "nothing, if it is the primary or was promoted; else make it follow the primary again",
+    Cause.TOO_FAR_BEHIND: "see what keeps it from replaying: pg_wal_replay_pause(), its disk, its network, its clock",
+    Cause.OTHER_CLUSTER: "point DATABASE_REPLICA_URL at a standby of the server in DATABASE_URL",
+    Cause.NO_PRIMARY: "promote a standby, or name the host that was promoted: docs/failover.md",
+    Cause.NO_STANDBY: "start the standby that synchronous_standby_names asks for: docs/failover.md",
     Cause.DISK_FULL: "free disk space on the server: until then events stay in the outbox and Clerk sends again",
     Cause.TOO_MANY_CONNECTIONS: "raise max_connections, put a pooler in front, or run fewer processes",
     Cause.BUSY: "the database is slower than webhooks arrive: check its load",

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+from operator import attrgetter
 from typing import Any
 
 from attrs import fields, frozen
 
 from domain.source_version import SourceVersion
-from domain.user import Profile, UserId
+from domain.user import EmailAddress, Profile, UserId
 
 
 @frozen(kw_only=True)
@@ -36,7 +37,8 @@ class Deletion:
 
 def changed_fields(before: Profile, after: Profile) -> tuple[str, ...]:
     """Name the kept fields that differ, in the order of the profile."""
-    return tuple(name for name in _FIELDS if _differ(getattr(before, name), getattr(after, name)))
+    values = zip(_FIELDS, _of_profile(before), _of_profile(after), strict=True)
+    return tuple([name for name, old, new in values if old is not new and _differ(old, new)])
 
 
 def _differ(before: Any, after: Any) -> bool:
@@ -47,10 +49,14 @@ def _differ(before: Any, after: Any) -> bool:
     return isinstance(before, dict) and bool(before) and _canonical(before) != _canonical(after)
 
 
-def _values(value: Any) -> list[Any]:
-    return [getattr(value, field.name) for field in fields(type(value))]
-
-
 _FIELDS = tuple(field.name for field in fields(Profile))
+_of_profile = attrgetter(*_FIELDS)
+_of_email = attrgetter(*(field.name for field in fields(EmailAddress)))
+
+
+def _values(value: Profile | EmailAddress) -> Any:
+    return _of_profile(value) if isinstance(value, Profile) else _of_email(value)
+
+
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_values).encode
 """One text for one content."""

@@ -1,5 +1,6 @@
 """A headless Chromium, driven over the DevTools protocol."""
 
+import base64
 import itertools
 import json
 import shutil
@@ -57,6 +58,43 @@ class Tab:
         answer = self.command("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
+
+    def press(self, key: str, *, shift: bool = False) -> None:
+        """Press and release a key as a person does: `Tab`, `Enter`, `Escape`."""
+        code = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32}[key]
+        text = {"text": "\r"} if key == "Enter" else {}
+        which = {"key": key, "code": key, "windowsVirtualKeyCode": code, "modifiers": 8 if shift else 0}
+        self.command("Input.dispatchKeyEvent", type="keyDown", **which, **text)
+        self.command("Input.dispatchKeyEvent", type="keyUp", **which)
+
+    def write(self, text: str) -> None:
+        """Replace what the focused field holds, as somebody who types."""
+        self.run("document.activeElement.select(); 0")
+        self.command("Input.insertText", text=text)
+
+    def tab_to(self, what: str) -> None:
+        """Press Tab until the focused element has this text or label."""
+        label = "(document.activeElement.getAttribute('aria-label') || document.activeElement.innerText || '').trim()"
+        for _ in range(200):
+            self.press("Tab")
+            if self.run(label) == what:
+                return
+        raise AssertionError(f"no Tab leads to {what!r}")
+
+    def look(self, *, width: int, height: int = 900, scheme: str = "light") -> None:
+        """Show the page on a screen of this size, in a light or dark scheme."""
+        self.command(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
+        features = [
+            {"name": "prefers-color-scheme", "value": scheme},
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]
+        self.command("Emulation.setEmulatedMedia", features=features)
+
+    def picture(self) -> bytes:
+        """Return what is on the screen, as PNG."""
+        return base64.b64decode(self.command("Page.captureScreenshot", format="png")["data"])
 
     def wait_for(self, condition: str) -> None:
         """Return when a JavaScript expression is true."""

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,11 +12,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from devkit.fake_clerk.assembly import StandIn, stand_in
 from devkit.fake_clerk.backend_api import Asked
+from devkit.fake_clerk.deliveries import Endpoint
 from devkit.fake_clerk.faults import Fault, Faults
-from devkit.fake_clerk.http_server import listening
+from devkit.fake_clerk.http_server import Answers, listening
 from devkit.fake_clerk.instance import ClerkInstance
 from devkit.fake_clerk.rate_limits import RateLimits
-from devkit.fake_clerk.webhook_sender import Endpoint, WebhookSender
+from devkit.fake_clerk.webhook_sender import WebhookSender
 from support.web import ISSUER, PARTY, SECRET, public_key, signing_key
 
 SECRET_KEY = "sk_test_0123456789abcdef"
@@ -80,7 +81,11 @@ class RunningStandIn:
 
 @contextmanager
 def running_stand_in(
-    *, limits: RateLimits = UNLIMITED, schedule_s: Sequence[float] = SCHEDULE_S, **how: Any
+    *,
+    limits: RateLimits = UNLIMITED,
+    schedule_s: Sequence[float] = SCHEDULE_S,
+    answers: Callable[[StandIn], Answers] = lambda stand_in: stand_in.api.answer,
+    **how: Any,
 ) -> Iterator[RunningStandIn]:
     """Run a stand-in in a thread of its own; `how` goes to `devkit.fake_clerk.assembly.stand_in`."""
     private_key = signing_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
@@ -100,7 +105,7 @@ def running_stand_in(
     started: dict[str, Any] = {}
 
     async def main() -> None:
-        async with listening(behind.api.answer, host="127.0.0.1", port=0) as port:
+        async with listening(answers(behind), host="127.0.0.1", port=0) as port:
             background = asyncio.create_task(behind.run())
             started.update(port=port, loop=asyncio.get_running_loop(), stop=asyncio.Event())
             ready.set()

@@ -25,6 +25,7 @@ DATABASE = DatabaseFacts(
         **dict.fromkeys(["autovacuum", "track_counts"], "on"),
     },
     connections=10,
+    waiting_for_standby=0,
     connections_allowed=97,
     idle_limit_ms=30_000,
     outbox_options={"autovacuum_vacuum_scale_factor": "0", "autovacuum_vacuum_cost_delay": "0"},

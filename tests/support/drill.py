@@ -2,9 +2,6 @@
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -15,11 +12,10 @@ from typing import Any
 from attrs import define
 
 from devkit.fake_clerk.signing import sign_webhook
+from support import commands
 from support.processes import Process
 from support.users import USER
 from support.web import SECRET, created
-
-AUTH_SERVICE = Path(sys.executable).with_name("auth-service")
 
 
 @define
@@ -35,15 +31,8 @@ class Service:
 
     def doctor(self, **changes: str) -> tuple[int, dict[str, dict[str, str]]]:
         """Return doctor's exit status, and the worst finding of each check."""
-        done = subprocess.run(
-            [AUTH_SERVICE, "doctor", "--json"],
-            env={"PATH": os.environ["PATH"], "PORT": str(self.port), **self.variables, **changes},
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
+        variables = {"PORT": str(self.port), **self.variables, **changes}
+        done = commands.run("doctor", "--json", env=variables, cwd=self.folder, within=90)
         assert done.stdout, done.stderr
         found: dict[str, dict[str, str]] = {}
         for finding in json.loads(done.stdout):

@@ -1,28 +1,28 @@
 """`auth-service serve` as a process of its own, for tests of what only a real server shows."""
 
 import contextlib
-import os
 import signal
 import socket
-import subprocess
-import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import IO
 
 from attrs import define, field
 
 from devkit.servers.ports import free_port
-from support.python_path import PYTHON_PATH
+from support import commands
 from support.web import environment
 
-START_S = 30
+START_S = 120
 
 
 @define
 class Served:
     """A running `auth-service serve`."""
 
-    process: subprocess.Popen[str]
+    process: commands.Started
+    output: IO[bytes]
     port: int
     host: str
     log: list[str] = field(factory=list)
@@ -47,9 +47,11 @@ class Served:
         return self.ended()
 
     def ended(self) -> int:
-        output, _ = self.process.communicate(timeout=60)
-        self.log += output.splitlines()
-        return self.process.returncode
+        status = self.process.wait(60)
+        with self.output:
+            self.output.seek(0)
+            self.log += self.output.read().decode().splitlines()
+        return status
 
 
 def everything(connection: socket.socket, *, silence: float = 1.0) -> bytes:
@@ -76,15 +78,18 @@ def start(
     **variables: str,
 ) -> Served:
     port = port or free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "entrypoints.cli.main", "serve", "--port", str(port), *arguments],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": PYTHON_PATH, **environment(**variables)},
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+    output = tempfile.TemporaryFile()  # noqa: SIM115  # `ended` closes it
+    process = commands.start(
+        "serve",
+        "--port",
+        str(port),
+        *arguments,
+        env=environment(**variables),
+        cwd=cwd or Path.cwd(),
+        output=output.fileno(),
+        session=False,
     )
-    return Served(process, port, reached_at)
+    return Served(process, output, port, reached_at)
 
 
 def wait_until_it_answers(served: Served) -> None:

@@ -23,6 +23,7 @@ PEOPLE = ("Ada", "Augusta", "Lovelace", "Grace", "+15555550100")
 
 SECRETS: Mapping[str, Callable[[str], list[str]]] = {
     "DATABASE_URL": lambda url: [urlsplit(url).password or ""],
+    "DATABASE_REPLICA_URL": lambda url: [urlsplit(url).password or ""],
     "CLERK_WEBHOOK_SECRET": lambda text: [secret.removeprefix("whsec_") for secret in text.split(",")],
     "CLERK_SECRET_KEY": lambda text: [text],
     "AUTH_SERVICE_KEYS": lambda text: [key.partition(":")[2] for key in text.split(",")],

@@ -185,7 +185,8 @@ class MemoryOutbox:
             number = len(self.rows) + len(self.dead) + 1
             self.rows.append(Pending(id=number, lane=lane_of(message.key), stored_at=0, message=message))
 
-    async def oldest(self, lanes: Sequence[int], limit: int) -> list[Pending]:
+    async def oldest(self, lanes: Sequence[int], limit: int, *, published: Collection[Pending] = ()) -> list[Pending]:
+        await self.delete(published)
         waiting = [row for row in self.rows if row.lane in lanes]
         lowest: dict[str, list[Pending]] = {}
         for row in sorted(waiting, key=lambda row: row.message.version):

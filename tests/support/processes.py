@@ -5,8 +5,6 @@ import itertools
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +13,7 @@ from typing import Any
 
 from attrs import define
 
-from support.python_path import PYTHON_PATH
+from support import commands
 from support.web import environment
 
 _numbers = itertools.count(1)
@@ -28,7 +26,7 @@ started: "list[Process]" = []
 class Process:
     """A command that runs, with all it starts in a process group of its own."""
 
-    popen: "subprocess.Popen[bytes]"
+    popen: commands.Started
     output: Path
     variables: Mapping[str, str]
 
@@ -83,19 +81,11 @@ def running(folder: Path, *arguments: str, **variables: str) -> Iterator[Process
     """Run `auth-service` with nothing but these variables; on the way out it is killed if it is still there."""
     output = folder / f"{arguments[0]}-{next(_numbers)}.log"
     with output.open("wb") as file:
-        popen = subprocess.Popen(
-            [sys.executable, "-m", "entrypoints.cli.main", *arguments],
+        popen = commands.start(
+            *arguments,
             cwd=folder,  # not where a developer's `.env` is
-            env={
-                "PATH": os.environ["PATH"],
-                "PYTHONPATH": PYTHON_PATH,
-                "PYTHONFAULTHANDLER": "1",
-                "LOG_FORMAT": "json",
-                **variables,
-            },
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+            env={"PYTHONFAULTHANDLER": "1", "LOG_FORMAT": "json", **variables},
+            output=file.fileno(),
         )
     process = Process(popen, output, variables)
     started.append(process)

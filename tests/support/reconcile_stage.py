@@ -1,9 +1,7 @@
 """A database, Clerk's stand-in, and `auth-service reconcile` between them."""
 
 import json
-import os
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,8 @@ from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.user_directory import PostgresUserDirectory
 from domain.user import Profile, Tombstone, UserId
+from support import commands
 from support.clerk_stand_in import RunningStandIn
-from support.python_path import PYTHON_PATH
 
 
 @define
@@ -33,16 +31,8 @@ class Stage:
         return {"DATABASE_URL": self.database_url, **self.clerk.environment}
 
     def run(self, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "entrypoints.cli.main", "reconcile", "--yes", *arguments],
-            cwd=self.folder,
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": PYTHON_PATH, **self.variables, **variables},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        ours = {**self.variables, **variables}
+        return commands.run("reconcile", "--yes", *arguments, cwd=self.folder, env=ours, within=120)
 
     def summary(self, *arguments: str, status: int = 0, **variables: str) -> dict[str, Any]:
         done = self.run("--json", *arguments, **variables)

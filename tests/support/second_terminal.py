@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 
 from devkit.servers.ports import free_port
+from support import commands
 from support.processes import Process, running
-from support.python_path import PYTHON_PATH
 
 HOME = os.environ.get("HOME", "/")
 _TURNS = Path(tempfile.gettempdir()) / f"auth-service-tests-dev-{os.getuid()}.lock"  # others run tests here too
@@ -24,15 +24,7 @@ _TURNS = Path(tempfile.gettempdir()) / f"auth-service-tests-dev-{os.getuid()}.lo
 
 def command(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a command in a second terminal."""
-    return subprocess.run(
-        [sys.executable, "-m", "entrypoints.cli.main", *arguments],
-        env={"PATH": os.environ["PATH"], "HOME": HOME, "PYTHONPATH": PYTHON_PATH, **variables},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return commands.run(*arguments, cwd=folder, env={"HOME": HOME, **variables})
 
 
 @contextlib.contextmanager

@@ -119,6 +119,24 @@ class Senders:
                             break
                     await asyncio.sleep(0.1)
 
+    async def until_taken(self) -> None:
+        """Deliver one message, trying all the time."""
+        webhook = self.life.next()
+        assert webhook
+        await self.until_delivered(webhook)
+
+    async def until_delivered(self, webhook: Webhook, *, within: float = 60.0, pause_s: float = 0.02) -> None:
+        """Deliver this message, trying all the time."""
+        async with httpx.AsyncClient(timeout=httpx.Timeout(ATTEMPT_S, pool=None)) as client, asyncio.timeout(within):
+            while not await self._attempt(client, webhook):
+                await asyncio.sleep(pause_s)
+
+    async def deliver(self, client: httpx.AsyncClient, url: str, webhook: Webhook) -> int:
+        """Try once, and return the status."""
+        signed = sign_webhook(self.secret, webhook.id, int(time.time()), webhook.body)
+        headers = {**signed, "content-type": "application/json", "traceparent": webhook.traceparent}
+        return (await client.post(f"{url}/webhooks/clerk", content=webhook.body, headers=headers)).status_code
+
     async def _retry(self, client: httpx.AsyncClient, webhook: Webhook) -> None:
         for wait in itertools.chain(RETRIES_S, itertools.repeat(RETRIES_S[-1])):
             await asyncio.sleep(wait * self.life.random.uniform(0.8, 1.2))
@@ -127,21 +145,18 @@ class Senders:
 
     async def _attempt(self, client: httpx.AsyncClient, webhook: Webhook) -> bool:
         self.attempts += 1
-        url = f"{self.life.random.choice(self.urls)}/webhooks/clerk"
-        signed = sign_webhook(self.secret, webhook.id, int(time.time()), webhook.body)
-        headers = {**signed, "content-type": "application/json", "traceparent": webhook.traceparent}
         try:
-            answer = await client.post(url, content=webhook.body, headers=headers)
+            status = await self.deliver(client, self.life.random.choice(self.urls), webhook)
         except httpx.HTTPError as error:
             self._count(type(error).__name__)
             return False
-        if answer.status_code == httpx.codes.OK:
+        if status == httpx.codes.OK:
             self.acknowledged.append(webhook)
             return True
-        if answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR and answer.status_code not in {408, 429}:
-            self.refused.append((answer.status_code, webhook))
+        if status < httpx.codes.INTERNAL_SERVER_ERROR and status not in {408, 429}:
+            self.refused.append((status, webhook))
             return True
-        self._count(str(answer.status_code))
+        self._count(str(status))
         return False
 
     def _count(self, what: str) -> None:

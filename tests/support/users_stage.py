@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -20,8 +19,8 @@ from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.user_store import PostgresUserStore
 from domain.sync_user import sync_user
+from support import commands
 from support.clerk_stand_in import RunningStandIn
-from support.python_path import PYTHON_PATH
 
 Answer = subprocess.CompletedProcess[str]
 
@@ -36,7 +35,6 @@ class Stage:
         self,
         *arguments: str,
         command: str = "users",
-        stdin: int = asyncio.subprocess.DEVNULL,
         through: str | None = None,
         shell: str = "sh",
         to: str | None = None,
@@ -53,14 +51,16 @@ class Stage:
             "CLERK_API_URL": self.clerk.url,
             **variables,
         }
+        if not (through or to or meanwhile):
+            return await asyncio.to_thread(commands.run, command, *arguments, cwd=self.folder, env=ours)
         words = [sys.executable, "-m", "entrypoints.cli.main", command, *arguments]
         if through or to:
             words = [shell, "-c", f"{shlex.join(words)} {f'| {through}' if through else f'> {to}'}"]
         process = await asyncio.create_subprocess_exec(
             *words,
             cwd=self.folder,
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": PYTHON_PATH, **ours},
-            stdin=stdin,
+            env={**commands.HERE, **ours},
+            stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
@@ -81,7 +81,10 @@ class Stage:
 
     async def sign_up(self, user: str, **fields: Any) -> None:
         """Make a user at Clerk, and let us know of it as a webhook would."""
-        document = self.clerk.instance.create(user, **fields)
+        await self.take_in(self.clerk.instance.create(user, **fields))
+
+    async def take_in(self, document: Any) -> None:
+        """Store what Clerk has of a user, as its webhook would."""
         snapshot = snapshot_of(json.dumps(document).encode(), timestamp=document["updated_at"])
         engine = create_engine(read_target(self.database_url), pool_size=1, application_name="tests")
         store = PostgresUserStore(engine, encode, lambda: None)

@@ -11,6 +11,8 @@ from devkit.settings import ClerkStandInSettings
 from entrypoints.config.made_up import INSTANCE
 from entrypoints.config.settings import (
     ClerkApiSettings,
+    DatabaseSettings,
+    KafkaSettings,
     LogSettings,
     ManagementSettings,
     TokenSettings,
@@ -23,6 +25,9 @@ OURS = {name: service for name, service in SERVICES.items() if service.get("imag
 BESIDE = {
     "serve": {"WEB_CONCURRENCY"},
     "relay": {"PORT"},  # the image's health check asks there
+    "clerk-stand-in": {
+        variable.name for variable in all_variables() if variable.group in (DatabaseSettings, KafkaSettings)
+    },  # its console watches them where they are configured
 }
 SETTABLE = {
     "serve": (WebhookSettings, TokenSettings, ClerkApiSettings, ManagementSettings, LogSettings),

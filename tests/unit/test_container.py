@@ -15,8 +15,10 @@ from entrypoints.composition import container_of
 from entrypoints.composition.database import DatabaseContainer
 from entrypoints.composition.doctor import DoctorContainer
 from entrypoints.composition.documents import DocumentsContainer
+from entrypoints.composition.history import HistoryContainer
 from entrypoints.composition.lifecycle import relaying
 from entrypoints.composition.relay import RelayContainer
+from entrypoints.composition.repair import RepairContainer
 from entrypoints.composition.serve import ServeContainer
 from entrypoints.composition.topics import TopicsContainer
 from entrypoints.composition.users import UsersContainer
@@ -24,8 +26,10 @@ from entrypoints.config.loading import load
 from entrypoints.config.settings import (
     EventsSettings,
     FillSettings,
+    HistorySettings,
     MigrateSettings,
     RelaySettings,
+    RepairSettings,
     ServeSettings,
     UsersSettings,
 )
@@ -40,6 +44,8 @@ PAGES = {
     ServeContainer: ServeSettings,
     RelayContainer: RelaySettings,
     UsersContainer: UsersSettings,
+    HistoryContainer: HistorySettings,
+    RepairContainer: RepairSettings,
     DatabaseContainer: MigrateSettings,
     TopicsContainer: EventsSettings,
     DoctorContainer: FillSettings,

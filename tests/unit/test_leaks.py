@@ -14,6 +14,7 @@ KEY, CONFIGURED = new_service_key("billing")
 TOLD_TO_ANYBODY = {"CLERK_JWT_KEY", "KAFKA_SASL_USERNAME", "KAFKA_OAUTH_CLIENT_ID"}
 VARIABLES = {
     "DATABASE_URL": "postgresql://auth:in-the-address@db.example:5432/auth",
+    "DATABASE_REPLICA_URL": "postgresql://auth:at-the-standby@db2.example:5432/auth",
     "CLERK_WEBHOOK_SECRET": f"{SECRET},whsec_b3RoZXIhb3RoZXIh",
     "CLERK_SECRET_KEY": "sk_test_0123456789",
     "AUTH_SERVICE_KEYS": f"{CONFIGURED},reports:{'0f' * 32}",
@@ -56,7 +57,7 @@ def test_each_secret_that_a_process_is_configured_with_is_found_without_its_pref
     secrets = {secret: name for name, secret in secrets_of(VARIABLES)}
 
     assert {name for secret in secrets for name in leaks(f"x {secret} y", secrets)} >= VARIABLES.keys()
-    assert len(secrets) == 13
+    assert len(secrets) == 14
     assert set(SECRETS) | TOLD_TO_ANYBODY == {each.name for each in all_variables() if each.in_file}
 
 

@@ -17,7 +17,7 @@ PRIVATE = [
     (MPServer, "_respawn_workers", "entrypoints/cli/granian_server.py", "granian"),
     (MPServer, "_stop_workers", "entrypoints/cli/granian_server.py", "granian"),
     (Pool, "_invalidate", "adapters/postgres/asyncpg_execution.py", "sqlalchemy"),
-    (asyncpg.Connection, "_transport", "adapters/postgres/connection/dial.py", "asyncpg"),
+    (asyncpg.Connection, "_transport", "adapters/postgres/connection/route.py", "asyncpg"),
 ]
 
 FOREIGN = re.compile(r"(?<!self)(?<!cls)\.(_[a-z]\w*)|super\(\)\.(_[a-z]\w*)")

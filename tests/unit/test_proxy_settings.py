@@ -1,9 +1,6 @@
 """HTTPS_PROXY and its kin as they are found in environments."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
@@ -17,6 +14,7 @@ from entrypoints.config.settings import ProxySettings, ServeSettings, TracingSet
 from entrypoints.config.settings.catalogue import known_names
 from entrypoints.config.sources import ConfigurationError
 from entrypoints.observability.tracing.sdk import _exporter
+from support import commands
 from support.egress import egress
 from support.web import NO_FILE, environment
 
@@ -137,15 +135,7 @@ def test_traces_go_through_the_proxy_and_never_on_loopback(tmp_path, monkeypatch
 
 
 def doctor(folder, **variables):
-    return subprocess.run(
-        [sys.executable, "-m", "entrypoints.cli.main", "doctor", "--json"],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **variables},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return commands.run("doctor", "--json", env=variables, cwd=folder)
 
 
 def test_doctor_says_that_the_proxy_refuses_and_what_to_do(tmp_path):
@@ -162,19 +152,7 @@ def test_doctor_says_that_the_proxy_refuses_and_what_to_do(tmp_path):
 
 
 def test_serve_ends_with_78_for_a_proxy_that_cannot_be_used(tmp_path):
-    ended = subprocess.run(
-        [sys.executable, "-m", "entrypoints.cli.main", "serve"],
-        env={
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": os.pathsep.join(sys.path),
-            **environment(https_proxy="socks5://u:hunter2@p:1"),
-        },
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    ended = commands.run("serve", env=environment(https_proxy="socks5://u:hunter2@p:1"), cwd=tmp_path)
 
     assert ended.returncode == 78
     assert "HTTPS_PROXY: a SOCKS proxy" in ended.stderr

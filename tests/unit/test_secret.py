@@ -19,7 +19,7 @@ from entrypoints.config.service_keys import service_key
 from entrypoints.config.settings import RelaySettings, ServeSettings
 from entrypoints.config.settings.catalogue import all_variables
 from entrypoints.config.sources import ConfigurationError, SourceValue, look_up
-from entrypoints.observability.logging import _encode
+from entrypoints.observability.logging import _as_json
 from support.web import NO_FILE, PUBLISHABLE_KEY
 
 HIDDEN = "hunter2hunter2hunter2hunter2"
@@ -52,7 +52,7 @@ def as_json(value):
 
 
 def as_log_line(value):
-    return _encode({"event": "x", "settings": value})
+    return _as_json(None, "info", {"event": "x", "settings": value})
 
 
 def fail_with(value):

@@ -136,6 +136,8 @@ def test_the_database_url_is_taken_as_everyone_writes_it(url):
         ("DATABASE_URL", "postgresql://u:hunter2@h"),
         ("DATABASE_URL", "postgresql://[hunter2/db"),
         ("DATABASE_URL", "hunter2"),
+        ("DATABASE_REPLICA_URL", "mysql://u:hunter2@h/db"),
+        ("DATABASE_REPLICA_URL", "postgresql://u:hunter2@h"),
         ("CLERK_WEBHOOK_SECRET", "hunter2"),
         ("CLERK_WEBHOOK_SECRET", "sk_test_hunter2"),
         ("CLERK_WEBHOOK_SECRET", "whsec_hunter2"),

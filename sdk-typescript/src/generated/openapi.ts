@@ -699,7 +699,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Bad request (`bad-request`) */
+            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Query not valid (`min-version-not-valid`); Bad request (`bad-request`) */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -719,6 +719,15 @@ export interface operations {
             };
             /** @description Origin refused (`origin-refused`); User banned (`user-banned`); User not admitted (`user-not-admitted`); Impersonated session (`impersonation-refused`) */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Version not reached (`version-not-reached`) */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -792,7 +801,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Bad request (`bad-request`) */
+            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Query not valid (`min-version-not-valid`); Bad request (`bad-request`) */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -812,6 +821,15 @@ export interface operations {
             };
             /** @description Origin refused (`origin-refused`); User banned (`user-banned`); User not admitted (`user-not-admitted`); Impersonated session (`impersonation-refused`) */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Version not reached (`version-not-reached`) */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -885,7 +903,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Bad request (`bad-request`) */
+            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Query not valid (`min-version-not-valid`); Bad request (`bad-request`) */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -905,6 +923,15 @@ export interface operations {
             };
             /** @description Origin refused (`origin-refused`); User banned (`user-banned`); User not admitted (`user-not-admitted`); Impersonated session (`impersonation-refused`) */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Version not reached (`version-not-reached`) */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -978,7 +1005,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Bad request (`bad-request`) */
+            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Query not valid (`min-version-not-valid`); Bad request (`bad-request`) */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -998,6 +1025,15 @@ export interface operations {
             };
             /** @description Origin refused (`origin-refused`); User banned (`user-banned`); User not admitted (`user-not-admitted`); Impersonated session (`impersonation-refused`) */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Version not reached (`version-not-reached`) */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1071,7 +1107,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Bad request (`bad-request`) */
+            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Query not valid (`min-version-not-valid`); Bad request (`bad-request`) */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1091,6 +1127,15 @@ export interface operations {
             };
             /** @description Origin refused (`origin-refused`); User banned (`user-banned`); User not admitted (`user-not-admitted`); Impersonated session (`impersonation-refused`) */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Version not reached (`version-not-reached`) */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1164,7 +1209,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Bad request (`bad-request`) */
+            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Query not valid (`min-version-not-valid`); Bad request (`bad-request`) */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1184,6 +1229,15 @@ export interface operations {
             };
             /** @description Origin refused (`origin-refused`); User banned (`user-banned`); User not admitted (`user-not-admitted`); Impersonated session (`impersonation-refused`) */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Version not reached (`version-not-reached`) */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1257,7 +1311,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Bad request (`bad-request`) */
+            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Query not valid (`min-version-not-valid`); Bad request (`bad-request`) */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1277,6 +1331,15 @@ export interface operations {
             };
             /** @description Origin refused (`origin-refused`); User banned (`user-banned`); User not admitted (`user-not-admitted`); Impersonated session (`impersonation-refused`) */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Version not reached (`version-not-reached`) */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1350,7 +1413,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Bad request (`bad-request`) */
+            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Query not valid (`min-version-not-valid`); Bad request (`bad-request`) */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1370,6 +1433,15 @@ export interface operations {
             };
             /** @description Origin refused (`origin-refused`); User banned (`user-banned`); User not admitted (`user-not-admitted`); Impersonated session (`impersonation-refused`) */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Version not reached (`version-not-reached`) */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1417,7 +1489,10 @@ export interface operations {
     };
     V1MeReadMe: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
+                min_version?: number;
+            };
             header?: {
                 "If-None-Match"?: string;
             };
@@ -1445,7 +1520,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Bad request (`bad-request`) */
+            /** @description Query not valid (`min-version-not-valid`); Bad request (`bad-request`) */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1474,6 +1549,15 @@ export interface operations {
             };
             /** @description User unknown (`user-unknown`) */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Version not reached (`version-not-reached`) */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1526,6 +1610,8 @@ export interface operations {
                 email?: string;
                 /** @description User ids, comma-separated or repeated. Exactly one of `ids` and `email`. */
                 ids?: string[];
+                /** @description Of each of the users in `ids`, beside which alone it may stand: the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
+                min_version?: number;
             };
             header?: never;
             path?: never;
@@ -1542,7 +1628,7 @@ export interface operations {
                     "application/json": components["schemas"]["UsersDocument"];
                 };
             };
-            /** @description Bad request (`bad-request`) */
+            /** @description Query not valid (`min-version-not-valid`); Bad request (`bad-request`) */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1562,6 +1648,15 @@ export interface operations {
             };
             /** @description User banned (`user-banned`); User not admitted (`user-not-admitted`); Permission missing (`permission-missing`); Service key lacks the scope (`scope-missing`) */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Version not reached (`version-not-reached`) */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1618,7 +1713,10 @@ export interface operations {
     };
     V1UsersUserIdReadUser: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
+                min_version?: number;
+            };
             header?: never;
             path: {
                 user_id: string;
@@ -1636,7 +1734,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProfileDocument"];
                 };
             };
-            /** @description Bad request (`bad-request`) */
+            /** @description Query not valid (`min-version-not-valid`); Bad request (`bad-request`) */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1665,6 +1763,15 @@ export interface operations {
             };
             /** @description User unknown (`user-unknown`) */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Version not reached (`version-not-reached`) */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2926,6 +3033,8 @@ export interface operations {
                 active?: "true";
                 /** @description `true`: nobody else may act in the session (impersonation). */
                 in_person?: "true";
+                /** @description Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
+                min_version?: number;
             };
             header?: never;
             path?: never;
@@ -2945,7 +3054,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Bad request (`bad-request`) */
+            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Query not valid (`min-version-not-valid`); Bad request (`bad-request`) */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2965,6 +3074,15 @@ export interface operations {
             };
             /** @description Origin refused (`origin-refused`); User banned (`user-banned`); User not admitted (`user-not-admitted`); Impersonated session (`impersonation-refused`) */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Version not reached (`version-not-reached`) */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3017,6 +3135,8 @@ export interface operations {
                 active?: "true";
                 /** @description `true`: nobody else may act in the session (impersonation). */
                 in_person?: "true";
+                /** @description Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
+                min_version?: number;
             };
             header?: never;
             path?: never;
@@ -3036,7 +3156,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Bad request (`bad-request`) */
+            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Query not valid (`min-version-not-valid`); Bad request (`bad-request`) */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3056,6 +3176,15 @@ export interface operations {
             };
             /** @description Origin refused (`origin-refused`); User banned (`user-banned`); User not admitted (`user-not-admitted`); Impersonated session (`impersonation-refused`) */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Version not reached (`version-not-reached`) */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3108,6 +3237,8 @@ export interface operations {
                 active?: "true";
                 /** @description `true`: nobody else may act in the session (impersonation). */
                 in_person?: "true";
+                /** @description Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
+                min_version?: number;
             };
             header?: never;
             path?: never;
@@ -3127,7 +3258,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Bad request (`bad-request`) */
+            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Query not valid (`min-version-not-valid`); Bad request (`bad-request`) */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3147,6 +3278,15 @@ export interface operations {
             };
             /** @description Origin refused (`origin-refused`); User banned (`user-banned`); User not admitted (`user-not-admitted`); Impersonated session (`impersonation-refused`) */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Version not reached (`version-not-reached`) */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3199,6 +3339,8 @@ export interface operations {
                 active?: "true";
                 /** @description `true`: nobody else may act in the session (impersonation). */
                 in_person?: "true";
+                /** @description Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
+                min_version?: number;
             };
             header?: never;
             path?: never;
@@ -3218,7 +3360,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Bad request (`bad-request`) */
+            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Query not valid (`min-version-not-valid`); Bad request (`bad-request`) */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3238,6 +3380,15 @@ export interface operations {
             };
             /** @description Origin refused (`origin-refused`); User banned (`user-banned`); User not admitted (`user-not-admitted`); Impersonated session (`impersonation-refused`) */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Version not reached (`version-not-reached`) */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3290,6 +3441,8 @@ export interface operations {
                 active?: "true";
                 /** @description `true`: nobody else may act in the session (impersonation). */
                 in_person?: "true";
+                /** @description Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
+                min_version?: number;
             };
             header?: never;
             path?: never;
@@ -3309,7 +3462,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Bad request (`bad-request`) */
+            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Query not valid (`min-version-not-valid`); Bad request (`bad-request`) */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3329,6 +3482,15 @@ export interface operations {
             };
             /** @description Origin refused (`origin-refused`); User banned (`user-banned`); User not admitted (`user-not-admitted`); Impersonated session (`impersonation-refused`) */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Version not reached (`version-not-reached`) */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3381,6 +3543,8 @@ export interface operations {
                 active?: "true";
                 /** @description `true`: nobody else may act in the session (impersonation). */
                 in_person?: "true";
+                /** @description Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
+                min_version?: number;
             };
             header?: never;
             path?: never;
@@ -3400,7 +3564,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Bad request (`bad-request`) */
+            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Query not valid (`min-version-not-valid`); Bad request (`bad-request`) */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3420,6 +3584,15 @@ export interface operations {
             };
             /** @description Origin refused (`origin-refused`); User banned (`user-banned`); User not admitted (`user-not-admitted`); Impersonated session (`impersonation-refused`) */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Version not reached (`version-not-reached`) */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3472,6 +3645,8 @@ export interface operations {
                 active?: "true";
                 /** @description `true`: nobody else may act in the session (impersonation). */
                 in_person?: "true";
+                /** @description Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
+                min_version?: number;
             };
             header?: never;
             path?: never;
@@ -3491,7 +3666,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Bad request (`bad-request`) */
+            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Query not valid (`min-version-not-valid`); Bad request (`bad-request`) */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3511,6 +3686,15 @@ export interface operations {
             };
             /** @description Origin refused (`origin-refused`); User banned (`user-banned`); User not admitted (`user-not-admitted`); Impersonated session (`impersonation-refused`) */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Version not reached (`version-not-reached`) */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3563,6 +3747,8 @@ export interface operations {
                 active?: "true";
                 /** @description `true`: nobody else may act in the session (impersonation). */
                 in_person?: "true";
+                /** @description Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
+                min_version?: number;
             };
             header?: never;
             path?: never;
@@ -3582,7 +3768,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Bad request (`bad-request`) */
+            /** @description Query not valid (`verify-query-not-valid`); Connection header refused (`identity-header-named`); Query not valid (`min-version-not-valid`); Bad request (`bad-request`) */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3602,6 +3788,15 @@ export interface operations {
             };
             /** @description Origin refused (`origin-refused`); User banned (`user-banned`); User not admitted (`user-not-admitted`); Impersonated session (`impersonation-refused`) */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Version not reached (`version-not-reached`) */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,7 +1,7 @@
 """The inside of a token: what the claims must say once the signature has proven them."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import attrs
@@ -22,18 +22,50 @@ class Expectations:
     leeway: float
 
 
-def authenticated(claims: dict[str, Any], expected: Expectations, now: float) -> Authenticated:
+@attrs.frozen
+class Times:
+    """When a token counts, in seconds since the epoch."""
+
+    expires_at: float
+    not_before: float | None
+    issued_at: float | None
+
+    def require(self, leeway: float, now: float) -> None:
+        """Return when the token counts now.
+
+        Edges are those of Clerk's own SDKs: expired when `exp <= now - leeway`; not active when
+        `nbf > now + leeway`, and the same for `iat`.
+
+        Raises:
+            TokenRejected: it does not.
+        """
+        if self.expires_at <= now - leeway:
+            raise TokenRejected(Reason.TOKEN_EXPIRED, "The token has expired.")
+        if self.not_before is not None and self.not_before > now + leeway:
+            raise TokenRejected(Reason.TOKEN_NOT_ACTIVE_YET, "The token is not active yet (nbf).")
+        if self.issued_at is not None and self.issued_at > now + leeway:
+            raise TokenRejected(Reason.TOKEN_ISSUED_IN_THE_FUTURE, "The token was issued in the future (iat).")
+
+
+@attrs.frozen
+class Identity:
+    """What proven claims say: the same for as long as `times` lets the token count."""
+
+    times: Times
+    caller: Callable[..., Authenticated]
+    """Takes `claims`."""
+
+
+def identity_in(claims: Mapping[str, Any], expected: Expectations, now: float) -> Identity:
     """The identity in these proven claims.
 
-    Edges are those of Clerk's own SDKs: expired when `exp <= now - leeway`; not active when
-    `nbf > now + leeway`, and the same for `iat`.
-
     Raises:
-        TokenRejected: a claim is missing, of the wrong JSON type, or says that the caller is not let in.
+        TokenRejected: a claim is missing, of the wrong JSON type, or says that the caller is not let in now.
     """
     user_id = _user_id(claims)
     session_id = _session_id(claims)
-    expires_at, issued_at = _require_time(claims, expected.leeway, now)
+    times = _times(claims)
+    times.require(expected.leeway, now)
     issuer = text(claims, "iss")
     if expected.issuer is not None and issuer != expected.issuer:
         raise TokenRejected(Reason.ISSUER_MISMATCH, "The claim iss is not the issuer of this instance.")
@@ -44,19 +76,20 @@ def authenticated(claims: dict[str, Any], expected: Expectations, now: float) ->
         raise TokenRejected(Reason.AUDIENCE_MISMATCH, "The claim aud is missing or names another audience.")
     _require_active(claims)
     first_factor, second_factor = _factor_ages(claims)
-    return Authenticated(
+    caller = partial(
+        Authenticated,
         user_id=user_id,
-        expires_at=expires_at,
+        expires_at=times.expires_at,
         session_id=session_id,
         issuer=issuer,
-        issued_at=issued_at,
+        issued_at=times.issued_at,
         authorized_party=authorized_party,
         actor_id=_actor_id(claims),
         first_factor_age_minutes=first_factor,
         second_factor_age_minutes=second_factor,
         organization=organization_in(claims),
-        claims=MappingProxyType(claims),
     )
+    return Identity(times, caller)
 
 
 def _user_id(claims: Mapping[str, Any]) -> str:
@@ -85,19 +118,13 @@ def _session_id(claims: Mapping[str, Any]) -> str:
     return session_id
 
 
-def _require_time(claims: Mapping[str, Any], leeway: float, now: float) -> tuple[float, float | None]:
+def _times(claims: Mapping[str, Any]) -> Times:
     expires_at = number(claims, "exp")
     not_before = number(claims, "nbf")
     issued_at = number(claims, "iat")
     if expires_at is None:
         raise missing("exp")
-    if expires_at <= now - leeway:
-        raise TokenRejected(Reason.TOKEN_EXPIRED, "The token has expired.")
-    if not_before is not None and not_before > now + leeway:
-        raise TokenRejected(Reason.TOKEN_NOT_ACTIVE_YET, "The token is not active yet (nbf).")
-    if issued_at is not None and issued_at > now + leeway:
-        raise TokenRejected(Reason.TOKEN_ISSUED_IN_THE_FUTURE, "The token was issued in the future (iat).")
-    return expires_at, issued_at
+    return Times(expires_at, not_before, issued_at)
 
 
 def _audience(claims: Mapping[str, Any]) -> list[str]:

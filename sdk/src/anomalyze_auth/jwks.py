@@ -291,7 +291,7 @@ def _signing_keys(answer: bytes) -> tuple[dict[str, RSAPublicKey], int]:
 
 def _signing_key(entry: Any) -> RSAPublicKey | None:
     """The key in a JWK (RFC 7517), or None when it is not one for checking RS256 signatures."""
-    from jwt.algorithms import RSAAlgorithm  # noqa: PLC0415  (see _signature.py)
+    from jwt.algorithms import RSAAlgorithm  # noqa: PLC0415  (see _proofs.py)
 
     if not isinstance(entry, dict) or not _is_for_rs256(entry) or not _is_sized(entry):
         return None

@@ -7,9 +7,9 @@ from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from anomalyze_auth._claims import Expectations, authenticated
+from anomalyze_auth._claims import Expectations, Identity, identity_in
 from anomalyze_auth._json import decoded_object
-from anomalyze_auth._signature import Signatures
+from anomalyze_auth._proofs import ClaimsOf, Proof, Proofs, digest_of
 from anomalyze_auth._token import UnverifiedToken, base64url_decoded, opened
 from anomalyze_auth.errors import KeysUnavailable, Reason, TokenRejected
 from anomalyze_auth.identity import Authenticated
@@ -71,7 +71,7 @@ class SessionVerifier:
             raise ValueError("audience is empty; None is what asks for no audience")
         if not 0 <= leeway < math.inf:  # against not-a-number, no token would ever expire
             raise ValueError("leeway is a number of seconds, 0 or more")
-        self._signatures = Signatures()
+        self._proofs = Proofs()
         self._keys = keys
         self._expected = Expectations(
             issuer=issuer,
@@ -94,11 +94,14 @@ class SessionVerifier:
             KeysUnavailable: nobody can tell, because the keys are out of reach.
             RevocationsUnavailable: nobody can tell whether it was taken back.
         """
+        digest = digest_of(token)
+        if (identity := self._remembered(digest)) is not None:
+            return self._let_in(identity, token)
         unverified = opened(token)
         key = self._keys.ready(unverified.key_id)
         if key is None:
             key = await self._keys.find(unverified.key_id)
-        return self._proven(unverified, key)
+        return self._let_in(self._proven(digest, unverified, key), token)
 
     def verify_now(self, token: str | bytes) -> Authenticated:
         """The same without awaiting, for keys that are at hand (always, with a `PemKey`).
@@ -107,20 +110,39 @@ class SessionVerifier:
             TokenRejected, RevocationsUnavailable: as `verify`.
             KeysUnavailable: also when the key would have to be fetched first.
         """
+        digest = digest_of(token)
+        if (identity := self._remembered(digest)) is not None:
+            return self._let_in(identity, token)
         unverified = opened(token)
         key = self._keys.ready(unverified.key_id)
         if key is None:
             raise KeysUnavailable("the key is not at hand without waiting")
-        return self._proven(unverified, key)
+        return self._let_in(self._proven(digest, unverified, key), token)
 
-    def _proven(self, token: UnverifiedToken, key: RSAPublicKey) -> Authenticated:
-        if not self._signatures.right(token, key):
-            raise TokenRejected(Reason.TOKEN_INVALID_SIGNATURE, "The token signature is not valid.")
+    def _remembered(self, digest: bytes) -> Identity | None:
+        """The identity in a token that was let in before, if it counts now and its key is the one that proved it.
+
+        Raises:
+            TokenRejected: it does not count now.
+        """
+        proof = self._proofs.of(digest)
+        if proof is None or proof.identity is None or self._keys.ready(proof.key_id) is not proof.key:
+            return None
+        proof.identity.times.require(self._expected.leeway, self._now())
+        return proof.identity
+
+    def _proven(self, digest: bytes, token: UnverifiedToken, key: RSAPublicKey) -> Identity:
+        self._proofs.require_signature(digest, token, key)
         payload = base64url_decoded(token.payload)
         claims = None if payload is None else decoded_object(payload)
         if claims is None:
             raise TokenRejected(Reason.TOKEN_MALFORMED, "The token payload is not base64url-encoded JSON.")
-        caller = authenticated(claims, self._expected, self._now())
+        identity = identity_in(claims, self._expected, self._now())
+        self._proofs.remember(digest, Proof(key, token.key_id, identity))
+        return identity
+
+    def _let_in(self, identity: Identity, token: str | bytes) -> Authenticated:
+        caller = identity.caller(claims=ClaimsOf(token))
         if self._revocations is not None:
             self._revocations.check(caller)
         return caller

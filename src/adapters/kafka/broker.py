@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Any, Optional
+from types import TracebackType
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import NodeNotReadyError, TopicAuthorizationFailedError
@@ -18,11 +19,6 @@ from adapters.kafka.client_tasks import ClientTasks
 from adapters.kafka.connectivity import Security, answering
 from adapters.kafka.metadata import NOT_AUTHORIZED, TopicMissingError, describe
 from anomalyze_auth.kafka.security import broker_options, client_options
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    from faststream._internal.parser import CodecProto  # FastStream names these types nowhere else
 
 BATCH_BYTES = 512 * 1024
 """A partition's part of one request; brokers count a whole batch against `max.message.bytes` (1 MiB by default)."""
@@ -45,11 +41,7 @@ class RecordProducer(AioKafkaFastProducerImpl):
     """FastStream's producer for batches of `Record`: its own (0.7.8) sends each message's key, and no headers."""
 
     client: AIOKafkaProducer
-    """The last one; there is none before `connect`."""
-
-    async def connect(self, producer: AIOKafkaProducer, serializer: Any, codec: Optional["CodecProto"] = None) -> None:
-        self.client = producer
-        await super().connect(producer, serializer, codec)
+    """The last one; there is none before `RelayBroker.connect`."""
 
     async def disconnect(self) -> None:
         if client := getattr(self, "client", None):
@@ -101,7 +93,8 @@ class RelayBroker(KafkaBroker):
         server = await answering(self.bootstrap_servers, self.security_options)
         try:
             with self.client_tasks.owned():
-                await self.config.broker_config.connect(
+                # `config.connect` would open an admin client too, which nothing here asks anything.
+                self.outlet.client = AIOKafkaProducer(
                     bootstrap_servers=[server],
                     client_id="auth-service-relay",
                     enable_idempotence=True,
@@ -112,6 +105,7 @@ class RelayBroker(KafkaBroker):
                     **self.security_options,
                     **options,
                 )
+                await self.outlet.connect(self.outlet.client, serializer=None)
         except AssertionError as error:
             # aiokafka 0.14 asserts that it knows a broker; after an answer that did not come it may know none.
             raise NodeNotReadyError("the client knows no broker") from error
@@ -121,7 +115,7 @@ class RelayBroker(KafkaBroker):
         self,
         exc_type: type[BaseException] | None = None,
         exc_val: BaseException | None = None,
-        exc_tb: Optional["TracebackType"] = None,
+        exc_tb: TracebackType | None = None,
     ) -> None:
         """Close in about a second, whatever the brokers do. What is under way is sent no more; it may still arrive."""
         await self.client_tasks.cancel()  # first, or aiokafka would wait for all batches

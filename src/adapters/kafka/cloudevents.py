@@ -33,7 +33,7 @@ SEQUENCE_DIGITS = 20
 # The same of every message, and made once.
 _SPECVERSION = ("ce_specversion", b"1.0")
 _SOURCE = ("ce_source", SOURCE.encode())
-_CONTENT_TYPE = ("content-type", CONTENT_TYPE.encode())
+CONTENT_TYPE_HEADER = ("content-type", CONTENT_TYPE.encode())
 
 _NAMESPACE = UUID("5c0f1d0a-4d0c-5f9b-9d55-0d7f3f6b3a11")
 
@@ -86,7 +86,7 @@ def record_headers(message: OutboxMessage) -> list[tuple[str, bytes]]:
         ("ce_partitionkey", key),
         # The `sequence` extension orders as text; without `sequencetype` it is free of the 32-bit limit.
         ("ce_sequence", str(message.version).zfill(SEQUENCE_DIGITS).encode()),
-        _CONTENT_TYPE,
+        CONTENT_TYPE_HEADER,
     ]
     if message.traceparent:
         attributes.append(("traceparent", message.traceparent.encode()))

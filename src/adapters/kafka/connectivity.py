@@ -164,7 +164,9 @@ def address(host: str, port: int) -> str:
 
 
 @asynccontextmanager
-async def connection_to(server: str, security: Security) -> AsyncIterator[AIOKafkaConnection]:
+async def connection_to(
+    server: str, security: Security, *, request_ms: int = CONNECT_MS
+) -> AsyncIterator[AIOKafkaConnection]:
     """Connect to one server, `host:port`, for questions that a client would put to any of its brokers.
 
     Raises:
@@ -181,7 +183,7 @@ async def connection_to(server: str, security: Security) -> AsyncIterator[AIOKaf
         raise socket.gaierror(socket.EAI_NONAME, "not a host name") from None
     except TimeoutError:  # a resolver tries again after 5 s; it is not the broker that gives no answer
         raise socket.gaierror(socket.EAI_AGAIN, "no answer from the name server") from None
-    connection = await create_conn(host, int(port), request_timeout_ms=CONNECT_MS, **security)
+    connection = await create_conn(host, int(port), request_timeout_ms=request_ms, **security)
     try:
         yield connection
     finally:

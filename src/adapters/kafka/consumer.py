@@ -54,10 +54,10 @@ class KafkaTopicTail:
         """
         for partition in self.subscriber.partitions:
             try:
-                found = await self._consumer.getmany(partition, timeout_ms=int(_FOUND_S * 1000), max_records=1)
+                found = await self.consumer.getmany(partition, timeout_ms=int(_FOUND_S * 1000), max_records=1)
             except ValueError:
-                offset = await self._consumer.position(partition)
-                self._consumer.seek(partition, offset + 1)
+                offset = await self.consumer.position(partition)
+                self.consumer.seek(partition, offset + 1)
                 return Record(partition=partition.partition, offset=offset, readable=False)
             for records in found.values():
                 return _record(records[0])
@@ -65,10 +65,10 @@ class KafkaTopicTail:
 
     async def length(self) -> int:
         """See `TopicTail.length`."""
-        return sum((await self._consumer.end_offsets(self.subscriber.partitions)).values())
+        return sum((await self.consumer.end_offsets(self.subscriber.partitions)).values())
 
     @property
-    def _consumer(self) -> AIOKafkaConsumer:
+    def consumer(self) -> AIOKafkaConsumer:
         assert self.subscriber.consumer  # noqa: S101  # it was started
         return self.subscriber.consumer
 
@@ -131,7 +131,7 @@ async def _seek(subscriber: DefaultSubscriber, *, from_beginning: bool) -> bool:
 
 async def _parsed(record: "ConsumerRecord[bytes | None, bytes | None]") -> KafkaMessage:
     """Parse whatever a producer can write; FastStream's own parser fails at a header without a value or not UTF-8."""
-    return KafkaMessage(record, record.value or b"", headers=_headers(record), consumer=FAKE_CONSUMER)
+    return KafkaMessage(record, record.value or b"", headers=headers_of(record), consumer=FAKE_CONSUMER)
 
 
 def _record(message: "ConsumerRecord[bytes | None, bytes | None]") -> Record:
@@ -139,11 +139,13 @@ def _record(message: "ConsumerRecord[bytes | None, bytes | None]") -> Record:
         partition=message.partition,
         offset=message.offset,
         key=message.key,
-        headers=_headers(message),
+        headers=headers_of(message),
         value=message.value,
+        timestamp=message.timestamp,
     )
 
 
-def _headers(record: "ConsumerRecord[bytes | None, bytes | None]") -> dict[str, str]:
+def headers_of(record: Any) -> dict[str, str]:
+    """Return the headers of one of aiokafka's records as text, as `Record` has them."""
     last = dict(record.headers)
     return {name: value.decode("utf-8", "replace") for name, value in last.items() if value is not None}

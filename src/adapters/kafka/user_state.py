@@ -2,13 +2,14 @@
 
 from typing import TypedDict
 
-from adapters.kafka.cloudevents import TYPES, headers
+from adapters.kafka.cloudevents import CONTENT_TYPE_HEADER, TYPES, record_headers
 from application.relay.messages import OutboxMessage
 from application.users.representation import ProfileDocument
 from domain.events import UserDeleted
 
 STATE_TYPE = "anomalyze.user.state.v1"
 
+_STATE_TYPE = ("ce_type", STATE_TYPE.encode())
 _CHANGED = b',"changed":'
 _DELETED_TYPE = TYPES[UserDeleted]
 
@@ -32,7 +33,8 @@ def state_value(message: OutboxMessage) -> bytes | None:
 
 def state_headers(message: OutboxMessage, value: bytes | None) -> list[tuple[str, bytes]]:
     """Return the event's attributes under the state's type; without a value there is no content type."""
-    attributes = headers(message) | {"ce_type": STATE_TYPE}
-    if value is None:
-        del attributes["content-type"]
-    return [(name, text.encode()) for name, text in attributes.items()]
+    return [
+        (_STATE_TYPE if header[0] == "ce_type" else header)
+        for header in record_headers(message)
+        if value is not None or header is not CONTENT_TYPE_HEADER
+    ]

@@ -22,7 +22,7 @@ Row: TypeAlias = asyncpg.Record
 
 # PostgreSQL documentation, appendix A. The server announces its end before asyncpg sees the connection end; and after a
 # failover an old connection may still reach the old primary, which is read-only now: look the name up anew.
-_LEAVE = ("08", "57P01", "57P02", "57P03", READ_ONLY)
+_LEAVE = ("08", "57P", READ_ONLY)
 # The same appendix: a prepared statement that is not there, or that another client's has taken the name of.
 _LOST_STATEMENT = ("26000", "42P05")
 
@@ -54,10 +54,14 @@ class Compiled:
 
 
 @asynccontextmanager
-async def directly(engine: AsyncEngine) -> AsyncIterator[Driver]:
+async def directly(engine: AsyncEngine, *, commits: bool = False) -> AsyncIterator[Driver]:
     """Give a connection of the engine's pool as asyncpg has it, each statement a transaction.
 
     Behind a pooler all statements are one transaction, so that they meet the same session of the server.
+
+    Args:
+        engine: whose pool.
+        commits: what is written must be kept, so its COMMIT waits for a synchronous standby, where there is one.
 
     Raises:
         DBAPIError: as from the engine; after a connection that broke, the pool has fresh ones.
@@ -70,7 +74,10 @@ async def directly(engine: AsyncEngine) -> AsyncIterator[Driver]:
         raise DBAPIError(None, None, error, hide_parameters=True) from error
     try:
         driver = cast("Driver", pooled_connection.driver_connection)
+        dialer: Dialer = engine.get_execution_options()["dialer"]
         try:
+            if commits:
+                await dialer.route.require_standby(driver)
             if is_behind_pooler(driver):
                 async with driver.transaction():
                     yield driver
@@ -80,7 +87,6 @@ async def directly(engine: AsyncEngine) -> AsyncIterator[Driver]:
             # asyncpg raises InternalClientError when the server closed the connection while no statement ran.
             sqlstate = getattr(error, "sqlstate", None) or ""
             if sqlstate in _LOST_STATEMENT:
-                dialer: Dialer = engine.get_execution_options()["dialer"]
                 dialer.lost_statement()
             lost = (
                 driver.is_closed()
@@ -91,7 +97,7 @@ async def directly(engine: AsyncEngine) -> AsyncIterator[Driver]:
                 # Drop this connection and every other of its age, as SQLAlchemy does when it meets the error itself.
                 await greenlet_spawn(engine.sync_engine.pool._invalidate, pooled_connection, error)  # noqa: SLF001
             elif isinstance(error, OSError):
-                raise  # no answer in time, on a connection that lives
+                raise  # on a connection that lives
             raise DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=lost) from error
     finally:
         await greenlet_spawn(pooled_connection.close)

@@ -25,6 +25,8 @@ _FACTS = text("""
                AS settings,
            (SELECT setting::int FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout') AS idle_limit_ms,
            (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS connections,
+           (SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'
+            AND query_start < clock_timestamp() - interval '2 seconds') AS waiting_for_standby,
            (SELECT sum(CASE name WHEN 'max_connections' THEN setting::int ELSE -setting::int END) FROM pg_settings
             WHERE name IN ('max_connections', 'superuser_reserved_connections', 'reserved_connections'))
                AS connections_allowed,
@@ -79,6 +81,7 @@ async def examine_database(engine: AsyncEngine) -> DatabaseFacts:
         clock_ahead_s=row.now - (asked + answered) / 2,
         settings=row.settings,
         connections=row.connections,
+        waiting_for_standby=row.waiting_for_standby,
         connections_allowed=int(row.connections_allowed),
         idle_limit_ms=row.idle_limit_ms,
         outbox_options=row.options or {},

@@ -55,11 +55,12 @@ def create_engine(
         json_serializer=lambda value: msgspec.json.encode(value).decode(),
         json_deserializer=msgspec.json.decode,
     )
-    event.listen(engine.sync_engine, "handle_error", _leave_a_server_that_became_read_only)
+    event.listen(engine.sync_engine, "handle_error", _leave_a_former_primary)
     return engine
 
 
-def _leave_a_server_that_became_read_only(context: ExceptionContext) -> None:
-    """After a failover old connections may still reach the old primary: drop them and look the name up anew."""
-    if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
+def _leave_a_former_primary(context: ExceptionContext) -> None:
+    """After a failover old connections may still reach the old primary: drop them and look for the new one."""
+    error = context.original_exception
+    if getattr(error, "sqlstate", None) == READ_ONLY or isinstance(error, TimeoutError):
         context.is_disconnect = True

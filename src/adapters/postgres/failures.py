@@ -11,7 +11,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from adapters.postgres.connection.dial import UnusableParameterError, refuses_settings
+from adapters.postgres.connection.route import (
+    NoPrimaryError,
+    StandbyMissingError,
+    UnusableParameterError,
+    refuses_settings,
+)
 from application.errors import StoreUnavailableError
 from application.failure import Cause
 
@@ -74,7 +79,8 @@ _BY_KIND = (
     (UnusableParameterError, Cause.CONFIGURATION),
     (socket.gaierror, Cause.NAME_RESOLUTION),
     (ssl.SSLError, Cause.TLS),
-    (asyncpg.TargetServerAttributeNotMatched, Cause.READ_ONLY),
+    (NoPrimaryError, Cause.NO_PRIMARY),
+    (StandbyMissingError, Cause.NO_STANDBY),
     ((PoolTimeoutError, TimeoutError), Cause.NO_ANSWER),
     (OSError, Cause.OUT_OF_REACH),
 )
@@ -96,6 +102,8 @@ def fault_of(error: BaseException) -> Responsible:
 
 def code_of(error: BaseException) -> str:
     """Name an error for a log or a message; its text is left out, because PostgreSQL puts row values into it."""
+    if isinstance(error, (NoPrimaryError, StandbyMissingError)):
+        return str(error)
     return _sqlstate(error) or type(error).__name__
 
 

@@ -93,5 +93,5 @@ class PostgresLaneLeases:
     async def _fetch(self, statement: Compiled, **parameters: object) -> list[Row]:
         # By the driver itself: around each of these an idle relay would send a BEGIN and a COMMIT.
         with raised_as_unavailable():
-            async with directly(self._engine) as driver:
+            async with directly(self._engine, commits=True) as driver:
                 return await statement.fetch(driver, parameters)

@@ -64,6 +64,8 @@ class NotificationListener:
     """
 
     RECONNECT_S = 1.0
+    CHECK_S = 10.0
+    """Between two looks whether the server is still there, and still the primary; no event tells it of itself."""
 
     def __init__(self, target: Target, on_wake: Callable[[str | None], None]) -> None:
         self._dial = Dialer(target=target, application_name="auth-service-wake", settings={})
@@ -96,6 +98,11 @@ class NotificationListener:
             connection.add_termination_listener(lambda _: closed.set())
             await connection.add_listener(CHANNEL, lambda *said: self._on_wake(said[-1]))
             self._on_wake(None)
-            await closed.wait()
+            while not closed.is_set():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self.CHECK_S):
+                        await closed.wait()
+                if not closed.is_set() and await connection.fetchval("SELECT pg_is_in_recovery()"):
+                    return
         finally:
             connection.terminate()

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Subquery,
     Text,
     Uuid,
+    all_,
     and_,
     any_,
     bindparam,
@@ -35,6 +36,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import Compiled, Row, directly
+from adapters.postgres.connection.dial import Driver
 from adapters.postgres.failures import code_of, connected, raised_as_unavailable
 from adapters.postgres.rows import to_milliseconds
 from adapters.postgres.tables import outbox, outbox_dead, users
@@ -48,7 +50,7 @@ _lanes = (
 )
 
 
-def _among_the_oldest(*columns: ColumnElement[Any]) -> Select[Any]:
+def _among_the_oldest(*columns: ColumnElement[Any], where: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
     """Take so many rows of these lanes, the earlier lanes and lower ids first.
 
     One index descent a lane, and it stops at the limit: the cost depends neither on the backlog nor on the lanes that
@@ -57,7 +59,11 @@ def _among_the_oldest(*columns: ColumnElement[Any]) -> Select[Any]:
     """
     limit = bindparam("limit", type_=Integer)
     of_lane = (
-        select(*columns).where(outbox.c.lane == _lanes.c.lane).order_by(outbox.c.id).limit(limit).lateral("oldest")
+        select(*columns)
+        .where(outbox.c.lane == _lanes.c.lane, *where)
+        .order_by(outbox.c.id)
+        .limit(limit)
+        .lateral("oldest")
     )
     return select(of_lane).select_from(_lanes.join(of_lane, true())).limit(limit)
 
@@ -116,6 +122,27 @@ _gone = and_(
 # A deletion that a crash of the server undoes costs a repetition, so nobody has to wait for the disk.
 _not_waiting = text("(SELECT set_config('synchronous_commit', 'off', true)) = 'off'")
 _DELETE = Compiled(delete(outbox).where(_gone, _not_waiting))
+
+FEW = 32
+"""Rows that are deleted and looked past one by one in the statement that reads the next ones."""
+
+# What waited for the state topic alone (`fill_lane`) may have become an event since, and the other way round.
+_told = case(
+    (outbox.c.lane < literal_column("0"), bindparam("fills", type_=ARRAY(Uuid))),
+    else_=bindparam("events", type_=ARRAY(Uuid)),
+)
+_few = (
+    delete(outbox)
+    .where(
+        outbox.c.key == any_(bindparam("keys", type_=ARRAY(Text))),
+        outbox.c.version == any_(bindparam("versions", type_=ARRAY(BigInteger))),
+        outbox.c.event_id == any_(_told),
+        _not_waiting,
+    )
+    .cte("few")
+)
+# Both parts see the table as it was before the statement, so the read has to leave out what the other part deletes.
+_DELETE_FEW_AND_READ = Compiled(_among_the_oldest(*outbox.c, where=[outbox.c.event_id != all_(_told)]).add_cte(_few))
 
 _refused = (
     func.unnest(
@@ -180,19 +207,19 @@ class PostgresOutbox:
         self._more_wait = False
         self._distributed = False
 
-    async def oldest(self, lanes: Sequence[int], limit: int) -> list[Pending]:
+    async def oldest(self, lanes: Sequence[int], limit: int, *, published: Collection[Pending] = ()) -> list[Pending]:
         """See `Outbox.oldest`."""
         with raised_as_unavailable():
             if not self._distributed:
                 try:
-                    rows = await self._of_one_server(lanes, limit)
+                    rows = await self._of_one_server(lanes, limit, published)
                 except DBAPIError as error:
                     # Citus refuses it, from the moment when the tables are distributed.
                     if code_of(error) != asyncpg.FeatureNotSupportedError.sqlstate:
                         raise
                     self._distributed = True
             if self._distributed:
-                rows = await self._of_all_servers(lanes, limit)
+                rows = await self._of_all_servers(lanes, limit, published)
         self._more_wait = len(rows) >= limit
         return [
             Pending(
@@ -212,16 +239,23 @@ class PostgresOutbox:
             for row in sorted(rows, key=itemgetter("version", "id"))
         ]
 
-    async def _of_one_server(self, lanes: Sequence[int], limit: int) -> list[Row]:
-        asked = {"lanes": list(lanes), "limit": limit}
+    async def _of_one_server(self, lanes: Sequence[int], limit: int, published: Collection[Pending]) -> list[Row]:
+        asked: dict[str, Any] = {"lanes": list(lanes), "limit": limit}
         async with directly(self._engine) as driver:
-            rows = [] if self._more_wait else await _OLDEST.fetch(driver, asked)
+            if published and (self._more_wait or len(published) > FEW):
+                await _delete(driver, published)
+                published = ()
+            rows: list[Row] = []
+            if published:
+                rows = await _DELETE_FEW_AND_READ.fetch(driver, {**asked, **_named(published)})
+            elif not self._more_wait:
+                rows = await _OLDEST.fetch(driver, asked)
             # All that waits is there unless the limit cut it; only then may a lower version have been left out.
             if self._more_wait or len(rows) >= limit:
                 rows = await _LOWEST.fetch(driver, asked)
-            return rows
+        return rows
 
-    async def _of_all_servers(self, lanes: Sequence[int], limit: int) -> list[Row]:
+    async def _of_all_servers(self, lanes: Sequence[int], limit: int, published: Collection[Pending]) -> list[Row]:
         # A user's events and what waits of it for the state topic alone are asked for together.
         sharing: dict[int, list[int]] = {}
         for lane in lanes:
@@ -229,6 +263,8 @@ class PostgresOutbox:
         step = _LANES_OF_A_BACKLOG if self._more_wait else len(sharing)
         rows: list[Row] = []
         async with directly(self._engine) as driver:
+            if published:
+                await _delete(driver, published)
             while sharing and len(rows) < limit:
                 asked = [lane for first in list(sharing)[:step] for lane in sharing.pop(first)]
                 rows += await _LOWEST_OF_ALL_SERVERS.fetch(driver, {"lanes": asked, "limit": limit - len(rows)})
@@ -238,7 +274,7 @@ class PostgresOutbox:
         """See `Outbox.delete`."""
         with raised_as_unavailable():
             async with directly(self._engine) as driver:
-                await _DELETE.run(driver, (_found(part) for part in _parts(published, DELETED_AT_ONCE)))
+                await _delete(driver, published)
 
     async def move_to_dead_letters(self, refusals: Collection[RefusedMessage]) -> None:
         """See `Outbox.move_to_dead_letters`."""
@@ -250,6 +286,19 @@ class PostgresOutbox:
                 await connection.execute(
                     _MOVE_TO_DEAD_LETTERS, {**_found(part), "errors": errors, "attempts": attempts}
                 )
+
+
+async def _delete(driver: Driver, published: Collection[Pending]) -> None:
+    await _DELETE.run(driver, (_found(part) for part in _parts(published, DELETED_AT_ONCE)))
+
+
+def _named(items: Collection[Pending]) -> dict[str, Any]:
+    return {
+        "keys": [item.message.key for item in items],
+        "versions": [item.message.version for item in items],
+        "fills": [item.message.event_id for item in items if for_state_only(item)],
+        "events": [item.message.event_id for item in items if not for_state_only(item)],
+    }
 
 
 def _parts(items: Collection[Pending], size: int) -> Iterator[Sequence[Pending]]:

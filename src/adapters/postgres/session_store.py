@@ -129,7 +129,7 @@ class PostgresSessionStore:
             "revoked_session_revoked_at": [to_datetime(session.revoked_at) for session in sessions],
         } | {f"outbox_{c.name}": [event[c.name] for event in events] for c in EVENT_COLUMNS}
         with self._around_batch(batch):
-            async with directly(self._engine) as driver:
+            async with directly(self._engine, commits=True) as driver:
                 rows = await _WRITE.fetch(driver, parameters)
         # Where tables are distributed, what was there before is read last, and has what was just stored as well.
         found = {(row["session_id"], row["user_id"]): row["revoked_at"] for row in reversed(rows)}

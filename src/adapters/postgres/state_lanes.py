@@ -5,7 +5,8 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import ARRAY, SmallInteger, Text, any_, bindparam, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.failures import connected
+from adapters.postgres.asyncpg_execution import Compiled, directly
+from adapters.postgres.failures import connected, raised_as_unavailable
 from adapters.postgres.tables import outbox_lane, users
 from application.relay.messages import Pending
 
@@ -28,7 +29,7 @@ _CLAIM = (
     .returning(outbox_lane.c.lane)
 )
 
-_NEWEST = select(users.c.id, users.c.version).where(users.c.id == any_(bindparam("keys", type_=ARRAY(Text))))
+_NEWEST = Compiled(select(users.c.id, users.c.version).where(users.c.id == any_(bindparam("keys", type_=ARRAY(Text)))))
 
 
 class PostgresStateLanes:
@@ -49,6 +50,7 @@ class PostgresStateLanes:
 
     async def newest(self, batch: Sequence[Pending]) -> frozenset[int]:
         keys = sorted({item.message.key for item in batch})
-        async with connected(self._engine) as connection:
-            newest = {row.id: row.version for row in await connection.execute(_NEWEST, {"keys": keys})}
+        with raised_as_unavailable():
+            async with directly(self._engine) as driver:
+                newest = {row["id"]: row["version"] for row in await _NEWEST.fetch(driver, {"keys": keys})}
         return frozenset(item.id for item in batch if newest.get(item.message.key) == item.message.version)

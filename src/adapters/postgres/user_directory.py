@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.postgres.asyncpg_execution import Compiled, directly
 from adapters.postgres.failures import raised_as_unavailable
 from adapters.postgres.rows import user_from
-from adapters.postgres.statements import READ
+from adapters.postgres.statements import BEHIND_S, READ
 from adapters.postgres.tables import users
 from domain.user import Tombstone, User, UserId
 
@@ -21,7 +21,9 @@ _found = (
     .cte("found")
     .prefix_with("MATERIALIZED", dialect="postgresql")
 )
-BY_EMAIL = Compiled(select(_found).order_by(_found.c.id).limit(bindparam("limit", type_=Integer)))
+_by_email = select(_found).order_by(_found.c.id).limit(bindparam("limit", type_=Integer))
+BY_EMAIL = Compiled(_by_email)
+BY_EMAIL_AT_REPLICA = Compiled(_by_email.add_columns(BEHIND_S))
 
 
 def _either_or(name: str) -> Any:
@@ -53,14 +55,14 @@ class PostgresUserDirectory:
         return {user.id: user for user in await self._all(READ, ids=list(user_ids))}
 
     async def by_email(self, email: str, *, limit: int) -> Sequence[User]:
-        if not _storable(email):
+        if not storable(email):
             return []
-        return _living(await self._all(BY_EMAIL, email=email, limit=limit))
+        return living(await self._all(BY_EMAIL, email=email, limit=limit))
 
     async def page(
         self, *, after: UserId | None, limit: int, banned: bool | None = None, locked: bool | None = None
     ) -> Sequence[User]:
-        return _living(await self._all(PAGE, after=after or "", limit=limit, banned=banned, locked=locked))
+        return living(await self._all(PAGE, after=after or "", limit=limit, banned=banned, locked=locked))
 
     async def _all(self, statement: Compiled, **parameters: Any) -> list[User | Tombstone]:
         with raised_as_unavailable():
@@ -68,11 +70,11 @@ class PostgresUserDirectory:
                 return [user_from(row) for row in await statement.fetch(driver, parameters)]
 
 
-def _storable(text: str) -> bool:
+def storable(text: str) -> bool:
     """Whether a text column can hold it; what none can hold, PostgreSQL refuses to look for."""
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _living(found: Sequence[User | Tombstone]) -> list[User]:
+def living(found: Sequence[User | Tombstone]) -> list[User]:
     """A tombstone has no email and is in no page, so this leaves nothing out; mypy does not know."""
     return [user for user in found if isinstance(user, User)]

@@ -1,15 +1,17 @@
 """The read path: users and sessions by id; concurrent readers of one process share a statement."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import TypeAlias
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.asyncpg_execution import directly
-from adapters.postgres.connection.dial import STATEMENT_TIMEOUT_S
+from adapters.postgres.asyncpg_execution import Compiled, directly
+from adapters.postgres.connection.dial import STATEMENT_TIMEOUT_S, Driver
 from adapters.postgres.deadline_future import DeadlineFuture
 from adapters.postgres.failures import raised_as_unavailable
-from adapters.postgres.statements import read_with_sessions
+from adapters.postgres.statements import READ_WITH_SESSIONS, read_with_sessions
 from application.errors import StoreUnavailableError
 from application.users.ports import SignedIn
 from domain.session import SessionId
@@ -28,21 +30,30 @@ class PostgresUserReader:
     a reader sees everything that was committed before it asked.
     """
 
-    def __init__(self, engine: AsyncEngine, limit_s: float = STATEMENT_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        limit_s: float = STATEMENT_TIMEOUT_S,
+        statement: Compiled = READ_WITH_SESSIONS,
+        connected: Callable[[AsyncEngine], AbstractAsyncContextManager[Driver]] = directly,
+    ) -> None:
         self._engine = engine
         self._limit_s = limit_s
+        self._statement = statement
+        self._connected = connected
         self._waiting: list[_Reader] = []
         self._reading: asyncio.Task[None] | None = None
 
     async def get(self, user_id: UserId) -> Known:
         """See `UserReader.get`."""
-        return (await self._ask(user_id, None)).user
+        return (await self.read(user_id, None)).user
 
     async def signed_in(self, user_id: UserId, session_id: SessionId) -> SignedIn:
         """See `UserReader.signed_in`."""
-        return await self._ask(user_id, session_id)
+        return await self.read(user_id, session_id)
 
-    async def _ask(self, user_id: UserId, session_id: SessionId | None) -> SignedIn:
+    async def read(self, user_id: UserId, session_id: SessionId | None) -> SignedIn:
+        """See `ReplicaReader.signed_in`."""
         answer: DeadlineFuture[SignedIn] = DeadlineFuture(self._limit_s)
         self._waiting.append((user_id, session_id, answer))
         if self._reading is None:
@@ -61,11 +72,12 @@ class PostgresUserReader:
     async def _read(self, batch: list[_Reader]) -> None:
         try:
             with raised_as_unavailable():
-                async with directly(self._engine) as driver:
-                    users, revoked = await read_with_sessions(
+                async with self._connected(self._engine) as driver:
+                    users, revoked, behind_s = await read_with_sessions(
                         driver,
                         {user_id for user_id, _, _ in batch},
                         {session_id for _, session_id, _ in batch if session_id is not None},
+                        self._statement,
                     )
         except StoreUnavailableError as error:
             for _, _, answer in batch:
@@ -77,4 +89,4 @@ class PostgresUserReader:
                 answer.fail(error)
             return
         for user_id, session_id, answer in batch:
-            answer.give(SignedIn(users.get(user_id), session_id in revoked))
+            answer.give(SignedIn(users.get(user_id), session_id in revoked, behind_s))

@@ -98,7 +98,7 @@ class PostgresUserStore:
         """Read, decide, write; a change without an answer afterwards lost a race."""
         load, store = (read_on_worker, write_on_worker) if self._distributed else (read, write)
         with self._around_batch(batch):
-            async with directly(self._engine) as driver:
+            async with directly(self._engine, commits=True) as driver:
                 known = await load(driver, [change.key for change in batch])
                 decided = self._decide(batch, known)
                 if not decided:

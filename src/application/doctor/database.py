@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from attrs import frozen
 
+from application.counting import counted
 from application.doctor.cluster import ClusterFacts, cluster_findings
 from application.doctor.findings import Finding, Severity, Unanswered, advice_for
 from application.doctor.schema_state import SchemaState
@@ -54,6 +55,8 @@ class DatabaseFacts:
     """The server's settings that decide whether an acknowledged write is kept and deleted rows are removed."""
     connections: int
     """That are in use."""
+    waiting_for_standby: int
+    """Of these, the ones whose COMMIT waits for a synchronous standby."""
     connections_allowed: int
     """For roles like ours."""
     idle_limit_ms: int
@@ -135,6 +138,9 @@ def _durability(facts: DatabaseFacts) -> Iterator[Finding]:
         yield Finding("durability", Severity.WARNING, f"{name} is off", f"set {name} = on: {_DURABILITY[name]}")
     if not lost:
         yield Finding("durability", Severity.OK, "what is acknowledged survives a crash")
+    if facts.waiting_for_standby:
+        says = f"{counted(facts.waiting_for_standby, 'session waits', 'sessions wait')} for a synchronous standby"
+        yield Finding("durability", Severity.WARNING, says, ADVICE[Cause.NO_STANDBY])
     for name, consequence in _VACUUM.items():
         if facts.settings.get(name) == "off":
             yield Finding("autovacuum", Severity.FAILURE, f"{name} is off: {consequence}", f"set {name} = on")

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from attrs import define, field
@@ -17,8 +17,11 @@ from application.relay.relay_events import Round
 BATCH = 1000
 """Messages in one round: two statements and one pipeline of sends."""
 
-SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.01, 1.6
-"""An idle relay polls at doubling intervals; a wake-up that was lost costs at most the longest."""
+ROUND_S = 0.004
+"""Between the beginnings of two rounds while fewer than `BATCH` wait: what comes meanwhile shares the next one."""
+
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S, LONGER = 0.01, 1.6, 4
+"""An idle relay polls at intervals that grow four times as long; a wake-up that was lost costs at most the longest."""
 
 LONGEST_SESSION_PAUSE_S = 5.0
 """The same for session events, which are few: two carriers poll little more often than one."""
@@ -30,8 +33,17 @@ LEAVE_S = 20.0
 """How long the current round may go on after `stop`: an orchestrator kills after 30 s. Cutting it off
 costs a repetition, never an event."""
 
-RunRound = Callable[[Sequence[int], int], Awaitable[Round]]
-"""`RelayEvents` or `RelayEventsAndState`: carry up to so many messages of these lanes."""
+
+class Rounds(Protocol):
+    """`RelayEvents` or `RelayEventsAndState`."""
+
+    async def __call__(self, lanes: Sequence[int], limit: int) -> Round:
+        """Carry up to `limit` messages of these lanes."""
+        ...
+
+    async def settle(self) -> None:
+        """Delete what the last round published, when no other round follows soon."""
+        ...
 
 
 class RoundObserver(Protocol):
@@ -57,7 +69,7 @@ class Carrier:
     Each topic has its own, so that an outage or a backlog of one holds back nothing of another.
     """
 
-    relay_events: RunRound
+    rounds: Rounds
     observer: RoundObserver
     longest_pause_s: float = LONGEST_PAUSE_S
     """Between two polls of an idle relay."""
@@ -85,6 +97,7 @@ class Carrier:
         while not self._stopping.is_set():
             # Cleared before the read: what is stored after it sets the event again.
             self._wake.clear()
+            began = time.monotonic()
             done, failure = await self._round()
             if failure:
                 self.observer.round_failed(failure)
@@ -92,17 +105,22 @@ class Carrier:
                 backoff = min(backoff * 2, LONGEST_BACKOFF_S)
                 continue
             backoff = SHORTEST_BACKOFF_S
+            if 0 < done.taken < BATCH:
+                await asyncio.sleep(began + ROUND_S - time.monotonic())
             busy = done.taken > 0 or await self._sleep(pause)
-            pause = self.shortest_pause_s if busy else min(pause * 2, self.longest_pause_s)
+            pause = self.shortest_pause_s if busy else min(pause * LONGER, self.longest_pause_s)
+        with contextlib.suppress(StoreUnavailableError):  # it costs a repetition
+            await self.rounds.settle()
 
     async def _round(self) -> tuple[Round, Failure | None]:
         lanes = self._lanes
-        if not lanes:
-            return Round(0), None
         # The next round starts one lane further on, so that one full lane does not starve the others.
         self._lanes = lanes[1:] + lanes[:1]
         try:
-            done = await self.relay_events(lanes, BATCH)
+            if not lanes:
+                await self.rounds.settle()
+                return Round(0), None
+            done = await self.rounds(lanes, BATCH)
         except StoreUnavailableError as error:
             return Round(0), error.failure
         self.observer.round_done(done)

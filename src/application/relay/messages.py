@@ -28,6 +28,13 @@ class OutboxMessage:
     """W3C Trace Context of the request that caused it."""
 
 
+def kind_of(event_type: str) -> str:
+    """`anomalyze.user.updated.v1` is `updated`, and so for sessions; a type of another family stays whole."""
+    parts = event_type.split(".")
+    ours = event_type.startswith(("anomalyze.user.", "anomalyze.session."))
+    return parts[2] if ours and len(parts) == 4 else event_type  # noqa: PLR2004
+
+
 Encode = Callable[[Event], OutboxMessage]
 """Turn an event into its published form; the same event always gives the same message."""
 
@@ -56,8 +63,8 @@ class RefusedMessage:
 class Outbox(Protocol):
     """The stored messages, as a relay sees them. All methods raise StoreUnavailableError when there is no database."""
 
-    async def oldest(self, lanes: Sequence[int], limit: int) -> list[Pending]:
-        """Return up to `limit` messages of these lanes, the earlier lanes first.
+    async def oldest(self, lanes: Sequence[int], limit: int, *, published: Collection[Pending] = ()) -> list[Pending]:
+        """Delete the `published`, and return up to `limit` messages of these lanes, the earlier lanes first.
 
         Whatever is returned of a key is the lowest versions of it that are stored, in order and without a hole:
         a relay that publishes what it got, in the order it got it, cannot reorder.

@@ -1,8 +1,8 @@
-"""Carry one batch of stored events to Kafka, in order, and forget what arrived."""
+"""Carry one batch of stored events to Kafka, in order, and delete what arrived."""
 
 from collections.abc import Callable, Iterable, Sequence
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from application.failure import Failure
 from application.relay.messages import DeliveryResults, Outbox, Pending, Publisher
@@ -18,32 +18,43 @@ class Round:
     outage: Failure | None = None
 
 
-@frozen
+@define
 class RelayEvents:
-    """One round: read the oldest, send them, delete what was acknowledged, move what was refused to the dead letters.
+    """One round: read the oldest, send them, move what was refused to the dead letters.
 
-    A crash at any point costs a repetition, never an event and never the order. A round sends, for each
-    key, the lowest stored versions in rising order, and a version is deleted only after it was acknowledged. So when a
-    version first reaches the broker, all lower ones have reached it: also when two relays hold one lane for a moment,
-    or when one that was frozen wakes up and sends what it still had in hand. Leases only save work.
+    What was acknowledged is deleted by the next round's read, so that a small round costs one statement.
+
+    A crash at any point costs a repetition, never an event and never the order. A round sends, for each key, the lowest
+    stored versions in rising order, and a version is deleted only after it was acknowledged. So when a version first
+    reaches the broker, all lower ones have reached it: also when two relays hold one lane for a moment, or when one
+    that was frozen wakes up and sends what it still had in hand. Leases only save work.
     """
 
     outbox: Outbox
     publisher: Publisher
     waiting_in: Callable[[int], int] = int
     """Where the events of a lane that this relay holds wait: in the lane itself, or in `session_lane`."""
+    _published: Sequence[Pending] = field(default=(), init=False)
+    """By the last round, and not deleted yet."""
 
     async def __call__(self, lanes: Sequence[int], limit: int) -> Round:
-        batch = await self.outbox.oldest([*map(self.waiting_in, lanes)], limit)
+        batch = await self.outbox.oldest([*map(self.waiting_in, lanes)], limit, published=self._published)
+        self._published = ()
         if not batch:
             return Round(0)
         deliveries = await self.publisher.publish(batch)
-        published = settled(batch, deliveries)
-        if published:
-            await self.outbox.delete(published)
+        self._published = published = settled(batch, deliveries)
         if deliveries.refused:
             await self.outbox.move_to_dead_letters(deliveries.refused)
+        if deliveries.outage:
+            await self.settle()  # the next round may be seconds away
         return Round(len(batch), published, len(deliveries.refused), deliveries.outage)
+
+    async def settle(self) -> None:
+        """Delete what the last round published, when no other round follows soon."""
+        if self._published:
+            await self.outbox.delete(self._published)
+            self._published = ()
 
 
 def settled(batch: Iterable[Pending], deliveries: DeliveryResults) -> list[Pending]:

@@ -39,15 +39,19 @@ class RelayEventsAndState:
     """Events of the last batch that the event topic has and whose rows are still there: not to be sent every round
     while the state topic fails."""
     _fenced_lately: float = field(default=0.0, init=False)
+    _published: Sequence[Pending] = field(default=(), init=False)
+    """By the last round, and not deleted yet."""
 
     async def __call__(self, lanes: Sequence[int], limit: int) -> Round:
         try:
             writer = await self.state.writer()
             mine = await self._claim(lanes, writer)
         except BrokerUnavailableError as error:
+            await self.settle()
             return Round(0, outage=error.failure)
         # What waits for the state topic alone comes last: a fill must not hold up the events.
-        batch = await self.outbox.oldest([*mine, *map(fill_lane, mine)], limit) if mine else []
+        batch = await self.outbox.oldest([*mine, *map(fill_lane, mine)], limit, published=self._published)
+        self._published = ()
         if not batch:
             return Round(0)
         # Both to their end, whatever becomes of the other: a send that is cut off says nothing of what arrived.
@@ -63,13 +67,19 @@ class RelayEventsAndState:
             raise state
         self._fenced_lately *= FORGOTTEN
         both = _in_both(batch, events, state)
-        done = settled(batch, both)
-        if done:
-            await self.outbox.delete(done)
+        self._published = done = settled(batch, both)
         if both.refused:
             await self.outbox.move_to_dead_letters(both.refused)
+        if both.outage:
+            await self.settle()
         self._arrived -= {item.id for item in done}
         return Round(len(batch), done, len(both.refused), both.outage)
+
+    async def settle(self) -> None:
+        """See `RelayEvents.settle`."""
+        if self._published:
+            await self.outbox.delete(self._published)
+            self._published = ()
 
     async def _claim(self, lanes: Sequence[int], writer: str) -> list[int]:
         """Return the lanes whose state this writer may write, after barring those who might still do so."""

@@ -5,6 +5,7 @@ from attrs import frozen
 from application.errors import UserDeletedError
 from application.users.just_in_time import JustInTimeSync
 from application.users.ports import UserReader
+from application.users.replica import ReplicaReads, require_version
 from domain.user import Tombstone, User, UserId
 
 
@@ -12,15 +13,19 @@ from domain.user import Tombstone, User, UserId
 class GetUser:
     users: UserReader
     just_in_time: JustInTimeSync
+    replica: ReplicaReads | None = None
+    """Asked first."""
 
-    async def __call__(self, user_id: UserId) -> User:
+    async def __call__(self, user_id: UserId, *, min_version: int = 0) -> User:
         """Return the living user.
 
         Raises:
             UserUnknownError, UserDeletedError: there is none.
+            VersionNotReachedError: the primary has an older version than `min_version`.
             StoreUnavailableError, ClerkUnavailableError, UnstorableError: it could not be found out.
         """
-        user = await self.users.get(user_id) or await self.just_in_time(user_id)
+        found = await self.replica.get(user_id, min_version) if self.replica else None
+        user = found or await self.users.get(user_id) or await self.just_in_time(user_id)
         if isinstance(user, Tombstone):
             raise UserDeletedError
-        return user
+        return require_version(user, min_version)

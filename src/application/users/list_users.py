@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from attrs import frozen
 
 from application.users.ports import UserDirectory
+from application.users.replica import ReplicaReads, require_version
 from domain.user import User, UserId
 
 OF_ONE_EMAIL = 100
@@ -23,11 +24,22 @@ class ListUsers:
     """Both raise StoreUnavailableError. Clerk is not asked."""
 
     directory: UserDirectory
+    replica: ReplicaReads | None = None
+    """Asked first."""
 
-    async def by_ids(self, ids: Sequence[UserId]) -> FoundUsers:
-        """Return the users in the order of `ids`, one for each time it is named."""
-        known = await self.directory.get_many(set(ids))
-        living = {user_id: user for user_id, user in known.items() if isinstance(user, User)}
+    async def by_ids(self, ids: Sequence[UserId], *, min_version: int = 0) -> FoundUsers:
+        """Return the users in the order of `ids`, one for each time it is named.
+
+        Raises:
+            VersionNotReachedError: the primary has an older version than `min_version` of one of them.
+        """
+        wanted = set(ids)
+        known = dict(await self.replica.get_many(wanted, min_version)) if self.replica else {}
+        if missing := wanted - known.keys():
+            known |= await self.directory.get_many(missing)
+        living = {
+            user_id: require_version(user, min_version) for user_id, user in known.items() if isinstance(user, User)
+        }
         return FoundUsers(
             [living[user_id] for user_id in ids if user_id in living],
             [user_id for user_id in dict.fromkeys(ids) if user_id not in living],
@@ -35,4 +47,5 @@ class ListUsers:
 
     async def by_email(self, email: str) -> FoundUsers:
         """Return everybody with this primary email, whatever the case of its letters."""
-        return FoundUsers(await self.directory.by_email(email, limit=OF_ONE_EMAIL))
+        users = await self.replica.by_email(email, limit=OF_ONE_EMAIL) if self.replica else None
+        return FoundUsers(users or await self.directory.by_email(email, limit=OF_ONE_EMAIL))

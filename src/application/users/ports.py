@@ -39,6 +39,8 @@ class SignedIn:
     user: Known
     revoked: bool
     """The session ended; its tokens are refused."""
+    behind_s: float | None = 0.0
+    """How far behind the primary the answer may be, seconds; None for a replica that follows nobody."""
 
 
 class UserReader(Protocol):
@@ -79,6 +81,26 @@ class UserDirectory(Protocol):
         The order is the database's, so go on after the last one returned and compare no ids. A flag that is `None`
         does not matter.
         """
+        ...
+
+
+class ReplicaReader(Protocol):
+    """The read path at copies of the primary that follow it; each answer with how far behind it was, as `SignedIn`.
+
+    Every method raises:
+        StoreUnavailableError: no replica is in use, which is known at once, or there was no answer within a second.
+    """
+
+    async def signed_in(self, user_id: UserId, session_id: SessionId | None) -> SignedIn:
+        """See `UserReader.signed_in`; without a session none is revoked."""
+        ...
+
+    async def get_many(self, user_ids: Collection[UserId]) -> tuple[Mapping[UserId, User | Tombstone], float | None]:
+        """See `UserDirectory.get_many`."""
+        ...
+
+    async def by_email(self, email: str, *, limit: int) -> tuple[Sequence[User], float | None]:
+        """See `UserDirectory.by_email`; of nobody it is not known how far behind the answer was."""
         ...
 
 

@@ -13,6 +13,7 @@ from cyclopts.validators import Number
 from rich.text import Text
 
 from application.errors import BrokerUnavailableError
+from application.relay.messages import kind_of
 from application.relay.topic_tail import OpenTopicTail, Record
 from entrypoints.cli.output import separated
 from entrypoints.cli.terminal import console_for_stdout, on_terminal, printable
@@ -155,7 +156,7 @@ def cells(record: Record) -> Sequence[str]:
     changed = data.get("changed") if isinstance(data, dict) else None
     names = ", ".join(map(str, changed)) if isinstance(changed, list) else ""
     version = f"v{event.get('sequence', '').lstrip('0')}"
-    return event.get("time", ""), _kind(event["type"]), event.get("subject", ""), version, names
+    return event.get("time", ""), kind_of(event["type"]), event.get("subject", ""), version, names
 
 
 def line(record: Record) -> Text:
@@ -163,10 +164,3 @@ def line(record: Record) -> Text:
     time, kind, subject, version, changed = map(printable, cells(record))
     text = Text.assemble((f"{time:<24}", "dim"), "  ", (f"{kind:<8}", _COLOURS.get(kind, "")), f"  {subject}")
     return text.append(f"  {version}", "cyan").append(f"  {changed}" if changed else "")
-
-
-def _kind(event_type: str) -> str:
-    """`anomalyze.user.updated.v1` is `updated`, and so for sessions; a type of another family stays whole."""
-    parts = event_type.split(".")
-    ours = event_type.startswith(("anomalyze.user.", "anomalyze.session."))
-    return parts[2] if ours and len(parts) == 4 else event_type  # noqa: PLR2004

@@ -23,7 +23,7 @@ COMMANDS = {
     "outbox": ("entrypoints.cli.outbox.commands:app", "See how the outbox stands; retry or discard dead letters."),
     "users": (
         "entrypoints.cli.users.commands:app",
-        "Look users up; ban, lock, delete them, set metadata, end sessions.",
+        "Look users up and what happened to them; ban, lock, delete them, set metadata, end sessions.",
     ),
     "service-key": ("entrypoints.cli.service_key:app", "Make keys with which other services manage users."),
     "reconcile": (
@@ -35,6 +35,7 @@ COMMANDS = {
     "doctor": ("entrypoints.cli.doctor.command:doctor", "Find out what is wrong, and what to do about it."),
     "openapi": ("entrypoints.cli.documents:openapi", "Print the OpenAPI document of the HTTP API."),
     "asyncapi": ("entrypoints.cli.documents:asyncapi", "Print the AsyncAPI document of the events."),
+    "completion": ("entrypoints.cli.completion:completion", "Print a script that completes commands in your shell."),
 }
 
 

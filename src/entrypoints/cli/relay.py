@@ -97,6 +97,8 @@ async def _run(container: "RelayContainer", name: str, telemetry: RelayTelemetry
             # relay's time.
             gc.collect()
             gc.freeze()
+            # A round makes thousands of objects, and no cycles: after each 700 there is nothing to find.
+            gc.set_threshold(50_000)
             beside = [
                 asyncio.create_task(watch_backlog(container.outbox_admin().status, telemetry.backlog_read)),
                 asyncio.create_task(container.forget_sessions()()),

@@ -13,7 +13,7 @@ from dependency_injector.providers import Provider
 @asynccontextmanager
 async def serving(container: Any) -> AsyncIterator[None]:
     """Run what the HTTP process has in the background."""
-    async with acting(container), _started(container.session_keys):
+    async with acting(container), _started(container.session_keys, container.replicated.provided.replicas):
         yield
 
 

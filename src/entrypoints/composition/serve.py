@@ -5,8 +5,10 @@ from collections.abc import Callable as Function
 from functools import partial
 from typing import Any
 
+from attrs import frozen
 from dependency_injector.containers import DeclarativeContainer
 from dependency_injector.providers import Callable, Dependency, Object, Provider, Singleton
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.clerk.backend_api import BackendApi
 from adapters.clerk.identities import BACKGROUND, INTERACTIVE, ClerkIdentities
@@ -14,10 +16,12 @@ from adapters.clerk.webhooks import ClerkWebhooks
 from adapters.kafka.cloudevents import encode
 from adapters.postgres import database_load as load
 from adapters.postgres import doctor, health
+from adapters.postgres.connection.target import Target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.living_users import PostgresLivingUsers
 from adapters.postgres.notifier import OutboxNotifier
 from adapters.postgres.outbox_admin import PostgresOutboxAdmin
+from adapters.postgres.replica import PostgresReplicas
 from adapters.postgres.session_store import PostgresSessionStore
 from adapters.postgres.statements import BY_KEY
 from adapters.postgres.user_directory import PostgresUserDirectory
@@ -37,6 +41,7 @@ from application.users.list_users import ListUsers
 from application.users.manage_users import ManageUsers
 from application.users.ports import ClerkUsers, UserDirectory, UserReader, UserStore, WebhookReader
 from application.users.receive_webhook import ReceiveWebhook
+from application.users.replica import ReplicaReads
 from application.users.sync_user import SyncUser
 from entrypoints.config.clerk_values import PublishableKey
 from entrypoints.config.secret import revealed
@@ -45,6 +50,7 @@ from entrypoints.config.settings import (
     DatabaseSettings,
     HttpSettings,
     ManagementSettings,
+    ReplicaSettings,
     TokenSettings,
     WebhookSettings,
     secret_key_for_keys,
@@ -56,6 +62,7 @@ from entrypoints.http.rejection_throttle import RejectionThrottle
 from entrypoints.http.routes import health as health_routes
 from entrypoints.http.users.admission import Admission
 from entrypoints.http.users.management import Management
+from entrypoints.observability import metrics
 from entrypoints.observability.process_metrics import ProcessMetrics
 from entrypoints.observability.tracing import Tracing
 
@@ -73,8 +80,24 @@ def _cookie_suffix(publishable_key: PublishableKey | None) -> str | None:
     return cookie_suffix_of(publishable_key.written) if publishable_key else None
 
 
+@frozen
+class Replicated:
+    """Reading at replicas, where there are some."""
+
+    replicas: PostgresReplicas | None = None
+    reads: ReplicaReads | None = None
+
+
+def _replicated(target: Target | None, primary: AsyncEngine) -> Replicated:
+    if target is None:
+        return Replicated()
+    replicas = PostgresReplicas(target, primary, health_routes.log_replica)
+    return Replicated(replicas, ReplicaReads(replicas, metrics.count_read))
+
+
 class ServeContainer(DeclarativeContainer):
     database: Dependency[DatabaseSettings] = Dependency(instance_of=DatabaseSettings)
+    replica: Dependency[ReplicaSettings] = Dependency(instance_of=ReplicaSettings, default=ReplicaSettings())
     webhooks: Dependency[WebhookSettings] = Dependency(instance_of=WebhookSettings)
     tokens: Dependency[TokenSettings] = Dependency(instance_of=TokenSettings)
     clerk_api: Dependency[ClerkApiSettings] = Dependency(instance_of=ClerkApiSettings)
@@ -101,6 +124,7 @@ class ServeContainer(DeclarativeContainer):
         )
     )
     user_reader: Provider[UserReader] = traced.provided.user_reader.call(Singleton(PostgresUserReader, engine))
+    replicated = Singleton(_replicated, Callable(revealed, replica.provided.database_replica_url), engine)
     session_store: Provider[SessionStore] = Singleton(
         PostgresSessionStore,
         engine,
@@ -159,21 +183,30 @@ class ServeContainer(DeclarativeContainer):
             on_obtained=Singleton(partial, note_obtained, recent_failures),
         )
     )
-    get_user = Singleton(GetUser, users=user_reader, just_in_time=just_in_time)
-    get_current_user = Singleton(GetCurrentUser, users=user_reader, just_in_time=just_in_time)
+    get_user = Singleton(GetUser, users=user_reader, just_in_time=just_in_time, replica=replicated.provided.reads)
+    get_current_user = Singleton(
+        GetCurrentUser, users=user_reader, just_in_time=just_in_time, replica=replicated.provided.reads
+    )
 
     # HTTP
     authentication = Singleton(Authentication, request_verifier, get_current_user, rejections)
+    managers = Singleton(
+        Authentication,
+        request_verifier,
+        Singleton(GetCurrentUser, users=user_reader, just_in_time=just_in_time),
+        rejections,
+    )
+    """Asks the primary alone: who was banned a moment ago must not ban others."""
     user_management = Singleton(
         Management,
         admission=Singleton(
             Admission,
-            authentication=authentication,
+            authentication=managers,
             keys=management.provided.auth_service_keys,
             permission=management.provided.auth_service_permission,
             organizations=management.provided.auth_service_organizations,
         ),
-        list_users=Singleton(ListUsers, directory=user_directory),
+        list_users=Singleton(ListUsers, directory=user_directory, replica=replicated.provided.reads),
         get_user=get_user,
         manage_users=Singleton(
             ManageUsers,
@@ -191,6 +224,7 @@ class ServeContainer(DeclarativeContainer):
         check_database=check_database,
         try_writing=try_writing,
         read_backlog=outbox_admin.provided.status,
+        replicas=replicated.provided.replicas,
         session_keys=session_keys,
         failures=recent_failures,
         departure=graceful_shutdown,

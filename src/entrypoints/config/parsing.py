@@ -112,6 +112,14 @@ def database_url(value: str) -> "Target":
     return target
 
 
+def primary_url(value: str) -> "Target":
+    """Read a connection string of a server that takes writes."""
+    target = database_url(value)
+    if target.wanted in ("read-only", "standby", "prefer-standby"):
+        raise ValueError(f"target_session_attrs={target.wanted} may choose a server that takes no writes: read-write")
+    return target
+
+
 def http_url(value: str) -> str:
     parts = _split(value)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
@@ -220,6 +228,19 @@ def topic(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", value) or value in (".", ".."):
         raise ValueError("not a Kafka topic name")
     return value
+
+
+def _link(value: str) -> tuple[str, str]:
+    name, separator, address = value.partition("=")
+    if not separator or not name.strip():
+        raise ValueError("not name=address")
+    parts = _split(line(address.strip()))
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise ValueError("the address is not an http(s) URL, or it has a user in it: anybody may read this page")
+    return line(name.strip()), address.strip()
+
+
+links = comma_separated(_link)
 
 
 def _split(value: str) -> SplitResult:

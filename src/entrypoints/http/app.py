@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import structlog
-from litestar import Litestar, Request, Response
-from litestar.types import ASGIApp
+from litestar import Litestar
+from litestar.types import ASGIApp, Scope
 
 from anomalyze_auth import TokenRejected
 from entrypoints.composition import container_of
@@ -23,6 +23,7 @@ from entrypoints.http import problems
 from entrypoints.http.dependencies import provided
 from entrypoints.http.middleware.body import AnswerFirst
 from entrypoints.http.middleware.cors import Cors
+from entrypoints.http.middleware.direct_routes import DirectRoutes, routes_of
 from entrypoints.http.middleware.graceful_shutdown import GracefulShutdownMiddleware
 from entrypoints.http.middleware.head_bounds import HeadBounds
 from entrypoints.http.middleware.path_check import OneReading
@@ -34,9 +35,10 @@ from entrypoints.http.middleware.request_middleware import (
     note_outcome,
 )
 from entrypoints.http.openapi import routes as schema
+from entrypoints.http.plain_response import PlainResponse
 from entrypoints.http.recent_failures import failure_of
-from entrypoints.http.routes import root
-from entrypoints.http.routes.handlers import HANDLERS
+from entrypoints.http.routes.handlers import DIRECT, HANDLERS
+from entrypoints.http.routes.root import root_handler
 from entrypoints.http.routes.verify import AnyMethodAnyPath
 from entrypoints.observability.logging import configure_logging, log_loop_failures, places
 from entrypoints.observability.process_metrics import reporting
@@ -75,36 +77,51 @@ def app_for(container: ServeContainer) -> ASGIApp:
                 # 70 ms in which every request waits.
                 gc.collect()
                 gc.freeze()
+                # The objects of 32 requests at a time are more than the 700 that Python collects after by default.
+                gc.set_threshold(10_000)
                 yield
 
     failures = container.recent_failures()
 
-    def answered(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    def answer(scope: Scope, error: Exception) -> PlainResponse[Any]:
         if failure := failure_of(error):
             failures.failed(failure)
-            note_failure(request.scope, failure)
+            note_failure(scope, failure)
         if isinstance(error, TokenRejected):
-            note(request.scope, "reason", error.reason)
-        return _answer(request, error)
+            note(scope, "reason", error.reason)
+        problem = problems.problem_of(error)
+        note_outcome(scope, problem.code)
+        if problem is problems.INTERNAL:
+            log_failure(scope, error)
+        return problems.response_to(error)
 
+    bounds = HeadBounds(container.rejections())
+    # One for each handler: several of one handler would run as tasks of a task group, at 15 µs each.
+    dependencies = {
+        "receive_webhook": provided(container.receive_webhook),
+        "authentication": provided(container.authentication),
+        "management": provided(container.user_management),
+        "dependencies": provided(container.health_dependencies),
+    }
     litestar = Litestar(
-        [*HANDLERS, root.read_root, schema.read_page, schema.read_document],
-        # One for each handler: several of one handler would run as tasks of a task group, at 15 µs each.
-        dependencies={
-            "receive_webhook": provided(container.receive_webhook),
-            "authentication": provided(container.authentication),
-            "management": provided(container.user_management),
-            "dependencies": provided(container.health_dependencies),
-        },
-        before_request=HeadBounds(container.rejections()),
-        exception_handlers={Exception: answered},
+        [
+            *HANDLERS,
+            root_handler(container.http().root_links),
+            schema.read_page,
+            schema.read_script,
+            schema.read_document,
+        ],
+        dependencies=dependencies,
+        before_request=bounds,
+        exception_handlers={Exception: lambda request, error: answer(request.scope, error)},
         lifespan=[lifespan],
         logging_config=None,
         openapi_config=None,
         request_max_body_size=None,
     )
     origins = frozenset(origin.encode() for origin in container.tokens().clerk_authorized_parties)
-    app: ASGIApp = OneReading(Cors(AnyMethodAnyPath(litestar), origins))
+    direct = DirectRoutes(litestar, routes_of(DIRECT, dependencies), bounds, answer)
+    app: ASGIApp = OneReading(Cors(AnyMethodAnyPath(direct), origins))
     return AnswerFirst(RequestMiddleware(container.traced().requests(app), failures))
 
 
@@ -116,11 +133,3 @@ def _logged_without_text() -> Iterator[None]:
     except Exception as error:  # noqa: BLE001  # whatever it is
         log.critical("start or stop failed", error=type(error).__name__, at=places(error))
         raise RuntimeError(type(error).__name__) from None
-
-
-def _answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    problem, headers, body = problems.answer(error)
-    note_outcome(request.scope, problem.code)
-    if problem is problems.INTERNAL:
-        log_failure(request.scope, error)
-    return Response(body, status_code=problem.status, headers=headers)

@@ -16,15 +16,17 @@ from application.errors import (
     UserBannedError,
     UserDeletedError,
     UserUnknownError,
+    VersionNotReachedError,
 )
 from application.users.get_current_user import GetCurrentUser
 from domain.session import parse_session_id
 from domain.user import User, parse_user_id
-from entrypoints.http.errors import TokenMissingError
+from entrypoints.http.errors import MinVersionError, TokenMissingError
 from entrypoints.http.rejection_throttle import RejectionThrottle
 
 TOKEN_ERRORS = (TokenMissingError, TokenRejected, KeysUnavailable)
 REQUEST_ERRORS = (*TOKEN_ERRORS, OriginRefused)
+FLOOR_ERRORS = (MinVersionError, VersionNotReachedError)
 USER_ERRORS = (
     UserDeletedError,
     SessionRevokedError,
@@ -72,13 +74,18 @@ class Authentication:
             raise
         return identity
 
-    async def user_of(self, identity: Authenticated) -> User:
+    async def user_of(self, identity: Authenticated, *, min_version: int = 0, seen_version: int = 0) -> User:
         """Return the living, unbanned user of a session that has not ended, in bounded time.
 
         Raises:
             ApplicationError: as `GetCurrentUser`; a user that the database refuses is one that cannot be obtained.
         """
         try:
-            return await self.get_current_user(parse_user_id(identity.user_id), parse_session_id(identity.session_id))
+            return await self.get_current_user(
+                parse_user_id(identity.user_id),
+                parse_session_id(identity.session_id),
+                min_version=min_version,
+                seen_version=seen_version,
+            )
         except UnstorableError:
             raise UserUnknownError from None

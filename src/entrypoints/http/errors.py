@@ -55,6 +55,10 @@ class VerifyQueryError(HttpError):
     """A forward-auth request asks for a check in a way that might mean another."""
 
 
+class MinVersionError(HttpError):
+    """`min_version` is no positive integer."""
+
+
 class IdentityHeaderNamedError(HttpError):
     """A forward-auth request would have a proxy drop an identity header."""
 

@@ -11,6 +11,7 @@ from anomalyze_auth import KeysUnavailable, OriginRefused, TokenRejected
 from anomalyze_auth import problems as sdk
 from application import errors as application
 from entrypoints.http import errors as http
+from entrypoints.http.plain_response import PlainResponse
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:anomalyze:auth:problem:"
@@ -60,6 +61,12 @@ TABLE: dict[type[Exception], Problem] = {
         "verify-query-not-valid",
         "Query not valid",
         "`active` and `in_person` take `true` and nothing else; leave them out for no such check.",
+    ),
+    http.MinVersionError: Problem(
+        400,
+        "min-version-not-valid",
+        "Query not valid",
+        "`min_version` is a positive integer, and stands once.",
     ),
     http.IdentityHeaderNamedError: Problem(
         400,
@@ -146,6 +153,12 @@ TABLE: dict[type[Exception], Problem] = {
         "safety-stop",
         "Nobody was deleted",
         "Clerk knows none of our users, so its word that this one is gone is not taken.",
+    ),
+    application.VersionNotReachedError: Problem(
+        409,
+        "version-not-reached",
+        "Version not reached",
+        "What is stored of the user is older than `min_version`.",
     ),
     application.ClerkNotConfiguredError: Problem(
         501,
@@ -243,3 +256,9 @@ def answer(error: Exception) -> tuple[Problem, dict[str, str], bytes]:
         case HTTPException(headers=dict(extra)):
             headers |= {name: value for name, value in extra.items() if name.lower() == "allow"}
     return problem, headers, msgspec.json.encode(document)
+
+
+def response_to(error: Exception) -> PlainResponse[Any]:
+    problem, headers, body = answer(error)
+    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    return PlainResponse(body, raw, status=problem.status)

@@ -8,6 +8,7 @@ from pathlib import Path
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from application.users.replica import WhyPrimary
 from domain.decision import Outcome
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -25,6 +26,13 @@ for _outcome in (*Outcome, "webhook-not-genuine", "webhook-not-usable", "not-sto
     _WEBHOOKS.labels(_outcome)  # at 0: an alert tells none from no service, and sees the first of a kind
 _OBTAINED = Counter("auth_users_obtained_total", "Users read from Clerk because no webhook had arrived.")
 _TROUBLES = Counter("auth_troubles_total", "Requests that failed for a cause that an operator can remove.", ["cause"])
+
+_READS = Counter(
+    "auth_user_reads_total",
+    "Reads of users that a replica answered, and those that the primary had to answer; none without replicas.",
+    ["place", "why"],
+)
+_READ_AT = {why: _READS.labels("primary" if why else "replica", why or "") for why in (None, *WhyPrimary)}
 
 WEBHOOK_ROUTE = "/webhooks/clerk"
 
@@ -71,6 +79,11 @@ def _by_outcome(route: str, outcome: str | None) -> Counter | None:
 def count_obtained() -> None:
     """Count a user that was read from Clerk."""
     _OBTAINED.inc()
+
+
+def count_read(why: WhyPrimary | None) -> None:
+    """Count a reading of users that was tried at a replica; `why` is what sent it to the primary."""
+    _READ_AT[why].inc()
 
 
 def count_trouble(cause: str) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from attrs import frozen
 from prometheus_client import Histogram
@@ -14,7 +14,9 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 _publish = Histogram(
     "outbox_publish_duration_seconds", "One batch to Kafka, until each fate is known.", buckets=_BUCKETS
 )
-_delete = Histogram("outbox_delete_duration_seconds", "Deleting one published batch.", buckets=_BUCKETS)
+_delete = Histogram(
+    "outbox_delete_duration_seconds", "Deleting one published batch, in one step with the next read.", buckets=_BUCKETS
+)
 
 
 @frozen
@@ -34,8 +36,9 @@ class TimedOutbox:
 
     outbox: Outbox
 
-    async def oldest(self, lanes: Sequence[int], limit: int) -> list[Pending]:
-        return await self.outbox.oldest(lanes, limit)
+    async def oldest(self, lanes: Sequence[int], limit: int, *, published: Collection[Pending] = ()) -> list[Pending]:
+        with _timed(_delete) if published else nullcontext():
+            return await self.outbox.oldest(lanes, limit, published=published)
 
     async def delete(self, published: Collection[Pending]) -> None:
         with _timed(_delete):

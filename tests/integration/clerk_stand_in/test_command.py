@@ -61,17 +61,16 @@ def test_a_seed_that_is_none_is_refused(ask, body):
     assert ask("POST", "/stand-in/seed", json=body).status_code == 400
 
 
-def test_the_page_is_for_this_machine_alone_and_loads_nothing_from_elsewhere(tmp_path):
+def test_the_console_is_at_its_address_for_this_machine_alone(tmp_path):
     with stand_in(tmp_path, CLERK_SECRET_KEY=KEY, PORT="3999") as (_, url):
         page = httpx.get(url, trust_env=False)
         rebound = httpx.get(url, headers={"host": "attacker.example"}, trust_env=False)
 
     assert page.status_code == 200
     assert '"service": "http://127.0.0.1:3999"' in page.text
-    assert "default-src 'none'" in page.text
-    assert "__" not in page.text
-    assert "src=" not in page.text.replace("default-src", "").replace("script-src", "")
-    assert (rebound.status_code, KEY in rebound.text) == (403, False)
+    assert '"secret_key": "$CLERK_SECRET_KEY"' in page.text
+    assert KEY not in page.text
+    assert rebound.status_code == 403
 
 
 def test_a_port_that_is_taken_a_broken_file_and_a_live_key_end_it_with_a_word(tmp_path):

@@ -1,18 +1,13 @@
 """`auth-service doctor` against real servers, well and ill."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 
 from integration.conftest import create_topic
-
-AUTH_SERVICE = Path(sys.executable).with_name("auth-service")
+from support import commands
 
 
 @pytest.fixture
@@ -21,22 +16,13 @@ async def examine(tmp_path, database_url, kafka_address, topic):
 
     def run(**changes: str) -> tuple[int, dict[str, dict[str, str]]]:
         environment = {
-            "PATH": os.environ["PATH"],
             "DATABASE_URL": database_url,
             "KAFKA_BOOTSTRAP_SERVERS": kafka_address,
             "KAFKA_USER_EVENTS_TOPIC": topic,
             "KAFKA_SESSION_EVENTS_TOPIC": f"{topic}-sessions",
             **changes,
         }
-        done = subprocess.run(
-            [AUTH_SERVICE, "doctor", "--json"],
-            env=environment,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = commands.run("doctor", "--json", env=environment, cwd=tmp_path)
         assert done.stdout, done.stderr
         # Of several topics, what is found of the first.
         return done.returncode, {finding["check"]: finding for finding in reversed(json.loads(done.stdout))}

@@ -14,6 +14,7 @@ import pytest
 
 from devkit.servers.ports import free_port
 from support import processes
+from support.commands import ANEW
 from support.processes import Process
 from support.web import environment
 
@@ -34,12 +35,12 @@ WAYS = [
 @pytest.fixture
 def starts(tmp_path, database_url, kafka_address, topic):
     def serve(*arguments):
-        return processes.serve(tmp_path, database_url, free_port(), *arguments)
+        return processes.serve(tmp_path, database_url, free_port(), *arguments, **ANEW)
 
     return {
         "serve": (serve, "Started worker-1"),
         "serve with two workers": (lambda: serve("--workers", "2"), "Started worker-2"),
-        "relay": (lambda: processes.relay(tmp_path, database_url, kafka_address, topic), "lanes held"),
+        "relay": (lambda: processes.relay(tmp_path, database_url, kafka_address, topic, **ANEW), "lanes held"),
     }
 
 

@@ -1,28 +1,16 @@
 """`auth-service migrate` as compose and people run it."""
 
 import asyncio
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import asyncpg
 import pytest
 
-AUTH_SERVICE = Path(sys.executable).with_name("auth-service")
+from support import commands
 
 
 async def run(folder, *arguments, **variables):
-    return await asyncio.to_thread(
-        subprocess.run,
-        [AUTH_SERVICE, *arguments],
-        env={"PATH": os.environ["PATH"], "HOME": str(folder), **variables},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
+    variables = {"HOME": str(folder), **variables}
+    return await asyncio.to_thread(commands.run, *arguments, env=variables, cwd=folder, within=90)
 
 
 async def execute(url, statement):

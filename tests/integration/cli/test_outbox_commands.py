@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import os
 import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +23,7 @@ from application.relay.messages import Pending, RefusedMessage
 from domain.delete_user import delete_user
 from domain.sync_user import sync_user
 from domain.user import UserId
-from support.python_path import PYTHON_PATH
+from support import commands
 from support.users import deletion, snapshot
 
 
@@ -40,21 +38,8 @@ class Stage:
     leases: PostgresLaneLeases
 
     async def run(self, *arguments: str, url: str | None = None) -> "subprocess.CompletedProcess[str]":
-        return await asyncio.to_thread(
-            subprocess.run,
-            [sys.executable, "-m", "entrypoints.cli.main", "outbox", *arguments],
-            cwd=self.folder,
-            env={
-                "PATH": os.environ["PATH"],
-                "PYTHONPATH": PYTHON_PATH,
-                "DATABASE_URL": url or self.database_url,
-            },
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
+        variables = {"DATABASE_URL": url or self.database_url}
+        return await asyncio.to_thread(commands.run, "outbox", *arguments, cwd=self.folder, env=variables)
 
     async def change(self, user: str, at: int) -> None:
         news = snapshot(UserId(user), at=at, first_name=f"Ada {at}")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from devkit.fake_clerk.webhook_sender import Disorder
+from devkit.fake_clerk.deliveries import Disorder
 from devkit.servers.ports import free_port
 from support.clerk_stand_in import RunningStandIn
 from support.processes import serve

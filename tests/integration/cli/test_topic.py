@@ -1,18 +1,13 @@
 """`auth-service topic create|check` against a real broker."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from adapters.kafka.doctor import examine_topics
 from application.relay.topics import EVENTS, SESSIONS, STATE, Topic, differences
-
-AUTH_SERVICE = Path(sys.executable).with_name("auth-service")
+from support import commands
 
 
 @pytest.fixture
@@ -20,14 +15,8 @@ def run(tmp_path, kafka_address):
     def run_(*arguments: str, **variables: str) -> tuple[int, str, str]:
         users = variables.get("KAFKA_USER_EVENTS_TOPIC", "users")
         variables.setdefault("KAFKA_SESSION_EVENTS_TOPIC", f"{users}-sessions")
-        done = subprocess.run(
-            [AUTH_SERVICE, "topic", *arguments],
-            env={"PATH": os.environ["PATH"], "KAFKA_BOOTSTRAP_SERVERS": kafka_address, **variables},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
+        done = commands.run(
+            "topic", *arguments, env={"KAFKA_BOOTSTRAP_SERVERS": kafka_address, **variables}, cwd=tmp_path
         )
         return done.returncode, done.stdout, done.stderr
 

@@ -5,7 +5,6 @@ import itertools
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,12 +15,11 @@ from faststream.kafka import KafkaBroker
 from anomalyze_auth.consumer import InMemoryLastSeen, UserEvents, any_record
 from anomalyze_auth.events import UserEvent
 from anomalyze_auth.kafka import KafkaConnection
-from support import processes
+from support import commands, processes
 from support.authority import Authority
 from support.demanding_kafka import CLIENT_SECRET
 from support.writing import writer
 
-AUTH_SERVICE = Path(sys.executable).with_name("auth-service")
 _numbers = itertools.count(1)
 
 
@@ -50,15 +48,7 @@ def admitted(how: str, demanding, tokens) -> dict[str, str]:
 
 
 def run(folder: Path, variables: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [AUTH_SERVICE, *arguments],
-        env={"PATH": os.environ["PATH"], **variables},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return commands.run(*arguments, env=variables, cwd=folder)
 
 
 def doctor(folder: Path, variables: dict[str, str]) -> dict[str, dict[str, str]]:

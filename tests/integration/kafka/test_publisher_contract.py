@@ -11,8 +11,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from attrs import evolve
 
 from adapters.kafka import publisher as publisher_module
-from adapters.kafka.broker import Record
-from adapters.kafka.cloudevents import encode
+from adapters.kafka.broker import Record, RelayBroker
+from adapters.kafka.cloudevents import USER_TYPES, encode
 from adapters.kafka.publisher import KafkaPublisher
 from application.relay.lanes import lane_of
 from application.relay.messages import OutboxMessage, Pending
@@ -223,6 +223,17 @@ async def test_a_broker_that_is_killed_and_comes_back_loses_and_reorders_nothing
             if version > max(seen, default=0):
                 seen.append(version)
         assert seen == list(range(1, 11))
+
+
+async def test_a_relay_opens_no_admin_client_beside_its_producer(kafka_address, topic):
+    broker = RelayBroker(kafka_address.split(","))
+    publisher = KafkaPublisher(broker, topics=dict.fromkeys(USER_TYPES, topic))
+
+    await publisher.publish([pending("user_a", 1)])
+    admin = broker.config.broker_config.admin.admin_client
+    await publisher.aclose()
+
+    assert admin is None
 
 
 async def test_a_broker_that_is_not_there_is_told_in_bounded_time():

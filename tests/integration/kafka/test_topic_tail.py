@@ -156,13 +156,15 @@ async def test_a_record_that_the_client_cannot_take_apart_is_passed_over(kafka_a
     assert (after.readable, after.value) == (True, b"after")
 
 
-async def publish_raw_header_name(address: str, topic: str, partition: int, name: bytes) -> None:
+async def publish_raw_header_name(
+    address: str, topic: str, partition: int, name: bytes, key: bytes | None = None
+) -> None:
     """Write a header with a name of our own length over in the finished batch, before its checksum is made."""
     producer = AIOKafkaProducer(bootstrap_servers=address)
     await producer.start()
     try:
         builder = producer.create_batch()
-        builder.append(timestamp=None, key=None, value=b"v", headers=[("\x01" * len(name), b"v")])
+        builder.append(timestamp=None, key=key, value=b"v", headers=[("\x01" * len(name), b"v")])
         build = builder._builder.build
 
         def with_other_name() -> bytearray:

@@ -16,7 +16,7 @@ import httpx
 
 from devkit.servers.ports import free_port
 from support.leaks import leaks, secrets_of
-from support.second_terminal import dev
+from support.second_terminal import command, dev
 
 INVENTED = ("ada@example.org", "ada@lovelace.example", "Lovelace", "Augusta", "+15555550100", "Ada")
 CANARIES = {"first_name": "Canarygiven", "last_name": "Canarysurname", "username": "canaryhandle"}
@@ -65,17 +65,9 @@ def test_a_demo_writes_nothing_of_its_users_and_no_token_or_secret(tmp_path):
 def test_the_services_of_dev_write_nothing_of_a_user_who_is_triggered(tmp_path):
     port = free_port()
     changes = [word for name, value in CANARIES.items() for word in ("--set", f"{name}={value}")]
-    trigger = [sys.executable, "-m", "entrypoints.cli.main", "trigger", "user.created", "--user", "user_canary"]
     with dev(tmp_path, port, LOG_LEVEL="debug", LOG_FORMAT="console") as running:
-        sent = subprocess.run(
-            [*trigger, "--email", "canary@personal.example", *changes],
-            env=environment(tmp_path),
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        trigger = ("trigger", "user.created", "--user", "user_canary", "--email", "canary@personal.example")
+        sent = command(tmp_path, *trigger, *changes)
         forged = httpx.post(f"http://127.0.0.1:{port}/webhooks/clerk", content=b"canary-body", trust_env=False)
         time.sleep(1)  # until what was caused is written
     lines = [line for line in running.text().splitlines() if line.startswith(("serve |", "relay |"))]

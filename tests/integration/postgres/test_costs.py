@@ -1,4 +1,4 @@
-"""What a webhook and a relayed event cost PostgreSQL, compared with what was committed last: docs/benchmarks.md."""
+"""What webhooks, events and reads cost PostgreSQL, compared with what was committed last: docs/benchmarks.md."""
 
 import asyncio
 import json
@@ -14,11 +14,13 @@ from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.lane_leases import PostgresLaneLeases
 from adapters.postgres.outbox import INDEX_PLANS, PostgresOutbox
+from adapters.postgres.user_reader import PostgresUserReader
 from adapters.postgres.user_store import PostgresUserStore
 from application.relay.lane_leases import LEASE_S, share_lanes
 from application.relay.lanes import LANES
 from application.relay.loop import LONGEST_PAUSE_S
 from application.relay.relay_events import RelayEvents
+from domain.session import SessionId
 from domain.sync_user import sync_user
 from domain.user import UserId
 from support.costs import meter
@@ -49,6 +51,11 @@ async def measured(database_url: str) -> dict[str, dict[str, float]]:
         async def lease() -> None:
             await leases.write("relay", share_lanes(await leases.read("relay"), "relay"))
 
+        async def round_to_the_end() -> None:
+            """Carry what waits, and find nothing more: the second read deletes what the first round published."""
+            while (await relay(range(LANES), 1000)).taken:
+                pass
+
         async def cost(name: str, *work, of: int = 1, per_second: float = 1.0) -> None:
             async with postgres.counted() as counted:
                 await asyncio.gather(*work)
@@ -58,21 +65,26 @@ async def measured(database_url: str) -> dict[str, dict[str, float]]:
         for at in (1, 2):
             await webhook(UserId("user_first"), at)
             await asyncio.gather(*(webhook(UserId(f"user_first{number}"), at) for number in range(3)))
-            await relay(range(LANES), 1000)
+            await round_to_the_end()
             await lease()
 
         await cost("webhook, alone, of a new user", webhook(UserId("user_alone"), 1))
         await cost("webhook, alone, of a known user", webhook(UserId("user_alone"), 2))
         await cost("webhook, alone, that is stale", webhook(UserId("user_alone"), 1))
-        await relay(range(LANES), 1000)
+        await round_to_the_end()
         await cost(f"webhook, one of {BATCH} at once, of new users", *(webhook(user, 1) for user in USERS), of=BATCH)
-        await cost(f"relayed event, one of {BATCH}", relay(range(LANES), 1000), of=BATCH)
+        await cost(f"relayed event, one of {BATCH}, and the read that finds no more", round_to_the_end(), of=BATCH)
         await cost(f"webhook, one of {BATCH} at once, of known users", *(webhook(user, 2) for user in USERS), of=BATCH)
-        await relay(range(LANES), 1000)
+        await round_to_the_end()
         await webhook(UserId("user_alone"), 3)
-        await cost("relayed event, alone", relay(range(LANES), 1000))
+        await cost("relayed event, alone, and the read that finds no more", round_to_the_end())
         await cost("idle relay, polls, in a second", relay(range(LANES), 1000), per_second=1 / LONGEST_PAUSE_S)
         await cost("idle relay, leases, in a second", lease(), per_second=3 / LEASE_S)
+        reader, session = PostgresUserReader(engine), SessionId("sess_1")  # of `/v1/me` and `/v1/verify?active=true`
+        await reader.signed_in(UserId("user_alone"), session)
+        await cost("read of who is signed in, alone", reader.signed_in(UserId("user_alone"), session))
+        reads = (reader.signed_in(user, session) for user in USERS)
+        await cost(f"read of who is signed in, one of {BATCH} at once", *reads, of=BATCH)
         await store.aclose()
         await engine.dispose()
     return costs

@@ -74,7 +74,7 @@ async def test_of_several_hosts_the_one_that_takes_writes_is_used(database_url, 
             url = hosts(database_url, there, None, query=query) if "primary" not in query else database_url + query
             assert await trouble(url) is None
         assert await trouble(hosts(database_url, there)) is Cause.READ_ONLY
-        assert await trouble(hosts(database_url, there, f"127.0.0.1:{free_port()}")) is Cause.READ_ONLY
+        assert await trouble(hosts(database_url, there, f"127.0.0.1:{free_port()}")) is Cause.NO_PRIMARY
         dial = Dialer(
             target=read_target(hosts(database_url, None, there, query="?target_session_attrs=prefer-standby")),
             application_name="tests",

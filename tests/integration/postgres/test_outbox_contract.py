@@ -17,9 +17,11 @@ from adapters.postgres.user_store import PostgresUserStore
 from application.errors import StoreUnavailableError
 from application.relay.lanes import LANES, lane_of
 from application.relay.messages import Outbox, Pending, RefusedMessage
+from application.relay.relay_events import RelayEvents
+from application.relay.state_topic import fill_lane
 from domain.sync_user import sync_user
 from domain.user import Known, UserId
-from support.memory import MemoryOutbox
+from support.memory import MemoryOutbox, MemoryPublisher
 from support.statements import statements
 from support.users import snapshot
 
@@ -131,6 +133,41 @@ async def test_what_was_published_is_gone_and_the_rest_stays(case):
     assert told(await case.outbox.oldest(ALL, 10)) == [("user_a", 3)]
 
 
+@pytest.mark.parametrize("count", [1, 3, 40])
+async def test_what_was_published_is_gone_with_the_next_read_which_has_all_that_is_left(case, count):
+    users = [f"user_{number}" for number in range(count)]
+    for user in [*users, "user_a"]:
+        await case.store(user, 1000)
+    await case.store("user_a", 2000)
+    batch = await case.outbox.oldest(ALL, 100)
+    published = [pending for pending in batch if (pending.message.key, pending.message.version) != ("user_a", 2)]
+    await case.store("user_0", 2000)
+
+    after = await case.outbox.oldest(ALL, 100, published=published)
+    again = await case.outbox.oldest(ALL, 100, published=published)  # a relay that was frozen may do it once more
+
+    assert len(published) == count + 1
+    assert sorted(told(after)) == [("user_0", 2), ("user_a", 2)]
+    assert again == after
+    assert await case.outbox.oldest(ALL, 100) == after
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+async def test_a_limit_counts_nothing_that_the_read_deletes(case, limit):
+    for user in ("user_a", "user_b"):
+        for at in (1000, 2000, 3000):
+            await case.store(user, at)
+    published: list[Pending] = []
+    seen: list[tuple[str, int]] = []
+    while batch := await case.outbox.oldest(ALL, limit, published=published):
+        assert len(batch) <= limit
+        published = batch
+        seen += told(batch)
+
+    for user in ("user_a", "user_b"):
+        assert [version for key, version in seen if key == user] == [1, 2, 3]
+
+
 async def test_a_refused_event_is_moved_with_its_error_and_the_next_version_goes_on(case):
     for at in (1000, 2000):
         await case.store("user_a", at)
@@ -220,7 +257,7 @@ async def test_only_what_was_published_is_deleted_when_the_sequence_gives_a_numb
     numbers = [row["id"] for row in await admin.fetch("SELECT id FROM outbox")]
 
     await outbox.delete([first])
-    kept = await outbox.oldest(ALL, 10)
+    kept = await outbox.oldest(ALL, 10, published=[first])
     await outbox.move_to_dead_letters([RefusedMessage(first, "too large", 2)])
     still = await outbox.oldest(ALL, 10)
     await outbox.move_to_dead_letters([RefusedMessage(second, "too large", 2)])
@@ -231,6 +268,24 @@ async def test_only_what_was_published_is_deleted_when_the_sequence_gives_a_numb
 
     assert numbers == [1, 1]
     assert (told(kept), told(still), left) == ([("user_a", 2)], [("user_a", 2)], [])
+
+
+async def test_what_was_published_late_leaves_the_version_that_was_filled_in_anew(database_url):
+    engine = create_engine(read_target(database_url), pool_size=1, application_name="tests", settings=INDEX_PLANS)
+    store = PostgresUserStore(engine, encode, lambda: None)
+    await store.start()
+    outbox = PostgresOutbox(engine)
+    await store.change(UserId("user_a"), partial(sync_user, snapshot=snapshot(UserId("user_a"))))
+    published = await outbox.oldest(ALL, 10)
+    admin = await asyncpg.connect(database_url)
+    await admin.execute("UPDATE outbox SET lane = $1", fill_lane(lane_of("user_a")))  # as `state fill` writes it
+    await outbox.oldest(ALL, 10, published=published)
+    left = await admin.fetchval("SELECT count(*) FROM outbox")
+    await admin.close()
+    await store.aclose()
+    await engine.dispose()
+
+    assert left == 1
 
 
 async def test_a_relay_that_does_not_feed_the_state_topic_never_reads_what_waits_for_it_alone(database_url):
@@ -249,6 +304,9 @@ async def test_a_relay_that_does_not_feed_the_state_topic_never_reads_what_waits
     await engine.dispose()
 
     assert batches == [[("user_a", 2)], [("user_a", 2), ("user_a", 3)], [("user_a", 2), ("user_a", 3)]]
+
+
+_FEW = "'{user_1}', '{1}', '{}', '{6f2e9d1c-0000-4000-8000-000000000000}', '{1,2,3}', 10"
 
 
 @pytest.mark.one_server
@@ -270,14 +328,15 @@ async def test_the_relays_statements_use_the_index_whatever_the_table_looked_lik
         ("oldest", postgres_outbox._OLDEST, "'{1,2,3}', 10"),
         ("lowest", postgres_outbox._LOWEST, "'{1,2,3}', 10"),
         ("gone", postgres_outbox._DELETE, "'{user_1,user_2}', 1, '{}', false"),
+        ("few", postgres_outbox._DELETE_FEW_AND_READ, _FEW),
     ):
         await connection.execute(f"PREPARE {name} AS {statement.sql}")
         plan = await connection.fetch(f"EXPLAIN EXECUTE {name} ({arguments})")
         plans += "\n".join(row[0] for row in plan) + "\n"
     await connection.close()
 
-    assert plans.count("Index Scan using outbox_lane_idx") == 2, plans
-    assert plans.count("Index Scan using outbox_pkey") == 2, plans
+    assert plans.count("Index Scan using outbox_lane_idx") == 3, plans
+    assert plans.count("Index Scan using outbox_pkey") == 3, plans
     assert "Index Cond: ((key = ANY ($1)) AND (version <= $2))" in plans, plans
     assert "Seq Scan" not in plans
     assert "Sort" not in plans
@@ -290,6 +349,23 @@ async def test_a_relay_learns_that_there_is_no_database():
     for call in (outbox.oldest(ALL, 1), outbox.delete([]), outbox.move_to_dead_letters([])):
         with pytest.raises(StoreUnavailableError):
             await call
+
+
+@pytest.mark.one_server
+async def test_a_small_round_is_one_statement_that_deletes_what_the_last_one_published(store, engine):
+    outbox, publisher = PostgresOutbox(engine), MemoryPublisher()
+    run_round = RelayEvents(outbox, publisher)
+
+    async with statements(engine) as seen:
+        for number in range(3):
+            news = snapshot(UserId(f"user_{number}"))
+            await store.change(news.id, partial(sync_user, snapshot=news))
+            await run_round(ALL, 1000)
+        nothing = await run_round(ALL, 1000)
+
+    assert len(publisher.delivered) == 3
+    assert nothing.taken == 0
+    assert len([statement for statement in seen if "lateral" in statement.lower()]) == len(seen) - 3 * 2 == 4
 
 
 @pytest.mark.one_server

@@ -61,6 +61,7 @@ def test_a_healthy_service_has_nothing_to_be_done():
         ({"outbox_options": {}}, {"autovacuum": WARNING}),
         ({"outbox_options": {"autovacuum_vacuum_scale_factor": "0.2"}}, {"autovacuum": WARNING}),
         ({"idle_limit_ms": 0}, {"idle transactions": WARNING}),
+        ({"waiting_for_standby": 2}, {"durability": WARNING}),
         ({"connections": 95}, {"connections": WARNING}),
         ({"users_bytes": 80_000_000}, {"statistics": WARNING}),
         ({"users_bytes": 80_000_000, "users_analyzed": True}, {}),

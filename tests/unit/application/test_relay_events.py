@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.kafka.cloudevents import encode
+from application.errors import StoreUnavailableError
 from application.relay.lanes import LANES
 from application.relay.messages import OutboxMessage
 from application.relay.relay_events import RelayEvents
@@ -28,12 +29,44 @@ def left(relay_events: RelayEvents) -> list[int]:
     return [row.id for row in relay_events.outbox.rows]
 
 
-async def test_what_was_acknowledged_is_deleted():
+async def test_what_was_acknowledged_is_deleted_by_the_next_round():
     relay_events = relay(message("a", 1), message("a", 2), message("b", 1))
 
     done = await relay_events(ALL, 10)
+    nothing = await relay_events(ALL, 10)
 
     assert (done.taken, len(done.published), done.outage) == (3, 3, None)
+    assert nothing.taken == 0
+    assert left(relay_events) == []
+
+
+async def test_what_was_acknowledged_is_deleted_when_no_round_follows():
+    relay_events = relay(message("a", 1))
+
+    await relay_events(ALL, 10)
+    waiting = left(relay_events)
+    await relay_events.settle()
+
+    assert (waiting, left(relay_events)) == ([1], [])
+
+
+@pytest.mark.parametrize("next_step", ["round", "settle"])
+async def test_what_could_not_be_deleted_is_deleted_later_and_not_sent_again(next_step):
+    class Away(MemoryOutbox):
+        async def delete(self, published):
+            if published:
+                raise StoreUnavailableError("away")
+
+    relay_events = relay(message("a", 1))
+    there = relay_events.outbox
+    await relay_events(ALL, 10)
+    relay_events.outbox = Away(there.rows)
+    with pytest.raises(StoreUnavailableError):
+        await (relay_events(ALL, 10) if next_step == "round" else relay_events.settle())
+    relay_events.outbox = there
+    await relay_events(ALL, 10)
+
+    assert len(relay_events.publisher.delivered) == 1
     assert left(relay_events) == []
 
 
@@ -48,6 +81,7 @@ async def test_only_the_lanes_it_was_given_are_touched():
     lane = relay_events.outbox.rows[1].lane
 
     await relay_events([lane], 10)
+    await relay_events.settle()
 
     assert left(relay_events) == [1]
 
@@ -65,6 +99,7 @@ async def test_a_refused_event_is_put_aside_and_later_versions_go_on():
     relay_events = relay(message("a", 1), message("a", 2), message("a", 3), _2="refused")
 
     done = await relay_events(ALL, 10)
+    await relay_events.settle()
 
     assert (len(done.published), done.refused) == (2, 1)
     assert left(relay_events) == []

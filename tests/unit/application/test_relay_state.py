@@ -26,8 +26,10 @@ def relay(*messages: OutboxMessage, events: dict[int, str] | None = None, state:
     )
 
 
-def left(run_round: RelayEventsAndState) -> list[int]:
+async def left(run_round: RelayEventsAndState) -> list[int]:
+    """What waits when the last round is settled."""
     assert isinstance(run_round.outbox, MemoryOutbox)
+    await run_round.settle()
     return [row.id for row in run_round.outbox.rows]
 
 
@@ -49,7 +51,7 @@ async def test_every_event_goes_to_one_topic_and_each_users_newest_version_to_th
     assert (done.taken, len(done.published), done.outage) == (3, 3, None)
     assert delivered(run_round) == [("user_a", 1), ("user_a", 2), ("user_b", 1)]
     assert written(run_round) == [("user_a", 2), ("user_b", 1)]
-    assert left(run_round) == []
+    assert await left(run_round) == []
 
 
 async def test_a_version_that_another_has_overtaken_beyond_the_batch_is_not_written():
@@ -70,11 +72,11 @@ async def test_what_only_the_event_topic_took_stays_and_is_not_sent_to_it_again(
     run_round = relay(message("a", 1), message("b", 1), state={2: "NotEnoughReplicas"})
 
     done = await run_round(ALL, 10)
-    kept = left(run_round)
+    kept = await left(run_round)
     again = await run_round(ALL, 10)
 
     assert (done.outage.detail, kept) == ("NotEnoughReplicas", [1, 2])
-    assert (again.outage, left(run_round)) == (None, [])
+    assert (again.outage, await left(run_round)) == (None, [])
     assert delivered(run_round) == [("user_a", 1), ("user_b", 1)]
 
 
@@ -82,11 +84,11 @@ async def test_what_only_the_state_topic_took_stays_and_goes_to_both_again():
     run_round = relay(message("a", 1), events={1: "NotEnoughReplicas"})
 
     done = await run_round(ALL, 10)
-    kept = left(run_round)
+    kept = await left(run_round)
     run_round.publisher.fate.clear()
     await run_round(ALL, 10)
 
-    assert (done.outage.detail, kept, left(run_round)) == ("NotEnoughReplicas", [1], [])
+    assert (done.outage.detail, kept, await left(run_round)) == ("NotEnoughReplicas", [1], [])
     assert delivered(run_round) == [("user_a", 1)]
     assert set(written(run_round)) == {("user_a", 1)}
 
@@ -99,7 +101,7 @@ async def test_without_the_state_topic_no_event_is_sent_either_so_that_none_is_s
 
     assert (done.taken, done.outage.detail) == (0, "topic state does not exist")
     assert delivered(run_round) == []
-    assert left(run_round) == [1]
+    assert await left(run_round) == [1]
 
 
 @pytest.mark.parametrize(("events", "state"), [({1: "refused"}, {}), ({}, {1: "refused"}), ({1: "refused"},) * 2])
@@ -109,7 +111,7 @@ async def test_what_one_of_the_topics_refuses_is_put_aside_once_and_names_the_to
     done = await run_round(ALL, 10)
 
     assert (len(done.published), done.refused, done.outage) == (1, 1, None)
-    assert left(run_round) == []
+    assert await left(run_round) == []
     [letter] = run_round.outbox.dead
     assert letter.pending.id == 1
     assert ("state: " in letter.error) == bool(state)
@@ -120,7 +122,7 @@ async def test_what_one_topic_refuses_waits_until_the_other_has_answered():
     run_round = relay(message("a", 1), events={1: "refused"}, state={1: "NotEnoughReplicas"})
 
     done = await run_round(ALL, 10)
-    kept, dead = left(run_round), list(run_round.outbox.dead)
+    kept, dead = await left(run_round), list(run_round.outbox.dead)
     await run_round(ALL, 10)
 
     assert (done.refused, kept, dead) == (0, [1], [])
@@ -146,7 +148,7 @@ async def test_a_relay_that_was_barred_begins_again_at_once():
     rounds = [await run_round(ALL, 10) for _ in range(11)]
 
     assert [done.outage for done in rounds] == [None] * 11
-    assert left(run_round) == []
+    assert await left(run_round) == []
     assert delivered(run_round) == [("user_a", 1)]
 
 
@@ -182,7 +184,7 @@ async def test_lanes_that_another_relay_holds_are_not_touched():
 
     await run_round(ALL, 10)
 
-    assert left(run_round) == [1]
+    assert await left(run_round) == [1]
     assert delivered(run_round) == [("user_b", 1)]
 
 
@@ -197,7 +199,7 @@ async def test_what_waits_for_the_state_topic_alone_comes_after_the_events_and_s
     assert done.taken == 2
     assert delivered(run_round) == [("user_a", 1)]
     assert set(written(run_round)) == {("user_a", 1), ("user_b", 4)}
-    assert left(run_round) == []
+    assert await left(run_round) == []
 
 
 async def test_a_filled_version_that_was_overtaken_is_dropped():
@@ -207,4 +209,4 @@ async def test_a_filled_version_that_was_overtaken_is_dropped():
 
     await run_round(ALL, 10)
 
-    assert (written(run_round), left(run_round)) == ([], [])
+    assert (written(run_round), await left(run_round)) == ([], [])

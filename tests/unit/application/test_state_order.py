@@ -59,7 +59,9 @@ class SharedOutbox:
     rows: list[Pending]
     pause: Callable[[], Awaitable[None]]
 
-    async def oldest(self, lanes, limit):
+    async def oldest(self, lanes, limit, *, published=()):
+        if published:
+            await self.delete(published)
         await self.pause()
         return [row for row in self.rows if row.lane in lanes][:limit]
 

@@ -44,12 +44,15 @@ def run(tmp_path, monkeypatch, capsys):
 def test_what_is_configured_is_shown_with_its_place_and_the_commands_that_read_it(run, tmp_path):
     (tmp_path / ".env").write_text("\nPORT=4000\nCLERK_AUTHORIZED_PARTIES=https://a.example,https://b.example\n")
     (tmp_path / "key").write_text("sk_test_hunter2\n")
-    code, out, _ = run("config", "serve", "--json", CLERK_SECRET_KEY_FILE="key", **SERVE)
+    replicas = "postgresql://reader:hunter2@db2,db3/auth"
+    code, out, _ = run("config", "serve", "--json", CLERK_SECRET_KEY_FILE="key", DATABASE_REPLICA_URL=replicas, **SERVE)
     variables = {variable["name"]: variable for variable in json.loads(out)["variables"]}
 
     assert code == 0
     assert variables["DATABASE_URL"]["value"] == "postgresql://auth:*******@db.example:5432/auth"
     assert (variables["DATABASE_URL"]["source"], variables["DATABASE_URL"]["required"]) == ("environment", True)
+    assert variables["DATABASE_REPLICA_URL"]["value"] == "postgresql://reader:*******@db2,db3/auth"
+    assert variables["DATABASE_REPLICA_URL"]["commands"] == ["serve"]
     assert (variables["PORT"]["value"], variables["PORT"]["source"]) == ("4000", ".env line 2")
     assert variables["CLERK_AUTHORIZED_PARTIES"]["value"] == "https://a.example, https://b.example"
     assert variables["CLERK_SECRET_KEY"]["value"] == "sk_test_*******"

@@ -11,6 +11,7 @@ from application.errors import (
     StoreBusyError,
     StoreUnavailableError,
     UnstorableError,
+    UnusableWebhookError,
     UserDeletedError,
     UserUnknownError,
 )
@@ -31,6 +32,7 @@ OUTAGE = failure_of(ClerkUnavailableError("down"))
         (ClerkLimitedError("429", retry_after_s=1), 69, True),
         (StoreUnavailableError("down"), 69, True),
         (StoreBusyError("full"), 69, True),
+        (BrokerUnavailableError("down"), 69, True),
         (ClerkKeyRefusedError("401"), 78, True),
         (ClerkNotConfiguredError("no key"), 78, True),
     ],
@@ -42,8 +44,8 @@ def test_every_kind_of_failure_has_its_status_and_those_of_everybody_end_the_run
 
 
 def test_what_is_not_expected_is_not_named():
-    with pytest.raises(BrokerUnavailableError):
-        failure_of(BrokerUnavailableError("Kafka"))
+    with pytest.raises(UnusableWebhookError):
+        failure_of(UnusableWebhookError("data.id"))
 
 
 def test_nobody_steers_a_terminal_by_what_clerk_says():

@@ -2,16 +2,21 @@
 
 import json
 import threading
+import time
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from anomalyze_auth import PemKey, Reason, SessionVerifier, TokenRejected, bearer_token
-from devkit.conformance.token_vectors import ACCEPTED, vectors
+from devkit.conformance.token_vectors import ACCEPTED, Signer, Vector, vectors
 from devkit.conformance.tokens import Answer, judged
 from devkit.local.keys import new_keys, public_half
 from entrypoints.cli.main import main
@@ -54,11 +59,21 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def verdict(key: Path, token: str) -> Reason | None:
-    verifier = SessionVerifier(PemKey(public_half(key.read_text())), issuer=ISSUER, authorized_parties=[PARTY])
+    found = rejection(key, token)
+    return None if found is None else found.reason
+
+
+@cache
+def verifier(key: Path, leeway: float) -> SessionVerifier:
+    pem = PemKey(public_half(key.read_text()))
+    return SessionVerifier(pem, issuer=ISSUER, authorized_parties=[PARTY], leeway=leeway)
+
+
+def rejection(key: Path, token: str, leeway: float = 5) -> TokenRejected | None:
     try:
-        verifier.verify_now(token)
+        verifier(key, leeway).verify_now(token)
     except TokenRejected as rejected:
-        return rejected.reason
+        return rejected
     return None
 
 
@@ -103,12 +118,118 @@ def test_three_planted_faults_are_named_and_nothing_else(key: Path, capsys):
     assert found["not_answered"] == {}
 
 
+def test_unusual_faults_are_named_and_nothing_else(key: Path, capsys):
+    def decide(token: str) -> int:
+        if not token.isascii():
+            return 502  # the server behind it cannot read such a header
+        rejected = rejection(key, token)
+        if rejected is None:
+            return 200
+        if "nbf" in rejected.description:
+            return 200  # it does not look at nbf at all
+        if rejected.reason == Reason.WRONG_TOKEN_TYPE and header_of(token).get("cat") == "cl_B7d4PD222AAA":
+            return 200 if "sid" in json_of(token.split(".")[1]) else 401  # it takes JWT templates for sessions
+        return 401
+
+    with service(decide) as url:
+        status, found = conformance(url, key, capsys)
+
+    assert status == 1
+    assert found["wrongly_accepted"].keys() == {"not active yet (nbf)", "token category (cat)"}
+    assert found["wrongly_accepted"]["token category (cat)"] == ["JWT template with a sid"]
+    assert found["wrongly_refused"] == {}
+    assert found["answered_with_5xx"] == {"bytes beyond ASCII": ["non-ASCII text", "full-width letters"]}
+    assert found["not_answered"] == {}
+
+
+def test_unusual_faults_of_another_kind_are_named_and_nothing_else(key: Path, capsys):
+    def decide(token: str) -> int:
+        rejected = rejection(key, token, leeway=60)  # a whole minute is too much
+        header = header_of(token)
+        if rejected is None:
+            return 200 if header.get("typ") == "JWT" else 403  # typ may be left out
+        if rejected.reason == Reason.UNSUPPORTED_HEADER and "crit" in header:
+            return 500
+        return 401
+
+    with service(decide) as url:
+        status, found = conformance(url, key, capsys)
+
+    assert status == 1
+    assert found["wrongly_accepted"].keys() == {"clock tolerance"}
+    assert found["wrongly_refused"] == {"header members": ["typ absent"]}
+    assert found["answered_with_5xx"].keys() == {"extensions (crit, b64)"}
+    assert found["not_answered"] == {}
+
+
+def signer_with(key: Path) -> Signer:
+    private = load_pem_private_key(key.read_bytes(), password=None)
+    assert isinstance(private, RSAPrivateKey)
+    return Signer(key=private, kid="ins_1", issuer=ISSUER, party=PARTY)
+
+
+def header_of(token: str) -> dict[str, Any]:
+    return json_of(token.split(".", maxsplit=1)[0])
+
+
+def json_of(segment: str) -> dict[str, Any]:
+    try:
+        value = json.loads(urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+@pytest.mark.parametrize(
+    ("member", "classes"),
+    [
+        ("exp", {"expired"}),
+        ("nbf", {"not active yet (nbf)"}),
+        ("iat", {"issued in the future (iat)"}),
+        ("sub", {"subject (sub)"}),
+        ("sid", {"session (sid)"}),
+        ("iss", {"issuer (iss)"}),
+        ("azp", {"authorized party (azp)"}),
+        ("sts", {"session status (sts)"}),
+        ("fva", {"factor ages (fva)"}),
+        ("act", {"actor (act)"}),
+        ("o", {"organization"}),
+        ("typ", {"token type (typ)"}),
+        ("cat", {"token category (cat)"}),
+        ("crit", {"extensions (crit, b64)"}),
+        ("cty", {"nested tokens (cty)"}),
+        ("alg", {"algorithm"}),
+    ],
+)
+def test_a_service_that_does_not_look_at_a_member_shows_in_one_class(member: str, classes: set[str], key: Path):
+    """It decides what the SDK decides of the same token without that change."""
+    signer = signer_with(key)
+
+    def blind(vector: Vector) -> int:
+        recipe = dict(vector.recipe)
+        for part in ("header", "claims"):
+            if member in recipe.get(part, {}):
+                recipe[part] = {name: value for name, value in recipe[part].items() if name != member}
+        if f"members without {member}" in recipe.get("claims_text", "") and vector.expected != "token-malformed":
+            del recipe["claims_text"]
+        if recipe == vector.recipe or "signature" in recipe:
+            return 200 if vector.expected == ACCEPTED else 401
+        seen = Vector(vector.name, vector.token_class, "", None, frozenset(), recipe)
+        return 401 if rejection(key, signer.token(seen, time.time())) else 200
+
+    found = judged([Answer(vector, blind(vector)) for vector in vectors()])
+
+    assert found.wrongly_accepted.keys() == classes
+    assert [found.wrongly_refused, found.server_errors, found.unanswered] == [{}, {}, {}]
+
+
 @pytest.mark.parametrize(
     ("ignored", "classes"),
     [
         (Reason.AUTHORIZED_PARTY_MISMATCH, {"authorized party (azp)"}),
         (Reason.ISSUER_MISMATCH, {"issuer (iss)"}),
         (Reason.TOKEN_EXPIRED, {"expired"}),
+        (Reason.TOKEN_ISSUED_IN_THE_FUTURE, {"issued in the future (iat)"}),
         (Reason.TOKEN_INVALID_SIGNATURE, {"signature"}),
         (Reason.TOKEN_NOT_ACTIVE_YET, {"not active yet (nbf)"}),
         (Reason.UNSUPPORTED_HEADER, {"extensions (crit, b64)", "nested tokens (cty)"}),

@@ -18,6 +18,7 @@ STAND_IN = "tests/integration/clerk_stand_in"
 REQUESTS = "tests/unit/docs/test_requests.py"
 
 AUTH_SERVICE = {
+    "completion": "tests/unit/cli/test_completion.py",
     "clerk-stand-in": f"{STAND_IN}/test_command.py",
     "config": "tests/unit/cli/test_config.py",
     "conformance consumer": "tests/integration/programs/consumers/test_examples.py",
@@ -40,7 +41,10 @@ AUTH_SERVICE = {
     "topic check": f"{CLI}/test_topic.py",
     "topic create": f"{CLI}/test_topic.py",
     "topic fill": "tests/integration/relay/test_relay_state.py",
+    "topic repair": "tests/integration/faults/failover/test_lost_commits.py",
     "trigger": f"{CLI}/test_dev.py",
+    "users erased": f"{CLI}/test_users_history.py",
+    "users history": f"{CLI}/test_users_history.py",
     **{
         f"users {name}": f"{CLI}/test_users_commands.py"
         for name in (
@@ -58,6 +62,8 @@ MAKE = {
         ".ci/run",
     ),
     "unit": "not run by itself: a part of `make test`",
+    "failover": "not run by itself: the same test as in `make test-faults`, for longer",
+    "test-patroni": "not run by CI: it needs etcd; tests/integration/patroni/test_patroni.py",
     "chaos": "not run by itself: the same test as in `make test-faults`, for longer",
     "baseline": "not run: it writes what tests/integration/postgres/test_costs.py compares with",
     "bench": "not run: it measures for minutes, and asserts nothing",
@@ -104,6 +110,7 @@ OTHERS = {
 NO_COMMANDS = {
     "docs/events.md": ('{"user": ', '{"session": '),
     "docs/frontend.md": ("GET /v1/me", '{"id": "user_…"'),
+    "docs/users.md": ("user_2abc  version 2",),
     "docs/tracing.md": ("OTEL_EXPORTER_OTLP_ENDPOINT=", "POST /webhooks/clerk "),
     "README.md": ("            Clerk (webhooks, tokens)",),
 }

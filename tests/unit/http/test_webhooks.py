@@ -79,7 +79,7 @@ async def test_a_client_that_leaves_is_noticed():
 
 
 def test_headers_are_read_by_lower_case_name_whatever_bytes_they_hold():
-    assert signed_headers([(b"SVIX-Id", b"\xff\xfe"), (b"x", b"")]) == {"svix-id": "ÿþ", "x": ""}
+    assert signed_headers([(b"SVIX-Id", b"\xff\xfe"), (b"x", b"")]) == {"svix-id": "ÿþ"}
 
 
 @pytest.mark.parametrize("name", [b"svix-id", b"svix-timestamp", b"svix-signature", b"webhook-signature"])
@@ -89,7 +89,7 @@ def test_two_values_of_a_signed_header_are_a_forgery(name):
 
 
 def test_other_headers_may_come_twice():
-    assert signed_headers([(b"accept", b"a"), (b"accept", b"b")]) == {"accept": "b"}
+    assert signed_headers([(b"accept", b"a"), (b"accept", b"b")]) == {}
 
 
 @each_row(

@@ -24,8 +24,7 @@ def test_no_private_attribute_or_module_of_a_library_is_used(file):
     modules = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
 
     assert {name for name in used - made if name.startswith("_") and not name.startswith("__")} == set()
-    if file.stem != "broker":  # where a type for mypy is named nowhere else
-        assert [name for name in modules if "._" in name] == []
+    assert [name for name in modules if "._" in name] == []
 
 
 def test_the_error_that_a_broker_gives_for_an_invalid_record_is_known():

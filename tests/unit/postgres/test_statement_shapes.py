@@ -23,7 +23,7 @@ _BY_KEY = "|".join(
     for table, column in DISTRIBUTED_BY.items()
 )
 
-ONE_SERVER_ONLY = {"outbox._OLDEST", "outbox._LOWEST"}
+ONE_SERVER_ONLY = {"outbox._OLDEST", "outbox._LOWEST", "outbox._DELETE_FEW_AND_READ"}
 """Citus refuses them, and the relay then uses `_LOWEST_OF_ALL_SERVERS`: it is slower when many events wait."""
 
 WITHOUT_KEY = {
@@ -37,7 +37,10 @@ WITHOUT_KEY = {
     "living_users._COUNT": "a count of everything",
     "living_users._SAMPLE": "by the time of creation",
     "living_users._marks": "by the time of creation",
+    "user_directory._by_email": "by email",
     "user_directory.BY_EMAIL": "by email",
+    "user_directory.BY_EMAIL_AT_REPLICA": "by email",
+    "replica.BY_EMAIL_AT_REPLICA": "by email",
     "user_directory.PAGE": "page by page",
     "session_store._FORGET": "by time",
 }

@@ -6,6 +6,7 @@ import pytest
 
 from adapters.kafka.cloudevents import encode
 from application.failure import Failure
+from application.relay import loop
 from application.relay.lanes import session_lane
 from application.relay.loop import Carrier, Relay
 from application.relay.messages import Pending
@@ -62,6 +63,7 @@ async def test_it_takes_the_lanes_delivers_and_leaves_them_when_told_to_stop():
 
     assert notes.lanes == [64]
     assert set(leases.owners.values()) == {None}
+    assert outbox.rows == []
 
 
 async def test_a_wake_up_ends_the_rest_of_an_idle_relay():
@@ -81,6 +83,34 @@ async def test_an_event_that_nobody_announced_is_found_by_polling():
     await asyncio.sleep(0.1)
     outbox.add(message(1))
     await until(lambda: publisher.delivered)
+    one.stop()
+    await running
+
+
+async def test_what_comes_soon_after_a_small_round_shares_the_next_one(monkeypatch):
+    monkeypatch.setattr(loop, "ROUND_S", 1.0)
+    one, outbox, publisher, notes = relay()
+    outbox.add(message(1))
+    running = asyncio.create_task(one.run())
+    await until(lambda: publisher.delivered)
+    for version in (2, 3):
+        outbox.add(message(version))
+        one.carriers[0].wake()
+        await asyncio.sleep(0.01)
+    await until(lambda: len(publisher.delivered) == 3)
+    one.stop()
+    await running
+
+    assert [done.taken for done in notes.rounds if done.taken] == [1, 2]
+
+
+async def test_a_relay_that_is_behind_does_not_rest(monkeypatch):
+    monkeypatch.setattr(loop, "ROUND_S", 3600.0)
+    monkeypatch.setattr(loop, "BATCH", 2)
+    one, outbox, publisher, _ = relay()
+    outbox.add(*(message(version) for version in range(1, 9)))
+    running = asyncio.create_task(one.run())
+    await until(lambda: len(publisher.delivered) == 8)
     one.stop()
     await running
 
@@ -114,12 +144,14 @@ async def test_a_relay_that_cannot_keep_its_lanes_because_of_a_bug_ends_instead_
 async def test_a_round_that_does_not_end_holds_up_a_relay_that_is_told_to_stop_for_a_bounded_time():
     leases, notes, sending = MemoryLeases(), Notes(), asyncio.Event()
 
-    async def round_without_end(*_) -> Round:
-        sending.set()
-        await asyncio.Event().wait()
-        return Round(0)
+    class Endless(MemoryPublisher):
+        async def publish(self, batch):
+            sending.set()
+            await asyncio.Event().wait()
 
-    one = Relay("r", [Carrier(round_without_end, notes)], leases, notes, leave_s=0.1)
+    outbox = MemoryOutbox()
+    outbox.add(message(1))
+    one = Relay("r", [Carrier(RelayEvents(outbox, Endless()), notes)], leases, notes, leave_s=0.1)
     running = asyncio.create_task(one.run())
     await asyncio.wait_for(sending.wait(), 5)
     one.stop()

@@ -1,33 +1,41 @@
 """`auth-service clerk-stand-in`: Clerk's API for a machine without an account."""
 
+import asyncio
 import os
+import shlex
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import structlog
 from attrs import evolve
 from cyclopts import Parameter
 
+from devkit.console.records import Records
+from devkit.console.server import CommandLine, ConsoleServer
 from devkit.fake_clerk.assembly import stand_in
-from devkit.fake_clerk.defaults import DATA_FILE, PORT, html
+from devkit.fake_clerk.defaults import DATA_FILE, PORT
+from devkit.fake_clerk.deliveries import Endpoint
 from devkit.fake_clerk.http_server import listening
-from devkit.fake_clerk.webhook_sender import Endpoint
 from devkit.local.environment import DATA_DIR, NO_FILE
-from devkit.local.keys import keys_kept_in, secret_key_kept_in
+from devkit.local.keys import SECRET_KEY_FILE, keys_kept_in, secret_key_kept_in
 from devkit.settings import ClerkStandInSettings
 from entrypoints.cli.until_signal import run_until_signal
 from entrypoints.config.loading import load
 from entrypoints.config.parsing import http_url
-from entrypoints.config.settings import HttpSettings
+from entrypoints.config.settings import EventsSettings, HttpSettings, OutboxSettings
 from entrypoints.config.sources import variables
 from entrypoints.observability.logging import configure_logging
 
 if TYPE_CHECKING:
-    from devkit.fake_clerk.assembly import StandIn
-    from devkit.fake_clerk.webhook_sender import DeliveryAttempt
+    from collections.abc import Callable, Coroutine
+
+    from devkit.fake_clerk.deliveries import DeliveryAttempt
+
+    Watching = Callable[[], Coroutine[Any, Any, None]]
 
 log = structlog.get_logger("clerk-stand-in")
 
@@ -43,8 +51,9 @@ def clerk_stand_in(  # noqa: PLR0913  # options of a command
 ) -> None:
     """Serve a stand-in for Clerk's Backend API and send its webhooks: for development and tests, never in production.
 
-    Users, sessions and signed webhooks without a Clerk account, and a page for people at `/`. `auth-service dev` starts
-    one by itself when no CLERK_* variable names an instance of yours. CLERK_SECRET_KEY (who may ask) and
+    Users, sessions and signed webhooks without a Clerk account, and at `/` the console: what the service made of each
+    webhook, and with DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS also rows, events and consumers. `auth-service dev`
+    starts one by itself when no CLERK_* variable names an instance of yours. CLERK_SECRET_KEY (who may ask) and
     CLERK_WEBHOOK_SECRET (how webhooks are signed) are made up, and kept in the data folder, unless they are configured.
 
     Parameters
@@ -87,11 +96,24 @@ def clerk_stand_in(  # noqa: PLR0913  # options of a command
             authorized_party=azp,
             endpoints=[Endpoint(url=url, secrets=(signing_secret,)) for url in urls],
             file=data_dir / DATA_FILE,
-            on_attempt=_report,
-            page=html(secret_key=secret_key, service=service),
+        )
+        records = Records()
+        made.webhooks.on_attempt = _reporting_to(records)
+        kept = secret_key == secret_key_kept_in(data_dir)
+        key_file = shlex.quote(str(data_dir / SECRET_KEY_FILE))
+        console = ConsoleServer(
+            made,
+            secret_key,
+            records,
+            CommandLine(
+                service=service,
+                secret_key=f"$(cat {key_file})" if kept else "$CLERK_SECRET_KEY",
+                program=_program(),
+                data_dir="" if data_dir == DATA_DIR else str(data_dir),
+            ),
         )
         with suppress(KeyboardInterrupt):  # how a server is stopped on a terminal
-            run_until_signal(_serve(made, host, port), on_signal=lambda: None)
+            run_until_signal(_serve(console, _watch(records, environment), host, port), on_signal=lambda: None)
     except OSError as error:
         # asyncio's own text for an address that is taken is written for programmers.
         what = f"cannot use {error.filename}" if error.filename else f"cannot listen on --host {host}, --port {port}"
@@ -100,23 +122,61 @@ def clerk_stand_in(  # noqa: PLR0913  # options of a command
         sys.exit(f"The Clerk stand-in cannot run: {error}")
 
 
-async def _serve(stand_in: "StandIn", host: str, port: int) -> int:
-    async with listening(stand_in.api.answer, host=host, port=port) as bound:
+async def _serve(console: ConsoleServer, watch: "Watching | None", host: str, port: int) -> int:
+    stand_in = console.stand_in
+    async with listening(console.answer, host=host, port=port) as bound, asyncio.TaskGroup() as tasks:
         if not stand_in.api.tokens.issuer:
             itself = HttpSettings(host=host, port=bound).base_url
             stand_in.api.tokens = evolve(stand_in.api.tokens, issuer=itself)
         log.info("started", url=f"http://{host}:{bound}", users=len(stand_in.instance))
+        if watch is not None:
+            tasks.create_task(watch())
         await stand_in.run()
     return 0
 
 
-def _report(attempt: "DeliveryAttempt") -> None:
-    write = log.info if attempt.succeeded else log.warning
-    write(
-        "webhook",
-        type=attempt.event,
-        user_id=attempt.user_id,
-        svix_id=attempt.svix_id,
-        attempt=attempt.number,
-        outcome=attempt.outcome,
-    )
+def _program() -> str:
+    """Return what a shell runs as `auth-service`: `dev` has started this process as a module, by another name."""
+    script = Path(sys.executable).with_name("auth-service")
+    on_path = shutil.which("auth-service")
+    if not script.exists() or (on_path and Path(on_path).resolve() == script.resolve()):
+        return "auth-service"
+    here = Path.cwd()
+    return str(script.relative_to(here) if script.is_relative_to(here) else script)
+
+
+def _watch(records: Records, environment: Mapping[str, str]) -> "Watching | None":
+    """Return what follows the service's database and topics, as far as they are configured."""
+    named = {name.removesuffix("_FILE") for name, text in environment.items() if text}
+    if not named & {"DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS"}:
+        return None
+    # A stand-in without a service does without the clients of both, which are most of what it would import.
+    from devkit.console.watch import Watch  # noqa: PLC0415
+    from entrypoints.composition import container_of  # noqa: PLC0415
+    from entrypoints.composition.database import DatabaseContainer  # noqa: PLC0415
+
+    engine = kafka = None
+    if "DATABASE_URL" in named:
+        database = load(OutboxSettings, environment=environment, env_file=NO_FILE)
+        engine = container_of(DatabaseContainer, database).engine()
+    if "KAFKA_BOOTSTRAP_SERVERS" in named:
+        settings = load(EventsSettings, environment=environment, env_file=NO_FILE)
+        settings.proxies.export()  # a token endpoint may be behind one
+        kafka = settings.kafka
+    return Watch(records, engine, kafka).run
+
+
+def _reporting_to(records: Records) -> "Callable[[DeliveryAttempt], None]":
+    def report(attempt: "DeliveryAttempt") -> None:
+        records.add_attempt(attempt)
+        write = log.info if attempt.succeeded else log.warning
+        write(
+            "webhook",
+            type=attempt.event,
+            user_id=attempt.user_id,
+            svix_id=attempt.svix_id,
+            attempt=attempt.number,
+            outcome=attempt.outcome,
+        )
+
+    return report

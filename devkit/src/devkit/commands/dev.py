@@ -6,8 +6,10 @@ import os
 import re
 import sys
 import time
+import webbrowser
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
 from attrs import field, frozen
@@ -25,6 +27,7 @@ from devkit.local.frontend import PORT as FRONTEND_PORT
 from devkit.local.frontend import Mint, origins, serve_frontend
 from devkit.local.keys import ORGANIZATION, keys_kept_in, secret_key_kept_in
 from devkit.local.process import Part, ProcessFailedError, ServiceProcess, raise_if_ended, stop_all, until_ready
+from devkit.local.reload import reload_on_change
 from devkit.servers.data_dir import locked
 from devkit.servers.errors import EmbeddedStackError
 from devkit.servers.ports import free_port, require_free
@@ -68,11 +71,20 @@ class _Plan:
     """Port of the Clerk stand-in; `None` where a real instance is configured."""
 
 
-def dev(*, data_dir: Path = DATA_DIR, port: int | None = None, fresh: bool = False, yes: Yes = False) -> None:
+def dev(  # noqa: PLR0913  # the options of a command
+    *,
+    data_dir: Path = DATA_DIR,
+    port: int | None = None,
+    fresh: bool = False,
+    open: bool = False,  # noqa: A002  # the option's name
+    reload: bool = False,
+    yes: Yes = False,
+) -> None:
     """Run the whole service on this machine, with a real PostgreSQL and a real Kafka, until Ctrl-C.
 
-    Needs no Docker, no Java and no Clerk account: a stand-in for Clerk runs beside the service, with a page to sign
-    users up, ban and delete them, unless CLERK_* variables (environment or `.env`) name your Clerk instance.
+    Needs no Docker, no Java and no Clerk account: a stand-in for Clerk runs beside the service, with a console to sign
+    users up, ban and delete them, and to see what happened to each of them, unless CLERK_* variables (environment or
+    `.env`) name your Clerk instance.
     DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS are not read. The first start downloads Kafka (45 MB). In a second
     terminal, every other command finds this one.
 
@@ -84,6 +96,10 @@ def dev(*, data_dir: Path = DATA_DIR, port: int | None = None, fresh: bool = Fal
         Port of the service, instead of PORT (3002).
     fresh
         Forget the users and events of earlier starts. Asks first, where there was one.
+    open
+        Open the console in your browser when everything is ready; beside a Clerk instance, the service's own page.
+    reload
+        Start the service and the relay anew whenever a Python file of theirs changes; everything else goes on.
     """
     if fresh and settings_of_last_dev(data_dir):
         confirm(f"Delete the users and events in {data_dir}?", yes=yes)
@@ -93,7 +109,7 @@ def dev(*, data_dir: Path = DATA_DIR, port: int | None = None, fresh: bool = Fal
     try:
         with locked(data_dir, "auth-service dev") as lock:
             plan = _plan(data_dir, port, lock)
-            main = _dev(plan, console, fresh=fresh, began=began)
+            main = _dev(plan, console, fresh=fresh, show=open, reload=reload, began=began)
             status = run_until_signal(main, on_signal=lambda: console.print("\nStopping ..."))
     except (EmbeddedStackError, ProcessFailedError, ApplicationError) as error:
         sys.exit(str(error))
@@ -183,7 +199,9 @@ def _frontend(plan: _Plan) -> AbstractContextManager[None]:
     return serve_frontend(port=plan.frontend, api=plan.http.base_url, mint=plan.mint)
 
 
-async def _dev(plan: _Plan, console: Console, *, fresh: bool, began: float) -> int:
+async def _dev(  # noqa: PLR0913  # the options of the command
+    plan: _Plan, console: Console, *, fresh: bool, show: bool, reload: bool, began: float
+) -> int:
     last = settings_of_last_dev(plan.data_dir)
     async with embedded_stack(
         plan.data_dir,
@@ -203,7 +221,13 @@ async def _dev(plan: _Plan, console: Console, *, fresh: bool, began: float) -> i
         others = {
             name: text for name, text in plan.environment.items() if not name.startswith(("KAFKA_SASL_", "KAFKA_SSL_"))
         }
-        environment = {**others, **servers, "DATABASE_URL_FILE": "", "PORT": str(plan.http.port)}
+        environment = {
+            **others,
+            **servers,
+            "DATABASE_URL_FILE": "",
+            "PORT": str(plan.http.port),
+            "ROOT_LINKS": _root_links(plan),
+        }
         await _prepare(environment)
         if fresh:
             (plan.data_dir / CLERK_FILE).unlink(missing_ok=True)
@@ -216,6 +240,12 @@ async def _dev(plan: _Plan, console: Console, *, fresh: bool, began: float) -> i
             file = write_environment(plan.data_dir, {**servers, **port, **plan.made_up})
             with _frontend(plan):
                 _greet(plan, servers, file, console, seconds=time.monotonic() - began)
+                page = plan.http.base_url if plan.clerk is None else _clerk_url(plan.clerk)
+                if show and not await asyncio.to_thread(webbrowser.open, page):
+                    console.print(Text(f"No browser could be opened: open {page}", style="yellow"))
+                if reload:
+                    start = partial(_start, environment=environment, lock=plan.lock, console=console)
+                    await reload_on_change(processes, [stack.postgres, stack.kafka], start, console.print)
                 while True:
                     raise_if_ended(parts)
                     await asyncio.sleep(_WATCH_S)
@@ -237,6 +267,16 @@ def _commands(plan: _Plan) -> list[list[str]]:
     return commands
 
 
+def _root_links(plan: _Plan) -> str:
+    """Return what the service's page at `/` leads to: what is configured, and what runs beside the service."""
+    links = [f"{name}={address}" for name, address in plan.http.root_links]
+    if plan.clerk is not None:
+        links.append(f"console={_clerk_url(plan.clerk)}")
+    if plan.frontend is not None:
+        links.append(f"example frontend={origins(plan.frontend)[0]}")
+    return ",".join(links)
+
+
 def _clerk_url(port: int) -> str:
     return f"http://127.0.0.1:{port}"
 
@@ -248,16 +288,20 @@ async def _processes(
     processes: list[ServiceProcess] = []
     try:
         for command in commands:
-            name = command[0]
-
-            def show(line: str, name: str = name) -> None:
-                text = Text.from_ansi(line) if console.is_terminal else Text(_ANSI.sub("", line))
-                console.print(Text.assemble((f"{name} | ", _COLOURS[name]), text))
-
-            processes.append(ServiceProcess(command, environment=environment, cwd=Path.cwd(), lock=lock, on_line=show))
+            processes.append(_start(command, environment=environment, lock=lock, console=console))  # noqa: PERF401  # stopped below
         yield processes
     finally:
         await stop_all(processes)
+
+
+def _start(command: Sequence[str], *, environment: Mapping[str, str], lock: int, console: Console) -> ServiceProcess:
+    name = command[0]
+
+    def show(line: str) -> None:
+        text = Text.from_ansi(line) if console.is_terminal else Text(_ANSI.sub("", line))
+        console.print(Text.assemble((f"{name} | ", _COLOURS[name]), text))
+
+    return ServiceProcess(command, environment=environment, cwd=Path.cwd(), lock=lock, on_line=show)
 
 
 def _again(address: str | None) -> int | None:
@@ -286,7 +330,9 @@ def _greet(plan: _Plan, servers: Mapping[str, str], file: Path, console: Console
     console.print(Text(f"\nReady after {seconds:.1f} s", style="bold green"))
     page = [("Frontend", f"{origins(plan.frontend)[0]}   (examples/frontend)")] if plan.frontend else []
     if plan.clerk is not None:
-        page.insert(0, ("Clerk", f"{_clerk_url(plan.clerk)}   (a stand-in: sign users up, ban and delete them there)"))
+        page.insert(
+            0, ("Clerk", f"{_clerk_url(plan.clerk)}   (a stand-in, with a console: what happened to each user)")
+        )
     for what, value in (
         ("Service", f"{address}   API: {address}/schema"),
         *page,

@@ -1,19 +1,26 @@
 """`auth-service trigger`: be Clerk, and send a webhook."""
 
 import json
+import secrets
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
+import msgspec
+from attrs import field, frozen
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from devkit.fake_clerk import ClerkStandIn
 from devkit.fake_clerk.client import StandInClient, stand_in_of
+from devkit.fake_clerk.deliveries import DROPPED, FORGERS_SECRET
+from devkit.fake_clerk.samples import sample_event
+from devkit.fake_clerk.signing import sign_webhook
 from devkit.local.environment import DATA_DIR, load_beside_dev
 from devkit.settings import TriggerSettings
 from domain.user import InvalidUserIdError, parse_user_id
@@ -27,16 +34,31 @@ EventType = Literal[
 ANSWER_S = 30.0
 
 
-def trigger(  # noqa: C901, PLR0913  # options of a command
-    event: EventType,
+@frozen(kw_only=True)
+class _Delivery:
+    """What is sent, as often as one likes: each time with the same id."""
+
+    event: str
+    user_id: str
+    about: str
+    """Id of the user or the session, for people."""
+    svix_id: str
+    body: bytes = field(repr=False)
+
+
+def trigger(  # noqa: C901, PLR0912, PLR0913  # options of a command
+    event: EventType | None = None,
     /,
     *,
+    again: Annotated[Sequence[str], Parameter(negative="")] = (),
     user: str | None = None,
     session: str | None = None,
     email: str | None = None,
     changes: Annotated[Sequence[str], Parameter(name="--set", negative="")] = (),
     data: Path | None = None,
     times: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
+    drop: Annotated[bool, Parameter(negative="")] = False,
+    forged: Annotated[bool, Parameter(negative="")] = False,
     url: str | None = None,
     data_dir: Path = DATA_DIR,
 ) -> None:
@@ -51,6 +73,9 @@ def trigger(  # noqa: C901, PLR0913  # options of a command
     ----------
     event
         What happened to the user, or to a session.
+    again
+        Instead of an event: svix-id of a delivery that the stand-in remembers, to send it again. As often as you like:
+        they are sent in this order, each when the one before was answered.
     user
         Id of the user (`user_…`); a new one if left out.
     session
@@ -65,6 +90,10 @@ def trigger(  # noqa: C901, PLR0913  # options of a command
         the sample.
     times
         Send the very same delivery so many times, as Clerk does when it missed our answer.
+    drop
+        Send nothing: only the stand-in knows of the change, as when a webhook is lost.
+    forged
+        Sign with another secret: the service has to refuse it. The stand-in knows nothing of the change.
     url
         Where to: the service, or the whole address of an endpoint; the service on this machine (HOST, PORT) if left
         out.
@@ -72,9 +101,25 @@ def trigger(  # noqa: C901, PLR0913  # options of a command
         Data folder of `auth-service dev`.
     """
     settings = load_beside_dev(TriggerSettings, data_dir)
-    clerk = ClerkStandIn(settings.webhooks.clerk_webhook_secret.get_secret_value()[0].written)
+    secret = settings.webhooks.clerk_webhook_secret.get_secret_value()[0].written
+    clerk = ClerkStandIn(secret)
     now_ms = time.time_ns() // 1_000_000
     stand_in = stand_in_of(settings.clerk_api)
+    try:
+        address = endpoint(url or settings.http.base_url)
+    except ValueError as error:
+        fail(f"--url {url}: {error}.", EX_USAGE)
+    sender = _Sender(url=address, secret=FORGERS_SECRET if forged else secret, stand_in=stand_in, forged=forged)
+    if again:
+        if event or user or session or email or changes or data or drop:
+            fail("--again sends a delivery as it was: name only --times, --forged and --url beside it.", EX_USAGE)
+        for delivery in [_remembered(stand_in, svix_id) for svix_id in again]:
+            sender.send(delivery, times)
+        return
+    if event is None:
+        fail("Name an event, such as user.created, or a delivery with --again.", EX_USAGE)
+    if drop and (forged or stand_in is None):
+        fail("--drop needs a stand-in for Clerk, and nothing else that is sent.", EX_USAGE)
     found = _read(data) if data else None
     of_session = event.startswith("session.")
     if session and not of_session:
@@ -98,15 +143,38 @@ def trigger(  # noqa: C901, PLR0913  # options of a command
         if found is None and event == "user.updated" and stand_in and (known := _known(stand_in, who)):
             found = {**known, "updated_at": max(now_ms, known["updated_at"] + 1)}
         about, body = who, _user(clerk, who, found, email=email, now_ms=now_ms) | changed(changes)
-    webhook = clerk.webhook(event, body, happened_ms=now_ms, sent_s=now_ms // 1000)
-    try:
-        address = endpoint(url or settings.http.base_url)
-    except ValueError as error:
-        fail(f"--url {url}: {error}.", EX_USAGE)
-    if stand_in:
+    delivery = _Delivery(
+        event=event,
+        user_id=who,
+        about=about,
+        svix_id=f"msg_{secrets.token_hex(13)}",
+        body=msgspec.json.encode(sample_event(event, body, timestamp_ms=now_ms)),
+    )
+    if stand_in and not forged:
         _tell(stand_in, event, body)
-    for _ in range(times):
-        _send(address, webhook.headers, webhook.body, f"{event} {about}")
+    if drop:
+        sender.report(delivery, outcome=DROPPED)
+        print(f"{event} {about} -> dropped")
+    else:
+        sender.send(delivery, times)
+
+
+def _remembered(stand_in: StandInClient | None, svix_id: str) -> _Delivery:
+    if stand_in is None:
+        fail("--again needs the stand-in for Clerk, which remembers deliveries: start `auth-service dev`.", EX_USAGE)
+    try:
+        found = stand_in.delivery(svix_id)
+    except httpx.HTTPError:
+        sys.exit(f"The stand-in for Clerk at {stand_in.url} does not answer.")
+    if found is None:
+        sys.exit(f"The stand-in for Clerk remembers no delivery {svix_id}: it keeps the last 10,000 since it started.")
+    return _Delivery(
+        event=found["event"],
+        user_id=found["user_id"],
+        about=found["user_id"],
+        svix_id=found["svix_id"],
+        body=found["body"].encode(),
+    )
 
 
 def _user(
@@ -172,18 +240,65 @@ def _read(path: Path) -> dict[str, Any]:
     return found
 
 
-def _send(url: str, headers: Mapping[str, str], body: bytes, what: str) -> None:
-    try:
-        response = httpx.post(url, headers=headers, content=body, timeout=ANSWER_S, trust_env=False)
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        fail(f"--url {url}: {error}", EX_USAGE)
-    except httpx.TransportError as error:
+@frozen(kw_only=True)
+class _Sender:
+    url: str
+    secret: str = field(repr=False)
+    stand_in: StandInClient | None
+    forged: bool
+
+    def send(self, delivery: _Delivery, times: int) -> None:
+        for number in range(1, times + 1):
+            self._send(delivery, number)
+
+    def report(self, delivery: _Delivery, **what: Any) -> None:
+        """Have the console show it; what was sent stays sent, whatever comes of that."""
+        if self.stand_in is None:
+            return
+        attempt = {
+            "svix_id": delivery.svix_id,
+            "event": delivery.event,
+            "user_id": delivery.user_id,
+            "url": self.url,
+            "number": 0,
+            "body": delivery.body.decode(),
+            "at_ms": time.time_ns() // 1_000_000,
+            "forged": self.forged,
+        }
+        with suppress(httpx.HTTPError):
+            self.stand_in.report({**attempt, **what})
+
+    def _send(self, delivery: _Delivery, number: int) -> None:
+        at_ms, began, trace_id = time.time_ns() // 1_000_000, time.perf_counter(), secrets.token_hex(16)
+        headers = {
+            "content-type": "application/json",
+            "traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01",
+            **sign_webhook(self.secret, delivery.svix_id, at_ms // 1000, delivery.body),
+        }
+        try:
+            response = httpx.post(self.url, headers=headers, content=delivery.body, timeout=ANSWER_S, trust_env=False)
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            fail(f"--url {self.url}: {error}", EX_USAGE)
+        except httpx.TransportError as error:
+            self.report(delivery, number=number, at_ms=at_ms, trace_id=trace_id, outcome=type(error).__name__)
+            self._no_answer(error)
+        self.report(
+            delivery,
+            number=number,
+            at_ms=at_ms,
+            took_ms=(time.perf_counter() - began) * 1000,
+            trace_id=trace_id,
+            outcome=response.status_code,
+            answer=response.text,
+        )
+        print(f"{delivery.event} {delivery.about} -> {response.status_code} {response.text}", flush=True)
+        if response.status_code == httpx.codes.BAD_REQUEST and not self.forged:
+            print("Is CLERK_WEBHOOK_SECRET here the one that the service has?", file=sys.stderr)
+        if not response.is_success:
+            sys.exit(1)
+
+    def _no_answer(self, error: httpx.TransportError) -> NoReturn:
         sys.exit(
-            f"No answer from {url} ({str(error) or type(error).__name__}).\n"
+            f"No answer from {self.url} ({str(error) or type(error).__name__}).\n"
             "Start the service with `auth-service dev`, or say with --url where it runs."
         )
-    print(f"{what} -> {response.status_code} {response.text}", flush=True)
-    if response.status_code == httpx.codes.BAD_REQUEST:
-        print("Is CLERK_WEBHOOK_SECRET here the one that the service has?", file=sys.stderr)
-    if not response.is_success:
-        sys.exit(1)

@@ -1,6 +1,6 @@
 """An answer of the stand-in, and how much of it reaches the client."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -25,6 +25,8 @@ class FakeResponse:
     """The connection ends by RST instead of FIN."""
     padding: int = 0
     """So many blanks go before the body."""
+    stream: AsyncGenerator[bytes] | None = None
+    """Sent instead of the body, as it comes, until it ends or the client is gone."""
 
     @classmethod
     def of(

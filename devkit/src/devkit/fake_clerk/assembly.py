@@ -9,11 +9,12 @@ import msgspec
 from attrs import field, frozen
 
 from devkit.fake_clerk.backend_api import FakeBackendApi
+from devkit.fake_clerk.deliveries import DeliveryAttempt, Endpoint
 from devkit.fake_clerk.faults import Faults
 from devkit.fake_clerk.instance import ClerkInstance
 from devkit.fake_clerk.rate_limits import RateLimiter, RateLimits
 from devkit.fake_clerk.tokens import SessionTokens
-from devkit.fake_clerk.webhook_sender import SVIX_SCHEDULE_S, DeliveryAttempt, Endpoint, WebhookSender
+from devkit.fake_clerk.webhook_sender import SVIX_SCHEDULE_S, WebhookSender
 
 _SAVE_EVERY_S = 0.5
 
@@ -67,7 +68,6 @@ def stand_in(  # noqa: PLR0913  # all go by name, and most have a default
     file: Path | None = None,
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     on_attempt: Callable[[DeliveryAttempt], None] | None = None,
-    page: str | None = None,
 ) -> StandIn:
     """Return a stand-in.
 
@@ -84,7 +84,6 @@ def stand_in(  # noqa: PLR0913  # all go by name, and most have a default
         file: where users and sessions are kept from one run to the next.
         now_ms: the clock, milliseconds since 1970.
         on_attempt: hears of each attempt to deliver a webhook.
-        page: HTML for people, at `/`.
 
     Raises:
         ValueError: the file is there and cannot be used.
@@ -112,6 +111,5 @@ def stand_in(  # noqa: PLR0913  # all go by name, and most have a default
         limits=RateLimiter(limits or RateLimits(), now_ms),
         faults=faults,
         webhooks=webhooks,
-        page=page,
     )
     return StandIn(instance=instance, api=api, webhooks=webhooks, faults=faults, file=file)

@@ -4,6 +4,7 @@ import hmac
 import re
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -83,7 +84,6 @@ class FakeBackendApi:
         limits: counts the requests.
         faults: what goes wrong.
         webhooks: for `/stand-in/webhooks`.
-        page: HTML for people, at `/`; it may hold the secret key.
     """
 
     def __init__(  # noqa: PLR0913  # all go by name
@@ -95,7 +95,6 @@ class FakeBackendApi:
         limits: RateLimiter,
         faults: Faults,
         webhooks: WebhookSender,
-        page: str | None = None,
     ) -> None:
         self.instance = instance
         self.tokens = tokens
@@ -104,7 +103,6 @@ class FakeBackendApi:
         self.webhooks = webhooks
         self.requests: deque[Asked] = deque(maxlen=REMEMBERED)
         self._secret_key = secret_key.encode()
-        self._page = page
 
     def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> FakeResponse:
         """Answer a request.
@@ -128,10 +126,10 @@ class FakeBackendApi:
         return answer
 
     def _answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> FakeResponse:
-        if self._page is not None and (method, target) == ("GET", "/"):
-            return control.for_people(self._page, headers.get("host", ""))
+        dropped = headers.get(control.DROP_WEBHOOKS) == "drop"
         try:
-            return FakeResponse.of(self._carry_out(method, target, headers, body))
+            with self.webhooks.dropping() if dropped else nullcontext():
+                return FakeResponse.of(self._carry_out(method, target, headers, body))
         except RefusedError as refused:
             return refusal(refused)
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from attrs import field, frozen
@@ -36,6 +37,26 @@ class StandInClient:
             httpx.HTTPError: it does not answer, or refuses the data.
         """
         self._ask("POST", "/stand-in/events", json={"type": event, "data": data}).raise_for_status()
+
+    def delivery(self, svix_id: str) -> dict[str, str] | None:
+        """Return a delivery that it remembers, as `{"event", "user_id", "body"}`; None when it does not.
+
+        Raises:
+            httpx.HTTPError: it does not answer, or with something else.
+        """
+        answer = self._ask("GET", f"/stand-in/deliveries/{quote(svix_id, safe='')}")
+        if answer.status_code == HTTPStatus.NOT_FOUND:
+            return None
+        found: dict[str, str] = answer.raise_for_status().json()
+        return found
+
+    def report(self, attempt: Mapping[str, Any]) -> None:
+        """Have it know of a delivery that was sent, with the fields of `DeliveryAttempt`.
+
+        Raises:
+            httpx.HTTPError: it does not answer, or refuses the data.
+        """
+        self._ask("POST", "/stand-in/attempts", json=attempt).raise_for_status()
 
     def _ask(self, method: str, path: str, **what: Any) -> httpx.Response:
         headers = {"authorization": f"Bearer {self._secret_key}"}

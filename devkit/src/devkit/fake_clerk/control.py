@@ -1,17 +1,14 @@
 """`/stand-in/…`: what only a stand-in has, for tests that drive it from another process."""
 
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import msgspec
 from attrs import fields_dict
 
-from devkit.fake_clerk.answer import FakeResponse
+from devkit.fake_clerk.deliveries import DeliveryAttempt, Disorder
 from devkit.fake_clerk.faults import fault_of, shown
-from devkit.fake_clerk.refusals import bad_body
-from devkit.fake_clerk.webhook_sender import Disorder
+from devkit.fake_clerk.refusals import bad_body, not_found
 
 if TYPE_CHECKING:
     from devkit.fake_clerk.backend_api import Call
@@ -19,23 +16,15 @@ if TYPE_CHECKING:
 PREFIX = "/stand-in"
 
 MOST_SEEDED = 1_000_000
+MOST_SENT_AGAIN = 1000
 
+DROP_WEBHOOKS = "stand-in-webhooks"
+"""Header of a request whose webhooks are dropped, when its value is `drop`."""
+
+_SHOWN_OF_ATTEMPT = ("svix_id", "event", "user_id", "url", "number", "outcome")
 
 _CHANGES = ("user.created", "user.updated")
 _ENDS = ("session.ended", "session.removed", "session.revoked")
-
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-
-
-def for_people(page: str, host: str) -> FakeResponse:
-    """Return the page, under names of this machine alone."""
-    # Another name for this address is another site's, whose script would read the key in the page (DNS rebinding).
-    if urlsplit(f"//{host}").hostname not in _LOOPBACK:
-        return FakeResponse(
-            status=HTTPStatus.FORBIDDEN, body=b"Open this page as http://localhost:... or http://127.0.0.1:...\n"
-        )
-    headers = {"content-type": "text/html; charset=utf-8", "cache-control": "no-store", "x-frame-options": "DENY"}
-    return FakeResponse(headers=headers, body=page.encode())
 
 
 def _faults(call: "Call") -> Any:
@@ -96,8 +85,50 @@ def _webhooks(call: "Call") -> Any:
         "pending": sender.pending,
         "overflowed": sender.overflowed,
         "endpoints": [endpoint.url for endpoint in sender.endpoints],
-        "attempts": msgspec.to_builtins(list(sender.attempts)[-100:]),
+        "attempts": [
+            {name: getattr(attempt, name) for name in _SHOWN_OF_ATTEMPT} for attempt in list(sender.attempts)[-100:]
+        ],
     }
+
+
+def _delivery(call: "Call") -> Any:
+    """Return a message as it was sent; `body` is its text."""
+    message = call.api.webhooks.message(call.ids[0])
+    if message is None:
+        raise not_found("delivery", call.ids[0])
+    return {
+        "svix_id": message.svix_id,
+        "event": message.event,
+        "user_id": message.user_id,
+        "body": message.body.decode(),
+    }
+
+
+def _send_again(call: "Call") -> Any:
+    """Send messages again: `{"svix_ids": ["msg_…"], "times": 2, "forged": true}`, one after the other."""
+    body = {"times": 1, "forged": False, **call.body}
+    svix_ids, times, forged = body.pop("svix_ids", None), body.pop("times"), body.pop("forged")
+    listed = isinstance(svix_ids, list) and svix_ids and all(isinstance(one, str) for one in svix_ids)
+    if body or not listed or type(times) is not int or type(forged) is not bool:
+        raise bad_body("expected svix_ids, a list of texts, and perhaps times (a number) and forged (true or false)")
+    if not 1 <= times * len(svix_ids) <= MOST_SENT_AGAIN:
+        raise bad_body(f"expected 1 to {MOST_SENT_AGAIN} deliveries")
+    try:
+        call.api.webhooks.send_again(svix_ids, times=times, forged=forged)
+    except KeyError as error:
+        raise not_found("delivery", str(error.args[0])) from None
+    return {"svix_ids": svix_ids, "times": times, "forged": forged}
+
+
+def _report_attempt(call: "Call") -> Any:
+    """Take note of an attempt that another program made, with the fields of `DeliveryAttempt`; texts are not base64."""
+    texts = {name: value.encode() for name in ("body", "answer") if isinstance(value := call.body.get(name), str)}
+    try:
+        attempt = msgspec.convert({**call.body, **texts}, DeliveryAttempt, strict=True)
+    except (ValueError, TypeError) as error:
+        raise bad_body(str(error)) from None
+    call.api.webhooks.record(attempt)
+    return {}
 
 
 def _set_webhooks(call: "Call") -> Any:
@@ -134,6 +165,9 @@ ROUTES: dict[tuple[str, str], Callable[["Call"], Any]] = {
     ("POST", "/sign-out"): _end_session,
     ("GET", "/webhooks"): _webhooks,
     ("PUT", "/webhooks"): _set_webhooks,
+    ("GET", "/deliveries/{id}"): _delivery,
+    ("POST", "/deliveries"): _send_again,
+    ("POST", "/attempts"): _report_attempt,
     ("GET", "/requests"): _requests,
     ("DELETE", "/requests"): _forget_requests,
 }

@@ -7,7 +7,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import h11
@@ -121,6 +121,8 @@ class _Connection:
         if answer.reset and answer.cut_after == 0:
             self._reset()
             return False
+        if answer.stream:
+            return await self._send_stream(answer)
         length = answer.padding + len(answer.body)
         await self._send(
             h11.Response(
@@ -132,6 +134,15 @@ class _Connection:
             return await self._send_part(answer)
         if method != "HEAD":
             await self._send_body(answer)
+        await self._send(h11.EndOfMessage())
+        return True
+
+    async def _send_stream(self, answer: "FakeResponse") -> bool:
+        assert answer.stream  # noqa: S101  # the caller has looked
+        async with aclosing(answer.stream) as stream:
+            await self._send(h11.Response(status_code=answer.status, headers=list(answer.headers.items())))
+            async for part in stream:
+                await self._send(h11.Data(data=part))
         await self._send(h11.EndOfMessage())
         return True
 

@@ -5,15 +5,18 @@ import heapq
 import random
 import secrets
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import Any
 
 import httpx
 import msgspec
-from attrs import evolve, field, frozen, validators
+from attrs import evolve
 
+from devkit.fake_clerk.deliveries import DROPPED, FORGERS_SECRET, DeliveryAttempt, Disorder, Endpoint, Message
 from devkit.fake_clerk.samples import sample_event
 from devkit.fake_clerk.signing import sign_webhook
 
@@ -24,57 +27,9 @@ ANSWER_S = 15.0
 """How long Svix waits for a 2xx."""
 
 REMEMBERED = 10_000
-"""Attempts that are kept, to be shown."""
+"""Attempts that are kept, to be shown, and messages that can be sent again."""
 
-_share = [validators.ge(0.0), validators.le(1.0)]
-
-
-@frozen(kw_only=True)
-class Endpoint:
-    """Where webhooks go; with several secrets each is signed by all, as Svix does for a day after a rotation."""
-
-    url: str
-    secrets: tuple[str, ...] = field(repr=False)
-
-
-@frozen(kw_only=True)
-class Disorder:
-    """What the network does to messages: shares of them, drawn by `seed`."""
-
-    drop_share: float = field(default=0.0, validator=_share)
-    """Never sent."""
-    duplicate_share: float = field(default=0.0, validator=_share)
-    """Sent twice, under one `svix-id`."""
-    reorder_share: float = field(default=0.0, validator=_share)
-    """Sent up to `reorder_within_s` late, so that later ones overtake it."""
-    reorder_within_s: float = field(default=0.5, validator=validators.ge(0))
-    seed: int = 0
-
-
-@frozen(kw_only=True)
-class DeliveryAttempt:
-    """An attempt to deliver a message, and what came of it: the status, or the name of the failure."""
-
-    svix_id: str
-    event: str
-    user_id: str
-    url: str
-    number: int
-    outcome: int | str
-
-    @property
-    def succeeded(self) -> bool:
-        return isinstance(self.outcome, int) and 200 <= self.outcome < 300  # noqa: PLR2004
-
-
-@frozen(kw_only=True)
-class _Message:
-    svix_id: str
-    event: str
-    user_id: str
-    body: bytes = field(repr=False)
-    endpoint: Endpoint
-    number: int = 1
+_dropping: ContextVar[bool] = ContextVar("dropping", default=False)
 
 
 class WebhookSender:
@@ -88,7 +43,7 @@ class WebhookSender:
         schedule_s: seconds before each attempt; as many attempts as entries.
         concurrency: attempts at a time; 1 keeps the order of events as long as each is taken at once.
         capacity: messages that may wait; more are lost and counted in `overflowed`.
-        on_attempt: hears of each attempt.
+        on_attempt: hears of each attempt, and of each message that is dropped.
     """
 
     def __init__(  # noqa: PLR0913  # all but one have a default
@@ -108,9 +63,10 @@ class WebhookSender:
         self._concurrency = concurrency
         self._capacity = capacity
         self._now_s = now_s
-        self._on_attempt = on_attempt
+        self.on_attempt = on_attempt
         self._lock = threading.Lock()
-        self._waiting: list[tuple[float, int, _Message]] = []
+        self._waiting: list[tuple[float, int, Message]] = []
+        self._messages: dict[str, Message] = {}
         self._under_way = 0
         self._sequence = 0
         self._paused = False
@@ -149,24 +105,79 @@ class WebhookSender:
         body = msgspec.json.encode(sample_event(event, dict(data), timestamp_ms=happened_ms))
         svix_id = f"msg_{secrets.token_hex(13)}"
         user_id = str(data.get("user_id") or data.get("id"))
+        dropped = []
         with self._lock:
             disorder, chance = self._disorder, self._chance
             for endpoint in self.endpoints:
                 # Four draws each time, so that a share does not change what another one draws.
                 drop, twice, late, how_late = (chance.random() for _ in range(4))
-                if drop < disorder.drop_share:
-                    continue
-                message = _Message(
+                message = Message(
                     svix_id=svix_id,
                     event=event,
                     user_id=user_id,
                     body=body,
                     endpoint=endpoint,
                 )
+                self._remember(message)
+                if drop < disorder.drop_share or _dropping.get():
+                    dropped.append(message)
+                    continue
                 delay_s = how_late * disorder.reorder_within_s if late < disorder.reorder_share else 0.0
                 for extra_s in (0.0, disorder.reorder_within_s)[: 2 if twice < disorder.duplicate_share else 1]:
                     self._enqueue(message, self.schedule_s[0] + delay_s + extra_s)
         self._wake()
+        for message in dropped:
+            at_ms = int(self._now_s() * 1000)
+            self.record(_attempt_of(evolve(message, number=0), outcome=DROPPED, at_ms=at_ms))
+
+    @contextmanager
+    def dropping(self) -> Iterator[None]:
+        """Drop what this thread or task sends in the block; each message is kept, and can be sent again."""
+        token = _dropping.set(True)
+        try:
+            yield
+        finally:
+            _dropping.reset(token)
+
+    def message(self, svix_id: str) -> Message | None:
+        """Return one of the last `REMEMBERED` messages."""
+        return self._messages.get(svix_id)
+
+    def send_again(self, svix_ids: Sequence[str], *, times: int = 1, forged: bool = False) -> None:
+        """Send messages again, each `times` times, one after the other: the next one goes when the last was answered.
+
+        Args:
+            svix_ids: of messages that are remembered.
+            times: of each.
+            forged: sign with a secret that is not the endpoint's; such a message is never retried.
+
+        Raises:
+            KeyError: one of them is not remembered; nothing is sent.
+        """
+        message: Message | None = None
+        with self._lock:
+            for svix_id in reversed([svix_id for svix_id in svix_ids for _ in range(times)]):
+                message = evolve(self._messages[svix_id], forged=forged, then=message)
+            if message is not None:
+                self._enqueue(message, 0.0)
+        self._wake()
+
+    def record(self, attempt: DeliveryAttempt) -> None:
+        """Take note of an attempt; another program may have made it."""
+        if attempt.svix_id not in self._messages and self.endpoints:
+            with self._lock:
+                self._remember(
+                    Message(
+                        svix_id=attempt.svix_id,
+                        event=attempt.event,
+                        user_id=attempt.user_id,
+                        body=attempt.body,
+                        endpoint=self.endpoints[0],
+                    )
+                )
+        self.attempts.append(attempt)
+        if self.on_attempt:
+            self.on_attempt(attempt)
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -191,14 +202,19 @@ class WebhookSender:
         finally:
             self._wake = lambda: None
 
-    def _enqueue(self, message: _Message, delay_s: float) -> None:
+    def _remember(self, message: Message) -> None:
+        self._messages[message.svix_id] = message
+        if len(self._messages) > REMEMBERED:
+            del self._messages[next(iter(self._messages))]
+
+    def _enqueue(self, message: Message, delay_s: float) -> None:
         if len(self._waiting) >= self._capacity:
             self.overflowed += 1
             return
         self._sequence += 1
         heapq.heappush(self._waiting, (self._clock() + delay_s, self._sequence, message))
 
-    def _next(self) -> tuple[_Message | None, float | None]:
+    def _next(self) -> tuple[Message | None, float | None]:
         """Return the next message, or else how long to wait for it; `None`: until something happens."""
         with self._lock:
             if self._paused or not self._waiting or self._under_way >= self._concurrency:
@@ -210,41 +226,50 @@ class WebhookSender:
             self._under_way += 1
             return message, None
 
-    async def _attempt(self, http: httpx.AsyncClient, message: _Message) -> None:
+    async def _attempt(self, http: httpx.AsyncClient, message: Message) -> None:
         retry_in_s: float | None = None
+        at_ms, began, trace_id = int(self._now_s() * 1000), time.perf_counter(), secrets.token_hex(16)
         try:
-            outcome, headers = await self._post(http, message)
-            attempt = DeliveryAttempt(
-                svix_id=message.svix_id,
-                event=message.event,
-                user_id=message.user_id,
-                url=message.endpoint.url,
-                number=message.number,
+            outcome, answer = await self._post(http, message, trace_id)
+            attempt = _attempt_of(
+                message,
                 outcome=outcome,
+                answer=answer.content if answer else b"",
+                at_ms=at_ms,
+                took_ms=(time.perf_counter() - began) * 1000,
+                trace_id=trace_id,
             )
-            self.attempts.append(attempt)
-            if self._on_attempt:
-                self._on_attempt(attempt)
-            if not attempt.succeeded and headers.get("webhook-delivery") != "abort-message":
+            headers = answer.headers if answer else {}
+            if not (attempt.succeeded or message.forged or headers.get("webhook-delivery") == "abort-message"):
                 retry_in_s = self._retry_in_s(message.number, headers.get("retry-after"))
+            self.record(evolve(attempt, retry_in_s=retry_in_s))
         finally:
             with self._lock:
                 self._under_way -= 1
                 if retry_in_s is not None:
-                    self._enqueue(evolve(message, number=message.number + 1), retry_in_s)
+                    self._enqueue(evolve(message, number=message.number + 1, then=None), retry_in_s)
+                if message.then is not None:
+                    self._enqueue(message.then, 0.0)
             self._wake()
 
-    async def _post(self, http: httpx.AsyncClient, message: _Message) -> tuple[int | str, Mapping[str, str]]:
-        headers = {"content-type": "application/json", **self._signature(message)}
+    async def _post(
+        self, http: httpx.AsyncClient, message: Message, trace_id: str
+    ) -> tuple[int | str, httpx.Response | None]:
+        headers = {
+            "content-type": "application/json",
+            "traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01",
+            **self._signature(message),
+        }
         try:
             answer = await http.post(message.endpoint.url, content=message.body, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return type(error).__name__, {}
-        return answer.status_code, answer.headers
+            return type(error).__name__, None
+        return answer.status_code, answer
 
-    def _signature(self, message: _Message) -> dict[str, str]:
+    def _signature(self, message: Message) -> dict[str, str]:
         now_s = int(self._now_s())
-        signed = [sign_webhook(secret, message.svix_id, now_s, message.body) for secret in message.endpoint.secrets]
+        keys = (FORGERS_SECRET,) if message.forged else message.endpoint.secrets
+        signed = [sign_webhook(secret, message.svix_id, now_s, message.body) for secret in keys]
         return {**signed[0], "svix-signature": " ".join(headers["svix-signature"] for headers in signed)}
 
     def _retry_in_s(self, attempts: int, retry_after: str | None) -> float | None:
@@ -255,3 +280,16 @@ class WebhookSender:
             # Svix heeds it between the usual wait and twice that.
             return min(max(float(retry_after[:9]), base_s), 2 * base_s)
         return base_s
+
+
+def _attempt_of(message: Message, **what: Any) -> DeliveryAttempt:
+    return DeliveryAttempt(
+        svix_id=message.svix_id,
+        event=message.event,
+        user_id=message.user_id,
+        url=message.endpoint.url,
+        number=message.number,
+        body=message.body,
+        forged=message.forged,
+        **what,
+    )

@@ -55,7 +55,7 @@ class ServiceProcess:
         lock: int,
         on_line: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.name = arguments[0]
+        self.name, self.arguments = arguments[0], arguments
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._on_line = on_line
         command = [sys.executable, "-m", "entrypoints.cli.main", *arguments]

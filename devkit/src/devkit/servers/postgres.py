@@ -145,7 +145,7 @@ def _is_ready(cluster: Path, pid: int) -> bool:
         lines = (cluster / "postmaster.pid").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return False
-    return len(lines) >= 8 and lines[0].strip() == str(pid) and lines[7].strip() == "ready"  # noqa: PLR2004
+    return len(lines) >= 8 and lines[0].strip() == str(pid) and lines[7].strip() in ("ready", "standby")  # noqa: PLR2004
 
 
 def _programs() -> Path:

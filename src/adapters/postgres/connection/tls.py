@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from attrs import field, frozen
 
@@ -13,6 +14,15 @@ SYSTEM = "system"
 """Instead of a file: the authorities that the operating system trusts."""
 
 _VERSIONS = {"TLSv1": "TLSv1", "TLSv1.1": "TLSv1_1", "TLSv1.2": "TLSv1_2", "TLSv1.3": "TLSv1_3"}
+
+
+class _NamedContext(ssl.SSLContext):
+    """The driver verifies the address that it connects to; what the certificate names is the host."""
+
+    server_name: str | None
+
+    def wrap_bio(self, *args: Any, **options: Any) -> ssl.SSLObject:
+        return super().wrap_bio(*args, **options | {"server_hostname": self.server_name})
 
 
 @frozen(kw_only=True)
@@ -36,13 +46,14 @@ class Tls:
         """Return whether to encrypt: first, and when that fails."""
         return {"disable": (False,), "allow": (False, True), "prefer": (True, False)}.get(self.mode, (True,))
 
-    def context(self) -> ssl.SSLContext:
-        """Read the files.
+    def context(self, server_name: str | None = None) -> ssl.SSLContext:
+        """Read the files; the context asks for, and verifies, this name, whatever address is connected to.
 
         Raises:
             ValueError: one of them cannot be used; the message names its parameter.
         """
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context = _NamedContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.server_name = server_name
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         if self.root and self.mode not in ("allow", "prefer"):

@@ -5,7 +5,7 @@ import json as json_
 import logging
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -19,10 +19,11 @@ from application.doctor.clocks import clock_findings
 from application.doctor.database import DatabaseFacts, database_findings, write_findings
 from application.doctor.findings import Finding, Severity, Unanswered, not_checked, passed
 from application.doctor.outbox import outbox_findings
+from application.doctor.replica import replica_findings
 from application.doctor.serving import ServingFacts, serving_findings
 from application.doctor.topics import topic_findings
 from application.errors import BrokerUnavailableError, StoreUnavailableError
-from application.failure import CLERK, KAFKA, POSTGRES, Cause, Failure
+from application.failure import CLERK, KAFKA, POSTGRES, REPLICA, Cause, Failure
 from application.relay.dead_letters import OutboxStatus
 from application.relay.topics import TopicFacts
 from entrypoints.cli.doctor.configuration import Configured, configured
@@ -70,6 +71,7 @@ class _Facts:
 
     database: DatabaseFacts | Unanswered | None
     written: Unanswered | None
+    replicas: Mapping[str, Failure | None] | Unanswered | None
     outbox: OutboxStatus | Unanswered | None
     topics: list[TopicFacts] | Unanswered | None
     clerk: ClerkFacts | Unanswered
@@ -78,10 +80,14 @@ class _Facts:
 
 async def _examine(found: Configured) -> list[Finding]:
     container = found.container
+    has_replica = found.database and found.replica and found.replica.database_replica_url
     try:
-        database, written, outbox, topics, clerk, serving = await asyncio.gather(
-            _ask(POSTGRES, container.examine_database()) if found.database else _nothing(),
-            _ask(POSTGRES, container.try_writing()) if found.database else _nothing(),
+        (database, written, replicas), outbox, topics, clerk, serving = await asyncio.gather(
+            asyncio.gather(
+                _ask(POSTGRES, container.examine_database()) if found.database else _nothing(),
+                _ask(POSTGRES, container.try_writing()) if found.database else _nothing(),
+                _ask(REPLICA, container.examine_replicas()) if has_replica else _nothing(),
+            ),
             _ask(POSTGRES, container.outbox_admin().status) if found.database else _nothing(),
             _ask(KAFKA, container.examine_topics()) if found.kafka else _nothing(),
             _ask(CLERK, lambda: container.examine_clerk()(found.tokens, found.clerk_api)),
@@ -90,7 +96,15 @@ async def _examine(found: Configured) -> list[Finding]:
     finally:
         if found.database:
             await container.engine().dispose()
-    facts = _Facts(database=database, written=written, outbox=outbox, topics=topics, clerk=clerk, serving=serving)
+    facts = _Facts(
+        database=database,
+        written=written,
+        replicas=replicas,
+        outbox=outbox,
+        topics=topics,
+        clerk=clerk,
+        serving=serving,
+    )
     return [*_findings(facts)]
 
 
@@ -135,6 +149,8 @@ def _findings(facts: _Facts) -> Iterator[Finding]:
         yield from write_findings(facts.database, facts.written)
         if isinstance(facts.database, DatabaseFacts):
             clocks["PostgreSQL"] = facts.database.clock_ahead_s
+    if facts.replicas is not None:
+        yield from replica_findings(facts.replicas)
     if facts.outbox is not None:
         yield from outbox_findings(facts.outbox)
     if facts.topics is not None:

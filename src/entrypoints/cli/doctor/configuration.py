@@ -20,6 +20,7 @@ from entrypoints.config.settings import (
     KafkaSettings,
     ManagementSettings,
     ProxySettings,
+    ReplicaSettings,
     TokenSettings,
     WebhookSettings,
 )
@@ -40,6 +41,7 @@ class Configured:
     """The groups that can be used; None of those that cannot."""
 
     database: DatabaseSettings | None
+    replica: ReplicaSettings | None
     kafka: KafkaSettings | None
     tokens: TokenSettings | None
     clerk_api: ClerkApiSettings | None
@@ -49,7 +51,7 @@ class Configured:
 
     @property
     def container(self) -> DoctorContainer:
-        groups = {"database": self.database, "kafka": self.kafka}
+        groups = {"database": self.database, "replica": self.replica, "kafka": self.kafka}
         return DoctorContainer(**{name: group for name, group in groups.items() if group is not None})
 
 
@@ -58,11 +60,12 @@ def configured() -> Configured:
         found = found_variables()
     except ConfigurationError as error:  # `.env` cannot be read
         findings = [_finding(problem) for problem in error.problems]
-        nothing = dict.fromkeys(("database", "kafka", "tokens", "clerk_api", "http", "proxies"))
+        nothing = dict.fromkeys(("database", "replica", "kafka", "tokens", "clerk_api", "http", "proxies"))
         return Configured(**nothing, findings=findings)
     groups = {group: _loaded(group, found) for group in GROUPS}
     return Configured(
         database=_usable(groups[DatabaseSettings], DatabaseSettings),
+        replica=_usable(groups[ReplicaSettings], ReplicaSettings),
         kafka=_usable(groups[KafkaSettings], KafkaSettings),
         tokens=_usable(groups[TokenSettings], TokenSettings),
         clerk_api=_usable(groups[ClerkApiSettings], ClerkApiSettings),

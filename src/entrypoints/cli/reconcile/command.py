@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -25,6 +24,7 @@ from application.reconcile.options import ReconcileOptions, ReconcileProgress
 from domain.user import parse_user_id
 from entrypoints.cli.confirmation import Yes, require_terminal
 from entrypoints.cli.exit_codes import EX_CONFIG, EX_DATAERR, EX_NOT_DONE, EX_TEMPFAIL, EX_UNAVAILABLE, EX_USAGE
+from entrypoints.cli.moment import moment
 from entrypoints.cli.reconcile.output import Output, Result
 from entrypoints.cli.terminal import fail
 from entrypoints.cli.until_signal import run_until_signal
@@ -45,7 +45,6 @@ _STATUS = {
     Result.REFUSED: EX_UNAVAILABLE,
     Result.STOPPED: EX_TEMPFAIL,
 }
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 T = TypeVar("T")
 
@@ -154,22 +153,6 @@ def _result_of(progress: ReconcileProgress) -> Result:
     if progress.left:
         return Result.DIFFERENT
     return Result.REPAIRED if progress.repaired.total() else Result.EQUAL
-
-
-def moment(text: str, now_ms: int) -> int:
-    """Read a duration before `now_ms`, a date or a time (RFC 3339; UTC when it has no offset); return milliseconds.
-
-    Raises:
-        ValueError: it is none of them.
-    """
-    if found := re.fullmatch(r"([0-9]{1,9})([smhd])", text):
-        return max(0, now_ms - int(found[1]) * _SECONDS[found[2]] * 1000)
-    try:
-        at = datetime.fromisoformat(text)
-        at = at if at.tzinfo else at.replace(tzinfo=UTC)
-        return max(0, int(at.timestamp() * 1000))
-    except (ValueError, OverflowError):
-        raise ValueError("not a duration (24h, 7d), a date or a time (2026-11-23T10:00:00Z)") from None
 
 
 def allowance(text: str) -> DeletionLimit:

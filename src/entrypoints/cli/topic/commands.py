@@ -15,13 +15,17 @@ from application.relay.topics import TopicDifference, TopicFacts, differences
 from entrypoints.cli.confirmation import Yes, confirm
 from entrypoints.cli.output import flush, print_table
 from entrypoints.cli.topic.fill import fill
+from entrypoints.cli.topic.repair import repair
 from entrypoints.composition import container_of
 from entrypoints.composition.topics import TopicsContainer
 from entrypoints.config.loading import load
 from entrypoints.config.settings import EventsSettings
 
-app = App(name="topic", help="Make the topics, compare them with their definition, and fill the state topic.")
+app = App(
+    name="topic", help="Make the topics, compare them with their definition, fill the state topic, repair versions."
+)
 app.command(fill)
+app.command(repair)
 
 
 @app.command

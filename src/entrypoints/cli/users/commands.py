@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -10,6 +11,7 @@ from cyclopts.validators import Number
 
 from application.counting import counted
 from application.reconcile.listing import PAGE
+from application.users.manage_users import ManageUsers
 from application.users.metadata_depth import MAX_METADATA_DEPTH, is_too_deep
 from application.users.ports import Listed
 from application.users.representation import profile_document, user_document
@@ -19,6 +21,7 @@ from entrypoints.cli.confirmation import Yes, confirm
 from entrypoints.cli.exit_codes import EX_USAGE
 from entrypoints.cli.terminal import fail
 from entrypoints.cli.users import output
+from entrypoints.cli.users.history import erased, history
 from entrypoints.cli.users.outcomes import Action, outcome_of
 from entrypoints.cli.users.running import run, run_for_each, user_ids
 from entrypoints.composition.users import UsersContainer
@@ -26,14 +29,17 @@ from entrypoints.composition.users import UsersContainer
 app = App(
     name="users",
     help="Look users up, and act on them at Clerk. Exit status: 0 done; 2 wrong usage, and nothing was done; 65 the "
-    "database refuses the content; 67 no such user, or deleted; 69 Clerk or the database is out of reach, and trying "
-    "again is safe; 77 Clerk refuses; 78 a variable is missing or wrong; 1 several of these, for several users.",
+    "database refuses the content; 67 no such user, or deleted; 69 Clerk, Kafka or the database is out of reach, and "
+    "trying again is safe; 77 Clerk refuses; 78 a variable is missing or wrong; 1 several of these, for several users.",
 )
+
+app.command(history)
+app.command(erased)
 
 Ids = Annotated[str, Parameter(help="Who (`user_…`), as many as you like.")]
 Json = Annotated[bool, Parameter(help="One object a line, for other programs.", negative="")]
 
-UseCaseOf = Callable[[UsersContainer], Callable[[UserId], Awaitable[Decision]]]
+UseCase = Callable[[ManageUsers, UserId], Awaitable[Decision]]
 
 
 @app.command
@@ -111,54 +117,40 @@ def list_users(  # noqa: PLR0913  # the options of a command
 def ban(*ids: Ids, yes: Yes = False, json: Json = False) -> None:
     """End the users' sessions and refuse new ones, until unbanned."""
     question = "Ban {who}? All their sessions end, and they cannot sign in until unbanned."
-    _act(ids, Action.BAN, lambda container: container.manage_users().ban, ask=question, yes=yes, json=json)
+    _act(ids, Action.BAN, ManageUsers.ban, ask=question, yes=yes, json=json)
 
 
 @app.command
 def unban(*ids: Ids, json: Json = False) -> None:
     """Let the users sign in again."""
-    _act(ids, Action.UNBAN, lambda container: container.manage_users().unban, json=json)
+    _act(ids, Action.UNBAN, ManageUsers.unban, json=json)
 
 
 @app.command
 def lock(*ids: Ids, yes: Yes = False, json: Json = False) -> None:
     """Refuse the users' sign-ins for the time that the Clerk instance is set to; their sessions go on."""
     question = "Lock {who}? No sign-in until the lock ends; sessions go on."
-    _act(ids, Action.LOCK, lambda container: container.manage_users().lock, ask=question, yes=yes, json=json)
+    _act(ids, Action.LOCK, ManageUsers.lock, ask=question, yes=yes, json=json)
 
 
 @app.command
 def unlock(*ids: Ids, json: Json = False) -> None:
     """Let the users sign in again before the lock ends by itself."""
-    _act(ids, Action.UNLOCK, lambda container: container.manage_users().unlock, json=json)
+    _act(ids, Action.UNLOCK, ManageUsers.unlock, json=json)
 
 
 @app.command
 def sync(*ids: Ids, yes: Yes = False, json: Json = False) -> None:
     """Read the users from Clerk, and repair our rows if a webhook was missed. Who is not there is deleted here."""
     question = "Read {who} from Clerk? A user whom Clerk does not have is deleted here, permanently."
-    _act(
-        ids,
-        Action.SYNC,
-        lambda container: container.manage_users().sync,
-        ask=question,
-        yes=yes,
-        json=json,
-    )
+    _act(ids, Action.SYNC, ManageUsers.sync, ask=question, yes=yes, json=json)
 
 
 @app.command
 def delete(*ids: Ids, yes: Yes = False, json: Json = False) -> None:
     """Delete the users at Clerk, and erase every personal field here. Nothing brings them back."""
     question = "Delete {who} at Clerk and here, for ever?"
-    _act(
-        ids,
-        Action.DELETE,
-        lambda container: container.manage_users().delete,
-        ask=question,
-        yes=yes,
-        json=json,
-    )
+    _act(ids, Action.DELETE, ManageUsers.delete, ask=question, yes=yes, json=json)
 
 
 @app.command
@@ -178,12 +170,7 @@ def set_metadata(
         The same as one JSON object: `--patch '{"plan": "pro", "trial": null}'`.
     """
     merged = _patch(values, patch)
-
-    def use_case_of(container: UsersContainer) -> Callable[[UserId], Awaitable[Decision]]:
-        set_public_metadata = container.manage_users().set_public_metadata
-        return lambda who: set_public_metadata(who, merged)
-
-    _act(ids, Action.SET_METADATA, use_case_of, json=json)
+    _act(ids, Action.SET_METADATA, lambda users, who: users.set_public_metadata(who, merged), json=json)
 
 
 @app.command
@@ -204,7 +191,7 @@ def revoke_sessions(*ids: Ids, yes: Yes = False, json: Json = False) -> None:
 def _act(  # noqa: PLR0913  # what the commands differ in
     ids: Sequence[str],
     action: Action,
-    use_case_of: UseCaseOf,
+    use_case: UseCase,
     *,
     ask: str | None = None,
     yes: bool = False,
@@ -221,7 +208,7 @@ def _act(  # noqa: PLR0913  # what the commands differ in
         else:
             print(f"{user_id}: {outcome_of(action, decision.outcome, user)}", flush=True)
 
-    run_for_each(who, use_case_of, show, as_json=json)
+    run_for_each(who, lambda container: partial(use_case, container.manage_users()), show, as_json=json)
 
 
 async def _at_clerk(container: UsersContainer, limit: int) -> Sequence[Listed]:

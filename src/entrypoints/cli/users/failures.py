@@ -6,6 +6,7 @@ from attrs import frozen
 
 from application.errors import (
     ApplicationError,
+    BrokerUnavailableError,
     ClerkKeyRefusedError,
     ClerkNotConfiguredError,
     ClerkRefusedError,
@@ -51,8 +52,9 @@ def failure_of(error: ApplicationError) -> Failure:
         case ClerkUnavailableError():
             message = f"{said}; trying again is safe"
             failure = Failure("identity-provider-unavailable", message, EX_UNAVAILABLE, of_everybody=True)
-        case StoreUnavailableError():
-            failure = Failure("store-unavailable", with_remedy(error), EX_UNAVAILABLE, of_everybody=True)
+        case StoreUnavailableError() | BrokerUnavailableError():
+            code = "store-unavailable" if isinstance(error, StoreUnavailableError) else "broker-unavailable"
+            failure = Failure(code, with_remedy(error), EX_UNAVAILABLE, of_everybody=True)
         case SafetyStopError():
             failure = Failure("safety-stop", f"{said}; nobody was deleted", EX_DATAERR, of_everybody=True)
         case UnstorableError():

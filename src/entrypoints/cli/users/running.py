@@ -24,11 +24,13 @@ def user_ids(texts: Sequence[str]) -> list[UserId]:
     """Return the ids, each once; ends the program when there is none, or one that is none, and nothing is done."""
     if not texts:
         fail("Name at least one user (user_…).", EX_USAGE)
-    try:
-        return list(dict.fromkeys(parse_user_id(text) for text in texts))
-    except InvalidUserIdError as error:
-        wrong = next(text for text in texts if not _is_user_id(text))
-        fail(f"{wrong!r} is {error}. Nothing was done.", EX_USAGE)
+    ids = []
+    for text in texts:
+        try:
+            ids.append(parse_user_id(text))
+        except InvalidUserIdError as error:
+            fail(f"{text!r} is {error}. Nothing was done.", EX_USAGE)
+    return list(dict.fromkeys(ids))
 
 
 def run(ask: Callable[[UsersContainer], Awaitable[T]]) -> T:
@@ -81,11 +83,3 @@ def run_for_each(
 
     run(do)
     sys.exit(exit_status(failures))
-
-
-def _is_user_id(text: str) -> bool:
-    try:
-        parse_user_id(text)
-    except InvalidUserIdError:
-        return False
-    return True

@@ -10,10 +10,12 @@ from entrypoints.config.settings.clerk import (
 from entrypoints.config.settings.commands import (
     EventsSettings,
     FillSettings,
+    HistorySettings,
     MigrateSettings,
     OutboxSettings,
     ReconcileSettings,
     RelaySettings,
+    RepairSettings,
     ServeSettings,
     UsersSettings,
 )
@@ -26,6 +28,7 @@ from entrypoints.config.settings.service import (
     LogLevel,
     LogSettings,
     ManagementSettings,
+    ReplicaSettings,
 )
 from entrypoints.config.settings.tracing import TracesExporter, TracingSettings
 
@@ -34,6 +37,7 @@ __all__ = [
     "DatabaseSettings",
     "EventsSettings",
     "FillSettings",
+    "HistorySettings",
     "HttpSettings",
     "KafkaSettings",
     "LogFormat",
@@ -45,6 +49,8 @@ __all__ = [
     "ProxySettings",
     "ReconcileSettings",
     "RelaySettings",
+    "RepairSettings",
+    "ReplicaSettings",
     "ServeSettings",
     "TokenSettings",
     "TracesExporter",

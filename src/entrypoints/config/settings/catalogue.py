@@ -17,12 +17,19 @@ from entrypoints.config.settings.commands import (
 )
 from entrypoints.config.settings.kafka import KafkaSettings
 from entrypoints.config.settings.proxies import ProxySettings
-from entrypoints.config.settings.service import DatabaseSettings, HttpSettings, LogSettings, ManagementSettings
+from entrypoints.config.settings.service import (
+    DatabaseSettings,
+    HttpSettings,
+    LogSettings,
+    ManagementSettings,
+    ReplicaSettings,
+)
 from entrypoints.config.settings.tracing import TracingSettings
 from entrypoints.config.sources import ENV_FILE
 
 GROUPS: Mapping[type, str] = {
     DatabaseSettings: "PostgreSQL: serve, relay, migrate",
+    ReplicaSettings: "Replicas of it: serve (optional)",
     WebhookSettings: "Webhooks: serve",
     TokenSettings: "Session tokens: serve (one of the first two, or CLERK_JWKS_URL)",
     ClerkApiSettings: "Clerk's Backend API: serve (optional), users, reconcile",

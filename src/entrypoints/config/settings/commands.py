@@ -5,13 +5,20 @@ from attrs import frozen
 from entrypoints.config.settings.clerk import ClerkApiSettings, TokenSettings, WebhookSettings
 from entrypoints.config.settings.kafka import KafkaSettings
 from entrypoints.config.settings.proxies import ProxySettings
-from entrypoints.config.settings.service import DatabaseSettings, HttpSettings, LogSettings, ManagementSettings
+from entrypoints.config.settings.service import (
+    DatabaseSettings,
+    HttpSettings,
+    LogSettings,
+    ManagementSettings,
+    ReplicaSettings,
+)
 from entrypoints.config.settings.tracing import TracingSettings
 
 
 @frozen(kw_only=True)
 class ServeSettings:
     database: DatabaseSettings
+    replica: ReplicaSettings
     webhooks: WebhookSettings
     tokens: TokenSettings
     clerk_api: ClerkApiSettings
@@ -49,6 +56,13 @@ class UsersSettings:
 
 
 @frozen(kw_only=True)
+class HistorySettings:
+    database: DatabaseSettings
+    kafka: KafkaSettings
+    proxies: ProxySettings
+
+
+@frozen(kw_only=True)
 class ReconcileSettings:
     database: DatabaseSettings
     clerk_api: ClerkApiSettings
@@ -66,3 +80,11 @@ class EventsSettings:
 class FillSettings:
     database: DatabaseSettings
     kafka: KafkaSettings
+
+
+@frozen(kw_only=True)
+class RepairSettings:
+    database: DatabaseSettings
+    kafka: KafkaSettings
+    clerk_api: ClerkApiSettings
+    proxies: ProxySettings

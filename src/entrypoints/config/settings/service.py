@@ -35,9 +35,21 @@ class LogFormat(StrEnum):
 @frozen
 class DatabaseSettings:
     database_url: "Secret[Target]" = variable(
-        parsing.secret(parsing.database_url),
+        parsing.secret(parsing.primary_url),
         "PostgreSQL, as libpq and every host writes it (docs/hosting.md); several hosts too.",
         example="postgresql://auth:secret@localhost:5432/auth",
+        in_file=True,
+    )
+
+
+@frozen
+class ReplicaSettings:
+    database_replica_url: "Secret[Target] | None" = variable(
+        parsing.secret(parsing.database_url),
+        "Standbys of that PostgreSQL, written alike: `/v1/me`, `/v1/verify?active=true` and look-ups are read there "
+        "(docs/replicas.md). Each host is asked whether it is one, so the primary may be among them.",
+        example="postgresql://auth:secret@localhost:5433/auth",
+        default=None,
         in_file=True,
     )
 
@@ -62,6 +74,12 @@ class HttpSettings:
         "Processes of serve. More help where there are cores to spare beside PostgreSQL's.",
         example="2",
         default=1,
+    )
+    root_links: tuple[tuple[str, str], ...] = variable(
+        parsing.links,
+        "Links on the page at /, as name=address, comma-separated: your docs, dashboards. `dev` adds its own.",
+        example="docs=https://docs.example.com/auth",
+        default=(),
     )
 
     @property

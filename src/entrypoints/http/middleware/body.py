@@ -20,6 +20,8 @@ BUDGET_BYTES = 64 * 1024 * 1024
 BYTES_OF_A_REQUEST = 32 * 1024
 """What an unfinished body counts as, beside its bytes: the request that waits for it, and the server's buffer."""
 
+_DIGITS_AT_MOST = 18
+
 SMALL_PIECES = 256
 PIECE_BYTES = 128
 """A body comes in at most `SMALL_PIECES` pieces, and one more for each `PIECE_BYTES` of it.
@@ -151,6 +153,7 @@ async def read_body(
         ClientDisconnectedError: the client left.
     """
     refuse_announced(scope, limit)
+    announced = announced_bytes(scope)
     pieces = 0
     with budget.body() as body:
         try:
@@ -163,7 +166,8 @@ async def read_body(
                     budget.keep(body, message.get("body", b""))
                     if len(body.received) > limit:
                         raise BodyTooLargeError
-                    if not message.get("more_body", False):
+                    # Granian tells of the end by another message, which costs as much as the first.
+                    if not message.get("more_body", False) or len(body.received) == announced:
                         return bytes(body.received)
                     if _too_many(pieces, len(body.received)):
                         raise BodyTooSlowError
@@ -193,37 +197,47 @@ class AnswerFirst:
         if scope["type"] != ScopeType.HTTP or not _announces_body(scope):
             await self.app(scope, receive, send)
             return
-        unread = True
+        body = _Unread(receive, announced_bytes(scope))
         sends = not _waits_for_our_word(scope)
 
-        async def read() -> Message:
-            nonlocal unread
-            message = await receive()
-            unread = message["type"] == "http.request" and message.get("more_body", False)
-            return message  # type: ignore[return-value]
-
-        async def discard(seconds: float) -> None:
-            pieces = size = 0
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    while unread and size < DISCARD_LIMIT_BYTES and not _too_many(pieces, size):
-                        async with asyncio.timeout(SILENCE_S):
-                            message = await read()
-                        pieces += 1
-                        size += len(message.get("body", b""))  # type: ignore[arg-type]
-
         async def answer(message: Message) -> None:
-            if message["type"] == "http.response.start" and unread and not _closes(message):
+            if message["type"] == "http.response.start" and body.unread and not _closes(message):
                 if sends:
-                    await discard(ARRIVED_S)
-                if unread:  # what is left of the body would be taken for the next request
+                    await body.discard(ARRIVED_S)
+                if body.unread:  # what is left of the body would be taken for the next request
                     message["headers"] = [*message["headers"], (b"connection", b"close")]
             await send(message)
 
-        await self.app(scope, read, answer)  # type: ignore[arg-type]
-        if sends and unread and not self._discards.locked():
+        await self.app(scope, body.read, answer)  # type: ignore[arg-type]
+        if sends and body.unread and not self._discards.locked():
             async with self._discards:
-                await discard(DISCARD_TIMEOUT_S)
+                await body.discard(DISCARD_TIMEOUT_S)
+
+
+@define
+class _Unread:
+    """What the application has not read of a body; `left` counts the bytes, if it is known how many there will be."""
+
+    receive: Receive
+    left: int | None
+    unread: bool = True
+
+    async def read(self) -> Message:
+        message = await self.receive()
+        if self.left is not None:
+            self.left -= len(message.get("body", b""))  # type: ignore[arg-type]
+        self.unread = message["type"] == "http.request" and message.get("more_body", False) and self.left != 0
+        return message  # type: ignore[return-value]
+
+    async def discard(self, seconds: float) -> None:
+        pieces = size = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.unread and size < DISCARD_LIMIT_BYTES and not _too_many(pieces, size):
+                    async with asyncio.timeout(SILENCE_S):
+                        message = await self.read()
+                    pieces += 1
+                    size += len(message.get("body", b""))  # type: ignore[arg-type]
 
 
 def _closes(message: Message) -> bool:
@@ -231,10 +245,14 @@ def _closes(message: Message) -> bool:
 
 
 def _announces_body(scope: Scope) -> bool:
-    return any(
-        name == b"transfer-encoding" or (name == b"content-length" and value.strip() != b"0")
-        for name, value in scope["headers"]
-    )
+    head = dict(scope["headers"])
+    return b"transfer-encoding" in head or head.get(b"content-length", b"0").strip() != b"0"
+
+
+def announced_bytes(scope: Scope) -> int | None:
+    """Return how long the body will be; None when it is chunked, or its length is not plainly told."""
+    told = [value for name, value in scope["headers"] if name in (b"content-length", b"transfer-encoding")]
+    return int(told[0]) if len(told) == 1 and told[0].isdigit() and len(told[0]) <= _DIGITS_AT_MOST else None
 
 
 def refuse_announced(scope: Scope, limit: int = BODY_LIMIT_BYTES) -> None:
@@ -243,13 +261,11 @@ def refuse_announced(scope: Scope, limit: int = BODY_LIMIT_BYTES) -> None:
     Raises:
         BodyTooLargeError: the body is announced longer than the limit.
     """
-    if any(
-        name == b"content-length" and value.isdigit() and (len(value) > len(str(limit)) or int(value) > limit)
-        for name, value in scope["headers"]
-    ):
+    told = [value for name, value in scope["headers"] if name == b"content-length"]
+    if any(value.isdigit() and (len(value) > len(str(limit)) or int(value) > limit) for value in told):
         raise BodyTooLargeError
 
 
 def _waits_for_our_word(scope: Scope) -> bool:
     """Whether the client sends nothing before we ask for it (RFC 9110, section 10.1.1)."""
-    return any(name == b"expect" and value.lower() == b"100-continue" for name, value in scope["headers"])
+    return dict(scope["headers"]).get(b"expect", b"").lower() == b"100-continue"

@@ -137,7 +137,7 @@ def refuse_newcomers(listener: socket.socket) -> None:
         listener.setsockopt(
             socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(_NO_SYN) // 8, ctypes.addressof(program))
         )
-    except OSError as error:  # a kernel that is none, such as gVisor's: a newcomer may then be reset
+    except OSError as error:  # gVisor, or a kernel that lets root alone attach one: a new connection may be reset
         log.warning("newcomers are not refused", reason=error.strerror)
 
 

@@ -1,8 +1,8 @@
 """Bounds on the head of a request, checked by counting bytes before anything reads what is in it."""
 
-from typing import Any
+from itertools import chain
+from typing import Protocol
 
-from litestar import Request
 from litestar.types import HTTPScope
 
 from application.errors import ForgedWebhookError
@@ -22,6 +22,13 @@ COOKIES_AT_MOST = 256
 _OF_A_LINE = len(": \r\n")
 
 
+class WithScope(Protocol):
+    """Litestar's `Request`, or what stands for it."""
+
+    @property
+    def scope(self) -> HTTPScope: ...
+
+
 class HeadBounds:
     """Litestar's `before_request`: the route is known by then, and nothing was parsed.
 
@@ -32,7 +39,7 @@ class HeadBounds:
     def __init__(self, refusals: RejectionThrottle) -> None:
         self._refusals = refusals
 
-    async def __call__(self, request: Request[Any, Any, Any]) -> None:
+    async def __call__(self, request: WithScope) -> None:
         scope = request.scope
         error = excess(scope)
         if error is None:
@@ -51,13 +58,10 @@ def excess(scope: HTTPScope) -> HeadTooLargeError | QueryTooLongError | None:
         return QueryTooLongError(f"the query is longer than {QUERY_LIMIT_BYTES} bytes")
     if query.count(b"&") >= PARAMETERS_AT_MOST:
         return QueryTooLongError(f"the query has more than {PARAMETERS_AT_MOST} parameters")
-    size, cookies = len(query) + len(scope["raw_path"]), 0
-    for name, value in scope["headers"]:
-        size += len(name) + len(value) + _OF_A_LINE
-        if name == b"cookie":
-            cookies += value.count(b";") + 1
+    headers = [*scope["headers"]]
+    size = len(query) + len(scope["raw_path"]) + sum(map(len, chain.from_iterable(headers))) + _OF_A_LINE * len(headers)
     if size > HEAD_LIMIT_BYTES:
         return HeadTooLargeError(f"the head is longer than {HEAD_LIMIT_BYTES} bytes")
-    if cookies > COOKIES_AT_MOST:
+    if sum([value.count(b";") + 1 for name, value in headers if name == b"cookie"]) > COOKIES_AT_MOST:
         return HeadTooLargeError(f"there are more than {COOKIES_AT_MOST} cookies")
     return None

@@ -6,8 +6,8 @@ from litestar.exceptions import ClientException
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from anomalyze_auth.paths import is_ambiguous
-from entrypoints.http.middleware.request_middleware import note_outcome, send_problem
-from entrypoints.http.problems import BAD_REQUEST
+from entrypoints.http import problems
+from entrypoints.http.middleware.request_middleware import note_outcome
 from entrypoints.http.routes.verify import keeps_original_path
 
 
@@ -23,8 +23,8 @@ class OneReading:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.HTTP and not keeps_original_path(scope["path"]) and _has_two_readings(scope):
-            note_outcome(scope, BAD_REQUEST.code)
-            await send_problem(send, ClientException())
+            note_outcome(scope, problems.BAD_REQUEST.code)
+            await problems.response_to(ClientException()).send(send)
             return
         await self.app(scope, receive, send)
 

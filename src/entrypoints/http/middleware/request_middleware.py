@@ -64,7 +64,7 @@ class RequestMiddleware:
         except Exception as error:  # noqa: BLE001
             log_failure(scope, error)
             if not status:
-                await send_problem(send_with_id, error)
+                await problems.response_to(error).send(send_with_id)
         finally:
             _report(scope, method, status, time.perf_counter() - started)
             traceparent.reset(context)
@@ -146,14 +146,5 @@ def _with_head(name: bytes, value: bytes) -> tuple[bytes, bytes]:
     return name, value.replace(b"GET", b"GET, HEAD") if name == b"allow" else value
 
 
-def _notes(scope: Scope) -> dict[str, Any]:
-    return cast("dict[str, Any]", scope)
-
-
-async def send_problem(send: Send, error: Exception) -> None:
-    """Answer where no handler was reached."""
-    problem, headers, body = problems.answer(error)
-    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    raw.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": problem.status, "headers": raw})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+def _notes(scope: Any) -> dict[str, Any]:
+    return scope  # type: ignore[no-any-return]  # a call of `cast` for each note costs as much as the note

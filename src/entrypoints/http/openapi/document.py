@@ -14,6 +14,7 @@ from litestar.types import ControllerRouterHandler
 from domain.user import USER_ID
 from entrypoints.http.dependencies import provided
 from entrypoints.http.errors import HeadTooLargeError, QueryTooLongError
+from entrypoints.http.floor import LARGEST, MIN_VERSION
 from entrypoints.http.problems import BAD_REQUEST, INTERNAL, MEDIA_TYPE, TABLE
 from entrypoints.http.users.requests import EMAIL, EMAIL_CHARACTERS_AT_MOST, IDS_AT_MOST
 from entrypoints.version import VERSION
@@ -93,19 +94,26 @@ def document(handlers: Sequence[ControllerRouterHandler], injected: Sequence[str
     del verify["responses"]["200"]["content"]  # its body is empty
     paths["/v1/verify"] = _with_any_method(verify)
     paths["/v1/ext-authz/{path}"] = _with_any_method(_under_any_path(verify))
-    for item in paths.values():
+    for path, item in paths.items():
+        tag = next(tag for beginning, tag in _TAGS.items() if path.startswith(beginning))
         for operation in item.values():
+            operation["tags"] = [tag]
             operation.setdefault("security", [])  # said of public operations too, as nothing is said for all of them
             for parameter in operation.get("parameters", []):
                 if parameter["name"] == "user_id":
                     parameter["schema"] = _USER_ID
+    described["tags"] = [{"name": name} for name in dict.fromkeys(_TAGS.values())]
     return described
 
 
 def _under_any_path(operation: dict[str, Any]) -> dict[str, Any]:
     path = {"name": "path", "in": "path", "required": True, "schema": {"type": "string"}}
     # The query is the original request's: `true` counts here too, and another value is meant for the upstream.
-    query = [{**parameter, "schema": {"type": "string"}} for parameter in operation["parameters"]]
+    query = [
+        {**parameter, "schema": {"type": "string"}}
+        for parameter in operation["parameters"]
+        if parameter["name"] != MIN_VERSION
+    ]
     return {
         **operation,
         "operationId": "V1ExtAuthzVerify",
@@ -127,6 +135,29 @@ def _header(name: str, description: str) -> dict[str, Any]:
     return {"name": name, "in": "header", "required": True, "description": description, "schema": {"type": "string"}}
 
 
+_FLOOR_OF = (
+    "the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing "
+    "newer is stored."
+)
+_FLOOR = {
+    "name": MIN_VERSION,
+    "in": "query",
+    "required": False,
+    "description": "Of the user, " + _FLOOR_OF,
+    "schema": {"type": "integer", "format": "int64", "minimum": 1, "maximum": LARGEST},
+}
+
+_TAGS = {
+    "/webhooks": "Webhooks",
+    "/v1/me": "Current user",
+    "/v1/users": "Managing users",
+    "/v1/verify": "Forward auth",
+    "/v1/ext-authz": "Forward auth",
+    "/health": "Operation",
+    "/metrics": "Operation",
+}
+"""What a path begins with, and how a reader's list of operations is divided."""
+
 _TEXT = {"schema": {"type": "string"}}
 _USER_ID = {"type": "string", "pattern": f"^{USER_ID.pattern}$"}
 
@@ -147,9 +178,11 @@ _BEYOND_SIGNATURES: dict[tuple[str, str], dict[str, Any]] = {
     ("/v1/me", "get"): {
         "parameters": [
             {"name": "If-None-Match", "in": "header", "required": False, "schema": {"type": "string"}},
+            _FLOOR,
         ],
         "headers": {"ETag": _TEXT, "Cache-Control": _TEXT, "Vary": _TEXT},
     },
+    ("/v1/users/{user_id}", "get"): {"parameters": [_FLOOR]},
     ("/v1/users", "get"): {
         "parameters": [
             {
@@ -168,6 +201,7 @@ _BEYOND_SIGNATURES: dict[tuple[str, str], dict[str, Any]] = {
                 "description": "A primary email address, in any case. Answers at most 100 users.",
                 "schema": {"type": "string", "pattern": f"^{EMAIL.pattern}$", "maxLength": EMAIL_CHARACTERS_AT_MOST},
             },
+            {**_FLOOR, "description": "Of each of the users in `ids`, beside which alone it may stand: " + _FLOOR_OF},
         ],
     },
     ("/v1/users/{user_id}/set-metadata", "post"): {
@@ -202,6 +236,7 @@ _BEYOND_SIGNATURES: dict[tuple[str, str], dict[str, Any]] = {
                 "description": "`true`: nobody else may act in the session (impersonation).",
                 "schema": {"type": "string", "enum": ["true"]},
             },
+            _FLOOR,
         ],
         "headers": dict.fromkeys(
             ("X-Auth-User-Id", "X-Auth-Session-Id", "X-Auth-Org-Id", "X-Auth-Org-Role", "X-Auth-Actor-Id"), _TEXT

@@ -1,15 +1,14 @@
-"""`/schema`: the OpenAPI document, and a page to read it."""
+"""`/schema`: the OpenAPI document, and a page to read and try it."""
 
 from functools import cache
+from typing import Any
 
 import msgspec
-from litestar import Response, get
+from litestar import Request, Response, get
 
+from entrypoints.http.openapi import reference
 from entrypoints.http.openapi.document import document
-from entrypoints.http.openapi.page import page
 from entrypoints.http.routes.handlers import HANDLERS, INJECTED
-
-NO_SCRIPT = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
 
 
 @get("/schema/openapi.json", include_in_schema=False)
@@ -19,15 +18,20 @@ async def read_document() -> Response[bytes]:
 
 @get("/schema", include_in_schema=False)
 async def read_page() -> Response[bytes]:
-    return Response(_page(), media_type="text/html", headers=NO_SCRIPT)
+    headers = {"content-security-policy": reference.POLICY, "referrer-policy": "no-referrer"}
+    return Response(reference.PAGE, media_type="text/html", headers=headers)
+
+
+@get(reference.SCRIPT, include_in_schema=False)
+async def read_script(request: Request[Any, Any, Any]) -> Response[bytes]:
+    compressed = "gzip" in request.headers.get("accept-encoding", "")
+    headers = {"cache-control": "public, max-age=31536000, immutable", "vary": "accept-encoding"}
+    if compressed:
+        headers["content-encoding"] = "gzip"
+    return Response(reference.script(compressed=compressed), media_type="text/javascript", headers=headers)
 
 
 @cache
 def openapi_json() -> bytes:
     """Return the OpenAPI document; made at the first request, as few processes are ever asked."""
     return msgspec.json.format(msgspec.json.encode(document(HANDLERS, INJECTED)), indent=2)
-
-
-@cache
-def _page() -> bytes:
-    return page(document(HANDLERS, INJECTED)).encode()

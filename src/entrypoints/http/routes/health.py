@@ -1,7 +1,8 @@
 """`/health`, for people and load balancers; `/health/live` and `/health/ready`, for an orchestrator; `/metrics`."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
+from typing import Protocol
 
 import structlog
 from attrs import define, field, frozen
@@ -11,8 +12,9 @@ from anomalyze_auth import JwksKeys, KeysFault, KeySource
 from application.doctor.findings import Severity
 from application.doctor.outbox import outbox_findings
 from application.errors import StoreUnavailableError
-from application.failure import CLERK, KEYS, POSTGRES, TOKENS, WEBHOOKS, Failure
+from application.failure import CLERK, KEYS, POSTGRES, TOKENS, WEBHOOKS, Cause, Failure
 from application.relay.dead_letters import OutboxStatus
+from application.users.replica import NOT_ASKED
 from entrypoints.http.dependencies import Injected
 from entrypoints.http.errors import NotReadyError
 from entrypoints.http.middleware.deadline import within
@@ -62,6 +64,13 @@ class _Check:
     label: str = ""
 
 
+class Replicas(Protocol):
+    @property
+    def failures(self) -> Mapping[str, Failure | None]:
+        """By address: why it is not in use, or None."""
+        ...
+
+
 @define(kw_only=True)
 class Dependencies:
     """What requests need beside this process; Kafka is the relay's, and shows here as events that wait."""
@@ -69,6 +78,7 @@ class Dependencies:
     check_database: Callable[[], Awaitable[None]]
     try_writing: Callable[[], Awaitable[None]]
     read_backlog: Callable[[], Awaitable[OutboxStatus]]
+    replicas: Replicas | None = None
     session_keys: KeySource
     failures: RecentFailures
     departure: GracefulShutdown
@@ -102,6 +112,23 @@ class Dependencies:
         elif before and not failure:
             log.info("ready again", cause=str(before))
         self._database_failure = failure
+
+    def replica(self) -> list[_Check]:
+        """Return no worse than degraded: what no replica answers, the primary does."""
+        if self.replicas is None:
+            return []
+        failures = self.replicas.failures
+        in_use = None in failures.values()
+        # Beside one that is in use, the primary may be among the addresses.
+        causes = [
+            (f"{name}: {failure}", failure.label)
+            for name, failure in failures.items()
+            if failure and not (in_use and failure.cause is Cause.NOT_A_STANDBY)
+        ]
+        label = causes[0][1] if causes else ""
+        unasked = all(failure is NOT_ASKED for failure in failures.values())
+        state = State.OK if in_use else State.NOT_ASKED_YET if unasked else State.DEGRADED
+        return [_Check("replica", state, "; ".join(cause for cause, _ in causes), label)]
 
     def keys(self) -> _Check:
         if not isinstance(self.session_keys, JwksKeys) or (keys := self.session_keys.state).usable:
@@ -148,6 +175,7 @@ async def health(dependencies: Injected[Dependencies]) -> Health:
     return _verdict(
         [
             await dependencies.database(),
+            *dependencies.replica(),
             dependencies.keys(),
             dependencies.lately("session_tokens", TOKENS),
             dependencies.lately("webhooks", WEBHOOKS),
@@ -162,6 +190,14 @@ async def health(dependencies: Injected[Dependencies]) -> Health:
 async def read_metrics() -> Response[bytes]:
     """Answer in Prometheus' text format, for all workers together."""
     return Response(metrics.render(), headers={"content-type": metrics.CONTENT_TYPE})
+
+
+def log_replica(name: str, failure: Failure | None) -> None:
+    """Log that a replica went out of use, or came into use again (None)."""
+    if failure is None:
+        log.info("replica in use again", replica=name)
+    else:
+        log.warning("replica not in use", replica=name, cause=str(failure))
 
 
 def _of_backlog(status: OutboxStatus) -> list[_Check]:

@@ -11,10 +11,14 @@ from litestar import Request, Response, get
 from application.errors import UserUnknownError
 from application.users.representation import ProfileDocument, profile_document
 from domain.user import User
-from entrypoints.http.authentication import REQUEST_ERRORS, USER_ERRORS, Authentication
+from entrypoints.http.authentication import FLOOR_ERRORS, REQUEST_ERRORS, USER_ERRORS, Authentication
 from entrypoints.http.dependencies import Injected
+from entrypoints.http.floor import min_version_in, seen_version_in
 from entrypoints.http.openapi.document import SESSION_TOKEN, problems
+from entrypoints.http.plain_response import NOT_MODIFIED, PlainResponse
 
+_HEADERS = [(b"cache-control", b"private, no-cache"), (b"vary", b"Authorization, Cookie")]
+_JSON = (b"content-type", b"application/json")
 _ENTITY_TAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 
 
@@ -22,19 +26,24 @@ _ENTITY_TAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
     "/v1/me",
     summary="Read the current user",
     security=SESSION_TOKEN,
-    responses=problems(*REQUEST_ERRORS, *USER_ERRORS, UserUnknownError, not_modified=True),
+    responses=problems(*FLOOR_ERRORS, *REQUEST_ERRORS, *USER_ERRORS, UserUnknownError, not_modified=True),
 )
 async def read_me(
     request: Request[Any, Any, Any], authentication: Injected[Authentication]
 ) -> Response[ProfileDocument]:
-    """Answer the profile of the session token's user; 304 when `If-None-Match` names this very content."""
-    user = await authentication.user_of(await authentication.identity_in(request.scope["headers"]))
+    """Answer the profile of the session token's user; 304 when `If-None-Match` names this very content.
+
+    The answer is not older than the versions that `min_version` and `If-None-Match` name.
+    """
+    min_version, seen_version = min_version_in(request.scope["query_string"]), seen_version_in(request.scope["headers"])
+    identity = await authentication.identity_in(request.scope["headers"])
+    user = await authentication.user_of(identity, min_version=min_version, seen_version=seen_version)
     body = msgspec.json.encode(profile_document(user))
     tag = entity_tag(user, body)
-    headers = {"etag": tag, "cache-control": "private, no-cache", "vary": "Authorization, Cookie"}
+    headers = [*_HEADERS, (b"etag", tag.encode())]
     if _matches(request.scope["headers"], tag):
-        return Response(None, status_code=304, headers=headers)  # type: ignore[arg-type]  # the documented shape is that of 200
-    return Response(body, media_type="application/json", headers=headers)  # type: ignore[arg-type]  # encoded already
+        return PlainResponse(headers=headers, status=NOT_MODIFIED)
+    return PlainResponse(body, [_JSON, *headers])
 
 
 def entity_tag(user: User, body: bytes) -> str:

@@ -13,10 +13,12 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from anomalyze_auth import Authenticated, Reason, TokenRejected
 from application.errors import UserUnknownError
-from entrypoints.http.authentication import REQUEST_ERRORS, USER_ERRORS, Authentication
+from entrypoints.http.authentication import FLOOR_ERRORS, REQUEST_ERRORS, USER_ERRORS, Authentication
 from entrypoints.http.dependencies import Injected
 from entrypoints.http.errors import IdentityHeaderNamedError, ImpersonatedError, NotAdmittedError, VerifyQueryError
+from entrypoints.http.floor import min_version_in
 from entrypoints.http.openapi.document import SESSION_TOKEN, problems
+from entrypoints.http.plain_response import PlainResponse
 
 PATH = "/v1/verify"
 PREFIX = "/v1/ext-authz"
@@ -32,6 +34,14 @@ _LONGEST_ALIKE = 12
 _OTHERS_AT_MOST = 16
 """Parameters that are no check, in a proxy's own query: each is compared with the names of the checks."""
 
+_IDENTITY_HEADERS = (
+    b"x-auth-user-id",
+    b"x-auth-session-id",
+    b"x-auth-org-id",
+    b"x-auth-org-role",
+    b"x-auth-actor-id",
+)
+_OTHER_HEADERS = [(b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store")]
 _IDENTITY_HEADER = re.compile(rb"x[^a-z0-9]auth[^a-z0-9]", re.IGNORECASE)
 
 
@@ -68,6 +78,7 @@ def keeps_original_path(path: str) -> bool:
     responses=problems(
         VerifyQueryError,
         IdentityHeaderNamedError,
+        *FLOOR_ERRORS,
         *REQUEST_ERRORS,
         *USER_ERRORS,
         NotAdmittedError,
@@ -82,6 +93,7 @@ async def verify(request: Request[Any, Any, Any], authentication: Injected[Authe
     not deleted and not banned, and the session not revoked; with `?in_person=true` nobody else may act in the session.
     """
     checks = _checks(request.scope["query_string"])
+    min_version = min_version_in(request.scope["query_string"], before=ORIGINAL)
     _require_whole_identity(request.scope["headers"])
     identity = await authentication.identity_in(request.scope["headers"])
     headers = identity_headers(identity)
@@ -89,29 +101,31 @@ async def verify(request: Request[Any, Any, Any], authentication: Injected[Authe
         raise ImpersonatedError
     if ACTIVE in checks:
         try:
-            await authentication.user_of(identity)
+            await authentication.user_of(identity, min_version=min_version)
         except UserUnknownError:
             raise NotAdmittedError from None
-    return Response(None, headers=headers, media_type="text/plain")
+    return PlainResponse(headers=headers)
 
 
-def identity_headers(identity: Authenticated) -> dict[str, str]:
+def identity_headers(identity: Authenticated) -> list[tuple[bytes, bytes]]:
     """Return the five headers; one without a value is empty, so that a proxy overwrites what the client sent.
 
     Raises:
         TokenRejected: a claim holds what no header can carry.
     """
     organization = identity.organization
-    headers = {
-        "x-auth-user-id": identity.user_id,
-        "x-auth-session-id": identity.session_id,
-        "x-auth-org-id": (organization and organization.id) or "",
-        "x-auth-org-role": (organization and organization.role) or "",
-        "x-auth-actor-id": identity.actor_id or "",
-    }
-    if not all(value.isascii() and value.isprintable() for value in headers.values()):
+    values = (
+        identity.user_id,
+        identity.session_id,
+        (organization and organization.id) or "",
+        (organization and organization.role) or "",
+        identity.actor_id or "",
+    )
+    joined = "".join(values)
+    if not (joined.isascii() and joined.isprintable()):
         raise TokenRejected(Reason.CLAIM_INVALID, "A claim holds characters that fit no header.")
-    return {**headers, "cache-control": "no-store"}
+    named = zip(_IDENTITY_HEADERS, values, strict=True)
+    return [*_OTHER_HEADERS, *[(name, value.encode()) for name, value in named]]
 
 
 def _checks(query: bytes) -> set[str]:
@@ -124,14 +138,17 @@ def _checks(query: bytes) -> set[str]:
     Raises:
         VerifyQueryError: it does.
     """
-    checks, others = set(), 0
+    checks: set[str] = set()
+    if not query:
+        return checks
+    others = 0
     original = False
     for pair in query.decode("latin-1").split("&"):
         name, _, value = pair.partition("=")
         name = unquote_plus(name)
         if name in (ACTIVE, IN_PERSON) and value == "true":
             checks.add(name)
-        elif not original:
+        elif not original and name != ORIGINAL:
             others += 1
             if others > _OTHERS_AT_MOST or _may_mean_a_check(name):
                 raise VerifyQueryError
@@ -153,5 +170,6 @@ def _require_whole_identity(headers: Iterable[tuple[bytes, bytes]]) -> None:
     Raises:
         IdentityHeaderNamedError: it does.
     """
-    if any(name == b"connection" and _IDENTITY_HEADER.search(value) for name, value in headers):
-        raise IdentityHeaderNamedError
+    for name, value in headers:
+        if name == b"connection" and _IDENTITY_HEADER.search(value):
+            raise IdentityHeaderNamedError

@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
 from attrs import frozen
-from litestar import Request, post
+from litestar import Request, Response, post
 from litestar.types import Scope
 
 from application.errors import (
@@ -22,8 +23,9 @@ from entrypoints.http.errors import BodyShedError, BodyTooLargeError, BodyTooSlo
 from entrypoints.http.middleware.body import read_body, refuse_announced
 from entrypoints.http.middleware.request_middleware import note, note_outcome
 from entrypoints.http.openapi.document import problems
+from entrypoints.http.plain_response import PlainResponse
 
-_SIGNED = ("svix-", "webhook-")
+_SIGNED = (b"svix-", b"webhook-")
 _DELIVERY = re.compile("msg_[A-Za-z0-9_-]{1,60}")
 
 LATE_LIMIT_BYTES = 64 * 1024
@@ -35,6 +37,10 @@ class WebhookAnswer:
     """What came of the delivery; all of it is stored by the time this is sent."""
 
     outcome: Outcome
+
+
+_ANSWERS = {outcome: msgspec.json.encode(WebhookAnswer(outcome)) for outcome in Outcome}
+_JSON = (b"content-type", b"application/json")
 
 
 @post(
@@ -53,7 +59,9 @@ class WebhookAnswer:
         StoreUnavailableError,
     ),
 )
-async def handle_webhook(request: Request[Any, Any, Any], receive_webhook: Injected[ReceiveWebhook]) -> WebhookAnswer:
+async def handle_webhook(
+    request: Request[Any, Any, Any], receive_webhook: Injected[ReceiveWebhook]
+) -> Response[WebhookAnswer]:
     """Verify the Svix signature over the exact body, apply the news, and answer after COMMIT."""
     refuse_announced(request.scope)
     headers = signed_headers(request.scope["headers"])
@@ -61,7 +69,7 @@ async def handle_webhook(request: Request[Any, Any, Any], receive_webhook: Injec
     body = await _body(request, in_time=receive_webhook.in_time(headers))
     outcome = await receive_webhook(headers, body)
     note_outcome(request.scope, outcome)
-    return WebhookAnswer(outcome)
+    return PlainResponse(_ANSWERS[outcome], [_JSON])
 
 
 async def _body(request: Request[Any, Any, Any], *, in_time: bool) -> bytes:
@@ -82,7 +90,7 @@ def note_delivery(scope: Scope, headers: Mapping[str, str]) -> None:
 
 
 def signed_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Return the headers by lower-case name.
+    """Return the headers that may belong to the signature, by lower-case name.
 
     Raises:
         ForgedWebhookError: one that belongs to the signature comes twice; proxies differ in which of the two they
@@ -90,8 +98,9 @@ def signed_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """
     headers: dict[str, str] = {}
     for raw_name, value in raw:
-        name = raw_name.decode("latin-1").lower()
-        if name in headers and name.startswith(_SIGNED):
-            raise ForgedWebhookError(f"{name} comes twice")
-        headers[name] = value.decode("latin-1")
+        if raw_name.lower().startswith(_SIGNED):
+            name = raw_name.decode("latin-1").lower()
+            if name in headers:
+                raise ForgedWebhookError(f"{name} comes twice")
+            headers[name] = value.decode("latin-1")
     return headers

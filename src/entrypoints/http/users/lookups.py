@@ -7,8 +7,10 @@ from litestar.params import FromPath
 
 from application.errors import UnstorableError, UserUnknownError
 from application.users.representation import ProfileDocument, profile_document
+from entrypoints.http.authentication import FLOOR_ERRORS
 from entrypoints.http.dependencies import Injected
 from entrypoints.http.errors import RequestNotValidError, UserGoneError
+from entrypoints.http.floor import min_version_in
 from entrypoints.http.openapi.document import MANAGERS, problems
 from entrypoints.http.users.admission import ADMISSION_ERRORS
 from entrypoints.http.users.management import Management
@@ -28,13 +30,21 @@ class UsersDocument(TypedDict):
     "/v1/users/{user_id:str}",
     summary="Read a user",
     security=MANAGERS,
-    responses=problems(*ADMISSION_ERRORS, RequestNotValidError, UserUnknownError, UserGoneError, UnstorableError),
+    responses=problems(
+        *ADMISSION_ERRORS, *FLOOR_ERRORS, RequestNotValidError, UserUnknownError, UserGoneError, UnstorableError
+    ),
 )
 async def read_user(
     request: Request[Any, Any, Any], user_id: FromPath[str], management: Injected[Management]
 ) -> Response[ProfileDocument]:
-    """Answer the profile, obtained from Clerk if the webhook has not arrived yet; 410 for a user that was deleted."""
-    user = await management.look(request, lambda: management.get_user(named_user(user_id)))
+    """Answer the profile, obtained from Clerk if the webhook has not arrived yet; 410 for a user that was deleted.
+
+    The answer is not older than `min_version`.
+    """
+    user = await management.look(
+        request,
+        lambda: management.get_user(named_user(user_id), min_version=min_version_in(request.scope["query_string"])),
+    )
     return Response(profile_document(user), headers=_PRIVATE)
 
 
@@ -42,10 +52,13 @@ async def read_user(
     "/v1/users",
     summary="Read several users",
     security=MANAGERS,
-    responses=problems(*ADMISSION_ERRORS, RequestNotValidError),
+    responses=problems(*ADMISSION_ERRORS, *FLOOR_ERRORS, RequestNotValidError),
 )
 async def read_users(request: Request[Any, Any, Any], management: Injected[Management]) -> Response[UsersDocument]:
-    """Answer the users with these ids, or everybody with this email: several may have one. Clerk is not asked."""
+    """Answer the users with these ids, or everybody with this email: several may have one. Clerk is not asked.
+
+    No user with one of these ids is answered older than `min_version`.
+    """
     document = await management.look(request, lambda: _found(management, request.scope["query_string"]))
     return Response(document, headers=_PRIVATE)
 
@@ -53,7 +66,7 @@ async def read_users(request: Request[Any, Any, Any], management: Injected[Manag
 async def _found(management: Management, query: bytes) -> UsersDocument:
     match wanted_users(query):
         case ByIds(ids):
-            found = await management.list_users.by_ids(ids)
+            found = await management.list_users.by_ids(ids, min_version=min_version_in(query))
         case ByEmail(email):
             found = await management.list_users.by_email(email)
     return {"users": [profile_document(user) for user in found.users], "missing": [*found.missing]}

@@ -12,6 +12,7 @@ from application.counting import counted
 from application.users.metadata_depth import MAX_METADATA_DEPTH, is_too_deep
 from domain.user import InvalidUserIdError, UserId, parse_user_id
 from entrypoints.http.errors import RequestNotValidError
+from entrypoints.http.floor import MIN_VERSION
 
 IDS_AT_MOST = 100
 """In one request, repeated ones included."""
@@ -50,7 +51,7 @@ def named_user(text: str) -> UserId:
 
 
 def wanted_users(query: bytes) -> ByIds | ByEmail:
-    """Read `ids=a,b` (which may be repeated: `ids=a&ids=b`) or `email=…`.
+    """Read `ids=a,b` (which may be repeated: `ids=a&ids=b`; `min_version` may stand beside it) or `email=…`.
 
     A `+` stays one, although forms write a blank so: addresses have the former, and a client that forgot to encode it
     would get no user for this address.
@@ -60,6 +61,7 @@ def wanted_users(query: bytes) -> ByIds | ByEmail:
     """
     ids: list[str] = []
     emails: list[str] = []
+    floored = False
     for pair in filter(None, query.split(b"&")):
         name, _, value = (_decoded(part) for part in pair.partition(b"="))
         match name:
@@ -67,14 +69,16 @@ def wanted_users(query: bytes) -> ByIds | ByEmail:
                 ids += value.split(",")
             case "email":
                 emails.append(value)
+            case name if name == MIN_VERSION:
+                floored = True
             case _:
-                raise RequestNotValidError("The query: takes `ids` or `email` and nothing else.")
+                raise RequestNotValidError("The query: takes `ids` (with `min_version`) or `email` and nothing else.")
     match ids, emails:
-        case [[], [email]]:
+        case [[], [email]] if not floored:
             return ByEmail(_email(email))
         case [[_, *_], []]:
             return ByIds(_ids(ids))
-    raise RequestNotValidError("The query: exactly one of `ids` and `email` is needed, and `email` once.")
+    raise RequestNotValidError("The query: exactly one of `ids` and `email` is needed, and `email` once, alone.")
 
 
 def nothing(body: bytes) -> None:

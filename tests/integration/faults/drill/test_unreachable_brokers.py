@@ -9,8 +9,9 @@ import pytest
 from application.relay.topics import SESSIONS
 from devkit.servers.kafka import start_kafka_cluster
 from integration.conftest import create_topic
+from support import commands
 from support.advertising import NAME_UNKNOWN, REFUSED, Advertising, kafka_advertising, silent_listener
-from support.drill import AUTH_SERVICE, Service, until
+from support.drill import Service, until
 
 pytestmark = pytest.mark.faults
 
@@ -28,15 +29,7 @@ def kafka(silent):
 
 
 def run(service: Service, *arguments: str, **changes: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [AUTH_SERVICE, *arguments],
-        env={"PATH": "/usr/bin:/bin", **service.variables, **changes},
-        cwd=service.folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return commands.run(*arguments, env={**service.variables, **changes}, cwd=service.folder)
 
 
 @pytest.mark.parametrize("fault", ["name", "refused", "silent"])

@@ -13,7 +13,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from devkit.conformance.consumer_vectors import record
 from devkit.servers.ports import free_port
 from integration.conftest import create_topic
-from support.typescript_project import Project
+from support import servers
+from support.typescript_project import NODES, Project
 
 pytestmark = pytest.mark.programs
 
@@ -49,10 +50,10 @@ class Program:
 
 
 @asynccontextmanager
-async def following(project: Project, *arguments: str) -> AsyncIterator[Program]:
+async def following(project: Project, *arguments: str, node: str = "node") -> AsyncIterator[Program]:
     shutil.copy(Path(__file__).with_name("revocations.mjs"), project.folder)
     process = await asyncio.create_subprocess_exec(
-        *("node", "revocations.mjs", *arguments),
+        *(node, "revocations.mjs", *arguments),
         cwd=project.folder,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -114,3 +115,42 @@ async def test_without_a_kafka_it_is_stale_and_says_what_it_was_told_to(project)
     async with following(project, nowhere, "sessions", "users", "allow") as program:
         assert await program.line() == "stale"
         assert await program.worth("sess_good", "user_good") == "good"
+
+
+@pytest.mark.parametrize("node", NODES.values(), ids=NODES)
+async def test_an_outage_is_what_the_policy_says_and_everything_is_known_after_it(project, node):
+    with servers.kafka() as kafka:
+        for name in ("sessions", "users"):
+            await create_topic(kafka.address, name, partitions=3)
+
+        async def revoke(session: str) -> None:
+            made = record({"event": "revoked"}, "user_a", session)
+            async with AIOKafkaProducer(bootstrap_servers=kafka.address) as producer:
+                await producer.send_and_wait("sessions", made.value, key=made.key, headers=list(made.headers))
+
+        await revoke("sess_before")
+        arguments = (kafka.address, "sessions", "users")
+        async with (
+            following(project, *arguments, "refuse", "2", node=node) as strict,
+            following(project, *arguments, "allow", "2", node=node) as lenient,
+        ):
+            for each in (strict, lenient):
+                await each.line()
+                await each.becomes("session-revoked", "sess_before", "user_a")
+            await asyncio.to_thread(kafka.kill)
+            await strict.becomes("RevocationsUnavailable", "sess_1", "user_a")
+            for _ in range(50):
+                assert await strict.worth("sess_1", "user_a") == "RevocationsUnavailable"
+                assert await lenient.worth("sess_1", "user_a") == "good"
+                for each in (strict, lenient):
+                    assert await each.worth("sess_before", "user_a") == "session-revoked"
+                await asyncio.sleep(0.05)
+            async with following(project, *arguments, "allow", "2", node=node) as late:
+                assert await late.line() == "stale"
+                assert await late.worth("sess_before", "user_a") == "good"  # nothing is known, and so it was told to
+                await asyncio.to_thread(kafka.start)
+                await revoke("sess_after")
+                for each in (strict, lenient, late):
+                    await each.becomes("session-revoked", "sess_after", "user_a")
+                    assert await each.worth("sess_before", "user_a") == "session-revoked"
+                    await each.becomes("good", "sess_1", "user_a")

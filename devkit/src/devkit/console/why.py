@@ -1,0 +1,167 @@
+"""Why the service answered a webhook as it did, in one sentence."""
+
+from http import HTTPStatus
+from typing import TypeAlias
+
+import msgspec
+from attrs import frozen
+
+from application.users.representation import rfc3339
+from devkit.fake_clerk.deliveries import DROPPED, DeliveryAttempt
+from domain.session import RevokedSession
+from domain.snapshot import Deletion, Snapshot
+from domain.source_version import SourceVersion
+from domain.user import Tombstone
+
+News: TypeAlias = Snapshot | Deletion | RevokedSession | None
+"""What a webhook tells; `None` of what the service ignores or cannot use."""
+
+Current: TypeAlias = SourceVersion | Tombstone | None
+"""What a row holds: the place in Clerk's time, or that the user was deleted."""
+
+APPLIED = ("created", "updated", "deleted", "revoked")
+OUTCOMES = (*APPLIED, "unchanged", "stale", "ignored", "refused", "failed", "dropped")
+"""What comes of a delivery: the service's own outcomes, a 4xx, no 2xx, never sent."""
+
+
+@frozen(kw_only=True)
+class Told:
+    """What the answer says: one of `OUTCOMES`, and the words of a problem."""
+
+    outcome: str
+    detail: str = ""
+
+
+def outcome_of(attempt: DeliveryAttempt) -> Told:
+    """Read the answer to an attempt."""
+    if attempt.outcome == DROPPED:
+        return Told(outcome="dropped")
+    if not isinstance(attempt.outcome, int):
+        return Told(outcome="failed", detail=f"No answer: {attempt.outcome}")
+    try:
+        answer = msgspec.json.decode(attempt.answer or b"{}")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        answer = None
+    answer = answer if isinstance(answer, dict) else {}
+    if attempt.succeeded:
+        outcome = answer.get("outcome")
+        return Told(outcome=outcome) if outcome in OUTCOMES else Told(outcome="ignored", detail="Not our service")
+    status = f"{attempt.outcome} {_phrase(attempt.outcome)}"
+    detail = f"{status}: {answer['detail']}" if isinstance(answer.get("detail"), str) else status
+    refused = HTTPStatus.BAD_REQUEST <= attempt.outcome < HTTPStatus.INTERNAL_SERVER_ERROR
+    return Told(outcome="refused" if refused else "failed", detail=detail)
+
+
+def current_after(current: Current, news: News, outcome: str) -> Current:
+    """Return what the row holds after a delivery with this outcome; `None`: unknown."""
+    match news:
+        case Snapshot() if outcome in ("created", "updated"):
+            return news.source
+        case Snapshot() if outcome == "unchanged" and isinstance(current, SourceVersion):
+            return max(current, news.source)
+        case Deletion() if outcome == "deleted":
+            return Tombstone(id=news.id, version=0, deleted_at=news.deleted_at)
+    return current
+
+
+def why(  # noqa: PLR0911, PLR0913  # one sentence for each outcome, of all that is known
+    attempt: DeliveryAttempt,
+    news: News,
+    told: Told,
+    current: Current,
+    *,
+    changed: list[str] | None,
+    version: int | None,
+) -> str:
+    """Return the reason.
+
+    Args:
+        attempt: what was sent.
+        news: what it says.
+        told: what was answered.
+        current: what the row held.
+        changed: fields that the event of this delivery names; `None` while there is no event.
+        version: of that event.
+    """
+    match told.outcome:
+        case "created":
+            return "The first news of this user" + (f": version {version}" if version else "")
+        case "updated":
+            return _updated(changed, version)
+        case "deleted":
+            return "A tombstone stays: every personal field is erased" + (f", version {version}" if version else "")
+        case "revoked":
+            return "Tokens of this session are refused from now on"
+        case "unchanged":
+            return _unchanged(news, current)
+        case "stale":
+            return _stale(news, current)
+        case "ignored":
+            return told.detail or f"{attempt.event} changes nothing that is kept"
+        case "dropped":
+            return "Lost on the way: the service never saw it"
+    if attempt.forged:
+        return f"{told.detail.rstrip('.')}. Signed with another secret"
+    return told.detail.rstrip(".") + _retry(attempt)
+
+
+def time_of(milliseconds: int) -> str:
+    """Return the time of day in UTC: `10:00:01.200`."""
+    return rfc3339(milliseconds)[11:23]
+
+
+def source_time(news: News) -> int | None:
+    """Return when it changed at Clerk, milliseconds since 1970."""
+    match news:
+        case Snapshot():
+            return news.source.updated_at
+        case Deletion():
+            return news.deleted_at
+        case RevokedSession():
+            return news.revoked_at
+    return None
+
+
+def _updated(changed: list[str] | None, version: int | None) -> str:
+    if changed is None:
+        return "Newer than the row, and different from it"
+    return f"{', '.join(changed)} changed: version {version}"
+
+
+def _unchanged(news: News, current: Current) -> str:
+    match news, current:
+        case Deletion(), Tombstone():
+            return f"Deleted already, at {time_of(current.deleted_at)}"
+        case RevokedSession(), _:
+            return "This session was revoked already"
+        case Snapshot(), SourceVersion() if news.source == current:
+            return f"The same news again: {time_of(news.source.updated_at)} was applied before"
+    return "Newer than the row, but no kept field differs from it"
+
+
+def _stale(news: News, current: Current) -> str:
+    match news, current:
+        case Snapshot(), Tombstone():
+            return f"The user was deleted at {time_of(current.deleted_at)}: nothing brings a deleted user back"
+        case Snapshot(), SourceVersion():
+            mine, theirs = news.source, current
+            if mine.updated_at < theirs.updated_at:
+                return f"{time_of(mine.updated_at)} is older than {time_of(theirs.updated_at)}"
+            if mine.timestamp < theirs.timestamp:
+                same = f"Both changed at {time_of(mine.updated_at)}"
+                return f"{same}, and the event of {time_of(mine.timestamp)} is older than {time_of(theirs.timestamp)}"
+            return f"Both are of {time_of(mine.updated_at)}: the digest of the content decides which one stays"
+    return "Older than the row"
+
+
+def _retry(attempt: DeliveryAttempt) -> str:
+    if attempt.retry_in_s is None:
+        return ". Given up" if attempt.number > 1 else ""
+    return f". Sent again in {attempt.retry_in_s:g} s"
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""

@@ -1,0 +1,76 @@
+"""`dev --reload`: serve and relay start anew when their code changes; servers, data and the stand-in go on."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NoReturn
+
+import entrypoints
+from devkit.local.process import Part, ServiceProcess, raise_if_ended, stop_all
+
+RELOADED = ("serve", "relay")
+_LOOK_S = 0.2
+
+
+async def reload_on_change(
+    processes: list[ServiceProcess],
+    servers: Sequence[Part],
+    start: Callable[[Sequence[str]], ServiceProcess],
+    say: Callable[[str], object],
+) -> NoReturn:
+    """Put new ones in the places of serve and relay when their code changes.
+
+    One that ends by itself, as with a syntax error, is told once, and starts again with the next change.
+
+    Raises:
+        ProcessFailedError, EmbeddedStackError: anything else has ended.
+    """
+    told: set[ServiceProcess] = set()
+    async with noticing(source_folders()) as changed:
+        while True:
+            ours = [process for process in processes if process.name in RELOADED]
+            raise_if_ended([*servers, *(process for process in processes if process not in ours)])
+            if name := changed():
+                say(f"{name} has changed: serve and relay start anew.")
+                await stop_all(ours)
+                processes[:] = [start(each.arguments) if each in ours else each for each in processes]
+            for ended in {process for process in processes if process.status is not None} - told:
+                told.add(ended)
+                say(f"{ended.fail(f'ended (exit status {ended.status})')}\nWaiting for the next change.")
+            await asyncio.sleep(_LOOK_S)
+
+
+def source_folders() -> list[Path]:
+    """Return where the code of serve and relay is."""
+    [ours] = entrypoints.__path__
+    sdk = find_spec("anomalyze_auth")
+    folders = [Path(ours).parent / layer for layer in ("adapters", "application", "domain", "entrypoints")]
+    return folders + [Path(each) for each in (sdk.submodule_search_locations if sdk else None) or ()]
+
+
+@asynccontextmanager
+async def noticing(folders: Sequence[Path]) -> AsyncIterator[Callable[[], str | None]]:
+    """Watch the folders; what is given returns a Python file that changed since it was asked last, or None."""
+    from watchfiles import PythonFilter, awatch  # noqa: PLC0415  # for this option alone
+
+    found: list[str] = []
+
+    async def watch() -> None:
+        async for changes in awatch(*folders, watch_filter=PythonFilter()):
+            found.extend(Path(path).name for _, path in changes)
+
+    def changed() -> str | None:
+        if watching.done():
+            watching.result()  # raises what ended it
+        name = found[0] if found else None
+        found.clear()
+        return name
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield changed
+    finally:
+        watching.cancel()
+        await asyncio.wait([watching])

@@ -1,0 +1,98 @@
+"""RS256 signatures: a session's token comes with every request of its minute, so each is checked once."""
+
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from threading import Lock
+from typing import Any
+
+import attrs
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from anomalyze_auth._claims import Identity
+from anomalyze_auth._json import decoded_object
+from anomalyze_auth._token import UnverifiedToken, base64url_decoded
+from anomalyze_auth.errors import Reason, TokenRejected
+
+REMEMBERED = 4096
+"""Tokens known to be right, some 1,000 bytes each; beyond that the oldest is checked anew."""
+
+
+@attrs.frozen
+class Proof:
+    """What is known of a token with a right signature: the key that proved it, and whom it identifies.
+
+    `identity` is None as long as no claim in it was judged, or one was refused.
+    """
+
+    key: RSAPublicKey
+    key_id: str | None
+    identity: Identity | None = None
+
+
+class Proofs:
+    """Remembers which tokens have a right signature, and what their claims say.
+
+    What is kept is a digest of the token's exact bytes, never the token, and with it the very key that proved it: when
+    the key source gives another key, nothing that the old one proved counts any more. Of the claims only those are kept
+    that every caller is given; `exp`, `nbf` and `iat` among them are judged each time.
+    """
+
+    def __init__(self) -> None:
+        # Half of this package's import time, and whoever only reads events does not need it.
+        from jwt.algorithms import RSAAlgorithm  # noqa: PLC0415
+
+        self._rs256 = RSAAlgorithm(RSAAlgorithm.SHA256)
+        self._proofs: dict[bytes, Proof] = {}
+        self._lock = Lock()
+
+    def of(self, digest: bytes) -> Proof | None:
+        return self._proofs.get(digest)
+
+    def require_signature(self, digest: bytes, token: UnverifiedToken, key: RSAPublicKey) -> None:
+        """Check the signature, unless this key has proved it before.
+
+        Raises:
+            TokenRejected: it is not right.
+        """
+        proof = self._proofs.get(digest)
+        if proof is not None and proof.key is key:
+            return
+        if not self._rs256.verify(token.signing_input, key, token.signature):
+            raise TokenRejected(Reason.TOKEN_INVALID_SIGNATURE, "The token signature is not valid.")
+        self.remember(digest, Proof(key, token.key_id))
+
+    def remember(self, digest: bytes, proof: Proof) -> None:
+        with self._lock:  # `verify_now` may be called from threads
+            self._proofs.pop(digest, None)
+            self._proofs[digest] = proof
+            if len(self._proofs) > REMEMBERED:
+                del self._proofs[next(iter(self._proofs))]
+
+
+def digest_of(token: str | bytes) -> bytes:
+    return sha256(token if isinstance(token, bytes) else token.encode("utf-8", "surrogatepass")).digest()
+
+
+class ClaimsOf(Mapping[str, Any]):
+    """The claims of a proven token, decoded when somebody looks at them: most callers need the ids alone."""
+
+    __slots__ = ("_claims", "_payload")
+
+    def __init__(self, token: str | bytes) -> None:
+        text = token if isinstance(token, str) else token.decode("latin-1")
+        self._payload = text.split(".")[1]
+        self._claims: dict[str, Any] | None = None
+
+    def __getitem__(self, name: str) -> Any:
+        return self._decoded()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._decoded())
+
+    def __len__(self) -> int:
+        return len(self._decoded())
+
+    def _decoded(self) -> dict[str, Any]:
+        if self._claims is None:
+            self._claims = decoded_object(base64url_decoded(self._payload) or b"") or {}
+        return self._claims

@@ -1,0 +1,316 @@
+"""Which server to connect to: each host, and each address of its name, in turn, until one is what is wanted."""
+
+import asyncio
+import random
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeAlias
+
+import asyncpg
+from attrs import define, field
+
+from adapters.postgres.connection.target import Target
+
+STATEMENT_TIMEOUT_S = 5.0
+"""How long one statement may take before its caller gets StoreUnavailableError."""
+
+HEAD_START_S = 0.3
+"""How long a host may be silent before the next is tried beside it."""
+
+SILENT_HOST_S = 1.5
+"""How long one of several hosts may be silent: while it is waited for, nobody sees that another was promoted."""
+
+NO_PRIMARY_S = 0.1
+"""For how long it is believed that there is none: to ask costs a login at each host, and every request would."""
+
+Driver: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Address: TypeAlias = tuple[str, int]
+
+# What may be different at the next address; a refused password, say, is an answer (libpq's rule).
+_NEXT_ADDRESS = (
+    OSError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.ConnectionDoesNotExistError,
+    asyncpg.TargetServerAttributeNotMatched,
+)
+_PERHAPS_WITHOUT_TLS = (
+    *_NEXT_ADDRESS,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.ProtocolViolationError,
+)
+_SOCKET_OPTIONS = {
+    "keepalives_idle": "TCP_KEEPIDLE",
+    "keepalives_interval": "TCP_KEEPINTVL",
+    "keepalives_count": "TCP_KEEPCNT",
+    "tcp_user_timeout": "TCP_USER_TIMEOUT",
+}
+_WORDS: Sequence[tuple[type[BaseException], str]] = (
+    (socket.gaierror, "name not resolved"),
+    (TimeoutError, "no answer in time"),
+    (ConnectionRefusedError, "connection refused"),
+    (asyncpg.CannotConnectNowError, "starting up or shutting down"),
+)
+WRITABLE = ("read-write", "primary")
+
+# The first eight digits of a WAL file's name: each promotion begins a new timeline. Not `pg_control_checkpoint()`,
+# which knows it only after the first checkpoint.
+_TIMELINE = """
+    SELECT system_identifier::text AS system, substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS timeline
+    FROM pg_control_system()
+"""
+
+_WAITING = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = ANY($1::int[]) AND wait_event = 'SyncRep')"
+
+
+class UnusableParameterError(OSError):
+    """A parameter of `DATABASE_URL` turned out to be of no use; the message says which."""
+
+
+class NoPrimaryError(OSError):
+    """Servers answer, and none of them is what `target_session_attrs` asks for; the message says why, host by host."""
+
+
+class StandbyMissingError(OSError):
+    """A session of this process still waits for a synchronous standby, so another write would only wait as well."""
+
+
+class FormerPrimaryError(asyncpg.TargetServerAttributeNotMatched):
+    """Another server was promoted since this one was the primary."""
+
+
+class Connection(asyncpg.Connection):
+    """A connection whose unanswered statement is abandoned, never cancelled.
+
+    A COMMIT that waits for a synchronous standby is not undone by a cancel request: it only becomes visible before any
+    standby has it (PostgreSQL's `SyncRepWaitForLSN`). Repeated, the change would then be acknowledged as known and the
+    event published, and both be lost with the primary.
+    """
+
+    __slots__ = ("abandon",)
+
+    def _cancel_current_command(self, *_: Any) -> None:
+        if abandon := getattr(self, "abandon", None):  # not while the connection is made
+            abandon(self.get_server_pid())
+        asyncio.get_running_loop().call_soon(self.terminate)
+
+
+class BehindPooler(Connection):
+    """A connection to a transaction-mode pooler: each transaction may meet another session of the server.
+
+    So nothing may be left in a session: no setting, no prepared statement, no LISTEN.
+    """
+
+    __slots__ = ()
+
+
+def refuses_settings(error: asyncpg.PostgresError) -> bool:
+    """Tell whether this is PgBouncer's answer to settings that it cannot keep for each client."""
+    return "startup parameter" in str(error)
+
+
+@define
+class Route:
+    """The hosts of a target, and what is known of them."""
+
+    target: Target
+    timeline: tuple[str, int] = field(default=("", 0), init=False)
+    """The latest that was seen, and the system (a new one begins at 1). A server on an earlier one was the primary
+    before another was promoted: what it is told is not kept."""
+    abandoned: set[int] = field(factory=set, init=False)
+    """Process ids of sessions that were left with a statement unanswered; each may still wait for a standby."""
+    _no_primary: tuple[str, float] = field(default=("", 0.0), init=False)
+    """What was told last, and until when (the loop's time) it is believed."""
+    _silent: Address | None = field(default=None, init=False)
+    """Whose session was left last: it is tried last."""
+
+    async def connect(self, **options: Any) -> Driver:
+        """Return the first connection that is what the target wants.
+
+        Raises:
+            OSError, asyncpg.PostgresError, asyncpg.InternalClientError: none of the addresses would have us.
+        """
+        told, until = self._no_primary
+        if asyncio.get_running_loop().time() < until:
+            raise NoPrimaryError(told)
+        failed: list[tuple[Address, BaseException]] = []
+        hosts = sorted(self._shuffled(self.target.addresses), key=lambda address: address == self._silent)
+        for wanted in ("standby", "any") if self.target.wanted == "prefer-standby" else (self.target.wanted,):
+            made = await _race([partial(self._host, host, wanted, failed, options) for host in hosts])
+            if made:
+                return made
+        errors = [error for _, error in failed]
+        if any(isinstance(error, asyncpg.TargetServerAttributeNotMatched) for error in errors):
+            told = ", ".join(dict.fromkeys(f"{host}:{port}: {_described(error)}" for (host, port), error in failed))
+            self._no_primary = (told, asyncio.get_running_loop().time() + NO_PRIMARY_S)
+            raise NoPrimaryError(told)
+        # A server that answered says more than one that did not.
+        raise next((error for error in errors if not isinstance(error, OSError)), errors[0])
+
+    def _shuffled(self, addresses: Sequence[Any]) -> list[Any]:
+        return random.sample(addresses, len(addresses)) if self.target.shuffled else list(addresses)
+
+    async def _host(
+        self, host: Address, wanted: str, failed: list[tuple[Address, BaseException]], options: Mapping[str, Any]
+    ) -> "Driver | None":
+        """Try every address that the name stands for, as libpq does: a standby may be behind the first of them."""
+
+        async def open_at(address: str) -> "Driver | None":
+            try:
+                return await self._address(host, address, wanted, several=len(addresses) > 1, options=options)
+            except _NEXT_ADDRESS as error:
+                failed.append((host, error))
+                return None
+
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                addresses = await _addresses_of(*host)
+        except OSError as error:
+            failed.append((host, error))
+            return None
+        return await _race([partial(open_at, address) for address in self._shuffled(addresses)])
+
+    @property
+    def _timeout_s(self) -> float:
+        several = len(self.target.addresses) > 1
+        return self.target.connect_timeout_s or (SILENT_HOST_S if several else STATEMENT_TIMEOUT_S)
+
+    async def _address(
+        self, host: Address, address: str, wanted: str, *, several: bool, options: Mapping[str, Any]
+    ) -> Driver:
+        """Connect to one address, with or without TLS."""
+        tls = self.target.tls
+        attempts = (False,) if address.startswith("/") else tls.attempts()
+        for encrypted, last in zip(attempts, (*[False] * (len(attempts) - 1), True), strict=True):
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    connection = await self._open(host, address, wanted, options, encrypted=encrypted)
+            except (TimeoutError, ConnectionRefusedError, asyncpg.TargetServerAttributeNotMatched):
+                raise
+            except _PERHAPS_WITHOUT_TLS as error:
+                # A server or a pooler may admit this user only with TLS, or only without; a wrong password stays wrong.
+                told = isinstance(error, asyncpg.ProtocolViolationError) and refuses_settings(error)
+                if last or told or isinstance(error, asyncpg.InvalidPasswordError):
+                    raise
+            else:
+                if wanted in WRITABLE and (several or len(self.target.addresses) > 1):
+                    await self._require_newest(connection)
+                return connection
+        raise AssertionError  # the last attempt returned or raised
+
+    async def _open(
+        self, host: Address, address: str, wanted: str, options: Mapping[str, Any], *, encrypted: bool
+    ) -> Driver:
+        try:
+            context = self.target.tls.context(host[0]) if encrypted else False
+        except ValueError as error:
+            raise UnusableParameterError(str(error)) from None
+        options = {
+            "host": address,
+            "port": host[1],
+            "user": self.target.user,
+            "password": self.target.password,
+            "database": self.target.database,
+            "ssl": context,
+            "direct_tls": self.target.tls.direct,
+            "target_session_attrs": wanted,
+            "timeout": None,
+            **options,
+        }
+        try:
+            connection: Driver = await asyncpg.connect(**options)
+        except ConnectionError as error:
+            if "SSL upgrade" in str(error):  # asyncpg has no error of its own for it
+                raise ssl.SSLError("the server has no TLS") from error
+            raise
+        if issubclass(options["connection_class"], Connection):
+            connection.abandon = partial(self._abandoned, host)  # type: ignore[attr-defined]
+        _keep_alive(connection, self.target.keepalives)
+        return connection
+
+    def _abandoned(self, host: Address, process_id: int) -> None:
+        self._silent = host
+        self.abandoned.add(process_id)
+
+    async def require_standby(self, connection: Driver) -> None:
+        """Look whether a session that was left unanswered waits for a standby: each one more would be lost for good.
+
+        Raises:
+            StandbyMissingError: one does.
+        """
+        if self.abandoned and await connection.fetchval(_WAITING, list(self.abandoned)):
+            raise StandbyMissingError
+        self.abandoned.clear()
+
+    async def _require_newest(self, connection: Driver) -> None:
+        """Refuse a server that was the primary before one that we have met.
+
+        Raises:
+            FormerPrimaryError: it was.
+        """
+        if type(connection) is BehindPooler:
+            return
+        try:
+            row = await connection.fetchrow(_TIMELINE)
+        except asyncpg.PostgresError:  # a service that looks like PostgreSQL need not have WAL files
+            return
+        assert row  # noqa: S101  # a function's only row
+        system, timeline = row["system"], int(row["timeline"], 16)
+        if system == self.timeline[0] and timeline < self.timeline[1]:
+            connection.terminate()
+            raise FormerPrimaryError
+        self.timeline = (system, timeline)
+
+
+async def _addresses_of(host: str, port: int) -> list[str]:
+    """Resolve the name; a Unix socket's folder is its own address."""
+    if host.startswith("/"):
+        return [host]
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+
+
+async def _race(openers: Sequence[Callable[[], Awaitable["Driver | None"]]]) -> "Driver | None":
+    """Return the first connection. Each opener begins when the one before it has failed, or is silent for a moment."""
+    waiting = list(openers)
+    tasks: list[asyncio.Future[Driver | None]] = []
+    winner: Driver | None = None
+    try:
+        while winner is None and (waiting or not all(task.done() for task in tasks)):
+            if waiting:
+                tasks.append(asyncio.ensure_future(waiting.pop(0)()))
+            done, _ = await asyncio.wait(
+                [task for task in tasks if not task.done()],
+                timeout=HEAD_START_S if waiting else None,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            for task in done:
+                winner = winner or task.result()
+        return winner
+    finally:
+        for task in tasks:
+            task.cancel()
+        for made in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(made, asyncpg.Connection) and made is not winner:
+                made.terminate()
+
+
+def _described(error: BaseException) -> str:
+    if isinstance(error, FormerPrimaryError):
+        return "was the primary before another was promoted"
+    if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
+        return "takes no writes"
+    return next((words for kind, words in _WORDS if isinstance(error, kind)), type(error).__name__)
+
+
+def _keep_alive(connection: Driver, keepalives: Mapping[str, int]) -> None:
+    """Notice a peer that is gone without a word, as libpq does."""
+    transport: asyncio.Transport = connection._transport  # type: ignore[attr-defined]  # noqa: SLF001  # no other way
+    peer = transport.get_extra_info("socket")
+    if peer is None or peer.family == socket.AF_UNIX:
+        return
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, keepalives.get("keepalives", 1))
+    for name, option in _SOCKET_OPTIONS.items():
+        if keepalives.get(name) and hasattr(socket, option):
+            peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), keepalives[name])

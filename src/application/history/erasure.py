@@ -1,0 +1,172 @@
+"""What personal data of a user is left in each place, and by when it leaves."""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from itertools import groupby
+
+from attrs import frozen
+
+from application.counting import counted
+from application.history.ports import SearchTopics, StoredTraces, StoredTracesReader, TopicSearch
+from application.history.user_history import document_of, is_tombstone
+from application.relay.topic_tail import Record
+from application.relay.topics import EVENTS, HOUR_MS, SESSIONS, STATE, TopicFacts
+from application.users.ports import UserReader
+from domain.session import TOKEN_LIFETIME_MS
+from domain.user import Known, Tombstone, User, UserId
+
+_NEVER_MS = 2**62
+"""A time from here on is Kafka's way to say without bound: its default for `max.compaction.lag.ms` is 2^63 - 1."""
+
+CHECK_MS = 10 * 60_000
+"""The brokers look at segments every `log.retention.check.interval.ms`, 5 minutes unless set otherwise, and remove the
+files a minute later; the relay forgets sessions every minute."""
+
+PULSE_MS = HOUR_MS
+"""The relay's empty transaction, which closes the segments of quiet partitions, and the cleaner after it."""
+
+
+@frozen(kw_only=True)
+class Place:
+    name: str
+    left: int | None
+    """How many rows or records hold personal data, or ids of sessions; None when that is not known."""
+    what: str
+    """What is there, in words."""
+    until: int | None = None
+    """When the last of it is gone at the latest, ms; None when nothing is left, or nothing says when."""
+    why: str = ""
+    """What removes it, or what does not."""
+
+    def is_due(self, now_ms: int) -> bool:
+        """Tell whether something is left, or may be, that should be gone by now or that has no date."""
+        return self.left != 0 and (self.until is None or self.until < now_ms)
+
+
+@frozen(kw_only=True)
+class Erasure:
+    id: UserId
+    deleted: bool
+    places: Sequence[Place]
+
+
+@frozen
+class CheckErasure:
+    users: UserReader
+    traces: StoredTracesReader
+    topics: SearchTopics
+    examine_topics: Callable[[], Awaitable[Sequence[TopicFacts]]]
+
+    async def __call__(self, user_id: UserId) -> Erasure:
+        """Look into every place. A user who was never there leaves nothing, and is no error.
+
+        Raises:
+            StoreUnavailableError, BrokerUnavailableError: it could not be found out.
+        """
+        row = await self.users.get(user_id)
+        stored = await self.traces.of_user(user_id)
+        places = [*places_in_database(row, stored)]
+        for facts in await self.examine_topics():
+            name, definition = facts.topic.name, facts.topic.definition
+            if facts.hidden:
+                what = "unknown: the brokers hide the topic from us"
+                places.append(Place(name=name, left=None, what=what, why="an ACL decides who may describe it"))
+            elif facts.partitions is None:
+                places.append(Place(name=name, left=0, what="there is no such topic"))
+            elif definition is SESSIONS:
+                places.append(session_events(await self.topics.mentioning(name, user_id), facts.settings))
+            else:
+                found = await self.topics.by_key(name, user_id, all_partitions=True, rolled_back=True)
+                look = {EVENTS: events, STATE: states}[definition]
+                places.append(look(found, facts.settings))
+        return Erasure(id=user_id, deleted=isinstance(row, Tombstone), places=places)
+
+
+def places_in_database(row: Known, stored: StoredTraces) -> Iterator[Place]:
+    match row:
+        case User():
+            yield Place(name="users", left=1, what="the profile", why="the user is not deleted")
+        case Tombstone():
+            yield Place(name="users", left=0, what="a tombstone: id, version and time")
+        case None:
+            yield Place(name="users", left=0, what="no row")
+    waiting = [event for event in stored.waiting if _is_personal(event.payload)]
+    why = "a relay publishes it first, and then the topic's retention counts"
+    yield _place("outbox", len(waiting), "event", why=why)
+    dead = [event for event in stored.dead if _is_personal(event.payload)]
+    yield _place("outbox_dead", len(dead), "dead letter", why="auth-service outbox discard ID erases it")
+    ended = [session.recorded_at for session in stored.sessions]
+    until = max(ended, default=0) + TOKEN_LIFETIME_MS + CHECK_MS
+    yield _place("revoked_session", len(ended), "ended session", until, why="a relay forgets them after an hour")
+
+
+def events(search: TopicSearch, settings: Mapping[str, str] | None) -> Place:
+    """The event topic: a record stays for the retention and the time of a segment."""
+    return _by_retention(search, [record for record in search.records if _is_left(record)], "event", settings)
+
+
+def session_events(search: TopicSearch, settings: Mapping[str, str] | None) -> Place:
+    """The topic of ended sessions, whose records hold two ids and a time."""
+    return _by_retention(search, search.records, "ended session", settings)
+
+
+def states(search: TopicSearch, settings: Mapping[str, str] | None) -> Place:
+    """The state topic: compaction removes what a later record of the same partition stands for."""
+    left, last_replaced, kept = 0, 0, 0
+    for _, of_partition in groupby(search.records, lambda record: record.partition):
+        records = list(of_partition)
+        for number, record in enumerate(records):
+            if _is_left(record):
+                # What was rolled back replaces nothing, and is removed with what is replaced.
+                behind = [record] if record.rolled_back else records[number + 1 :]
+                later = next((each for each in behind if each is record or not each.rolled_back), None)
+                left += 1
+                kept += later is None
+                last_replaced = max(last_replaced, later.timestamp if later else 0)
+    if not left:
+        return _place(search.topic, 0, "state")
+    if settings is None:
+        return _unknown(search.topic, left, "state")
+    if "compact" not in settings.get("cleanup.policy", ""):
+        return _by_retention(search, [record for record in search.records if _is_left(record)], "state", settings)
+    lag = int(settings.get("max.compaction.lag.ms", _NEVER_MS))
+    if kept:
+        why = "no later record replaces it: the user is not deleted, or had another partition then"
+        return _place(search.topic, left, "state", why=why)
+    if lag >= _NEVER_MS:
+        return _place(search.topic, left, "state", why="max.compaction.lag.ms is not set, so compaction has no date")
+    why = "max.compaction.lag.ms after the deletion, and an hour"
+    return _place(search.topic, left, "state", last_replaced + lag + PULSE_MS + CHECK_MS, why=why)
+
+
+def _by_retention(
+    search: TopicSearch, records: Sequence[Record], noun: str, settings: Mapping[str, str] | None
+) -> Place:
+    if not records:
+        return _place(search.topic, 0, noun)
+    if settings is None:
+        return _unknown(search.topic, len(records), noun)
+    retention = int(settings.get("retention.ms", -1))
+    if "delete" not in settings.get("cleanup.policy", "") or not 0 <= retention < _NEVER_MS:
+        return _place(search.topic, len(records), noun, why="the topic keeps records without end")
+    segment = int(settings.get("segment.ms", 0))
+    until = max(record.timestamp for record in records) + retention + segment + CHECK_MS
+    return _place(search.topic, len(records), noun, until, why="retention.ms and segment.ms after it was written")
+
+
+def _place(name: str, left: int, noun: str, until: int | None = None, why: str = "") -> Place:
+    if not left:
+        return Place(name=name, left=0, what="nothing")
+    return Place(name=name, left=left, what=counted(left, noun), until=until, why=why)
+
+
+def _unknown(topic: str, left: int, noun: str) -> Place:
+    return _place(topic, left, noun, why="unknown: the brokers do not let us read the topic's settings")
+
+
+def _is_left(record: Record) -> bool:
+    return record.readable and _is_personal(record.value)
+
+
+def _is_personal(value: bytes | None) -> bool:
+    """Whether there is more than a deletion; what cannot be read may be anything."""
+    return value is not None and not is_tombstone(document_of(value))

@@ -1,0 +1,97 @@
+"""Where traces of one user are: the database, and the topics. Each docstring is the contract of the adapters' tests."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from attrs import field, frozen
+
+from application.relay.topic_tail import Record
+from domain.user import UserId
+
+
+@frozen(kw_only=True)
+class StoredEvent:
+    """An event of the user that is in the database: it waits for a relay, or Kafka refused it. Times are ms."""
+
+    version: int
+    type: str
+    occurred_at: int
+    payload: bytes | None = field(repr=False)
+    """None when it was erased: the user was deleted, or the dead letter discarded."""
+    traceparent: str | None
+    stored_at: int
+
+
+@frozen(kw_only=True)
+class WaitingEvent(StoredEvent):
+    state_only: bool
+    """It was published, or is none, and waits for the state topic."""
+
+
+@frozen(kw_only=True)
+class DeadEvent(StoredEvent):
+    id: int
+    error: str
+    died_at: int
+    discarded_at: int | None
+
+
+@frozen(kw_only=True)
+class EndedSession:
+    id: str
+    revoked_at: int
+    recorded_at: int
+    """By the database's clock."""
+
+
+@frozen(kw_only=True)
+class StoredTraces:
+    waiting: Sequence[WaitingEvent] = ()
+    dead: Sequence[DeadEvent] = ()
+    sessions: Sequence[EndedSession] = ()
+
+
+class StoredTracesReader(Protocol):
+    """What the database holds of a user beside the row."""
+
+    async def of_user(self, user_id: UserId) -> StoredTraces:
+        """Return the user's events in version order and the ended sessions, all as of one moment.
+
+        Raises:
+            StoreUnavailableError: no answer in time, or no database.
+        """
+        ...
+
+
+@frozen(kw_only=True)
+class TopicSearch:
+    """What a topic holds of a user, as it was when the search began."""
+
+    topic: str
+    partitions: int
+    """How many the topic has; 0 when there is no such topic."""
+    searched: Sequence[int]
+    """Those that were read."""
+    records: Sequence[Record] = ()
+    """By partition, each in the order of its offsets. One that is not `readable` may be anybody's."""
+
+
+class SearchTopics(Protocol):
+    """Reads topics to the end that they have now, outside of any consumer group, and keeps what is of one user.
+
+    Both methods raise:
+        BrokerUnavailableError: the brokers are out of reach, or do not let us read.
+    """
+
+    async def by_key(self, topic: str, key: str, *, all_partitions: bool, rolled_back: bool = False) -> TopicSearch:
+        """Return the records of this key.
+
+        Only the partition that the key has now is read, unless `all_partitions`: while the topic had fewer, the key had
+        another. Records of transactions that were rolled back are left out, unless `rolled_back`: no consumer sees
+        them, and they are on the brokers' disks.
+        """
+        ...
+
+    async def mentioning(self, topic: str, text: str) -> TopicSearch:
+        """Return the records of any key that have this text in quotation marks in their value."""
+        ...

@@ -1,0 +1,223 @@
+"""What happened to one user: each version with what changed, and where its event is."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from attrs import field, frozen
+
+from application.errors import UserUnknownError
+from application.history.ports import (
+    DeadEvent,
+    EndedSession,
+    SearchTopics,
+    StoredEvent,
+    StoredTraces,
+    StoredTracesReader,
+    TopicSearch,
+    WaitingEvent,
+)
+from application.relay.topic_tail import Record
+from application.users.ports import UserReader
+from application.users.representation import rfc3339
+from domain.user import Known, Tombstone, UserId
+
+_SAID_ELSEWHERE = {"id", "version", "updated_at"}
+_OF_A_TOMBSTONE = {"id", "version", "deleted_at"}
+
+
+@frozen(kw_only=True)
+class Change:
+    """A field that differs from the version before."""
+
+    field: str
+    """Its name in the profile; what is in an object has a path, such as `public_metadata.plan`."""
+    before: Any
+    after: Any
+    before_known: bool = True
+    """Not when the version before is nowhere any more."""
+
+
+@frozen(kw_only=True)
+class Version:
+    number: int
+    type: str
+    """The CloudEvents type."""
+    time: str
+    """When it changed at Clerk (RFC 3339)."""
+    traceparent: str | None
+    published: Sequence[Record] = ()
+    """Where it is in the topic; more than once when it was delivered again."""
+    waiting: WaitingEvent | None = None
+    dead: DeadEvent | None = None
+    changed: Sequence[str] = ()
+    """Names of the profile's fields, as the event has them."""
+    changes: Sequence[Change] | None = field(default=None, repr=False)
+    """None when the values are gone, or not to be shown because the user was deleted."""
+
+    @property
+    def trace_id(self) -> str | None:
+        """Of W3C Trace Context."""
+        parts = (self.traceparent or "").split("-")
+        return parts[1] if len(parts) > 1 else None
+
+
+@frozen(kw_only=True)
+class UserHistory:
+    id: UserId
+    row: Known
+    deleted: bool
+    versions: Sequence[Version]
+    missing: Sequence[tuple[int, int]]
+    """The first and last of versions that are neither in the database nor where the topic was searched."""
+    unreadable: Sequence[Record]
+    """Records of the user's key, or that nobody can read, that are no events of ours."""
+    sessions: Sequence[EndedSession]
+    search: TopicSearch
+
+
+@frozen
+class ReadHistory:
+    users: UserReader
+    traces: StoredTracesReader
+    topics: SearchTopics
+    topic: str
+
+    async def __call__(self, user_id: UserId, *, all_partitions: bool = False) -> UserHistory:
+        """Return what is left of the user's history; Clerk is not asked.
+
+        The database is read first: an event that a relay publishes meanwhile is found in the topic.
+
+        Raises:
+            UserUnknownError: there is neither a row nor an event.
+            StoreUnavailableError, BrokerUnavailableError: it could not be found out.
+        """
+        row = await self.users.get(user_id)
+        stored = await self.traces.of_user(user_id)
+        search = await self.topics.by_key(self.topic, user_id, all_partitions=all_partitions)
+        history = history_of(user_id, row, stored, search)
+        if not (row or history.versions or history.unreadable or history.sessions):
+            raise UserUnknownError
+        return history
+
+
+def history_of(user_id: UserId, row: Known, stored: StoredTraces, search: TopicSearch) -> UserHistory:
+    """Put together what the places know of each version.
+
+    Of a deleted user no value is shown, wherever one is left.
+    """
+    published: dict[int, list[Record]] = {}
+    unreadable = []
+    for record in search.records:
+        if (number := _version(record)) is None:
+            unreadable.append(record)
+        else:
+            published.setdefault(number, []).append(record)
+    # A message that is in the topic may not have left the outbox yet, or was retried out of the dead letters.
+    waiting = {event.version: event for event in stored.waiting if event.version not in published}
+    dead = {event.version: event for event in stored.dead if event.version not in published}
+    numbers = sorted({*published, *(n for n, event in waiting.items() if not event.state_only), *dead})
+    documents = {
+        number: document_of(published[number][0].value if number in published else (waiting | dead)[number].payload)
+        for number in numbers
+    }
+    deleted = isinstance(row, Tombstone) or any(is_tombstone(document) for document in documents.values())
+    versions = [
+        _described(
+            number, published.get(number, ()), waiting.get(number), dead.get(number), documents, with_values=not deleted
+        )
+        for number in numbers
+    ]
+    return UserHistory(
+        id=user_id,
+        row=row,
+        deleted=deleted,
+        versions=versions,
+        missing=[*_gaps(numbers, row.version if row else 0)],
+        unreadable=unreadable,
+        sessions=stored.sessions,
+        search=search,
+    )
+
+
+def _gaps(numbers: Sequence[int], newest: int) -> Iterator[tuple[int, int]]:
+    for before, after in pairwise([0, *numbers, max([newest, *numbers]) + 1]):
+        if after - before > 1:
+            yield before + 1, after - 1
+
+
+def document_of(value: bytes | None) -> Mapping[str, Any] | None:
+    """Return an event's value as the object that it is; None for anything else."""
+    try:
+        document = json.loads(value or b"null")
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) and isinstance(document.get("user"), dict) else None
+
+
+def is_tombstone(document: Mapping[str, Any] | None) -> bool:
+    """Tell whether an event says of its user only that it was deleted."""
+    return document is not None and "deleted_at" in document["user"] and document["user"].keys() <= _OF_A_TOMBSTONE
+
+
+def _described(  # noqa: PLR0913  # what the places know of it
+    number: int,
+    published: Sequence[Record],
+    waiting: WaitingEvent | None,
+    dead: DeadEvent | None,
+    documents: Mapping[int, Mapping[str, Any] | None],
+    *,
+    with_values: bool,
+) -> Version:
+    document = documents[number]
+    stored: StoredEvent | None = waiting or dead
+    headers = published[0].headers if published else {}
+    names = document.get("changed") if document else None
+    return Version(
+        number=number,
+        type=stored.type if stored else headers.get("ce_type", ""),
+        time=rfc3339(stored.occurred_at) if stored else headers.get("ce_time", ""),
+        traceparent=stored.traceparent if stored else headers.get("traceparent"),
+        published=published,
+        waiting=waiting,
+        dead=dead,
+        changed=[str(name) for name in names] if isinstance(names, list) else [],
+        changes=[*_changes(number, documents)] if document and with_values else None,
+    )
+
+
+def _changes(number: int, documents: Mapping[int, Mapping[str, Any] | None]) -> Iterator[Change]:
+    after = _flat(documents[number])
+    before = {} if number == 1 else _flat(documents.get(number - 1))
+    if number > 1 and documents.get(number - 1) is None:
+        document = documents[number] or {}
+        named = {str(name) for name in document.get("changed") or ()}
+        for name, value in after.items():
+            if name.partition(".")[0] in named:
+                yield Change(field=name, before=None, after=value, before_known=False)
+        return
+    for name in {**before, **after}:
+        old, new = before.get(name), after.get(name)
+        # As JSON, where 1 and true differ.
+        differ = json.dumps(old, sort_keys=True) != json.dumps(new, sort_keys=True)
+        if differ and not (number == 1 and new in (False, [], {})):
+            yield Change(field=name, before=old, after=new)
+
+
+def _flat(document: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the profile's fields, those of public metadata by their path."""
+    user = document["user"] if document else {}
+    fields = {name: value for name, value in user.items() if name not in _SAID_ELSEWHERE}
+    metadata = fields.get("public_metadata")
+    if isinstance(metadata, dict):
+        del fields["public_metadata"]
+        fields |= {f"public_metadata.{name}": value for name, value in metadata.items()}
+    return fields
+
+
+def _version(record: Record) -> int | None:
+    """Return the version that the event's headers name; None when it is no event of a user."""
+    sequence = record.headers.get("ce_sequence", "")
+    known = record.readable and record.headers.get("ce_type", "").startswith("anomalyze.user.")
+    return int(sequence) if known and sequence.isascii() and sequence.isdecimal() and len(sequence) < 25 else None  # noqa: PLR2004

@@ -1,0 +1,116 @@
+"""Bring users above the versions that consumers have seen: after a failover that lost commits, or a restore."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
+from itertools import islice
+from typing import Any, Protocol
+
+from attrs import define, field, frozen
+
+from application.errors import SafetyStopError
+from application.reconcile.drift import LivingUsers
+from application.users.ports import ClerkUsers, UserDirectory, UserStore
+from application.users.representation import profile_document, tombstone_document
+from domain.decision import Decision, Outcome
+from domain.delete_user import delete_user
+from domain.overtake import overtake
+from domain.snapshot import Deletion
+from domain.sync_user import sync_user
+from domain.user import Known, Tombstone, UserId
+
+PAGE = 1000
+"""Users in one statement."""
+
+
+@frozen
+class Seen:
+    """What a consumer holds of a user: the first record of the highest version."""
+
+    version: int
+    user: Mapping[str, Any] = field(repr=False)
+    """`data.user` of the event."""
+
+
+class ReadSeen(Protocol):
+    async def __call__(self, since_ms: int) -> Mapping[UserId, Seen]:
+        """Read the event topic from the first record at or after this time (ms) to its present end.
+
+        Raises:
+            BrokerUnavailableError: the brokers are out of reach or refuse, or there is no such topic.
+        """
+        ...
+
+
+@define(kw_only=True)
+class OvertakeSeen:
+    """Publish again, above what consumers have seen, every user whose row is behind the topic or differs from it.
+
+    What Clerk has now is applied in the same step. A user of whom only the topic knows is one that Clerk deleted, or
+    one whose row was lost: Clerk is asked.
+
+    Args:
+        living: our users; at least one of them must be known to Clerk before anybody is deleted.
+    """
+
+    read_seen: ReadSeen
+    directory: UserDirectory
+    living: LivingUsers
+    identities: ClerkUsers
+    users: UserStore
+    now_ms: Callable[[], int]
+    _is_our_instance: bool = field(default=False, init=False)
+
+    async def __call__(self, since_ms: int, *, dry_run: bool) -> AsyncIterator[UserId]:
+        """Yield each user who had to be published again, or would have to be.
+
+        Raises:
+            SafetyStopError: Clerk knows none of our users; nobody was deleted.
+            BrokerUnavailableError, ClerkUnavailableError, StoreUnavailableError: what was repaired until then stays.
+        """
+        seen = await self.read_seen(since_ms)
+        for ids in _pages(seen, PAGE):
+            ours = await self.directory.get_many(ids)
+            for user_id in ids:
+                if not is_behind(ours.get(user_id), seen[user_id]):
+                    continue
+                if not dry_run:
+                    news = await self._news(user_id, ours.get(user_id))
+                    await self.users.change(user_id, partial(overtake, news=news, published=seen[user_id].version))
+                yield user_id
+
+    async def _news(self, user_id: UserId, known: Known) -> Callable[[Known], Decision]:
+        snapshot = None if isinstance(known, Tombstone) else await self.identities.get(user_id)
+        if snapshot is not None:
+            return partial(sync_user, snapshot=snapshot)
+        if known is not None:
+            return _no_news  # whom Clerk has no more, `reconcile` deletes, within its limit
+        await self._require_our_instance()
+        return partial(delete_user, deletion=Deletion(id=user_id, deleted_at=self.now_ms()))
+
+    async def _require_our_instance(self) -> None:
+        """A tombstone is for ever, and with the key of another instance everybody would seem to be gone."""
+        if self._is_our_instance:
+            return
+        for user_id in await self.living.sample():
+            if await self.identities.get(user_id) is not None:
+                self._is_our_instance = True
+                return
+        raise SafetyStopError("Clerk knows none of our users: CLERK_SECRET_KEY seems to be of another instance")
+
+
+def is_behind(known: Known, seen: Seen) -> bool:
+    """Tell whether consumers would drop what this user's next event carries, or keep what we do not hold."""
+    if known is None or known.version < seen.version:
+        return True
+    document = tombstone_document(known) if isinstance(known, Tombstone) else profile_document(known)
+    return known.version == seen.version and document != seen.user
+
+
+def _no_news(known: Known) -> Decision:
+    assert known  # noqa: S101  # rows are never removed
+    return Decision(outcome=Outcome.UNCHANGED, user=known)
+
+
+def _pages(ids: Mapping[UserId, Seen], size: int) -> Sequence[Sequence[UserId]]:
+    rest = iter(ids)
+    return [page for _ in range(0, len(ids), size) if (page := list(islice(rest, size)))]

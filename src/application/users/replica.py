@@ -1,0 +1,125 @@
+"""Reads at a replica: which of its answers may be given, and why the primary has to be asked instead."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from enum import StrEnum
+
+from attrs import frozen
+
+from application.errors import StoreUnavailableError, VersionNotReachedError
+from application.failure import REPLICA, Cause, Failure
+from application.users.ports import ReplicaReader, SignedIn
+from domain.session import SessionId
+from domain.user import Known, Tombstone, User, UserId
+
+MAX_BEHIND_S = 5.0
+"""How far behind a replica may be: for so long a ban or a revoked session may count at the primary alone.
+
+A token lives for a minute, and a webhook takes about a second to arrive. A replica that works is behind by less than
+a second; one that is further behind is paused, overloaded or cut off.
+"""
+
+
+NOT_ASKED = Failure(REPLICA, Cause.NO_ANSWER, "not asked yet")
+"""Why a replica is not in use at the start."""
+
+
+class WhyPrimary(StrEnum):
+    """Why the primary is asked; the value is a label of metrics."""
+
+    UNAVAILABLE = "unavailable"
+    """No replica is in use, or the one that was asked did not answer in time."""
+    BEHIND = "behind"
+    """It is further behind than `MAX_BEHIND_S`, or follows nobody: it was promoted, or has just started."""
+    ABSENT = "absent"
+    BELOW_FLOOR = "below-floor"
+    """Its version is older than the one that the caller has seen."""
+    BANNED = "banned"
+    """So that nobody is refused who was unbanned meanwhile; a deletion and a revocation are never taken back."""
+
+
+def is_close(behind_s: float | None) -> bool:
+    """Tell whether a replica is close enough; by clocks of two servers, of which either may be ahead."""
+    return behind_s is not None and abs(behind_s) <= MAX_BEHIND_S
+
+
+def why_primary(known: Known, behind_s: float | None, at_least: int) -> WhyPrimary | None:
+    """Judge what a replica has of one user; None when it may be answered.
+
+    Args:
+        known: what the replica has.
+        behind_s: how far behind the replica was; None when it follows nobody.
+        at_least: the newest version that the caller has seen; 0 for none.
+    """
+    if not is_close(behind_s):
+        return WhyPrimary.BEHIND
+    match known:
+        case None:
+            return WhyPrimary.ABSENT
+        case Tombstone():
+            return None
+        case User() if known.version < at_least:
+            return WhyPrimary.BELOW_FLOOR
+        case User() if known.profile.banned:
+            return WhyPrimary.BANNED
+    return None
+
+
+def require_version(user: User, min_version: int) -> User:
+    """Return the user that the primary has.
+
+    Raises:
+        VersionNotReachedError: even that is older than what the caller has seen.
+    """
+    if user.version < min_version:
+        raise VersionNotReachedError
+    return user
+
+
+@frozen
+class ReplicaReads:
+    """Ask a replica; each method leaves out what the primary has to be asked for, and raises nothing.
+
+    `at_least` is the newest version that the caller has seen: a replica's older answer is none.
+
+    Args:
+        on_read: called for each reading, with what sends it to the primary, or None.
+    """
+
+    replicas: ReplicaReader
+    on_read: Callable[[WhyPrimary | None], None]
+
+    async def signed_in(self, user_id: UserId, session_id: SessionId | None, at_least: int) -> SignedIn | None:
+        try:
+            found = await self.replicas.signed_in(user_id, session_id)
+        except StoreUnavailableError:
+            self.on_read(WhyPrimary.UNAVAILABLE)
+            return None
+        why = why_primary(found.user, found.behind_s, at_least)
+        self.on_read(why)
+        return None if why else found
+
+    async def get(self, user_id: UserId, at_least: int) -> Known:
+        found = await self.signed_in(user_id, None, at_least)
+        return found.user if found else None
+
+    async def get_many(self, user_ids: Collection[UserId], at_least: int) -> Mapping[UserId, User | Tombstone]:
+        try:
+            users, behind_s = await self.replicas.get_many(user_ids)
+        except StoreUnavailableError:
+            self.on_read(WhyPrimary.UNAVAILABLE)
+            return {}
+        reasons = {user_id: why_primary(users.get(user_id), behind_s, at_least) for user_id in user_ids}
+        self.on_read(next(filter(None, reasons.values()), None))
+        return {user_id: user for user_id, user in users.items() if not reasons[user_id]}
+
+    async def by_email(self, email: str, *, limit: int) -> Sequence[User] | None:
+        """Return None for nobody, too: who signed up a moment ago must be found."""
+        try:
+            users, behind_s = await self.replicas.by_email(email, limit=limit)
+        except StoreUnavailableError:
+            self.on_read(WhyPrimary.UNAVAILABLE)
+            return None
+        reasons = [why_primary(user, behind_s, 0) for user in users] or [WhyPrimary.ABSENT]
+        why = next(filter(None, reasons), None)
+        self.on_read(why)
+        return None if why else users

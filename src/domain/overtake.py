@@ -1,0 +1,23 @@
+"""What repairs a user whose version went back, as after a failover that lost commits."""
+
+from collections.abc import Callable
+
+from attrs import evolve
+
+from domain.decision import Decision, Outcome
+from domain.events import UserDeleted, UserUpdated
+from domain.user import Known, Tombstone
+
+
+def overtake(known: Known, news: Callable[[Known], Decision], published: int) -> Decision:
+    """Decide on the news, and publish the outcome under a version above `published`, also when it changes nothing.
+
+    A consumer that has seen `published` drops every version up to it, whatever it carries.
+    """
+    decision = news(known)
+    if decision.events and decision.user.version > published:
+        return decision
+    user = evolve(decision.user, version=max(decision.user.version, published) + 1)
+    if isinstance(user, Tombstone):
+        return Decision(outcome=Outcome.DELETED, user=user, events=(UserDeleted(user),))
+    return Decision(outcome=Outcome.UPDATED, user=user, events=(UserUpdated(user, ()),))

@@ -1,0 +1,314 @@
+"""Replicas as they are found: following, paused, killed, frozen, promoted, of another cluster."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import pytest
+from attrs import define, field
+
+from adapters.kafka.cloudevents import encode
+from adapters.postgres.connection.target import read_target
+from adapters.postgres.engine import create_engine
+from adapters.postgres.migrate import migrate
+from adapters.postgres.replica import READ_LIMIT_S, PostgresReplicas, examine_replicas
+from adapters.postgres.session_store import PostgresSessionStore
+from adapters.postgres.user_directory import PostgresUserDirectory
+from adapters.postgres.user_reader import PostgresUserReader
+from adapters.postgres.user_store import PostgresUserStore
+from application.errors import StoreUnavailableError
+from application.failure import Cause, Failure
+from application.sessions.revoke_session import RevokeSession
+from application.users.replica import MAX_BEHIND_S, ReplicaReads, WhyPrimary
+from domain.delete_user import delete_user
+from domain.session import RevokedSession, SessionId
+from domain.sync_user import sync_user
+from domain.user import Tombstone, User, UserId
+from support.memory import living
+from support.standby import Cluster, Node, cluster
+from support.statements import statements
+from support.users import USER, deletion, snapshot
+
+SESSION = SessionId("sess_1")
+PATIENT_S = 5.0
+"""So that a busy machine does not pass for a replica that does not answer."""
+
+
+@define
+class Reads:
+    """Replicas, the store whose changes they follow, and what was told."""
+
+    replicas: PostgresReplicas
+    store: PostgresUserStore
+    primary: PostgresUserReader
+    told: list[tuple[str, Failure | None]]
+    reasons: list[WhyPrimary | None] = field(factory=list)
+
+    async def write(self, user_id: UserId = USER, **changes) -> User:
+        at = time.time_ns() // 1_000_000
+        decision = await self.store.change(user_id, partial(sync_user, snapshot=snapshot(user_id, at=at, **changes)))
+        return living(decision.user)
+
+    async def read(self, at_least: int = 0) -> User | None:
+        """Return None when the primary has to be asked."""
+        user = await ReplicaReads(self.replicas, self.reasons.append).get(USER, at_least)
+        return living(user) if user else None
+
+    async def until(self, holds: Callable[[Failure | None], object], *, within: float = 15) -> None:
+        """Wait until the only address is in a state."""
+        async with asyncio.timeout(within):
+            while not all(holds(failure) for failure in self.replicas.failures.values()):
+                await asyncio.sleep(0.02)
+
+
+def in_use(failure: Failure | None) -> bool:
+    return failure is None
+
+
+def because(cause: Cause) -> Callable[[Failure | None], bool]:
+    return lambda failure: failure is not None and failure.cause is cause
+
+
+@asynccontextmanager
+async def reading(primary: Node, *nodes: Node, limit_s: float = PATIENT_S) -> AsyncIterator[Reads]:
+    """Read at these nodes, and write at the primary."""
+    engine = create_engine(read_target(primary.url), pool_size=4, application_name="tests")
+    await migrate(engine)
+    store = PostgresUserStore(engine, encode, lambda: None)
+    await store.start()
+    told: list[tuple[str, Failure | None]] = []
+    hosts = ",".join("127.0.0.1" for _ in nodes)
+    ports = ",".join(str(node.server.port) for node in nodes)
+    target = read_target(f"{nodes[0].url}?host={hosts}&port={ports}")
+    replicas = PostgresReplicas(target, engine, lambda name, failure: told.append((name, failure)), limit_s=limit_s)
+    await replicas.start()
+    try:
+        yield Reads(replicas, store, PostgresUserReader(engine), told)
+    finally:
+        await replicas.aclose()
+        await store.aclose()
+        await engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Cluster]:
+    """For tests that leave it as it was."""
+    with cluster() as running:
+        yield running
+
+
+@pytest.fixture
+async def reads(shared: Cluster) -> AsyncIterator[Reads]:
+    async with reading(shared.primary, *shared.standbys) as started:
+        await started.until(in_use)
+        shared.wait_until_replayed()
+        yield started
+
+
+async def test_a_standby_that_follows_is_read_and_the_primary_is_not(reads, shared):
+    written = await reads.write()
+    shared.wait_until_replayed()
+
+    async with statements(reads.primary._engine) as at_primary:
+        assert await reads.read(written.version) == written
+
+    assert at_primary == []
+    assert reads.reasons == [None]
+    assert reads.told == []
+
+
+async def test_a_reading_is_one_statement_and_concurrent_readings_share_it(reads, shared):
+    await reads.write()
+    shared.wait_until_replayed()
+    [replica] = reads.replicas._replicas
+
+    async with statements(replica.engine) as alone:
+        await reads.read()
+    async with statements(replica.engine) as together:
+        await asyncio.gather(*(reads.read() for _ in range(100)))
+
+    assert len([statement for statement in alone if "users" in statement]) == 1
+    assert len([statement for statement in together if "users" in statement]) <= 3
+
+
+async def test_what_is_read_there_is_what_the_primary_has(reads, shared):
+    await reads.write()
+    other = UserId("user_other")
+    await reads.write(other, email="Grace@example.org")
+    await reads.store.change(UserId("user_gone"), partial(delete_user, deletion=deletion(UserId("user_gone"))))
+    engine = reads.primary._engine
+    sessions = PostgresSessionStore(engine, encode, lambda: None)
+    await sessions.start()
+    await RevokeSession(sessions)(RevokedSession(id=SESSION, user_id=USER, revoked_at=1))
+    await sessions.aclose()
+    shared.wait_until_replayed()
+    directory = PostgresUserDirectory(engine)
+    ids = [USER, other, UserId("user_gone"), UserId("user_never_seen")]
+
+    found = await reads.replicas.signed_in(USER, SESSION)
+    assert (found.user, found.revoked) == (await reads.primary.get(USER), True)
+    assert not (await reads.replicas.signed_in(USER, SessionId("sess_2"))).revoked
+    users, behind_s = await reads.replicas.get_many(ids)
+    assert users == await directory.get_many(ids)
+    assert isinstance(users[UserId("user_gone")], Tombstone)
+    assert behind_s is not None
+    assert behind_s < MAX_BEHIND_S
+    by_email, _ = await reads.replicas.by_email("grace@EXAMPLE.org", limit=10)
+    assert by_email == await directory.by_email("grace@EXAMPLE.org", limit=10)
+    assert [user.id for user in by_email] == [other]
+    assert await reads.replicas.by_email("no\0body@example.org", limit=10) == ([], None)
+
+
+async def test_a_paused_standby_answers_what_the_caller_may_have_and_nothing_older(reads, shared):
+    [standby] = shared.standbys
+    before = await reads.write(first_name="before")
+    shared.wait_until_replayed()
+    standby.pause_replay()
+    try:
+        after = await reads.write(first_name="after")
+
+        assert await reads.read(before.version) == before
+        assert await reads.read(after.version) is None
+        assert reads.reasons == [None, WhyPrimary.BELOW_FLOOR]
+        await reads.until(because(Cause.TOO_FAR_BEHIND))
+        assert await reads.read() is None
+    finally:
+        standby.resume_replay()
+    await reads.until(in_use)
+    assert await reads.read(after.version) == after
+    assert [failure and failure.cause for _, failure in reads.told] == [Cause.TOO_FAR_BEHIND, None]
+
+
+async def test_a_standby_of_an_idle_primary_stays_in_use(reads):
+    await asyncio.sleep(MAX_BEHIND_S + 2)
+
+    assert reads.told == []
+    assert (await reads.replicas.signed_in(USER, SESSION)).behind_s < MAX_BEHIND_S
+
+
+async def test_the_primary_among_the_addresses_is_left_out(shared):
+    [standby] = shared.standbys
+    async with reading(shared.primary, shared.primary, standby) as reads:
+        async with asyncio.timeout(15):
+            while reads.replicas.failures[standby.address] is not None or not reads.told:
+                await asyncio.sleep(0.02)
+
+        async with statements(reads.primary._engine) as at_primary:
+            for _ in range(20):
+                await reads.read()
+
+        assert not [statement for statement in at_primary if "revoked_session" in statement]
+        assert [(name, failure.cause) for name, failure in reads.told] == [
+            (shared.primary.address, Cause.NOT_A_STANDBY)
+        ]
+
+
+async def test_a_standby_that_is_killed_costs_no_answer_and_comes_back_by_itself():
+    with cluster() as running:
+        [standby] = running.standbys
+        async with reading(running.primary, standby) as reads:
+            await reads.until(in_use)
+            await reads.write()
+            running.wait_until_replayed()
+            assert await reads.read() is not None
+            standby.kill()
+            assert await asyncio.gather(*(reads.read() for _ in range(50))) == [None] * 50
+            standby.start()
+            await reads.until(in_use)
+            running.wait_until_replayed()
+            assert await reads.read() is not None
+
+            assert [failure is None for _, failure in reads.told] == [False, True]
+
+
+async def test_a_frozen_standby_costs_one_short_wait_and_comes_back_by_itself():
+    with cluster() as running:
+        [standby] = running.standbys
+        async with reading(running.primary, standby, limit_s=READ_LIMIT_S) as reads:
+            await reads.until(in_use)
+            await reads.write()
+            running.wait_until_replayed()
+            standby.freeze()
+            # Far less than the time limit of a statement, and once for all of them.
+            async with asyncio.timeout(READ_LIMIT_S + 1.5):
+                assert await asyncio.gather(*(reads.read() for _ in range(50))) == [None] * 50
+            async with asyncio.timeout(READ_LIMIT_S):
+                assert [await reads.read() for _ in range(50)] == [None] * 50
+            await asyncio.sleep(3)  # the watch meets it frozen
+            assert await reads.read() is None
+            standby.thaw()
+            await reads.until(in_use)
+            assert await reads.read() is not None
+
+            in_turn = [failure is None for _, failure in reads.told]
+            assert in_turn == [False, True] * (len(in_turn) // 2)
+            assert len(in_turn) <= 4  # a busy machine may freeze it once more
+
+
+async def test_a_standby_that_is_promoted_is_not_read_any_more():
+    with cluster() as running:
+        [standby] = running.standbys
+        async with reading(running.primary, standby) as reads:
+            await reads.until(in_use)
+            stale = await reads.write(first_name="both have it")
+            running.wait_until_replayed()
+            assert await reads.read() == stale
+            standby.promote()
+            await reads.write(first_name="the primary alone has it", banned=True)
+
+            # At once, before the watch has noticed: the statement itself says that nothing is replayed.
+            assert await reads.read() is None
+            assert reads.reasons[-1] in (WhyPrimary.BEHIND, WhyPrimary.UNAVAILABLE)
+            await reads.until(because(Cause.NOT_A_STANDBY))
+            assert await reads.read() is None
+
+
+async def test_one_of_two_standbys_is_enough():
+    with cluster(standbys=2) as running:
+        first, second = running.standbys
+        async with reading(running.primary, first, second) as reads:
+            await reads.until(in_use)
+            await reads.write()
+            running.wait_until_replayed()
+            one, two = reads.replicas._replicas
+            async with statements(one.engine) as at_first, statements(two.engine) as at_second:
+                for _ in range(10):
+                    await reads.read()
+            read_at = [sum("users" in statement for statement in seen) for seen in (at_first, at_second)]
+            assert min(read_at) >= 5
+            first.kill()
+            for _ in range(2):  # one of them finds out
+                await reads.read()
+
+            for _ in range(10):
+                assert await reads.read() is not None
+
+
+async def test_a_standby_of_another_cluster_is_not_read(shared):
+    with cluster() as other:
+        engine = create_engine(read_target(other.primary.url), pool_size=1, application_name="tests")
+        await migrate(engine)
+        await engine.dispose()
+        other.wait_until_replayed()
+        async with reading(shared.primary, *other.standbys) as reads:
+            await reads.until(because(Cause.OTHER_CLUSTER))
+
+            with pytest.raises(StoreUnavailableError):
+                await reads.replicas.signed_in(USER, SESSION)
+
+
+async def test_a_role_without_rights_is_told_as_such(shared):
+    shared.primary.sql("CREATE ROLE stranger LOGIN PASSWORD 'x'")
+    [standby] = shared.standbys
+    shared.wait_until_replayed()
+    engine = create_engine(read_target(shared.primary.url), pool_size=1, application_name="tests")
+    try:
+        target = read_target(f"postgresql://stranger:x@{standby.address}/postgres")
+        [failure] = (await examine_replicas(target, engine)).values()
+    finally:
+        await engine.dispose()
+        shared.primary.sql("DROP ROLE stranger")
+
+    assert failure.cause is Cause.NOT_AUTHORIZED

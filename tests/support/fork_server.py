@@ -1,0 +1,207 @@
+"""Processes of `auth-service` that a test starts, forked from one that has made the imports.
+
+A start of `serve` costs 1.5 s of CPU, 1.1 s of it for importing other people's packages, and the tests start hundreds
+of commands. The server imports those packages and nothing of ours, has one thread, and forks for each start: the child
+gets the folder, environment, standard streams and session that `subprocess` would give it, and runs
+`entrypoints.cli.main`.
+
+Tests of the start itself, and of what others see as its command line, start it in the usual way.
+"""
+
+import atexit
+import contextlib
+import faulthandler
+import gc
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+IMPORTS = (
+    "alembic.command",
+    "asyncpg",
+    "clerk_backend_api",
+    "cyclopts",
+    "dependency_injector.providers",
+    "faststream.kafka",
+    "granian.server.mp",
+    "httpx",
+    "jwt",
+    "litestar.openapi.spec",
+    "rich.table",
+    "sqlalchemy.dialects.postgresql.asyncpg",
+    "sqlalchemy.ext.asyncio",
+    "structlog",
+    "svix.webhooks",
+    "uvloop",
+)
+"""What most commands import; prometheus_client and OpenTelemetry read the environment when they are imported."""
+
+_LONGEST = 1 << 17  # bytes of a request
+
+
+class Forked:
+    """A child of the server, with the part of `subprocess.Popen` that tests use."""
+
+    def __init__(self, status: socket.socket) -> None:
+        self._status = status
+        self._lock = threading.Lock()
+        self.returncode: int | None = None
+        self.pid = int(status.recv(32))
+
+    def poll(self) -> int | None:
+        return self._ended(0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit status; that of a signal is negative.
+
+        Raises:
+            subprocess.TimeoutExpired: it still runs.
+        """
+        status = self._ended(timeout)
+        if status is None:
+            raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
+        return status
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def _ended(self, timeout: float | None) -> int | None:
+        with self._lock:
+            if self.returncode is None and select.select([self._status], [], [], timeout)[0]:
+                self.returncode = int(self._status.recv(32))
+                self._status.close()
+        return self.returncode
+
+
+class ForkServer:
+    """The server, started at the first use.
+
+    Args:
+        environment: in which it makes its imports; a child has only its own.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._lock = threading.Lock()
+        self._requests: socket.socket | None = None
+
+    def start(
+        self,
+        arguments: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        streams: Sequence[int],
+        session: bool,
+    ) -> Forked:
+        """Run `auth-service` with these arguments; `streams` are descriptors for its input, output and errors."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        message = json.dumps({"arguments": [*arguments], "cwd": str(cwd), "env": {**env}, "session": session}).encode()
+        with self._lock, theirs:
+            if self._requests is None:
+                self._requests = self._begin()
+            socket.send_fds(self._requests, [message], [*streams, theirs.fileno()])
+        return Forked(ours)
+
+    def _begin(self) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            server = subprocess.Popen(
+                [sys.executable, "-m", "support.fork_server", str(theirs.fileno())],
+                env=self._environment,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,  # a child's buffers are those of a program whose output is no terminal
+            )
+        atexit.register(_end, server, ours)
+        return ours
+
+
+def _end(server: "subprocess.Popen[bytes]", requests: socket.socket) -> None:
+    requests.close()  # a killed process closes it as well
+    server.wait()
+
+
+def _serve(requests: socket.socket) -> "tuple[dict[str, Any], list[int]] | None":
+    """Return nothing when nobody asks any more; in a child, what was asked for and its standard streams."""
+    children: dict[int, tuple[int, socket.socket]] = {}
+    poll = select.poll()
+    poll.register(requests, select.POLLIN)
+    while True:
+        for ready, _ in poll.poll():
+            if ready in children:
+                poll.unregister(ready)
+                pid, status = children.pop(ready)
+                os.close(ready)
+                _tell(status, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+                status.close()
+                continue
+            message, descriptors, _, _ = socket.recv_fds(requests, _LONGEST, 4)
+            if not message:
+                return None
+            pid = os.fork()
+            if pid == 0:
+                return json.loads(message), descriptors[:3]
+            status = socket.socket(fileno=descriptors.pop())
+            for descriptor in descriptors:
+                os.close(descriptor)
+            _tell(status, pid)
+            child = os.pidfd_open(pid)
+            children[child] = (pid, status)
+            poll.register(child, select.POLLIN)
+
+
+def _tell(asker: socket.socket, number: int) -> None:
+    with contextlib.suppress(BrokenPipeError):  # it has ended since
+        asker.send(str(number).encode())
+
+
+def _run(request: Mapping[str, Any], streams: Sequence[int]) -> None:
+    """Be the process that was asked for."""
+    if request["session"]:
+        os.setsid()
+    for number, descriptor in enumerate(streams):
+        os.dup2(descriptor, number)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    os.environ.clear()
+    os.environ.update(request["env"])
+    os.chdir(request["cwd"])
+    time.tzset()
+    if os.environ.get("PYTHONFAULTHANDLER"):
+        faulthandler.enable()
+    sys.path[0] = request["cwd"]
+    sys.argv[1:] = request["arguments"]
+    runpy.run_module("entrypoints.cli.main", run_name="__main__", alter_sys=True)
+
+
+def main() -> None:
+    for name in IMPORTS:
+        importlib.import_module(name)
+    gc.freeze()
+    with socket.socket(fileno=int(sys.argv[1])) as requests:
+        asked = _serve(requests)
+    if asked is not None:
+        _run(*asked)
+
+
+if __name__ == "__main__":
+    main()
