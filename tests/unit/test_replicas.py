@@ -74,12 +74,12 @@ def test_the_log_names_the_address_and_the_cause():
 
     assert lines == [
         {
-            "event": "replica not in use",
+            "event": "replica_unavailable",
             "log_level": "warning",
             "replica": "db2:5432",
             "cause": "PostgreSQL replica: out of reach",
         },
-        {"event": "replica in use again", "log_level": "info", "replica": "db2:5432"},
+        {"event": "replica_recovered", "log_level": "info", "replica": "db2:5432"},
     ]
 
 

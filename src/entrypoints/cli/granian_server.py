@@ -81,6 +81,6 @@ class Server(MPServer):
             self._can_begin()
         except ConfigurationError as error:  # new workers would end at once, and granian with them
             problems = [str(problem) for problem in error.problems]
-            log.error("not reloaded", problems=problems)  # noqa: TRY400  # where it was raised says nothing more
+            log.error("reload_failed", problems=problems)  # noqa: TRY400  # where it was raised says nothing more
         else:
             super().signal_handler_reload(*arguments, **named)  # type: ignore[no-untyped-call]

@@ -67,7 +67,7 @@ def relay(*, name: str | None = None, metrics_port: int | None = None) -> None:
     except ApplicationError:
         raise
     except Exception as error:  # noqa: BLE001  # a bug; a traceback would quote the error's text, and that a row
-        _log_bug("relay failed", error)
+        _log_bug("relay_failed", error)
         sys.exit(1)
     finally:
         tracing.end()
@@ -120,7 +120,7 @@ async def _run(container: "RelayContainer", name: str, telemetry: RelayTelemetry
 def _log_end(task: "asyncio.Task[Any]") -> None:
     """Say when something that runs beside the relay has ended by a bug; the relay goes on."""
     if not task.cancelled() and (error := task.exception()):
-        _log_bug("a task beside the relay failed", error)
+        _log_bug("background_task_failed", error)
 
 
 def _log_bug(event: str, error: BaseException) -> None:

@@ -86,7 +86,7 @@ def serve(
     configure_logging(settings.log)
     _log_what_is_closed(settings)
     if of_dev := sorted(name for name, value in found.items() if value.development):
-        log.warning("uses settings of the running dev", variables=of_dev)
+        log.warning("dev_settings_used", variables=of_dev)
     address = _free_address(settings.http)
     require_extra(settings.tracing)  # here, so that it is reported once and not by each worker
     with metrics_folder() if settings.http.web_concurrency > 1 else nullcontext():
@@ -96,9 +96,9 @@ def serve(
 def _log_what_is_closed(settings: ServeSettings) -> None:
     """Log what stays closed because a variable is not set: once, and not for each request."""
     if not settings.tokens.clerk_authorized_parties:
-        log.warning("the session cookie is not read: CLERK_AUTHORIZED_PARTIES is not set")
+        log.warning("session_cookie_not_read", reason="CLERK_AUTHORIZED_PARTIES is not set")
     if not settings.management.auth_service_organizations:
-        log.info("nobody manages users by a session token: AUTH_SERVICE_ORGANIZATIONS is not set")
+        log.info("no_management_by_token", reason="AUTH_SERVICE_ORGANIZATIONS is not set")
 
 
 def _server(settings: ServeSettings, address: str) -> Server:
@@ -132,7 +132,9 @@ def _connections() -> int:
     descriptors = math.inf if most == resource.RLIM_INFINITY else most
     connections = int(max(1, min(CONNECTIONS, descriptors - OTHER_DESCRIPTORS)))
     if connections < CONNECTIONS:
-        log.warning("few descriptors", hard_limit=most, connections=connections, wanted=CONNECTIONS + OTHER_DESCRIPTORS)
+        log.warning(
+            "descriptor_limit_low", hard_limit=most, connections=connections, wanted=CONNECTIONS + OTHER_DESCRIPTORS
+        )
     return connections
 
 

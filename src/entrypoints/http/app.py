@@ -131,5 +131,5 @@ def _logged_without_text() -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001  # whatever it is
-        log.critical("start or stop failed", error=type(error).__name__, at=places(error))
+        log.critical("lifespan_failed", error=type(error).__name__, at=places(error))
         raise RuntimeError(type(error).__name__) from None

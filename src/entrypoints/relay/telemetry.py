@@ -78,10 +78,10 @@ class RoundTelemetry:
         self._woken_at = None  # also by a round that found nothing: it was another relay's
         if done.refused:
             _dead.inc(done.refused)
-            self._log.error("events refused", count=done.refused, next_step="auth-service outbox dead")
+            self._log.error("events_refused", count=done.refused, next_step="auth-service outbox dead")
         if self.failure and not done.outage:
             seconds = round(time.monotonic() - self._since, 1)
-            self._log.info("trouble is over", reason=str(self.failure), seconds=seconds)
+            self._log.info("outage_over", reason=str(self.failure), seconds=seconds)
             self.failure = None
             self._on_change()
 
@@ -90,7 +90,7 @@ class RoundTelemetry:
         if self.failure is None:
             self._since = time.monotonic()
         if _is_new(failure, self.failure):
-            self._log.error("events wait", reason=str(failure))
+            self._log.error("events_waiting", reason=str(failure))
         self.failure = failure
         self._on_change()
 
@@ -113,18 +113,18 @@ class RelayTelemetry:
         if failure:
             _trouble.labels(failure.label).inc()
             if _is_new(failure, self._lease_failure):
-                self._log.error("lanes cannot be renewed", reason=str(failure))
+                self._log.error("lane_renewal_failed", reason=str(failure))
         elif self._lease_failure:
-            self._log.info("lanes are renewed again", reason=str(self._lease_failure))
+            self._log.info("lane_renewal_recovered", reason=str(self._lease_failure))
         self._lease_failure = failure
 
     def backlog_read(self, status: OutboxStatus) -> None:
         """See whether something keeps PostgreSQL from removing the rows of events that are out."""
         says = blocked_by(status.vacuum_blocker) if status.vacuum_blocker else None
         if says and not self._blocked:
-            self._log.warning("vacuum is held back", reason=says)
+            self._log.warning("vacuum_held_back", reason=says)
         elif self._blocked and not says:
-            self._log.info("vacuum goes on")
+            self._log.info("vacuum_resumed")
         self._blocked = says
 
     def health(self) -> RelayHealth:
@@ -140,7 +140,7 @@ class RelayTelemetry:
 
     def lanes_changed(self, lanes: frozenset[int]) -> None:
         _lanes.set(len(lanes))
-        self._log.info("lanes held", count=len(lanes))
+        self._log.info("lanes_held", count=len(lanes))
 
 
 def _is_new(failure: Failure, before: Failure | None) -> bool:

@@ -92,10 +92,10 @@ def test_every_command_reads_what_dev_shares(beside):
     checked = command(folder, "topic", "check")
     assert checked.returncode == 0, checked.stdout + checked.stderr
     with running(folder, "serve", "--port", str(another)) as serve, running(folder, "relay") as relay:
-        said = serve.wait_for("uses settings of the running dev")
+        said = serve.wait_for("dev_settings_used")
         assert "DATABASE_URL" in said[0]["variables"]
         wait_until_healthy(another, serve)
-        relay.wait_for("lanes held")
+        relay.wait_for("lanes_held")
         assert relay.stop() == 0
     taken = command(folder, "serve")
     assert f"Cannot listen on HOST 127.0.0.1, PORT {beside.port}" in taken.stderr + taken.stdout

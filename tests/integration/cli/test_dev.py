@@ -135,7 +135,7 @@ def test_with_keys_of_a_clerk_instance_nothing_is_made_up_and_settings_for_other
     with dev(tmp_path, free_port()) as process:
         assert command(tmp_path, "trigger", "user.created").returncode == 0
         assert "Ready after" in process.text()
-        assert "events wait" not in process.text()
+        assert "events_waiting" not in process.text()
         assert "clerk-stand-in" not in process.text()
         settings = (tmp_path / "var/dev/dev.env").read_text()
 

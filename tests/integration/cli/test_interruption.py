@@ -40,7 +40,7 @@ def starts(tmp_path, database_url, kafka_address, topic):
     return {
         "serve": (serve, "Started worker-1"),
         "serve with two workers": (lambda: serve("--workers", "2"), "Started worker-2"),
-        "relay": (lambda: processes.relay(tmp_path, database_url, kafka_address, topic, **ANEW), "lanes held"),
+        "relay": (lambda: processes.relay(tmp_path, database_url, kafka_address, topic, **ANEW), "lanes_held"),
     }
 
 

@@ -65,7 +65,7 @@ def test_stopped_and_started_again_the_data_are_still_there(compose):
 def test_the_first_process_of_a_container_leaves_when_told(compose, command):
     name = f"{compose.project}-alone"
     compose.compose("run", "--detach", "--no-deps", f"--name={name}", command[0], *command)
-    started = {"serve": "Started worker-2", "relay": "lanes held"}[command[0]]
+    started = {"serve": "Started worker-2", "relay": "lanes_held"}[command[0]]
     try:
         compose.run(
             "timeout", "30", "sh", "-c", f"until docker logs {name} 2>&1 | grep -q '{started}'; do sleep 0.1; done"

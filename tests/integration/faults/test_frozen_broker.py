@@ -61,18 +61,18 @@ async def test_a_long_freeze_is_one_outage_and_a_short_one_is_none(database_url,
     port = servers.free_port()
     arguments = ("--metrics-port", str(port))
     with processes.relay(tmp_path, database_url, kafka.address, topic, *arguments, state_topic=state_topic) as relay:
-        await asyncio.to_thread(relay.wait_for, "lanes held")
+        await asyncio.to_thread(relay.wait_for, "lanes_held")
         async with users.changing():
             await asyncio.sleep(1)
             with frozen(kafka):
                 await asyncio.sleep(4)
             await asyncio.sleep(2)
-            assert relay.events("events wait") == []
+            assert relay.events("events_waiting") == []
             with frozen(kafka):
                 await asyncio.sleep(LONG_S)
                 health = get(f"http://127.0.0.1:{port}/health")
                 metrics = get(f"http://127.0.0.1:{port}/metrics")[1]
-            await asyncio.to_thread(relay.wait_for, "trouble is over")
+            await asyncio.to_thread(relay.wait_for, "outage_over")
         before_the_end = dict(users.newest)
         got = await read_topic_until(kafka.address, topic, before_the_end, within=40)
         with frozen(kafka):  # and an end in the midst of it
@@ -84,8 +84,8 @@ async def test_a_long_freeze_is_one_outage_and_a_short_one_is_none(database_url,
 
         reason = f"Kafka: no answer in time ({kafka.address})"
         assert faults(got, before_the_end) == []
-        assert [line["reason"] for line in relay.events("events wait")[:-1]] == [reason]
-        assert [line["reason"] for line in relay.events("trouble is over")] == [reason]
+        assert [line["reason"] for line in relay.events("events_waiting")[:-1]] == [reason]
+        assert [line["reason"] for line in relay.events("outage_over")] == [reason]
         assert health[0] == 503
         assert reason in health[1]
         assert 'outbox_trouble_total{reason="Kafka: no answer in time"}' in metrics

@@ -24,12 +24,12 @@ async def test_a_relay_gets_over_a_broken_connection_to_postgresql(
     address = urlsplit(database_url)
     with proxy.proxy(address.hostname, address.port) as between:
         relay = start_relay(url=database_url.replace(f"{address.hostname}:{address.port}", between.address))
-        await asyncio.to_thread(relay.wait_for, "lanes held")
+        await asyncio.to_thread(relay.wait_for, "lanes_held")
         async with users.changing():
             await asyncio.sleep(0.5)
             getattr(between, fault)()
             if fault == "swallow":
-                await asyncio.to_thread(relay.wait_for, "events wait")
+                await asyncio.to_thread(relay.wait_for, "events_waiting")
                 between.swallow(False)
             await asyncio.sleep(1)
         got = await read_topic_until(kafka_address, topic, users.newest, within=25)
@@ -45,12 +45,12 @@ async def test_a_relay_gets_over_a_broken_connection_to_kafka(database_url, user
     with kafka_behind_a_proxy(tmp_path) as between:
         await create_topic(between.address, "users")
         with processes.relay(tmp_path, database_url, between.address, "users") as relay:
-            await asyncio.to_thread(relay.wait_for, "lanes held")
+            await asyncio.to_thread(relay.wait_for, "lanes_held")
             async with users.changing():
                 await asyncio.sleep(1)
                 getattr(between, fault)()
                 if fault == "swallow":
-                    await asyncio.to_thread(relay.wait_for, "events wait", within=30)
+                    await asyncio.to_thread(relay.wait_for, "events_waiting", within=30)
                     between.swallow(False)
                 await asyncio.sleep(1)
             got = await read_topic_until(between.address, "users", users.newest, within=30)

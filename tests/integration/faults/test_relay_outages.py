@@ -20,16 +20,16 @@ async def test_a_missing_topic_is_said_once_and_its_events_wait_for_it(start_rel
     late = f"{topic}-late"
     await users.changes(3)
     relay = start_relay(to=late)
-    await asyncio.to_thread(relay.wait_for, "events wait")
+    await asyncio.to_thread(relay.wait_for, "events_waiting")
     await asyncio.sleep(2)
-    said = relay.events("events wait")
+    said = relay.events("events_waiting")
 
     await create_topic(kafka_address, late)
     got = await read_topic_until(kafka_address, late, users.newest, within=20)
 
     assert [entry["reason"] for entry in said] == [f"Kafka: topic missing ({late})"]
     assert faults(got, users.newest) == []
-    await asyncio.to_thread(relay.wait_for, "trouble is over")
+    await asyncio.to_thread(relay.wait_for, "outage_over")
 
 
 async def test_a_relay_that_starts_before_kafka_and_outlives_its_crash_loses_nothing(database_url, users, tmp_path):
@@ -38,11 +38,11 @@ async def test_a_relay_that_starts_before_kafka_and_outlives_its_crash_loses_not
         await asyncio.to_thread(kafka.kill)
         with processes.relay(tmp_path, database_url, kafka.address, "users") as relay:
             await users.changes(2)
-            await asyncio.to_thread(relay.wait_for, "events wait")
+            await asyncio.to_thread(relay.wait_for, "events_waiting")
             await asyncio.sleep(2)
-            said = [entry["reason"] for entry in relay.events("events wait")]
+            said = [entry["reason"] for entry in relay.events("events_waiting")]
             await asyncio.to_thread(kafka.start)
-            await asyncio.to_thread(relay.wait_for, "trouble is over")
+            await asyncio.to_thread(relay.wait_for, "outage_over")
             async with users.changing():
                 await asyncio.sleep(0.5)
                 await asyncio.to_thread(kafka.kill)
@@ -64,7 +64,7 @@ async def test_a_relay_outlives_postgresql(kafka_address: str, topic: str, tmp_p
         await migrate(engine)
         await engine.dispose()
         with processes.relay(tmp_path, postgres.address, kafka_address, topic) as relay:
-            await asyncio.to_thread(relay.wait_for, "lanes held")
+            await asyncio.to_thread(relay.wait_for, "lanes_held")
             async with writer(postgres.address) as users:
                 async with users.changing():
                     for _ in range(2):

@@ -45,11 +45,11 @@ async def test_one_of_three_brokers_dies_under_load_and_then_a_second(cluster, d
             first, second, _ = cluster.brokers
             await asyncio.to_thread(first.kill)
             await goes_on(cluster.bootstrap_servers, more=100)
-            told_of_one = [line["reason"] for line in relay.events("events wait")]
+            told_of_one = [line["reason"] for line in relay.events("events_waiting")]
 
             await asyncio.to_thread(second.kill)
             taken = len(senders.acknowledged)
-            await asyncio.to_thread(relay.wait_for, "events wait", count=len(told_of_one) + 1, within=60)
+            await asyncio.to_thread(relay.wait_for, "events_waiting", count=len(told_of_one) + 1, within=60)
             await asyncio.sleep(1)
             taken_meanwhile = len(senders.acknowledged) - taken
 

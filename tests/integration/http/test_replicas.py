@@ -215,7 +215,7 @@ def test_without_the_standby_every_answer_is_right_and_one_line_says_so(serve, a
 
     lines = [json.loads(line) for line in served.log if "replica" in line]
     told = [line["event"] for line in lines]
-    assert told == (["replica not in use", "replica in use again"] * 3)[: len(told)]
+    assert told == (["replica_unavailable", "replica_recovered"] * 3)[: len(told)]
     assert len(told) in ((2, 4) if came_back else (1,))  # a busy machine may freeze it once more
     assert "Traceback" not in "\n".join(served.log)
     password = standby.url.split(":")[2].split("@")[0]

@@ -63,12 +63,12 @@ async def test_a_client_certificate_is_renewed_under_a_running_relay(
         await asyncio.sleep(IDLE_S)
         await arrive(demanding, made_topic, users)
         assert "Kafka's certificate files are not usable" in relay.text()
-        assert relay.events("events wait") == []
+        assert relay.events("events_waiting") == []
 
         put(stranger)
         await asyncio.sleep(IDLE_S)
         await users.changes(1)
-        [told] = await asyncio.to_thread(relay.wait_for, "events wait", within=40)
+        [told] = await asyncio.to_thread(relay.wait_for, "events_waiting", within=40)
         assert "does not take the client certificate in KAFKA_SSL_CERT_FILE" in told["reason"]
 
         put(demanding.authority.issue("second"))
@@ -106,8 +106,8 @@ async def test_a_client_secret_is_renewed_and_the_token_endpoint_goes_away_under
         tokens.instead = Answer(503, {})
         await asyncio.sleep(IDLE_S)
         await users.changes(1)
-        await asyncio.to_thread(relay.wait_for, "events wait", within=40)
-        told = relay.events("events wait")[-1]
+        await asyncio.to_thread(relay.wait_for, "events_waiting", within=40)
+        told = relay.events("events_waiting")[-1]
         assert told["reason"] == f"Kafka: no access token ({tokens.url}: status 503)"
 
         tokens.instead, tokens.audience = None, "another"

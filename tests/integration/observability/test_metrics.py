@@ -131,7 +131,7 @@ async def test_the_numbers_of_a_relay_move(start_relay, users, database_url, top
     port = free_port()
     relay = start_relay("--metrics-port", str(port))
     url = f"http://127.0.0.1:{port}"
-    await asyncio.to_thread(relay.wait_for, "lanes held")
+    await asyncio.to_thread(relay.wait_for, "lanes_held")
     await users.changes(20)
 
     await asyncio.to_thread(
@@ -174,7 +174,7 @@ async def test_events_that_wait_are_counted_with_their_age(start_relay, users, t
     port = free_port()
     await users.changes(3)
     relay = start_relay("--metrics-port", str(port), to=f"{topic}-missing")
-    await asyncio.to_thread(relay.wait_for, "events wait")
+    await asyncio.to_thread(relay.wait_for, "events_waiting")
 
     await asyncio.to_thread(
         moved,

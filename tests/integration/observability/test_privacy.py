@@ -261,7 +261,7 @@ async def test_a_run_with_faults_writes_nothing_of_a_person_a_client_or_a_secret
             "head-too-large",
             "query-too-long",
         ),
-        "log of relay": ("events refused", "lanes held"),
+        "log of relay": ("events_refused", "lanes_held"),
         "metrics of serve": ('outcome="not-storable"', "wrong signature", "clock differs", 'status="500"'),
         "metrics of relay": ("outbox_dead_letters_total 1.0",),
         "row of session": ("sess_canary", USER),

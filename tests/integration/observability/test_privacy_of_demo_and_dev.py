@@ -52,7 +52,7 @@ def test_a_demo_writes_nothing_of_its_users_and_no_token_or_secret(tmp_path):
     assert [text for text in INVENTED if text not in screen] == []
     assert {"DATABASE_URL", "CLERK_WEBHOOK_SECRET", "a session token", "the private key"} == set(secrets.values())
     for stream, telling in {
-        "services": ('"outcome":"created"', '"outcome":"deleted"', "webhook-not-genuine", "lanes held"),
+        "services": ('"outcome":"created"', '"outcome":"deleted"', "webhook-not-genuine", "lanes_held"),
         "metrics": ('auth_webhooks_total{outcome="created"} 1.0',),
         "postgres": ("ready to accept connections",),
         "kafka": ("Kafka Server started",),

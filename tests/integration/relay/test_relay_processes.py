@@ -49,7 +49,7 @@ async def test_relays_that_are_killed_at_random_moments_lose_and_reorder_nothing
     async with users.changing(pause=0.001):
         for _ in range(6):
             relay = start_relay("--name", "the same each time, so it finds its lanes")
-            await asyncio.to_thread(relay.wait_for, "lanes held")
+            await asyncio.to_thread(relay.wait_for, "lanes_held")
             await asyncio.sleep(moments.uniform(0.1, 1.0))
             await asyncio.to_thread(relay.kill)
     start_relay("--name", "the same each time, so it finds its lanes")
@@ -63,7 +63,7 @@ async def test_sigterm_ends_a_relay_at_once_and_gives_its_lanes_back(
     start_relay, users, kafka_address, topic, database_url
 ):
     relay = start_relay("--name", "first")
-    await asyncio.to_thread(relay.wait_for, "lanes held")
+    await asyncio.to_thread(relay.wait_for, "lanes_held")
 
     async with users.changing(pause=0.001):
         await asyncio.sleep(0.5)
@@ -110,7 +110,7 @@ async def test_an_idle_relay_costs_at_most_two_statements_a_second(start_relay, 
     with proxy.proxy(address.hostname, address.port, tap=lambda _, data: sent.append(data)) as between:
         through = database_url.replace(f"{address.hostname}:{address.port}", between.address)
         relay = start_relay(url=through)
-        await asyncio.to_thread(relay.wait_for, "lanes held")
+        await asyncio.to_thread(relay.wait_for, "lanes_held")
         await asyncio.sleep(4)  # until it polls at its longest interval
         sent.clear()
         await asyncio.sleep(9)
@@ -132,7 +132,7 @@ async def test_a_listener_whose_connection_is_cut_does_not_stop_the_events(
     start_relay, users, kafka_address, topic, database_url
 ):
     relay = start_relay()
-    await asyncio.to_thread(relay.wait_for, "lanes held")
+    await asyncio.to_thread(relay.wait_for, "lanes_held")
     await users.changes(1)
 
     [cut] = await query(
@@ -177,7 +177,7 @@ async def test_an_event_too_large_for_the_topic_becomes_a_dead_letter_and_the_ne
     seen = first_seen(got)
     assert seen.pop("user_0") == [1, 3, 4, 5]
     assert all(versions == [1, 2] for versions in seen.values())
-    assert [(entry["event"], entry["count"]) for entry in relay.events("events refused")] == [("events refused", 1)]
+    assert [(entry["event"], entry["count"]) for entry in relay.events("events_refused")] == [("events_refused", 1)]
 
 
 async def test_metrics_tell_what_waits_and_what_was_done(start_relay, users, topic):

@@ -65,7 +65,7 @@ async def test_relays_that_are_killed_at_random_moments_leave_no_old_version_las
     async with users.changing(pause=0.001):
         for _ in range(6):
             relay = start_relay("--name", "the same each time, so it finds its lanes", state_topic=state_topic)
-            await asyncio.to_thread(relay.wait_for, "lanes held")
+            await asyncio.to_thread(relay.wait_for, "lanes_held")
             await asyncio.sleep(moments.uniform(0.1, 1.0))
             await asyncio.to_thread(relay.kill)
     start_relay("--name", "the same each time, so it finds its lanes", state_topic=state_topic)
@@ -109,7 +109,7 @@ async def test_frozen_relays_that_wake_up_leave_no_old_version_last(
     assert all(relay.alive for relay in (one, two, three))
     assert [relay.text() for relay in (one, two, three) if "Traceback" in relay.text()] == []
     # A frozen one may find that PostgreSQL gave it up meanwhile; the third may wait for a busy broker.
-    assert len(three.events("events wait")) == len(three.events("trouble is over"))
+    assert len(three.events("events_waiting")) == len(three.events("outage_over"))
 
 
 async def test_a_missing_state_topic_is_said_once_and_no_event_goes_out_twice_meanwhile(
@@ -118,9 +118,9 @@ async def test_a_missing_state_topic_is_said_once_and_no_event_goes_out_twice_me
     late = f"{topic}-late"
     await users.changes(3)
     relay = start_relay(state_topic=late)
-    await asyncio.to_thread(relay.wait_for, "events wait")
+    await asyncio.to_thread(relay.wait_for, "events_waiting")
     await asyncio.sleep(2)
-    said = relay.events("events wait")
+    said = relay.events("events_waiting")
 
     await create_topic(kafka_address, late, cleanup_policy="compact")
     events = await read_topic_until(kafka_address, topic, users.newest, within=20)
@@ -130,7 +130,7 @@ async def test_a_missing_state_topic_is_said_once_and_no_event_goes_out_twice_me
     assert left == []
     assert len(events) == sum(users.newest.values())
     assert state_ledger.faults(await read_states(kafka_address, late), await table(database_url, users)) == []
-    await asyncio.to_thread(relay.wait_for, "trouble is over")
+    await asyncio.to_thread(relay.wait_for, "outage_over")
 
 
 async def test_a_state_too_large_for_its_topic_alone_becomes_a_dead_letter_and_can_be_retried(
@@ -155,7 +155,7 @@ async def test_a_state_too_large_for_its_topic_alone_becomes_a_dead_letter_and_c
     assert first_seen(events)["user_0"] == [1, 2, 3]
     assert "user_0" not in before
     assert state_ledger.faults(await read_states(kafka_address, small), await table(database_url, users)) == []
-    assert [entry["count"] for entry in relay.events("events refused")] == [1]
+    assert [entry["count"] for entry in relay.events("events_refused")] == [1]
 
 
 async def test_users_from_before_the_state_topic_are_filled_in_while_others_change(

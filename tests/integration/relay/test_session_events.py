@@ -93,7 +93,7 @@ async def test_users_events_go_on_without_the_topic_of_sessions_whose_events_wai
     await deliver(client, created(USER))
     for number in range(30):
         await deliver(client, end(f"sess_{number}"))
-    await asyncio.to_thread(relay.wait_for, "events wait")
+    await asyncio.to_thread(relay.wait_for, "events_waiting")
     newest = {f"user_{number}": 1 for number in range(20)}
     for user in newest:
         await deliver(client, created(user))

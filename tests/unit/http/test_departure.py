@@ -57,7 +57,7 @@ def test_a_newcomer_waits_or_the_log_says_why_not_while_whoever_has_connected_is
         late.settimeout(0.3)
         if logs:  # some kernels let root alone attach a filter
             assert [(line["event"], line["reason"]) for line in logs] == [
-                ("newcomers are not refused", os.strerror(errno.EPERM))
+                ("socket_filter_refused", os.strerror(errno.EPERM))
             ]
             assert os.geteuid() != 0
             late.connect(address)

@@ -35,6 +35,6 @@ async def test_what_stops_the_start_is_told_by_kind_and_place_and_not_by_its_tex
     assert told["type"] == "lifespan.startup.failed"
     assert "LookupError" in told["message"]
     assert "ada@example.org" not in told["message"] + repr(logs)
-    [line] = [line for line in logs if line["event"] == "start or stop failed"]
+    [line] = [line for line in logs if line["event"] == "lifespan_failed"]
     assert line["error"] == "LookupError"
     assert "test_start.py" in line["at"][-1]

@@ -52,7 +52,7 @@ def test_a_bug_ends_the_process_with_a_line_that_names_it_and_quotes_nothing(tmp
     code, [line] = ended(tmp_path, run="fail", watch_backlog="rest")
 
     assert code == 1
-    assert (line["event"], line["error"]) == ("relay failed", "ValueError")
+    assert (line["event"], line["error"]) == ("relay_failed", "ValueError")
     assert line["at"][-1].endswith(" bug")
 
 
@@ -60,4 +60,4 @@ def test_a_bug_beside_the_relay_is_logged_and_ends_nothing(tmp_path):
     code, [line] = ended(tmp_path, run="rest", watch_backlog="fail")
 
     assert code == 0
-    assert (line["event"], line["error"]) == ("a task beside the relay failed", "ValueError")
+    assert (line["event"], line["error"]) == ("background_task_failed", "ValueError")

@@ -33,7 +33,7 @@ def test_a_trouble_is_named_in_log_metrics_and_health_until_it_is_over():
         during = telemetry.health()
         telemetry.users.round_done(Round(0))
 
-    assert [line["event"] for line in logs] == ["events wait", "trouble is over"]
+    assert [line["event"] for line in logs] == ["events_waiting", "outage_over"]
     assert logs[0]["reason"] == str(DENIED)
     assert counted("Kafka: not authorized") - before == 3
     assert (during.status, during.causes) == ("unavailable", {"events": str(DENIED)})
@@ -59,7 +59,7 @@ def test_leases_that_cannot_be_renewed_are_told_although_no_event_waits():
         telemetry.leases_renewed(None)
         telemetry.leases_renewed(None)
 
-    assert [line["event"] for line in logs] == ["lanes cannot be renewed", "lanes are renewed again"]
+    assert [line["event"] for line in logs] == ["lane_renewal_failed", "lane_renewal_recovered"]
     assert during.causes == {"lanes": str(READ_ONLY)}
     assert telemetry.health().status == "ok"
 
@@ -73,7 +73,7 @@ def test_a_transaction_that_holds_back_vacuum_is_told_when_it_begins_and_ends():
         during = telemetry.health()
         telemetry.backlog_read(STATUS)
 
-    assert [line["event"] for line in logs] == ["vacuum is held back", "vacuum goes on"]
+    assert [line["event"] for line in logs] == ["vacuum_held_back", "vacuum_resumed"]
     assert "session 42 psql" in logs[0]["reason"]
     assert during.status == "degraded"
     assert "session 42 psql" in during.causes["vacuum"]

@@ -138,7 +138,7 @@ def refuse_newcomers(listener: socket.socket) -> None:
             socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(_NO_SYN) // 8, ctypes.addressof(program))
         )
     except OSError as error:  # gVisor, or a kernel that lets root alone attach one: a new connection may be reset
-        log.warning("newcomers are not refused", reason=error.strerror)
+        log.warning("socket_filter_refused", reason=error.strerror)
 
 
 @contextmanager

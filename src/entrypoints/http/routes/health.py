@@ -108,9 +108,9 @@ class Dependencies:
         """Log when the database becomes unusable and when it is usable again: probes ask every few seconds."""
         before = self._database_failure
         if failure and (before is None or failure.cause is not before.cause):
-            log.error("not ready", cause=str(failure))
+            log.error("not_ready", cause=str(failure))
         elif before and not failure:
-            log.info("ready again", cause=str(before))
+            log.info("ready_again", cause=str(before))
         self._database_failure = failure
 
     def replica(self) -> list[_Check]:
@@ -195,9 +195,9 @@ async def read_metrics() -> Response[bytes]:
 def log_replica(name: str, failure: Failure | None) -> None:
     """Log that a replica went out of use, or came into use again (None)."""
     if failure is None:
-        log.info("replica in use again", replica=name)
+        log.info("replica_recovered", replica=name)
     else:
-        log.warning("replica not in use", replica=name, cause=str(failure))
+        log.warning("replica_unavailable", replica=name, cause=str(failure))
 
 
 def _of_backlog(status: OutboxStatus) -> list[_Check]:

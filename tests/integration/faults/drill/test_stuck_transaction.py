@@ -25,7 +25,7 @@ async def test_a_stuck_old_transaction(start, stuck, kafka_address, topic):
     assert service.doctor()[1]["vacuum"]["grade"] == "warning"
     assert "psql has held back vacuum" in found["vacuum"]["says"]
     assert "pg_terminate_backend" in found["vacuum"]["advice"]
-    [said] = service.relay.events("vacuum is held back")
+    [said] = service.relay.events("vacuum_held_back")
     assert "psql" in said["reason"]
     blocked = [line for line in service.metrics().splitlines() if line.startswith("outbox_vacuum_blocked_seconds ")]
     assert float(blocked[0].split()[1]) > 60

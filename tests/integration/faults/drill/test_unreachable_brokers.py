@@ -50,7 +50,7 @@ async def test_an_advertised_address_that_cannot_be_reached_is_named_with_its_ca
 
     reason = f"Kafka: advertised address out of reach ({advertised}: {cause})"
     assert service.relay_health()[1] == {"events": reason}
-    assert [line["reason"] for line in service.relay.events("events wait")] == [reason]
+    assert [line["reason"] for line in service.relay.events("events_waiting")] == [reason]
     assert 'outbox_trouble_total{reason="Kafka: advertised address out of reach"}' in service.metrics()
     assert (code, found["kafka"]["says"]) == (1, reason)
     assert "advertised.listeners" in found["kafka"]["advice"]
@@ -71,7 +71,7 @@ async def test_servers_that_are_dead_cost_the_others_nothing(start, database_url
     took = time.monotonic() - began
     _, found = service.doctor()
 
-    assert service.relay.events("events wait") == []
+    assert service.relay.events("events_waiting") == []
     assert "out of reach" not in checked.stdout + checked.stderr
     assert took < 8
     assert found["kafka"]["grade"] == "ok"
@@ -91,7 +91,7 @@ async def test_one_dead_broker_of_three_is_no_outage(start, database_url, tmp_pa
             assert await asyncio.to_thread(service.webhook, user=f"user_{number}") == 200
         await until(lambda: "outbox_published_total 7.0" in service.metrics(), within=60)
 
-        assert service.relay.events("events wait") == []
+        assert service.relay.events("events_waiting") == []
         assert service.relay.events("unhandled_error") == []
         assert "kafka" in found
         assert found["topic"]["grade"] == "ok"
@@ -113,7 +113,7 @@ async def test_a_topic_that_is_deleted_and_made_anew_with_fewer_partitions_is_to
     await create_topic(kafka.good, topic, partitions=2)
     await until(lambda: "outbox_published_total 7.0" in service.metrics(), within=60)
 
-    assert [line["reason"] for line in service.relay.events("events wait")] == [f"Kafka: topic missing ({topic})"]
+    assert [line["reason"] for line in service.relay.events("events_waiting")] == [f"Kafka: topic missing ({topic})"]
     assert service.relay.events("unhandled_error") == []
 
 

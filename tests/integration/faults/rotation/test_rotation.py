@@ -194,7 +194,7 @@ async def test_a_wrong_configuration_is_not_reloaded_and_the_workers_stay(config
     async with httpx.AsyncClient(base_url=serve.url) as client:
         await until_served(client)
         serve.change(CLERK_WEBHOOK_SECRET=f"{OLD_SECRET},nonsense")
-        (said,) = await asyncio.to_thread(serve.process.wait_for, "not reloaded")
+        (said,) = await asyncio.to_thread(serve.process.wait_for, "reload_failed")
         taken = await deliver(client, OLD_SECRET, "msg_1", created("user_hook1"))
 
     assert "CLERK_WEBHOOK_SECRET" in str(said["problems"])

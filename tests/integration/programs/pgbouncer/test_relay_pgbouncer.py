@@ -33,7 +33,7 @@ async def test_serve_and_relays_behind_a_transaction_pooler_lose_reorder_and_ref
     ):
         relays = [start_relay(url=f"{pooled}{flag}") for _ in range(2)]
         for relay in relays:
-            await asyncio.to_thread(relay.wait_for, "lanes held")
+            await asyncio.to_thread(relay.wait_for, "lanes_held")
         await senders.until_served()
 
         async with asyncio.TaskGroup() as group:
@@ -51,7 +51,7 @@ async def test_serve_and_relays_behind_a_transaction_pooler_lose_reorder_and_ref
         assert faults(got, newest) == []
         assert "prepared statement" not in said
         assert "Traceback" not in said
-        assert not any(relay.events("events wait") for relay in relays)
+        assert not any(relay.events("events_waiting") for relay in relays)
         for process in (serve, *relays):
             assert await asyncio.to_thread(process.stop) == 0
 
