@@ -35,7 +35,7 @@ async def keys(jwks_server: JwksServer, clock: Clock) -> AsyncIterator[JwksKeys]
         stale_for=3600,
         cooldown=30,
         retry_every=2,
-        timeout=1.0,
+        timeout=3.0,
         clock=clock,
     )
     yield keys
