@@ -168,7 +168,7 @@ def seconds_since_expiry(token: str) -> float:
 
 
 def test_an_answer_in_a_later_second_than_its_token_is_not_judged_but_asked_for_again(key: Path, capsys):
-    late = []
+    late: list[str] = []
 
     def decide(token: str) -> int:
         if 4 <= seconds_since_expiry(token) < 5 and not late:
