@@ -14,7 +14,7 @@ from devkit.servers.ports import free_port
 from support import commands
 from support.web import environment
 
-START_S = 120
+START_S = 60
 
 
 @define

@@ -64,7 +64,8 @@ def _installed(folder: Path, package: Path, *others: str) -> Project:
     versions = {
         name: json.loads((SDK / "node_modules" / name / "package.json").read_text())["version"] for name in others
     }
-    (folder / "package.json").write_text(json.dumps({"name": "app", "private": True, "type": "module"}))
+    run(["npm", "init", "-y"], folder)
+    run(["npm", "pkg", "set", "type=module"], folder)
     wanted = [str(package), *(f"{name}@{version}" for name, version in versions.items())]
     quiet = ["--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts", "--silent"]
     run(["npm", "install", *quiet, *wanted], folder)
@@ -79,19 +80,19 @@ def bare_project(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Pro
 
 @pytest.fixture(scope="session")
 def project(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """With the frameworks and clients of the README, its programs compiled under `strict`."""
-    folder = tmp_path_factory.mktemp("project")
+    """Made as the README says, with its frameworks and clients; its programs, and the example, are compiled."""
     others = ("typescript", "@types/node", "express", "@types/express", "fastify", "kafkajs", "@platformatic/kafka")
-    made = _installed(folder, package, *others)
-    files = []
-    for name, text in examples().items():
-        (folder / f"{name}.ts").write_text(text)
-        files.append(f"{name}.ts")
+    made = _installed(tmp_path_factory.mktemp("project"), package, *others)
     for file in (ROOT / "examples/consumers/typescript").glob("*.ts"):
-        shutil.copy(file, folder)
-        files.append(file.name)
-    # The types of @platformatic/kafka itself need types that it does not install.
-    files.remove("platformatic.ts")
-    made.compile(*files)
-    made.compile("--skipLibCheck", "platformatic.ts")
+        shutil.copy(file, made.folder)
+    programs = examples()
+    separate = programs.pop("platformatic")
+    for name, text in programs.items():
+        (made.folder / f"{name}.ts").write_text(text)
+    tsc = ["node_modules/.bin/tsc"]
+    run([*tsc, "--init"], made.folder)
+    run([*tsc, "--project", ".", "--types", "node", "--skipLibCheck", "false"], made.folder)
+    # The types of @platformatic/kafka itself need types that it does not install; `tsc --init` has `skipLibCheck`.
+    (made.folder / "platformatic.ts").write_text(separate)
+    run([*tsc, "--project", ".", "--types", "node"], made.folder)
     return made

@@ -162,6 +162,41 @@ def test_unusual_faults_of_another_kind_are_named_and_nothing_else(key: Path, ca
     assert found["not_answered"] == {}
 
 
+def seconds_since_expiry(token: str) -> float:
+    expiry = json_of(token.split(".")[1]).get("exp") if token.count(".") == 2 else None
+    return time.time() - expiry if type(expiry) is int and expiry > 0 else -60
+
+
+def test_an_answer_in_a_later_second_than_its_token_is_not_judged_but_asked_for_again(key: Path, capsys):
+    late: list[str] = []
+
+    def decide(token: str) -> int:
+        if 4 <= seconds_since_expiry(token) < 5 and not late:
+            late.append(token)
+            time.sleep(1)  # as on a busy machine
+        return 401 if verdict(key, token) else 200
+
+    with service(decide) as url:
+        status, found = conformance(url, key, capsys)
+
+    assert len(late) == 1
+    assert found["wrongly_refused"] == {}
+    assert status == 0
+
+
+def test_a_service_that_always_answers_in_a_later_second_is_not_judged(key: Path, capsys):
+    def decide(token: str) -> int:
+        if 4 <= seconds_since_expiry(token) < 10:
+            time.sleep(1)
+        return 401 if verdict(key, token) else 200
+
+    with service(decide) as url:
+        status, found = conformance(url, key, capsys)
+
+    assert status == 78
+    assert "its clock tolerance cannot be judged" in found["error"]
+
+
 def signer_with(key: Path) -> Signer:
     private = load_pem_private_key(key.read_bytes(), password=None)
     assert isinstance(private, RSAPrivateKey)

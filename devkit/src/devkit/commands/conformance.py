@@ -51,7 +51,7 @@ def tokens(  # noqa: PLR0913  # options of a command
     service that is `/v1/verify`. The service has to trust the key. With `auth-service dev` it does; elsewhere make a
     throw-away key with --key, and configure the service with FILE.pub, or with the key set that --jwks-port serves.
     Prints nothing of the tokens. Ends with status 1 when a class is decided wrongly, 78 when the service refuses a
-    plain session token or lets anybody in.
+    plain session token, lets anybody in, or needs most of a second to answer.
 
     Parameters
     ----------

@@ -12,7 +12,8 @@ from devkit.conformance.token_vectors import ACCEPTED, Signer, Vector, vectors
 ANSWER_S = 15.0
 _TRIES = 4
 _LONGEST_WAIT_S = 5.0
-_EDGES = frozenset({"clock tolerance", "expired", "not active yet (nbf)", "issued in the future (iat)"})
+_EDGES = "clock tolerance"
+"""The class whose tokens are decided otherwise a second later."""
 _ACCEPTED_STATUS = range(200, 300)
 _EARLY_S = 0.3
 _FIRST_SERVER_ERROR = 500
@@ -21,7 +22,7 @@ _NOT_SENDABLE = re.compile(r"[\x00-\x1f\x7f]|^\s|\s$")
 
 
 class ControlFailedError(Exception):
-    """The service does not do what it must with a plain session token or with none: nothing else can be judged."""
+    """The service decides a plain session token or none wrongly, or answers too late: the rest cannot be judged."""
 
 
 @frozen
@@ -68,7 +69,7 @@ def examine(
         on_sent: called after each token.
 
     Raises:
-        ControlFailedError: it refuses a plain session token, or accepts a request without one.
+        ControlFailedError: it refuses a plain session token, accepts a request without one, or takes too long.
         httpx.TransportError: it cannot be reached.
     """
     _control(client, url, signer)
@@ -147,10 +148,18 @@ def _control(client: httpx.Client, url: str, signer: Signer) -> None:
 
 
 def _answer(client: httpx.Client, url: str, signer: Signer, vector: Vector) -> Answer:
-    if vector.token_class in _EDGES and time.time() % 1 > _EARLY_S:
-        # Early in a second, so that what ends within it has not ended on arrival.
-        time.sleep(1 - time.time() % 1)
-    return Answer(vector, _status(client, url, signer.token(vector, time.time())))
+    if vector.token_class != _EDGES:
+        return Answer(vector, _status(client, url, signer.token(vector, time.time())))
+    for _ in range(_TRIES):
+        if time.time() % 1 > _EARLY_S:
+            time.sleep(1 - time.time() % 1)
+        now = time.time()
+        status = _status(client, url, signer.token(vector, now))
+        if int(time.time()) == int(now):
+            return Answer(vector, status)
+    raise ControlFailedError(
+        f"{url} needs most of a second to answer, {_TRIES} times in a row: its clock tolerance cannot be judged."
+    )
 
 
 def _status(client: httpx.Client, url: str, token: str | None) -> int | None:
