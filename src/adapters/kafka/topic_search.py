@@ -117,6 +117,10 @@ class KafkaTopicSearch:
             except UnsupportedCodecError as error:
                 detail = f"{reading.topic} is compressed in a way that this client cannot read: {error}"
                 raise BrokerUnavailableError(detail, Cause.CONFIGURATION) from error
+            except BrokerUnavailableError:  # of whoever was asked for the leader
+                if reading.stalled_s > PATIENCE_S:
+                    raise
+                await asyncio.sleep(_PAUSE_S)
             except (KafkaError, OSError) as error:
                 if reading.stalled_s > PATIENCE_S:
                     raise await self._explained(error, reading.topic) from error
