@@ -44,9 +44,9 @@ class RelayEvents:
         if not batch:
             return Round(0)
         deliveries = await self.publisher.publish(batch)
-        self._published = published = settled(batch, deliveries)
         if deliveries.refused:
             await self.outbox.move_to_dead_letters(deliveries.refused)
+        self._published = published = settled(batch, deliveries)
         if deliveries.outage:
             await self.settle()  # the next round may be seconds away
         return Round(len(batch), published, len(deliveries.refused), deliveries.outage)

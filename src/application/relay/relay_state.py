@@ -67,9 +67,9 @@ class RelayEventsAndState:
             raise state
         self._fenced_lately *= FORGOTTEN
         both = _in_both(batch, events, state)
-        self._published = done = settled(batch, both)
         if both.refused:
             await self.outbox.move_to_dead_letters(both.refused)
+        self._published = done = settled(batch, both)
         if both.outage:
             await self.settle()
         self._arrived -= {item.id for item in done}

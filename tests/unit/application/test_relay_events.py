@@ -109,6 +109,22 @@ async def test_a_refused_event_is_put_aside_and_later_versions_go_on():
     assert [refusal.pending.id for refusal in relay_events.outbox.dead] == [2]
 
 
+async def test_nothing_is_deleted_later_when_what_was_refused_could_not_be_put_aside():
+    class Away(MemoryOutbox):
+        async def move_to_dead_letters(self, refusals):
+            raise StoreUnavailableError("away")
+
+    relay_events = relay(message("a", 1), message("b", 1), _2="refused")
+    relay_events.outbox = Away(relay_events.outbox.rows)
+    with pytest.raises(StoreUnavailableError):
+        await relay_events(ALL, 10)
+    relay_events.outbox = MemoryOutbox()
+    relay_events.outbox.add(message("a", 1))
+    await relay_events(ALL, 10)
+
+    assert [item.message.key for item in relay_events.publisher.delivered] == ["user_a", "user_a"]
+
+
 async def test_a_version_acknowledged_behind_a_gap_is_sent_again_with_the_run_it_belongs_to():
     class Careless(MemoryPublisher):
         async def publish(self, batch):
