@@ -54,10 +54,10 @@ class KafkaTopicTail:
         """
         for partition in self.subscriber.partitions:
             try:
-                found = await self.consumer.getmany(partition, timeout_ms=int(_FOUND_S * 1000), max_records=1)
+                found = await self._consumer.getmany(partition, timeout_ms=int(_FOUND_S * 1000), max_records=1)
             except ValueError:
-                offset = await self.consumer.position(partition)
-                self.consumer.seek(partition, offset + 1)
+                offset = await self._consumer.position(partition)
+                self._consumer.seek(partition, offset + 1)
                 return Record(partition=partition.partition, offset=offset, readable=False)
             for records in found.values():
                 return _record(records[0])
@@ -65,10 +65,10 @@ class KafkaTopicTail:
 
     async def length(self) -> int:
         """See `TopicTail.length`."""
-        return sum((await self.consumer.end_offsets(self.subscriber.partitions)).values())
+        return sum((await self._consumer.end_offsets(self.subscriber.partitions)).values())
 
     @property
-    def consumer(self) -> AIOKafkaConsumer:
+    def _consumer(self) -> AIOKafkaConsumer:
         assert self.subscriber.consumer  # noqa: S101  # it was started
         return self.subscriber.consumer
 

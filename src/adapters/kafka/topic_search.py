@@ -58,7 +58,7 @@ _MAGIC = 2
 
 @frozen
 class KafkaTopicSearch:
-    """`SearchTopics` on one connection to each partition's leader."""
+    """`SearchTopics` on one connection to one partition's leader after the other."""
 
     bootstrap_servers: Sequence[str]
     security: BaseSecurity | None = None
@@ -79,7 +79,15 @@ class KafkaTopicSearch:
         needle = f'"{text}"'.encode()
         return await self._search(topic, needle, lambda record: needle in (record.value or b""), list, rolled_back=True)
 
-    async def _search(
+    async def since(self, topic: str, since_ms: int, take: Callable[[Any], object]) -> None:
+        """Hand over aiokafka's record of all that was written at this time (ms) or later, partition by partition.
+
+        Raises:
+            BrokerUnavailableError: the brokers are out of reach, or do not let us read.
+        """
+        await self._search(topic, b"", lambda record: bool(take(record)), list, rolled_back=False, start=since_ms)
+
+    async def _search(  # noqa: PLR0913  # what to look for, and where
         self,
         topic: str,
         needle: bytes,
@@ -87,13 +95,15 @@ class KafkaTopicSearch:
         choose: Callable[[Sequence[int]], Sequence[int]],
         *,
         rolled_back: bool,
+        start: int = _EARLIEST,
     ) -> TopicSearch:
         partitions = sorted(entry["partition"] for entry in await self._partitions(topic))
         chosen = choose(partitions)
-        reading = [_Reading(topic, partition, needle, is_wanted, rolled_back) for partition in chosen]
-        for each in reading:
-            await self._read(each)
-        records = [record for each in reading for record in each.found]
+        records: list[Record] = []
+        for partition in chosen:
+            reading = _Reading(topic, partition, needle, is_wanted, rolled_back, start)
+            await self._read(reading)
+            records += reading.found
         return TopicSearch(topic=topic, partitions=len(partitions), searched=chosen, records=records)
 
     async def _read(self, reading: "_Reading") -> None:
@@ -107,6 +117,10 @@ class KafkaTopicSearch:
             except UnsupportedCodecError as error:
                 detail = f"{reading.topic} is compressed in a way that this client cannot read: {error}"
                 raise BrokerUnavailableError(detail, Cause.CONFIGURATION) from error
+            except BrokerUnavailableError:  # of whoever was asked for the leader
+                if reading.stalled_s > PATIENCE_S:
+                    raise
+                await asyncio.sleep(_PAUSE_S)
             except (KafkaError, OSError) as error:
                 if reading.stalled_s > PATIENCE_S:
                     raise await self._explained(error, reading.topic) from error
@@ -158,6 +172,8 @@ class _Reading:
     needle: bytes
     is_wanted: Callable[[Any], bool]
     rolled_back: bool
+    start: int
+    """Where it begins: at a time (ms), or `_EARLIEST`."""
     position: int = -1
     end: int = -1
     """The end when the reading began: a topic that grows is read no further."""
@@ -179,8 +195,9 @@ class _Reading:
             KafkaError, OSError: the leader does not answer, or it is another.
         """
         if self.end < 0:
-            self.position = await self._offset(connection, _EARLIEST)
+            position = await self._offset(connection, self.start)
             self.end = await self._offset(connection, _LATEST)
+            self.position = self.end if position < 0 else position  # nothing was written since
         while not self.done:
             # What is rolled back is listed in the answer to readers of what is committed.
             asked = [(self.topic, [(self.partition, self.position, _FETCH_BYTES)])]

@@ -35,26 +35,27 @@ class RelayEvents:
     waiting_in: Callable[[int], int] = int
     """Where the events of a lane that this relay holds wait: in the lane itself, or in `session_lane`."""
     _published: Sequence[Pending] = field(default=(), init=False)
-    """By the last round, and not deleted yet."""
+    """By the last round, and not deleted yet. Forgotten when that fails: a standby that lost commits may be the primary
+    next, and what it stores under the same versions has to be published."""
 
     async def __call__(self, lanes: Sequence[int], limit: int) -> Round:
-        batch = await self.outbox.oldest([*map(self.waiting_in, lanes)], limit, published=self._published)
-        self._published = ()
+        published, self._published = self._published, ()
+        batch = await self.outbox.oldest([*map(self.waiting_in, lanes)], limit, published=published)
         if not batch:
             return Round(0)
         deliveries = await self.publisher.publish(batch)
-        self._published = published = settled(batch, deliveries)
         if deliveries.refused:
             await self.outbox.move_to_dead_letters(deliveries.refused)
+        self._published = published = settled(batch, deliveries)
         if deliveries.outage:
             await self.settle()  # the next round may be seconds away
         return Round(len(batch), published, len(deliveries.refused), deliveries.outage)
 
     async def settle(self) -> None:
         """Delete what the last round published, when no other round follows soon."""
-        if self._published:
-            await self.outbox.delete(self._published)
-            self._published = ()
+        published, self._published = self._published, ()
+        if published:
+            await self.outbox.delete(published)
 
 
 def settled(batch: Iterable[Pending], deliveries: DeliveryResults) -> list[Pending]:

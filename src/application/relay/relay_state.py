@@ -40,7 +40,7 @@ class RelayEventsAndState:
     while the state topic fails."""
     _fenced_lately: float = field(default=0.0, init=False)
     _published: Sequence[Pending] = field(default=(), init=False)
-    """By the last round, and not deleted yet."""
+    """See `RelayEvents`."""
 
     async def __call__(self, lanes: Sequence[int], limit: int) -> Round:
         try:
@@ -50,8 +50,8 @@ class RelayEventsAndState:
             await self.settle()
             return Round(0, outage=error.failure)
         # What waits for the state topic alone comes last: a fill must not hold up the events.
-        batch = await self.outbox.oldest([*mine, *map(fill_lane, mine)], limit, published=self._published)
-        self._published = ()
+        published, self._published = self._published, ()
+        batch = await self.outbox.oldest([*mine, *map(fill_lane, mine)], limit, published=published)
         if not batch:
             return Round(0)
         # Both to their end, whatever becomes of the other: a send that is cut off says nothing of what arrived.
@@ -67,9 +67,9 @@ class RelayEventsAndState:
             raise state
         self._fenced_lately *= FORGOTTEN
         both = _in_both(batch, events, state)
-        self._published = done = settled(batch, both)
         if both.refused:
             await self.outbox.move_to_dead_letters(both.refused)
+        self._published = done = settled(batch, both)
         if both.outage:
             await self.settle()
         self._arrived -= {item.id for item in done}
@@ -77,9 +77,9 @@ class RelayEventsAndState:
 
     async def settle(self) -> None:
         """See `RelayEvents.settle`."""
-        if self._published:
-            await self.outbox.delete(self._published)
-            self._published = ()
+        published, self._published = self._published, ()
+        if published:
+            await self.outbox.delete(published)
 
     async def _claim(self, lanes: Sequence[int], writer: str) -> list[int]:
         """Return the lanes whose state this writer may write, after barring those who might still do so."""

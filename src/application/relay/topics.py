@@ -56,7 +56,6 @@ class TopicDefinition:
     variable: str
     """The variable that names it."""
     default_name: str
-    purpose: str
     partitions: int
     """At least. Adding some later moves keys, so there are more than anybody needs at first."""
     replication_factor: int
@@ -74,7 +73,6 @@ _LARGEST_EVENT = Setting(
 EVENTS = TopicDefinition(
     variable="KAFKA_USER_EVENTS_TOPIC",
     default_name="auth.user.events.v1",
-    purpose="what happened to users",
     partitions=6,
     replication_factor=3,
     settings=(
@@ -98,7 +96,6 @@ EVENTS = TopicDefinition(
 STATE = TopicDefinition(
     variable="KAFKA_USER_STATE_TOPIC",
     default_name="auth.user.state.v1",
-    purpose="each user's newest version",
     partitions=6,
     replication_factor=3,
     settings=(
@@ -122,7 +119,6 @@ STATE = TopicDefinition(
 SESSIONS = TopicDefinition(
     variable="KAFKA_SESSION_EVENTS_TOPIC",
     default_name="auth.session.events.v1",
-    purpose="which sessions ended",
     partitions=6,
     replication_factor=3,
     settings=(

@@ -15,6 +15,7 @@ from adapters.kafka.topic_search import KafkaTopicSearch, _varint
 from application.errors import BrokerUnavailableError
 from integration.conftest import create_topic
 from integration.kafka.test_topic_tail import publish_raw_header_name
+from support.proxy import proxy
 
 MANY = 20_000
 USERS = [f"user_{number}" for number in range(400)]
@@ -255,6 +256,22 @@ async def test_a_topic_whose_beginning_was_removed_is_read_from_there(kafka_addr
     await admin.close()
 
     assert values(await find(kafka_address, topic, "user_1")) == [b"2"]
+
+
+async def test_brokers_that_are_away_for_a_moment_during_the_reading_are_waited_for(kafka_address, topic):
+    await produce(kafka_address, topic, [("user_1", b"1")])
+    host, _, port = kafka_address.rpartition(":")
+    with proxy(host, int(port)) as between:
+        there = between.target
+
+        def leave_for_a_moment(number, _):
+            if number == 3:  # the first two connections were asked for the partitions
+                between.target = ("127.0.0.1", 1)
+                asyncio.get_running_loop().call_later(1, setattr, between, "target", there)
+
+        between.tap = leave_for_a_moment
+
+        assert values(await find(between.address, topic, "user_1")) == [b"1"]
 
 
 @pytest.mark.parametrize(

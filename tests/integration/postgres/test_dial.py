@@ -19,6 +19,7 @@ from application.failure import Cause
 from devkit.servers.ports import free_port
 from devkit.servers.postgres import start_postgres
 from support.certificates import make_certificates
+from support.proxy import proxy
 
 
 def hosts(url, *entries, query=""):
@@ -169,3 +170,14 @@ async def test_a_certificate_that_vanished_is_the_configurations_fault_and_never
         assert fault_of(refused.value) is Responsible.DATABASE
         assert cause_of(refused.value) is Cause.CONFIGURATION
     await engine.dispose()
+
+
+async def test_a_host_that_dies_after_the_login_does_not_hide_the_next(database_url):
+    def die(_: int, data: bytes) -> None:
+        if b"pg_walfile_name" in data:
+            raise ConnectionResetError
+
+    to = urlsplit(database_url)
+    with proxy(to.hostname, to.port, tap=die) as dying:
+        assert await trouble(hosts(database_url, dying.address, None)) is None
+        assert dying.connections

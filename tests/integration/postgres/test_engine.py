@@ -1,9 +1,13 @@
 """Database URLs as people really write them, and a server that changes under a pool."""
 
+import asyncio
+
+import asyncpg
 import pytest
 from sqlalchemy import text
 
 from adapters.postgres.asyncpg_execution import directly
+from adapters.postgres.connection.dial import Dialer
 from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.failures import DATABASE_ERRORS, Responsible, cause_of, fault_of
@@ -62,3 +66,42 @@ async def test_a_pool_leaves_a_server_that_became_read_only(database_url):
 
     assert fault_of(caught.value) is Responsible.CONNECTION
     assert after != before
+
+
+@pytest.mark.parametrize("query", ["", "?pgbouncer=true"], ids=["directly", "as behind a pooler"])
+async def test_who_comes_after_a_statement_that_was_cancelled_has_a_connection_that_works(database_url, query):
+    engine = create_engine(read_target(database_url + query), pool_size=1, application_name="tests")
+
+    async def ask(question: str) -> int:
+        async with directly(engine) as driver:
+            return await driver.fetchval(question)
+
+    cancelled = asyncio.create_task(ask("SELECT 1 FROM pg_sleep(30)"))
+    await asyncio.sleep(0.2)
+    cancelled.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled
+
+    assert await ask("SELECT 1") == 1
+    await engine.dispose()
+
+
+async def test_a_connection_that_cannot_be_set_up_is_not_left_open(database_url):
+    admin = await asyncpg.connect(database_url)
+    await admin.execute("CREATE SCHEMA shadow")
+    await admin.execute(
+        "CREATE FUNCTION shadow.to_regclass(text) RETURNS regclass LANGUAGE sql AS 'SELECT (1 / 0)::oid::regclass'"
+    )
+    dial = Dialer(
+        target=read_target(database_url),
+        application_name="not-set-up",
+        settings={"search_path": "shadow, pg_catalog"},
+    )
+
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await dial()
+
+    async with asyncio.timeout(5):
+        while await admin.fetchval("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'not-set-up'"):
+            await asyncio.sleep(0.05)
+    await admin.close()

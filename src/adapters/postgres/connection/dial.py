@@ -73,9 +73,13 @@ class Dialer:
                     raise
                 self.pooled = True
             else:
-                if self.pooled is False or await _is_the_server(connection):
-                    await connection.execute(_ON_CITUS)
-                    return connection
+                try:
+                    if self.pooled is False or await _is_the_server(connection):
+                        await connection.execute(_ON_CITUS)
+                        return connection
+                except BaseException:
+                    connection.terminate()  # nobody else has it, and the loop would keep it open
+                    raise
                 self.pooled = True
                 await connection.close()
         return await self._through_pooler()

@@ -253,8 +253,10 @@ class Route:
             return
         try:
             row = await connection.fetchrow(_TIMELINE)
-        except asyncpg.PostgresError:  # a service that looks like PostgreSQL need not have WAL files
-            return
+        except asyncpg.PostgresError:
+            if connection.is_closed():
+                raise
+            return  # a service that looks like PostgreSQL need not have WAL files
         assert row  # noqa: S101  # a function's only row
         system, timeline = row["system"], int(row["timeline"], 16)
         if system == self.timeline[0] and timeline < self.timeline[1]:
