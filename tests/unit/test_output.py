@@ -9,6 +9,7 @@ from rich.text import Text
 
 from application.counting import counted
 from entrypoints.cli import output
+from entrypoints.cli.terminal import console_for_stdout
 
 BOX = re.compile("[\u2500-\u257f\u2026]")
 WORDS = st.text(st.sampled_from("abz-_.@/日é"), min_size=1, max_size=150)
@@ -104,3 +105,10 @@ def test_a_number_agrees_with_its_noun(number, says):
 
 def test_a_plural_that_is_not_formed_by_an_s_is_given():
     assert [counted(number, "copy", "copies") for number in (1, 3)] == ["1 copy", "3 copies"]
+
+
+def test_what_looks_like_markup_is_printed_as_it_is(capsys):
+    text = "[/closing] dict[str, bold] :warning:"
+    console_for_stdout().print(text)
+
+    assert capsys.readouterr().out == f"{text}\n"

@@ -151,6 +151,7 @@ def document_of(value: bytes | None) -> Mapping[str, Any] | None:
     """Return an event's value as the object that it is; None for anything else."""
     try:
         document = json.loads(value or b"null")
+        json.dumps(document, allow_nan=False)  # Python reads NaN, which is no JSON
     except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) and isinstance(document.get("user"), dict) else None
@@ -173,7 +174,6 @@ def _described(  # noqa: PLR0913  # what the places know of it
     document = documents[number]
     stored: StoredEvent | None = waiting or dead
     headers = published[0].headers if published else {}
-    names = document.get("changed") if document else None
     return Version(
         number=number,
         type=stored.type if stored else headers.get("ce_type", ""),
@@ -182,17 +182,21 @@ def _described(  # noqa: PLR0913  # what the places know of it
         published=published,
         waiting=waiting,
         dead=dead,
-        changed=[str(name) for name in names] if isinstance(names, list) else [],
+        changed=_named_as_changed(document),
         changes=[*_changes(number, documents)] if document and with_values else None,
     )
+
+
+def _named_as_changed(document: Mapping[str, Any] | None) -> Sequence[str]:
+    names = document.get("changed") if document else None
+    return [str(name) for name in names] if isinstance(names, list) else []
 
 
 def _changes(number: int, documents: Mapping[int, Mapping[str, Any] | None]) -> Iterator[Change]:
     after = _flat(documents[number])
     before = {} if number == 1 else _flat(documents.get(number - 1))
     if number > 1 and documents.get(number - 1) is None:
-        document = documents[number] or {}
-        named = {str(name) for name in document.get("changed") or ()}
+        named = _named_as_changed(documents[number])
         for name, value in after.items():
             if name.partition(".")[0] in named:
                 yield Change(field=name, before=None, after=value, before_known=False)

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from entrypoints.cli.main import app_for
+from entrypoints.cli.main import app_for, with_env_file
 
 
 def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
@@ -11,4 +11,4 @@ def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
     Write it to ~/.local/share/bash-completion/completions/auth-service, to `_auth-service` in a folder of zsh's $fpath,
     or to ~/.config/fish/completions/auth-service.fish; again after an upgrade.
     """
-    print(app_for(()).generate_completion(shell=shell))
+    print(with_env_file(app_for(()), lambda: None).generate_completion(shell=shell))

@@ -87,7 +87,7 @@ def with_env_file(app: "App", begin: Callable[[], None]) -> "App":
         env_file: Annotated[
             Path | None,
             Parameter(
-                help="Read this file in place of `.env`, and no running `dev`.",
+                help="Read variables from this file; neither `.env` nor a running `dev` is then looked at.",
                 validator=validators.Path(exists=True, dir_okay=False),
             ),
         ] = None,

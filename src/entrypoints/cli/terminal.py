@@ -35,10 +35,12 @@ class _Console(Console):
 
 
 def console_for_stdout() -> Console:
-    """Return a console that neither wraps nor cuts, and that has colours on a terminal only."""
+    """Return a console that neither wraps nor cuts, takes no text for markup, and has colours on a terminal only."""
     # FORCE_COLOR is often set for a whole CI job, where other programs read what we print.
     width = shutil.get_terminal_size().columns if on_terminal() else _UNBOUNDED  # rich takes COLUMNS=0 at its word
-    return _Console(highlight=False, soft_wrap=True, force_terminal=on_terminal(), width=width)
+    return _Console(
+        highlight=False, markup=False, emoji=False, soft_wrap=True, force_terminal=on_terminal(), width=width
+    )
 
 
 def console_for_progress() -> Console:

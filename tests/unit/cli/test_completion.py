@@ -20,6 +20,9 @@ complete_line auth-service users h
 complete_line auth-service users history --a
 complete_line auth-service dev --re
 complete_line auth-service completion ""
+complete_line auth-service --e
+complete_line auth-service --env-file users outbox --
+complete_line auth-service users get --
 """
 
 
@@ -37,13 +40,14 @@ def test_bash_completes_commands_their_commands_options_and_choices(capsys, tmp_
         ["bash", "--norc", "-c", ASKED, "bash", tmp_path / "script"], capture_output=True, text=True, check=True
     )
 
-    first, users, options, dev, shells = [set(line.split()) for line in ended.stdout.splitlines()]
+    first, users, options, dev, shells, *everywhere = [set(line.split()) for line in ended.stdout.splitlines()]
     assert ended.stderr == ""
     assert {*COMMANDS, "dev", "demo"} <= first
     assert users == {"history"}
     assert "--all-partitions" in options
     assert "--reload" in dev
     assert {"bash", "zsh", "fish"} <= shells
+    assert all("--env-file" in each for each in everywhere)
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])

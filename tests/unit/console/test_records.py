@@ -3,9 +3,10 @@
 import time
 
 import pytest
+from sdktest.rows import each_row
 
 from devkit.console import records as module
-from devkit.console.records import MOST
+from devkit.console.records import MOST, Records
 from devkit.console.views import Parameters, Views
 from devkit.fake_clerk.instance import ClerkInstance
 from domain.user import User
@@ -139,3 +140,23 @@ def test_a_row_that_differs_from_clerk_says_in_which_fields(records):
     assert views.view(Parameters(user="user_ada"))["sync"] == {"state": "same", "fields": ()}
     clerk.update("user_ada", first_name="Augusta")
     assert views.view(Parameters(user="user_ada"))["sync"] == {"state": "differs", "fields": ("first_name",)}
+
+
+@each_row(
+    "unusual",
+    [
+        {"svix_id": "a.b"},
+        {"svix_id": ""},
+        {"body": b"\xff"},
+        {"body": b"[" * 100_000},
+        {"answer": b"[" * 100_000},
+        {"answer": b"[]"},
+        {"outcome": 999, "answer": b'{"detail": 5}'},
+    ],
+)
+def test_a_delivery_that_no_service_of_ours_would_take_is_shown_all_the_same(unusual):
+    records = Records()
+    records.add_attempt(attempt(**unusual))
+
+    shown = Views(records, ClerkInstance(now_ms=lambda: T1)).view(Parameters(delivery=1))
+    assert shown["chosen"]["number"] == 1

@@ -7,6 +7,7 @@ from sdktest.rows import each_row
 from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from application.relay.topic_tail import Record
+from devkit.console import watch
 from devkit.console.watch import Watch, published
 from devkit.local.environment import NO_FILE
 from entrypoints.config.loading import load
@@ -45,6 +46,26 @@ async def test_an_outage_is_said_for_each_part_and_ends_nothing(records):
     assert records.dirty == {"user_ada"}  # to be read when the database is back
 
 
+async def test_what_is_no_id_is_not_looked_for(records, monkeypatch):
+    """PostgreSQL refuses a NUL, and with it every id in the same statement, again and again."""
+    asked = []
+
+    async def rows_of(_engine, ids):
+        asked.extend(ids)
+        return {}, []
+
+    monkeypatch.setattr(watch, "rows_of", rows_of)
+    records.dirty |= {"\0", "", "user_\0", "user_ada"}
+    running = asyncio.create_task(Watch(records, object()).run())
+    async with asyncio.timeout(20):
+        while records.dirty or not asked:
+            await asyncio.sleep(0.02)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+    assert asked == ["user_ada"]
+
+
 def test_an_event_is_read_with_its_place_and_trace():
     value = b'{"user": {"id": "user_ada", "version": 7}, "changed": ["banned"]}'
     read = published(Record(partition=2, offset=5, headers=OURS, value=value))
@@ -65,10 +86,14 @@ def test_an_event_is_read_with_its_place_and_trace():
         (OURS, b"\xff"),
         (OURS, b"[]"),
         (OURS, b"{}"),
+        (OURS, b"[" * 100_000),
         (OURS, b'{"user": []}'),
         (OURS, b'{"user": {"id": 1}}'),
         ({**OURS, "ce_sequence": "x"}, b'{"user": {"id": "user_ada"}}'),
         ({**OURS, "ce_sequence": ""}, b'{"user": {"id": "user_ada"}}'),
+        ({**OURS, "ce_sequence": "9" * 5000}, b'{"user": {"id": "user_ada"}}'),
+        (OURS, b'{"user": {"id": "user_\\u0000"}}'),
+        ({**OURS, "ce_type": "anomalyze.session.revoked.v1"}, b'{"user": {"id": "user_ada"}, "session": []}'),
     ],
 )
 def test_what_is_no_event_of_ours_is_passed_over(headers, value):

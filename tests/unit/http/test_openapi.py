@@ -135,6 +135,22 @@ async def test_the_program_is_the_package_s_own_and_is_sent_as_the_client_takes_
     assert "MIT License" in (folder / "LICENSE").read_text()
 
 
+@pytest.mark.parametrize(
+    ("accepted", "encoding"),
+    [
+        ("br;q=1.0, GZIP ; q=0.001", "gzip"),
+        ("gzip,deflate", "gzip"),
+        ("gzip;q=0", None),
+        ("deflate, gzip; q=0.000, br", None),
+        ("notgzip", None),
+    ],
+)
+async def test_the_program_is_packed_for_whoever_takes_it_packed(web, accepted, encoding):
+    sent = await web.client.head(reference.SCRIPT, headers={"accept-encoding": accepted})
+
+    assert sent.headers.get("content-encoding") == encoding
+
+
 def test_every_operation_has_a_place_in_the_list(described):
     tags = [tag["name"] for tag in described["tags"]]
     used = [operation["tags"] for item in described["paths"].values() for operation in item.values()]

@@ -75,7 +75,7 @@ async def test_one_that_ends_by_itself_is_told_once_and_waits_for_the_next_chang
     await until(lambda: said)
     await asyncio.sleep(0.5)
 
-    assert said == ["serve ended (exit status 1)\nWaiting for the next change."]
+    assert said == ["serve ended (exit status 1). Waiting for the next change."]
     assert not task.done()
     (tmp_path / "code.py").write_text("mended")
     await until(lambda: processes[0].status is None)

@@ -8,7 +8,7 @@ COMMANDS = {
     "dev-keys": ("devkit.commands.dev_keys:dev_keys", "Make up keys where there is no Clerk; never in production."),
     "clerk-stand-in": (
         "devkit.commands.clerk_stand_in:clerk_stand_in",
-        "Be Clerk, for development and tests; never in production.",
+        "Serve a stand-in for Clerk, with a console; for development and tests.",
     ),
     "conformance": (
         "devkit.commands.conformance:app",

@@ -12,7 +12,7 @@ from adapters.clerk.payloads import snapshot_of
 from adapters.clerk.webhooks import ClerkWebhooks
 from adapters.postgres.rows import user_from
 from adapters.postgres.tables import outbox, outbox_dead, users
-from application.errors import UnusableWebhookError
+from application.errors import ForgedWebhookError, UnusableWebhookError
 from application.users.signing_key import parse_signing_key
 from devkit.console.why import News
 from devkit.fake_clerk.signing import sign_webhook
@@ -27,7 +27,7 @@ def news_of(svix_id: str, body: bytes) -> News:
     """Return what a webhook tells, whoever signed it; `None` of what the service ignores or cannot use."""
     try:
         return _reader.read(sign_webhook(_SECRET, svix_id, int(time.time()), body), body)
-    except UnusableWebhookError:
+    except (UnusableWebhookError, ForgedWebhookError, UnicodeDecodeError):  # the latter two of what nobody signs
         return None
 
 

@@ -203,5 +203,5 @@ def payload_of(body: bytes) -> Any:
     """Return JSON, or `None` where it is none."""
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

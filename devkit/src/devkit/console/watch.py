@@ -1,6 +1,7 @@
 """Follows what the service does with the news: rows and outbox in PostgreSQL, events and consumers in Kafka."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 from uuid import UUID
@@ -17,9 +18,11 @@ from application.errors import ApplicationError
 from application.relay.topic_tail import OpenTopicTail, Record
 from devkit.console.composition import rows_of
 from devkit.console.records import MOST, Event, Records, payload_of
+from domain.user import USER_ID
 from entrypoints.composition.topics import TopicsContainer
 from entrypoints.config.settings import KafkaSettings
 
+_SEQUENCE = re.compile(r"[0-9]{1,20}")
 _BATCH = 500
 _AGAIN_S = 1.0
 _POSITIONS_S = 1.0
@@ -51,8 +54,10 @@ class Watch:
 
     async def _read_rows(self, engine: AsyncEngine) -> NoReturn:
         while True:
-            ids = [self.records.dirty.pop() for _ in range(min(_BATCH, len(self.records.dirty)))]
-            if not ids:
+            dirty = [self.records.dirty.pop() for _ in range(min(_BATCH, len(self.records.dirty)))]
+            # Nothing else has a row, and PostgreSQL would refuse all of them for a NUL in one.
+            ids = [each for each in dirty if USER_ID.fullmatch(each)]
+            if not dirty:
                 changed = self.records.changed
                 try:
                     await asyncio.wait_for(changed.wait(), _AGAIN_S)
@@ -136,10 +141,11 @@ def published(record: Record) -> Event | None:
     headers, data = record.headers, payload_of(record.value or b"")
     if not isinstance(data, dict) or not {"ce_id", "ce_type"} <= headers.keys():
         return None
-    about = data.get("user") or data.get("session")
-    user_id = about.get("user_id", about.get("id")) if isinstance(about, dict) else None
+    of_session = ".session." in headers["ce_type"]
+    about = data.get("session" if of_session else "user")
+    user_id = about.get("user_id" if of_session else "id") if isinstance(about, dict) else None
     sequence = headers.get("ce_sequence", "")
-    if not isinstance(user_id, str) or not sequence.isdecimal():
+    if not isinstance(user_id, str) or not USER_ID.fullmatch(user_id) or not _SEQUENCE.fullmatch(sequence):
         return None
     return Event(
         id=headers["ce_id"],

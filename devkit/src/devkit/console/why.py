@@ -40,7 +40,7 @@ def outcome_of(attempt: DeliveryAttempt) -> Told:
         return Told(outcome="failed", detail=f"No answer: {attempt.outcome}")
     try:
         answer = msgspec.json.decode(attempt.answer or b"{}")
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         answer = None
     answer = answer if isinstance(answer, dict) else {}
     if attempt.succeeded:

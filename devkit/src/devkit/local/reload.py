@@ -38,7 +38,7 @@ async def reload_on_change(
                 processes[:] = [start(each.arguments) if each in ours else each for each in processes]
             for ended in {process for process in processes if process.status is not None} - told:
                 told.add(ended)
-                say(f"{ended.fail(f'ended (exit status {ended.status})')}\nWaiting for the next change.")
+                say(f"{ended.name} ended (exit status {ended.status}). Waiting for the next change.")
             await asyncio.sleep(_LOOK_S)
 
 

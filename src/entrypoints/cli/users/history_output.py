@@ -18,6 +18,8 @@ from entrypoints.cli.output import flush, print_table
 from entrypoints.cli.terminal import console_for_stdout, on_terminal, printable
 
 _COLUMNS = ("version", "event", "time", "where", "trace", "field", "before", "after")
+_LATEST_MS = 253_402_300_799_999
+"""The end of the year 9999."""
 _COLOURS = {"created": "green", "updated": "yellow", "deleted": "red"}
 
 
@@ -48,7 +50,7 @@ def _version_document(version: Version) -> dict[str, Any]:
         "time": version.time,
         "trace_id": version.trace_id,
         "published": [
-            {"partition": record.partition, "offset": record.offset, "time": rfc3339(record.timestamp)}
+            {"partition": record.partition, "offset": record.offset, "time": _moment(record.timestamp)}
             for record in version.published
         ],
         "waiting_since": rfc3339(version.waiting.stored_at) if version.waiting else None,
@@ -110,7 +112,7 @@ def _notes(history: UserHistory) -> Iterator[str]:
 
 def _places(version: Version) -> Iterator[str]:
     for record in version.published:
-        yield f"partition {record.partition} offset {record.offset} {rfc3339(record.timestamp)}"
+        yield f"partition {record.partition} offset {record.offset} {_moment(record.timestamp)}"
     if version.waiting:
         yield f"outbox since {rfc3339(version.waiting.stored_at)}"
     if dead := version.dead:
@@ -150,6 +152,11 @@ def _rows(version: Version) -> Iterator[tuple[str, ...]]:
         yield from ((*about, *change) for change in shown or [("", "", "")])
 
 
+def _moment(ms: int) -> str:
+    """Return a time that a producer may have set to anything, within the years that RFC 3339 can write."""
+    return rfc3339(min(max(ms, 0), _LATEST_MS))
+
+
 def _shown(value: Any) -> str:
     if value is None:
         return "-"
@@ -163,7 +170,7 @@ def erasure_document(erasure: Erasure, now_ms: int) -> dict[str, Any]:
         "places": [
             {
                 **asdict(place),
-                "until": None if place.until is None else rfc3339(place.until),
+                "until": None if place.until is None else _moment(place.until),
                 "overdue": place.is_due(now_ms),
             }
             for place in erasure.places
@@ -187,4 +194,4 @@ def _when(place: Place, now_ms: int) -> tuple[str, str]:
         return "", ""
     if place.until is None:
         return "unknown" if "unknown" in place.what + place.why else "no date", "red"
-    return f"{rfc3339(place.until)[:19]}Z", "red" if place.is_due(now_ms) else ""
+    return f"{_moment(place.until)[:19]}Z", "red" if place.is_due(now_ms) else ""
