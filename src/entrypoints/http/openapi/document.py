@@ -102,7 +102,7 @@ def document(handlers: Sequence[ControllerRouterHandler], injected: Sequence[str
             for parameter in operation.get("parameters", []):
                 if parameter["name"] == "user_id":
                     parameter["schema"] = _USER_ID
-    described["tags"] = [{"name": name} for name in dict.fromkeys(_TAGS.values())]
+    described["tags"] = [{"name": name, "description": says} for name, says in _SAYS.items()]
     return described
 
 
@@ -157,6 +157,13 @@ _TAGS = {
     "/metrics": "Operation",
 }
 """What a path begins with, and how a reader's list of operations is divided."""
+_SAYS = {
+    "Webhooks": "What Clerk sends.",
+    "Current user": "The user of a session token.",
+    "Managing users": "Look users up and change them, for other services and for people with the permission.",
+    "Forward auth": "A proxy asks whether to let a request through.",
+    "Operation": "Health and metrics of this process.",
+}
 
 _TEXT = {"schema": {"type": "string"}}
 _USER_ID = {"type": "string", "pattern": f"^{USER_ID.pattern}$"}
