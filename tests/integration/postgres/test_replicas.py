@@ -56,6 +56,11 @@ class Reads:
         user = await ReplicaReads(self.replicas, self.reasons.append).get(USER, at_least)
         return living(user) if user else None
 
+    async def in_use_from_now(self) -> None:
+        """Wait for the start: a standby may be asked before it has the tables, and that is told as well."""
+        await self.until(in_use)
+        self.told.clear()
+
     async def until(self, holds: Callable[[Failure | None], object], *, within: float = 15) -> None:
         """Wait until the only address is in a state."""
         async with asyncio.timeout(within):
@@ -102,9 +107,8 @@ def shared() -> Iterator[Cluster]:
 @pytest.fixture
 async def reads(shared: Cluster) -> AsyncIterator[Reads]:
     async with reading(shared.primary, *shared.standbys) as started:
-        await started.until(in_use)
+        await started.in_use_from_now()
         shared.wait_until_replayed()
-        started.told.clear()  # the standby may have been asked before it had the tables
         yield started
 
 
@@ -210,7 +214,7 @@ async def test_a_standby_that_is_killed_costs_no_answer_and_comes_back_by_itself
     with cluster() as running:
         [standby] = running.standbys
         async with reading(running.primary, standby) as reads:
-            await reads.until(in_use)
+            await reads.in_use_from_now()
             await reads.write()
             running.wait_until_replayed()
             assert await reads.read() is not None
@@ -228,7 +232,7 @@ async def test_a_frozen_standby_costs_one_short_wait_and_comes_back_by_itself():
     with cluster() as running:
         [standby] = running.standbys
         async with reading(running.primary, standby, limit_s=READ_LIMIT_S) as reads:
-            await reads.until(in_use)
+            await reads.in_use_from_now()
             await reads.write()
             running.wait_until_replayed()
             standby.freeze()
@@ -252,7 +256,7 @@ async def test_a_standby_that_is_promoted_is_not_read_any_more():
     with cluster() as running:
         [standby] = running.standbys
         async with reading(running.primary, standby) as reads:
-            await reads.until(in_use)
+            await reads.in_use_from_now()
             stale = await reads.write(first_name="both have it")
             running.wait_until_replayed()
             assert await reads.read() == stale
@@ -270,7 +274,7 @@ async def test_one_of_two_standbys_is_enough():
     with cluster(standbys=2) as running:
         first, second = running.standbys
         async with reading(running.primary, first, second) as reads:
-            await reads.until(in_use)
+            await reads.in_use_from_now()
             await reads.write()
             running.wait_until_replayed()
             one, two = reads.replicas._replicas

@@ -104,6 +104,7 @@ async def change_users(client: httpx.AsyncClient) -> None:
     for at, user_id in zip(itertools.count(1_700_000_000_000), itertools.cycle(USERS), strict=False):
         body = event("user.updated", sample_user(user_id, now_ms=at, first_name=f"Ada {at}"), at=at)
         (await client.post("/webhooks/clerk", content=body, headers=signed(body))).raise_for_status()
+        await asyncio.sleep(0.02)  # slower than the consumer, which otherwise reads what was replayed long ago
 
 
 async def pause_now_and_then(standby: Node) -> None:
