@@ -44,7 +44,7 @@ async def test_a_consumer_is_never_answered_older_than_what_it_has_read(servers,
     try:
         await asyncio.to_thread(http_process.wait_until_it_answers, served)
         with processes.relay(tmp_path, servers.primary.url, kafka_address, topic):
-            async with asyncio.timeout(240):
+            async with asyncio.timeout(60 + tries / 20):
                 older = await ask_for_what_was_read(served.url, servers.standbys[0], kafka_address, topic, tries)
     finally:
         served.stop()
