@@ -21,7 +21,9 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=uv,ta
     && find /opt/venv \( -name '*.c' -o -name '*.cpp' -o -name '*.pyx' -o -name '*.h' \) -delete
 COPY sdk/src/anomalyze_auth /opt/app/anomalyze_auth
 COPY src /opt/app
-RUN printf '/opt/app\n' > "$(/opt/venv/bin/python -c 'import site; print(site.getsitepackages()[0])')/app.pth" \
+# A clone made with `umask 077` has files that only its owner may read, and the service runs as another user.
+RUN chmod -R a+rX /opt/app \
+    && printf '/opt/app\n' > "$(/opt/venv/bin/python -c 'import site; print(site.getsitepackages()[0])')/app.pth" \
     && printf '#!/opt/venv/bin/python\nfrom entrypoints.cli.__main__ import main\nmain()\n' > /opt/venv/bin/auth-service \
     && chmod 0755 /opt/venv/bin/auth-service \
     && /opt/venv/bin/python -m compileall -q /opt/app
@@ -29,7 +31,8 @@ RUN printf '/opt/app\n' > "$(/opt/venv/bin/python -c 'import site; print(site.ge
 # Found through its entry point, so it needs the metadata of an installed package.
 FROM build AS build-dev
 COPY devkit/src/devkit /opt/app/devkit
-RUN info=/opt/app/auth_service_devkit-0.dist-info && mkdir "$info" \
+RUN chmod -R a+rX /opt/app/devkit \
+    && info=/opt/app/auth_service_devkit-0.dist-info && mkdir "$info" \
     && printf 'Metadata-Version: 2.1\nName: auth-service-devkit\nVersion: 0\n' > "$info/METADATA" \
     && printf '[auth_service.commands]\ndevkit = devkit.commands:COMMANDS\n[auth_service.settings]\ndevkit = devkit.settings:COMMANDS\n' > "$info/entry_points.txt" \
     && /opt/venv/bin/python -m compileall -q /opt/app/devkit
