@@ -11,9 +11,11 @@ import itertools
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from queue import SimpleQueue
 
 import msgspec
 import uvloop
@@ -29,6 +31,7 @@ from devkit.fake_clerk.session_tokens import mint_session_token
 from devkit.local.keys import public_half
 
 _READY_S = 30.0
+_ANSWER_S = 60.0
 _EVENTS_PER_S = 600
 _REVOCATIONS_PER_S = 50
 _VERIFICATIONS = 100_000
@@ -169,6 +172,9 @@ class Service:
         command = [sys.executable, "-m", "bench.revoked_consumer", bootstrap_servers, session_topic, user_topic]
         command += [self._key.name, issuer, when_stale, str(every_s)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._lines = SimpleQueue[str]()
+        # Read at once: when the pipe is full, the service stands still, and then so does whoever tells it something.
+        threading.Thread(target=self._read, daemon=True).start()
         if self._answer() != "ready":
             raise RuntimeError("the service does not know of revocations")
 
@@ -191,7 +197,9 @@ class Service:
 
     def stop(self) -> None:
         try:
-            self._process.communicate(timeout=20)
+            assert self._process.stdin  # noqa: S101  # piped
+            self._process.stdin.close()
+            self._process.wait(timeout=20)
         finally:
             self._process.kill()
             self._process.wait()
@@ -203,11 +211,16 @@ class Service:
         self._process.stdin.flush()
 
     def _answer(self) -> str:
-        assert self._process.stdout  # noqa: S101  # piped
-        line = self._process.stdout.readline()
+        line = self._lines.get(timeout=_ANSWER_S)
         if not line:
             raise RuntimeError("the service ended")
-        return line.strip()
+        return line
+
+    def _read(self) -> None:
+        assert self._process.stdout  # noqa: S101  # piped
+        for line in self._process.stdout:
+            self._lines.put(line.strip())
+        self._lines.put("")
 
 
 class _Watch:

@@ -5,11 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from attrs import field, frozen
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from jwt.algorithms import RSAAlgorithm
 
-from devkit.fake_clerk.session_tokens import KEY_ID, mint_session_token
+from devkit.fake_clerk.session_tokens import KEY_ID, mint_session_token, signing_key
 
 
 @frozen(kw_only=True)
@@ -35,7 +33,5 @@ class SessionTokens:
 
     def jwks(self) -> dict[str, Any]:
         """Return the key set, as GET /jwks and the Frontend API's `/.well-known/jwks.json` do."""
-        key = load_pem_private_key(self.private_key.encode(), password=None)
-        assert isinstance(key, RSAPrivateKey)  # noqa: S101  # mint_session_token signs RS256
-        jwk = json.loads(RSAAlgorithm.to_jwk(key.public_key()))
+        jwk = json.loads(RSAAlgorithm.to_jwk(signing_key(self.private_key).public_key()))
         return {"keys": [{"kty": "RSA", "use": "sig", "alg": "RS256", "kid": KEY_ID, "n": jwk["n"], "e": jwk["e"]}]}
