@@ -11,12 +11,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from adapters.postgres.connection.route import (
-    NoPrimaryError,
-    StandbyMissingError,
-    UnusableParameterError,
-    refuses_settings,
-)
+from adapters.postgres.connection.driver import UnusableParameterError, refuses_settings
+from adapters.postgres.connection.route import NoPrimaryError, StandbyMissingError
 from application.errors import StoreUnavailableError
 from application.failure import Cause
 
