@@ -14,16 +14,14 @@ from aiokafka.errors import (
     AuthenticationFailedError,
     AuthenticationMethodNotSupported,
     IllegalSaslStateError,
-    IncompatibleBrokerVersion,
     KafkaConnectionError,
     KafkaError,
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
 )
-from aiokafka.protocol.metadata import MetadataRequest
 from attrs import frozen
 
-from adapters.kafka.metadata import NOT_AUTHORIZED, UNKNOWN_TOPIC, Described, described_on
+from adapters.kafka.metadata import NOT_AUTHORIZED, UNKNOWN_TOPIC, Described, metadata_of
 from anomalyze_auth.kafka.tls import RenewableContext
 from anomalyze_auth.kafka.tokens import TokenUnavailable
 from application.errors import BrokerUnavailableError
@@ -75,7 +73,7 @@ class Answer:
     brokers: Sequence[str]
     """The addresses that it sends clients to, itself included, each as `host:port`."""
     topic: Described | None
-    """None when it was not asked, or does not say."""
+    """None when it was not asked."""
 
 
 async def answering(bootstrap_servers: Sequence[str], security: Security) -> str:
@@ -132,6 +130,14 @@ def unavailable(silences: Sequence[Silence]) -> BrokerUnavailableError:
     return BrokerUnavailableError(worst.detail, worst.cause)
 
 
+async def why_unavailable(
+    error: Exception, bootstrap_servers: Sequence[str], security: Security, topic: str | None = None
+) -> BrokerUnavailableError:
+    """Return the application's error for one of a client's, which says little, after a look at what a client needs."""
+    found = await diagnose(bootstrap_servers, security, topic)
+    return unavailable([found or Silence("", Cause.OTHER, ": ".join(filter(None, (topic, type(error).__name__))))])
+
+
 async def ask(server: str, security: Security, topic: str | None = None) -> Answer | Silence:
     """Ask one server, `host:port`, for the brokers and a topic."""
     tokens = security.get("sasl_oauth_token_provider")
@@ -140,12 +146,12 @@ async def ask(server: str, security: Security, topic: str | None = None) -> Answ
             await tokens.token()  # which has a time limit of its own: a slow token endpoint is no silent broker
         async with asyncio.timeout(CONNECT_MS / 1000), connection_to(server, security) as connection:
             # A listener that wants SASL answers the first question of somebody without, and hangs up at the second.
-            brokers = (await connection.send(MetadataRequest([]))).brokers
+            brokers = (await metadata_of(connection.send)).brokers
             if tokens is not None and not brokers:
                 # A broker says by a message of its own that it refuses a token (RFC 7628 3.2.3). aiokafka takes that
                 # for a success, and the broker answers whatever comes next with nothing in it.
                 raise SaslAuthenticationFailed
-            described = await _described(connection, topic) if topic else None
+            described = (await metadata_of(connection.send, [topic])).topics[topic] if topic else None
     except (KafkaError, OSError, ValueError) as error:  # an answer of another protocol is a ValueError
         _forget_frames(error)
         context = security.get("ssl_context")
@@ -155,12 +161,7 @@ async def ask(server: str, security: Security, topic: str | None = None) -> Answ
             alert = await asyncio.to_thread(context.alert_of, host.strip("[]"), int(port))
             return _why(error if alert is None else alert, server, security)
         return _why(error, server, security)
-    return Answer(server, [address(name, port) for _, name, port, *_ in brokers], described)
-
-
-def address(host: str, port: int) -> str:
-    """Write `host:port`, an IPv6 address in brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return Answer(server, [*brokers.values()], described)
 
 
 @asynccontextmanager
@@ -188,13 +189,6 @@ async def connection_to(
         yield connection
     finally:
         connection.close()
-
-
-async def _described(connection: AIOKafkaConnection, topic: str) -> Described | None:
-    try:
-        return (await described_on(connection, [topic]))[1][topic]
-    except IncompatibleBrokerVersion:
-        return None
 
 
 def _with_cause(silence: Silence) -> str:
