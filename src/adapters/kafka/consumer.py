@@ -36,7 +36,6 @@ class KafkaTopicTail:
     subscriber: DefaultSubscriber
 
     async def next(self) -> Record:
-        """See `TopicTail.next`."""
         while True:
             try:
                 if message := await self.subscriber.get_one(timeout=_LOOK_S):
@@ -64,7 +63,6 @@ class KafkaTopicTail:
         return None
 
     async def length(self) -> int:
-        """See `TopicTail.length`."""
         return sum((await self._consumer.end_offsets(self.subscriber.partitions)).values())
 
     async def seek(self, *, from_beginning: bool) -> bool:

@@ -63,7 +63,6 @@ class KafkaTopicSearch:
     security: BaseSecurity | None = None
 
     async def by_key(self, topic: str, key: str, *, all_partitions: bool, rolled_back: bool = False) -> TopicSearch:
-        """See `SearchTopics.by_key`."""
         wanted = key.encode()
 
         def choose(partitions: Sequence[int]) -> Sequence[int]:
@@ -76,7 +75,6 @@ class KafkaTopicSearch:
         return await self._search(topic, needle, lambda record: record.key == wanted, choose, rolled_back=rolled_back)
 
     async def mentioning(self, topic: str, text: str) -> TopicSearch:
-        """See `SearchTopics.mentioning`."""
         needle = f'"{text}"'.encode()
         return await self._search(topic, needle, lambda record: needle in (record.value or b""), list, rolled_back=True)
 

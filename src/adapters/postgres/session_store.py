@@ -107,7 +107,6 @@ class PostgresSessionStore:
         await self._commits.aclose()
 
     async def change(self, user_id: UserId, session_id: SessionId, decide: Decide) -> SessionDecision:
-        """See `SessionStore.change`."""
         return await self._commits.change((session_id, user_id), decide)
 
     async def _attempt(self, batch: Sequence[_Change]) -> None:
@@ -152,6 +151,5 @@ class PostgresSessionCleaner:
         self._engine = engine
 
     async def forget(self, *, after_ms: int) -> int:
-        """See `SessionCleaner.forget`."""
         async with connected(self._engine) as connection:
             return (await connection.execute(_FORGET, {"age": timedelta(milliseconds=after_ms)})).rowcount

@@ -1,4 +1,4 @@
-"""How our users differ from Clerk's, and when a run must stop instead of repairing: pure functions."""
+"""How our users differ from Clerk's, and when a run must stop instead of repairing."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -8,6 +8,7 @@ from attrs import frozen
 
 from application.counting import counted
 from application.errors import SafetyStopError
+from application.users.ports import ClerkUsers
 from domain.snapshot import Snapshot
 from domain.user import Known, Tombstone, User, UserId
 
@@ -65,6 +66,22 @@ class LivingUsers(Protocol):
     async def sample(self) -> Sequence[UserId]:
         """Return up to ten of them, the oldest and the newest."""
         ...
+
+
+async def require_our_instance(living: LivingUsers, identities: ClerkUsers, *, absent: UserId | None = None) -> None:
+    """Make sure that Clerk knows one of our users other than `absent`, which may be the only one that we have.
+
+    A tombstone is for ever, and with the key of another instance everybody would seem to be gone.
+
+    Raises:
+        SafetyStopError: Clerk knows none.
+    """
+    sample = await living.sample()
+    for user_id in sample:
+        if user_id != absent and await identities.get(user_id) is not None:
+            return
+    if sample != [absent]:
+        raise SafetyStopError("Clerk knows none of our users: CLERK_SECRET_KEY seems to be of another instance")
 
 
 def drift_of(snapshot: Snapshot, known: Known) -> Drift | None:

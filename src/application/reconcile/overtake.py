@@ -7,8 +7,7 @@ from typing import Any, Protocol
 
 from attrs import define, field, frozen
 
-from application.errors import SafetyStopError
-from application.reconcile.drift import LivingUsers
+from application.reconcile.drift import LivingUsers, require_our_instance
 from application.users.ports import ClerkUsers, UserDirectory, UserStore
 from application.users.representation import profile_document, tombstone_document
 from domain.decision import Decision, Outcome
@@ -84,18 +83,10 @@ class OvertakeSeen:
             return partial(sync_user, snapshot=snapshot)
         if known is not None:
             return _no_news  # whom Clerk has no more, `reconcile` deletes, within its limit
-        await self._require_our_instance()
+        if not self._is_our_instance:
+            await require_our_instance(self.living, self.identities)
+            self._is_our_instance = True
         return partial(delete_user, deletion=Deletion(id=user_id, deleted_at=self.now_ms()))
-
-    async def _require_our_instance(self) -> None:
-        """A tombstone is for ever, and with the key of another instance everybody would seem to be gone."""
-        if self._is_our_instance:
-            return
-        for user_id in await self.living.sample():
-            if await self.identities.get(user_id) is not None:
-                self._is_our_instance = True
-                return
-        raise SafetyStopError("Clerk knows none of our users: CLERK_SECRET_KEY seems to be of another instance")
 
 
 def is_behind(known: Known, seen: Seen) -> bool:
