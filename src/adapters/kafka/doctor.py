@@ -29,11 +29,10 @@ async def examine_topics(
     """
     async with questioning(bootstrap_servers, client_options(security)) as (connection, away):
         known = await metadata_of(connection.send, [topic.name for topic in topics])
-        brokers, failures = len(known.brokers), [silence.failure for silence in away]
         return [
             await _facts(
                 connection,
-                TopicFacts(topic=topic, brokers=brokers, out_of_reach=failures),
+                TopicFacts(topic=topic, brokers=len(known.brokers), out_of_reach=away),
                 known.topics[topic.name],
             )
             for topic in topics

@@ -12,7 +12,6 @@ from faststream.security import BaseSecurity
 from adapters.kafka.client_tasks import ClientTasks
 from adapters.kafka.connectivity import (
     Security,
-    Silence,
     answering,
     connection_to,
     out_of_reach,
@@ -22,7 +21,7 @@ from adapters.kafka.connectivity import (
 from adapters.kafka.metadata import metadata_of
 from anomalyze_auth.kafka.security import client_options
 from application.errors import BrokerUnavailableError
-from application.failure import Cause
+from application.failure import Cause, Failure
 from application.relay.topics import Topic, min_in_sync, replication_factor
 
 _REQUEST_MS = 10_000
@@ -32,7 +31,7 @@ _POLL_S = 0.02
 @asynccontextmanager
 async def questioning(
     bootstrap_servers: Sequence[str], options: Security
-) -> AsyncIterator[tuple[AIOKafkaConnection, list[Silence]]]:
+) -> AsyncIterator[tuple[AIOKafkaConnection, list[Failure]]]:
     """Give a connection to one broker for `_REQUEST_MS`, and what is wrong with those that cannot be reached.
 
     Raises:

@@ -76,11 +76,11 @@ async def require_our_instance(living: LivingUsers, identities: ClerkUsers, *, a
     Raises:
         SafetyStopError: Clerk knows none.
     """
-    sample = await living.sample()
-    for user_id in sample:
-        if user_id != absent and await identities.get(user_id) is not None:
+    others = [user_id for user_id in await living.sample() if user_id != absent]
+    for user_id in others:
+        if await identities.get(user_id) is not None:
             return
-    if sample != [absent]:
+    if others or absent is None:
         raise SafetyStopError("Clerk knows none of our users: CLERK_SECRET_KEY seems to be of another instance")
 
 

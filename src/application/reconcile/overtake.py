@@ -1,8 +1,7 @@
 """Bring users above the versions that consumers have seen: after a failover that lost commits, or a restore."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
-from itertools import islice
 from typing import Any, Protocol
 
 from attrs import define, field, frozen
@@ -67,7 +66,8 @@ class OvertakeSeen:
             BrokerUnavailableError, ClerkUnavailableError, StoreUnavailableError: what was repaired until then stays.
         """
         seen = await self.read_seen(since_ms)
-        for ids in _pages(seen, PAGE):
+        everyone = list(seen)
+        for ids in (everyone[start : start + PAGE] for start in range(0, len(everyone), PAGE)):
             ours = await self.directory.get_many(ids)
             for user_id in ids:
                 if not is_behind(ours.get(user_id), seen[user_id]):
@@ -100,8 +100,3 @@ def is_behind(known: Known, seen: Seen) -> bool:
 def _no_news(known: Known) -> Decision:
     assert known  # noqa: S101  # rows are never removed
     return Decision(outcome=Outcome.UNCHANGED, user=known)
-
-
-def _pages(ids: Mapping[UserId, Seen], size: int) -> Sequence[Sequence[UserId]]:
-    rest = iter(ids)
-    return [page for _ in range(0, len(ids), size) if (page := list(islice(rest, size)))]
