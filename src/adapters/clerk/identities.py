@@ -143,7 +143,6 @@ class ClerkIdentities:
                 ended(session_id)
 
     async def _active(self, user_id: UserId, *, offset: int = 0) -> list[SessionId]:
-        """Return a page of the user's active sessions."""
         from clerk_backend_api.models import QueryParamStatus  # noqa: PLC0415  # slow, and loaded by now
 
         answer = await self._api.ask(

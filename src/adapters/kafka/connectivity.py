@@ -116,7 +116,6 @@ def _of_advertised(failure: Failure) -> Failure:
 
 
 def unavailable(failures: Sequence[Failure]) -> BrokerUnavailableError:
-    """Return the error that says what the worst of these is."""
     worst = _worst(failures)
     return BrokerUnavailableError(worst.detail, Cause(worst.cause))
 

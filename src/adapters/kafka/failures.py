@@ -105,6 +105,5 @@ async def explained(error: BaseException, broker: RelayBroker, topic: str | None
 
 
 async def unavailable(error: BaseException, broker: RelayBroker, topic: str | None) -> BrokerUnavailableError:
-    """Return the application's error for `error`."""
     found = await explained(error, broker, topic)
     return BrokerUnavailableError(found.detail, Cause(found.cause))

@@ -125,7 +125,6 @@ async def add_partitions(
 
 
 def refused(what: str, code: int, message: str | None) -> BrokerUnavailableError:
-    """Return the error that says what the brokers would not do, and why."""
     kind = for_code(code)
     cause = Cause.NOT_AUTHORIZED if "AuthorizationFailed" in kind.__name__ else Cause.OTHER
     return BrokerUnavailableError(f"{what}: {message or kind.__name__}", cause)

@@ -83,7 +83,6 @@ _BY_KIND = (
 
 
 def fault_of(error: BaseException) -> Responsible:
-    """Classify an error from `DATABASE_ERRORS`."""
     if not isinstance(error, DBAPIError):
         return Responsible.DATABASE
     sqlstate = _sqlstate(error)
@@ -123,7 +122,6 @@ async def connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 @contextmanager
 def raised_as_unavailable() -> Iterator[None]:
-    """Raise errors of the database as StoreUnavailableError."""
     try:
         yield
     except DATABASE_ERRORS as error:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, RowMapping, TextClause, bindparam, select, text
+from sqlalchemy import RowMapping, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.failures import connected
@@ -61,14 +61,10 @@ _DEAD = select(
 _COLUMNS = ", ".join(column.name for column in outbox.c)
 
 
-def _with_ids(statement: str) -> TextClause:
-    return text(statement).bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
-
-
 # The user's row is locked: a deletion comes before, and then nothing is retried, or after, and then the old event is
 # published before the deletion's. By an update, because Citus locks no rows of several servers for a SELECT; the new
 # revision only makes a write that was decided before it be decided again.
-_RETRY = _with_ids(f"""
+_RETRY = text(f"""
     WITH owner AS (
         UPDATE users SET revision = revision + 1
         WHERE id IN (SELECT key FROM outbox_dead WHERE id = ANY(:ids)) RETURNING id, version, deleted_at
@@ -85,11 +81,11 @@ _RETRY = _with_ids(f"""
     SELECT letter.id, coalesce(owner.version > letter.version, false) AS overtaken
     FROM letter LEFT JOIN owner ON owner.id = letter.key
 """)  # noqa: S608  # column names of ours
-_DISCARD = _with_ids("""
+_DISCARD = text("""
     UPDATE outbox_dead SET discarded_at = now(), discard_reason = :reason, payload = NULL
     WHERE id = ANY(:ids) AND discarded_at IS NULL RETURNING id
 """)
-_LEFT = _with_ids("SELECT id, discarded_at FROM outbox_dead WHERE id = ANY(:ids)")
+_LEFT = text("SELECT id, discarded_at FROM outbox_dead WHERE id = ANY(:ids)")
 
 BLOCKER_AGE_S = 60
 """A shorter transaction is everyday life."""

@@ -129,7 +129,7 @@ class PostgresReplicas:
 
     async def signed_in(self, user_id: UserId, session_id: SessionId | None) -> SignedIn:
         with self._next() as replica:
-            return await replica.reader.read(user_id, session_id)
+            return await replica.reader.signed_in(user_id, session_id)
 
     async def get_many(self, user_ids: Collection[UserId]) -> tuple[Mapping[UserId, User | Tombstone], float | None]:
         with self._next() as replica, raised_as_unavailable():

@@ -7,15 +7,14 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 
 from attrs import evolve
-from sqlalchemy import ARRAY, DateTime, Interval, Text, any_, bindparam, cast, delete, func, literal, null, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Interval, bindparam, delete, func, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import Compiled, directly
 from adapters.postgres.failures import connected
 from adapters.postgres.group_commit import Change, GroupCommit
 from adapters.postgres.rows import to_datetime, to_milliseconds
-from adapters.postgres.statements import EVENT_COLUMNS, event_row, rows_of
+from adapters.postgres.statements import EVENT_COLUMNS, arrays_of, event_row
 from adapters.postgres.tables import outbox, revoked_session
 from application.relay.lanes import session_lane
 from application.relay.messages import Encode
@@ -30,38 +29,30 @@ _Change: TypeAlias = Change[_Key, RevokedSession | None, SessionDecision]
 REMOVED_AT_ONCE = timedelta(seconds=10)
 """Sessions recorded within this time of the oldest are removed by one statement: 10,000 rows of a flood of 1,000/s."""
 
-_COLUMNS = [revoked_session.c.session_id, revoked_session.c.user_id, revoked_session.c.revoked_at]
-_news = rows_of("news", revoked_session, _COLUMNS)
-_events = rows_of("event", outbox, EVENT_COLUMNS)
-_stored = (
-    insert(revoked_session)
-    .from_select(_COLUMNS, select(*(_news.c[c.name] for c in _COLUMNS)))
-    .on_conflict_do_nothing()
-    .returning(revoked_session.c.session_id, revoked_session.c.user_id)
-    .cte("stored")
-)
-_queued = (
-    insert(outbox)
-    .from_select(
-        EVENT_COLUMNS,
-        select(*(_events.c[c.name] for c in EVENT_COLUMNS)).join_from(
-            _events, _stored, _stored.c.session_id == _events.c.key
-        ),
-    )
-    # The session was forgotten, is told of again, and its event has waited for a broker all the time.
-    .on_conflict_do_nothing()
-    .cte("queued")
-)
-# Without a time: stored by this statement. With one: it was there before.
+_EVENT = ", ".join(c.name for c in EVENT_COLUMNS)
+_arrays = arrays_of(outbox, EVENT_COLUMNS)
+# Without a time: stored by this statement. With one: it was there before. An event that is in the outbox already is of
+# a session that was forgotten, and is told of again while its event has waited for a broker all the time.
 _WRITE = Compiled(
-    select(_stored.c.session_id, _stored.c.user_id, cast(null(), DateTime(timezone=True)).label("revoked_at"))
-    .union_all(
-        select(*_COLUMNS).where(
-            revoked_session.c.session_id == any_(bindparam("session_ids", type_=ARRAY(Text))),
-            revoked_session.c.user_id == any_(bindparam("revoked_session_user_id", type_=ARRAY(Text))),
+    text(f"""
+        WITH stored AS (
+            INSERT INTO revoked_session (session_id, user_id, revoked_at)
+            SELECT news.session_id, news.user_id, news.revoked_at
+            FROM unnest(CAST(:ids AS text[]), CAST(:user_ids AS text[]), CAST(:times AS timestamptz[]))
+                AS news (session_id, user_id, revoked_at)
+            ON CONFLICT DO NOTHING
+            RETURNING session_id, user_id
+        ), queued AS (
+            INSERT INTO outbox ({_EVENT})
+            SELECT {_EVENT} FROM unnest({", ".join(f":{array.key}" for array in _arrays)}) AS event ({_EVENT})
+            JOIN stored ON stored.session_id = event.key
+            ON CONFLICT DO NOTHING
         )
-    )
-    .add_cte(_queued)
+        SELECT session_id, user_id, CAST(NULL AS timestamptz) AS revoked_at FROM stored
+        UNION ALL
+        SELECT session_id, user_id, revoked_at FROM revoked_session
+        WHERE session_id = ANY (:ids) AND user_id = ANY (:user_ids)
+    """).bindparams(*_arrays)  # noqa: S608  # column names of ours
 )
 
 _recorded_at = revoked_session.c.recorded_at
@@ -120,12 +111,10 @@ class PostgresSessionStore:
             for event in decision.events
             for row in [event_row(evolve(self._encode(event), traceparent=change.traceparent))]
         ]
-        ids = [session.id for session in sessions]
         parameters: dict[str, Any] = {
-            "session_ids": ids,
-            "revoked_session_session_id": ids,
-            "revoked_session_user_id": [session.user_id for session in sessions],
-            "revoked_session_revoked_at": [to_datetime(session.revoked_at) for session in sessions],
+            "ids": [session.id for session in sessions],
+            "user_ids": [session.user_id for session in sessions],
+            "times": [to_datetime(session.revoked_at) for session in sessions],
         } | {f"outbox_{c.name}": [event[c.name] for event in events] for c in EVENT_COLUMNS}
         with self._around_batch(batch):
             async with directly(self._engine, commits=True) as driver:

@@ -163,6 +163,5 @@ def objection_to_deleting(*, gone: int, unlisted: int, living: int, allowance: D
 
 
 def stop_at(objection: str | None) -> None:
-    """Raise SafetyStopError where there is an objection."""
     if objection:
         raise SafetyStopError(objection)

@@ -144,7 +144,6 @@ class Route:
     async def _address(
         self, host: Address, address: str, wanted: str, *, several: bool, options: Mapping[str, Any]
     ) -> Driver:
-        """Connect to one address, with or without TLS."""
         tls = self.target.tls
         attempts = (False,) if address.startswith("/") else tls.attempts()
         for encrypted, last in zip(attempts, (*[False] * (len(attempts) - 1), True), strict=True):
