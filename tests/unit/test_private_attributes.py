@@ -9,16 +9,11 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from granian.server import MPServer
 
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src"
 
 PRIVATE = [
-    (MPServer, "_spawn_asgi_lifespan_worker", "entrypoints/cli/granian_server.py", "granian"),
-    (MPServer, "_spawn_workers", "entrypoints/cli/granian_server.py", "granian"),
-    (MPServer, "_respawn_workers", "entrypoints/cli/granian_server.py", "granian"),
-    (MPServer, "_stop_workers", "entrypoints/cli/granian_server.py", "granian"),
     (asyncpg.Connection, "_cancel_current_command", "adapters/postgres/connection/driver.py", "asyncpg"),
 ]
 NAMED = {(name, module) for _, name, module, _ in PRIVATE}

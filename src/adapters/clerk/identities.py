@@ -10,7 +10,7 @@ import msgspec
 
 from adapters.clerk.backend_api import BackendApi, ClerkResponse, RetryBudget
 from adapters.clerk.nesting import decoded
-from adapters.clerk.payloads import snapshot_of
+from adapters.clerk.payloads import Identified, snapshot_of
 from application.counting import counted
 from application.errors import (
     ClerkKeyRefusedError,
@@ -163,7 +163,7 @@ class ClerkIdentities:
         if _says_not_found(answer):
             if not answer.unclear:
                 raise UserUnknownError(NO_SUCH_USER)
-        elif _decoded(_expected(answer, acting=True), _Deleted, "deletion").id != user_id:
+        elif _decoded(_expected(answer, acting=True), Identified, "deletion").id != user_id:
             raise ClerkUnavailableError("it answered with another user", Cause.BAD_ANSWER)
         return Deletion(id=user_id, deleted_at=asked_at)
 
@@ -195,16 +195,8 @@ class _Count(msgspec.Struct):
     total_count: int
 
 
-class _Deleted(msgspec.Struct):
-    id: str
-
-
-class _Session(msgspec.Struct):
-    id: str
-
-
 class _Page(msgspec.Struct):
-    data: list[_Session]
+    data: list[Identified]
 
 
 class _Entry(msgspec.Struct):
@@ -269,9 +261,9 @@ def _decoded(body: bytes | msgspec.Raw, shape: Any, what: str) -> Any:
         raise ClerkUnavailableError(what, Cause.BAD_ANSWER) from None
 
 
-def _sessions(body: bytes) -> Sequence[_Session]:
+def _sessions(body: bytes) -> Sequence[Identified]:
     """A bare list, or a page when Clerk answers with one (`paginated`)."""
-    found = _decoded(body, list[_Session] | _Page, "list of sessions")
+    found = _decoded(body, list[Identified] | _Page, "list of sessions")
     return found.data if isinstance(found, _Page) else found
 
 

@@ -82,7 +82,7 @@ async def examine_database(engine: AsyncEngine) -> DatabaseFacts:
     )
 
 
-async def try_writing(engine: AsyncEngine, payload_bytes: int = PROBE_BYTES) -> None:
+async def try_writing(engine: AsyncEngine) -> None:
     """Store a user, an event and a session and take them back, unseen by other sessions.
 
     Only a write shows whether writes work.
@@ -96,7 +96,7 @@ async def try_writing(engine: AsyncEngine, payload_bytes: int = PROBE_BYTES) -> 
             transaction = await connection.begin()
             try:
                 await connection.execute(_STORE_USER, {"key": key})
-                payload = secrets.token_bytes(payload_bytes)
+                payload = secrets.token_bytes(PROBE_BYTES)
                 await connection.execute(_STORE_EVENT, {"key": key, "event_id": uuid4(), "payload": payload})
                 await connection.execute(_STORE_SESSION, {"key": key})
                 for undone in (_UNSTORE_EVENT, _UNSTORE_SESSION):

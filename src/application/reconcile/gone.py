@@ -5,13 +5,12 @@ from functools import partial
 
 from attrs import define, field
 
+from application.errors import SafetyStopError
 from application.reconcile.drift import (
     CreationKey,
     Difference,
     Drift,
     LivingUsers,
-    objection_to_deleting,
-    stop_at,
 )
 from application.reconcile.listing import Complete, PageSizes
 from application.reconcile.options import Run
@@ -60,16 +59,16 @@ class GoneUsers:
         Raises:
             SafetyStopError: too many would be deleted.
         """
+        allowance = self.run.options.allowance
         for some in self._batches(suspects):
             gone = await self.repair.look_up(some)
             self.ids += gone
             self._unlisted += len(some) - len(gone)
-            objection = objection_to_deleting(
-                gone=len(self.ids), unlisted=self._unlisted, living=self.living, allowance=self.run.options.allowance
-            )
-            if objection:
+            try:
+                allowance.require_few(gone=len(self.ids), unlisted=self._unlisted, living=self.living)
+            except SafetyStopError:
                 self.report_all()
-            stop_at(objection)
+                raise
 
     def report_all(self) -> None:
         """Report them as they are, because none is deleted."""

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from attrs import define, field
 
 from application.reconcile.checkpoint import UnfinishedRun
-from application.reconcile.drift import LivingUsers, objection_before, objection_to_list, stop_at
+from application.reconcile.drift import LivingUsers
 from application.reconcile.gone import GoneUsers
 from application.reconcile.listing import PageSizes, by_change, by_creation
 from application.reconcile.options import Checkpoints, ReconcileObserver, ReconcileOptions, ReconcileProgress, Run
@@ -94,8 +94,7 @@ class Reconcile:
         for user_id in await run.retry(self.living.sample):
             if in_common := isinstance(await repair.ask(user_id), Snapshot):
                 break
-        allowance = run.options.allowance
-        stop_at(objection_before(living=living, at_clerk=at_clerk, in_common=in_common, allowance=allowance))
+        run.options.allowance.require_this_instance(living=living, at_clerk=at_clerk, in_common=in_common)
         return living
 
     async def _all(self, repair: RepairUsers, gone: GoneUsers, run: Run) -> None:
@@ -109,8 +108,7 @@ class Reconcile:
             async for page in pages:
                 await repair(page.users)
                 if page.next is None:
-                    at_clerk, allowance = progress.at_clerk, run.options.allowance
-                    stop_at(objection_to_list(listed=progress.listed, at_clerk=at_clerk, allowance=allowance))
+                    run.options.allowance.require_whole_list(listed=progress.listed, at_clerk=progress.at_clerk)
                 if page.complete:
                     await gone.compare(page.complete, began_at=began_at)
                 await unfinished.reached(page)

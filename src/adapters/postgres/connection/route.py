@@ -123,10 +123,13 @@ class Route:
 
         async def open_at(address: str) -> "Driver | None":
             try:
-                return await self._address(host, address, wanted, several=len(addresses) > 1, options=options)
+                connection = await self._address(host, address, wanted, options)
+                if wanted in WRITABLE and (len(addresses) > 1 or len(self.target.addresses) > 1):
+                    await self._require_newest(connection)
             except _NEXT_ADDRESS as error:
                 failed.append((host, error))
                 return None
+            return connection
 
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -141,27 +144,18 @@ class Route:
         several = len(self.target.addresses) > 1
         return self.target.connect_timeout_s or (SILENT_HOST_S if several else STATEMENT_TIMEOUT_S)
 
-    async def _address(
-        self, host: Address, address: str, wanted: str, *, several: bool, options: Mapping[str, Any]
-    ) -> Driver:
-        tls = self.target.tls
-        attempts = (False,) if address.startswith("/") else tls.attempts()
-        for encrypted, last in zip(attempts, (*[False] * (len(attempts) - 1), True), strict=True):
-            try:
-                async with asyncio.timeout(self._timeout_s):
-                    connection = await self._open(host, address, wanted, options, encrypted=encrypted)
-            except (TimeoutError, ConnectionRefusedError, asyncpg.TargetServerAttributeNotMatched):
+    async def _address(self, host: Address, address: str, wanted: str, options: Mapping[str, Any]) -> Driver:
+        first, *second = (False,) if address.startswith("/") else self.target.tls.attempts()
+        try:
+            return await self._open(host, address, wanted, options, encrypted=first)
+        except (TimeoutError, ConnectionRefusedError, asyncpg.TargetServerAttributeNotMatched):
+            raise
+        except _PERHAPS_WITHOUT_TLS as error:
+            # A server or a pooler may admit this user only with TLS, or only without; a wrong password stays wrong.
+            told = isinstance(error, asyncpg.ProtocolViolationError) and refuses_settings(error)
+            if not second or told or isinstance(error, asyncpg.InvalidPasswordError):
                 raise
-            except _PERHAPS_WITHOUT_TLS as error:
-                # A server or a pooler may admit this user only with TLS, or only without; a wrong password stays wrong.
-                told = isinstance(error, asyncpg.ProtocolViolationError) and refuses_settings(error)
-                if last or told or isinstance(error, asyncpg.InvalidPasswordError):
-                    raise
-            else:
-                if wanted in WRITABLE and (several or len(self.target.addresses) > 1):
-                    await self._require_newest(connection)
-                return connection
-        raise AssertionError  # the last attempt returned or raised
+        return await self._open(host, address, wanted, options, encrypted=second[0])
 
     async def _open(
         self, host: Address, address: str, wanted: str, options: Mapping[str, Any], *, encrypted: bool
@@ -183,7 +177,8 @@ class Route:
             **options,
         }
         try:
-            connection: Connection = await asyncpg.connect(**options)
+            async with asyncio.timeout(self._timeout_s):
+                connection: Connection = await asyncpg.connect(**options)
         except ConnectionError as error:
             if "SSL upgrade" in str(error):  # asyncpg has no error of its own for it
                 raise ssl.SSLError("the server has no TLS") from error
