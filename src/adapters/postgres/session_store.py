@@ -51,7 +51,7 @@ _WRITE = Compiled(
         SELECT session_id, user_id, CAST(NULL AS timestamptz) AS revoked_at FROM stored
         UNION ALL
         SELECT session_id, user_id, revoked_at FROM revoked_session
-        WHERE session_id = ANY (:ids) AND user_id = ANY (:user_ids)
+        WHERE user_id = ANY (:user_ids) AND session_id = ANY (:ids)
     """).bindparams(*_arrays)  # noqa: S608  # column names of ours
 )
 
