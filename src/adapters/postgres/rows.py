@@ -52,16 +52,20 @@ def user_from(row: Mapping[str, Any] | Row) -> User | Tombstone:
 
 def row_from(user: User | Tombstone, *, revision: int) -> dict[str, Any]:
     """Write one row of `users`; JSON columns are text."""
-    row = _ERASED | {"id": user.id, "version": user.version, "revision": revision}
     if isinstance(user, Tombstone):
-        return row | {"deleted_at": to_datetime(user.deleted_at)}
+        deleted_at = to_datetime(user.deleted_at)
+        return _ERASED | {"id": user.id, "version": user.version, "revision": revision, "deleted_at": deleted_at}
     profile = user.profile
-    row.update(zip(_SAME, _same_in_profile(profile), strict=True))
-    return row | {
+    return {
+        **dict(zip(_SAME, _same_in_profile(profile), strict=True)),
+        "id": user.id,
+        "version": user.version,
+        "revision": revision,
         "emails": msgspec.json.encode(profile.emails).decode(),
         "public_metadata": msgspec.json.encode(profile.public_metadata).decode(),
         "created_at": to_datetime(profile.created_at),
         "updated_at": to_datetime(user.updated_at),
+        "deleted_at": None,
         "source_updated_at": user.source.updated_at,
         "source_timestamp": user.source.timestamp,
         "source_digest": user.source.digest,
