@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 
 from attrs import evolve
-from sqlalchemy import Interval, bindparam, delete, func, literal, select, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import Compiled, directly
@@ -15,7 +15,7 @@ from adapters.postgres.failures import connected
 from adapters.postgres.group_commit import Change, GroupCommit
 from adapters.postgres.rows import to_datetime, to_milliseconds
 from adapters.postgres.statements import EVENT_COLUMNS, arrays_of, event_row
-from adapters.postgres.tables import outbox, revoked_session
+from adapters.postgres.tables import outbox
 from application.relay.lanes import session_lane
 from application.relay.messages import Encode
 from application.sessions.ports import Decide
@@ -55,14 +55,11 @@ _WRITE = Compiled(
     """).bindparams(*_arrays)  # noqa: S608  # column names of ours
 )
 
-_recorded_at = revoked_session.c.recorded_at
-_FORGET = delete(revoked_session).where(
-    _recorded_at
-    < func.least(
-        func.now() - bindparam("age", type_=Interval),
-        select(func.min(_recorded_at)).scalar_subquery() + literal(REMOVED_AT_ONCE, Interval),
-    )
-)
+_FORGET = text("""
+    DELETE FROM revoked_session
+    WHERE recorded_at < least(now() - CAST(:age AS interval),
+                              (SELECT min(recorded_at) FROM revoked_session) + CAST(:at_once AS interval))
+""")
 
 
 class PostgresSessionStore:
@@ -141,4 +138,5 @@ class PostgresSessionCleaner:
 
     async def forget(self, *, after_ms: int) -> int:
         async with connected(self._engine) as connection:
-            return (await connection.execute(_FORGET, {"age": timedelta(milliseconds=after_ms)})).rowcount
+            ages = {"age": timedelta(milliseconds=after_ms), "at_once": REMOVED_AT_ONCE}
+            return (await connection.execute(_FORGET, ages)).rowcount
