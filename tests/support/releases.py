@@ -14,8 +14,7 @@ TODAY = [ROOT / "src", ROOT / "sdk/src"]
 
 _PUBLISH = """
 import base64, json
-from adapters.kafka.cloudevents import encode
-from support.publishing import headers
+from adapters.kafka.cloudevents import encode, headers
 from domain.events import UserCreated, UserDeleted, UserUpdated
 from domain.source_version import SourceVersion
 from domain.user import EmailAddress, Profile, Tombstone, User

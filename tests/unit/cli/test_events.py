@@ -1,6 +1,6 @@
 import pytest
 
-from adapters.kafka.cloudevents import encode
+from adapters.kafka.cloudevents import encode, headers
 from application.relay.topic_tail import Record
 from domain.delete_user import delete_user
 from domain.events import UserUpdated
@@ -8,7 +8,6 @@ from domain.snapshot import Deletion
 from domain.sync_user import sync_user
 from entrypoints.cli.events import cells, cloud_event, line
 from entrypoints.cli.main import main
-from support.publishing import headers
 from support.users import USER, snapshot
 
 

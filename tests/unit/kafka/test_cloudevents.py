@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.kafka.asyncapi import document, schemas
-from adapters.kafka.cloudevents import TYPES, encode
+from adapters.kafka.cloudevents import TYPES, encode, headers
 from anomalyze_auth import events as sdk
 from application.relay.messages import OutboxMessage
 from application.users.representation import profile_document
@@ -18,7 +18,6 @@ from domain.events import UserEvent
 from domain.sync_user import sync_user
 from domain.user import UserId
 from support.memory import living
-from support.publishing import headers
 from support.users import PROFILE, USER, deletion, snapshot, snapshots
 
 

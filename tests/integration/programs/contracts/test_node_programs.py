@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from adapters.kafka.cloudevents import encode
+from adapters.kafka.cloudevents import encode, headers
 from domain.delete_user import delete_user
 from domain.sync_user import sync_user
-from support.publishing import headers
 from support.users import USER, deletion, snapshot
 
 pytestmark = pytest.mark.programs
