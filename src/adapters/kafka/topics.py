@@ -40,7 +40,7 @@ async def questioning(
     server = await answering(bootstrap_servers, options)
     try:
         async with asyncio.timeout(_REQUEST_MS / 1000), connection_to(server, options) as connection:
-            brokers = (await metadata_of(connection.send)).brokers.values()
+            brokers = set((await metadata_of(connection.send)).brokers.values())
             away = await out_of_reach(brokers, options)
             if len(away) == len(brokers):
                 raise unavailable(away)
