@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from attrs import fields
 from sqlalchemy import RowMapping, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -55,8 +56,9 @@ _BLOCKER = text("""
 """)
 
 _DEAD = select(
-    *(column for column in outbox_dead.c if column.name not in {"lane", "payload", "traceparent"})
-).add_columns(outbox_dead.c.payload.is_(None).label("erased"))
+    *(outbox_dead.c[field.name] for field in fields(DeadLetter) if field.name != "erased"),
+    outbox_dead.c.payload.is_(None).label("erased"),
+)
 
 _COLUMNS = ", ".join(column.name for column in outbox.c)
 
