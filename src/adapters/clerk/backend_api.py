@@ -183,7 +183,6 @@ class BackendApi:
         raise AssertionError  # an effort of no attempt
 
     async def aclose(self) -> None:
-        """Close the connections."""
         if self._http:
             await self._http.aclose()
 

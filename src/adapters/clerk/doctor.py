@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+from attrs import evolve
 
 from adapters.clerk.connectivity import cause_of
 from anomalyze_auth import PemKey
@@ -30,7 +31,7 @@ async def key_set_of(url: str | None, *, secret_key: str | None = None) -> KeySe
     if url is None:
         return None
     parts = urlsplit(url)
-    address = f"{parts.hostname}{parts.path}"
+    silent = KeySet(address=f"{parts.hostname}{parts.path}", status=None)
     headers = {"authorization": f"Bearer {secret_key}"} if secret_key else {}
     asked = time.time()
     try:
@@ -38,26 +39,19 @@ async def key_set_of(url: str | None, *, secret_key: str | None = None) -> KeySe
             answer = await client.get(url, headers=headers)
     except (httpx.HTTPError, OSError) as error:
         if isinstance(error, (TimeoutError, httpx.TimeoutException)):
-            return KeySet(address=address, status=None, problem=Cause.NO_ANSWER, cause=Cause.NO_ANSWER)
+            return evolve(silent, problem=Cause.NO_ANSWER, cause=Cause.NO_ANSWER)
         cause, detail = cause_of(error)
         says = f"{detail}: {error}" if cause is Cause.OUT_OF_REACH and str(error) else detail
-        return KeySet(address=address, status=None, problem=f"{cause} ({says})", cause=cause)
+        return evolve(silent, problem=f"{cause} ({says})", cause=cause)
     ahead_s = _ahead_s(answer.headers.get("date"), (asked + time.time()) / 2)
+    answered = evolve(silent, status=answer.status_code, clock_ahead_s=ahead_s)
     if answer.status_code != httpx.codes.OK:
-        problem = f"it answers {answer.status_code}"
-        return KeySet(address=address, status=answer.status_code, problem=problem, clock_ahead_s=ahead_s)
+        return evolve(answered, problem=f"it answers {answer.status_code}")
     keys = _keys(answer.content)
-    return KeySet(
-        address=address,
-        status=answer.status_code,
-        problem="" if keys else "no signing key in its answer",
-        keys=keys,
-        clock_ahead_s=ahead_s,
-    )
+    return evolve(answered, keys=keys, problem="" if keys else "no signing key in its answer")
 
 
 def thumbprint_of(source: PemKey) -> str:
-    """Return the RFC 7638 thumbprint of a public key."""
     numbers = source.ready(None).public_numbers()
     return _thumbprint(_base64url(numbers.n), _base64url(numbers.e))
 

@@ -10,7 +10,7 @@ import msgspec
 
 from adapters.clerk.backend_api import BackendApi, ClerkResponse, RetryBudget
 from adapters.clerk.nesting import decoded
-from adapters.clerk.payloads import snapshot_of
+from adapters.clerk.payloads import Identified, snapshot_of
 from application.counting import counted
 from application.errors import (
     ClerkKeyRefusedError,
@@ -61,7 +61,7 @@ class ClerkIdentities:
         await self._api.aclose()
 
     async def get(self, user_id: UserId) -> Snapshot | None:
-        _require_user_id(user_id)
+        parse_user_id(user_id)  # the SDK puts it into the path as it is
         read_at = self._now_ms()
         answer = await self._api.ask(lambda clerk: clerk.users.get_async(user_id=user_id), self._effort)
         if _says_not_found(answer):
@@ -101,7 +101,7 @@ class ClerkIdentities:
         )
 
     async def active_sessions(self, user_id: UserId) -> Sequence[SessionId]:
-        _require_user_id(user_id)
+        parse_user_id(user_id)  # the SDK puts it into the path as it is
         found: dict[SessionId, None] = {}
         try:
             async with asyncio.timeout(self._effort.budget_s):
@@ -143,7 +143,6 @@ class ClerkIdentities:
                 ended(session_id)
 
     async def _active(self, user_id: UserId, *, offset: int = 0) -> list[SessionId]:
-        """Return a page of the user's active sessions."""
         from clerk_backend_api.models import QueryParamStatus  # noqa: PLC0415  # slow, and loaded by now
 
         answer = await self._api.ask(
@@ -158,20 +157,20 @@ class ClerkIdentities:
             raise ClerkUnavailableError("list of sessions", Cause.BAD_ANSWER) from None
 
     async def delete(self, user_id: UserId) -> Deletion:
-        _require_user_id(user_id)
+        parse_user_id(user_id)  # the SDK puts it into the path as it is
         asked_at = self._now_ms()
         answer = await self._api.ask(lambda clerk: clerk.users.delete_async(user_id=user_id), self._effort)
         if _says_not_found(answer):
             if not answer.unclear:
                 raise UserUnknownError(NO_SUCH_USER)
-        elif _decoded(_expected(answer, acting=True), _Deleted, "deletion").id != user_id:
+        elif _decoded(_expected(answer, acting=True), Identified, "deletion").id != user_id:
             raise ClerkUnavailableError("it answered with another user", Cause.BAD_ANSWER)
         return Deletion(id=user_id, deleted_at=asked_at)
 
     async def _act(
         self, user_id: UserId, act: "Callable[[Clerk], Awaitable[object]]", *, limited_by_itself: bool = False
     ) -> Snapshot:
-        _require_user_id(user_id)
+        parse_user_id(user_id)  # the SDK puts it into the path as it is
         asked_at = self._now_ms()
         answer = await self._api.ask(act, self._effort, limited_by_itself=limited_by_itself)
         if _says_not_found(answer):
@@ -196,16 +195,8 @@ class _Count(msgspec.Struct):
     total_count: int
 
 
-class _Deleted(msgspec.Struct):
-    id: str
-
-
-class _Session(msgspec.Struct):
-    id: str
-
-
 class _Page(msgspec.Struct):
-    data: list[_Session]
+    data: list[Identified]
 
 
 class _Entry(msgspec.Struct):
@@ -219,11 +210,6 @@ def _says_not_found(answer: ClerkResponse) -> bool:
     Nor may one that is about something else than the user.
     """
     return answer.status == HTTPStatus.NOT_FOUND and "resource_not_found" in answer.codes
-
-
-def _require_user_id(text: UserId) -> None:
-    """The SDK puts it into the path as it is: `../sessions/x` would ask for something else, with our key."""
-    parse_user_id(text)
 
 
 def _expected(answer: ClerkResponse, *, acting: bool = False) -> bytes:
@@ -275,9 +261,9 @@ def _decoded(body: bytes | msgspec.Raw, shape: Any, what: str) -> Any:
         raise ClerkUnavailableError(what, Cause.BAD_ANSWER) from None
 
 
-def _sessions(body: bytes) -> Sequence[_Session]:
+def _sessions(body: bytes) -> Sequence[Identified]:
     """A bare list, or a page when Clerk answers with one (`paginated`)."""
-    found = _decoded(body, list[_Session] | _Page, "list of sessions")
+    found = _decoded(body, list[Identified] | _Page, "list of sessions")
     return found.data if isinstance(found, _Page) else found
 
 

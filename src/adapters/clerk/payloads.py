@@ -59,7 +59,9 @@ class _User(msgspec.Struct):
     locked: bool | None = None
 
 
-class _DeletedUser(msgspec.Struct):
+class Identified(msgspec.Struct):
+    """Of any object of Clerk's, its id alone."""
+
     id: str
 
 
@@ -144,7 +146,7 @@ def deletion_of(data: Json, *, timestamp: int) -> Deletion:
     Raises:
         UnusableWebhookError: there is no usable `id`.
     """
-    return Deletion(id=_user_id(decode(data, _DeletedUser, at="data").id), deleted_at=timestamp)
+    return Deletion(id=_user_id(decode(data, Identified, at="data").id), deleted_at=timestamp)
 
 
 def revoked_session_of(data: Json, *, timestamp: int) -> RevokedSession:

@@ -77,7 +77,6 @@ def schemas() -> dict[str, dict[str, Any]]:
 def document(
     topic: str, state_topic: str = STATE.default_name, session_topic: str = SESSIONS.default_name
 ) -> dict[str, Any]:
-    """Return the AsyncAPI 3 document of the three topics."""
     events = {name: _event(event, name) for event, name in TYPES.items() if event is not SessionRevoked}
     revoked = TYPES[SessionRevoked]
     sessions = {revoked: _event(SessionRevoked, revoked, _SESSION_HEADERS)}

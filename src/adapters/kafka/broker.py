@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -17,7 +18,7 @@ from msgspec import Struct
 
 from adapters.kafka.client_tasks import ClientTasks
 from adapters.kafka.connectivity import Security, answering
-from adapters.kafka.metadata import NOT_AUTHORIZED, TopicMissingError, describe
+from adapters.kafka.metadata import NOT_AUTHORIZED, TopicMissingError, metadata_of
 from anomalyze_auth.kafka.security import broker_options, client_options
 
 BATCH_BYTES = 512 * 1024
@@ -122,15 +123,11 @@ class RelayBroker(KafkaBroker):
         await self.client_tasks.close(super().stop(exc_type, exc_val, exc_tb))
 
     async def unusable(self, topics: Collection[str]) -> dict[str, Exception]:
-        """Return why each of these topics cannot be written to, of those that cannot.
-
-        They are looked up in the list of all: asked for by its name, a broker might create one.
-        """
-        known = (await self.producer.client.fetch_all_metadata()).topics()
-        reasons: dict[str, Exception] = {}
-        if missing := set(topics) - set(known):
-            _, described = await describe(self.producer.client, missing)
-            for topic in missing:
-                hidden = described[topic].error_code == NOT_AUTHORIZED
-                reasons[topic] = TopicAuthorizationFailedError(topic) if hidden else TopicMissingError(topic)
-        return reasons
+        """Return why each of these topics cannot be written to, of those that cannot."""
+        client = self.producer.client
+        described = (await metadata_of(partial(client.send, client.get_random_node()), topics)).topics
+        return {
+            topic: TopicAuthorizationFailedError(topic) if code == NOT_AUTHORIZED else TopicMissingError(topic)
+            for topic in topics
+            if (code := described[topic].error_code)
+        }

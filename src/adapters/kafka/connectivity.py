@@ -14,16 +14,14 @@ from aiokafka.errors import (
     AuthenticationFailedError,
     AuthenticationMethodNotSupported,
     IllegalSaslStateError,
-    IncompatibleBrokerVersion,
     KafkaConnectionError,
     KafkaError,
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
 )
-from aiokafka.protocol.metadata import MetadataRequest
 from attrs import frozen
 
-from adapters.kafka.metadata import NOT_AUTHORIZED, UNKNOWN_TOPIC, Described, described_on
+from adapters.kafka.metadata import NOT_AUTHORIZED, UNKNOWN_TOPIC, Described, metadata_of
 from anomalyze_auth.kafka.tls import RenewableContext
 from anomalyze_auth.kafka.tokens import TokenUnavailable
 from application.errors import BrokerUnavailableError
@@ -50,21 +48,9 @@ _ALERT = re.compile(
     r"|HANDSHAKE_FAILURE)"
 )
 
-_NOBODY_THERE = (Cause.OUT_OF_REACH, Cause.NO_ANSWER, Cause.NAME_RESOLUTION)
-
-
-@frozen
-class Silence:
-    """Why an address is of no use."""
-
-    server: str
-    """`host:port`, as it was tried."""
-    cause: Cause
-    detail: str
-
-    @property
-    def failure(self) -> Failure:
-        return Failure(KAFKA, self.cause, self.detail)
+_SAYS_ADDRESS = (Cause.NO_ANSWER, Cause.NAME_RESOLUTION)
+"""Causes whose detail is the address alone."""
+_NOBODY_THERE = (Cause.OUT_OF_REACH, *_SAYS_ADDRESS)
 
 
 @frozen
@@ -75,7 +61,7 @@ class Answer:
     brokers: Sequence[str]
     """The addresses that it sends clients to, itself included, each as `host:port`."""
     topic: Described | None
-    """None when it was not asked, or does not say."""
+    """None when it was not asked."""
 
 
 async def answering(bootstrap_servers: Sequence[str], security: Security) -> str:
@@ -85,54 +71,64 @@ async def answering(bootstrap_servers: Sequence[str], security: Security) -> str
         BrokerUnavailableError: none of them does, and why.
     """
     asking = [asyncio.create_task(ask(server, security)) for server in bootstrap_servers]
-    silences = []
+    failures = []
     try:
         for next_done in asyncio.as_completed(asking):
             answer = await next_done
             if isinstance(answer, Answer):
                 return answer.server
-            silences.append(answer)
+            failures.append(answer)
     finally:
         for task in asking:
             task.cancel()
         await asyncio.gather(*asking, return_exceptions=True)
-    raise unavailable(silences)
+    raise unavailable(failures)
 
 
-async def diagnose(bootstrap_servers: Sequence[str], security: Security, topic: str | None = None) -> Silence | None:
+async def diagnose(bootstrap_servers: Sequence[str], security: Security, topic: str | None = None) -> Failure | None:
     """Look at what a client needs, in the order in which it needs it; return what is wrong, None when nothing is."""
     asked = await asyncio.gather(*(ask(server, security, topic) for server in bootstrap_servers))
-    silences = [each for each in asked if isinstance(each, Silence)]
+    failures = [each for each in asked if isinstance(each, Failure)]
     answers = [each for each in asked if isinstance(each, Answer)]
     if not answers:
-        return _worst(silences)
+        return _worst(failures)
     advertised = await out_of_reach(
         {address for answer in answers for address in answer.brokers} - set(bootstrap_servers), security
     )
     if advertised:
         return _worst(advertised)
     return next(filter(None, (_of_topic(answer.topic, topic) for answer in answers)), None) or (
-        _worst(silences) if silences else None
+        _worst(failures) if failures else None
     )
 
 
-async def out_of_reach(addresses: Iterable[str], security: Security) -> list[Silence]:
+async def out_of_reach(addresses: Iterable[str], security: Security) -> list[Failure]:
     """Try addresses that brokers advertise, and return what is wrong with them: nothing when all are of use."""
     outcomes = await asyncio.gather(*(ask(address, security) for address in sorted(addresses)))
-    return [
-        Silence(outcome.server, Cause.BAD_ADDRESS, _with_cause(outcome)) if outcome.cause in _NOBODY_THERE else outcome
-        for outcome in outcomes
-        if isinstance(outcome, Silence)
-    ]
+    failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+    return [_of_advertised(failure) if failure.cause in _NOBODY_THERE else failure for failure in failures]
 
 
-def unavailable(silences: Sequence[Silence]) -> BrokerUnavailableError:
-    """Return the error that says what the worst of these is."""
-    worst = _worst(silences)
-    return BrokerUnavailableError(worst.detail, worst.cause)
+def _of_advertised(failure: Failure) -> Failure:
+    """`kafka.internal:9092: name not resolved`."""
+    detail = f"{failure.detail}: {failure.cause}" if failure.cause in _SAYS_ADDRESS else failure.detail
+    return Failure(KAFKA, Cause.BAD_ADDRESS, detail)
 
 
-async def ask(server: str, security: Security, topic: str | None = None) -> Answer | Silence:
+def unavailable(failures: Sequence[Failure]) -> BrokerUnavailableError:
+    worst = _worst(failures)
+    return BrokerUnavailableError(worst.detail, Cause(worst.cause))
+
+
+async def why_unavailable(
+    error: Exception, bootstrap_servers: Sequence[str], security: Security, topic: str | None = None
+) -> BrokerUnavailableError:
+    """Return the application's error for one of a client's, which says little, after a look at what a client needs."""
+    found = await diagnose(bootstrap_servers, security, topic)
+    return unavailable([found or Failure(KAFKA, Cause.OTHER, ": ".join(filter(None, (topic, type(error).__name__))))])
+
+
+async def ask(server: str, security: Security, topic: str | None = None) -> Answer | Failure:
     """Ask one server, `host:port`, for the brokers and a topic."""
     tokens = security.get("sasl_oauth_token_provider")
     try:
@@ -140,12 +136,12 @@ async def ask(server: str, security: Security, topic: str | None = None) -> Answ
             await tokens.token()  # which has a time limit of its own: a slow token endpoint is no silent broker
         async with asyncio.timeout(CONNECT_MS / 1000), connection_to(server, security) as connection:
             # A listener that wants SASL answers the first question of somebody without, and hangs up at the second.
-            brokers = (await connection.send(MetadataRequest([]))).brokers
+            brokers = (await metadata_of(connection.send)).brokers
             if tokens is not None and not brokers:
                 # A broker says by a message of its own that it refuses a token (RFC 7628 3.2.3). aiokafka takes that
                 # for a success, and the broker answers whatever comes next with nothing in it.
                 raise SaslAuthenticationFailed
-            described = await _described(connection, topic) if topic else None
+            described = (await metadata_of(connection.send, [topic])).topics[topic] if topic else None
     except (KafkaError, OSError, ValueError) as error:  # an answer of another protocol is a ValueError
         _forget_frames(error)
         context = security.get("ssl_context")
@@ -155,12 +151,7 @@ async def ask(server: str, security: Security, topic: str | None = None) -> Answ
             alert = await asyncio.to_thread(context.alert_of, host.strip("[]"), int(port))
             return _why(error if alert is None else alert, server, security)
         return _why(error, server, security)
-    return Answer(server, [address(name, port) for _, name, port, *_ in brokers], described)
-
-
-def address(host: str, port: int) -> str:
-    """Write `host:port`, an IPv6 address in brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return Answer(server, [*brokers.values()], described)
 
 
 @asynccontextmanager
@@ -190,40 +181,28 @@ async def connection_to(
         connection.close()
 
 
-async def _described(connection: AIOKafkaConnection, topic: str) -> Described | None:
-    try:
-        return (await described_on(connection, [topic]))[1][topic]
-    except IncompatibleBrokerVersion:
-        return None
-
-
-def _with_cause(silence: Silence) -> str:
-    """`kafka.internal:9092: name not resolved`."""
-    return silence.detail if silence.detail != silence.server else f"{silence.server}: {silence.cause}"
-
-
-def _of_topic(found: Described | None, topic: str | None) -> Silence | None:
+def _of_topic(found: Described | None, topic: str | None) -> Failure | None:
     if found is None:
         return None
     if found.error_code == UNKNOWN_TOPIC:
-        return Silence("", Cause.TOPIC_MISSING, str(topic))
+        return Failure(KAFKA, Cause.TOPIC_MISSING, str(topic))
     if found.error_code == NOT_AUTHORIZED:
-        return Silence("", Cause.NOT_AUTHORIZED, f"{topic} is hidden from us")
+        return Failure(KAFKA, Cause.NOT_AUTHORIZED, f"{topic} is hidden from us")
     if leaderless := sum(partition["leader"] < 0 for partition in found.partitions):
-        return Silence("", Cause.NOT_ENOUGH_REPLICAS, f"{leaderless} partitions of {topic} have no leader")
+        return Failure(KAFKA, Cause.NOT_ENOUGH_REPLICAS, f"{leaderless} partitions of {topic} have no leader")
     if missing := sum(len(partition["isr"]) < len(partition["replicas"]) for partition in found.partitions):
-        return Silence("", Cause.NOT_ENOUGH_REPLICAS, f"{missing} partitions of {topic} lack a current copy")
+        return Failure(KAFKA, Cause.NOT_ENOUGH_REPLICAS, f"{missing} partitions of {topic} lack a current copy")
     return None
 
 
-def _worst(silences: Sequence[Silence]) -> Silence:
+def _worst(failures: Sequence[Failure]) -> Failure:
     """Choose a refusal before a silence, as it says more, and name every server of which the same is true."""
-    worst = next((each for each in silences if each.cause not in _NOBODY_THERE), silences[0])
-    details = dict.fromkeys(each.detail for each in silences if each.cause is worst.cause)
-    return Silence(worst.server, worst.cause, "; ".join(details))
+    worst = next((each for each in failures if each.cause not in _NOBODY_THERE), failures[0])
+    details = dict.fromkeys(each.detail for each in failures if each.cause is worst.cause)
+    return Failure(KAFKA, worst.cause, "; ".join(details))
 
 
-def _why(error: Exception, server: str, security: Security) -> Silence:
+def _why(error: Exception, server: str, security: Security) -> Failure:
     kind = type(error).__name__
     cause, detail = Cause.OUT_OF_REACH, f"{server}: {getattr(error, 'strerror', None) or kind}"
     if isinstance(error, TokenUnavailable):
@@ -241,7 +220,7 @@ def _why(error: Exception, server: str, security: Security) -> Silence:
     elif isinstance(error, KafkaError | ConnectionResetError | ConnectionAbortedError | ValueError):
         protocol = security.get("security_protocol", "PLAINTEXT")
         detail = f"{server} hangs up on us: does it speak {protocol}? {kind}"
-    return Silence(server, cause, detail)
+    return Failure(KAFKA, cause, detail)
 
 
 def _refusal(error: Exception, security: Security) -> str:

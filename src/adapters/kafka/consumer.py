@@ -13,8 +13,8 @@ from faststream.kafka.subscriber.usecase import DefaultSubscriber
 from faststream.security import BaseSecurity
 
 from adapters.kafka.client_tasks import ClientTasks
-from adapters.kafka.connectivity import Silence, answering, connection_to, diagnose, unavailable
-from adapters.kafka.metadata import described_on
+from adapters.kafka.connectivity import answering, connection_to, why_unavailable
+from adapters.kafka.metadata import metadata_of
 from anomalyze_auth.kafka.security import broker_options, client_options
 from application.errors import BrokerUnavailableError
 from application.failure import Cause
@@ -36,7 +36,6 @@ class KafkaTopicTail:
     subscriber: DefaultSubscriber
 
     async def next(self) -> Record:
-        """See `TopicTail.next`."""
         while True:
             try:
                 if message := await self.subscriber.get_one(timeout=_LOOK_S):
@@ -64,8 +63,12 @@ class KafkaTopicTail:
         return None
 
     async def length(self) -> int:
-        """See `TopicTail.length`."""
         return sum((await self._consumer.end_offsets(self.subscriber.partitions)).values())
+
+    async def seek(self, *, from_beginning: bool) -> bool:
+        """Go to the beginning or the end of all partitions, and tell whether the brokers said where that is."""
+        seek = self._consumer.seek_to_beginning if from_beginning else self._consumer.seek_to_end
+        return bool(await seek(*self.subscriber.partitions))
 
     @property
     def _consumer(self) -> AIOKafkaConsumer:
@@ -95,8 +98,12 @@ async def tail_topic(
     tasks = ClientTasks()
     try:
         try:
+            async with connection_to(server, options) as connection:
+                found = (await metadata_of(connection.send, [topic])).topics[topic]
+            if not found.partitions:
+                raise BrokerUnavailableError(f"{topic} at {server}", Cause.TOPIC_MISSING)
             subscriber = broker.subscriber(
-                partitions=await _partitions_of(server, topic, options),
+                partitions=[TopicPartition(topic, entry["partition"]) for entry in found.partitions],
                 auto_offset_reset="earliest",
                 fetch_max_wait_ms=100,
                 parser=_parsed,
@@ -104,29 +111,13 @@ async def tail_topic(
             with tasks.owned():
                 await broker.start()
             tail = KafkaTopicTail(subscriber)
-            if not await _seek(subscriber, from_beginning=from_beginning):
+            if not await tail.seek(from_beginning=from_beginning):
                 raise BrokerUnavailableError(f"where {topic} begins and ends", Cause.NO_ANSWER)
         except (KafkaError, OSError) as error:
-            found = await diagnose(bootstrap_servers, options, topic)
-            raise unavailable([found or Silence("", Cause.OTHER, type(error).__name__)]) from error
+            raise await why_unavailable(error, bootstrap_servers, options, topic) from error
         yield tail
     finally:
         await tasks.close(broker.stop())
-
-
-async def _partitions_of(server: str, topic: str, options: dict[str, Any]) -> list[TopicPartition]:
-    async with connection_to(server, options) as connection:
-        _, described = await described_on(connection, [topic])
-    if not described[topic].partitions:
-        raise BrokerUnavailableError(f"{topic} at {server}", Cause.TOPIC_MISSING)
-    return [TopicPartition(topic, entry["partition"]) for entry in described[topic].partitions]
-
-
-async def _seek(subscriber: DefaultSubscriber, *, from_beginning: bool) -> bool:
-    consumer = subscriber.consumer
-    assert consumer  # noqa: S101  # it was started
-    seek = consumer.seek_to_beginning if from_beginning else consumer.seek_to_end
-    return bool(await seek(*subscriber.partitions))
 
 
 async def _parsed(record: "ConsumerRecord[bytes | None, bytes | None]") -> KafkaMessage:

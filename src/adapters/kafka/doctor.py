@@ -10,7 +10,7 @@ from aiokafka.protocol.produce import ProduceRequest
 from attrs import evolve
 from faststream.security import BaseSecurity
 
-from adapters.kafka.metadata import NOT_AUTHORIZED, UNKNOWN_TOPIC, Described, described_on
+from adapters.kafka.metadata import NOT_AUTHORIZED, UNKNOWN_TOPIC, Described, metadata_of
 from adapters.kafka.topics import questioning, refused
 from anomalyze_auth.kafka.security import client_options
 from application.relay.topics import Topic, TopicFacts
@@ -28,22 +28,24 @@ async def examine_topics(
         BrokerUnavailableError: no broker answers, or it refuses; the message says why.
     """
     async with questioning(bootstrap_servers, client_options(security)) as (connection, away):
-        brokers, found = await described_on(connection, [topic.name for topic in topics])
-        cluster = TopicFacts(topic=topics[0], brokers=brokers, out_of_reach=[silence.failure for silence in away])
-        return [await _facts(connection, evolve(cluster, topic=topic), found[topic.name]) for topic in topics]
+        known = await metadata_of(connection.send, [topic.name for topic in topics])
+        return [
+            await _facts(
+                connection,
+                TopicFacts(topic=topic, brokers=len(known.brokers), out_of_reach=away),
+                known.topics[topic.name],
+            )
+            for topic in topics
+        ]
 
 
 async def _facts(connection: AIOKafkaConnection, unknown: TopicFacts, found: Described) -> TopicFacts:
     topic = unknown.topic
-    match found.error_code:
-        case 0:
-            pass
-        case code if code == UNKNOWN_TOPIC:
-            return unknown
-        case code if code == NOT_AUTHORIZED:
-            return evolve(unknown, hidden=True)
-        case code:
-            raise refused(f"The topic {topic.name} cannot be described", code, None)
+    code = found.error_code
+    if code in (UNKNOWN_TOPIC, NOT_AUTHORIZED):
+        return evolve(unknown, hidden=code == NOT_AUTHORIZED)
+    if code:
+        raise refused(f"The topic {topic.name} cannot be described", code, None)
     return evolve(
         unknown,
         partitions=len(found.partitions),

@@ -89,7 +89,7 @@ async def explained(error: BaseException, broker: RelayBroker, topic: str | None
         return error.failure
     cause = next((cause for kinds, cause in _CAUSES if isinstance(error, kinds)), Cause.OTHER)
     if cause not in _CERTAIN and (found := await diagnose(broker.bootstrap_servers, broker.security_options, topic)):
-        return found.failure
+        return found
     match error:
         case TopicMissingError():
             detail = str(error)
@@ -105,6 +105,5 @@ async def explained(error: BaseException, broker: RelayBroker, topic: str | None
 
 
 async def unavailable(error: BaseException, broker: RelayBroker, topic: str | None) -> BrokerUnavailableError:
-    """Return the application's error for `error`."""
     found = await explained(error, broker, topic)
     return BrokerUnavailableError(found.detail, Cause(found.cause))

@@ -3,17 +3,16 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Mapping
+from functools import partial
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import LeaderNotAvailableError, for_code
-from aiokafka.protocol.offset import OffsetRequest
+from aiokafka.errors import LeaderNotAvailableError
+
+from adapters.kafka.metadata import LATEST, offsets_of
 
 PATIENCE_S = 1.0
 """Another relay's transaction that stands before ours holds up the answer, for long if that relay was killed. Markers
 take milliseconds: when the brokers have gone on answering for this long, ours are written."""
-
-_LATEST = -1
-_READ_COMMITTED = 1
 
 
 async def until_stable(client: AIOKafkaProducer, topic: str, ends: Mapping[int, int]) -> None:
@@ -43,13 +42,8 @@ async def _last_stable(client: AIOKafkaProducer, topic: str, partitions: Collect
         leader = client.client.cluster.leader_for_partition(TopicPartition(topic, partition))
         if leader is None or leader < 0:
             raise LeaderNotAvailableError
-        by_leader[leader].append((partition, _LATEST))
-    stable = {}
+        by_leader[leader].append((partition, LATEST))
+    stable: dict[int, int] = {}
     for leader, asked in by_leader.items():
-        answer = await client.client.send(leader, OffsetRequest(-1, _READ_COMMITTED, [(topic, asked)]))
-        for _, found in answer.topics:
-            for partition, code, _, offset in found:
-                if code:
-                    raise for_code(code)
-                stable[partition] = offset
+        stable |= await offsets_of(partial(client.client.send, leader), topic, asked)
     return stable

@@ -1,13 +1,20 @@
-"""What the brokers say of topics, asked so that none is made by asking."""
+"""What the brokers say of themselves and of topics, asked so that none is made by asking."""
 
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from typing import Any, TypeAlias
 
+from aiokafka.errors import TopicAuthorizationFailedError, UnknownTopicOrPartitionError, for_code
 from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.protocol.offset import OffsetRequest
 from attrs import frozen
 
-UNKNOWN_TOPIC = 3
-NOT_AUTHORIZED = 29
+UNKNOWN_TOPIC, NOT_AUTHORIZED = UnknownTopicOrPartitionError.errno, TopicAuthorizationFailedError.errno
+READ_COMMITTED = 1
+LATEST, EARLIEST = -1, -2
+"""Instead of a time, the end and the beginning of a partition."""
+
+Send: TypeAlias = Callable[[Any], Awaitable[Any]]
+"""`AIOKafkaConnection.send`, or `AIOKafkaClient.send` to one node; raises KafkaError and OSError."""
 
 
 class TopicMissingError(Exception):
@@ -22,32 +29,39 @@ class Described:
     partitions: list[dict[str, Any]]
 
 
-async def describe(client: Any, topics: Collection[str]) -> tuple[int, dict[str, Described]]:
-    """Return how many brokers there are, and each topic by its name.
+@frozen
+class Metadata:
+    brokers: Mapping[int, str]
+    """The addresses that clients are sent to, `host:port`, by node."""
+    topics: Mapping[str, Described]
 
-    Args:
-        client: an `AIOKafkaClient` that has found its brokers.
-        topics: names; none is created.
 
-    Raises:
-        KafkaError, OSError: the broker does not answer.
+def address(host: str, port: int) -> str:
+    """Write `host:port`, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+async def metadata_of(send: Send, topics: Collection[str] = ()) -> Metadata:
+    """Ask for all brokers and for these topics; errors are those of `send`."""
+    answer = (await send(MetadataRequest(list(topics), allow_auto_topic_creation=False))).to_object()
+    return Metadata(
+        {broker["node_id"]: address(broker["host"], broker["port"]) for broker in answer["brokers"]},
+        {
+            found["topic"]: Described(error_code=found["error_code"], partitions=found["partitions"])
+            for found in answer["topics"]
+        },
+    )
+
+
+async def offsets_of(send: Send, topic: str, times: Iterable[tuple[int, int]]) -> dict[int, int]:
+    """Return by partition, for pairs of partition and time (ms), the first offset that was committed then or later.
+
+    -1 when nothing was. Raises KafkaError also when the broker is not the leader of one of the partitions.
     """
-    return _read(await client.send(client.get_random_node(), _asking(topics)))
-
-
-async def described_on(connection: Any, topics: Collection[str]) -> tuple[int, dict[str, Described]]:
-    """Ask the same over one `AIOKafkaConnection`."""
-    return _read(await connection.send(_asking(topics)))
-
-
-def _asking(topics: Collection[str]) -> MetadataRequest:
-    return MetadataRequest(list(topics), allow_auto_topic_creation=False)
-
-
-def _read(response: Any) -> tuple[int, dict[str, Described]]:
-    answer = response.to_object()
-    described = {
-        found["topic"]: Described(error_code=found["error_code"], partitions=found["partitions"])
-        for found in answer["topics"]
-    }
-    return len(answer["brokers"]), described
+    answer = await send(OffsetRequest(-1, READ_COMMITTED, [(topic, list(times))]))
+    found = {}
+    for partition, code, _, offset in (each for _, partitions in answer.topics for each in partitions):
+        if code:
+            raise for_code(code)
+        found[partition] = int(offset)
+    return found

@@ -31,7 +31,6 @@ class KafkaPublisher:
         self._found: set[str] = set()
 
     async def publish(self, batch: Sequence[Pending]) -> DeliveryResults:
-        """See `Publisher.publish`."""
         if not batch:
             return DeliveryResults()
         fates = Fates()

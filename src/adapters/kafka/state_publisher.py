@@ -67,7 +67,6 @@ class KafkaStatePublisher:
         self._suspects: set[int] = set()
 
     async def writer(self) -> str:
-        """See `StatePublisher.writer`."""
         if self._broker is None or self._broken:
             await self.aclose()
             writer = WRITER_PREFIX + secrets.token_hex(8)
@@ -83,7 +82,6 @@ class KafkaStatePublisher:
         return self._writer
 
     async def fence(self, writers: Collection[str]) -> None:
-        """See `StatePublisher.fence`."""
         for writer in writers:
             while True:
                 try:
@@ -93,7 +91,6 @@ class KafkaStatePublisher:
                     await asyncio.sleep(random.uniform(0.01, 0.1))  # noqa: S311  # jitter, not a secret
 
     async def publish(self, writer: str, batch: Sequence[Pending]) -> DeliveryResults:
-        """See `StatePublisher.publish`."""
         if self._broker is None or self._broken or writer != self._writer:
             raise FencedError
         if not batch:

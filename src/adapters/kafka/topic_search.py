@@ -6,11 +6,9 @@ Decoding every record, as a consumer does, takes four times the CPU (`python -m 
 import asyncio
 import struct
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import (
     CorruptRecordException,
     KafkaError,
@@ -21,15 +19,23 @@ from aiokafka.errors import (
     for_code,
 )
 from aiokafka.protocol.fetch import FetchRequest
-from aiokafka.protocol.metadata import MetadataRequest
-from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.util import encode_varint
 from attrs import define, field, frozen
 from faststream.security import BaseSecurity
 
-from adapters.kafka.connectivity import Silence, address, answering, connection_to, diagnose, unavailable
+from adapters.kafka.connectivity import answering, connection_to, why_unavailable
 from adapters.kafka.consumer import headers_of
-from adapters.kafka.metadata import NOT_AUTHORIZED, UNKNOWN_TOPIC, described_on
+from adapters.kafka.metadata import (
+    EARLIEST,
+    LATEST,
+    NOT_AUTHORIZED,
+    READ_COMMITTED,
+    UNKNOWN_TOPIC,
+    Send,
+    metadata_of,
+    offsets_of,
+)
 from adapters.kafka.partition_batches import partition_of
 from anomalyze_auth.kafka.security import client_options
 from application.errors import BrokerUnavailableError
@@ -44,16 +50,9 @@ _PAUSE_S = 0.2
 _REQUEST_MS = 10_000
 _WAIT_MS = 500
 _FETCH_BYTES = 8 * 1024 * 1024
-_LATEST, _EARLIEST = -1, -2
-_READ_COMMITTED = 1
 
-# Record batch (kafka.apache.org/documentation, "Record Batch"): base offset, length, magic, attributes, last offset
-# delta, producer id. The first three stand at the same place in every version.
-_HEAD = struct.Struct(">qi4xb4xhi16xq")
-_LOG_OVERHEAD = 12
-"""Bytes of a batch that its length does not count."""
-_COMPRESSED, _TRANSACTIONAL, _CONTROL = 0x07, 0x10, 0x20
-_MAGIC = 2
+_HEAD = struct.Struct(">qi")
+"""Of a batch of records in every version: its first offset, and how many bytes follow."""
 
 
 @frozen
@@ -64,18 +63,18 @@ class KafkaTopicSearch:
     security: BaseSecurity | None = None
 
     async def by_key(self, topic: str, key: str, *, all_partitions: bool, rolled_back: bool = False) -> TopicSearch:
-        """See `SearchTopics.by_key`."""
         wanted = key.encode()
 
         def choose(partitions: Sequence[int]) -> Sequence[int]:
             return partitions if all_partitions else [partition_of(key, partitions)]
 
         # With its length before it, as in a record: one user's id may be the beginning of another's.
-        needle = _varint(len(wanted)) + wanted
+        needle = bytearray()
+        encode_varint(len(wanted), needle.append)
+        needle += wanted
         return await self._search(topic, needle, lambda record: record.key == wanted, choose, rolled_back=rolled_back)
 
     async def mentioning(self, topic: str, text: str) -> TopicSearch:
-        """See `SearchTopics.mentioning`."""
         needle = f'"{text}"'.encode()
         return await self._search(topic, needle, lambda record: needle in (record.value or b""), list, rolled_back=True)
 
@@ -90,14 +89,14 @@ class KafkaTopicSearch:
     async def _search(  # noqa: PLR0913  # what to look for, and where
         self,
         topic: str,
-        needle: bytes,
+        needle: bytes | bytearray,
         is_wanted: Callable[[Any], bool],
         choose: Callable[[Sequence[int]], Sequence[int]],
         *,
         rolled_back: bool,
-        start: int = _EARLIEST,
+        start: int = EARLIEST,
     ) -> TopicSearch:
-        partitions = sorted(entry["partition"] for entry in await self._partitions(topic))
+        partitions = sorted(await self._leaders(topic))
         chosen = choose(partitions)
         records: list[Record] = []
         for partition in chosen:
@@ -110,8 +109,12 @@ class KafkaTopicSearch:
         """Read to the end, going on where it was when the partition's leader changes or is lost."""
         while not reading.done:
             try:
-                async with self._leader(reading.topic, reading.partition) as connection:
-                    await reading.read(connection)
+                leader = (await self._leaders(reading.topic)).get(reading.partition)
+                if leader is None:
+                    raise LeaderNotAvailableError  # as a broker would say of a partition without one
+                options = client_options(self.security)
+                async with connection_to(leader, options, request_ms=_REQUEST_MS) as connection:
+                    await reading.read(connection.send)
             except TopicAuthorizationFailedError as error:
                 raise BrokerUnavailableError(f"reading {reading.topic}", Cause.NOT_AUTHORIZED) from error
             except UnsupportedCodecError as error:
@@ -123,20 +126,12 @@ class KafkaTopicSearch:
                 await asyncio.sleep(_PAUSE_S)
             except (KafkaError, OSError) as error:
                 if reading.stalled_s > PATIENCE_S:
-                    raise await self._explained(error, reading.topic) from error
+                    options = client_options(self.security)
+                    raise await why_unavailable(error, self.bootstrap_servers, options, reading.topic) from error
                 await asyncio.sleep(_PAUSE_S)
 
-    @asynccontextmanager
-    async def _leader(self, topic: str, partition: int) -> AsyncIterator[AIOKafkaConnection]:
-        leaders = {entry["partition"]: entry["address"] for entry in await self._partitions(topic)}
-        if leaders.get(partition) is None:
-            raise LeaderNotAvailableError
-        options = client_options(self.security)
-        async with connection_to(leaders[partition], options, request_ms=_REQUEST_MS) as connection:
-            yield connection
-
-    async def _partitions(self, topic: str) -> list[dict[str, Any]]:
-        """Return the partitions as brokers describe them, each with its leader's `address`.
+    async def _leaders(self, topic: str) -> dict[int, str | None]:
+        """Return the address of each partition's leader; None where there is none.
 
         Raises:
             BrokerUnavailableError: there is no such topic, it is hidden from us, or no broker answers.
@@ -145,22 +140,15 @@ class KafkaTopicSearch:
         server = await answering(self.bootstrap_servers, options)
         try:
             async with connection_to(server, options) as connection:
-                brokers = {
-                    node: address(host, port)
-                    for node, host, port, *_ in (await connection.send(MetadataRequest([]))).brokers
-                }
-                found = (await described_on(connection, [topic]))[1][topic]
+                known = await metadata_of(connection.send, [topic])
         except (KafkaError, OSError) as error:
-            raise await self._explained(error, topic) from error
+            raise await why_unavailable(error, self.bootstrap_servers, options, topic) from error
+        found = known.topics[topic]
         if found.error_code == NOT_AUTHORIZED:
             raise BrokerUnavailableError(f"{topic} is hidden from us", Cause.NOT_AUTHORIZED)
         if found.error_code == UNKNOWN_TOPIC or not found.partitions:
             raise BrokerUnavailableError(f"{topic} at {server}", Cause.TOPIC_MISSING)
-        return [{**entry, "address": brokers.get(entry["leader"])} for entry in found.partitions]
-
-    async def _explained(self, error: Exception, topic: str) -> BrokerUnavailableError:
-        found = await diagnose(self.bootstrap_servers, client_options(self.security), topic)
-        return unavailable([found or Silence("", Cause.OTHER, f"reading {topic}: {type(error).__name__}")])
+        return {entry["partition"]: known.brokers.get(entry["leader"]) for entry in found.partitions}
 
 
 @define
@@ -169,11 +157,11 @@ class _Reading:
 
     topic: str
     partition: int
-    needle: bytes
+    needle: bytes | bytearray
     is_wanted: Callable[[Any], bool]
     rolled_back: bool
     start: int
-    """Where it begins: at a time (ms), or `_EARLIEST`."""
+    """Where it begins: at a time (ms), or `EARLIEST`."""
     position: int = -1
     end: int = -1
     """The end when the reading began: a topic that grows is read no further."""
@@ -188,25 +176,25 @@ class _Reading:
     def stalled_s(self) -> float:
         return time.monotonic() - self.progressed_at
 
-    async def read(self, connection: AIOKafkaConnection) -> None:
+    async def read(self, send: Send) -> None:
         """Read on until the end.
 
         Raises:
             KafkaError, OSError: the leader does not answer, or it is another.
         """
         if self.end < 0:
-            position = await self._offset(connection, self.start)
-            self.end = await self._offset(connection, _LATEST)
+            position = await self._offset(send, self.start)
+            self.end = await self._offset(send, LATEST)
             self.position = self.end if position < 0 else position  # nothing was written since
         while not self.done:
             # What is rolled back is listed in the answer to readers of what is committed.
             asked = [(self.topic, [(self.partition, self.position, _FETCH_BYTES)])]
-            answer = await connection.send(FetchRequest(_WAIT_MS, 1, _FETCH_BYTES, _READ_COMMITTED, asked))
+            answer = await send(FetchRequest(_WAIT_MS, 1, _FETCH_BYTES, READ_COMMITTED, asked))
             [part] = answer.to_object()["topics"][0]["partitions"]
             if part["error_code"] == OffsetOutOfRangeError.errno:
                 # Retention removed the oldest meanwhile; or the newest got lost with a leader.
-                self.position = max(self.position, await self._offset(connection, _EARLIEST))
-                self.end = min(self.end, await self._offset(connection, _LATEST))
+                self.position = max(self.position, await self._offset(send, EARLIEST))
+                self.end = min(self.end, await self._offset(send, LATEST))
                 continue
             if part["error_code"]:
                 raise for_code(part["error_code"])
@@ -219,13 +207,8 @@ class _Reading:
             else:  # a quota is exceeded
                 await asyncio.sleep(answer.throttle_time_ms / 1000)
 
-    async def _offset(self, connection: AIOKafkaConnection, which: int) -> int:
-        asked = [(self.topic, [(self.partition, which)])]
-        answer = await connection.send(OffsetRequest(-1, _READ_COMMITTED, asked))
-        [(_, [(_, code, _, offset)])] = answer.topics
-        if code:
-            raise for_code(code)
-        return int(offset)
+    async def _offset(self, send: Send, time_ms: int) -> int:
+        return (await offsets_of(send, self.topic, [(self.partition, time_ms)]))[self.partition]
 
     def _take(self, data: bytes, aborted: Sequence[dict[str, int]]) -> None:
         """Look through whole batches, and move the position behind them."""
@@ -233,26 +216,24 @@ class _Reading:
         rolled_back: set[int] = set()
         start = 0
         while start + _HEAD.size <= len(data):
-            base, length, magic, attributes, last_delta, producer = _HEAD.unpack_from(data, start)
-            stop = start + _LOG_OVERHEAD + length
+            base, length = _HEAD.unpack_from(data, start)
+            stop = start + _HEAD.size + length
             if stop > len(data):
                 return  # cut off, and the next answer begins with it
+            batch = MemoryRecords(data[start:stop]).next_batch()
             while coming and coming[0][0] <= base:
                 rolled_back.add(coming.pop(0)[1])
-            if magic < _MAGIC:  # of a producer of before Kafka 0.11
-                self._decode(data[start:stop], rolled_back=False)
-            else:
-                if attributes & _CONTROL:
-                    rolled_back.discard(producer)  # the marker that ends its transaction
-                elif attributes & _COMPRESSED or data.find(self.needle, start, stop) >= 0:
-                    is_rolled_back = bool(attributes & _TRANSACTIONAL) and producer in rolled_back
-                    if self.rolled_back or not is_rolled_back:
-                        self._decode(data[start:stop], rolled_back=is_rolled_back)
-                self.position = max(self.position, base + last_delta + 1)
+            if batch.is_control_batch:
+                rolled_back.discard(batch.producer_id)  # the marker that ends its transaction
+            # A batch of a producer of before Kafka 0.11 does not say whether it is compressed.
+            elif getattr(batch, "compression_type", True) or data.find(self.needle, start, stop) >= 0:
+                is_rolled_back = batch.is_transactional and batch.producer_id in rolled_back
+                if self.rolled_back or not is_rolled_back:
+                    self._decode(batch, rolled_back=is_rolled_back)
+            self.position = max(self.position, batch.next_offset)
             start = stop
 
-    def _decode(self, data: bytes, *, rolled_back: bool) -> None:
-        batch = MemoryRecords(data).next_batch()
+    def _decode(self, batch: Any, *, rolled_back: bool) -> None:
         offset = self.position
         try:
             for record in batch:
@@ -262,7 +243,6 @@ class _Reading:
                 offset = record.offset + 1
         except (ValueError, CorruptRecordException):  # such as a header's name that is not UTF-8
             self.found.append(Record(partition=self.partition, offset=offset, readable=False))
-        self.position = max(self.position, batch.next_offset)
 
     def _record(self, record: Any, *, rolled_back: bool) -> Record:
         return Record(
@@ -274,12 +254,3 @@ class _Reading:
             timestamp=record.timestamp or 0,
             rolled_back=rolled_back,
         )
-
-
-def _varint(number: int) -> bytes:
-    """Write a length as a record does (zigzag, then groups of seven bits, the lowest first)."""
-    number, written = number << 1, bytearray()
-    while number > 0x7F:  # noqa: PLR2004
-        written.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*written, number])

@@ -6,29 +6,23 @@ from contextlib import asynccontextmanager
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.conn import AIOKafkaConnection
-from aiokafka.errors import KafkaError, for_code
-from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from faststream.security import BaseSecurity
 
 from adapters.kafka.client_tasks import ClientTasks
 from adapters.kafka.connectivity import (
     Security,
-    Silence,
-    address,
     answering,
     connection_to,
-    diagnose,
     out_of_reach,
     unavailable,
+    why_unavailable,
 )
-from adapters.kafka.metadata import described_on
+from adapters.kafka.metadata import metadata_of
 from anomalyze_auth.kafka.security import client_options
 from application.errors import BrokerUnavailableError
-from application.failure import Cause
+from application.failure import Cause, Failure
 from application.relay.topics import Topic, min_in_sync, replication_factor
-
-_TOPIC_ALREADY_EXISTS = 36
-"""Kafka's error code (kafka.apache.org/protocol, "Error Codes")."""
 
 _REQUEST_MS = 10_000
 _POLL_S = 0.02
@@ -37,7 +31,7 @@ _POLL_S = 0.02
 @asynccontextmanager
 async def questioning(
     bootstrap_servers: Sequence[str], options: Security
-) -> AsyncIterator[tuple[AIOKafkaConnection, list[Silence]]]:
+) -> AsyncIterator[tuple[AIOKafkaConnection, list[Failure]]]:
     """Give a connection to one broker for `_REQUEST_MS`, and what is wrong with those that cannot be reached.
 
     Raises:
@@ -46,15 +40,13 @@ async def questioning(
     server = await answering(bootstrap_servers, options)
     try:
         async with asyncio.timeout(_REQUEST_MS / 1000), connection_to(server, options) as connection:
-            brokers = {
-                address(host, port) for _, host, port, *_ in (await connection.send(MetadataRequest([]))).brokers
-            }
+            brokers = set((await metadata_of(connection.send)).brokers.values())
             away = await out_of_reach(brokers, options)
             if len(away) == len(brokers):
                 raise unavailable(away)
             yield connection, away
     except (KafkaError, OSError) as error:  # TimeoutError is an OSError, and has no text
-        raise await _explained(error, bootstrap_servers, options) from error
+        raise await why_unavailable(error, bootstrap_servers, options) from error
 
 
 @asynccontextmanager
@@ -77,14 +69,9 @@ async def administering(
                 await admin.start()
             yield admin
     except (KafkaError, OSError) as error:
-        raise await _explained(error, bootstrap_servers, options) from error
+        raise await why_unavailable(error, bootstrap_servers, options) from error
     finally:
         await tasks.close(admin.close())
-
-
-async def _explained(error: Exception, bootstrap_servers: Sequence[str], options: Security) -> BrokerUnavailableError:
-    found = await diagnose(bootstrap_servers, options) or Silence("", Cause.OTHER, type(error).__name__)
-    return unavailable([found])
 
 
 async def create_topics(
@@ -106,17 +93,17 @@ async def create_topics(
         questioning(bootstrap_servers, client_options(security)) as (connection, _),
         administering(bootstrap_servers, security) as admin,
     ):
-        brokers, found = await described_on(connection, [topic.name for topic in topics])
+        known = await metadata_of(connection.send, [topic.name for topic in topics])
         # Whatever is said of one that does not exist (unknown, not ours to know, no possible name): creating it tells.
-        missing = [topic for topic in topics if found[topic.name].error_code]
+        missing = [topic for topic in topics if known.topics[topic.name].error_code]
         if not missing:
             return []
-        answer = await admin.create_topics([_new(topic, brokers, partitions, copies) for topic in missing])
+        answer = await admin.create_topics([_new(topic, len(known.brokers), partitions, copies) for topic in missing])
         created = []
         for name, code, message, *_ in answer.topic_errors:
             if code == 0:
                 created.append(name)
-            elif code != _TOPIC_ALREADY_EXISTS:  # somebody else was quicker
+            elif code != TopicAlreadyExistsError.errno:  # somebody else was quicker
                 raise refused(f"The topic {name} cannot be created", code, message)
         await _heard_of(connection, created)
         return created
@@ -138,7 +125,6 @@ async def add_partitions(
 
 
 def refused(what: str, code: int, message: str | None) -> BrokerUnavailableError:
-    """Return the error that says what the brokers would not do, and why."""
     kind = for_code(code)
     cause = Cause.NOT_AUTHORIZED if "AuthorizationFailed" in kind.__name__ else Cause.OTHER
     return BrokerUnavailableError(f"{what}: {message or kind.__name__}", cause)
@@ -158,5 +144,5 @@ def _new(topic: Topic, brokers: int, partitions: int | None, copies: int | None)
 
 async def _heard_of(connection: AIOKafkaConnection, topics: Sequence[str]) -> None:
     """Wait until this broker knows: the controller made them, and tells the others a moment later."""
-    while any(found.error_code for found in (await described_on(connection, topics))[1].values()):  # noqa: ASYNC110
+    while any(found.error_code for found in (await metadata_of(connection.send, topics)).topics.values()):  # noqa: ASYNC110
         await asyncio.sleep(_POLL_S)

@@ -100,7 +100,8 @@ async def directly(engine: AsyncEngine, *, commits: bool = False) -> AsyncIterat
             )
             if lost:
                 # Drop this connection and every other of its age, as SQLAlchemy does when it meets the error itself.
-                await greenlet_spawn(engine.sync_engine.pool._invalidate, pooled_connection, error)  # noqa: SLF001
+                dialer.losses += 1
+                await greenlet_spawn(pooled_connection.invalidate, error)
             elif isinstance(error, OSError):
                 raise  # on a connection that lives
             raise DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=lost) from error

@@ -14,6 +14,7 @@ from adapters.postgres.failures import connected, raised_as_unavailable
 from adapters.postgres.revisions import known_revisions, read_schema
 from application.doctor.database import DatabaseFacts
 
+# By the names of `DatabaseFacts`, but for the clock.
 _FACTS = text("""
     SELECT current_setting('server_version') AS server,
            current_setting('server_version_num')::int AS version,
@@ -27,12 +28,13 @@ _FACTS = text("""
            (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS connections,
            (SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'
             AND query_start < clock_timestamp() - interval '2 seconds') AS waiting_for_standby,
-           (SELECT sum(CASE name WHEN 'max_connections' THEN setting::int ELSE -setting::int END) FROM pg_settings
+           (SELECT sum(CASE name WHEN 'max_connections' THEN setting::int ELSE -setting::int END)::int FROM pg_settings
             WHERE name IN ('max_connections', 'superuser_reserved_connections', 'reserved_connections'))
                AS connections_allowed,
-           (SELECT json_object_agg(option_name, option_value)
-            FROM pg_class, pg_options_to_table(reloptions) WHERE oid = to_regclass('outbox')) AS options,
-           coalesce(pg_total_relation_size(to_regclass('outbox')), 0) AS bytes,
+           coalesce((SELECT json_object_agg(option_name, option_value)
+                     FROM pg_class, pg_options_to_table(reloptions) WHERE oid = to_regclass('outbox')), '{}')
+               AS outbox_options,
+           coalesce(pg_total_relation_size(to_regclass('outbox')), 0) AS outbox_bytes,
            coalesce(pg_relation_size(to_regclass('users')), 0) AS users_bytes,
            coalesce((SELECT reltuples >= 0 FROM pg_class WHERE oid = to_regclass('users')), false) AS users_analyzed
 """)
@@ -62,37 +64,25 @@ async def examine_database(engine: AsyncEngine) -> DatabaseFacts:
     """
     async with connected(engine) as connection:
         asked = time.time()
-        row = (await connection.execute(_FACTS)).one()
+        facts = dict((await connection.execute(_FACTS)).mappings().one())
         answered = time.time()
         schema = await read_schema(connection)
         cluster = await read_cluster(connection)
         driver = cast("Driver", (await connection.get_raw_connection()).driver_connection)
     dialer: Dialer = engine.get_execution_options()["dialer"]
     return DatabaseFacts(
+        clock_ahead_s=facts.pop("now") - (asked + answered) / 2,
+        **facts,
         ignored=dialer.target.ignored,
-        server=row.server,
-        version=row.version,
-        encoding=row.encoding,
         pooled=is_behind_pooler(driver),
         revision=schema.revision,
         revisions=known_revisions(),
         schema=schema.state,
-        standby=row.standby,
-        clock_ahead_s=row.now - (asked + answered) / 2,
-        settings=row.settings,
-        connections=row.connections,
-        waiting_for_standby=row.waiting_for_standby,
-        connections_allowed=int(row.connections_allowed),
-        idle_limit_ms=row.idle_limit_ms,
-        outbox_options=row.options or {},
-        outbox_bytes=row.bytes,
-        users_bytes=row.users_bytes,
-        users_analyzed=row.users_analyzed,
         cluster=cluster,
     )
 
 
-async def try_writing(engine: AsyncEngine, payload_bytes: int = PROBE_BYTES) -> None:
+async def try_writing(engine: AsyncEngine) -> None:
     """Store a user, an event and a session and take them back, unseen by other sessions.
 
     Only a write shows whether writes work.
@@ -106,7 +96,7 @@ async def try_writing(engine: AsyncEngine, payload_bytes: int = PROBE_BYTES) -> 
             transaction = await connection.begin()
             try:
                 await connection.execute(_STORE_USER, {"key": key})
-                payload = secrets.token_bytes(payload_bytes)
+                payload = secrets.token_bytes(PROBE_BYTES)
                 await connection.execute(_STORE_EVENT, {"key": key, "event_id": uuid4(), "payload": payload})
                 await connection.execute(_STORE_SESSION, {"key": key})
                 for undone in (_UNSTORE_EVENT, _UNSTORE_SESSION):

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 import msgspec
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import ExceptionContext
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from adapters.postgres.connection.dial import STATEMENT_TIMEOUT_S, Dialer
 from adapters.postgres.connection.target import Target
@@ -56,6 +58,13 @@ def create_engine(
         json_deserializer=msgspec.json.decode,
     )
     event.listen(engine.sync_engine, "handle_error", _leave_a_former_primary)
+
+    def leave_the_older(_driver: object, connection: ConnectionPoolEntry, _proxy: object) -> None:
+        """Have the pool replace a connection that is older than one that was lost in `asyncpg_execution`."""
+        if connection.info.setdefault("losses", dialer.losses) < dialer.losses:
+            raise DisconnectionError
+
+    event.listen(engine.sync_engine, "checkout", leave_the_older)
     return engine
 
 

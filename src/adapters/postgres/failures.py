@@ -11,12 +11,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from adapters.postgres.connection.route import (
-    NoPrimaryError,
-    StandbyMissingError,
-    UnusableParameterError,
-    refuses_settings,
-)
+from adapters.postgres.connection.driver import UnusableParameterError, refuses_settings
+from adapters.postgres.connection.route import NoPrimaryError, StandbyMissingError
 from application.errors import StoreUnavailableError
 from application.failure import Cause
 
@@ -87,7 +83,6 @@ _BY_KIND = (
 
 
 def fault_of(error: BaseException) -> Responsible:
-    """Classify an error from `DATABASE_ERRORS`."""
     if not isinstance(error, DBAPIError):
         return Responsible.DATABASE
     sqlstate = _sqlstate(error)
@@ -127,7 +122,6 @@ async def connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 @contextmanager
 def raised_as_unavailable() -> Iterator[None]:
-    """Raise errors of the database as StoreUnavailableError."""
     try:
         yield
     except DATABASE_ERRORS as error:

@@ -1,72 +1,41 @@
 """Leases on lanes, as rows: they survive a crash, a pause, a cut connection and a transaction-mode pooler."""
 
-from datetime import timedelta
-
-from sqlalchemy import (
-    ARRAY,
-    SmallInteger,
-    and_,
-    any_,
-    bindparam,
-    case,
-    delete,
-    func,
-    null,
-    or_,
-    select,
-    union_all,
-    update,
-)
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import Compiled, Row, directly
 from adapters.postgres.failures import raised_as_unavailable
-from adapters.postgres.tables import outbox_lane, relay
 from application.relay.lane_leases import LEASE_S, LaneShare, LaneTable
 
-_lease = timedelta(seconds=LEASE_S)
 # The database's clock alone decides, so relays need not agree on the time.
-_now = func.clock_timestamp()
-
-_seen = insert(relay).values(name=bindparam("me"), seen_at=_now)
-_seen = _seen.on_conflict_do_update(index_elements=[relay.c.name], set_={"seen_at": _seen.excluded.seen_at})
-_forgotten = delete(relay).where(relay.c.seen_at < _now - 100 * _lease)
 _READ = Compiled(
-    union_all(
-        select(
-            outbox_lane.c.lane,
-            case((outbox_lane.c.lease_until > _now, outbox_lane.c.owner)).label("name"),
-        ),
-        select(null(), relay.c.name).where(relay.c.seen_at > _now - _lease),
-    ).add_cte(_seen.cte("seen"), _forgotten.cte("forgotten"))
-)
-
-_hold = outbox_lane.c.lane == any_(bindparam("hold", type_=ARRAY(SmallInteger)))
-_release = outbox_lane.c.lane == any_(bindparam("release", type_=ARRAY(SmallInteger)))
-_WRITE = Compiled(
-    update(outbox_lane)
-    .where(
-        or_(
-            and_(
-                _hold,
-                or_(
-                    outbox_lane.c.owner == bindparam("me"),
-                    outbox_lane.c.owner.is_(None),
-                    outbox_lane.c.lease_until < _now,
-                ),
-            ),
-            and_(_release, outbox_lane.c.owner == bindparam("me")),
+    text(f"""
+        WITH seen AS (
+            INSERT INTO relay (name, seen_at) VALUES (:me, clock_timestamp())
+            ON CONFLICT (name) DO UPDATE SET seen_at = EXCLUDED.seen_at
+        ), forgotten AS (
+            DELETE FROM relay WHERE seen_at < clock_timestamp() - interval '{100 * LEASE_S} s'
         )
-    )
-    .values(
-        owner=case((_release, null()), else_=bindparam("me")),
-        lease_until=_now + _lease,
-    )
-    .returning(outbox_lane.c.lane, outbox_lane.c.owner)
+        SELECT lane, CASE WHEN lease_until > clock_timestamp() THEN owner END AS name FROM outbox_lane
+        UNION ALL
+        SELECT NULL, name FROM relay WHERE seen_at > clock_timestamp() - interval '{LEASE_S} s'
+    """)  # noqa: S608  # a number of ours
 )
-_given_up = update(outbox_lane).where(outbox_lane.c.owner == bindparam("me")).values(owner=None).cte("given_up")
-_LEAVE = Compiled(delete(relay).where(relay.c.name == bindparam("me")).add_cte(_given_up))
+_WRITE = Compiled(
+    text(f"""
+        UPDATE outbox_lane
+        SET owner = CASE WHEN lane = ANY (:release) THEN NULL ELSE :me END,
+            lease_until = clock_timestamp() + interval '{LEASE_S} s'
+        WHERE lane = ANY (:hold) AND (owner = :me OR owner IS NULL OR lease_until < clock_timestamp())
+           OR lane = ANY (:release) AND owner = :me
+        RETURNING lane, owner
+    """)  # noqa: S608  # a number of ours
+)
+_LEAVE = Compiled(
+    text("""
+        WITH given_up AS (UPDATE outbox_lane SET owner = NULL WHERE owner = :me) DELETE FROM relay WHERE name = :me
+    """)
+)
 
 
 class PostgresLaneLeases:

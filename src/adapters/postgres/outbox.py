@@ -25,13 +25,10 @@ from sqlalchemy import (
     delete,
     func,
     literal_column,
-    null,
     select,
     text,
     true,
-    update,
 )
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -39,7 +36,7 @@ from adapters.postgres.asyncpg_execution import Compiled, Row, directly
 from adapters.postgres.connection.dial import Driver
 from adapters.postgres.failures import code_of, connected, raised_as_unavailable
 from adapters.postgres.rows import to_milliseconds
-from adapters.postgres.tables import outbox, outbox_dead, users
+from adapters.postgres.tables import outbox, outbox_dead
 from application.relay.messages import OutboxMessage, Pending, RefusedMessage
 from application.relay.state_topic import for_state_only
 
@@ -144,48 +141,30 @@ _few = (
 # Both parts see the table as it was before the statement, so the read has to leave out what the other part deletes.
 _DELETE_FEW_AND_READ = Compiled(_among_the_oldest(*outbox.c, where=[outbox.c.event_id != all_(_told)]).add_cte(_few))
 
-_refused = (
-    func.unnest(
-        bindparam("event_ids", type_=ARRAY(Uuid)),
-        bindparam("errors", type_=ARRAY(Text)),
-        bindparam("attempts", type_=ARRAY(Integer)),
-    )
-    .table_valued(column("event_id", Uuid), column("error", Text), column("attempts", Integer))
-    .render_derived(name="refused")
-)
-_moved = delete(outbox).where(_gone).returning(*outbox.c).cte("moved")
+_KEPT = [c.name for c in outbox.c if c.name != "payload"]
+_MOVED = [f"moved.{name}" for name in _KEPT]
 # A user may be deleted at this moment, or have been before its event was refused; then the letter must not keep what
 # the deletion erased. The new revision makes a deletion that has not seen the letter yet lose its race and look again.
-_owner = (
-    update(users)
-    .where(users.c.id == any_(bindparam("keys", type_=ARRAY(Text))))
-    .values(revision=users.c.revision + 1)
-    .returning(users.c.id, users.c.deleted_at)
-    .cte("owner")
-)
-_KEPT = [c.name for c in outbox.c if c.name != "payload"]
-_put_aside = insert(outbox_dead).from_select(
-    [*_KEPT, "error", "attempts", "payload"],
-    select(
-        *(_moved.c[name] for name in _KEPT),
-        _refused.c.error,
-        _refused.c.attempts,
-        case((_owner.c.deleted_at.is_(None), _moved.c.payload)),
-    ).select_from(
-        _moved.join(_refused, _refused.c.event_id == _moved.c.event_id).outerjoin(_owner, _owner.c.id == _moved.c.key)
-    ),
-)
 # The version may have died before and been filled into the state topic since. A letter that waits stays, because it
 # stands for the event too; one that was discarded is now a letter again.
-_MOVE_TO_DEAD_LETTERS = _put_aside.on_conflict_do_update(
-    index_elements=[outbox_dead.c.key, outbox_dead.c.version],
-    set_={
-        **{c.name: _put_aside.excluded[c.name] for c in outbox_dead.c if not c.primary_key},
-        "discarded_at": null(),
-        "discard_reason": null(),
-    },
-    where=outbox_dead.c.discarded_at.is_not(None),
-)
+_MOVE_TO_DEAD_LETTERS = text(f"""
+    WITH moved AS (
+        DELETE FROM outbox
+        WHERE key = ANY (:keys) AND version <= :newest AND event_id = ANY (:event_ids) AND (lane < 0) = :for_state_only
+        RETURNING *
+    ), owner AS (
+        UPDATE users SET revision = revision + 1 WHERE id = ANY (:keys) RETURNING id, deleted_at
+    )
+    INSERT INTO outbox_dead ({", ".join(_KEPT)}, error, attempts, payload)
+    SELECT {", ".join(_MOVED)}, error, attempts, CASE WHEN deleted_at IS NULL THEN payload END
+    FROM moved
+    JOIN unnest(CAST(:event_ids AS uuid[]), CAST(:errors AS text[]), CAST(:attempts AS integer[]))
+        AS refused (event_id, error, attempts) ON refused.event_id = moved.event_id
+    LEFT JOIN owner ON owner.id = moved.key
+    ON CONFLICT (key, version) DO UPDATE
+        SET {", ".join(f"{c.name} = EXCLUDED.{c.name}" for c in outbox_dead.c if not c.primary_key)}
+        WHERE outbox_dead.discarded_at IS NOT NULL
+""")  # noqa: S608  # column names of ours
 
 # The table is empty most of the time, so its statistics advise a sequential scan; a cached plan would keep to that
 # when the broker has been away for an hour and a million rows wait. Behind a pooler nothing is cached: no need.
@@ -208,7 +187,6 @@ class PostgresOutbox:
         self._distributed = False
 
     async def oldest(self, lanes: Sequence[int], limit: int, *, published: Collection[Pending] = ()) -> list[Pending]:
-        """See `Outbox.oldest`."""
         with raised_as_unavailable():
             if not self._distributed:
                 try:
@@ -271,13 +249,11 @@ class PostgresOutbox:
         return rows
 
     async def delete(self, published: Collection[Pending]) -> None:
-        """See `Outbox.delete`."""
         with raised_as_unavailable():
             async with directly(self._engine) as driver:
                 await _delete(driver, published)
 
     async def move_to_dead_letters(self, refusals: Collection[RefusedMessage]) -> None:
-        """See `Outbox.move_to_dead_letters`."""
         refused = {refusal.pending.id: refusal for refusal in refusals}
         async with connected(self._engine) as connection:
             for part in _parts([refusal.pending for refusal in refusals], len(refusals)):

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Row, TextClause, bindparam, select, text
+from attrs import fields
+from sqlalchemy import RowMapping, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.failures import connected
@@ -54,21 +55,18 @@ _BLOCKER = text("""
     ORDER BY behind DESC LIMIT 1
 """)
 
-_DEAD = select(*(column for column in outbox_dead.c if column.name not in {"payload", "traceparent"})).add_columns(
-    outbox_dead.c.payload.is_(None).label("erased")
+_DEAD = select(
+    *(outbox_dead.c[field.name] for field in fields(DeadLetter) if field.name != "erased"),
+    outbox_dead.c.payload.is_(None).label("erased"),
 )
 
 _COLUMNS = ", ".join(column.name for column in outbox.c)
 
 
-def _with_ids(statement: str) -> TextClause:
-    return text(statement).bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
-
-
 # The user's row is locked: a deletion comes before, and then nothing is retried, or after, and then the old event is
 # published before the deletion's. By an update, because Citus locks no rows of several servers for a SELECT; the new
 # revision only makes a write that was decided before it be decided again.
-_RETRY = _with_ids(f"""
+_RETRY = text(f"""
     WITH owner AS (
         UPDATE users SET revision = revision + 1
         WHERE id IN (SELECT key FROM outbox_dead WHERE id = ANY(:ids)) RETURNING id, version, deleted_at
@@ -85,11 +83,11 @@ _RETRY = _with_ids(f"""
     SELECT letter.id, coalesce(owner.version > letter.version, false) AS overtaken
     FROM letter LEFT JOIN owner ON owner.id = letter.key
 """)  # noqa: S608  # column names of ours
-_DISCARD = _with_ids("""
+_DISCARD = text("""
     UPDATE outbox_dead SET discarded_at = now(), discard_reason = :reason, payload = NULL
     WHERE id = ANY(:ids) AND discarded_at IS NULL RETURNING id
 """)
-_LEFT = _with_ids("SELECT id, discarded_at FROM outbox_dead WHERE id = ANY(:ids)")
+_LEFT = text("SELECT id, discarded_at FROM outbox_dead WHERE id = ANY(:ids)")
 
 BLOCKER_AGE_S = 60
 """A shorter transaction is everyday life."""
@@ -107,57 +105,39 @@ class PostgresOutboxAdmin:
         relays = await self._all(_RELAYS)
         blockers = await self._all(_BLOCKER, longer_than_s=self._blocker_age_s)
         return OutboxStatus(
-            read_at=lanes[0].read_at,
-            stored=lanes[0].stored,
+            read_at=lanes[0]["read_at"],
+            stored=lanes[0]["stored"],
+            dead=lanes[0]["dead"],
             lanes=[
-                LaneBacklog(lane=row.lane, owner=row.owner, waiting=row.waiting, oldest_s=row.oldest_s) for row in lanes
+                LaneBacklog(**{name: row[name] for name in ("lane", "owner", "waiting", "oldest_s")}) for row in lanes
             ],
-            dead=lanes[0].dead,
-            relays={row.name: row.seen_s for row in relays},
-            vacuum_blocker=next(
-                (VacuumBlocker(kind=row.kind, name=row.name, age_s=row.age_s) for row in blockers), None
-            ),
+            relays={row["name"]: row["seen_s"] for row in relays},
+            vacuum_blocker=next((VacuumBlocker(**row) for row in blockers), None),
         )
 
     async def dead(self, *, limit: int, discarded: bool = False) -> list[DeadLetter]:
         statement = _DEAD.order_by(outbox_dead.c.died_at.desc(), outbox_dead.c.id.desc()).limit(limit)
         rows = await self._all(statement if discarded else statement.where(outbox_dead.c.discarded_at.is_(None)))
-        return [
-            DeadLetter(
-                id=row.id,
-                key=row.key,
-                version=row.version,
-                event_id=row.event_id,
-                type=row.type,
-                error=row.error,
-                attempts=row.attempts,
-                created_at=row.created_at,
-                died_at=row.died_at,
-                erased=row.erased,
-                discarded_at=row.discarded_at,
-                discard_reason=row.discard_reason,
-            )
-            for row in rows
-        ]
+        return [DeadLetter(**row) for row in rows]
 
     async def retry(self, ids: Sequence[int]) -> dict[int, Repair]:
-        moved = {row.id: row.overtaken for row in await self._all(_RETRY, ids=list(ids))}
+        moved = {row["id"]: row["overtaken"] for row in await self._all(_RETRY, ids=list(ids))}
         done = {number: Repair.OVERTAKEN if overtaken else Repair.RETRIED for number, overtaken in moved.items()}
         return done | await self._why_not([number for number in ids if number not in done])
 
     async def discard(self, ids: Sequence[int], reason: str) -> dict[int, Repair]:
-        done = {row.id: Repair.DISCARDED for row in await self._all(_DISCARD, ids=list(ids), reason=reason)}
+        done = {row["id"]: Repair.DISCARDED for row in await self._all(_DISCARD, ids=list(ids), reason=reason)}
         return done | await self._why_not([number for number in ids if number not in done])
 
     async def _why_not(self, ids: Sequence[int]) -> dict[int, Repair]:
         if not ids:
             return {}
-        left = {row.id: row.discarded_at for row in await self._all(_LEFT, ids=list(ids))}
+        left = {row["id"]: row["discarded_at"] for row in await self._all(_LEFT, ids=list(ids))}
         return {
             number: Repair.UNKNOWN if number not in left else Repair.GONE if left[number] else Repair.ERASED
             for number in ids
         }
 
-    async def _all(self, statement: Any, **parameters: Any) -> Sequence[Row[Any]]:
+    async def _all(self, statement: Any, **parameters: Any) -> Sequence[RowMapping]:
         async with connected(self._engine) as connection:
-            return (await connection.execute(statement, parameters)).all()
+            return (await connection.execute(statement, parameters)).mappings().all()

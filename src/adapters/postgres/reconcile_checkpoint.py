@@ -3,16 +3,22 @@
 from contextlib import suppress
 
 import msgspec
-from sqlalchemy import ColumnElement, delete, null, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.failures import connected
 from adapters.postgres.rows import to_datetime
-from adapters.postgres.tables import reconcile_checkpoint as table
 from application.reconcile.options import Checkpoint
 
-_THE_ROW = 1
+_RESUME = text("""
+    UPDATE reconcile_checkpoint SET run = :run WHERE state IS NOT NULL AND began_at > :began_after RETURNING state
+""")
+_BEGIN = text("""
+    INSERT INTO reconcile_checkpoint (id, run) VALUES (1, :run)
+    ON CONFLICT (id) DO UPDATE SET run = EXCLUDED.run, began_at = NULL, state = NULL
+""")
+_SAVE = text("UPDATE reconcile_checkpoint SET began_at = :began_at, state = :state WHERE run = :run")
+_FINISH = text("DELETE FROM reconcile_checkpoint WHERE run = :run")
 
 
 class PostgresCheckpoints:
@@ -22,35 +28,21 @@ class PostgresCheckpoints:
         self._engine = engine
 
     async def take(self, run: str, *, began_after: int) -> Checkpoint | None:
-        resumed = (
-            update(table)
-            .where(table.c.state.is_not(None), table.c.began_at > to_datetime(began_after))
-            .values(run=run)
-            .returning(table.c.state)
-        )
-        anew = {"run": run, "began_at": None, "state": null()}
-        begun = insert(table).values(id=_THE_ROW, **anew).on_conflict_do_update(index_elements=["id"], set_=anew)
         async with connected(self._engine) as connection:
-            state = (await connection.execute(resumed)).scalar_one_or_none()
+            asked = {"run": run, "began_after": to_datetime(began_after)}
+            state = (await connection.execute(_RESUME, asked)).scalar_one_or_none()
             if state is not None:
                 with suppress(msgspec.ValidationError):  # of another version of this service
                     return msgspec.convert(state, Checkpoint)
-            await connection.execute(begun)
+            await connection.execute(_BEGIN, {"run": run})
             return None
 
     async def save(self, run: str, checkpoint: Checkpoint) -> None:
-        statement = (
-            update(table)
-            .where(_is(run))
-            .values(began_at=to_datetime(checkpoint.began_at), state=msgspec.to_builtins(checkpoint))
-        )
+        state = msgspec.json.encode(checkpoint).decode()
+        saved = {"run": run, "began_at": to_datetime(checkpoint.began_at), "state": state}
         async with connected(self._engine) as connection:
-            await connection.execute(statement)
+            await connection.execute(_SAVE, saved)
 
     async def finish(self, run: str) -> None:
         async with connected(self._engine) as connection:
-            await connection.execute(delete(table).where(_is(run)))
-
-
-def _is(run: str) -> ColumnElement[bool]:
-    return table.c.run == run
+            await connection.execute(_FINISH, {"run": run})

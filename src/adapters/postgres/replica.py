@@ -128,19 +128,16 @@ class PostgresReplicas:
                     await replica.engine.dispose()
 
     async def signed_in(self, user_id: UserId, session_id: SessionId | None) -> SignedIn:
-        """See `ReplicaReader.signed_in`."""
         with self._next() as replica:
-            return await replica.reader.read(user_id, session_id)
+            return await replica.reader.signed_in(user_id, session_id)
 
     async def get_many(self, user_ids: Collection[UserId]) -> tuple[Mapping[UserId, User | Tombstone], float | None]:
-        """See `ReplicaReader.get_many`."""
         with self._next() as replica, raised_as_unavailable():
             async with self._connected(replica.engine) as driver:
                 users, _, behind_s = await read_with_sessions(driver, user_ids, (), READ_AT_REPLICA)
         return users, behind_s
 
     async def by_email(self, email: str, *, limit: int) -> tuple[Sequence[User], float | None]:
-        """See `ReplicaReader.by_email`."""
         if not storable(email):
             return [], None
         with self._next() as replica, raised_as_unavailable():

@@ -2,16 +2,26 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import msgspec
+from attrs import fields
 
 from adapters.postgres.asyncpg_execution import Row
+from adapters.postgres.tables import users
 from domain.source_version import SourceVersion
 from domain.user import EmailAddress, Profile, Tombstone, User, UserId
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+
+_SAME = [field.name for field in fields(Profile) if field.name not in ("emails", "created_at")]
+"""Fields of the profile that are read as they are stored."""
+_same_in_row, _same_in_profile = itemgetter(*_SAME), attrgetter(*_SAME)
+
+_ERASED: dict[str, Any] = {column.name: None if column.nullable else False for column in users.c}
+"""A row that says nothing of its user, so that a field that is added here or there is erased with the others."""
 
 
 def to_datetime(milliseconds: int) -> datetime:
@@ -31,18 +41,8 @@ def user_from(row: Mapping[str, Any] | Row) -> User | Tombstone:
         id=UserId(row["id"]),
         version=row["version"],
         profile=Profile(
-            email=row["email"],
-            email_verified=row["email_verified"],
+            **dict(zip(_SAME, _same_in_row(row), strict=True)),
             emails=tuple(EmailAddress(**entry) for entry in row["emails"]),
-            phone=row["phone"],
-            username=row["username"],
-            first_name=row["first_name"],
-            last_name=row["last_name"],
-            image_url=row["image_url"],
-            external_id=row["external_id"],
-            public_metadata=row["public_metadata"],
-            banned=row["banned"],
-            locked=row["locked"],
             created_at=to_milliseconds(row["created_at"]),
         ),
         updated_at=to_milliseconds(row["updated_at"]),
@@ -53,30 +53,16 @@ def user_from(row: Mapping[str, Any] | Row) -> User | Tombstone:
 def row_from(user: User | Tombstone, *, revision: int) -> dict[str, Any]:
     """Write one row of `users`; JSON columns are text."""
     if isinstance(user, Tombstone):
-        return {
-            **_ERASED,
-            "id": user.id,
-            "version": user.version,
-            "revision": revision,
-            "deleted_at": to_datetime(user.deleted_at),
-        }
+        deleted_at = to_datetime(user.deleted_at)
+        return _ERASED | {"id": user.id, "version": user.version, "revision": revision, "deleted_at": deleted_at}
     profile = user.profile
     return {
+        **dict(zip(_SAME, _same_in_profile(profile), strict=True)),
         "id": user.id,
         "version": user.version,
         "revision": revision,
-        "email": profile.email,
-        "email_verified": profile.email_verified,
         "emails": msgspec.json.encode(profile.emails).decode(),
-        "phone": profile.phone,
-        "username": profile.username,
-        "first_name": profile.first_name,
-        "last_name": profile.last_name,
-        "image_url": profile.image_url,
-        "external_id": profile.external_id,
         "public_metadata": msgspec.json.encode(profile.public_metadata).decode(),
-        "banned": profile.banned,
-        "locked": profile.locked,
         "created_at": to_datetime(profile.created_at),
         "updated_at": to_datetime(user.updated_at),
         "deleted_at": None,
@@ -84,24 +70,3 @@ def row_from(user: User | Tombstone, *, revision: int) -> dict[str, Any]:
         "source_timestamp": user.source.timestamp,
         "source_digest": user.source.digest,
     }
-
-
-_ERASED: dict[str, Any] = {
-    "email": None,
-    "email_verified": False,
-    "emails": None,
-    "phone": None,
-    "username": None,
-    "first_name": None,
-    "last_name": None,
-    "image_url": None,
-    "external_id": None,
-    "public_metadata": None,
-    "banned": False,
-    "locked": False,
-    "created_at": None,
-    "updated_at": None,
-    "source_updated_at": None,
-    "source_timestamp": None,
-    "source_digest": None,
-}

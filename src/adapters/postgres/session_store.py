@@ -7,16 +7,15 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 
 from attrs import evolve
-from sqlalchemy import ARRAY, DateTime, Interval, Text, any_, bindparam, cast, delete, func, literal, null, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import Compiled, directly
 from adapters.postgres.failures import connected
 from adapters.postgres.group_commit import Change, GroupCommit
 from adapters.postgres.rows import to_datetime, to_milliseconds
-from adapters.postgres.statements import EVENT_COLUMNS, event_row, rows_of
-from adapters.postgres.tables import outbox, revoked_session
+from adapters.postgres.statements import EVENT_COLUMNS, arrays_of, event_row
+from adapters.postgres.tables import outbox
 from application.relay.lanes import session_lane
 from application.relay.messages import Encode
 from application.sessions.ports import Decide
@@ -30,48 +29,37 @@ _Change: TypeAlias = Change[_Key, RevokedSession | None, SessionDecision]
 REMOVED_AT_ONCE = timedelta(seconds=10)
 """Sessions recorded within this time of the oldest are removed by one statement: 10,000 rows of a flood of 1,000/s."""
 
-_COLUMNS = [revoked_session.c.session_id, revoked_session.c.user_id, revoked_session.c.revoked_at]
-_news = rows_of("news", revoked_session, _COLUMNS)
-_events = rows_of("event", outbox, EVENT_COLUMNS)
-_stored = (
-    insert(revoked_session)
-    .from_select(_COLUMNS, select(*(_news.c[c.name] for c in _COLUMNS)))
-    .on_conflict_do_nothing()
-    .returning(revoked_session.c.session_id, revoked_session.c.user_id)
-    .cte("stored")
-)
-_queued = (
-    insert(outbox)
-    .from_select(
-        EVENT_COLUMNS,
-        select(*(_events.c[c.name] for c in EVENT_COLUMNS)).join_from(
-            _events, _stored, _stored.c.session_id == _events.c.key
-        ),
-    )
-    # The session was forgotten, is told of again, and its event has waited for a broker all the time.
-    .on_conflict_do_nothing()
-    .cte("queued")
-)
-# Without a time: stored by this statement. With one: it was there before.
+_EVENT = ", ".join(c.name for c in EVENT_COLUMNS)
+_arrays = arrays_of(outbox, EVENT_COLUMNS)
+# Without a time: stored by this statement. With one: it was there before. An event that is in the outbox already is of
+# a session that was forgotten, and is told of again while its event has waited for a broker all the time.
 _WRITE = Compiled(
-    select(_stored.c.session_id, _stored.c.user_id, cast(null(), DateTime(timezone=True)).label("revoked_at"))
-    .union_all(
-        select(*_COLUMNS).where(
-            revoked_session.c.session_id == any_(bindparam("session_ids", type_=ARRAY(Text))),
-            revoked_session.c.user_id == any_(bindparam("revoked_session_user_id", type_=ARRAY(Text))),
+    text(f"""
+        WITH stored AS (
+            INSERT INTO revoked_session (session_id, user_id, revoked_at)
+            SELECT news.session_id, news.user_id, news.revoked_at
+            FROM unnest(CAST(:ids AS text[]), CAST(:user_ids AS text[]), CAST(:times AS timestamptz[]))
+                AS news (session_id, user_id, revoked_at)
+            ON CONFLICT DO NOTHING
+            RETURNING session_id, user_id
+        ), queued AS (
+            INSERT INTO outbox ({_EVENT})
+            SELECT {_EVENT} FROM unnest({", ".join(f":{array.key}" for array in _arrays)}) AS event ({_EVENT})
+            JOIN stored ON stored.session_id = event.key
+            ON CONFLICT DO NOTHING
         )
-    )
-    .add_cte(_queued)
+        SELECT session_id, user_id, CAST(NULL AS timestamptz) AS revoked_at FROM stored
+        UNION ALL
+        SELECT session_id, user_id, revoked_at FROM revoked_session
+        WHERE user_id = ANY (:user_ids) AND session_id = ANY (:ids)
+    """).bindparams(*_arrays)  # noqa: S608  # column names of ours
 )
 
-_recorded_at = revoked_session.c.recorded_at
-_FORGET = delete(revoked_session).where(
-    _recorded_at
-    < func.least(
-        func.now() - bindparam("age", type_=Interval),
-        select(func.min(_recorded_at)).scalar_subquery() + literal(REMOVED_AT_ONCE, Interval),
-    )
-)
+_FORGET = text("""
+    DELETE FROM revoked_session
+    WHERE recorded_at < least(now() - CAST(:age AS interval),
+                              (SELECT min(recorded_at) FROM revoked_session) + CAST(:at_once AS interval))
+""")
 
 
 class PostgresSessionStore:
@@ -107,7 +95,6 @@ class PostgresSessionStore:
         await self._commits.aclose()
 
     async def change(self, user_id: UserId, session_id: SessionId, decide: Decide) -> SessionDecision:
-        """See `SessionStore.change`."""
         return await self._commits.change((session_id, user_id), decide)
 
     async def _attempt(self, batch: Sequence[_Change]) -> None:
@@ -121,12 +108,10 @@ class PostgresSessionStore:
             for event in decision.events
             for row in [event_row(evolve(self._encode(event), traceparent=change.traceparent))]
         ]
-        ids = [session.id for session in sessions]
         parameters: dict[str, Any] = {
-            "session_ids": ids,
-            "revoked_session_session_id": ids,
-            "revoked_session_user_id": [session.user_id for session in sessions],
-            "revoked_session_revoked_at": [to_datetime(session.revoked_at) for session in sessions],
+            "ids": [session.id for session in sessions],
+            "user_ids": [session.user_id for session in sessions],
+            "times": [to_datetime(session.revoked_at) for session in sessions],
         } | {f"outbox_{c.name}": [event[c.name] for event in events] for c in EVENT_COLUMNS}
         with self._around_batch(batch):
             async with directly(self._engine, commits=True) as driver:
@@ -152,6 +137,6 @@ class PostgresSessionCleaner:
         self._engine = engine
 
     async def forget(self, *, after_ms: int) -> int:
-        """See `SessionCleaner.forget`."""
         async with connected(self._engine) as connection:
-            return (await connection.execute(_FORGET, {"age": timedelta(milliseconds=after_ms)})).rowcount
+            ages = {"age": timedelta(milliseconds=after_ms), "at_once": REMOVED_AT_ONCE}
+            return (await connection.execute(_FORGET, ages)).rowcount

@@ -2,34 +2,23 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import ARRAY, SmallInteger, Text, any_, bindparam, or_, select, update
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import Compiled, directly
 from adapters.postgres.failures import connected, raised_as_unavailable
-from adapters.postgres.tables import outbox_lane, users
 from application.relay.messages import Pending
 
-_of_lanes = outbox_lane.c.lane == any_(bindparam("lanes", type_=ARRAY(SmallInteger)))
-_WRITERS = (
-    select(outbox_lane.c.state_writer).distinct().where(_of_lanes, outbox_lane.c.state_writer != bindparam("but"))
-)
-_CLAIM = (
-    update(outbox_lane)
-    .where(
-        _of_lanes,
-        outbox_lane.c.owner == bindparam("relay"),
-        # Somebody else may have become the writer since `writers` was asked, and has not been barred.
-        or_(
-            outbox_lane.c.state_writer.is_(None),
-            outbox_lane.c.state_writer == any_(bindparam("fenced", type_=ARRAY(Text))),
-        ),
-    )
-    .values(state_writer=bindparam("writer"))
-    .returning(outbox_lane.c.lane)
-)
-
-_NEWEST = Compiled(select(users.c.id, users.c.version).where(users.c.id == any_(bindparam("keys", type_=ARRAY(Text)))))
+_WRITERS = text("""
+    SELECT DISTINCT state_writer FROM outbox_lane WHERE lane = ANY (:lanes) AND state_writer <> :but
+""")
+# Somebody else may have become the writer since `writers` was asked, and has not been barred.
+_CLAIM = text("""
+    UPDATE outbox_lane SET state_writer = :writer
+    WHERE lane = ANY (:lanes) AND owner = :relay AND (state_writer IS NULL OR state_writer = ANY (:fenced))
+    RETURNING lane
+""")
+_NEWEST = Compiled(text("SELECT id, version FROM users WHERE id = ANY (:keys)"))
 
 
 class PostgresStateLanes:

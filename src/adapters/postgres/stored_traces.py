@@ -21,7 +21,6 @@ class PostgresStoredTraces:
         self._engine = engine
 
     async def of_user(self, user_id: UserId) -> StoredTraces:
-        """See `StoredTracesReader.of_user`."""
         waiting = select(outbox).where(outbox.c.key == user_id).order_by(outbox.c.version)
         dead = select(outbox_dead).where(outbox_dead.c.key == user_id).order_by(outbox_dead.c.version)
         ended = (

@@ -45,15 +45,9 @@ class PostgresUserReader:
         self._reading: asyncio.Task[None] | None = None
 
     async def get(self, user_id: UserId) -> Known:
-        """See `UserReader.get`."""
-        return (await self.read(user_id, None)).user
+        return (await self.signed_in(user_id, None)).user
 
-    async def signed_in(self, user_id: UserId, session_id: SessionId) -> SignedIn:
-        """See `UserReader.signed_in`."""
-        return await self.read(user_id, session_id)
-
-    async def read(self, user_id: UserId, session_id: SessionId | None) -> SignedIn:
-        """See `ReplicaReader.signed_in`."""
+    async def signed_in(self, user_id: UserId, session_id: SessionId | None) -> SignedIn:
         answer: DeadlineFuture[SignedIn] = DeadlineFuture(self._limit_s)
         self._waiting.append((user_id, session_id, answer))
         if self._reading is None:

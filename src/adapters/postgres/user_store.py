@@ -76,7 +76,6 @@ class PostgresUserStore:
         await self._commits.aclose()
 
     async def change(self, user_id: UserId, decide: Decide) -> Decision:
-        """See `UserStore.change`."""
         return await self._commits.change(user_id, decide)
 
     async def _by_worker(self, batch: Sequence[_Change]) -> Sequence[Sequence[_Change]]:

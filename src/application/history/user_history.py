@@ -123,17 +123,28 @@ def history_of(user_id: UserId, row: Known, stored: StoredTraces, search: TopicS
         for number in numbers
     }
     deleted = isinstance(row, Tombstone) or any(is_tombstone(document) for document in documents.values())
-    versions = [
-        _described(
-            number, published.get(number, ()), waiting.get(number), dead.get(number), documents, with_values=not deleted
+
+    def version(number: int) -> Version:
+        document, records = documents[number], published.get(number, ())
+        event: StoredEvent | None = waiting.get(number) or dead.get(number)
+        headers = records[0].headers if records else {}
+        return Version(
+            number=number,
+            type=event.type if event else headers.get("ce_type", ""),
+            time=rfc3339(event.occurred_at) if event else headers.get("ce_time", ""),
+            traceparent=event.traceparent if event else headers.get("traceparent"),
+            published=records,
+            waiting=waiting.get(number),
+            dead=dead.get(number),
+            changed=_named_as_changed(document),
+            changes=None if deleted or document is None else [*_changes(number, documents)],
         )
-        for number in numbers
-    ]
+
     return UserHistory(
         id=user_id,
         row=row,
         deleted=deleted,
-        versions=versions,
+        versions=[version(number) for number in numbers],
         missing=[*_gaps(numbers, row.version if row else 0)],
         unreadable=unreadable,
         sessions=stored.sessions,
@@ -160,31 +171,6 @@ def document_of(value: bytes | None) -> Mapping[str, Any] | None:
 def is_tombstone(document: Mapping[str, Any] | None) -> bool:
     """Tell whether an event says of its user only that it was deleted."""
     return document is not None and "deleted_at" in document["user"] and document["user"].keys() <= _OF_A_TOMBSTONE
-
-
-def _described(  # noqa: PLR0913  # what the places know of it
-    number: int,
-    published: Sequence[Record],
-    waiting: WaitingEvent | None,
-    dead: DeadEvent | None,
-    documents: Mapping[int, Mapping[str, Any] | None],
-    *,
-    with_values: bool,
-) -> Version:
-    document = documents[number]
-    stored: StoredEvent | None = waiting or dead
-    headers = published[0].headers if published else {}
-    return Version(
-        number=number,
-        type=stored.type if stored else headers.get("ce_type", ""),
-        time=rfc3339(stored.occurred_at) if stored else headers.get("ce_time", ""),
-        traceparent=stored.traceparent if stored else headers.get("traceparent"),
-        published=published,
-        waiting=waiting,
-        dead=dead,
-        changed=_named_as_changed(document),
-        changes=[*_changes(number, documents)] if document and with_values else None,
-    )
 
 
 def _named_as_changed(document: Mapping[str, Any] | None) -> Sequence[str]:

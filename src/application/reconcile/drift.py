@@ -1,4 +1,4 @@
-"""How our users differ from Clerk's, and when a run must stop instead of repairing: pure functions."""
+"""How our users differ from Clerk's, and when a run must stop instead of repairing."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -8,6 +8,7 @@ from attrs import frozen
 
 from application.counting import counted
 from application.errors import SafetyStopError
+from application.users.ports import ClerkUsers
 from domain.snapshot import Snapshot
 from domain.user import Known, Tombstone, User, UserId
 
@@ -67,6 +68,22 @@ class LivingUsers(Protocol):
         ...
 
 
+async def require_our_instance(living: LivingUsers, identities: ClerkUsers, *, absent: UserId | None = None) -> None:
+    """Make sure that Clerk knows one of our users other than `absent`, which may be the only one that we have.
+
+    A tombstone is for ever, and with the key of another instance everybody would seem to be gone.
+
+    Raises:
+        SafetyStopError: Clerk knows none.
+    """
+    others = [user_id for user_id in await living.sample() if user_id != absent]
+    for user_id in others:
+        if await identities.get(user_id) is not None:
+            return
+    if others or absent is None:
+        raise SafetyStopError("Clerk knows none of our users: CLERK_SECRET_KEY seems to be of another instance")
+
+
 def drift_of(snapshot: Snapshot, known: Known) -> Drift | None:
     """Compare what Clerk has with what we hold; `None` when no kept field differs."""
     if known is None:
@@ -104,48 +121,36 @@ class DeletionLimit:
     def of(self, living: int) -> int:
         return max(self.at_least, int(living * self.share))
 
+    def require_this_instance(self, *, living: int, at_clerk: int, in_common: bool) -> None:
+        """Raise SafetyStopError where nothing should be compared at all, by two counts and a sample."""
+        allowed = self.of(living)
+        if not living or (self.explicit and allowed >= living):
+            return
+        ours = counted(living, "user")
+        if not at_clerk:
+            raise SafetyStopError(f"Clerk has no user at all, and we hold {living:,}")
+        if not in_common:
+            raise SafetyStopError(f"none of those we looked up is at Clerk, of the {ours} that we hold")
+        if living - at_clerk > allowed:
+            says = f"we hold {ours} and Clerk has {at_clerk:,}, so more than {allowed:,} would be deleted"
+            raise SafetyStopError(says)
 
-def objection_before(*, living: int, at_clerk: int, in_common: bool, allowance: DeletionLimit) -> str | None:
-    """Say why nothing should be compared at all, from two counts and a sample."""
-    allowed = allowance.of(living)
-    if not living or (allowance.explicit and allowed >= living):
-        return None
-    if not at_clerk:
-        return f"Clerk has no user at all, and we hold {living:,}"
-    if not in_common:
-        return f"none of those we looked up is at Clerk, of the {counted(living, 'user')} that we hold"
-    if living - at_clerk > allowed:
-        return (
-            f"we hold {counted(living, 'user')} and Clerk has {at_clerk:,}, so more than {allowed:,} would be deleted"
-        )
-    return None
+    def require_whole_list(self, *, listed: int, at_clerk: int) -> None:
+        """Raise SafetyStopError where a finished list is no ground for deleting anybody."""
+        if at_clerk - listed > self.of(at_clerk):
+            raise SafetyStopError(f"Clerk counts {counted(at_clerk, 'user')} and listed {listed:,}")
 
+    def require_few(self, *, gone: int, unlisted: int, living: int) -> None:
+        """Raise SafetyStopError where nobody should be deleted, from what is known so far.
 
-def objection_to_list(*, listed: int, at_clerk: int, allowance: DeletionLimit) -> str | None:
-    """Say why a finished list is no ground for deleting anybody."""
-    if at_clerk - listed > allowance.of(at_clerk):
-        return f"Clerk counts {counted(at_clerk, 'user')} and listed {listed:,}"
-    return None
-
-
-def objection_to_deleting(*, gone: int, unlisted: int, living: int, allowance: DeletionLimit) -> str | None:
-    """Say why nobody should be deleted, from what is known so far.
-
-    Args:
-        gone: those that Clerk neither listed nor has.
-        unlisted: those that Clerk did not list, and has.
-        living: our users.
-        allowance: how many may go.
-    """
-    allowed = allowance.of(living)
-    if gone > allowed:
-        return f"more than {allowed:,} of the {counted(living, 'user')} that we hold would be deleted"
-    if unlisted > allowed:
-        return f"Clerk has more than {counted(allowed, 'user')} that it did not list"
-    return None
-
-
-def stop_at(objection: str | None) -> None:
-    """Raise SafetyStopError where there is an objection."""
-    if objection:
-        raise SafetyStopError(objection)
+        Args:
+            gone: those that Clerk neither listed nor has.
+            unlisted: those that Clerk did not list, and has.
+            living: our users.
+        """
+        allowed = self.of(living)
+        if gone > allowed:
+            says = f"more than {allowed:,} of the {counted(living, 'user')} that we hold would be deleted"
+            raise SafetyStopError(says)
+        if unlisted > allowed:
+            raise SafetyStopError(f"Clerk has more than {counted(allowed, 'user')} that it did not list")

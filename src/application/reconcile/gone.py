@@ -5,18 +5,17 @@ from functools import partial
 
 from attrs import define, field
 
+from application.errors import SafetyStopError
 from application.reconcile.drift import (
     CreationKey,
-    DeletionLimit,
     Difference,
     Drift,
     LivingUsers,
-    objection_to_deleting,
-    stop_at,
 )
 from application.reconcile.listing import Complete, PageSizes
+from application.reconcile.options import Run
 from application.reconcile.repair import RepairUsers
-from application.reconcile.retry import Retry, together
+from application.reconcile.retry import together
 from application.users.delete_user import DeleteUser
 from domain.decision import Outcome
 from domain.snapshot import Deletion
@@ -25,22 +24,16 @@ from domain.user import UserId
 
 @define(eq=False, kw_only=True)
 class GoneUsers:
-    """Collects them page by page.
-
-    Args:
-        living: how many users we had at the beginning.
-        report: called with each difference.
-    """
+    """Collects them page by page."""
 
     users: LivingUsers
     living: int
-    allowance: DeletionLimit
+    """How many users we had at the beginning."""
     repair: RepairUsers
     delete_user: DeleteUser
-    retry: Retry
-    report: Callable[[Difference], None]
     now_ms: Callable[[], int]
     sizes: PageSizes
+    run: Run
     ids: list[UserId] = field(factory=list, init=False)
     _unlisted: int = field(default=0, init=False)
     """Users whom Clerk did not list, and has."""
@@ -56,7 +49,7 @@ class GoneUsers:
         """
         before = min(began_at, complete.created_before or began_at)
         after = CreationKey(complete.created_from, UserId(""))
-        while keys := await self.retry(partial(self.users.created, after, before, self.sizes.ours)):
+        while keys := await self.run.retry(partial(self.users.created, after, before, self.sizes.ours)):
             after = keys[-1]
             await self.look_up([key.user_id for key in keys if key.user_id not in complete.ids])
 
@@ -66,30 +59,35 @@ class GoneUsers:
         Raises:
             SafetyStopError: too many would be deleted.
         """
+        allowance = self.run.options.allowance
         for some in self._batches(suspects):
             gone = await self.repair.look_up(some)
             self.ids += gone
             self._unlisted += len(some) - len(gone)
-            objection = objection_to_deleting(
-                gone=len(self.ids), unlisted=self._unlisted, living=self.living, allowance=self.allowance
-            )
-            if objection:
+            try:
+                allowance.require_few(gone=len(self.ids), unlisted=self._unlisted, living=self.living)
+            except SafetyStopError:
                 self.report_all()
-            stop_at(objection)
+                raise
 
     def report_all(self) -> None:
         """Report them as they are, because none is deleted."""
         for user_id in self.ids:
-            self.report(Difference(user_id=user_id, drift=Drift.GONE))
+            self.run.report(Difference(user_id=user_id, drift=Drift.GONE))
 
     async def delete(self) -> None:
+        """Delete those that were found, if they may be deleted."""
+        run = self.run
+        if run.options.dry_run or (self.ids and not await run.observer.may_delete(self.ids)):
+            self.report_all()
+            return
         for some in self._batches(self.ids):
             await together(self._delete(user_id) for user_id in some)
 
     async def _delete(self, user_id: UserId) -> None:
-        decision = await self.retry(partial(self.delete_user, Deletion(id=user_id, deleted_at=self.now_ms())))
+        decision = await self.run.retry(partial(self.delete_user, Deletion(id=user_id, deleted_at=self.now_ms())))
         if decision.outcome is Outcome.DELETED:
-            self.report(Difference(user_id=user_id, drift=Drift.GONE, repaired=True))
+            self.run.report(Difference(user_id=user_id, drift=Drift.GONE, repaired=True))
 
     def _batches(self, ids: Sequence[UserId]) -> Iterator[Sequence[UserId]]:
         for start in range(0, len(ids), self.sizes.clerk):

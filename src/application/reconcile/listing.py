@@ -7,13 +7,16 @@ same millisecond, which Clerk returns in whatever order, are read by offset.
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Sequence
+from functools import partial
+from typing import Any
 
 from attrs import evolve, frozen
 
 from application.errors import ClerkUnavailableError
 from application.failure import Cause
-from application.users.ports import Listed
+from application.reconcile.options import Run
+from application.users.ports import ClerkUsers, Listed
 from domain.snapshot import Snapshot
 from domain.user import UserId
 
@@ -98,16 +101,17 @@ def turn_page(cursor: UserCursor, page: Sequence[Listed], *, sizes: PageSizes, b
 
 
 async def by_creation(
-    read: Callable[[UserCursor], Awaitable[Sequence[Listed]]],
-    cursor: UserCursor | None,
-    *,
-    sizes: PageSizes,
-    began_at: int,
+    run: Run, identities: ClerkUsers, cursor: UserCursor | None, *, sizes: PageSizes, began_at: int
 ) -> AsyncGenerator[PageResult, None]:
     """Read from `cursor` to the end of the list; the next page is under way while one is worked on."""
     if cursor is None:
         return
-    reading = asyncio.ensure_future(read(cursor))
+
+    def read(at: UserCursor) -> Coroutine[Any, Any, Sequence[Listed]]:
+        page = partial(identities.page, created_from=at.created_from, offset=at.offset, limit=sizes.clerk)
+        return run.retry(page)
+
+    reading = asyncio.create_task(read(cursor))
     try:
         while True:
             result = turn_page(cursor, await reading, sizes=sizes, began_at=began_at)
@@ -115,7 +119,7 @@ async def by_creation(
                 yield result
                 return
             cursor = result.next
-            reading = asyncio.ensure_future(read(cursor))
+            reading = asyncio.create_task(read(cursor))
             yield result
     finally:
         reading.cancel()
@@ -123,7 +127,7 @@ async def by_creation(
 
 
 async def by_change(
-    read: Callable[[int], Awaitable[Sequence[Listed]]], *, since: int, sizes: PageSizes
+    run: Run, identities: ClerkUsers, *, since: int, sizes: PageSizes
 ) -> AsyncGenerator[Sequence[Listed], None]:
     """Read the users that changed since then (ms), the newest first.
 
@@ -134,7 +138,7 @@ async def by_change(
     """
     offset, seen = 0, frozenset[UserId]()
     while True:
-        page = await read(offset)
+        page = await run.retry(partial(identities.recently_updated, offset=offset, limit=sizes.clerk))
         times = [user.source.updated_at for user in page if isinstance(user, Snapshot)]
         _require_order(list(reversed(times)))
         users = _first_ones(page, seen)

@@ -7,6 +7,7 @@ from typing import Protocol
 from attrs import define, field, frozen
 
 from application.reconcile.drift import DeletionLimit, Difference, Drift
+from application.reconcile.retry import Retry
 from domain.user import UserId
 
 
@@ -96,3 +97,18 @@ class ReconcileObserver(Protocol):
     async def may_delete(self, gone: Sequence[UserId]) -> bool:
         """Tell whether these users, one or more, may be deleted here, for ever; asked once, at the end of a run."""
         ...
+
+
+@frozen
+class Run:
+    """One run: what its parts share."""
+
+    options: ReconcileOptions
+    progress: ReconcileProgress
+    observer: ReconcileObserver
+    retry: Retry
+
+    def report(self, difference: Difference) -> None:
+        """Count a difference, repaired or not, and tell the observer."""
+        self.progress.add(difference)
+        self.observer.differs(difference)

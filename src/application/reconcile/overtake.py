@@ -1,14 +1,12 @@
 """Bring users above the versions that consumers have seen: after a failover that lost commits, or a restore."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
-from itertools import islice
 from typing import Any, Protocol
 
 from attrs import define, field, frozen
 
-from application.errors import SafetyStopError
-from application.reconcile.drift import LivingUsers
+from application.reconcile.drift import LivingUsers, require_our_instance
 from application.users.ports import ClerkUsers, UserDirectory, UserStore
 from application.users.representation import profile_document, tombstone_document
 from domain.decision import Decision, Outcome
@@ -68,7 +66,8 @@ class OvertakeSeen:
             BrokerUnavailableError, ClerkUnavailableError, StoreUnavailableError: what was repaired until then stays.
         """
         seen = await self.read_seen(since_ms)
-        for ids in _pages(seen, PAGE):
+        everyone = list(seen)
+        for ids in (everyone[start : start + PAGE] for start in range(0, len(everyone), PAGE)):
             ours = await self.directory.get_many(ids)
             for user_id in ids:
                 if not is_behind(ours.get(user_id), seen[user_id]):
@@ -84,18 +83,10 @@ class OvertakeSeen:
             return partial(sync_user, snapshot=snapshot)
         if known is not None:
             return _no_news  # whom Clerk has no more, `reconcile` deletes, within its limit
-        await self._require_our_instance()
+        if not self._is_our_instance:
+            await require_our_instance(self.living, self.identities)
+            self._is_our_instance = True
         return partial(delete_user, deletion=Deletion(id=user_id, deleted_at=self.now_ms()))
-
-    async def _require_our_instance(self) -> None:
-        """A tombstone is for ever, and with the key of another instance everybody would seem to be gone."""
-        if self._is_our_instance:
-            return
-        for user_id in await self.living.sample():
-            if await self.identities.get(user_id) is not None:
-                self._is_our_instance = True
-                return
-        raise SafetyStopError("Clerk knows none of our users: CLERK_SECRET_KEY seems to be of another instance")
 
 
 def is_behind(known: Known, seen: Seen) -> bool:
@@ -109,8 +100,3 @@ def is_behind(known: Known, seen: Seen) -> bool:
 def _no_news(known: Known) -> Decision:
     assert known  # noqa: S101  # rows are never removed
     return Decision(outcome=Outcome.UNCHANGED, user=known)
-
-
-def _pages(ids: Mapping[UserId, Seen], size: int) -> Sequence[Sequence[UserId]]:
-    rest = iter(ids)
-    return [page for _ in range(0, len(ids), size) if (page := list(islice(rest, size)))]

@@ -1,14 +1,15 @@
 """Bring users that Clerk listed up to date, and find those that Clerk no longer has."""
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 from attrs import define, field
 
 from application.errors import ClerkLimitedError, ClerkUnavailableError, UnstorableError
 from application.reconcile.drift import Difference, Drift, drift_of, lags
-from application.reconcile.retry import Retry, together
+from application.reconcile.options import Run
+from application.reconcile.retry import together
 from application.users.ports import ClerkUsers, Listed, Unreadable, UserDirectory
 from application.users.sync_user import SyncUser
 from domain.events import UserCreated, UserUpdated
@@ -24,35 +25,33 @@ TRIES = 3
 
 @define(eq=False, kw_only=True)
 class RepairUsers:
-    """Compares and repairs one page at a time; `report` is called with each difference, repaired or not."""
+    """Compares and repairs one page at a time."""
 
     identities: ClerkUsers
     users: UserDirectory
     sync_user: SyncUser
-    retry: Retry
-    dry_run: bool
-    report: Callable[[Difference], None]
+    run: Run
     _look_ups: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(LOOK_UPS), init=False)
 
-    async def __call__(self, listed: Sequence[Listed]) -> int:
-        """Repair those that Clerk listed, and return how many only moved in Clerk's time.
+    async def __call__(self, listed: Sequence[Listed]) -> None:
+        """Repair those that Clerk listed, and count them.
 
         Raises:
             ClerkUnavailableError, StoreUnavailableError: a failure that outlasted the retries. What was
                 repaired until then has been reported.
         """
         snapshots = [user for user in listed if isinstance(user, Snapshot)]
-        ours = await self.retry(partial(self.users.get_many, [user.id for user in snapshots]))
+        ours = await self.run.retry(partial(self.users.get_many, [user.id for user in snapshots]))
         doubtful: list[UserId] = []
         behind: list[Snapshot] = []
         moved = 0
         for user in listed:
             if not isinstance(user, Snapshot):
-                self.report(Difference(user_id=user.id, drift=Drift.UNREADABLE, detail=user.reason))
+                self.run.report(Difference(user_id=user.id, drift=Drift.UNREADABLE, detail=user.reason))
                 continue
             known = ours.get(user.id)
             match drift_of(user, known):
-                case Drift.MISSING | Drift.STALE as drift if self.dry_run:
+                case Drift.MISSING | Drift.STALE as drift if self.run.options.dry_run:
                     self._report_unrepaired(user, known, drift)
                 case Drift.MISSING | Drift.STALE:
                     behind.append(user)
@@ -61,10 +60,11 @@ class RepairUsers:
                 case _ if lags(user, known):
                     moved += 1
                     behind.append(user)
-        if not self.dry_run:
+        if not self.run.options.dry_run:
             await together(self._bring_up(snapshot) for snapshot in behind)
         await self.look_up(doubtful)
-        return moved
+        self.run.progress.moved += moved
+        self.run.progress.listed += len(listed)
 
     async def look_up(self, ids: Collection[UserId]) -> list[UserId]:
         """Ask Clerk for each of these one by one, repair what it has, and return those of ours that it has not.
@@ -73,7 +73,7 @@ class RepairUsers:
         """
         if not ids:
             return []
-        ours = await self.retry(partial(self.users.get_many, ids))
+        ours = await self.run.retry(partial(self.users.get_many, ids))
         gone = await together(self._look_up(user_id, known) for user_id, known in ours.items())
         return [user_id for user_id in gone if user_id]
 
@@ -83,12 +83,12 @@ class RepairUsers:
         if snapshot is None:
             return user_id if isinstance(known, User) else None
         if not isinstance(snapshot, Snapshot):
-            self.report(Difference(user_id=user_id, drift=Drift.UNREADABLE, detail=snapshot.reason))
+            self.run.report(Difference(user_id=user_id, drift=Drift.UNREADABLE, detail=snapshot.reason))
             return None
         match drift_of(snapshot, known):
             case None:
                 pass
-            case Drift.STALE if not self.dry_run:
+            case Drift.STALE if not self.run.options.dry_run:
                 await self._bring_up(snapshot)
             case drift:
                 self._report_unrepaired(snapshot, known, drift)
@@ -114,23 +114,23 @@ class RepairUsers:
                     raise
                 return Unreadable(id=user_id, created_at=None, reason=str(error))
 
-        return await self.retry(attempt)
+        return await self.run.retry(attempt)
 
     def _report_unrepaired(self, snapshot: Snapshot, known: Known, drift: Drift) -> None:
         fields = changed_fields(known.profile, snapshot.profile) if isinstance(known, User) else ()
-        self.report(Difference(user_id=snapshot.id, drift=drift, detail=", ".join(fields)))
+        self.run.report(Difference(user_id=snapshot.id, drift=drift, detail=", ".join(fields)))
 
     async def _bring_up(self, snapshot: Snapshot) -> None:
         try:
-            decision = await self.retry(partial(self.sync_user, snapshot))
+            decision = await self.run.retry(partial(self.sync_user, snapshot))
         except UnstorableError as error:
-            self.report(Difference(user_id=snapshot.id, drift=Drift.UNSTORABLE, detail=str(error)))
+            self.run.report(Difference(user_id=snapshot.id, drift=Drift.UNSTORABLE, detail=str(error)))
             return
         # No event: a webhook was faster, or only the place in Clerk's time moved.
         for event in decision.events:
             match event:
                 case UserCreated():
-                    self.report(Difference(user_id=snapshot.id, drift=Drift.MISSING, repaired=True))
+                    self.run.report(Difference(user_id=snapshot.id, drift=Drift.MISSING, repaired=True))
                 case UserUpdated():
                     fields = ", ".join(event.changed)
-                    self.report(Difference(user_id=snapshot.id, drift=Drift.STALE, repaired=True, detail=fields))
+                    self.run.report(Difference(user_id=snapshot.id, drift=Drift.STALE, repaired=True, detail=fields))

@@ -1,17 +1,17 @@
 """Make our users equal to Clerk's: the answer to webhooks that never came, and the first import."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 
 from attrs import define, field
 
-from application.reconcile.checkpoint import NO_CHECKPOINTS, UnfinishedRun
-from application.reconcile.drift import Difference, LivingUsers, objection_before, stop_at
+from application.reconcile.checkpoint import UnfinishedRun
+from application.reconcile.drift import LivingUsers
 from application.reconcile.gone import GoneUsers
-from application.reconcile.listing import PageSizes
-from application.reconcile.options import Checkpoints, ReconcileObserver, ReconcileOptions, ReconcileProgress
+from application.reconcile.listing import PageSizes, by_change, by_creation
+from application.reconcile.options import Checkpoints, ReconcileObserver, ReconcileOptions, ReconcileProgress, Run
 from application.reconcile.repair import RepairUsers
 from application.reconcile.retry import Retry
-from application.reconcile.walk import Walk
 from application.users.delete_user import DeleteUser
 from application.users.ports import ClerkUsers, UserDirectory
 from application.users.sync_user import SyncUser
@@ -55,62 +55,63 @@ class Reconcile:
             ClerkRefusedError, ClerkKeyRefusedError, ClerkNotConfiguredError: Clerk does not answer at all.
         """
         progress.began_at = self.now_ms()
-        walk = await self._begin(options, progress, observer)
+        run = Run(options, progress, observer, Retry(options.patience_s, self.clock, self.sleep, observer.waits))
+        repair = RepairUsers(identities=self.identities, users=self.users, sync_user=self.sync_user, run=run)
+        gone = GoneUsers(
+            users=self.living,
+            living=await self._count_living(run, repair),
+            repair=repair,
+            delete_user=self.delete_user,
+            now_ms=self.now_ms,
+            sizes=self.sizes,
+            run=run,
+        )
         if options.user is not None:
-            await walk.one(options.user)
+            observer.began(progress)
+            if user := await repair.ask(options.user):
+                await repair([user])
+            else:
+                await gone.look_up([options.user])
+            await gone.delete()
         elif options.since is not None:
-            await walk.changed_since(options.since)
+            observer.began(progress)
+            async with aclosing(by_change(run, self.identities, since=options.since, sizes=self.sizes)) as pages:
+                async for users in pages:
+                    await repair(users)
+                    observer.progressed(progress)
         else:
-            await walk.all()
+            await self._all(repair, gone, run)
 
-    async def _begin(self, options: ReconcileOptions, progress: ReconcileProgress, observer: ReconcileObserver) -> Walk:
-        """Check that this looks like the Clerk instance that our users are from.
+    async def _count_living(self, run: Run, repair: RepairUsers) -> int:
+        """Count our living users, and check that this looks like the Clerk instance that they are from.
 
         Raises:
             SafetyStopError: it does not.
         """
-
-        def report(difference: Difference) -> None:
-            progress.add(difference)
-            observer.differs(difference)
-
-        retry = Retry(options.patience_s, self.clock, self.sleep, observer.waits)
-        repair = RepairUsers(
-            identities=self.identities,
-            users=self.users,
-            sync_user=self.sync_user,
-            retry=retry,
-            dry_run=options.dry_run,
-            report=report,
-        )
-        progress.at_clerk = await retry(self.identities.count)
-        living = await retry(self.living.count)
+        run.progress.at_clerk = at_clerk = await run.retry(self.identities.count)
+        living = await run.retry(self.living.count)
         in_common = False
-        for user_id in await retry(self.living.sample):
+        for user_id in await run.retry(self.living.sample):
             if in_common := isinstance(await repair.ask(user_id), Snapshot):
                 break
-        allowance = options.allowance
-        stop_at(objection_before(living=living, at_clerk=progress.at_clerk, in_common=in_common, allowance=allowance))
-        checkpoints = NO_CHECKPOINTS if options.dry_run else self.checkpoints
-        gone = GoneUsers(
-            users=self.living,
-            living=living,
-            allowance=allowance,
-            repair=repair,
-            delete_user=self.delete_user,
-            retry=retry,
-            report=report,
-            now_ms=self.now_ms,
-            sizes=self.sizes,
-        )
-        return Walk(
-            options=options,
-            progress=progress,
-            observer=observer,
-            identities=self.identities,
-            repair=repair,
-            gone=gone,
-            retry=retry,
-            unfinished=UnfinishedRun(checkpoints, self.new_run(), progress, gone, retry, self.clock),
-            sizes=self.sizes,
-        )
+        run.options.allowance.require_this_instance(living=living, at_clerk=at_clerk, in_common=in_common)
+        return living
+
+    async def _all(self, repair: RepairUsers, gone: GoneUsers, run: Run) -> None:
+        progress = run.progress
+        unfinished = UnfinishedRun(self.checkpoints, self.new_run(), gone, run)
+        cursor = await unfinished.resume()
+        run.observer.began(progress)
+        began_at = progress.began_at
+        pages = by_creation(run, self.identities, cursor, sizes=self.sizes, began_at=began_at)
+        async with unfinished.saved_at_the_end(), aclosing(pages):
+            async for page in pages:
+                await repair(page.users)
+                if page.next is None:
+                    run.options.allowance.require_whole_list(listed=progress.listed, at_clerk=progress.at_clerk)
+                if page.complete:
+                    await gone.compare(page.complete, began_at=began_at)
+                await unfinished.reached(page)
+                run.observer.progressed(progress)
+        await gone.delete()
+        await unfinished.finish()

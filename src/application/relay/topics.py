@@ -56,11 +56,11 @@ class TopicDefinition:
     variable: str
     """The variable that names it."""
     default_name: str
-    partitions: int
-    """At least. Adding some later moves keys, so there are more than anybody needs at first."""
-    replication_factor: int
-    """At least, where there are as many brokers."""
     settings: Sequence[Setting]
+    partitions: int = 6
+    """At least. Adding some later moves keys, so there are more than anybody needs at first."""
+    replication_factor: int = 3
+    """At least, where there are as many brokers."""
 
 
 _LARGEST_EVENT = Setting(
@@ -73,8 +73,6 @@ _LARGEST_EVENT = Setting(
 EVENTS = TopicDefinition(
     variable="KAFKA_USER_EVENTS_TOPIC",
     default_name="auth.user.events.v1",
-    partitions=6,
-    replication_factor=3,
     settings=(
         Setting("cleanup.policy", Bound.EXACTLY, "delete", "compaction removes events that nobody has read yet", True),
         Setting(
@@ -96,8 +94,6 @@ EVENTS = TopicDefinition(
 STATE = TopicDefinition(
     variable="KAFKA_USER_STATE_TOPIC",
     default_name="auth.user.state.v1",
-    partitions=6,
-    replication_factor=3,
     settings=(
         Setting("cleanup.policy", Bound.EXACTLY, "compact", "users that do not change would leave by retention", True),
         Setting(
@@ -119,8 +115,6 @@ STATE = TopicDefinition(
 SESSIONS = TopicDefinition(
     variable="KAFKA_SESSION_EVENTS_TOPIC",
     default_name="auth.session.events.v1",
-    partitions=6,
-    replication_factor=3,
     settings=(
         Setting(
             "cleanup.policy", Bound.EXACTLY, "delete", "compaction removes records of consumers that begin now", True
@@ -184,7 +178,6 @@ class TopicDifference:
 
 
 def replication_factor(definition: TopicDefinition, brokers: int) -> int:
-    """Return how many copies there can be."""
     return max(1, min(definition.replication_factor, brokers))
 
 

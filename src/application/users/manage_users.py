@@ -8,8 +8,8 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from application.errors import ClerkUnavailableError, SafetyStopError, UserDeletedError, UserUnknownError
-from application.reconcile.drift import LivingUsers
+from application.errors import ClerkUnavailableError, UserDeletedError, UserUnknownError
+from application.reconcile.drift import LivingUsers, require_our_instance
 from application.sessions.revoke_session import RevokeSession
 from application.users.delete_user import DeleteUser
 from application.users.ports import ClerkUsers, UserReader
@@ -132,7 +132,7 @@ class ManageUsers:
         if known is None:
             raise UserUnknownError
         if isinstance(known, User):
-            await self._require_our_instance(user_id)
+            await require_our_instance(self.living, self.identities, absent=user_id)
         return await self.delete_user(self._deletion(user_id))
 
     async def _act(self, user_id: UserId, act: Callable[[UserId], Awaitable[Snapshot]]) -> Decision:
@@ -154,15 +154,6 @@ class ManageUsers:
     async def _require_not_deleted(self, user_id: UserId) -> None:
         if isinstance(await self.users.get(user_id), Tombstone):
             raise UserDeletedError
-
-    async def _require_our_instance(self, absent: UserId) -> None:
-        """A tombstone is for ever, and with the key of another instance everybody would seem to be gone."""
-        others = [user_id for user_id in await self.living.sample() if user_id != absent]
-        for user_id in others:
-            if await self.identities.get(user_id) is not None:
-                return
-        if others:
-            raise SafetyStopError("Clerk knows none of our users: CLERK_SECRET_KEY seems to be of another instance")
 
     def _deletion(self, user_id: UserId) -> Deletion:
         return Deletion(id=user_id, deleted_at=self.now_ms())

@@ -65,7 +65,6 @@ def _to_the_second(seconds: int) -> str:
 
 
 def profile_document(user: User) -> ProfileDocument:
-    """Return the profile as a JSON object."""
     profile = user.profile
     return {
         "id": user.id,

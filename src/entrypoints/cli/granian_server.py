@@ -1,14 +1,13 @@
-"""Granian's server, with the three things that it does not offer; the only module that uses its private attributes.
+"""Granian's server, with the three things that it does not offer.
 
 A worker can be stopped from its first moment, the end waits for the workers, and a reload with wrong settings changes
 nothing.
 """
 
-import math
+import os
 import signal
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -21,25 +20,22 @@ _STOPS = (signal.SIGINT, signal.SIGTERM)
 log = structlog.get_logger("serve")
 
 
-def work(*arguments: Any) -> None:
-    """Run a worker, which SIGTERM stops from its first moment.
+def _block_stops() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
 
-    A forked one has granian's handlers, which only note that the main process is to stop. SIGINT stays blocked until
+
+def _unblock_stops() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+
+
+def _end_by_sigterm() -> None:
+    """Let SIGTERM end a worker from its first moment, until its application's `GracefulShutdown` handles it.
+
+    A forked worker has granian's handlers, which only note that the main process is to stop. SIGINT stays blocked until
     `GracefulShutdown` has ended: Ctrl-C reaches all processes, and the main one passes it on as SIGTERM.
     """
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until there is an application, whose `GracefulShutdown` handles it
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    MPServer._spawn_asgi_lifespan_worker(*arguments)  # noqa: SLF001  # what `MPServer.serve` runs by default
-
-
-@contextmanager
-def _stops_blocked() -> Iterator[None]:
-    """Block the signals that stop until the block ends; processes that are started meanwhile inherit this."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
 
 
 class Server(MPServer):
@@ -53,28 +49,30 @@ class Server(MPServer):
         super().__init__(target, **options)
         self._can_begin = can_begin
 
-    # A signal between the fork and `work` would be lost.
-    _spawn_workers = _stops_blocked()(MPServer._spawn_workers)  # noqa: SLF001
-    _respawn_workers = _stops_blocked()(MPServer._respawn_workers)  # noqa: SLF001
-
-    def _stop_workers(self) -> None:
-        """Wait here: granian asks once whether a worker has ended, perhaps before the thread that collects it has."""
-        workers: list[Any] = self.wrks
-        for worker in workers:
-            worker.terminate()
-        deadline = time.monotonic() + (self.workers_kill_timeout or math.inf)
-        while time.monotonic() < deadline and any(worker.is_alive() for worker in workers):
-            time.sleep(0.01)
-        self.workers_kill_timeout = 1
-        super()._stop_workers()  # type: ignore[no-untyped-call]
+    def startup(self, *arguments: Any) -> None:
+        # A signal between the fork and the end of `_end_by_sigterm` would be lost.
+        os.register_at_fork(before=_block_stops, after_in_parent=_unblock_stops, after_in_child=_end_by_sigterm)
+        _block_stops()  # where workers are not forked they inherit this
+        try:
+            super().startup(*arguments)  # type: ignore[no-untyped-call]
+        finally:
+            _unblock_stops()
 
     def shutdown(self, exit_code: int = 0) -> None:
+        # With a limit, granian asks once whether a worker has ended, perhaps before the thread that collects it has.
+        workers: list[Any] = list(self.wrks)
+        limit_s, self.workers_kill_timeout = self.workers_kill_timeout, None
+        killing = threading.Timer(limit_s or threading.TIMEOUT_MAX, lambda: [worker.kill() for worker in workers])
+        killing.daemon = True
+        killing.start()
         try:
             super().shutdown(exit_code)  # type: ignore[no-untyped-call]
         except SystemExit:
             # A signal to the whole group may end a worker before the main process has seen it: that is no failure.
             if not self.interrupt_signal:
                 raise
+        finally:
+            killing.cancel()
 
     def signal_handler_reload(self, *arguments: Any, **named: Any) -> None:
         try:

@@ -14,7 +14,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from entrypoints.cli.exit_codes import EX_CONFIG, EX_NOT_DONE
-from entrypoints.cli.granian_server import Server, work
+from entrypoints.cli.granian_server import Server
 from entrypoints.cli.terminal import fail
 from entrypoints.config.loading import load, load_from
 from entrypoints.config.settings import HttpSettings, ServeSettings
@@ -90,7 +90,7 @@ def serve(
     address = _free_address(settings.http)
     require_extra(settings.tracing)  # here, so that it is reported once and not by each worker
     with metrics_folder() if settings.http.web_concurrency > 1 else nullcontext():
-        _server(settings, address).serve(work)
+        _server(settings, address).serve()
 
 
 def _log_what_is_closed(settings: ServeSettings) -> None:

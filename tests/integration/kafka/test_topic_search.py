@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from adapters.kafka import topic_search
-from adapters.kafka.topic_search import KafkaTopicSearch, _varint
+from adapters.kafka.topic_search import KafkaTopicSearch
 from application.errors import BrokerUnavailableError
 from integration.conftest import create_topic
 from integration.kafka.test_topic_tail import publish_raw_header_name
@@ -272,10 +272,3 @@ async def test_brokers_that_are_away_for_a_moment_during_the_reading_are_waited_
         between.tap = leave_for_a_moment
 
         assert values(await find(between.address, topic, "user_1")) == [b"1"]
-
-
-@pytest.mark.parametrize(
-    ("length", "written"), [(0, b"\x00"), (6, b"\x0c"), (63, b"\x7e"), (64, b"\x80\x01"), (128, b"\x80\x02")]
-)
-def test_a_length_is_written_as_in_a_record(length, written):
-    assert _varint(length) == written

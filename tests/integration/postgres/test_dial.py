@@ -95,7 +95,7 @@ async def test_parameters_reach_the_session_and_the_socket(database_url):
     said = await connection.fetchrow(
         "SELECT current_setting('application_name'), current_setting('work_mem'), current_setting('client_encoding')"
     )
-    peer = connection._transport.get_extra_info("socket")
+    peer = connection.peer
     kept = [
         peer.getsockopt(*option)
         for option in (

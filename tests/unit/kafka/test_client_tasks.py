@@ -15,7 +15,7 @@ from adapters.kafka import broker as broker_module
 from adapters.kafka import connectivity
 from adapters.kafka.client_tasks import ClientTasks, is_leftover
 from adapters.kafka.connectivity import connection_to
-from application.failure import Cause
+from application.failure import Cause, Failure
 
 
 async def test_what_is_started_while_owned_is_ended_with_all_that_it_starts():
@@ -100,7 +100,7 @@ async def test_a_name_server_that_does_not_answer_is_not_taken_for_a_silent_brok
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", unanswered)
     found = await connectivity.ask("kafka.example.com:9092", {})
 
-    assert isinstance(found, connectivity.Silence)
+    assert isinstance(found, Failure)
     assert found.cause is Cause.NAME_RESOLUTION
 
 

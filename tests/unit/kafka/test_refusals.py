@@ -11,10 +11,10 @@ from contextlib import contextmanager, suppress
 import pytest
 from aiokafka.conn import AIOKafkaConnection
 
-from adapters.kafka.connectivity import Silence, ask
+from adapters.kafka.connectivity import ask
 from anomalyze_auth.kafka import KafkaConnection
 from anomalyze_auth.kafka.security import client_options
-from application.failure import Cause
+from application.failure import Cause, Failure
 from support.authority import Authority, Pair
 
 
@@ -72,13 +72,13 @@ async def test_a_certificate_that_is_missing_or_refused_is_told_however_soon_the
         hung_up = await ask(address, options(address, authority, authority.issue("ours")))
 
     for silence in missing:
-        assert isinstance(silence, Silence)
+        assert isinstance(silence, Failure)
         assert silence.cause is Cause.NOT_AUTHENTICATED
         assert "demands a client certificate, and KAFKA_SSL_CERT_FILE is not set" in silence.detail
     for silence in refused:
-        assert isinstance(silence, Silence)
+        assert isinstance(silence, Failure)
         assert f"{address} does not take the client certificate in KAFKA_SSL_CERT_FILE: unknown ca" in silence.detail
-    assert isinstance(hung_up, Silence)
+    assert isinstance(hung_up, Failure)
     assert "does it speak SSL?" in hung_up.detail
 
 

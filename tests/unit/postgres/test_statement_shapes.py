@@ -36,7 +36,7 @@ WITHOUT_KEY = {
     "state_fill._WAITING": "a count of everything",
     "living_users._COUNT": "a count of everything",
     "living_users._SAMPLE": "by the time of creation",
-    "living_users._marks": "by the time of creation",
+    "living_users._CREATED": "by the time of creation",
     "user_directory._by_email": "by email",
     "user_directory.BY_EMAIL": "by email",
     "user_directory.BY_EMAIL_AT_REPLICA": "by email",

@@ -47,19 +47,14 @@ def _read_url(rest: str) -> dict[str, str]:
         credentials, _, rest = rest.partition("@")
         user, _, password = credentials.partition(":")
         parameters |= {"user": _decoded(user, "the user"), "password": _decoded(password, "the password")}
-    where, query = _split_at(rest, "?")
-    hosts_and_ports, name = _split_at(where, "/")
+    where, _, query = rest.partition("?")
+    hosts_and_ports, _, name = where.partition("/")
     if "@" in hosts_and_ports:
         raise ValueError("an @ stands in the host: one in the user or the password is written %40")
     hosts, ports = _read_hosts(hosts_and_ports)
     parameters |= {"host": _decoded(hosts, "the host"), "port": _decoded(ports, "the port")}
     parameters["dbname"] = _decoded(name, "the database name")
     return parameters | _read_query(query)
-
-
-def _split_at(text: str, mark: str) -> tuple[str, str]:
-    before, _, after = text.partition(mark)
-    return before, after
 
 
 def _read_hosts(text: str) -> tuple[str, str]:

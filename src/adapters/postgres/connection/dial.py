@@ -5,18 +5,20 @@ from collections.abc import Mapping
 import asyncpg
 from attrs import define, field
 
-from adapters.postgres.connection.route import (
+from adapters.postgres.connection.driver import (
     STATEMENT_TIMEOUT_S,
+    Abandoning,
     BehindPooler,
     Connection,
     Driver,
-    Route,
     UnusableParameterError,
+    is_behind_pooler,
     refuses_settings,
 )
+from adapters.postgres.connection.route import Route
 from adapters.postgres.connection.target import Target
 
-__all__ = ("STATEMENT_TIMEOUT_S", "Dialer", "Driver", "UnusableParameterError", "is_behind_pooler", "refuses_settings")
+__all__ = ("STATEMENT_TIMEOUT_S", "Dialer", "Driver", "is_behind_pooler")
 
 ANSWER_MARGIN_S = 0.5
 """How much longer than the server the client waits: a server that is only slow says so itself, and is kept."""
@@ -30,11 +32,6 @@ _ON_CITUS = """
                  ('citus.override_table_visibility', 'off')) AS setting(name, value)
     WHERE to_regclass('pg_dist_partition') IS NOT NULL
 """
-
-
-def is_behind_pooler(connection: Driver) -> bool:
-    """Tell; `isinstance` cannot, because asyncpg lets every connection pass for an instance of any of its classes."""
-    return type(connection) is BehindPooler
 
 
 @define(kw_only=True)
@@ -53,6 +50,8 @@ class Dialer:
     statement_timeout_s: float | None = STATEMENT_TIMEOUT_S
     pooled: bool | None = None
     """None: to be found out."""
+    losses: int = 0
+    """How many connections were found lost: those that are older than the last one are given up too."""
     route: Route = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -93,7 +92,7 @@ class Dialer:
         timeout_s = self.statement_timeout_s
         return await self.route.connect(
             # A migration may run for long: when it is interrupted, its statement must not hold its locks any longer.
-            connection_class=asyncpg.Connection if timeout_s is None else Connection,
+            connection_class=Connection if timeout_s is None else Abandoning,
             command_timeout=timeout_s and timeout_s + ANSWER_MARGIN_S,
             server_settings={
                 "jit": "off",

@@ -11,10 +11,16 @@ from typing import Any, TypeAlias
 import asyncpg
 from attrs import define, field
 
+from adapters.postgres.connection.driver import (
+    STATEMENT_TIMEOUT_S,
+    Abandoning,
+    Connection,
+    Driver,
+    UnusableParameterError,
+    is_behind_pooler,
+    refuses_settings,
+)
 from adapters.postgres.connection.target import Target
-
-STATEMENT_TIMEOUT_S = 5.0
-"""How long one statement may take before its caller gets StoreUnavailableError."""
 
 HEAD_START_S = 0.3
 """How long a host may be silent before the next is tried beside it."""
@@ -25,7 +31,6 @@ SILENT_HOST_S = 1.5
 NO_PRIMARY_S = 0.1
 """For how long it is believed that there is none: to ask costs a login at each host, and every request would."""
 
-Driver: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Address: TypeAlias = tuple[str, int]
 
 # What may be different at the next address; a refused password, say, is an answer (libpq's rule).
@@ -40,12 +45,6 @@ _PERHAPS_WITHOUT_TLS = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.ProtocolViolationError,
 )
-_SOCKET_OPTIONS = {
-    "keepalives_idle": "TCP_KEEPIDLE",
-    "keepalives_interval": "TCP_KEEPINTVL",
-    "keepalives_count": "TCP_KEEPCNT",
-    "tcp_user_timeout": "TCP_USER_TIMEOUT",
-}
 _WORDS: Sequence[tuple[type[BaseException], str]] = (
     (socket.gaierror, "name not resolved"),
     (TimeoutError, "no answer in time"),
@@ -64,10 +63,6 @@ _TIMELINE = """
 _WAITING = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = ANY($1::int[]) AND wait_event = 'SyncRep')"
 
 
-class UnusableParameterError(OSError):
-    """A parameter of `DATABASE_URL` turned out to be of no use; the message says which."""
-
-
 class NoPrimaryError(OSError):
     """Servers answer, and none of them is what `target_session_attrs` asks for; the message says why, host by host."""
 
@@ -78,36 +73,6 @@ class StandbyMissingError(OSError):
 
 class FormerPrimaryError(asyncpg.TargetServerAttributeNotMatched):
     """Another server was promoted since this one was the primary."""
-
-
-class Connection(asyncpg.Connection):
-    """A connection whose unanswered statement is abandoned, never cancelled.
-
-    A COMMIT that waits for a synchronous standby is not undone by a cancel request: it only becomes visible before any
-    standby has it (PostgreSQL's `SyncRepWaitForLSN`). Repeated, the change would then be acknowledged as known and the
-    event published, and both be lost with the primary.
-    """
-
-    __slots__ = ("abandon",)
-
-    def _cancel_current_command(self, *_: Any) -> None:
-        if abandon := getattr(self, "abandon", None):  # not while the connection is made
-            abandon(self.get_server_pid())
-        asyncio.get_running_loop().call_soon(self.terminate)
-
-
-class BehindPooler(Connection):
-    """A connection to a transaction-mode pooler: each transaction may meet another session of the server.
-
-    So nothing may be left in a session: no setting, no prepared statement, no LISTEN.
-    """
-
-    __slots__ = ()
-
-
-def refuses_settings(error: asyncpg.PostgresError) -> bool:
-    """Tell whether this is PgBouncer's answer to settings that it cannot keep for each client."""
-    return "startup parameter" in str(error)
 
 
 @define
@@ -158,10 +123,13 @@ class Route:
 
         async def open_at(address: str) -> "Driver | None":
             try:
-                return await self._address(host, address, wanted, several=len(addresses) > 1, options=options)
+                connection = await self._address(host, address, wanted, options)
+                if wanted in WRITABLE and (len(addresses) > 1 or len(self.target.addresses) > 1):
+                    await self._require_newest(connection)
             except _NEXT_ADDRESS as error:
                 failed.append((host, error))
                 return None
+            return connection
 
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -176,28 +144,18 @@ class Route:
         several = len(self.target.addresses) > 1
         return self.target.connect_timeout_s or (SILENT_HOST_S if several else STATEMENT_TIMEOUT_S)
 
-    async def _address(
-        self, host: Address, address: str, wanted: str, *, several: bool, options: Mapping[str, Any]
-    ) -> Driver:
-        """Connect to one address, with or without TLS."""
-        tls = self.target.tls
-        attempts = (False,) if address.startswith("/") else tls.attempts()
-        for encrypted, last in zip(attempts, (*[False] * (len(attempts) - 1), True), strict=True):
-            try:
-                async with asyncio.timeout(self._timeout_s):
-                    connection = await self._open(host, address, wanted, options, encrypted=encrypted)
-            except (TimeoutError, ConnectionRefusedError, asyncpg.TargetServerAttributeNotMatched):
+    async def _address(self, host: Address, address: str, wanted: str, options: Mapping[str, Any]) -> Driver:
+        first, *second = (False,) if address.startswith("/") else self.target.tls.attempts()
+        try:
+            return await self._open(host, address, wanted, options, encrypted=first)
+        except (TimeoutError, ConnectionRefusedError, asyncpg.TargetServerAttributeNotMatched):
+            raise
+        except _PERHAPS_WITHOUT_TLS as error:
+            # A server or a pooler may admit this user only with TLS, or only without; a wrong password stays wrong.
+            told = isinstance(error, asyncpg.ProtocolViolationError) and refuses_settings(error)
+            if not second or told or isinstance(error, asyncpg.InvalidPasswordError):
                 raise
-            except _PERHAPS_WITHOUT_TLS as error:
-                # A server or a pooler may admit this user only with TLS, or only without; a wrong password stays wrong.
-                told = isinstance(error, asyncpg.ProtocolViolationError) and refuses_settings(error)
-                if last or told or isinstance(error, asyncpg.InvalidPasswordError):
-                    raise
-            else:
-                if wanted in WRITABLE and (several or len(self.target.addresses) > 1):
-                    await self._require_newest(connection)
-                return connection
-        raise AssertionError  # the last attempt returned or raised
+        return await self._open(host, address, wanted, options, encrypted=second[0])
 
     async def _open(
         self, host: Address, address: str, wanted: str, options: Mapping[str, Any], *, encrypted: bool
@@ -219,14 +177,15 @@ class Route:
             **options,
         }
         try:
-            connection: Driver = await asyncpg.connect(**options)
+            async with asyncio.timeout(self._timeout_s):
+                connection: Connection = await asyncpg.connect(**options)
         except ConnectionError as error:
             if "SSL upgrade" in str(error):  # asyncpg has no error of its own for it
                 raise ssl.SSLError("the server has no TLS") from error
             raise
-        if issubclass(options["connection_class"], Connection):
+        if issubclass(options["connection_class"], Abandoning):
             connection.abandon = partial(self._abandoned, host)  # type: ignore[attr-defined]
-        _keep_alive(connection, self.target.keepalives)
+        connection.keep_alive(self.target.keepalives)
         return connection
 
     def _abandoned(self, host: Address, process_id: int) -> None:
@@ -249,7 +208,7 @@ class Route:
         Raises:
             FormerPrimaryError: it was.
         """
-        if type(connection) is BehindPooler:
+        if is_behind_pooler(connection):
             return
         try:
             row = await connection.fetchrow(_TIMELINE)
@@ -304,15 +263,3 @@ def _described(error: BaseException) -> str:
     if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
         return "takes no writes"
     return next((words for kind, words in _WORDS if isinstance(error, kind)), type(error).__name__)
-
-
-def _keep_alive(connection: Driver, keepalives: Mapping[str, int]) -> None:
-    """Notice a peer that is gone without a word, as libpq does."""
-    transport: asyncio.Transport = connection._transport  # type: ignore[attr-defined]  # noqa: SLF001  # no other way
-    peer = transport.get_extra_info("socket")
-    if peer is None or peer.family == socket.AF_UNIX:
-        return
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, keepalives.get("keepalives", 1))
-    for name, option in _SOCKET_OPTIONS.items():
-        if keepalives.get(name) and hasattr(socket, option):
-            peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), keepalives[name])
