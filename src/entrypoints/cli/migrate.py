@@ -2,12 +2,11 @@
 
 import asyncio
 
+from entrypoints.cli.beginning import begin
 from entrypoints.cli.confirmation import Yes, confirm
 from entrypoints.cli.exit_codes import EX_USAGE
 from entrypoints.cli.terminal import fail
-from entrypoints.composition import container_of
 from entrypoints.composition.database import DatabaseContainer
-from entrypoints.config.loading import load
 from entrypoints.config.settings import MigrateSettings
 
 
@@ -26,7 +25,7 @@ def migrate(*, revision: str = "head", distribute: bool = False, yes: Yes = Fals
         Then distribute users, their events and sessions over the servers of a Citus cluster, by user id. Asks first,
         because nothing here takes it back. The service may run meanwhile (docs/citus.md).
     """
-    settings = load(MigrateSettings)
+    container = begin(DatabaseContainer, MigrateSettings)
     if distribute:
         if revision != "head":
             fail("--distribute needs the newest schema: leave --revision out.", EX_USAGE)
@@ -38,7 +37,6 @@ def migrate(*, revision: str = "head", distribute: bool = False, yes: Yes = Fals
             else f"Bring the schema to {revision}? What only a newer schema holds is deleted."
         )
         confirm(question, yes=yes)
-    container = container_of(DatabaseContainer, settings)
     before, after, expected = asyncio.run(container.migrate()(revision))
     if before == after and after is not None and after > expected:
         print(f"Schema is at {after}, newer than {expected}, which this version expects; it fits, nothing was changed.")

@@ -3,21 +3,20 @@
 import asyncio
 import itertools
 import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Annotated, TypeVar
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 from application.counting import counted
 from application.relay.dead_letters import OutboxAdministration, OutboxStatus, Repair, publish_rate
+from entrypoints.cli.beginning import begin, run
 from entrypoints.cli.confirmation import Yes, confirm
 from entrypoints.cli.exit_codes import EX_NOT_DONE, EX_USAGE
 from entrypoints.cli.outbox.output import as_json, print_json, print_letters, print_status
 from entrypoints.cli.terminal import console_for_stdout, fail, on_terminal
-from entrypoints.composition import container_of
 from entrypoints.composition.database import DatabaseContainer
-from entrypoints.config.loading import load
 from entrypoints.config.settings import OutboxSettings
 
 BETWEEN_READINGS_S = 1.0
@@ -130,16 +129,8 @@ def _report(repairs: Mapping[int, Repair]) -> None:
         sys.exit(EX_NOT_DONE)
 
 
-def _run(ask: Callable[[OutboxAdministration], Coroutine[Any, Any, T]]) -> T:
-    container = container_of(DatabaseContainer, load(OutboxSettings))
-
-    async def run() -> T:
-        try:
-            return await ask(container.outbox_admin())
-        finally:
-            await container.engine().dispose()
-
-    return asyncio.run(run())
+def _run(ask: Callable[[OutboxAdministration], Awaitable[T]]) -> T:
+    return run(begin(DatabaseContainer, OutboxSettings), lambda container: ask(container.outbox_admin()))
 
 
 def _clear_and_print(status: OutboxStatus, rate: float) -> None:

@@ -22,8 +22,9 @@ from application.errors import (
 from application.reconcile.drift import DeletionLimit
 from application.reconcile.options import ReconcileOptions, ReconcileProgress
 from domain.user import parse_user_id
+from entrypoints.cli.beginning import require_secret_key
 from entrypoints.cli.confirmation import Yes, require_terminal
-from entrypoints.cli.exit_codes import EX_CONFIG, EX_DATAERR, EX_NOT_DONE, EX_TEMPFAIL, EX_UNAVAILABLE, EX_USAGE
+from entrypoints.cli.exit_codes import EX_DATAERR, EX_NOT_DONE, EX_TEMPFAIL, EX_UNAVAILABLE, EX_USAGE
 from entrypoints.cli.moment import moment
 from entrypoints.cli.reconcile.output import Output, Result
 from entrypoints.cli.terminal import fail
@@ -31,10 +32,8 @@ from entrypoints.cli.until_signal import run_until_signal
 from entrypoints.composition import container_of
 from entrypoints.composition.lifecycle import acting
 from entrypoints.composition.users import UsersContainer
-from entrypoints.config.clerk_values import SECRET_KEY_EXAMPLE
 from entrypoints.config.loading import load
 from entrypoints.config.settings import ReconcileSettings
-from entrypoints.config.sources import ConfigProblem
 from entrypoints.observability.logging import configure_logging
 
 _STATUS = {
@@ -111,9 +110,7 @@ def reconcile(  # noqa: PLR0913  # a command's options
         fail("--user and --since exclude each other.", EX_USAGE)
     settings = load(ReconcileSettings)
     settings.proxies.export()
-    if settings.clerk_api.clerk_secret_key is None:
-        missing = ConfigProblem("CLERK_SECRET_KEY", "missing; Clerk is asked with it", SECRET_KEY_EXAMPLE)
-        fail(str(missing), EX_CONFIG)
+    require_secret_key(settings.clerk_api)
     if not (yes or dry_run or options.since is not None):
         require_terminal("Delete users here whom Clerk does not have?")
     with ExitStack() as exits:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json as json_
-import logging
 import sys
 from collections.abc import Iterator
 
@@ -12,13 +11,12 @@ from cyclopts import App
 from application.counting import counted
 from application.doctor.findings import advice_for
 from application.relay.topics import TopicDifference, TopicFacts, differences
+from entrypoints.cli.beginning import begin
 from entrypoints.cli.confirmation import Yes, confirm
 from entrypoints.cli.output import flush, print_table
 from entrypoints.cli.topic.fill import fill
 from entrypoints.cli.topic.repair import repair
-from entrypoints.composition import container_of
 from entrypoints.composition.topics import TopicsContainer
-from entrypoints.config.loading import load
 from entrypoints.config.settings import EventsSettings
 
 app = App(
@@ -58,7 +56,7 @@ def create(
             f"Raise topics to {counted(partitions, 'partition')}? Keys move to other partitions, for good.",
             yes=yes,
         )
-    container = _container()
+    container = begin(TopicsContainer, EventsSettings)
     created = asyncio.run(container.create_topics()(partitions=partitions, copies=replication_factor))
     found = asyncio.run(container.examine_topics()())
     if add_partitions and partitions:
@@ -91,7 +89,7 @@ def check(*, partitions: int | None = None, json: bool = False) -> None:
     json
         One object by topic, for other programs.
     """
-    found = asyncio.run(_container().examine_topics()())
+    found = asyncio.run(begin(TopicsContainer, EventsSettings).examine_topics()())
     if json:
         print(json_.dumps({facts.topic.name: _json(facts, partitions) for facts in found}, indent=2))
     else:
@@ -105,13 +103,6 @@ def check(*, partitions: int | None = None, json: bool = False) -> None:
     sys.exit(
         any(facts.partitions is None or facts.out_of_reach or any(_differences(facts, partitions)) for facts in found)
     )
-
-
-def _container() -> TopicsContainer:
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is wrong is said once, by us
-    settings = load(EventsSettings)
-    settings.proxies.export()  # a token endpoint may be behind one
-    return container_of(TopicsContainer, settings)
 
 
 def _differences(facts: TopicFacts, partitions: int | None) -> Iterator[TopicDifference]:

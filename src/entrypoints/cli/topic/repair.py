@@ -1,20 +1,15 @@
 """`auth-service topic repair`: users above the versions that consumers have seen."""
 
-import asyncio
-import logging
 import sys
 import time
 
 from application.counting import counted
 from application.errors import SafetyStopError
-from entrypoints.cli.exit_codes import EX_CONFIG, EX_DATAERR, EX_NOT_DONE, EX_USAGE
+from entrypoints.cli.beginning import begin, require_secret_key, run
+from entrypoints.cli.exit_codes import EX_DATAERR, EX_NOT_DONE, EX_USAGE
 from entrypoints.cli.moment import moment
 from entrypoints.cli.terminal import fail
-from entrypoints.composition import container_of
-from entrypoints.config.clerk_values import SECRET_KEY_EXAMPLE
-from entrypoints.config.loading import load
 from entrypoints.config.settings import RepairSettings
-from entrypoints.config.sources import ConfigProblem
 
 
 def repair(*, since: str, dry_run: bool = False) -> None:
@@ -41,29 +36,23 @@ def repair(*, since: str, dry_run: bool = False) -> None:
         since_ms = moment(since, now_ms)
     except ValueError as error:
         fail(f"--since: {error}", EX_USAGE)
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is wrong is said once, by us
-    settings = load(RepairSettings)
-    settings.proxies.export()
-    if settings.clerk_api.clerk_secret_key is None:
-        fail(str(ConfigProblem("CLERK_SECRET_KEY", "missing; Clerk is asked with it", SECRET_KEY_EXAMPLE)), EX_CONFIG)
+    # Here: the other `topic` commands do without Clerk and the database.
+    from entrypoints.composition.lifecycle import acting  # noqa: PLC0415
+    from entrypoints.composition.repair import RepairContainer  # noqa: PLC0415
+
+    async def repair_all(container: RepairContainer) -> int:
+        found = 0
+        async for user_id in container.overtake_seen()(since_ms, dry_run=dry_run):
+            print(user_id)
+            found += 1
+        return found
+
+    container = begin(RepairContainer, RepairSettings)
+    require_secret_key(container.clerk_api())
     try:
-        found = asyncio.run(_repair(settings, since_ms, dry_run=dry_run))
+        found = run(container, repair_all, acting)
     except SafetyStopError as error:
         fail(str(error), EX_DATAERR)
     done = "would be published again" if dry_run else "published again"
     print(f"{counted(found, 'user')} {done}, above what consumers have seen.")
     sys.exit(EX_NOT_DONE if dry_run and found else 0)
-
-
-async def _repair(settings: RepairSettings, since_ms: int, *, dry_run: bool) -> int:
-    # Here: the other `topic` commands do without Clerk and the database.
-    from entrypoints.composition.lifecycle import acting  # noqa: PLC0415
-    from entrypoints.composition.repair import RepairContainer  # noqa: PLC0415
-
-    container = container_of(RepairContainer, settings)
-    found = 0
-    async with acting(container):
-        async for user_id in container.overtake_seen()(since_ms, dry_run=dry_run):
-            print(user_id)
-            found += 1
-    return found

@@ -5,26 +5,26 @@ from typing import Any
 
 from attrs import NOTHING, fields, frozen
 
-from entrypoints.config.settings.clerk import ClerkApiSettings, TokenSettings, WebhookSettings
-from entrypoints.config.settings.commands import (
-    EventsSettings,
-    MigrateSettings,
-    OutboxSettings,
-    ReconcileSettings,
-    RelaySettings,
-    ServeSettings,
-    UsersSettings,
-)
-from entrypoints.config.settings.kafka import KafkaSettings
-from entrypoints.config.settings.proxies import ProxySettings
-from entrypoints.config.settings.service import (
+from entrypoints.config.settings import (
+    ClerkApiSettings,
     DatabaseSettings,
+    EventsSettings,
     HttpSettings,
+    KafkaSettings,
     LogSettings,
     ManagementSettings,
+    MigrateSettings,
+    OutboxSettings,
+    ProxySettings,
+    ReconcileSettings,
+    RelaySettings,
     ReplicaSettings,
+    ServeSettings,
+    TokenSettings,
+    TracingSettings,
+    UsersSettings,
+    WebhookSettings,
 )
-from entrypoints.config.settings.tracing import TracingSettings
 from entrypoints.config.sources import ENV_FILE
 
 GROUPS: Mapping[type, str] = {
