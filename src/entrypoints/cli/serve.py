@@ -36,9 +36,6 @@ Each costs some 20 KiB, at most 26 with a head that does not end: 208 MiB of the
 OTHER_DESCRIPTORS = 256
 """Of one worker: PostgreSQL's connections, Clerk's, files. Without one to accept with, the server would spin."""
 
-HEAD_READ_BYTES = HEAD_LIMIT_BYTES
-"""Where the server stops reading a head that does not end; it may have read twice as much by then."""
-
 HEAD_TIMEOUT_MS = 10_000
 """For a head to be complete, and for a connection to stay idle: the server knows no difference."""
 
@@ -112,7 +109,7 @@ def _server(settings: ServeSettings, address: str) -> Server:
         workers=settings.http.web_concurrency,
         loop=Loops.uvloop,
         http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(header_read_timeout=HEAD_TIMEOUT_MS, max_buffer_size=HEAD_READ_BYTES),
+        http1_settings=HTTP1Settings(header_read_timeout=HEAD_TIMEOUT_MS, max_buffer_size=HEAD_LIMIT_BYTES),
         websockets=False,
         backlog=2048,
         backpressure=_connections(),
