@@ -42,18 +42,12 @@ def tail(  # options of a command
 
     Needs KAFKA_BOOTSTRAP_SERVERS, from the environment, `.env`, or the `auth-service dev` that runs here.
 
-    Parameters
-    ----------
-    sessions
-        The ends of sessions, in KAFKA_SESSION_EVENTS_TOPIC, instead of what happened to users.
-    from_beginning
-        Start with the oldest event that the topic holds, not with the next one.
-    user
-        Only the events of this user (`user_…`).
-    limit
-        Stop after so many.
-    json
-        One CloudEvent in JSON a line, with all its data, for other programs.
+    Args:
+        sessions: The ends of sessions, in KAFKA_SESSION_EVENTS_TOPIC, instead of what happened to users.
+        from_beginning: Start with the oldest event that the topic holds, not with the next one.
+        user: Only the events of this user (`user_…`).
+        limit: Stop after so many.
+        json: One CloudEvent in JSON a line, with all its data, for other programs.
     """
     container = begin(TopicsContainer, EventsSettings)
     open_tail = container.tail_session_topic() if sessions else container.tail_topic()

@@ -16,14 +16,11 @@ def migrate(*, revision: str = "head", distribute: bool = False, yes: Yes = Fals
     Needs DATABASE_URL, with a role that may create tables. Run it before the new version serves: a new schema always
     fits the version before it too, so an older version leaves a newer schema as it is and ends well.
 
-    Parameters
-    ----------
-    revision
-        `head`, a revision to upgrade or downgrade to, or `base` to drop everything. Asks first when it is not `head`,
-        because a downgrade drops what the newer schema has stored.
-    distribute
-        Then distribute users, their events and sessions over the servers of a Citus cluster, by user id. Asks first,
-        because nothing here takes it back. The service may run meanwhile (docs/citus.md).
+    Args:
+        revision: `head`, a revision to upgrade or downgrade to, or `base` to drop everything. Asks first when it is not
+            `head`, because a downgrade drops what the newer schema has stored.
+        distribute: Then distribute users, their events and sessions over the servers of a Citus cluster, by user id.
+            Asks first, because nothing here takes it back. The service may run meanwhile (docs/citus.md).
     """
     container = begin(DatabaseContainer, MigrateSettings)
     if distribute:

@@ -38,13 +38,10 @@ def relay(*, name: str | None = None, metrics_port: int | None = None) -> None:
     Needs DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS. The topic must exist. Stop it with SIGTERM or Ctrl-C: it finishes
     what it is sending. Killing it loses nothing.
 
-    Parameters
-    ----------
-    name
-        Shown in `outbox status` and in the log; must differ between relays. Host, process id and a random part if
-        left out.
-    metrics_port
-        Serve `/metrics`, `/health` and `/health/live` on this port of 0.0.0.0.
+    Args:
+        name: Shown in `outbox status` and in the log; must differ between relays. Host, process id and a random part if
+            left out.
+        metrics_port: Serve `/metrics`, `/health` and `/health/live` on this port of 0.0.0.0.
     """
     settings = load(RelaySettings)
     settings.proxies.export()

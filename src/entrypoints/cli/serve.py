@@ -61,17 +61,12 @@ def serve(
     Needs DATABASE_URL, CLERK_WEBHOOK_SECRET and one of CLERK_PUBLISHABLE_KEY, CLERK_JWT_KEY, CLERK_JWKS_URL, from
     the environment or `.env`. Kafka is not needed here: that is `auth-service relay`.
 
-    Parameters
-    ----------
-    host
-        Address to listen on, instead of HOST.
-    port
-        Port to listen on, instead of PORT.
-    workers
-        Processes, instead of WEB_CONCURRENCY. More help where there are cores to spare beside PostgreSQL's; each forms
-        smaller batches.
-    log_level
-        debug, info, warning, error or critical, instead of LOG_LEVEL.
+    Args:
+        host: Address to listen on, instead of HOST.
+        port: Port to listen on, instead of PORT.
+        workers: Processes, instead of WEB_CONCURRENCY. More help where there are cores to spare beside PostgreSQL's;
+            each forms smaller batches.
+        log_level: debug, info, warning, error or critical, instead of LOG_LEVEL.
     """
     # The workers read the environment again, each for itself.
     options = {"HOST": host, "PORT": port, "WEB_CONCURRENCY": workers, "LOG_LEVEL": log_level}

@@ -20,16 +20,13 @@ def new(name: str, /, *, scope: Annotated[Sequence[str], Parameter(negative="")]
     Several keys may be configured, so rotate by adding the new one, giving it to the other service, and removing the
     old one.
 
-    Parameters
-    ----------
-    name
-        Who will hold it, for the log: letters, digits, `.`, `_` and `-`. One service may hold several while it rotates:
-        billing-1, billing-2.
-    scope
-        What it is for, as often as you like: read, ban, unban, lock, unlock, sync, set-metadata, revoke-sessions,
-        delete; `*` is all of them.
-    json
-        One object for other programs: `name`, `key`, `scopes`, and `configure`, which is what AUTH_SERVICE_KEYS takes.
+    Args:
+        name: Who will hold it, for the log: letters, digits, `.`, `_` and `-`. One service may hold several while it
+            rotates: billing-1, billing-2.
+        scope: What it is for, as often as you like: read, ban, unban, lock, unlock, sync, set-metadata,
+            revoke-sessions, delete; `*` is all of them.
+        json: One object for other programs: `name`, `key`, `scopes`, and `configure`, which is what AUTH_SERVICE_KEYS
+            takes.
     """
     if unknown := [each for each in scope if each not in (*SCOPES, EVERYTHING)]:
         print(f"--scope {unknown[0]!r}: expected one of {', '.join(SCOPES)}, or *.", file=sys.stderr)

@@ -54,12 +54,9 @@ def doctor(*, json: bool = False, strict: bool = False) -> None:
     what it could not look at. Changes nothing: the one write that it tries is rolled back. Ends with 1 when something
     has failed, and with 0 otherwise.
 
-    Parameters
-    ----------
-    json
-        One list of findings, for other programs.
-    strict
-        End with 1 for warnings too.
+    Args:
+        json: One list of findings, for other programs.
+        strict: End with 1 for warnings too.
     """
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is wrong is said below, once
     found = configured()

@@ -39,14 +39,10 @@ def status(
     Needs DATABASE_URL, from the environment, `.env`, or the `auth-service dev` that runs here. A transaction that
     holds back vacuum is seen in other roles' sessions only by a member of pg_monitor.
 
-    Parameters
-    ----------
-    watch
-        Again and again, until Ctrl-C.
-    every
-        Seconds between two readings of --watch.
-    json
-        One object a reading, with all lanes, for other programs.
+    Args:
+        watch: Again and again, until Ctrl-C.
+        every: Seconds between two readings of --watch.
+        json: One object a reading, with all lanes, for other programs.
     """
     show = print_json if json else _clear_and_print if watch and on_terminal() else print_status
     _run(lambda admin: _status(admin, readings=None if watch else 1, every=every, show=show))
@@ -61,14 +57,10 @@ def dead(
 ) -> None:
     """List the dead letters: events that Kafka refused for good. Never shows what is in them.
 
-    Parameters
-    ----------
-    discarded
-        Also those that were discarded, and why.
-    limit
-        At most so many, those that died last first.
-    json
-        One object a line, for other programs.
+    Args:
+        discarded: Also those that were discarded, and why.
+        limit: At most so many, those that died last first.
+        json: One object a line, for other programs.
     """
     letters = _run(lambda admin: admin.dead(limit=limit, discarded=discarded))
     if json:
@@ -86,10 +78,8 @@ def retry(*ids: Ids) -> None:
 
     Exit status 1 when any of them could not be retried; the others were.
 
-    Parameters
-    ----------
-    ids
-        As `outbox dead` shows them.
+    Args:
+        ids: As `outbox dead` shows them.
     """
     _require(ids)
     _report(_run(lambda admin: admin.retry(ids)))
@@ -102,12 +92,9 @@ def discard(*ids: Ids, reason: str | None = None, yes: Yes = False) -> None:
     A user's next event carries the full state, so consumers lose a step, not the user. Exit status 1 when any of them
     could not be discarded; the others were.
 
-    Parameters
-    ----------
-    ids
-        As `outbox dead` shows them.
-    reason
-        Why; kept with the dead letter.
+    Args:
+        ids: As `outbox dead` shows them.
+        reason: Why; kept with the dead letter.
     """
     _require(ids)
     if not (reason := (reason or "").strip()):

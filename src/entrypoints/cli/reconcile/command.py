@@ -74,26 +74,18 @@ def reconcile(  # noqa: PLR0913  # a command's options
     nothing was done; 65 safety stop, too many would be deleted and nobody was; 69 Clerk refuses; 75 stopped before the
     end, run it again; 130 stopped by Ctrl-C, the same.
 
-    Parameters
-    ----------
-    dry_run
-        Only tell what differs.
-    since
-        Only users who changed at Clerk since then: `90m`, `24h`, `7d`, a date, or a time with its offset. Finds nobody
-        who is gone.
-    user
-        Only this one.
-    allow_deletes
-        How many users may be deleted here, a number or a share such as `20%`. 5 % when left out, or 10 if that is more.
-    restart
-        Begin anew, also when a run was interrupted.
-    patience
-        Seconds for which Clerk or the database may fail before the run ends.
-    report
-        Write every difference to this file as a line of JSON, and the summary as the last one. A run that goes on where
-        another was interrupted adds to the file.
-    json
-        The summary as one JSON object, for other programs.
+    Args:
+        dry_run: Only tell what differs.
+        since: Only users who changed at Clerk since then: `90m`, `24h`, `7d`, a date, or a time with its offset. Finds
+            nobody who is gone.
+        user: Only this one.
+        allow_deletes: How many users may be deleted here, a number or a share such as `20%`. 5 % when left out, or 10
+            if that is more.
+        restart: Begin anew, also when a run was interrupted.
+        patience: Seconds for which Clerk or the database may fail before the run ends.
+        report: Write every difference to this file as a line of JSON, and the summary as the last one. A run that goes
+            on where another was interrupted adds to the file.
+        json: The summary as one JSON object, for other programs.
     """
     now_ms = time.time_ns() // 1_000_000
     options = ReconcileOptions(

@@ -40,16 +40,12 @@ def create(
     KAFKA_SESSION_EVENTS_TOPIC, and KAFKA_USER_STATE_TOPIC where it is set, with the settings that they are defined
     with. Running it again changes nothing. Ends with 1 when a topic exists and its events would be lost or withheld.
 
-    Parameters
-    ----------
-    partitions
-        Of each topic, instead of what is defined: at most as many consumers of one group share the work.
-    replication_factor
-        Copies of each partition, instead of three, or as many as there are brokers.
-    add_partitions
-        Raise a topic that exists to `--partitions`. Keys move to other partitions by it, and Kafka keeps order within
-        one only: stop the relays, let consumers read to the end, add the partitions, start the relays. Asks first, as
-        it cannot be undone.
+    Args:
+        partitions: Of each topic, instead of what is defined: at most as many consumers of one group share the work.
+        replication_factor: Copies of each partition, instead of three, or as many as there are brokers.
+        add_partitions: Raise a topic that exists to `--partitions`. Keys move to other partitions by it, and Kafka
+            keeps order within one only: stop the relays, let consumers read to the end, add the partitions, start the
+            relays. Asks first, as it cannot be undone.
     """
     if add_partitions and partitions:
         confirm(
@@ -82,12 +78,9 @@ def check(*, partitions: int | None = None, json: bool = False) -> None:
 
     Needs KAFKA_BOOTSTRAP_SERVERS, and changes nothing. More than is defined (partitions, copies) is no difference.
 
-    Parameters
-    ----------
-    partitions
-        At least so many, instead of what is defined.
-    json
-        One object by topic, for other programs.
+    Args:
+        partitions: At least so many, instead of what is defined.
+        json: One object by topic, for other programs.
     """
     found = asyncio.run(begin(TopicsContainer, EventsSettings).examine_topics()())
     if json:

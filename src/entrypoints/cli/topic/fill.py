@@ -23,10 +23,8 @@ def fill(*, after: Annotated[str | None, Parameter(name="--after")] = None) -> N
     Needs DATABASE_URL and KAFKA_USER_STATE_TOPIC, and relays that have it too: they do the writing, after their events,
     so it can run beside everything else and be repeated. Ends when all are written; interrupting it loses nothing.
 
-    Parameters
-    ----------
-    after
-        Go on behind this user (`user_…`), as an interrupted run said.
+    Args:
+        after: Go on behind this user (`user_…`), as an interrupted run said.
     """
     settings = load(FillSettings)
     if settings.kafka.kafka_user_state_topic is None:

@@ -23,13 +23,10 @@ def repair(*, since: str, dry_run: bool = False) -> None:
 
     Exit status: 0 nothing to do, or all is repaired; 1 --dry-run found users; 65 safety stop; 69 out of reach.
 
-    Parameters
-    ----------
-    since
-        Compare what was published since then: a time well before the failover, or before the backup that was restored.
-        `90m`, `24h`, `7d`, a date, or a time with its offset.
-    dry_run
-        Only list the users.
+    Args:
+        since: Compare what was published since then: a time well before the failover, or before the backup that was
+            restored. `90m`, `24h`, `7d`, a date, or a time with its offset.
+        dry_run: Only list the users.
     """
     now_ms = time.time_ns() // 1_000_000
     try:

@@ -34,10 +34,8 @@ def history(user: Who, /, *, all_partitions: bool = False, json: AsJson = False)
     KAFKA_USER_EVENTS_TOPIC that holds the user's events, from its oldest record to the end that it has now. Versions
     that the topic's retention has removed are named as missing. Of a deleted user no value is shown.
 
-    Parameters
-    ----------
-    all_partitions
-        Read every partition: versions from before partitions were added are in another one.
+    Args:
+        all_partitions: Read every partition: versions from before partitions were added are in another one.
     """
     [who] = user_ids([user])
     found = _answer(who, lambda container: container.read_history()(who, all_partitions=all_partitions), as_json=json)
