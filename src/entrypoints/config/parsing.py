@@ -21,13 +21,7 @@ _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f
 
 _LISTENING_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*")
 
-LONGEST_DELAY_S = 300
-
 MOST_WORKERS = 256
-
-
-def text(value: str) -> str:
-    return value
 
 
 def line(value: str) -> str:
@@ -80,24 +74,19 @@ def true_or_false(value: str) -> bool:
     return value.lower() == "true"
 
 
-def ratio(value: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        raise ValueError("not a number from 0 to 1") from None
-    if not 0 <= number <= 1:
-        raise ValueError("not a number from 0 to 1")
-    return number
+def number(most: float, of: str = "") -> Callable[[str], float]:
+    """Read a number from 0 to `most`."""
 
+    def parse(value: str) -> float:
+        try:
+            found = float(value)
+        except ValueError:
+            found = -1
+        if not 0 <= found <= most:
+            raise ValueError(f"not a number{of} from 0 to {most}")
+        return found
 
-def delay_s(value: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = -1
-    if not 0 <= number <= LONGEST_DELAY_S:
-        raise ValueError(f"not a number of seconds from 0 to {LONGEST_DELAY_S}")
-    return number
+    return parse
 
 
 def database_url(value: str) -> "Target":

@@ -99,5 +99,5 @@ class RecentFailures:
 
 def note_obtained(failures: RecentFailures) -> None:
     """Count a user who was obtained from Clerk: a webhook is missing, so those that were refused were Clerk's."""
-    metrics.count_obtained()
+    metrics.OBTAINED.inc()
     failures.prove(WEBHOOKS)

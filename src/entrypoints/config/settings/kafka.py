@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import NOTHING, frozen
 
 from application.relay.topics import TOPICS, Topic
 from entrypoints.config import parsing
@@ -44,79 +44,69 @@ class KafkaSettings:
         _brokers,
         "Kafka brokers, comma-separated. Only `auth-service relay` and the event commands need them.",
         example="localhost:9092",
+        default=NOTHING,
     )
     kafka_security_protocol: "SecurityProtocol" = variable(
         _shared("KAFKA_SECURITY_PROTOCOL"),
         "How to reach them: PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL.",
-        example="PLAINTEXT",
         default="PLAINTEXT",
     )
     kafka_sasl_mechanism: "SaslMechanism | None" = variable(
         _shared("KAFKA_SASL_MECHANISM"),
         "With SASL: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER, AWS_MSK_IAM.",
         example="SCRAM-SHA-512",
-        default=None,
     )
     kafka_sasl_username: str | None = variable(
         _shared("KAFKA_SASL_USERNAME"),
         "With PLAIN and SCRAM: the user name.",
         example="auth-service",
-        default=None,
         in_file=True,
     )
     kafka_sasl_password: Secret[str] | None = variable(
         parsing.secret(_shared("KAFKA_SASL_PASSWORD")),
         "With PLAIN and SCRAM: the password.",
         example="secret",
-        default=None,
         in_file=True,
     )
     kafka_ssl_ca_file: Path | None = variable(
         _shared("KAFKA_SSL_CA_FILE"),
         "With SSL: the certificate authority, when it is not one the system trusts.",
         example="/etc/ssl/kafka-ca.pem",
-        default=None,
     )
     kafka_ssl_cert_file: Path | None = variable(
         _shared("KAFKA_SSL_CERT_FILE"),
         "With SSL: the client certificate in PEM, with its chain, for brokers that demand one.",
         example="/etc/kafka-user/user.crt",
-        default=None,
     )
     kafka_ssl_key_file: Path | None = variable(
         _shared("KAFKA_SSL_KEY_FILE"),
         "The private key of KAFKA_SSL_CERT_FILE, in PEM.",
         example="/etc/kafka-user/user.key",
-        default=None,
     )
     kafka_ssl_key_password: Secret[str] | None = variable(
         parsing.secret(_shared("KAFKA_SSL_KEY_PASSWORD")),
         "The password of KAFKA_SSL_KEY_FILE, when it is encrypted.",
         example="secret",
-        default=None,
         in_file=True,
     )
     kafka_oauth_token_url: str | None = variable(
         _shared("KAFKA_OAUTH_TOKEN_URL"),
         "With OAUTHBEARER: the token endpoint, which grants access tokens for client credentials.",
         example="https://keycloak.example.com/realms/platform/protocol/openid-connect/token",
-        default=None,
     )
     kafka_oauth_client_id: str | None = variable(
-        _shared("KAFKA_OAUTH_CLIENT_ID"), "With OAUTHBEARER: the client.", example="auth", default=None, in_file=True
+        _shared("KAFKA_OAUTH_CLIENT_ID"), "With OAUTHBEARER: the client.", example="auth", in_file=True
     )
     kafka_oauth_client_secret: Secret[str] | None = variable(
         parsing.secret(_shared("KAFKA_OAUTH_CLIENT_SECRET")),
         "With OAUTHBEARER: the client's secret.",
         example="secret",
-        default=None,
         in_file=True,
     )
     kafka_oauth_scope: str | None = variable(
         _shared("KAFKA_OAUTH_SCOPE"),
         "With OAUTHBEARER: scopes to ask for, separated by blanks, where the endpoint wants some.",
         example="kafka",
-        default=None,
     )
     kafka_oauth_extensions: tuple[tuple[str, str], ...] = variable(
         _shared("KAFKA_OAUTH_EXTENSIONS"),
@@ -127,19 +117,16 @@ class KafkaSettings:
     kafka_user_events_topic: str = variable(
         parsing.topic,
         "Where user events go. The relay never creates it.",
-        example="auth.user.events.v1",
         default="auth.user.events.v1",
     )
     kafka_user_state_topic: str | None = variable(
         parsing.topic,
         "Where each user's newest version goes, compacted, for services that begin with all users. Unset: nowhere.",
         example="auth.user.state.v1",
-        default=None,
     )
     kafka_session_events_topic: str = variable(
         parsing.topic,
         "Where ended sessions go, for services that refuse their tokens. The relay never creates it.",
-        example="auth.session.events.v1",
         default="auth.session.events.v1",
     )
 

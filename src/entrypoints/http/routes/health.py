@@ -99,7 +99,7 @@ class Dependencies:
                 self.failures.succeeded(POSTGRES)
         except StoreUnavailableError as error:
             self._log(error.failure)
-            metrics.count_trouble(error.failure.label)
+            metrics.TROUBLES.labels(error.failure.label).inc()
             return _Check("database", State.UNAVAILABLE, str(error), error.failure.label)
         self._log(None)
         return _Check("database", State.OK)
