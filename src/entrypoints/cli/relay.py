@@ -79,13 +79,12 @@ async def _run(container: "RelayContainer", name: str, telemetry: RelayTelemetry
     relay = Relay(name, [users, sessions], container.lane_leases(), telemetry)
 
     def wake(events: str | None) -> None:
-        for carrier, rounds, concerned in (
-            (users, telemetry.users, events != SESSIONS),
-            (sessions, telemetry.sessions, events in (SESSIONS, None)),
-        ):
-            if concerned:
-                rounds.woken()
-                carrier.wake()
+        if events != SESSIONS:
+            telemetry.users.woken()
+            users.wake()
+        if events in (SESSIONS, None):
+            telemetry.sessions.woken()
+            sessions.wake()
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:

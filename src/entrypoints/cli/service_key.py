@@ -1,13 +1,13 @@
 """`auth-service service-key`: keys with which other services manage users."""
 
 import json as json_format
-import sys
 from collections.abc import Sequence
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from entrypoints.cli.exit_codes import EX_USAGE
+from entrypoints.cli.terminal import fail
 from entrypoints.config.service_keys import EVERYTHING, READ, SCOPES, new_service_key
 
 app = App(name="service-key", help="Make keys with which other services manage users.")
@@ -29,13 +29,11 @@ def new(name: str, /, *, scope: Annotated[Sequence[str], Parameter(negative="")]
             takes.
     """
     if unknown := [each for each in scope if each not in (*SCOPES, EVERYTHING)]:
-        print(f"--scope {unknown[0]!r}: expected one of {', '.join(SCOPES)}, or *.", file=sys.stderr)
-        sys.exit(EX_USAGE)
+        fail(f"--scope {unknown[0]!r}: expected one of {', '.join(SCOPES)}, or *.", EX_USAGE)
     try:
         key, configured = new_service_key(name, scope)
     except ValueError:
-        print(f"NAME {name!r}: expected up to 64 letters, digits, `.`, `_` or `-`.", file=sys.stderr)
-        sys.exit(EX_USAGE)
+        fail(f"NAME {name!r}: expected up to 64 letters, digits, `.`, `_` or `-`.", EX_USAGE)
     if json:
         scopes = sorted(configured.scopes)
         document = {"name": configured.name, "key": key, "scopes": scopes, "configure": str(configured)}
