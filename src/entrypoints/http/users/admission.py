@@ -33,20 +33,16 @@ Caller = ServiceKey | Authenticated
 """Another service, by its key, or a person, by a session."""
 
 
-def described(caller: Caller | None) -> dict[str, str | None]:
+def described(caller: Caller) -> dict[str, str | None]:
     """Name the caller for the log: ids alone."""
-    match caller:
-        case None:
-            return {}
-        case ServiceKey(name):
-            return {"by_service": name}
-        case Authenticated():
-            return {
-                "by_user": caller.user_id,
-                "by_session": caller.session_id,
-                "by_actor": caller.actor_id,
-                "by_organization": caller.organization.id if caller.organization else None,
-            }
+    if isinstance(caller, ServiceKey):
+        return {"by_service": caller.name}
+    return {
+        "by_user": caller.user_id,
+        "by_session": caller.session_id,
+        "by_actor": caller.actor_id,
+        "by_organization": caller.organization.id if caller.organization else None,
+    }
 
 
 @frozen(kw_only=True)
