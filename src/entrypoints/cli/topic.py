@@ -1,29 +1,37 @@
-"""`auth-service topic create|check`: the topics, as they are defined."""
+"""`auth-service topic`: the topics as they are defined, the state of all users, and versions that went back."""
 
 import asyncio
 import json as json_
 import sys
+import time
 from collections.abc import Iterator
+from typing import Annotated
 
 from attrs import asdict
-from cyclopts import App
+from cyclopts import App, Parameter
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from application.counting import counted
 from application.doctor.findings import advice_for
+from application.errors import SafetyStopError
+from application.relay.fill_state import Filled
 from application.relay.topics import TopicDifference, TopicFacts, differences
-from entrypoints.cli.beginning import begin
+from domain.user import InvalidUserIdError, parse_user_id
+from entrypoints.cli.beginning import begin, require_secret_key, run
 from entrypoints.cli.confirmation import Yes, confirm
+from entrypoints.cli.exit_codes import EX_CONFIG, EX_DATAERR, EX_NOT_DONE, EX_USAGE
+from entrypoints.cli.moment import moment
 from entrypoints.cli.output import flush, print_table
-from entrypoints.cli.topic.fill import fill
-from entrypoints.cli.topic.repair import repair
+from entrypoints.cli.terminal import console_for_progress, fail
+from entrypoints.composition import container_of
+from entrypoints.composition.lifecycle import acting
 from entrypoints.composition.topics import TopicsContainer
-from entrypoints.config.settings import EventsSettings
+from entrypoints.config.loading import load
+from entrypoints.config.settings import EventsSettings, FillSettings, RepairSettings
 
 app = App(
     name="topic", help="Make the topics, compare them with their definition, fill the state topic, repair versions."
 )
-app.command(fill)
-app.command(repair)
 
 
 @app.command
@@ -96,6 +104,85 @@ def check(*, partitions: int | None = None, json: bool = False) -> None:
     sys.exit(
         any(facts.partitions is None or facts.out_of_reach or any(_differences(facts, partitions)) for facts in found)
     )
+
+
+@app.command
+def fill(*, after: Annotated[str | None, Parameter(name="--after")] = None) -> None:
+    """Write every user's newest version into the state topic: when it is new, or was lost.
+
+    Needs DATABASE_URL and KAFKA_USER_STATE_TOPIC, and relays that have it too: they do the writing, after their events,
+    so it can run beside everything else and be repeated. Ends when all are written; interrupting it loses nothing.
+
+    Args:
+        after: Go on behind this user (`user_…`), as an interrupted run said.
+    """
+    settings = load(FillSettings)
+    if settings.kafka.kafka_user_state_topic is None:
+        fail("KAFKA_USER_STATE_TOPIC is not set: there is nothing to fill.", EX_CONFIG)
+    try:
+        begin_after = None if after is None else parse_user_id(after)
+    except InvalidUserIdError as error:
+        fail(f"--after: {error}", EX_USAGE)
+    from entrypoints.composition.database import DatabaseContainer  # noqa: PLC0415  # not for the other `topic` commands
+
+    async def put_all(container: DatabaseContainer) -> None:
+        done = Filled(put=0, last=begin_after, waiting=0)
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        try:
+            with Progress(*columns, console=console_for_progress(), transient=True) as progress:
+                task = progress.add_task("")
+                async for done in container.fill_state()(begin_after):
+                    says = f"{counted(done.put, 'user')} put, {done.waiting:,} wait for a relay"
+                    progress.update(task, description=says)
+        except BaseException:
+            if done.last:
+                print(f"Not finished. Go on with: auth-service topic fill --after {done.last}", file=sys.stderr)
+            raise
+        print(f"{counted(done.put, 'user is', 'users are')} in the state topic.")
+
+    run(container_of(DatabaseContainer, settings), put_all)
+
+
+@app.command
+def repair(*, since: str, dry_run: bool = False) -> None:
+    """Publish users again whose version went back: after a failover that lost commits, or a restore from a backup.
+
+    Needs DATABASE_URL, KAFKA_BOOTSTRAP_SERVERS and CLERK_SECRET_KEY. Run `reconcile` first, and this while the relays
+    run. It reads the event topic and compares: a user of whom the topic has a later version than the table, or the same
+    version with other content, is brought up to what Clerk has now and published under the next free version, which no
+    consumer drops. A user of whom only the topic knows, and whom Clerk does not have, is published as deleted. Running
+    it again changes nothing.
+
+    Exit status: 0 nothing to do, or all is repaired; 1 --dry-run found users; 65 safety stop; 69 out of reach.
+
+    Args:
+        since: Compare what was published since then: a time well before the failover, or before the backup that was
+            restored. `90m`, `24h`, `7d`, a date, or a time with its offset.
+        dry_run: Only list the users.
+    """
+    now_ms = time.time_ns() // 1_000_000
+    try:
+        since_ms = moment(since, now_ms)
+    except ValueError as error:
+        fail(f"--since: {error}", EX_USAGE)
+    from entrypoints.composition.repair import RepairContainer  # noqa: PLC0415  # not for the other `topic` commands
+
+    async def repair_all(container: RepairContainer) -> int:
+        found = 0
+        async for user_id in container.overtake_seen()(since_ms, dry_run=dry_run):
+            print(user_id)
+            found += 1
+        return found
+
+    container = begin(RepairContainer, RepairSettings)
+    require_secret_key(container.clerk_api())
+    try:
+        found = run(container, repair_all, acting)
+    except SafetyStopError as error:
+        fail(str(error), EX_DATAERR)
+    done = "would be published again" if dry_run else "published again"
+    print(f"{counted(found, 'user')} {done}, above what consumers have seen.")
+    sys.exit(EX_NOT_DONE if dry_run and found else 0)
 
 
 def _differences(facts: TopicFacts, partitions: int | None) -> Iterator[TopicDifference]:
