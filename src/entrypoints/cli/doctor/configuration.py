@@ -10,24 +10,16 @@ from attrs import evolve, frozen
 from application.doctor.findings import Finding, Severity, not_checked
 from application.doctor.managing import ManagingFacts, managing_findings
 from entrypoints.composition.doctor import DoctorContainer
+from entrypoints.config import settings
 from entrypoints.config.loading import load_from, mixed_instances
 from entrypoints.config.misspelled import misspelled
 from entrypoints.config.service_keys import ANY_ORGANIZATION, EVERYTHING
-from entrypoints.config.settings import (
-    ClerkApiSettings,
-    DatabaseSettings,
-    KafkaSettings,
-    ManagementSettings,
-    ReplicaSettings,
-    TokenSettings,
-    WebhookSettings,
-)
 from entrypoints.config.settings.catalogue import GROUPS, known_names, variables_of
 from entrypoints.config.sources import ConfigProblem, ConfigurationError, SourceValue, found_variables
 
 _OPTIONAL = {
-    KafkaSettings: not_checked("kafka", "KAFKA_BOOTSTRAP_SERVERS is not set", "the relay needs it"),
-    WebhookSettings: not_checked("webhook secret", "CLERK_WEBHOOK_SECRET is not set", "serve needs it"),
+    settings.KafkaSettings: not_checked("kafka", "KAFKA_BOOTSTRAP_SERVERS is not set", "the relay needs it"),
+    settings.WebhookSettings: not_checked("webhook secret", "CLERK_WEBHOOK_SECRET is not set", "serve needs it"),
 }
 """Groups that not every process has, and what is said without them. Without tokens it is said where Clerk is."""
 
@@ -48,9 +40,9 @@ class Configured:
     @property
     def container(self) -> DoctorContainer:
         groups = {
-            "database": self.get(DatabaseSettings),
-            "replica": self.get(ReplicaSettings),
-            "kafka": self.get(KafkaSettings),
+            "database": self.get(settings.DatabaseSettings),
+            "replica": self.get(settings.ReplicaSettings),
+            "kafka": self.get(settings.KafkaSettings),
         }
         return DoctorContainer(**{name: group for name, group in groups.items() if group is not None})
 
@@ -76,11 +68,11 @@ def _findings(loaded: Configured, found: Mapping[str, SourceValue]) -> Iterator[
     for group, problems in loaded.groups.items():
         if not isinstance(problems, tuple):
             continue
-        if group is not DatabaseSettings and not _is_begun(group, found):
+        if group is not settings.DatabaseSettings and not _is_begun(group, found):
             wrong += [_OPTIONAL[group]] if group in _OPTIONAL else []
         else:
             wrong += [_finding(problem) for problem in problems]
-    tokens, api = loaded.get(TokenSettings), loaded.get(ClerkApiSettings)
+    tokens, api = loaded.get(settings.TokenSettings), loaded.get(settings.ClerkApiSettings)
     if tokens and api:
         wrong += [_finding(ConfigProblem(name.upper(), what)) for name, what in mixed_instances(tokens, api)]
     if not any(finding.grade is Severity.FAILURE for finding in wrong):
@@ -88,15 +80,15 @@ def _findings(loaded: Configured, found: Mapping[str, SourceValue]) -> Iterator[
     yield from wrong
     for suspect in misspelled(found, known_names()):
         yield Finding("configuration", Severity.WARNING, str(suspect), "rename it, or remove it")
-    if webhooks := loaded.get(WebhookSettings):
+    if webhooks := loaded.get(settings.WebhookSettings):
         secrets = webhooks.clerk_webhook_secret.get_secret_value()
         yield Finding(
             "webhook secret", Severity.OK, f"{len(secrets)}, well-formed; whether Clerk signs with it, it shows"
         )
-    kafka = loaded.get(KafkaSettings)
+    kafka = loaded.get(settings.KafkaSettings)
     if kafka and kafka.kafka_ssl_cert_file:
         yield _client_certificate(kafka.kafka_ssl_cert_file)
-    if management := loaded.get(ManagementSettings):
+    if management := loaded.get(settings.ManagementSettings):
         yield from managing_findings(_managing(management))
 
 
@@ -111,8 +103,8 @@ def _client_certificate(file: Path) -> Finding:
     return Finding("client certificate", Severity.OK, says)
 
 
-def _managing(settings: ManagementSettings) -> ManagingFacts:
-    organizations, keys = settings.auth_service_organizations, settings.auth_service_keys
+def _managing(management: settings.ManagementSettings) -> ManagingFacts:
+    organizations, keys = management.auth_service_organizations, management.auth_service_keys
     return ManagingFacts(
         organizations=None if ANY_ORGANIZATION in organizations else len(organizations),
         keys=len(keys),

@@ -76,11 +76,7 @@ class ClerkApiSettings:
         example=clerk_values.SECRET_KEY_EXAMPLE,
         in_file=True,
     )
-    clerk_api_url: str = variable(
-        clerk_values.api_url,
-        "Clerk's Backend API.",
-        default=clerk_values.BACKEND_API,
-    )
+    clerk_api_url: str = variable(clerk_values.api_url, "Clerk's Backend API.", default=clerk_values.BACKEND_API)
 
 
 def asks_backend_api(tokens: TokenSettings, api: ClerkApiSettings) -> bool:

@@ -58,10 +58,7 @@ class KafkaSettings:
         example="SCRAM-SHA-512",
     )
     kafka_sasl_username: str | None = variable(
-        _shared("KAFKA_SASL_USERNAME"),
-        "With PLAIN and SCRAM: the user name.",
-        example="auth-service",
-        in_file=True,
+        _shared("KAFKA_SASL_USERNAME"), "With PLAIN and SCRAM: the user name.", example="auth-service", in_file=True
     )
     kafka_sasl_password: Secret[str] | None = variable(
         parsing.secret(_shared("KAFKA_SASL_PASSWORD")),
@@ -116,9 +113,7 @@ class KafkaSettings:
         default=(),
     )
     kafka_user_events_topic: str = variable(
-        parsing.topic,
-        "Where user events go. The relay never creates it.",
-        default="auth.user.events.v1",
+        parsing.topic, "Where user events go. The relay never creates it.", default="auth.user.events.v1"
     )
     kafka_user_state_topic: str | None = variable(
         parsing.topic,

@@ -40,9 +40,7 @@ class TracingSettings:
         example="http://localhost:4318",
     )
     otel_traces_exporter: TracesExporter | None = variable(
-        parsing.one_of(TracesExporter),
-        f"{', '.join(TracesExporter)}; otlp when there is an endpoint.",
-        example="otlp",
+        parsing.one_of(TracesExporter), f"{', '.join(TracesExporter)}; otlp when there is an endpoint.", example="otlp"
     )
     otel_exporter_otlp_protocol: OtlpProtocol = variable(
         parsing.one_of(OtlpProtocol),
