@@ -131,12 +131,13 @@ def _with_any_method(operation: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _parameter(place: str, name: str, description: str, schema: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"name": name, "in": place, "required": False, "description": description, "schema": schema, **more}
+def _header(name: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": True, "description": description, "schema": {"type": "string"}}
 
 
-def _signed(name: str, description: str) -> dict[str, Any]:
-    return _parameter("header", f"svix-{name}", description, {"type": "string"}, required=True)
+def _option(name: str, description: str) -> dict[str, Any]:
+    schema = {"type": "string", "enum": ["true"]}
+    return {"name": name, "in": "query", "required": False, "description": f"`true`: {description}", "schema": schema}
 
 
 def _json_body(description: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -147,8 +148,13 @@ _FLOOR_OF = (
     "the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing "
     "newer is stored."
 )
-_POSITIVE = {"type": "integer", "format": "int64", "minimum": 1, "maximum": LARGEST}
-_FLOOR = _parameter("query", MIN_VERSION, "Of the user, " + _FLOOR_OF, _POSITIVE)
+_FLOOR = {
+    "name": MIN_VERSION,
+    "in": "query",
+    "required": False,
+    "description": "Of the user, " + _FLOOR_OF,
+    "schema": {"type": "integer", "format": "int64", "minimum": 1, "maximum": LARGEST},
+}
 
 _TAGS = {
     "/webhooks": "Webhooks",
@@ -171,15 +177,14 @@ _SAYS = {
 _TEXT = {"schema": {"type": "string"}}
 _USER_ID = {"type": "string", "pattern": f"^{USER_ID.pattern}$"}
 
-_TRUE = {"type": "string", "enum": ["true"]}
 
 # What Litestar cannot see, because the handlers read it from the raw request.
 _BEYOND_SIGNATURES: dict[tuple[str, str], dict[str, Any]] = {
     ("/webhooks/clerk", "post"): {
         "parameters": [
-            _signed("id", "The message's id, the same for every attempt to deliver it."),
-            _signed("timestamp", "When this attempt was made, seconds since 1970."),
-            _signed("signature", "`v1,` and the base64 HMAC-SHA256 of `id.timestamp.body`."),
+            _header("svix-id", "The message's id, the same for every attempt to deliver it."),
+            _header("svix-timestamp", "When this attempt was made, seconds since 1970."),
+            _header("svix-signature", "`v1,` and the base64 HMAC-SHA256 of `id.timestamp.body`."),
         ],
         "requestBody": _json_body("A Clerk event, at most 1 MiB, exactly as it was signed.", {"type": "object"}),
     },
@@ -193,20 +198,22 @@ _BEYOND_SIGNATURES: dict[tuple[str, str], dict[str, Any]] = {
     ("/v1/users/{user_id}", "get"): {"parameters": [_FLOOR]},
     ("/v1/users", "get"): {
         "parameters": [
-            _parameter(
-                "query",
-                "ids",
-                "User ids, comma-separated or repeated. Exactly one of `ids` and `email`.",
-                {"type": "array", "items": _USER_ID, "minItems": 1, "maxItems": IDS_AT_MOST},
-                style="form",
-                explode=False,
-            ),
-            _parameter(
-                "query",
-                "email",
-                "A primary email address, in any case. Answers at most 100 users.",
-                {"type": "string", "pattern": f"^{EMAIL.pattern}$", "maxLength": EMAIL_CHARACTERS_AT_MOST},
-            ),
+            {
+                "name": "ids",
+                "in": "query",
+                "required": False,
+                "description": "User ids, comma-separated or repeated. Exactly one of `ids` and `email`.",
+                "style": "form",
+                "explode": False,
+                "schema": {"type": "array", "items": _USER_ID, "minItems": 1, "maxItems": IDS_AT_MOST},
+            },
+            {
+                "name": "email",
+                "in": "query",
+                "required": False,
+                "description": "A primary email address, in any case. Answers at most 100 users.",
+                "schema": {"type": "string", "pattern": f"^{EMAIL.pattern}$", "maxLength": EMAIL_CHARACTERS_AT_MOST},
+            },
             {**_FLOOR, "description": "Of each of the users in `ids`, beside which alone it may stand: " + _FLOOR_OF},
         ],
     },
@@ -223,10 +230,8 @@ _BEYOND_SIGNATURES: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("/v1/verify", "get"): {
         "parameters": [
-            _parameter(
-                "query", "active", "`true`: the user must also be known here, not deleted and not banned.", _TRUE
-            ),
-            _parameter("query", "in_person", "`true`: nobody else may act in the session (impersonation).", _TRUE),
+            _option("active", "the user must also be known here, not deleted and not banned."),
+            _option("in_person", "nobody else may act in the session (impersonation)."),
             _FLOOR,
         ],
         "headers": dict.fromkeys(
