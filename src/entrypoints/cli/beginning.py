@@ -1,4 +1,4 @@
-"""How a command begins: its settings, and the container that is made of them."""
+"""How a command begins: its options, its settings, and the container that is made of them."""
 
 import asyncio
 import logging
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from dependency_injector.containers import DeclarativeContainer
 
-from entrypoints.cli.exit_codes import EX_CONFIG
+from entrypoints.cli.exit_codes import EX_CONFIG, EX_USAGE
 from entrypoints.cli.terminal import fail
 from entrypoints.composition import container_of
 from entrypoints.composition.lifecycle import connected
@@ -32,6 +32,14 @@ def begin(page: type[Page], settings_class: type[Any]) -> Page:
     if hasattr(settings, "proxies"):
         settings.proxies.export()
     return container_of(page, settings)
+
+
+def option(name: str, read: Callable[[], T]) -> T:
+    """Return an option's value; ends the program when `read` raises ValueError."""
+    try:
+        return read()
+    except ValueError as error:
+        fail(f"{name}: {error}", EX_USAGE)
 
 
 def require_secret_key(api: ClerkApiSettings) -> None:

@@ -16,10 +16,10 @@ from application.doctor.findings import advice_for
 from application.errors import SafetyStopError
 from application.relay.fill_state import Filled
 from application.relay.topics import TopicDifference, TopicFacts, differences
-from domain.user import InvalidUserIdError, parse_user_id
-from entrypoints.cli.beginning import begin, require_secret_key, run
+from domain.user import parse_user_id
+from entrypoints.cli.beginning import begin, option, require_secret_key, run
 from entrypoints.cli.confirmation import Yes, confirm
-from entrypoints.cli.exit_codes import EX_CONFIG, EX_DATAERR, EX_NOT_DONE, EX_USAGE
+from entrypoints.cli.exit_codes import EX_CONFIG, EX_DATAERR, EX_NOT_DONE
 from entrypoints.cli.moment import moment
 from entrypoints.cli.output import flush, print_table
 from entrypoints.cli.terminal import console_for_progress, fail
@@ -119,10 +119,7 @@ def fill(*, after: Annotated[str | None, Parameter(name="--after")] = None) -> N
     settings = load(FillSettings)
     if settings.kafka.kafka_user_state_topic is None:
         fail("KAFKA_USER_STATE_TOPIC is not set: there is nothing to fill.", EX_CONFIG)
-    try:
-        begin_after = None if after is None else parse_user_id(after)
-    except InvalidUserIdError as error:
-        fail(f"--after: {error}", EX_USAGE)
+    begin_after = None if after is None else option("--after", lambda: parse_user_id(after))
     from entrypoints.composition.database import DatabaseContainer  # noqa: PLC0415  # not for the other `topic` commands
 
     async def put_all(container: DatabaseContainer) -> None:
@@ -161,10 +158,7 @@ def repair(*, since: str, dry_run: bool = False) -> None:
         dry_run: Only list the users.
     """
     now_ms = time.time_ns() // 1_000_000
-    try:
-        since_ms = moment(since, now_ms)
-    except ValueError as error:
-        fail(f"--since: {error}", EX_USAGE)
+    since_ms = option("--since", lambda: moment(since, now_ms))
     from entrypoints.composition.repair import RepairContainer  # noqa: PLC0415  # not for the other `topic` commands
 
     async def repair_all(container: RepairContainer) -> int:

@@ -4,25 +4,18 @@ import asyncio
 import re
 import sys
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from application.errors import (
-    ClerkKeyRefusedError,
-    ClerkRefusedError,
-    ClerkUnavailableError,
-    SafetyStopError,
-    StoreUnavailableError,
-)
+from application import errors
 from application.reconcile.drift import DeletionLimit
 from application.reconcile.options import ReconcileOptions, ReconcileProgress
 from domain.user import parse_user_id
-from entrypoints.cli.beginning import require_secret_key
+from entrypoints.cli.beginning import option, require_secret_key
 from entrypoints.cli.confirmation import Yes, require_terminal
 from entrypoints.cli.exit_codes import EX_DATAERR, EX_NOT_DONE, EX_TEMPFAIL, EX_UNAVAILABLE, EX_USAGE
 from entrypoints.cli.moment import moment
@@ -44,8 +37,6 @@ _STATUS = {
     Result.REFUSED: EX_UNAVAILABLE,
     Result.STOPPED: EX_TEMPFAIL,
 }
-
-T = TypeVar("T")
 
 
 def reconcile(  # noqa: PLR0913  # a command's options
@@ -90,11 +81,11 @@ def reconcile(  # noqa: PLR0913  # a command's options
     now_ms = time.time_ns() // 1_000_000
     options = ReconcileOptions(
         dry_run=dry_run,
-        since=None if since is None else _option("--since", lambda: moment(since, now_ms)),
-        user=None if user is None else _option("--user", lambda: parse_user_id(user)),
+        since=None if since is None else option("--since", lambda: moment(since, now_ms)),
+        user=None if user is None else option("--user", lambda: parse_user_id(user)),
         allowance=DeletionLimit()
         if allow_deletes is None
-        else _option("--allow-deletes", lambda: allowance(allow_deletes)),
+        else option("--allow-deletes", lambda: allowance(allow_deletes)),
         patience_s=patience,
         restart=restart,
     )
@@ -121,11 +112,11 @@ async def _run(container: UsersContainer, options: ReconcileOptions, output: Out
     try:
         async with acting(container):
             await container.reconcile()(options, output.progress, output)
-    except SafetyStopError as error:
+    except errors.SafetyStopError as error:
         return _ended(output, Result.SAFETY_STOP, str(error))
-    except (ClerkRefusedError, ClerkKeyRefusedError) as error:
+    except (errors.ClerkRefusedError, errors.ClerkKeyRefusedError) as error:
         return _ended(output, Result.REFUSED, str(error))
-    except (ClerkUnavailableError, StoreUnavailableError) as error:
+    except (errors.ClerkUnavailableError, errors.StoreUnavailableError) as error:
         return _ended(output, Result.STOPPED, str(error))
     except asyncio.CancelledError:
         _ended(output, Result.STOPPED, "interrupted")
@@ -156,10 +147,3 @@ def allowance(text: str) -> DeletionLimit:
     elif re.fullmatch(r"[0-9]{1,12}", text):
         return DeletionLimit(share=0, at_least=int(text), explicit=True)
     raise ValueError("neither a number nor a share from 0% to 100%")
-
-
-def _option(name: str, read: Callable[[], T]) -> T:
-    try:
-        return read()
-    except ValueError as error:
-        fail(f"{name}: {error}", EX_USAGE)
