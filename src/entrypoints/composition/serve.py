@@ -37,7 +37,7 @@ from entrypoints.config.settings import (
 )
 from entrypoints.http.authentication import Authentication
 from entrypoints.http.middleware.graceful_shutdown import GracefulShutdown
-from entrypoints.http.recent_failures import RecentFailures, note_obtained
+from entrypoints.http.recent_failures import RecentFailures
 from entrypoints.http.rejection_throttle import RejectionThrottle
 from entrypoints.http.routes import health as health_routes
 from entrypoints.http.users.admission import Admission
@@ -128,7 +128,7 @@ class ServeContainer(UsersContainer):
             identities=UsersContainer.hasty_identities,
             sync_user=UsersContainer.sync_user,
             clock=time.monotonic,
-            on_obtained=Singleton(partial, note_obtained, recent_failures),
+            on_obtained=recent_failures.provided.user_obtained,
         )
     )
     get_user = Singleton(

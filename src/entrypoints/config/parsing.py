@@ -192,31 +192,31 @@ def service_keys(value: str) -> tuple[ServiceKey, ...]:
     return keys
 
 
-def permission(value: str) -> str:
-    """Check the key of a Clerk permission in its long form, as session tokens are read."""
-    if not re.fullmatch(r"org:[A-Za-z0-9_]+:[A-Za-z0-9_]+", value):
-        raise ValueError("not a permission of an organization (org:feature:permission)")
-    return value
+def _matching(pattern: str, expected: str) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"not {expected}")
+        return value
+
+    return check
+
+
+permission = _matching(r"org:[A-Za-z0-9_]+:[A-Za-z0-9_]+", "a permission of an organization (org:feature:permission)")
+"""The key of a Clerk permission in its long form, as session tokens are read."""
+
+topic = _matching(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}", "a Kafka topic name")
+"""Kafka's own rule."""
+
+_organization_id = _matching(
+    r"org_[A-Za-z0-9_-]{1,123}", "the id of an organization (org_…); `*` alone is any organization"
+)
 
 
 def organizations(value: str) -> tuple[str, ...]:
     """Read ids of organizations, or `*` alone, which is any."""
     if value.strip() == ANY_ORGANIZATION:
         return (ANY_ORGANIZATION,)
-    return comma_separated(organization_id)(value)
-
-
-def organization_id(value: str) -> str:
-    if not re.fullmatch(r"org_[A-Za-z0-9_-]{1,123}", value):
-        raise ValueError("not the id of an organization (org_…); `*` alone is any organization")
-    return value
-
-
-def topic(value: str) -> str:
-    """Check a Kafka topic name (Kafka's own rule: 249 characters of letters, digits, `.`, `_` and `-`)."""
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", value) or value in (".", ".."):
-        raise ValueError("not a Kafka topic name")
-    return value
+    return comma_separated(_organization_id)(value)
 
 
 def _link(value: str) -> tuple[str, str]:

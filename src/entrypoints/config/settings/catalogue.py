@@ -70,17 +70,8 @@ class Variable:
 
 def variables_of(group: type) -> Iterator[Variable]:
     for attribute in fields(group):
-        metadata = attribute.metadata
-        yield Variable(
-            name=attribute.name.upper(),
-            field=attribute.name,
-            group=group,
-            help=metadata["help"],
-            example=metadata["example"],
-            parse=metadata["parse"],
-            default=attribute.default,
-            in_file=metadata["in_file"],
-        )
+        name = attribute.name
+        yield Variable(name=name.upper(), field=name, group=group, default=attribute.default, **attribute.metadata)
 
 
 def all_variables() -> Iterator[Variable]:
