@@ -21,12 +21,13 @@ from devkit.local.environment import DATA_DIR, NO_FILE, settings_of_last_dev, wr
 from devkit.local.frontend import origins, serve_frontend
 from devkit.local.plan import Plan, plan_of, port_again
 from devkit.local.process import Part, ProcessFailedError, ServiceProcess, raise_if_ended, stop_all, until_ready
+from devkit.local.program import program
 from devkit.local.reload import reload_on_change
 from devkit.servers.data_dir import locked
 from devkit.servers.errors import EmbeddedStackError
 from devkit.servers.stack import embedded_stack
 from entrypoints.cli.confirmation import Yes, confirm
-from entrypoints.cli.terminal import console_for_stdout, program
+from entrypoints.cli.terminal import console_for_stdout
 from entrypoints.cli.until_signal import run_until_signal
 from entrypoints.composition import container_of
 from entrypoints.composition.database import DatabaseContainer

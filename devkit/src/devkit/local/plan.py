@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from devkit.fake_clerk.defaults import PORT as CLERK_PORT
 from devkit.fake_clerk.session_tokens import mint_session_token
-from devkit.local.environment import NO_FILE, settings_of_last_dev
+from devkit.local.environment import NO_FILE, settings_of_last_dev, variables
 from devkit.local.frontend import FOLDER as FRONTEND_FOLDER
 from devkit.local.frontend import PORT as FRONTEND_PORT
 from devkit.local.frontend import Mint, origins
@@ -25,7 +25,7 @@ from entrypoints.config.loading import load
 from entrypoints.config.made_up import instance_names, under
 from entrypoints.config.settings import HttpSettings, ProxySettings
 from entrypoints.config.settings.catalogue import variables_of
-from entrypoints.config.sources import ConfigurationError, variables
+from entrypoints.config.sources import ConfigurationError
 
 _PROXIES = {variable.name for variable in variables_of(ProxySettings)}
 
