@@ -22,7 +22,6 @@ from entrypoints.config.loading import load
 from entrypoints.config.settings import RelaySettings
 from entrypoints.observability.logging import configure_logging, log_loop_failures, places
 from entrypoints.observability.tracing import tracing_of
-from entrypoints.relay.backlog import watch_backlog
 from entrypoints.relay.status_server import start_status_server
 from entrypoints.relay.telemetry import RelayTelemetry
 
@@ -96,7 +95,7 @@ async def _run(container: "RelayContainer", name: str, telemetry: RelayTelemetry
             # A round makes thousands of objects, and no cycles: after each 700 there is nothing to find.
             gc.set_threshold(50_000)
             beside = [
-                asyncio.create_task(watch_backlog(container.outbox_admin().status, telemetry.backlog_read)),
+                asyncio.create_task(telemetry.watch_backlog(container.outbox_admin().status)),
                 asyncio.create_task(container.forget_sessions()()),
             ]
             for task in beside:
