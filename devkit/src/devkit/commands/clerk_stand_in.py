@@ -55,14 +55,21 @@ def clerk_stand_in(  # noqa: PLR0913  # options of a command
     starts one by itself when no CLERK_* variable names an instance of yours. CLERK_SECRET_KEY (who may ask) and
     CLERK_WEBHOOK_SECRET (how webhooks are signed) are made up, and kept in the data folder, unless they are configured.
 
-    Args:
-        host: Address to listen on. Anybody who reaches the page can do what Clerk can.
-        port: Port to listen on; 0 for any that is free.
-        endpoint: URL that webhooks go to, as often as you like; the service on this machine (HOST, PORT) if left out.
-        issuer: Issuer of the session tokens: the service's CLERK_ISSUER, or else the address of this stand-in, which
-            serves the keys at `/.well-known/jwks.json`.
-        azp: Authorized party of the session tokens: one of the service's CLERK_AUTHORIZED_PARTIES.
-        data_dir: Where users, sessions and keys are kept.
+    Parameters
+    ----------
+    host
+        Address to listen on. Anybody who reaches the page can do what Clerk can.
+    port
+        Port to listen on; 0 for any that is free.
+    endpoint
+        URL that webhooks go to, as often as you like; the service on this machine (HOST, PORT) if left out.
+    issuer
+        Issuer of the session tokens: the service's CLERK_ISSUER, or else the address of this stand-in, which serves
+        the keys at `/.well-known/jwks.json`.
+    azp
+        Authorized party of the session tokens: one of the service's CLERK_AUTHORIZED_PARTIES.
+    data_dir
+        Where users, sessions and keys are kept.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     keys = keys_kept_in(data_dir)

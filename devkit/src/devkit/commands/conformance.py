@@ -53,18 +53,28 @@ def tokens(  # noqa: PLR0913  # options of a command
     Prints nothing of the tokens. Ends with status 1 when a class is decided wrongly, 78 when the service refuses a
     plain session token, lets anybody in, or needs most of a second to answer.
 
-    Args:
-        url: Where to send them, each as `Authorization: Bearer …` of a GET request.
-        key: File with the private key (PEM) to sign with; made, with its public half beside it, if there is none. The
-            key of `auth-service dev` if left out.
-        kid: The id by which the service knows the key.
-        issuer: What the service expects in `iss`; CLERK_ISSUER if left out.
-        azp: One of the service's authorized parties; the first of CLERK_AUTHORIZED_PARTIES if left out. Without any,
-            what `azp` says is not judged.
-        user: Whose tokens.
-        jwks_port: Serve the public key as a key set at `http://127.0.0.1:PORT/.well-known/jwks.json` meanwhile.
-        json: One object for other programs.
-        data_dir: Data folder of `auth-service dev`.
+    Parameters
+    ----------
+    url
+        Where to send them, each as `Authorization: Bearer …` of a GET request.
+    key
+        File with the private key (PEM) to sign with; made, with its public half beside it, if there is none. The key
+        of `auth-service dev` if left out.
+    kid
+        The id by which the service knows the key.
+    issuer
+        What the service expects in `iss`; CLERK_ISSUER if left out.
+    azp
+        One of the service's authorized parties; the first of CLERK_AUTHORIZED_PARTIES if left out. Without any, what
+        `azp` says is not judged.
+    user
+        Whose tokens.
+    jwks_port
+        Serve the public key as a key set at `http://127.0.0.1:PORT/.well-known/jwks.json` meanwhile.
+    json
+        One object for other programs.
+    data_dir
+        Data folder of `auth-service dev`.
     """
     try:
         parse_user_id(user)
@@ -104,13 +114,19 @@ def consumer(
     the line, and other lines are its own. Topics are new ones, on a Kafka that is started for it. Ends with status 1
     when something is wrong.
 
-    Args:
-        command: The consumer, after `--`: `auth-service conformance consumer -- node follow-users.mjs`.
-        bootstrap_servers: A Kafka that runs already; topics `conformance-…` are made there, and left.
-        skip: What the consumer does not do: `revocation` for one that follows no sessions; `state` for one that does
-            not begin with the state topic.
-        wait: Seconds for each line of the consumer.
-        json: One object for other programs.
+    Parameters
+    ----------
+    command
+        The consumer, after `--`: `auth-service conformance consumer -- node follow-users.mjs`.
+    bootstrap_servers
+        A Kafka that runs already; topics `conformance-…` are made there, and left.
+    skip
+        What the consumer does not do: `revocation` for one that follows no sessions; `state` for one that does not
+        begin with the state topic.
+    wait
+        Seconds for each line of the consumer.
+    json
+        One object for other programs.
     """
     if not command:
         fail("Which consumer? Write its command after `--`.", EX_USAGE)

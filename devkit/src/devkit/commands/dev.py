@@ -58,13 +58,18 @@ def dev(  # noqa: PLR0913  # the options of a command
     DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS are not read. The first start downloads Kafka (45 MB). In a second
     terminal, every other command finds this one.
 
-    Args:
-        data_dir: Where users, events and keys are kept for the next start.
-        port: Port of the service, instead of PORT (3002).
-        fresh: Forget the users and events of earlier starts. Asks first, where there was one.
-        open: Open the console in your browser when everything is ready; beside a Clerk instance, the service's own
-            page.
-        reload: Start the service and the relay anew whenever a Python file of theirs changes; everything else goes on.
+    Parameters
+    ----------
+    data_dir
+        Where users, events and keys are kept for the next start.
+    port
+        Port of the service, instead of PORT (3002).
+    fresh
+        Forget the users and events of earlier starts. Asks first, where there was one.
+    open
+        Open the console in your browser when everything is ready; beside a Clerk instance, the service's own page.
+    reload
+        Start the service and the relay anew whenever a Python file of theirs changes; everything else goes on.
     """
     if fresh and settings_of_last_dev(data_dir):
         confirm(f"Delete the users and events in {data_dir}?", yes=yes)

@@ -16,9 +16,12 @@ def dev_keys(*, folder: Path = Path(), clerk_api: str | None = None) -> None:
     random and kept for the next time. With a variable of a Clerk instance in the environment, or in a `.env` of yours,
     nothing is made up, so that what is missing is named. A `.env` of yours is never changed.
 
-    Args:
-        folder: Where `serve`, `trigger`, `token` and `clerk-stand-in` will run.
-        clerk_api: URL of the Clerk stand-in that has these keys, where one runs: it is the issuer of the tokens too.
+    Parameters
+    ----------
+    folder
+        Where `serve`, `trigger`, `token` and `clerk-stand-in` will run.
+    clerk_api
+        URL of the Clerk stand-in that has these keys, where one runs: it is the issuer of the tokens too.
     """
     file = folder / ".env"
     is_ours = not file.exists() or file.read_bytes().startswith(NOTE.encode())

@@ -39,13 +39,20 @@ def token(  # noqa: PLR0913  # the options of a command
     Works with the key that `auth-service dev` made up; only Clerk can mint tokens for a real instance. Says on stderr
     when the stand-in for Clerk has no such user.
 
-    Args:
-        user: Whose token (`user_…`).
-        org: Id of the active organisation (`org_…`), with the user as its admin.
-        permission: What the user may do in it, as often as you like: `org:users:manage` in `org_dev` opens `/v1/users`.
-        azp: Authorized party, the origin of the frontend; the first of CLERK_AUTHORIZED_PARTIES if left out.
-        lifetime: Seconds until it expires; Clerk's last 60.
-        data_dir: Data folder of `auth-service dev`.
+    Parameters
+    ----------
+    user
+        Whose token (`user_…`).
+    org
+        Id of the active organisation (`org_…`), with the user as its admin.
+    permission
+        What the user may do in it, as often as you like: `org:users:manage` in `org_dev` opens `/v1/users`.
+    azp
+        Authorized party, the origin of the frontend; the first of CLERK_AUTHORIZED_PARTIES if left out.
+    lifetime
+        Seconds until it expires; Clerk's last 60.
+    data_dir
+        Data folder of `auth-service dev`.
     """
     everything = load_beside_dev(TokenCommandSettings, data_dir)
     if permission and not org:

@@ -69,23 +69,36 @@ def trigger(  # noqa: C901, PLR0912, PLR0913  # options of a command
     the same as the service has, from the environment, `.env`, or the `auth-service dev` that runs here. Ends with
     status 1 when the answer is not 2xx.
 
-    Args:
-        event: What happened to the user, or to a session.
-        again: Instead of an event: svix-id of a delivery that the stand-in remembers, to send it again. As often as you
-            like: they are sent in this order, each when the one before was answered.
-        user: Id of the user (`user_…`); a new one if left out.
-        session: Id of the session, for `session.…` (`sess_…`, the `sid` of its tokens); a new one if left out.
-        email: The user's primary email address.
-        changes: `field=value` of Clerk's user object, as often as you like; the value is JSON, or else text:
-            `--set banned=true --set first_name=Grace --set 'public_metadata={"plan": "pro"}'`.
-        data: JSON file with Clerk's user or session object, or with a whole event as Clerk's dashboard shows it,
-            instead of the sample.
-        times: Send the very same delivery so many times, as Clerk does when it missed our answer.
-        drop: Send nothing: only the stand-in knows of the change, as when a webhook is lost.
-        forged: Sign with another secret: the service has to refuse it. The stand-in knows nothing of the change.
-        url: Where to: the service, or the whole address of an endpoint; the service on this machine (HOST, PORT) if
-            left out.
-        data_dir: Data folder of `auth-service dev`.
+    Parameters
+    ----------
+    event
+        What happened to the user, or to a session.
+    again
+        Instead of an event: svix-id of a delivery that the stand-in remembers, to send it again. As often as you like:
+        they are sent in this order, each when the one before was answered.
+    user
+        Id of the user (`user_…`); a new one if left out.
+    session
+        Id of the session, for `session.…` (`sess_…`, the `sid` of its tokens); a new one if left out.
+    email
+        The user's primary email address.
+    changes
+        `field=value` of Clerk's user object, as often as you like; the value is JSON, or else text:
+        `--set banned=true --set first_name=Grace --set 'public_metadata={"plan": "pro"}'`.
+    data
+        JSON file with Clerk's user or session object, or with a whole event as Clerk's dashboard shows it, instead of
+        the sample.
+    times
+        Send the very same delivery so many times, as Clerk does when it missed our answer.
+    drop
+        Send nothing: only the stand-in knows of the change, as when a webhook is lost.
+    forged
+        Sign with another secret: the service has to refuse it. The stand-in knows nothing of the change.
+    url
+        Where to: the service, or the whole address of an endpoint; the service on this machine (HOST, PORT) if left
+        out.
+    data_dir
+        Data folder of `auth-service dev`.
     """
     settings = load_beside_dev(TriggerSettings, data_dir)
     secret = settings.webhooks.clerk_webhook_secret.get_secret_value()[0].written

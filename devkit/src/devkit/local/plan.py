@@ -32,19 +32,19 @@ _PROXIES = {variable.name for variable in variables_of(ProxySettings)}
 
 @frozen(kw_only=True)
 class Plan:
-    """What is known before anything is started: where, on which port, and with which variables."""
+    """The folder, ports and variables, which are decided before anything is started."""
 
     data_dir: Path
     lock: int
     http: HttpSettings
     environment: Mapping[str, str] = field(repr=False)
     made_up: Mapping[str, str] = field(repr=False)
-    """Those of the variables that no second terminal can know."""
+    """Variables that commands in a second terminal cannot find elsewhere."""
     frontend: int | None
-    """Port of the example page; `None` where tokens are a real Clerk instance's, whose frontend is not this page."""
+    """Port of the example page; `None` with a real Clerk instance, which has its own frontend."""
     mint: Mint | None = field(repr=False)
     clerk: int | None
-    """Port of the Clerk stand-in; `None` where a real instance is configured."""
+    """Port of the Clerk stand-in; `None` if a real instance is configured."""
 
     @property
     def clerk_url(self) -> str | None:
@@ -60,7 +60,7 @@ class Plan:
 
     @property
     def root_links(self) -> str:
-        """What the service's page at `/` leads to: what is configured, and what runs beside the service."""
+        """Links of the service's page at `/`: those that are configured, and those of `dev`."""
         links = [f"{name}={address}" for name, address in self.http.root_links]
         if self.clerk_url:
             links.append(f"console={self.clerk_url}")
@@ -83,7 +83,7 @@ def plan_of(data_dir: Path, port: int | None, lock: int) -> Plan:
         clerk = free_port()
     made_up = {
         **keys.environment,
-        "CLERK_ISSUER": _url(clerk),  # where other services find the keys: the stand-in serves them
+        "CLERK_ISSUER": _url(clerk),  # the stand-in serves the keys to other services
         "CLERK_SECRET_KEY": secret_key_kept_in(data_dir),
         "CLERK_API_URL": _url(clerk),
     }
@@ -117,7 +117,7 @@ def plan_of(data_dir: Path, port: int | None, lock: int) -> Plan:
 
 
 def _is_proxy(name: str) -> bool:
-    """Tell whether it names a proxy: without a Clerk instance nothing leaves this machine, whatever they say."""
+    """Return whether the variable names a proxy, which is ignored without a Clerk instance: all traffic is local."""
     return name.upper() in _PROXIES
 
 
@@ -149,7 +149,7 @@ def _mint(private_key: str, *, issuer: str, origin: str) -> Mint:
 
 
 def port_again(address: str | None) -> int | None:
-    """Return the port of an earlier start when it is still free, so that bookmarks in other tools go on working."""
+    """Return the port of an earlier start if it is free, so that bookmarks in other tools keep working."""
     port_text = re.search(r":(\d+)(?:/|$)", address or "")
     if port_text is None:
         return None
@@ -157,7 +157,7 @@ def port_again(address: str | None) -> int | None:
 
 
 def _free_from(port: int) -> int:
-    """Return this port, or another when it is taken."""
+    """Return this port, or another if it is taken."""
     try:
         require_free(port, "")
     except EmbeddedStackError:
