@@ -131,6 +131,10 @@ def _with_any_method(operation: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
+def _json_body(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"required": True, "description": description, "content": {"application/json": {"schema": schema}}}
+
+
 def _header(name: str, description: str) -> dict[str, Any]:
     return {"name": name, "in": "header", "required": True, "description": description, "schema": {"type": "string"}}
 
@@ -138,10 +142,6 @@ def _header(name: str, description: str) -> dict[str, Any]:
 def _option(name: str, description: str) -> dict[str, Any]:
     schema = {"type": "string", "enum": ["true"]}
     return {"name": name, "in": "query", "required": False, "description": f"`true`: {description}", "schema": schema}
-
-
-def _json_body(description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"required": True, "description": description, "content": {"application/json": {"schema": schema}}}
 
 
 _FLOOR_OF = (
