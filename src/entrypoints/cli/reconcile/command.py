@@ -121,18 +121,13 @@ async def _run(container: UsersContainer, options: ReconcileOptions, output: Out
     except asyncio.CancelledError:
         _ended(output, Result.STOPPED, "interrupted")
         raise
-    return _ended(output, _result_of(output.progress))
+    equal = Result.REPAIRED if output.progress.repaired.total() else Result.EQUAL
+    return _ended(output, Result.DIFFERENT if output.progress.left else equal)
 
 
 def _ended(output: Output, result: Result, reason: str = "") -> int:
     output.ended(result, reason)
     return _STATUS[result]
-
-
-def _result_of(progress: ReconcileProgress) -> Result:
-    if progress.left:
-        return Result.DIFFERENT
-    return Result.REPAIRED if progress.repaired.total() else Result.EQUAL
 
 
 def allowance(text: str) -> DeletionLimit:

@@ -136,8 +136,7 @@ class KafkaSettings:
         """How to be admitted; what is in files is read again when it changes."""
         from anomalyze_auth.kafka import KafkaConnection  # noqa: PLC0415
 
-        secrets = {name: value for name, value in _values(self).items() if isinstance(value, Secret)}
-        files = {name: secret.file for name, secret in secrets.items() if secret.file}
+        files = {name: each.file for name, each in _values(self).items() if isinstance(each, Secret) and each.file}
         return KafkaConnection.of(plain_values(self), files, os.environ)
 
     @property
