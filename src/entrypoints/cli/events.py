@@ -15,8 +15,8 @@ from rich.text import Text
 from application.errors import BrokerUnavailableError
 from application.relay.messages import kind_of
 from application.relay.topic_tail import Record
-from entrypoints.cli.beginning import begin
 from entrypoints.cli.output import separated
+from entrypoints.cli.startup import container_for
 from entrypoints.cli.terminal import console_for_stdout, on_terminal, printable
 from entrypoints.cli.until_signal import run_until_signal
 from entrypoints.composition.topics import TopicsContainer
@@ -49,7 +49,7 @@ def tail(  # options of a command
         limit: Stop after so many.
         json: One CloudEvent in JSON a line, with all its data, for other programs.
     """
-    container = begin(TopicsContainer, EventsSettings)
+    container = container_for(TopicsContainer, EventsSettings)
     open_tail = container.tail_session_topic() if sessions else container.tail_topic()
 
     async def show_events() -> int:

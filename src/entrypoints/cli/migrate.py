@@ -2,9 +2,9 @@
 
 import asyncio
 
-from entrypoints.cli.beginning import begin
 from entrypoints.cli.confirmation import Yes, confirm
 from entrypoints.cli.exit_codes import EX_USAGE
+from entrypoints.cli.startup import container_for
 from entrypoints.cli.terminal import fail
 from entrypoints.composition.database import DatabaseContainer
 from entrypoints.config.settings import MigrateSettings
@@ -22,7 +22,7 @@ def migrate(*, revision: str = "head", distribute: bool = False, yes: Yes = Fals
         distribute: Then distribute users, their events and sessions over the servers of a Citus cluster, by user id.
             Asks first, because nothing here takes it back. The service may run meanwhile (docs/citus.md).
     """
-    container = begin(DatabaseContainer, MigrateSettings)
+    container = container_for(DatabaseContainer, MigrateSettings)
     if distribute:
         if revision != "head":
             fail("--distribute needs the newest schema: leave --revision out.", EX_USAGE)

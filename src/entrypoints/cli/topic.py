@@ -17,11 +17,11 @@ from application.errors import SafetyStopError
 from application.relay.fill_state import Filled
 from application.relay.topics import TopicDifference, TopicFacts, differences
 from domain.user import parse_user_id
-from entrypoints.cli.beginning import begin, option, require_secret_key, run
 from entrypoints.cli.confirmation import Yes, confirm
 from entrypoints.cli.exit_codes import EX_CONFIG, EX_DATAERR, EX_NOT_DONE
 from entrypoints.cli.moment import moment
 from entrypoints.cli.output import flush, print_table
+from entrypoints.cli.startup import container_for, read_option, require_secret_key, run
 from entrypoints.cli.terminal import console_for_progress, fail
 from entrypoints.composition import container_of
 from entrypoints.composition.lifecycle import acting
@@ -60,7 +60,7 @@ def create(
             f"Raise topics to {counted(partitions, 'partition')}? Keys move to other partitions, for good.",
             yes=yes,
         )
-    container = begin(TopicsContainer, EventsSettings)
+    container = container_for(TopicsContainer, EventsSettings)
     created = asyncio.run(container.create_topics()(partitions=partitions, copies=replication_factor))
     found = asyncio.run(container.examine_topics()())
     if add_partitions and partitions:
@@ -90,7 +90,7 @@ def check(*, partitions: int | None = None, json: bool = False) -> None:
         partitions: At least so many, instead of what is defined.
         json: One object by topic, for other programs.
     """
-    found = asyncio.run(begin(TopicsContainer, EventsSettings).examine_topics()())
+    found = asyncio.run(container_for(TopicsContainer, EventsSettings).examine_topics()())
     if json:
         print(json_.dumps({facts.topic.name: _json(facts, partitions) for facts in found}, indent=2))
     else:
@@ -119,7 +119,7 @@ def fill(*, after: Annotated[str | None, Parameter(name="--after")] = None) -> N
     settings = load(FillSettings)
     if settings.kafka.kafka_user_state_topic is None:
         fail("KAFKA_USER_STATE_TOPIC is not set: there is nothing to fill.", EX_CONFIG)
-    begin_after = None if after is None else option("--after", lambda: parse_user_id(after))
+    begin_after = None if after is None else read_option("--after", lambda: parse_user_id(after))
     from entrypoints.composition.database import DatabaseContainer  # noqa: PLC0415  # not for the other `topic` commands
 
     async def put_all(container: DatabaseContainer) -> None:
@@ -158,7 +158,7 @@ def repair(*, since: str, dry_run: bool = False) -> None:
         dry_run: Only list the users.
     """
     now_ms = time.time_ns() // 1_000_000
-    since_ms = option("--since", lambda: moment(since, now_ms))
+    since_ms = read_option("--since", lambda: moment(since, now_ms))
     from entrypoints.composition.repair import RepairContainer  # noqa: PLC0415  # not for the other `topic` commands
 
     async def repair_all(container: RepairContainer) -> int:
@@ -168,7 +168,7 @@ def repair(*, since: str, dry_run: bool = False) -> None:
             found += 1
         return found
 
-    container = begin(RepairContainer, RepairSettings)
+    container = container_for(RepairContainer, RepairSettings)
     require_secret_key(container.clerk_api())
     try:
         found = run(container, repair_all, acting)

@@ -11,10 +11,10 @@ from cyclopts.validators import Number
 
 from application.counting import counted
 from application.relay.dead_letters import OutboxAdministration, OutboxStatus, Repair, publish_rate
-from entrypoints.cli.beginning import begin, run
 from entrypoints.cli.confirmation import Yes, confirm
 from entrypoints.cli.exit_codes import EX_NOT_DONE, EX_USAGE
 from entrypoints.cli.outbox.output import as_json, print_json, print_letters, print_status
+from entrypoints.cli.startup import container_for, run
 from entrypoints.cli.terminal import console_for_stdout, fail, on_terminal
 from entrypoints.composition.database import DatabaseContainer
 from entrypoints.config.settings import OutboxSettings
@@ -117,7 +117,7 @@ def _report(repairs: Mapping[int, Repair]) -> None:
 
 
 def _run(ask: Callable[[OutboxAdministration], Awaitable[T]]) -> T:
-    return run(begin(DatabaseContainer, OutboxSettings), lambda container: ask(container.outbox_admin()))
+    return run(container_for(DatabaseContainer, OutboxSettings), lambda container: ask(container.outbox_admin()))
 
 
 def _clear_and_print(status: OutboxStatus, rate: float) -> None:

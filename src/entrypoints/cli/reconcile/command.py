@@ -15,11 +15,11 @@ from application import errors
 from application.reconcile.drift import DeletionLimit
 from application.reconcile.options import ReconcileOptions, ReconcileProgress
 from domain.user import parse_user_id
-from entrypoints.cli.beginning import option, require_secret_key
 from entrypoints.cli.confirmation import Yes, require_terminal
 from entrypoints.cli.exit_codes import EX_DATAERR, EX_NOT_DONE, EX_TEMPFAIL, EX_UNAVAILABLE, EX_USAGE
 from entrypoints.cli.moment import moment
 from entrypoints.cli.reconcile.output import Output, Result
+from entrypoints.cli.startup import read_option, require_secret_key
 from entrypoints.cli.terminal import fail
 from entrypoints.cli.until_signal import run_until_signal
 from entrypoints.composition import container_of
@@ -81,11 +81,11 @@ def reconcile(  # noqa: PLR0913  # a command's options
     now_ms = time.time_ns() // 1_000_000
     options = ReconcileOptions(
         dry_run=dry_run,
-        since=None if since is None else option("--since", lambda: moment(since, now_ms)),
-        user=None if user is None else option("--user", lambda: parse_user_id(user)),
+        since=None if since is None else read_option("--since", lambda: moment(since, now_ms)),
+        user=None if user is None else read_option("--user", lambda: parse_user_id(user)),
         allowance=DeletionLimit()
         if allow_deletes is None
-        else option("--allow-deletes", lambda: allowance(allow_deletes)),
+        else read_option("--allow-deletes", lambda: allowance(allow_deletes)),
         patience_s=patience,
         restart=restart,
     )

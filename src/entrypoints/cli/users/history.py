@@ -10,8 +10,8 @@ from cyclopts import Parameter
 
 from application.errors import ApplicationError
 from domain.user import UserId
-from entrypoints.cli.beginning import begin, run
 from entrypoints.cli.exit_codes import EX_NOT_DONE
+from entrypoints.cli.startup import container_for, run
 from entrypoints.cli.users import history_output as output
 from entrypoints.cli.users.failures import failure_of
 from entrypoints.cli.users.output import print_failure
@@ -68,7 +68,7 @@ def _answer(who: UserId, ask: "Callable[[HistoryContainer], Awaitable[T]]", *, a
     from entrypoints.composition.history import HistoryContainer  # noqa: PLC0415  # not for the other `users` commands
 
     try:
-        return run(begin(HistoryContainer, HistorySettings), ask)
+        return run(container_for(HistoryContainer, HistorySettings), ask)
     except ApplicationError as error:
         failure = failure_of(error)
         print_failure(who, failure, as_json=as_json)

@@ -6,7 +6,7 @@ from typing import NoReturn, TypeVar
 
 from application.errors import ApplicationError
 from domain.user import InvalidUserIdError, UserId, parse_user_id
-from entrypoints.cli import beginning
+from entrypoints.cli import startup
 from entrypoints.cli.exit_codes import EX_INTERRUPTED, EX_USAGE
 from entrypoints.cli.terminal import fail
 from entrypoints.cli.users.failures import NOT_TRIED, Failure, exit_status, failure_of
@@ -34,7 +34,7 @@ def user_ids(texts: Sequence[str]) -> list[UserId]:
 def run(ask: Callable[[UsersContainer], Awaitable[T]]) -> T:
     """Return the answer; ends the program when there is none."""
     try:
-        return beginning.run(beginning.begin(UsersContainer, UsersSettings), ask, acting)
+        return startup.run(startup.container_for(UsersContainer, UsersSettings), ask, acting)
     except ApplicationError as error:
         failure = failure_of(error)
         fail(f"{failure.message[:1].upper()}{failure.message[1:]}", failure.status)

@@ -1,4 +1,4 @@
-"""How a command begins: its options, its settings, and the container that is made of them."""
+"""What commands share before they do their work: options, settings, and the container made of them."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ T = TypeVar("T")
 Page = TypeVar("Page", bound=DeclarativeContainer)
 
 
-def begin(page: type[Page], settings_class: type[Any]) -> Page:
+def container_for(page: type[Page], settings_class: type[Any]) -> Page:
     """Return the page's container with the settings of a command.
 
     Raises:
@@ -34,7 +34,7 @@ def begin(page: type[Page], settings_class: type[Any]) -> Page:
     return container_of(page, settings)
 
 
-def option(name: str, read: Callable[[], T]) -> T:
+def read_option(name: str, read: Callable[[], T]) -> T:
     """Return an option's value; ends the program when `read` raises ValueError."""
     try:
         return read()
