@@ -95,14 +95,14 @@ def document(handlers: Sequence[ControllerRouterHandler], injected: Sequence[str
     paths["/v1/verify"] = _with_any_method(verify)
     paths["/v1/ext-authz/{path}"] = _with_any_method(_under_any_path(verify))
     for path, item in paths.items():
-        tag = next(tag for beginning, tag in _TAGS.items() if path.startswith(beginning))
+        tag = next(name for name, _, beginnings in _TAGS if path.startswith(beginnings))
         for operation in item.values():
             operation["tags"] = [tag]
             operation.setdefault("security", [])  # said of public operations too, as nothing is said for all of them
             for parameter in operation.get("parameters", []):
                 if parameter["name"] == "user_id":
                     parameter["schema"] = _USER_ID
-    described["tags"] = [{"name": name, "description": says} for name, says in _SAYS.items()]
+    described["tags"] = [{"name": name, "description": says} for name, says, _ in _TAGS]
     return described
 
 
@@ -156,23 +156,18 @@ _FLOOR = {
     "schema": {"type": "integer", "format": "int64", "minimum": 1, "maximum": LARGEST},
 }
 
-_TAGS = {
-    "/webhooks": "Webhooks",
-    "/v1/me": "Current user",
-    "/v1/users": "Managing users",
-    "/v1/verify": "Forward auth",
-    "/v1/ext-authz": "Forward auth",
-    "/health": "Operation",
-    "/metrics": "Operation",
-}
-"""What a path begins with, and how a reader's list of operations is divided."""
-_SAYS = {
-    "Webhooks": "What Clerk sends.",
-    "Current user": "The user of a session token.",
-    "Managing users": "Look users up and change them, for other services and for people with the permission.",
-    "Forward auth": "A proxy asks whether to let a request through.",
-    "Operation": "Health and metrics of this process.",
-}
+_TAGS = (
+    ("Webhooks", "What Clerk sends.", ("/webhooks",)),
+    ("Current user", "The user of a session token.", ("/v1/me",)),
+    (
+        "Managing users",
+        "Look users up and change them, for other services and for people with the permission.",
+        ("/v1/users",),
+    ),
+    ("Forward auth", "A proxy asks whether to let a request through.", ("/v1/verify", "/v1/ext-authz")),
+    ("Operation", "Health and metrics of this process.", ("/health", "/metrics")),
+)
+"""How a reader's list of operations is divided: name, description, and what the paths begin with."""
 
 _TEXT = {"schema": {"type": "string"}}
 _USER_ID = {"type": "string", "pattern": f"^{USER_ID.pattern}$"}
