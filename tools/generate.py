@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from adapters.kafka.asyncapi import document, schemas
-from entrypoints.config.env_example import configuration_table, env_example
 from entrypoints.http.openapi.routes import openapi_json
+from tools.configuration import configuration_table, env_example
 from tools.dashboard import dashboard
 
 ROOT = Path(__file__).parent.parent

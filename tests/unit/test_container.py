@@ -125,6 +125,14 @@ def test_a_command_imports_its_own_page_and_no_other(arguments, pages):
     assert imported - {"lifecycle"} == pages
 
 
+def test_what_serve_replaces_of_the_page_of_users_is_referred_to_by_nothing_that_it_keeps():
+    replaced = {each for name, each in UsersContainer.providers.items() if name in ServeContainer.cls_providers}
+    kept = [each for name, each in UsersContainer.providers.items() if name not in ServeContainer.cls_providers]
+
+    assert replaced == {UsersContainer.get_user}
+    assert not [each for each in kept if replaced & set(each.traverse())]
+
+
 def test_a_command_that_lacks_a_group_cannot_build_what_needs_it():
     with pytest.raises(Error):
         container(DoctorContainer, MigrateSettings).examine_topics()

@@ -10,7 +10,6 @@ from sdktest.rows import each_row
 
 import entrypoints.observability.metrics
 import entrypoints.observability.process_metrics
-import entrypoints.relay.backlog
 import entrypoints.relay.telemetry
 import entrypoints.relay.timed  # noqa: F401  # each of them registers its metrics
 from entrypoints.cli.main import COMMANDS

@@ -7,10 +7,11 @@ import pytest
 from attrs import fields
 from sdktest.rows import each_row
 
+from devkit.local.environment import variables
 from entrypoints.config.loading import load
 from entrypoints.config.settings import ClerkApiSettings, KafkaSettings, WebhookSettings
 from entrypoints.config.settings.catalogue import GROUPS, all_variables
-from entrypoints.config.sources import ConfigurationError, found_variables, look_up, variables
+from entrypoints.config.sources import ConfigurationError, found_variables, look_up
 from support.web import NO_FILE, SECRET, public_key
 
 KEY = "sk_test_hunter2"

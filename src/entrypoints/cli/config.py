@@ -21,12 +21,10 @@ def config(command: str | None = None, /, *, json: bool = False) -> None:
     Reads the environment, `.env` and the `auth-service dev` that runs here, as all commands do, and connects to
     nothing. Ends with 78 (EX_CONFIG) when something is wrong or missing, after naming all of it.
 
-    Parameters
-    ----------
-    command
-        Look at what this command reads, and no more: `serve`, `relay`, … All of serve, relay and migrate if left out.
-    json
-        One object, for other programs.
+    Args:
+        command: Look at what this command reads, and no more: `serve`, `relay`, … All of serve, relay and migrate if
+            left out.
+        json: One object, for other programs.
     """
     known = COMMANDS if command in COMMANDS else {**COMMANDS, **plugged_in(SETTINGS)}
     if command is not None and command not in known:

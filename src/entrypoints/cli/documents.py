@@ -19,14 +19,10 @@ def asyncapi(
 ) -> None:
     """Print the AsyncAPI 3 document of the events. Needs no configuration.
 
-    Parameters
-    ----------
-    topic
-        Where the events are, as in KAFKA_USER_EVENTS_TOPIC.
-    state_topic
-        Where each user's newest version is, as in KAFKA_USER_STATE_TOPIC.
-    session_topic
-        Where ended sessions are, as in KAFKA_SESSION_EVENTS_TOPIC.
+    Args:
+        topic: Where the events are, as in KAFKA_USER_EVENTS_TOPIC.
+        state_topic: Where each user's newest version is, as in KAFKA_USER_STATE_TOPIC.
+        session_topic: Where ended sessions are, as in KAFKA_SESSION_EVENTS_TOPIC.
     """
     document = DocumentsContainer.asyncapi_document()(topic, state_topic, session_topic)
     print(json.dumps(document, indent=2, ensure_ascii=False))

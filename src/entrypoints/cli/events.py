@@ -2,10 +2,10 @@
 
 import asyncio
 import base64
-import json
-import logging
+import json as json_
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
@@ -14,13 +14,12 @@ from rich.text import Text
 
 from application.errors import BrokerUnavailableError
 from application.relay.messages import kind_of
-from application.relay.topic_tail import OpenTopicTail, Record
+from application.relay.topic_tail import Record
 from entrypoints.cli.output import separated
+from entrypoints.cli.startup import container_for
 from entrypoints.cli.terminal import console_for_stdout, on_terminal, printable
 from entrypoints.cli.until_signal import run_until_signal
-from entrypoints.composition import container_of
 from entrypoints.composition.topics import TopicsContainer
-from entrypoints.config.loading import load
 from entrypoints.config.settings import EventsSettings
 
 CONNECT_S = 20.0
@@ -43,57 +42,37 @@ def tail(  # options of a command
 
     Needs KAFKA_BOOTSTRAP_SERVERS, from the environment, `.env`, or the `auth-service dev` that runs here.
 
-    Parameters
-    ----------
-    sessions
-        The ends of sessions, in KAFKA_SESSION_EVENTS_TOPIC, instead of what happened to users.
-    from_beginning
-        Start with the oldest event that the topic holds, not with the next one.
-    user
-        Only the events of this user (`user_…`).
-    limit
-        Stop after so many.
-    json
-        One CloudEvent in JSON a line, with all its data, for other programs.
+    Args:
+        sessions: The ends of sessions, in KAFKA_SESSION_EVENTS_TOPIC, instead of what happened to users.
+        from_beginning: Start with the oldest event that the topic holds, not with the next one.
+        user: Only the events of this user (`user_…`).
+        limit: Stop after so many.
+        json: One CloudEvent in JSON a line, with all its data, for other programs.
     """
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is wrong is said below, once
-    settings = load(EventsSettings)
-    settings.proxies.export()  # a token endpoint may be behind one
-    container = container_of(TopicsContainer, settings)
-    topic_tail = container.tail_session_topic() if sessions else container.tail_topic()
-    main = _tail(topic_tail, from_beginning=from_beginning, user=user, limit=limit, as_json=json)
+    container = container_for(TopicsContainer, EventsSettings)
+    open_tail = container.tail_session_topic() if sessions else container.tail_topic()
+
+    async def show_events() -> int:
+        async with AsyncExitStack() as stack:
+            opening = stack.enter_async_context(open_tail(from_beginning=from_beginning))
+            topic_tail = await asyncio.wait_for(opening, CONNECT_S)
+            show = _print_json if json else _printer()
+            shown = 0
+            while limit is None or shown < limit:
+                record = await topic_tail.next()
+                if user is None or _concerns(record, user):
+                    shown += 1
+                    show(record)
+        return 0
+
     try:
-        run_until_signal(main, on_signal=lambda: None)
+        run_until_signal(show_events(), on_signal=lambda: None)
     except (BrokerUnavailableError, TimeoutError) as error:
-        brokers = ", ".join(settings.kafka.addresses)
+        brokers = ", ".join(container.kafka().addresses)
         sys.exit(
             f"{str(error) or f'Kafka at {brokers} did not answer within {CONNECT_S:g} s.'}\n"
             "Check KAFKA_BOOTSTRAP_SERVERS: `auth-service config events` says where it is set."
         )
-
-
-async def _tail(  # the options
-    open_tail: OpenTopicTail,
-    *,
-    from_beginning: bool,
-    user: str | None,
-    limit: int | None,
-    as_json: bool,
-) -> int:
-    topic_tail = open_tail(from_beginning=from_beginning)
-    tail = await asyncio.wait_for(topic_tail.__aenter__(), CONNECT_S)
-    try:
-        shown = 0
-        show = _print_json if as_json else _printer()
-        while limit is None or shown < limit:
-            record = await tail.next()
-            if user is not None and not _concerns(record, user):
-                continue
-            shown += 1
-            show(record)
-    finally:
-        await topic_tail.__aexit__(None, None, None)
-    return 0
 
 
 def _concerns(record: Record, user: str) -> bool:
@@ -128,12 +107,12 @@ def _no_json(constant: str) -> None:
     raise ValueError(constant)
 
 
-_decoder = json.JSONDecoder(parse_constant=_no_json)
+_decoder = json_.JSONDecoder(parse_constant=_no_json)
 """`NaN` and its like are Python's, and no other program would read them."""
 
 
 def _print_json(record: Record) -> None:
-    print(json.dumps(cloud_event(record)), flush=True)
+    print(json_.dumps(cloud_event(record)), flush=True)
 
 
 def _printer() -> Callable[[Record], None]:

@@ -30,7 +30,7 @@ COMMANDS = {
         "entrypoints.cli.reconcile.command:reconcile",
         "Compare all users with Clerk's, and repair both ways.",
     ),
-    "topic": ("entrypoints.cli.topic.commands:app", "Make the Kafka topics, and compare them with their definition."),
+    "topic": ("entrypoints.cli.topic:app", "Make the Kafka topics, and compare them with their definition."),
     "config": ("entrypoints.cli.config:config", "Show what is configured, where, and what is wrong with it."),
     "doctor": ("entrypoints.cli.doctor.command:doctor", "Find out what is wrong, and what to do about it."),
     "openapi": ("entrypoints.cli.documents:openapi", "Print the OpenAPI document of the HTTP API."),

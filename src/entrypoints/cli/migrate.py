@@ -4,10 +4,9 @@ import asyncio
 
 from entrypoints.cli.confirmation import Yes, confirm
 from entrypoints.cli.exit_codes import EX_USAGE
+from entrypoints.cli.startup import container_for
 from entrypoints.cli.terminal import fail
-from entrypoints.composition import container_of
 from entrypoints.composition.database import DatabaseContainer
-from entrypoints.config.loading import load
 from entrypoints.config.settings import MigrateSettings
 
 
@@ -17,16 +16,13 @@ def migrate(*, revision: str = "head", distribute: bool = False, yes: Yes = Fals
     Needs DATABASE_URL, with a role that may create tables. Run it before the new version serves: a new schema always
     fits the version before it too, so an older version leaves a newer schema as it is and ends well.
 
-    Parameters
-    ----------
-    revision
-        `head`, a revision to upgrade or downgrade to, or `base` to drop everything. Asks first when it is not `head`,
-        because a downgrade drops what the newer schema has stored.
-    distribute
-        Then distribute users, their events and sessions over the servers of a Citus cluster, by user id. Asks first,
-        because nothing here takes it back. The service may run meanwhile (docs/citus.md).
+    Args:
+        revision: `head`, a revision to upgrade or downgrade to, or `base` to drop everything. Asks first when it is not
+            `head`, because a downgrade drops what the newer schema has stored.
+        distribute: Then distribute users, their events and sessions over the servers of a Citus cluster, by user id.
+            Asks first, because nothing here takes it back. The service may run meanwhile (docs/citus.md).
     """
-    settings = load(MigrateSettings)
+    container = container_for(DatabaseContainer, MigrateSettings)
     if distribute:
         if revision != "head":
             fail("--distribute needs the newest schema: leave --revision out.", EX_USAGE)
@@ -38,7 +34,6 @@ def migrate(*, revision: str = "head", distribute: bool = False, yes: Yes = Fals
             else f"Bring the schema to {revision}? What only a newer schema holds is deleted."
         )
         confirm(question, yes=yes)
-    container = container_of(DatabaseContainer, settings)
     before, after, expected = asyncio.run(container.migrate()(revision))
     if before == after and after is not None and after > expected:
         print(f"Schema is at {after}, newer than {expected}, which this version expects; it fits, nothing was changed.")

@@ -22,7 +22,6 @@ from entrypoints.config.loading import load
 from entrypoints.config.settings import RelaySettings
 from entrypoints.observability.logging import configure_logging, log_loop_failures, places
 from entrypoints.observability.tracing import tracing_of
-from entrypoints.relay.backlog import watch_backlog
 from entrypoints.relay.status_server import start_status_server
 from entrypoints.relay.telemetry import RelayTelemetry
 
@@ -38,13 +37,10 @@ def relay(*, name: str | None = None, metrics_port: int | None = None) -> None:
     Needs DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS. The topic must exist. Stop it with SIGTERM or Ctrl-C: it finishes
     what it is sending. Killing it loses nothing.
 
-    Parameters
-    ----------
-    name
-        Shown in `outbox status` and in the log; must differ between relays. Host, process id and a random part if
-        left out.
-    metrics_port
-        Serve `/metrics`, `/health` and `/health/live` on this port of 0.0.0.0.
+    Args:
+        name: Shown in `outbox status` and in the log; must differ between relays. Host, process id and a random part if
+            left out.
+        metrics_port: Serve `/metrics`, `/health` and `/health/live` on this port of 0.0.0.0.
     """
     settings = load(RelaySettings)
     settings.proxies.export()
@@ -82,13 +78,12 @@ async def _run(container: "RelayContainer", name: str, telemetry: RelayTelemetry
     relay = Relay(name, [users, sessions], container.lane_leases(), telemetry)
 
     def wake(events: str | None) -> None:
-        for carrier, rounds, concerned in (
-            (users, telemetry.users, events != SESSIONS),
-            (sessions, telemetry.sessions, events in (SESSIONS, None)),
-        ):
-            if concerned:
-                rounds.woken()
-                carrier.wake()
+        if events != SESSIONS:
+            telemetry.users.woken()
+            users.wake()
+        if events in (SESSIONS, None):
+            telemetry.sessions.woken()
+            sessions.wake()
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -100,7 +95,7 @@ async def _run(container: "RelayContainer", name: str, telemetry: RelayTelemetry
             # A round makes thousands of objects, and no cycles: after each 700 there is nothing to find.
             gc.set_threshold(50_000)
             beside = [
-                asyncio.create_task(watch_backlog(container.outbox_admin().status, telemetry.backlog_read)),
+                asyncio.create_task(telemetry.watch_backlog(container.outbox_admin().status)),
                 asyncio.create_task(container.forget_sessions()()),
             ]
             for task in beside:

@@ -36,9 +36,6 @@ Each costs some 20 KiB, at most 26 with a head that does not end: 208 MiB of the
 OTHER_DESCRIPTORS = 256
 """Of one worker: PostgreSQL's connections, Clerk's, files. Without one to accept with, the server would spin."""
 
-HEAD_READ_BYTES = HEAD_LIMIT_BYTES
-"""Where the server stops reading a head that does not end; it may have read twice as much by then."""
-
 HEAD_TIMEOUT_MS = 10_000
 """For a head to be complete, and for a connection to stay idle: the server knows no difference."""
 
@@ -64,17 +61,12 @@ def serve(
     Needs DATABASE_URL, CLERK_WEBHOOK_SECRET and one of CLERK_PUBLISHABLE_KEY, CLERK_JWT_KEY, CLERK_JWKS_URL, from
     the environment or `.env`. Kafka is not needed here: that is `auth-service relay`.
 
-    Parameters
-    ----------
-    host
-        Address to listen on, instead of HOST.
-    port
-        Port to listen on, instead of PORT.
-    workers
-        Processes, instead of WEB_CONCURRENCY. More help where there are cores to spare beside PostgreSQL's; each forms
-        smaller batches.
-    log_level
-        debug, info, warning, error or critical, instead of LOG_LEVEL.
+    Args:
+        host: Address to listen on, instead of HOST.
+        port: Port to listen on, instead of PORT.
+        workers: Processes, instead of WEB_CONCURRENCY. More help where there are cores to spare beside PostgreSQL's;
+            each forms smaller batches.
+        log_level: debug, info, warning, error or critical, instead of LOG_LEVEL.
     """
     # The workers read the environment again, each for itself.
     options = {"HOST": host, "PORT": port, "WEB_CONCURRENCY": workers, "LOG_LEVEL": log_level}
@@ -112,7 +104,7 @@ def _server(settings: ServeSettings, address: str) -> Server:
         workers=settings.http.web_concurrency,
         loop=Loops.uvloop,
         http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(header_read_timeout=HEAD_TIMEOUT_MS, max_buffer_size=HEAD_READ_BYTES),
+        http1_settings=HTTP1Settings(header_read_timeout=HEAD_TIMEOUT_MS, max_buffer_size=HEAD_LIMIT_BYTES),
         websockets=False,
         backlog=2048,
         backpressure=_connections(),

@@ -1,13 +1,13 @@
 """`auth-service service-key`: keys with which other services manage users."""
 
 import json as json_format
-import sys
 from collections.abc import Sequence
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from entrypoints.cli.exit_codes import EX_USAGE
+from entrypoints.cli.terminal import fail
 from entrypoints.config.service_keys import EVERYTHING, READ, SCOPES, new_service_key
 
 app = App(name="service-key", help="Make keys with which other services manage users.")
@@ -20,25 +20,20 @@ def new(name: str, /, *, scope: Annotated[Sequence[str], Parameter(negative="")]
     Several keys may be configured, so rotate by adding the new one, giving it to the other service, and removing the
     old one.
 
-    Parameters
-    ----------
-    name
-        Who will hold it, for the log: letters, digits, `.`, `_` and `-`. One service may hold several while it rotates:
-        billing-1, billing-2.
-    scope
-        What it is for, as often as you like: read, ban, unban, lock, unlock, sync, set-metadata, revoke-sessions,
-        delete; `*` is all of them.
-    json
-        One object for other programs: `name`, `key`, `scopes`, and `configure`, which is what AUTH_SERVICE_KEYS takes.
+    Args:
+        name: Who will hold it, for the log: letters, digits, `.`, `_` and `-`. One service may hold several while it
+            rotates: billing-1, billing-2.
+        scope: What it is for, as often as you like: read, ban, unban, lock, unlock, sync, set-metadata,
+            revoke-sessions, delete; `*` is all of them.
+        json: One object for other programs: `name`, `key`, `scopes`, and `configure`, which is what AUTH_SERVICE_KEYS
+            takes.
     """
     if unknown := [each for each in scope if each not in (*SCOPES, EVERYTHING)]:
-        print(f"--scope {unknown[0]!r}: expected one of {', '.join(SCOPES)}, or *.", file=sys.stderr)
-        sys.exit(EX_USAGE)
+        fail(f"--scope {unknown[0]!r}: expected one of {', '.join(SCOPES)}, or *.", EX_USAGE)
     try:
         key, configured = new_service_key(name, scope)
     except ValueError:
-        print(f"NAME {name!r}: expected up to 64 letters, digits, `.`, `_` or `-`.", file=sys.stderr)
-        sys.exit(EX_USAGE)
+        fail(f"NAME {name!r}: expected up to 64 letters, digits, `.`, `_` or `-`.", EX_USAGE)
     if json:
         scopes = sorted(configured.scopes)
         document = {"name": configured.name, "key": key, "scopes": scopes, "configure": str(configured)}

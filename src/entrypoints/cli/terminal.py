@@ -1,26 +1,13 @@
-"""This program on a terminal: what it is called there, what it writes there, and how it ends with a word."""
+"""What a command writes on a terminal, and how it ends with a word."""
 
 import shutil
 import sys
-from pathlib import Path
 from typing import NoReturn
 
 from rich.console import Console
 
 _UNBOUNDED = 100_000
 """Columns: what rich does not wrap at."""
-
-
-def program() -> str:
-    """Return `auth-service`, or the path to it when the shell would not find this one by name."""
-    started = Path(sys.argv[0])
-    if started.name != "auth-service":
-        return "auth-service"
-    on_path = shutil.which("auth-service")
-    if on_path and Path(on_path).resolve() == started.resolve():
-        return "auth-service"
-    here = Path.cwd()
-    return str(started.absolute().relative_to(here) if started.absolute().is_relative_to(here) else started.absolute())
 
 
 def on_terminal() -> bool:

@@ -1,39 +1,31 @@
 """`auth-service users history` and `users erased`: what reads the traces of a user, in PostgreSQL and in Kafka."""
 
-from functools import partial
-from typing import Any
-
-from dependency_injector.containers import DeclarativeContainer
 from dependency_injector.providers import Callable, Dependency, Provider, Singleton
 
-from adapters.kafka.doctor import examine_topics
 from adapters.kafka.topic_search import KafkaTopicSearch
 from adapters.postgres.engine import create_engine
 from adapters.postgres.statements import BY_KEY
 from adapters.postgres.stored_traces import PostgresStoredTraces
 from adapters.postgres.user_reader import PostgresUserReader
-from anomalyze_auth.kafka import KafkaConnection
 from application.history.erasure import CheckErasure
 from application.history.ports import SearchTopics, StoredTracesReader
 from application.history.user_history import ReadHistory
 from application.users.ports import UserReader
+from entrypoints.composition.topics import TopicsContainer
 from entrypoints.config.secret import revealed
-from entrypoints.config.settings import DatabaseSettings, KafkaSettings
+from entrypoints.config.settings import DatabaseSettings
 
 
-class HistoryContainer(DeclarativeContainer):
+class HistoryContainer(TopicsContainer):
     database: Dependency[DatabaseSettings] = Dependency(instance_of=DatabaseSettings)
-    kafka: Dependency[KafkaSettings] = Dependency(instance_of=KafkaSettings)
 
     engine = Singleton(create_engine, Callable(revealed, database.provided.database_url), settings=BY_KEY)
     user_reader: Provider[UserReader] = Singleton(PostgresUserReader, engine)
     stored_traces: Provider[StoredTracesReader] = Singleton(PostgresStoredTraces, engine)
-    kafka_security = Singleton(KafkaConnection.security, kafka.provided.connection)
-    search_topics: Provider[SearchTopics] = Singleton(KafkaTopicSearch, kafka.provided.addresses, kafka_security)
-    examine_topics: Provider[Any] = Singleton(
-        partial, examine_topics, kafka.provided.addresses, kafka.provided.topics, kafka_security
+    search_topics: Provider[SearchTopics] = Singleton(
+        KafkaTopicSearch, TopicsContainer.kafka.provided.addresses, TopicsContainer.kafka_security
     )
     read_history = Singleton(
-        ReadHistory, user_reader, stored_traces, search_topics, kafka.provided.kafka_user_events_topic
+        ReadHistory, user_reader, stored_traces, search_topics, TopicsContainer.kafka.provided.kafka_user_events_topic
     )
-    check_erasure = Singleton(CheckErasure, user_reader, stored_traces, search_topics, examine_topics)
+    check_erasure = Singleton(CheckErasure, user_reader, stored_traces, search_topics, TopicsContainer.examine_topics)

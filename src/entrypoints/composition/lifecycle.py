@@ -20,15 +20,16 @@ async def serving(container: Any) -> AsyncIterator[None]:
 @asynccontextmanager
 async def acting(container: Any) -> AsyncIterator[None]:
     """Run what asks Clerk and writes users."""
+    parts = (container.outbox_wake, container.session_wake, container.user_store, container.session_store)
+    async with connected(container), _started(*parts, container.backend):
+        yield
+
+
+@asynccontextmanager
+async def connected(container: Any) -> AsyncIterator[None]:
+    """Close the connections to the database at the end."""
     try:
-        async with _started(
-            container.outbox_wake,
-            container.session_wake,
-            container.user_store,
-            container.session_store,
-            container.backend,
-        ):
-            yield
+        yield
     finally:
         await container.engine().dispose()
 

@@ -1,4 +1,4 @@
-"""`auth-service users` and `auth-service reconcile`: what asks Clerk and writes users."""
+"""`auth-service users` and `auth-service reconcile`: what asks Clerk and writes users. `serve` extends it."""
 
 import asyncio
 import time
@@ -29,17 +29,18 @@ from application.sessions.revoke_session import RevokeSession
 from application.users.delete_user import DeleteUser
 from application.users.get_user import GetUser
 from application.users.just_in_time import JustInTimeSync
-from application.users.list_users import ListUsers
 from application.users.manage_users import ManageUsers
 from application.users.ports import ClerkUsers, UserDirectory, UserReader, UserStore
 from application.users.sync_user import SyncUser
 from entrypoints.config.secret import revealed
 from entrypoints.config.settings import ClerkApiSettings, DatabaseSettings
+from entrypoints.observability.tracing import Tracing
 
 
 class UsersContainer(DeclarativeContainer):
     database: Dependency[DatabaseSettings] = Dependency(instance_of=DatabaseSettings)
     clerk_api: Dependency[ClerkApiSettings] = Dependency(instance_of=ClerkApiSettings)
+    traced: Dependency[Tracing] = Dependency(default=Tracing())
 
     now_ms: Provider[Function[[], int]] = Object(lambda: time.time_ns() // 1_000_000)
 
@@ -47,9 +48,13 @@ class UsersContainer(DeclarativeContainer):
     engine = Singleton(create_engine, Callable(revealed, database.provided.database_url), settings=BY_KEY)
     outbox_wake = Singleton(OutboxNotifier, engine)
     session_wake = Singleton(OutboxNotifier, engine, SESSIONS)
-    user_store: Provider[UserStore] = Singleton(PostgresUserStore, engine, encode, outbox_wake.provided.set)
-    user_reader: Provider[UserReader] = Singleton(PostgresUserReader, engine)
-    session_store: Provider[SessionStore] = Singleton(PostgresSessionStore, engine, encode, session_wake.provided.set)
+    user_store: Provider[UserStore] = traced.provided.user_store.call(
+        Singleton(PostgresUserStore, engine, encode, outbox_wake.provided.set, traced.provided.batch)
+    )
+    user_reader: Provider[UserReader] = traced.provided.user_reader.call(Singleton(PostgresUserReader, engine))
+    session_store: Provider[SessionStore] = Singleton(
+        PostgresSessionStore, engine, encode, session_wake.provided.set, traced.provided.batch
+    )
     user_directory: Provider[UserDirectory] = Singleton(PostgresUserDirectory, engine)
     living_users: Provider[LivingUsers] = Singleton(PostgresLivingUsers, engine)
     checkpoints: Provider[Checkpoints] = Singleton(PostgresCheckpoints, engine)
@@ -72,7 +77,6 @@ class UsersContainer(DeclarativeContainer):
             JustInTimeSync, users=user_reader, identities=hasty_identities, sync_user=sync_user, clock=time.monotonic
         ),
     )
-    list_users = Singleton(ListUsers, directory=user_directory)
     manage_users = Singleton(
         ManageUsers,
         users=user_reader,

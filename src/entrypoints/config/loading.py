@@ -10,7 +10,7 @@ from entrypoints.config.clerk_values import kind_of
 from entrypoints.config.secret import Secret
 from entrypoints.config.settings import ClerkApiSettings, KafkaSettings, TokenSettings, asks_backend_api
 from entrypoints.config.settings.catalogue import Variable, variables_of
-from entrypoints.config.settings.kafka_contradictions import contradictions, unsupported, unused
+from entrypoints.config.settings.kafka import contradictions, unsupported, unused
 from entrypoints.config.sources import ConfigProblem, ConfigurationError, SourceValue, found_variables, look_up
 from entrypoints.config.written import explain
 

@@ -1,7 +1,7 @@
 """Variables that this service does not read, but whose names resemble one that it reads."""
 
 from collections.abc import Collection, Iterable, Iterator
-from difflib import SequenceMatcher
+from difflib import get_close_matches
 
 from attrs import frozen
 
@@ -32,6 +32,5 @@ def misspelled(names: Iterable[str], known: Collection[str]) -> Iterator[Misspel
         # of OpenSSL's variables end as some of ours do.
         if name.startswith(("OTEL_", "SSL_CERT_")) or name.upper().endswith("_PROXY"):
             continue
-        ratio, meant = max((SequenceMatcher(None, name.upper(), other).ratio(), other) for other in candidates)
-        if ratio >= _ALIKE:
+        for meant in get_close_matches(name.upper(), candidates, n=1, cutoff=_ALIKE):
             yield Misspelled(name, meant)

@@ -21,13 +21,7 @@ _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f
 
 _LISTENING_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*")
 
-LONGEST_DELAY_S = 300
-
 MOST_WORKERS = 256
-
-
-def text(value: str) -> str:
-    return value
 
 
 def line(value: str) -> str:
@@ -80,24 +74,19 @@ def true_or_false(value: str) -> bool:
     return value.lower() == "true"
 
 
-def ratio(value: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        raise ValueError("not a number from 0 to 1") from None
-    if not 0 <= number <= 1:
-        raise ValueError("not a number from 0 to 1")
-    return number
+def number(most: float, of: str = "") -> Callable[[str], float]:
+    """Read a number from 0 to `most`."""
 
+    def parse(value: str) -> float:
+        try:
+            found = float(value)
+        except ValueError:
+            found = -1
+        if not 0 <= found <= most:
+            raise ValueError(f"not a number{of} from 0 to {most}")
+        return found
 
-def delay_s(value: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = -1
-    if not 0 <= number <= LONGEST_DELAY_S:
-        raise ValueError(f"not a number of seconds from 0 to {LONGEST_DELAY_S}")
-    return number
+    return parse
 
 
 def database_url(value: str) -> "Target":
@@ -203,31 +192,31 @@ def service_keys(value: str) -> tuple[ServiceKey, ...]:
     return keys
 
 
-def permission(value: str) -> str:
-    """Check the key of a Clerk permission in its long form, as session tokens are read."""
-    if not re.fullmatch(r"org:[A-Za-z0-9_]+:[A-Za-z0-9_]+", value):
-        raise ValueError("not a permission of an organization (org:feature:permission)")
-    return value
+def _matching(pattern: str, expected: str) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"not {expected}")
+        return value
+
+    return check
+
+
+permission = _matching(r"org:[A-Za-z0-9_]+:[A-Za-z0-9_]+", "a permission of an organization (org:feature:permission)")
+"""The key of a Clerk permission in its long form, as session tokens are read."""
+
+topic = _matching(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}", "a Kafka topic name")
+"""Kafka's own rule."""
+
+_organization_id = _matching(
+    r"org_[A-Za-z0-9_-]{1,123}", "the id of an organization (org_…); `*` alone is any organization"
+)
 
 
 def organizations(value: str) -> tuple[str, ...]:
     """Read ids of organizations, or `*` alone, which is any."""
     if value.strip() == ANY_ORGANIZATION:
         return (ANY_ORGANIZATION,)
-    return comma_separated(organization_id)(value)
-
-
-def organization_id(value: str) -> str:
-    if not re.fullmatch(r"org_[A-Za-z0-9_-]{1,123}", value):
-        raise ValueError("not the id of an organization (org_…); `*` alone is any organization")
-    return value
-
-
-def topic(value: str) -> str:
-    """Check a Kafka topic name (Kafka's own rule: 249 characters of letters, digits, `.`, `_` and `-`)."""
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", value) or value in (".", ".."):
-        raise ValueError("not a Kafka topic name")
-    return value
+    return comma_separated(_organization_id)(value)
 
 
 def _link(value: str) -> tuple[str, str]:

@@ -96,11 +96,6 @@ def found_variables(
     return found
 
 
-def variables(environment: Mapping[str, str] | None = None, env_file: Path | None = None) -> dict[str, str]:
-    """Return what the environment and the environment file set, ready to be the environment of another process."""
-    return {name: found.text for name, found in found_variables(environment, env_file, []).items()}
-
-
 def _read(environment: Mapping[str, str] | None, env_file: Path) -> dict[str, SourceValue]:
     """Read the environment over an environment file.
 

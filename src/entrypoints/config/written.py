@@ -96,8 +96,9 @@ def explain(variable: str, text: str, problem: str) -> str:
     bare = unwrapped(text)
     if is_placeholder(bare):
         return "the placeholder of an example, not a value: put the real one in its place"
-    if said := _misplaced(variable, bare):
-        return said
+    for begins, what, belongs in _KINDS:
+        if begins.match(bare) and belongs != variable:
+            return f"it is {what}, which belongs in {belongs}" if belongs else f"it is {what}"
     if (decoded := _from_base64(bare)) and any(kind.match(decoded) for kind, *_ in _KINDS):
         return "encoded in base64 once too often: what is in it is the value"
     if _LINE.match(bare) and "://" not in bare.partition("=")[0]:
@@ -108,13 +109,6 @@ def explain(variable: str, text: str, problem: str) -> str:
     if hidden is not None:
         return f"an invisible character is in it, at position {hidden}"
     return problem
-
-
-def _misplaced(variable: str, bare: str) -> str | None:
-    for begins, what, belongs in _KINDS:
-        if begins.match(bare) and belongs != variable:
-            return f"it is {what}, which belongs in {belongs}" if belongs else f"it is {what}"
-    return None
 
 
 def _from_base64(bare: str) -> str:

@@ -4,6 +4,6 @@ It imports nothing: metrics that are imported before the workers share a folder 
 """
 
 HEAD_LIMIT_BYTES = 16 * 1024
-"""Path, query and headers. The server stops reading there and answers 431 without a document; what little more it may
-have read by then is refused in `head`.
+"""Path, query and headers. The server stops reading there and answers 431 without a document; what it may have read
+beyond, at most as much again, is refused in `head_bounds`.
 """

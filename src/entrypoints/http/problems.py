@@ -233,8 +233,7 @@ def problem_of(error: Exception) -> Problem:
     return INTERNAL
 
 
-def answer(error: Exception) -> tuple[Problem, dict[str, str], bytes]:
-    """Return the problem, the headers and the body of the answer to an error."""
+def response_to(error: Exception) -> PlainResponse[Any]:
     problem = problem_of(error)
     document: dict[str, Any] = {"type": problem.type, "title": problem.title, "status": problem.status}
     document |= {"code": problem.code, "detail": problem.detail}
@@ -255,10 +254,5 @@ def answer(error: Exception) -> tuple[Problem, dict[str, str], bytes]:
             document |= {"checks": error.checks, "causes": error.causes, "labels": error.labels}
         case HTTPException(headers=dict(extra)):
             headers |= {name: value for name, value in extra.items() if name.lower() == "allow"}
-    return problem, headers, msgspec.json.encode(document)
-
-
-def response_to(error: Exception) -> PlainResponse[Any]:
-    problem, headers, body = answer(error)
     raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    return PlainResponse(body, raw, status=problem.status)
+    return PlainResponse(msgspec.json.encode(document), raw, status=problem.status)

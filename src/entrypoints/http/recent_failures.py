@@ -69,10 +69,11 @@ class RecentFailures:
                 failure, proven = before.failure, True
         self._entries[failure.subject] = _Entry(failure, proven, count, self.clock())
 
-    def prove(self, subject: str) -> None:
-        """Take the failure for one of ours: something else shows it too."""
-        if entry := self._entries.get(subject):
-            self._entries[subject] = evolve(entry, proven=True)
+    def user_obtained(self) -> None:
+        """Count a user who was obtained from Clerk: a webhook is missing, so those that were refused were Clerk's."""
+        metrics.OBTAINED.inc()
+        if entry := self._entries.get(WEBHOOKS):
+            self._entries[WEBHOOKS] = evolve(entry, proven=True)
 
     def succeeded(self, subject: str) -> None:
         self._entries.pop(subject, None)
@@ -95,9 +96,3 @@ class RecentFailures:
     def _recent(self, subject: str) -> _Entry | None:
         entry = self._entries.get(subject)
         return None if entry is None or self.clock() - entry.at > REMEMBERED_S else entry
-
-
-def note_obtained(failures: RecentFailures) -> None:
-    """Count a user who was obtained from Clerk: a webhook is missing, so those that were refused were Clerk's."""
-    metrics.count_obtained()
-    failures.prove(WEBHOOKS)

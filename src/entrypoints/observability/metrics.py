@@ -24,8 +24,8 @@ _DURATION = Histogram(
 _WEBHOOKS = Counter("auth_webhooks_total", "Webhook deliveries by what came of them.", ["outcome"])
 for _outcome in (*Outcome, "webhook-not-genuine", "webhook-not-usable", "not-storable"):
     _WEBHOOKS.labels(_outcome)  # at 0: an alert tells none from no service, and sees the first of a kind
-_OBTAINED = Counter("auth_users_obtained_total", "Users read from Clerk because no webhook had arrived.")
-_TROUBLES = Counter("auth_troubles_total", "Requests that failed for a cause that an operator can remove.", ["cause"])
+OBTAINED = Counter("auth_users_obtained_total", "Users read from Clerk because no webhook had arrived.")
+TROUBLES = Counter("auth_troubles_total", "Requests that failed for a cause that an operator can remove.", ["cause"])
 
 _READS = Counter(
     "auth_user_reads_total",
@@ -76,19 +76,9 @@ def _by_outcome(route: str, outcome: str | None) -> Counter | None:
     return None
 
 
-def count_obtained() -> None:
-    """Count a user that was read from Clerk."""
-    _OBTAINED.inc()
-
-
 def count_read(why: WhyPrimary | None) -> None:
     """Count a reading of users that was tried at a replica; `why` is what sent it to the primary."""
     _READ_AT[why].inc()
-
-
-def count_trouble(cause: str) -> None:
-    """Count a failed request; `cause` is one of few texts, such as `PostgreSQL: disk full`."""
-    _TROUBLES.labels(cause).inc()
 
 
 def render() -> bytes:

@@ -1,13 +1,16 @@
 """What a relay says: one log line when something begins or ends, numbers for everything else."""
 
+import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 from attrs import frozen
 from prometheus_client import Counter, Gauge, Histogram
 
 from application.doctor.outbox import blocked_by
+from application.errors import StoreUnavailableError
 from application.failure import Failure
 from application.relay.dead_letters import OutboxStatus
 from application.relay.relay_events import Round
@@ -30,6 +33,16 @@ _wake = Histogram(
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15),
 )
 _lanes = Gauge("outbox_lanes_held", "Lanes that this relay holds.")
+_waiting = Gauge("outbox_waiting_events", "Events that are not known to be published. All relays tell the same.")
+_oldest = Gauge("outbox_oldest_event_age_seconds", "Age of the oldest event that waits; 0 when none does.")
+_letters = Gauge("outbox_dead_letters_waiting", "Dead letters that nobody has retried or discarded.")
+_unowned = Gauge("outbox_lanes_unowned", "Lanes that no relay carries.")
+_held_back = Gauge(
+    "outbox_vacuum_blocked_seconds", "Age of the oldest transaction that holds back vacuum, over a minute."
+)
+
+BACKLOG_EVERY_S = 15.0
+"""Prometheus' own usual interval: reading more often would show nobody more."""
 
 
 @frozen
@@ -118,9 +131,22 @@ class RelayTelemetry:
             self._log.info("lane_renewal_recovered", reason=str(self._lease_failure))
         self._lease_failure = failure
 
+    async def watch_backlog(self, read: Callable[[], Awaitable[OutboxStatus]]) -> None:
+        """Read until cancelled; without a database the gauges stay as they were."""
+        while True:
+            with contextlib.suppress(StoreUnavailableError):  # the relay's rounds meet the same failure, and log it
+                self.backlog_read(await read())
+            await asyncio.sleep(BACKLOG_EVERY_S)
+
     def backlog_read(self, status: OutboxStatus) -> None:
-        """See whether something keeps PostgreSQL from removing the rows of events that are out."""
-        says = blocked_by(status.vacuum_blocker) if status.vacuum_blocker else None
+        """See what waits, and whether something keeps PostgreSQL from removing the rows of events that are out."""
+        blocker = status.vacuum_blocker
+        _waiting.set(status.waiting)
+        _oldest.set(status.oldest_s)
+        _letters.set(status.dead)
+        _unowned.set(sum(lane.owner is None for lane in status.lanes))
+        _held_back.set(blocker.age_s or 0 if blocker else 0)
+        says = blocked_by(blocker) if blocker else None
         if says and not self._blocked:
             self._log.warning("vacuum_held_back", reason=says)
         elif self._blocked and not says:

@@ -7,9 +7,9 @@ import pytest
 from sdktest.rows import each_row
 
 from entrypoints.cli.main import COMMANDS, main
+from entrypoints.config import settings as settings_of_commands
 from entrypoints.config.misspelled import misspelled
 from entrypoints.config.report import effective
-from entrypoints.config.settings import commands as settings_of_commands
 from entrypoints.config.settings.catalogue import COMMANDS as READ_BY
 from entrypoints.config.settings.catalogue import GROUPS, all_variables, known_names, variables_of
 from entrypoints.config.sources import SourceValue

@@ -16,13 +16,20 @@ from application.errors import (
     UnusableWebhookError,
 )
 from entrypoints.http.errors import HttpError
-from entrypoints.http.problems import INTERNAL, TABLE, answer, problem_of
+from entrypoints.http.problems import INTERNAL, TABLE, problem_of, response_to
 from support.web import created, signed
 
 
 def leaves(kind):
     below = kind.__subclasses__()
     return {kind for child in below for kind in (child, *leaves(child))}
+
+
+def answer(error):
+    """What it is, and the headers and the body that say so."""
+    response = response_to(error)
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in response.raw_headers}
+    return problem_of(error), headers, response.body
 
 
 NEVER_ANSWERED = {BrokerUnavailableError, UnavailableError}

@@ -9,8 +9,8 @@ from typing import Any
 SCRIPT = """
 import asyncio
 from application.relay import loop
-from entrypoints.cli import relay
 from entrypoints.cli.main import main
+from entrypoints.relay.telemetry import RelayTelemetry
 
 async def bug():
     raise ValueError("jane@example.com")
@@ -22,7 +22,7 @@ async def fail(*_):
 async def rest(*_):
     await asyncio.sleep(0.5)
 
-loop.Relay.run, relay.watch_backlog = {run}, {watch_backlog}
+loop.Relay.run, RelayTelemetry.watch_backlog = {run}, {watch_backlog}
 main(["relay"])
 """
 

@@ -20,14 +20,13 @@ from devkit.fake_clerk.assembly import stand_in
 from devkit.fake_clerk.defaults import DATA_FILE, PORT
 from devkit.fake_clerk.deliveries import Endpoint
 from devkit.fake_clerk.http_server import listening
-from devkit.local.environment import DATA_DIR, NO_FILE
+from devkit.local.environment import DATA_DIR, NO_FILE, variables
 from devkit.local.keys import SECRET_KEY_FILE, keys_kept_in, secret_key_kept_in
 from devkit.settings import ClerkStandInSettings
 from entrypoints.cli.until_signal import run_until_signal
 from entrypoints.config.loading import load
 from entrypoints.config.parsing import http_url
 from entrypoints.config.settings import EventsSettings, HttpSettings, OutboxSettings
-from entrypoints.config.sources import variables
 from entrypoints.observability.logging import configure_logging
 
 if TYPE_CHECKING:

@@ -15,9 +15,10 @@ from devkit.demo.screen import Scene, print_summary
 from devkit.demo.stage import Stage, open_stage
 from devkit.demo.steps import STEPS
 from devkit.local.process import ProcessFailedError
+from devkit.local.program import program
 from devkit.servers.errors import EmbeddedStackError
 from entrypoints.cli.exit_codes import EX_INTERRUPTED
-from entrypoints.cli.terminal import console_for_stdout, program
+from entrypoints.cli.terminal import console_for_stdout
 from entrypoints.cli.until_signal import run_until_signal
 
 FAULTS = (ApplicationError, ProcessFailedError, httpx.HTTPError, asyncpg.PostgresError, OSError, ValueError)

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from devkit.local.environment import DATA_DIR, NO_FILE, assignments
+from devkit.local.environment import DATA_DIR, NO_FILE, assignments, variables
 from devkit.local.keys import ISSUER, keys_kept_in, secret_key_kept_in
 from devkit.local.private_file import write_private
 from entrypoints.cli.terminal import fail
 from entrypoints.config.made_up import NOTE, instance_names
-from entrypoints.config.sources import variables
 
 
 def dev_keys(*, folder: Path = Path(), clerk_api: str | None = None) -> None:

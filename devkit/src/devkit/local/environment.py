@@ -19,6 +19,11 @@ FILE = "dev.env"
 S = TypeVar("S")
 
 
+def variables(environment: Mapping[str, str] | None = None, env_file: Path | None = None) -> dict[str, str]:
+    """Return what the environment and the environment file set, ready to be the environment of another process."""
+    return {name: found.text for name, found in found_variables(environment, env_file, []).items()}
+
+
 def write_environment(data_dir: Path, values: Mapping[str, str]) -> Path:
     """Write the file that other commands read while this `dev` runs; shells can read it too."""
     path = data_dir / FILE

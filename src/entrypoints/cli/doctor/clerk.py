@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 from anomalyze_auth import PemKey
 from application.doctor.clerk import ClerkFacts, KeySet
@@ -10,25 +9,20 @@ from entrypoints.config.clerk_values import kind_of
 from entrypoints.config.settings import ClerkApiSettings, TokenSettings, secret_key_for_keys
 
 
-class KeySetOf(Protocol):
-    def __call__(self, url: str | None, *, secret_key: str | None = None) -> Awaitable[KeySet | None]:
-        """Fetch the key set at `url`, with the secret key where one is given; None without a `url`.
-
-        A failure is part of the result, and not raised.
-        """
-        ...
-
-
 async def examine_clerk(
     tokens: TokenSettings | None,
     api: ClerkApiSettings | None,
     *,
-    key_set_of: KeySetOf,
+    key_set_of: Callable[..., Awaitable[KeySet | None]],
     thumbprint_of: Callable[[PemKey], str],
 ) -> ClerkFacts:
     """Return what is configured of Clerk, and what Clerk says to it.
 
-    `thumbprint_of` returns the RFC 7638 thumbprint of a public key.
+    Args:
+        tokens, api: None where they cannot be used.
+        key_set_of: fetches the key set at a URL, with the `secret_key` where one is given; None without a URL. A
+            failure is part of the result, and not raised.
+        thumbprint_of: returns the RFC 7638 thumbprint of a public key.
     """
     secret_key = api.clerk_secret_key.get_secret_value() if api and api.clerk_secret_key else None
     publishable_key = tokens.clerk_publishable_key if tokens else None

@@ -29,7 +29,15 @@ from application.relay.topics import TopicFacts
 from entrypoints.cli.doctor.configuration import Configured, configured
 from entrypoints.cli.output import flush, print_table
 from entrypoints.cli.terminal import on_terminal
-from entrypoints.config.settings import HttpSettings
+from entrypoints.config.settings import (
+    ClerkApiSettings,
+    DatabaseSettings,
+    HttpSettings,
+    KafkaSettings,
+    ProxySettings,
+    ReplicaSettings,
+    TokenSettings,
+)
 
 LIMIT_S = 20.0
 """For each check; they run side by side."""
@@ -46,17 +54,14 @@ def doctor(*, json: bool = False, strict: bool = False) -> None:
     what it could not look at. Changes nothing: the one write that it tries is rolled back. Ends with 1 when something
     has failed, and with 0 otherwise.
 
-    Parameters
-    ----------
-    json
-        One list of findings, for other programs.
-    strict
-        End with 1 for warnings too.
+    Args:
+        json: One list of findings, for other programs.
+        strict: End with 1 for warnings too.
     """
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is wrong is said below, once
     found = configured()
-    if found.proxies:
-        found.proxies.export()
+    if proxies := found.get(ProxySettings):
+        proxies.export()
     findings = [*found.findings, *asyncio.run(_examine(found))]
     if json:
         print(json_.dumps([asdict(finding) for finding in findings], indent=2))
@@ -65,7 +70,7 @@ def doctor(*, json: bool = False, strict: bool = False) -> None:
     sys.exit(not passed(findings, strict=strict))
 
 
-@frozen(kw_only=True)
+@frozen
 class _Facts:
     """What was found out; None where nothing is configured to ask."""
 
@@ -80,32 +85,24 @@ class _Facts:
 
 async def _examine(found: Configured) -> list[Finding]:
     container = found.container
-    has_replica = found.database and found.replica and found.replica.database_replica_url
+    database, replica, http = found.get(DatabaseSettings), found.get(ReplicaSettings), found.get(HttpSettings)
+    has_replica = database and replica and replica.database_replica_url
     try:
-        (database, written, replicas), outbox, topics, clerk, serving = await asyncio.gather(
+        (primary, written, replicas), outbox, topics, clerk, serving = await asyncio.gather(
             asyncio.gather(
-                _ask(POSTGRES, container.examine_database()) if found.database else _nothing(),
-                _ask(POSTGRES, container.try_writing()) if found.database else _nothing(),
+                _ask(POSTGRES, container.examine_database()) if database else _nothing(),
+                _ask(POSTGRES, container.try_writing()) if database else _nothing(),
                 _ask(REPLICA, container.examine_replicas()) if has_replica else _nothing(),
             ),
-            _ask(POSTGRES, container.outbox_admin().status) if found.database else _nothing(),
-            _ask(KAFKA, container.examine_topics()) if found.kafka else _nothing(),
-            _ask(CLERK, lambda: container.examine_clerk()(found.tokens, found.clerk_api)),
-            _ask("serve", partial(_ask_serve, found.http)) if found.http else _nothing(),
+            _ask(POSTGRES, container.outbox_admin().status) if database else _nothing(),
+            _ask(KAFKA, container.examine_topics()) if found.get(KafkaSettings) else _nothing(),
+            _ask(CLERK, lambda: container.examine_clerk()(found.get(TokenSettings), found.get(ClerkApiSettings))),
+            _ask("serve", partial(_ask_serve, http)) if http else _nothing(),
         )
     finally:
-        if found.database:
+        if database:
             await container.engine().dispose()
-    facts = _Facts(
-        database=database,
-        written=written,
-        replicas=replicas,
-        outbox=outbox,
-        topics=topics,
-        clerk=clerk,
-        serving=serving,
-    )
-    return [*_findings(facts)]
+    return [*_findings(_Facts(primary, written, replicas, outbox, topics, clerk, serving))]
 
 
 async def _ask_serve(settings: HttpSettings) -> ServingFacts:

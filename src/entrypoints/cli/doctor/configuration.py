@@ -5,53 +5,45 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from application.doctor.findings import Finding, Severity, not_checked
 from application.doctor.managing import ManagingFacts, managing_findings
 from entrypoints.composition.doctor import DoctorContainer
+from entrypoints.config import settings
 from entrypoints.config.loading import load_from, mixed_instances
 from entrypoints.config.misspelled import misspelled
 from entrypoints.config.service_keys import ANY_ORGANIZATION, EVERYTHING
-from entrypoints.config.settings import (
-    ClerkApiSettings,
-    DatabaseSettings,
-    HttpSettings,
-    KafkaSettings,
-    ManagementSettings,
-    ProxySettings,
-    ReplicaSettings,
-    TokenSettings,
-    WebhookSettings,
-)
 from entrypoints.config.settings.catalogue import GROUPS, known_names, variables_of
 from entrypoints.config.sources import ConfigProblem, ConfigurationError, SourceValue, found_variables
 
 _OPTIONAL = {
-    KafkaSettings: not_checked("kafka", "KAFKA_BOOTSTRAP_SERVERS is not set", "the relay needs it"),
-    WebhookSettings: not_checked("webhook secret", "CLERK_WEBHOOK_SECRET is not set", "serve needs it"),
+    settings.KafkaSettings: not_checked("kafka", "KAFKA_BOOTSTRAP_SERVERS is not set", "the relay needs it"),
+    settings.WebhookSettings: not_checked("webhook secret", "CLERK_WEBHOOK_SECRET is not set", "serve needs it"),
 }
 """Groups that not every process has, and what is said without them. Without tokens it is said where Clerk is."""
 
 G = TypeVar("G")
 
 
-@frozen(kw_only=True)
+@frozen
 class Configured:
-    """The groups that can be used; None of those that cannot."""
+    groups: Mapping[type, object]
+    """Each group's settings, or what is wrong with them."""
+    findings: Sequence[Finding] = ()
 
-    database: DatabaseSettings | None
-    replica: ReplicaSettings | None
-    kafka: KafkaSettings | None
-    tokens: TokenSettings | None
-    clerk_api: ClerkApiSettings | None
-    http: HttpSettings | None
-    proxies: ProxySettings | None
-    findings: Sequence[Finding]
+    def get(self, group: type[G]) -> G | None:
+        """Return the group; None where it cannot be used."""
+        loaded = self.groups.get(group)
+        return loaded if isinstance(loaded, group) else None
 
     @property
     def container(self) -> DoctorContainer:
-        groups = {"database": self.database, "replica": self.replica, "kafka": self.kafka}
+        groups = {
+            "database": self.get(settings.DatabaseSettings),
+            "replica": self.get(settings.ReplicaSettings),
+            "kafka": self.get(settings.KafkaSettings),
+        }
         return DoctorContainer(**{name: group for name, group in groups.items() if group is not None})
 
 
@@ -59,20 +51,9 @@ def configured() -> Configured:
     try:
         found = found_variables()
     except ConfigurationError as error:  # `.env` cannot be read
-        findings = [_finding(problem) for problem in error.problems]
-        nothing = dict.fromkeys(("database", "replica", "kafka", "tokens", "clerk_api", "http", "proxies"))
-        return Configured(**nothing, findings=findings)
-    groups = {group: _loaded(group, found) for group in GROUPS}
-    return Configured(
-        database=_usable(groups[DatabaseSettings], DatabaseSettings),
-        replica=_usable(groups[ReplicaSettings], ReplicaSettings),
-        kafka=_usable(groups[KafkaSettings], KafkaSettings),
-        tokens=_usable(groups[TokenSettings], TokenSettings),
-        clerk_api=_usable(groups[ClerkApiSettings], ClerkApiSettings),
-        http=_usable(groups[HttpSettings], HttpSettings),
-        proxies=_usable(groups[ProxySettings], ProxySettings),
-        findings=[*_findings(groups, found)],
-    )
+        return Configured({}, [_finding(problem) for problem in error.problems])
+    loaded = Configured({group: _loaded(group, found) for group in GROUPS})
+    return evolve(loaded, findings=[*_findings(loaded, found)])
 
 
 def _loaded(group: type, found: Mapping[str, SourceValue]) -> object:
@@ -82,20 +63,16 @@ def _loaded(group: type, found: Mapping[str, SourceValue]) -> object:
         return error.problems
 
 
-def _usable(loaded: object, group: type[G]) -> G | None:
-    return loaded if isinstance(loaded, group) else None
-
-
-def _findings(groups: Mapping[type, object], found: Mapping[str, SourceValue]) -> Iterator[Finding]:
+def _findings(loaded: Configured, found: Mapping[str, SourceValue]) -> Iterator[Finding]:
     wrong: list[Finding] = []
-    for group, loaded in groups.items():
-        if not isinstance(loaded, tuple):
+    for group, problems in loaded.groups.items():
+        if not isinstance(problems, tuple):
             continue
-        if group is not DatabaseSettings and not _is_begun(group, found):
+        if group is not settings.DatabaseSettings and not _is_begun(group, found):
             wrong += [_OPTIONAL[group]] if group in _OPTIONAL else []
         else:
-            wrong += [_finding(problem) for problem in loaded]
-    tokens, api = _usable(groups[TokenSettings], TokenSettings), _usable(groups[ClerkApiSettings], ClerkApiSettings)
+            wrong += [_finding(problem) for problem in problems]
+    tokens, api = loaded.get(settings.TokenSettings), loaded.get(settings.ClerkApiSettings)
     if tokens and api:
         wrong += [_finding(ConfigProblem(name.upper(), what)) for name, what in mixed_instances(tokens, api)]
     if not any(finding.grade is Severity.FAILURE for finding in wrong):
@@ -103,17 +80,15 @@ def _findings(groups: Mapping[type, object], found: Mapping[str, SourceValue]) -
     yield from wrong
     for suspect in misspelled(found, known_names()):
         yield Finding("configuration", Severity.WARNING, str(suspect), "rename it, or remove it")
-    webhooks = _usable(groups[WebhookSettings], WebhookSettings)
-    if webhooks is not None:
+    if webhooks := loaded.get(settings.WebhookSettings):
         secrets = webhooks.clerk_webhook_secret.get_secret_value()
         yield Finding(
             "webhook secret", Severity.OK, f"{len(secrets)}, well-formed; whether Clerk signs with it, it shows"
         )
-    kafka = _usable(groups[KafkaSettings], KafkaSettings)
-    if kafka is not None and kafka.kafka_ssl_cert_file:
+    kafka = loaded.get(settings.KafkaSettings)
+    if kafka and kafka.kafka_ssl_cert_file:
         yield _client_certificate(kafka.kafka_ssl_cert_file)
-    management = _usable(groups[ManagementSettings], ManagementSettings)
-    if management is not None:
+    if management := loaded.get(settings.ManagementSettings):
         yield from managing_findings(_managing(management))
 
 
@@ -128,8 +103,8 @@ def _client_certificate(file: Path) -> Finding:
     return Finding("client certificate", Severity.OK, says)
 
 
-def _managing(settings: ManagementSettings) -> ManagingFacts:
-    organizations, keys = settings.auth_service_organizations, settings.auth_service_keys
+def _managing(management: settings.ManagementSettings) -> ManagingFacts:
+    organizations, keys = management.auth_service_organizations, management.auth_service_keys
     return ManagingFacts(
         organizations=None if ANY_ORGANIZATION in organizations else len(organizations),
         keys=len(keys),

@@ -3,8 +3,8 @@
 import asyncio
 import itertools
 import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Annotated, TypeVar
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
@@ -14,10 +14,9 @@ from application.relay.dead_letters import OutboxAdministration, OutboxStatus, R
 from entrypoints.cli.confirmation import Yes, confirm
 from entrypoints.cli.exit_codes import EX_NOT_DONE, EX_USAGE
 from entrypoints.cli.outbox.output import as_json, print_json, print_letters, print_status
+from entrypoints.cli.startup import container_for, run
 from entrypoints.cli.terminal import console_for_stdout, fail, on_terminal
-from entrypoints.composition import container_of
 from entrypoints.composition.database import DatabaseContainer
-from entrypoints.config.loading import load
 from entrypoints.config.settings import OutboxSettings
 
 BETWEEN_READINGS_S = 1.0
@@ -40,14 +39,10 @@ def status(
     Needs DATABASE_URL, from the environment, `.env`, or the `auth-service dev` that runs here. A transaction that
     holds back vacuum is seen in other roles' sessions only by a member of pg_monitor.
 
-    Parameters
-    ----------
-    watch
-        Again and again, until Ctrl-C.
-    every
-        Seconds between two readings of --watch.
-    json
-        One object a reading, with all lanes, for other programs.
+    Args:
+        watch: Again and again, until Ctrl-C.
+        every: Seconds between two readings of --watch.
+        json: One object a reading, with all lanes, for other programs.
     """
     show = print_json if json else _clear_and_print if watch and on_terminal() else print_status
     _run(lambda admin: _status(admin, readings=None if watch else 1, every=every, show=show))
@@ -62,14 +57,10 @@ def dead(
 ) -> None:
     """List the dead letters: events that Kafka refused for good. Never shows what is in them.
 
-    Parameters
-    ----------
-    discarded
-        Also those that were discarded, and why.
-    limit
-        At most so many, those that died last first.
-    json
-        One object a line, for other programs.
+    Args:
+        discarded: Also those that were discarded, and why.
+        limit: At most so many, those that died last first.
+        json: One object a line, for other programs.
     """
     letters = _run(lambda admin: admin.dead(limit=limit, discarded=discarded))
     if json:
@@ -87,10 +78,8 @@ def retry(*ids: Ids) -> None:
 
     Exit status 1 when any of them could not be retried; the others were.
 
-    Parameters
-    ----------
-    ids
-        As `outbox dead` shows them.
+    Args:
+        ids: As `outbox dead` shows them.
     """
     _require(ids)
     _report(_run(lambda admin: admin.retry(ids)))
@@ -103,12 +92,9 @@ def discard(*ids: Ids, reason: str | None = None, yes: Yes = False) -> None:
     A user's next event carries the full state, so consumers lose a step, not the user. Exit status 1 when any of them
     could not be discarded; the others were.
 
-    Parameters
-    ----------
-    ids
-        As `outbox dead` shows them.
-    reason
-        Why; kept with the dead letter.
+    Args:
+        ids: As `outbox dead` shows them.
+        reason: Why; kept with the dead letter.
     """
     _require(ids)
     if not (reason := (reason or "").strip()):
@@ -130,16 +116,8 @@ def _report(repairs: Mapping[int, Repair]) -> None:
         sys.exit(EX_NOT_DONE)
 
 
-def _run(ask: Callable[[OutboxAdministration], Coroutine[Any, Any, T]]) -> T:
-    container = container_of(DatabaseContainer, load(OutboxSettings))
-
-    async def run() -> T:
-        try:
-            return await ask(container.outbox_admin())
-        finally:
-            await container.engine().dispose()
-
-    return asyncio.run(run())
+def _run(ask: Callable[[OutboxAdministration], Awaitable[T]]) -> T:
+    return run(container_for(DatabaseContainer, OutboxSettings), lambda container: ask(container.outbox_admin()))
 
 
 def _clear_and_print(status: OutboxStatus, rate: float) -> None:

@@ -4,37 +4,29 @@ import asyncio
 import re
 import sys
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from application.errors import (
-    ClerkKeyRefusedError,
-    ClerkRefusedError,
-    ClerkUnavailableError,
-    SafetyStopError,
-    StoreUnavailableError,
-)
+from application import errors
 from application.reconcile.drift import DeletionLimit
 from application.reconcile.options import ReconcileOptions, ReconcileProgress
 from domain.user import parse_user_id
 from entrypoints.cli.confirmation import Yes, require_terminal
-from entrypoints.cli.exit_codes import EX_CONFIG, EX_DATAERR, EX_NOT_DONE, EX_TEMPFAIL, EX_UNAVAILABLE, EX_USAGE
+from entrypoints.cli.exit_codes import EX_DATAERR, EX_NOT_DONE, EX_TEMPFAIL, EX_UNAVAILABLE, EX_USAGE
 from entrypoints.cli.moment import moment
 from entrypoints.cli.reconcile.output import Output, Result
+from entrypoints.cli.startup import read_option, require_secret_key
 from entrypoints.cli.terminal import fail
 from entrypoints.cli.until_signal import run_until_signal
 from entrypoints.composition import container_of
 from entrypoints.composition.lifecycle import acting
 from entrypoints.composition.users import UsersContainer
-from entrypoints.config.clerk_values import SECRET_KEY_EXAMPLE
 from entrypoints.config.loading import load
 from entrypoints.config.settings import ReconcileSettings
-from entrypoints.config.sources import ConfigProblem
 from entrypoints.observability.logging import configure_logging
 
 _STATUS = {
@@ -45,8 +37,6 @@ _STATUS = {
     Result.REFUSED: EX_UNAVAILABLE,
     Result.STOPPED: EX_TEMPFAIL,
 }
-
-T = TypeVar("T")
 
 
 def reconcile(  # noqa: PLR0913  # a command's options
@@ -75,35 +65,27 @@ def reconcile(  # noqa: PLR0913  # a command's options
     nothing was done; 65 safety stop, too many would be deleted and nobody was; 69 Clerk refuses; 75 stopped before the
     end, run it again; 130 stopped by Ctrl-C, the same.
 
-    Parameters
-    ----------
-    dry_run
-        Only tell what differs.
-    since
-        Only users who changed at Clerk since then: `90m`, `24h`, `7d`, a date, or a time with its offset. Finds nobody
-        who is gone.
-    user
-        Only this one.
-    allow_deletes
-        How many users may be deleted here, a number or a share such as `20%`. 5 % when left out, or 10 if that is more.
-    restart
-        Begin anew, also when a run was interrupted.
-    patience
-        Seconds for which Clerk or the database may fail before the run ends.
-    report
-        Write every difference to this file as a line of JSON, and the summary as the last one. A run that goes on where
-        another was interrupted adds to the file.
-    json
-        The summary as one JSON object, for other programs.
+    Args:
+        dry_run: Only tell what differs.
+        since: Only users who changed at Clerk since then: `90m`, `24h`, `7d`, a date, or a time with its offset. Finds
+            nobody who is gone.
+        user: Only this one.
+        allow_deletes: How many users may be deleted here, a number or a share such as `20%`. 5 % when left out, or 10
+            if that is more.
+        restart: Begin anew, also when a run was interrupted.
+        patience: Seconds for which Clerk or the database may fail before the run ends.
+        report: Write every difference to this file as a line of JSON, and the summary as the last one. A run that goes
+            on where another was interrupted adds to the file.
+        json: The summary as one JSON object, for other programs.
     """
     now_ms = time.time_ns() // 1_000_000
     options = ReconcileOptions(
         dry_run=dry_run,
-        since=None if since is None else _option("--since", lambda: moment(since, now_ms)),
-        user=None if user is None else _option("--user", lambda: parse_user_id(user)),
+        since=None if since is None else read_option("--since", lambda: moment(since, now_ms)),
+        user=None if user is None else read_option("--user", lambda: parse_user_id(user)),
         allowance=DeletionLimit()
         if allow_deletes is None
-        else _option("--allow-deletes", lambda: allowance(allow_deletes)),
+        else read_option("--allow-deletes", lambda: allowance(allow_deletes)),
         patience_s=patience,
         restart=restart,
     )
@@ -111,9 +93,7 @@ def reconcile(  # noqa: PLR0913  # a command's options
         fail("--user and --since exclude each other.", EX_USAGE)
     settings = load(ReconcileSettings)
     settings.proxies.export()
-    if settings.clerk_api.clerk_secret_key is None:
-        missing = ConfigProblem("CLERK_SECRET_KEY", "missing; Clerk is asked with it", SECRET_KEY_EXAMPLE)
-        fail(str(missing), EX_CONFIG)
+    require_secret_key(settings.clerk_api)
     if not (yes or dry_run or options.since is not None):
         require_terminal("Delete users here whom Clerk does not have?")
     with ExitStack() as exits:
@@ -132,27 +112,22 @@ async def _run(container: UsersContainer, options: ReconcileOptions, output: Out
     try:
         async with acting(container):
             await container.reconcile()(options, output.progress, output)
-    except SafetyStopError as error:
+    except errors.SafetyStopError as error:
         return _ended(output, Result.SAFETY_STOP, str(error))
-    except (ClerkRefusedError, ClerkKeyRefusedError) as error:
+    except (errors.ClerkRefusedError, errors.ClerkKeyRefusedError) as error:
         return _ended(output, Result.REFUSED, str(error))
-    except (ClerkUnavailableError, StoreUnavailableError) as error:
+    except (errors.ClerkUnavailableError, errors.StoreUnavailableError) as error:
         return _ended(output, Result.STOPPED, str(error))
     except asyncio.CancelledError:
         _ended(output, Result.STOPPED, "interrupted")
         raise
-    return _ended(output, _result_of(output.progress))
+    equal = Result.REPAIRED if output.progress.repaired.total() else Result.EQUAL
+    return _ended(output, Result.DIFFERENT if output.progress.left else equal)
 
 
 def _ended(output: Output, result: Result, reason: str = "") -> int:
     output.ended(result, reason)
     return _STATUS[result]
-
-
-def _result_of(progress: ReconcileProgress) -> Result:
-    if progress.left:
-        return Result.DIFFERENT
-    return Result.REPAIRED if progress.repaired.total() else Result.EQUAL
 
 
 def allowance(text: str) -> DeletionLimit:
@@ -167,10 +142,3 @@ def allowance(text: str) -> DeletionLimit:
     elif re.fullmatch(r"[0-9]{1,12}", text):
         return DeletionLimit(share=0, at_least=int(text), explicit=True)
     raise ValueError("neither a number nor a share from 0% to 100%")
-
-
-def _option(name: str, read: Callable[[], T]) -> T:
-    try:
-        return read()
-    except ValueError as error:
-        fail(f"{name}: {error}", EX_USAGE)

@@ -72,20 +72,13 @@ def list_users(  # noqa: PLR0913  # the options of a command
 ) -> None:
     """List users in the order of their ids, from our own rows. Needs DATABASE_URL.
 
-    Parameters
-    ----------
-    email
-        Only those with this primary email, in any case.
-    banned
-        Only those who are banned, or are not.
-    locked
-        Only those who are locked, or are not.
-    limit
-        At most so many.
-    after
-        Go on after this id, the last one of the list before.
-    at_clerk
-        What Clerk has, the last changed first; needs CLERK_SECRET_KEY, and takes --limit alone.
+    Args:
+        email: Only those with this primary email, in any case.
+        banned: Only those who are banned, or are not.
+        locked: Only those who are locked, or are not.
+        limit: At most so many.
+        after: Go on after this id, the last one of the list before.
+        at_clerk: What Clerk has, the last changed first; needs CLERK_SECRET_KEY, and takes --limit alone.
     """
     if at_clerk:
         if (email, banned, locked, after) != (None, None, None, None):
@@ -162,12 +155,9 @@ def set_metadata(
 ) -> None:
     """Merge into the users' public metadata, as Clerk does: objects into objects, and a key that is null is removed.
 
-    Parameters
-    ----------
-    values
-        `key=value`, as often as you like; the value is JSON, or else text: `--set plan=pro --set trial=null`.
-    patch
-        The same as one JSON object: `--patch '{"plan": "pro", "trial": null}'`.
+    Args:
+        values: `key=value`, as often as you like; the value is JSON, or else text: `--set plan=pro --set trial=null`.
+        patch: The same as one JSON object: `--patch '{"plan": "pro", "trial": null}'`.
     """
     merged = _patch(values, patch)
     _act(ids, Action.SET_METADATA, lambda users, who: users.set_public_metadata(who, merged), json=json)

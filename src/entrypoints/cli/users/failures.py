@@ -4,19 +4,7 @@ from collections.abc import Collection
 
 from attrs import frozen
 
-from application.errors import (
-    ApplicationError,
-    BrokerUnavailableError,
-    ClerkKeyRefusedError,
-    ClerkNotConfiguredError,
-    ClerkRefusedError,
-    ClerkUnavailableError,
-    SafetyStopError,
-    StoreUnavailableError,
-    UnstorableError,
-    UserDeletedError,
-    UserUnknownError,
-)
+from application import errors
 from entrypoints.cli.exit_codes import EX_CONFIG, EX_DATAERR, EX_NOPERM, EX_NOT_DONE, EX_NOUSER, EX_UNAVAILABLE
 from entrypoints.cli.remedy import with_remedy
 from entrypoints.cli.terminal import printable
@@ -33,31 +21,31 @@ class Failure:
     """The next user would meet the same, so there is no use in trying."""
 
 
-def failure_of(error: ApplicationError) -> Failure:
+def failure_of(error: errors.ApplicationError) -> Failure:
     """Name a failure; one that is not expected here is raised again."""
     said = printable(str(error))
     match error:
-        case UserUnknownError():
+        case errors.UserUnknownError():
             failure = Failure("user-unknown", said or "there is no such user", EX_NOUSER)
-        case UserDeletedError():
+        case errors.UserDeletedError():
             failure = Failure("user-gone", "was deleted, for ever", EX_NOUSER)
-        case ClerkRefusedError():
+        case errors.ClerkRefusedError():
             codes = f" ({printable(', '.join(error.codes))})" if error.codes else ""
             failure = Failure("identity-provider-refused", f"Clerk refuses: {said}{codes}", EX_NOPERM)
-        case ClerkNotConfiguredError():
+        case errors.ClerkNotConfiguredError():
             message = "Clerk cannot be asked without CLERK_SECRET_KEY (environment or .env)"
             failure = Failure("identity-provider-not-configured", message, EX_CONFIG, of_everybody=True)
-        case ClerkKeyRefusedError():
+        case errors.ClerkKeyRefusedError():
             failure = Failure("identity-provider-key-refused", said, EX_CONFIG, of_everybody=True)
-        case ClerkUnavailableError():
+        case errors.ClerkUnavailableError():
             message = f"{said}; trying again is safe"
             failure = Failure("identity-provider-unavailable", message, EX_UNAVAILABLE, of_everybody=True)
-        case StoreUnavailableError() | BrokerUnavailableError():
-            code = "store-unavailable" if isinstance(error, StoreUnavailableError) else "broker-unavailable"
+        case errors.StoreUnavailableError() | errors.BrokerUnavailableError():
+            code = "store-unavailable" if isinstance(error, errors.StoreUnavailableError) else "broker-unavailable"
             failure = Failure(code, with_remedy(error), EX_UNAVAILABLE, of_everybody=True)
-        case SafetyStopError():
+        case errors.SafetyStopError():
             failure = Failure("safety-stop", f"{said}; nobody was deleted", EX_DATAERR, of_everybody=True)
-        case UnstorableError():
+        case errors.UnstorableError():
             failure = Failure("not-storable", f"the database refuses what Clerk has: {said}", EX_DATAERR)
         case _:
             raise error

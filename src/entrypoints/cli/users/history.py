@@ -1,8 +1,6 @@
 """`auth-service users history` and `users erased`: what happened to one user, and what is left of one."""
 
-import asyncio
 import json as json_
-import logging
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -13,12 +11,11 @@ from cyclopts import Parameter
 from application.errors import ApplicationError
 from domain.user import UserId
 from entrypoints.cli.exit_codes import EX_NOT_DONE
+from entrypoints.cli.startup import container_for, run
 from entrypoints.cli.users import history_output as output
 from entrypoints.cli.users.failures import failure_of
 from entrypoints.cli.users.output import print_failure
 from entrypoints.cli.users.running import user_ids
-from entrypoints.composition import container_of
-from entrypoints.config.loading import load
 from entrypoints.config.settings import HistorySettings
 
 if TYPE_CHECKING:
@@ -37,10 +34,8 @@ def history(user: Who, /, *, all_partitions: bool = False, json: AsJson = False)
     KAFKA_USER_EVENTS_TOPIC that holds the user's events, from its oldest record to the end that it has now. Versions
     that the topic's retention has removed are named as missing. Of a deleted user no value is shown.
 
-    Parameters
-    ----------
-    all_partitions
-        Read every partition: versions from before partitions were added are in another one.
+    Args:
+        all_partitions: Read every partition: versions from before partitions were added are in another one.
     """
     [who] = user_ids([user])
     found = _answer(who, lambda container: container.read_history()(who, all_partitions=all_partitions), as_json=json)
@@ -72,19 +67,8 @@ def _answer(who: UserId, ask: "Callable[[HistoryContainer], Awaitable[T]]", *, a
     """Return the answer; ends the program when there is none, as `users get` does."""
     from entrypoints.composition.history import HistoryContainer  # noqa: PLC0415  # not for the other `users` commands
 
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is wrong is said once, by us
-    settings = load(HistorySettings)
-    settings.proxies.export()  # a token endpoint may be behind one
-    container = container_of(HistoryContainer, settings)
-
-    async def answer() -> T:
-        try:
-            return await ask(container)
-        finally:
-            await container.engine().dispose()
-
     try:
-        return asyncio.run(answer())
+        return run(container_for(HistoryContainer, HistorySettings), ask)
     except ApplicationError as error:
         failure = failure_of(error)
         print_failure(who, failure, as_json=as_json)

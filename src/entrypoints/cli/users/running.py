@@ -1,20 +1,18 @@
 """How `auth-service users` runs its use cases, in this process: one user after the other."""
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn, TypeVar
 
 from application.errors import ApplicationError
 from domain.user import InvalidUserIdError, UserId, parse_user_id
+from entrypoints.cli import startup
 from entrypoints.cli.exit_codes import EX_INTERRUPTED, EX_USAGE
 from entrypoints.cli.terminal import fail
 from entrypoints.cli.users.failures import NOT_TRIED, Failure, exit_status, failure_of
 from entrypoints.cli.users.output import print_failure
-from entrypoints.composition import container_of
 from entrypoints.composition.lifecycle import acting
 from entrypoints.composition.users import UsersContainer
-from entrypoints.config.loading import load
 from entrypoints.config.settings import UsersSettings
 
 T = TypeVar("T")
@@ -35,16 +33,8 @@ def user_ids(texts: Sequence[str]) -> list[UserId]:
 
 def run(ask: Callable[[UsersContainer], Awaitable[T]]) -> T:
     """Return the answer; ends the program when there is none."""
-
-    async def answer() -> T:
-        settings = load(UsersSettings)
-        settings.proxies.export()
-        container = container_of(UsersContainer, settings)
-        async with acting(container):
-            return await ask(container)
-
     try:
-        return asyncio.run(answer())
+        return startup.run(startup.container_for(UsersContainer, UsersSettings), ask, acting)
     except ApplicationError as error:
         failure = failure_of(error)
         fail(f"{failure.message[:1].upper()}{failure.message[1:]}", failure.status)

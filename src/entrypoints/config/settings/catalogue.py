@@ -5,54 +5,35 @@ from typing import Any
 
 from attrs import NOTHING, fields, frozen
 
-from entrypoints.config.settings.clerk import ClerkApiSettings, TokenSettings, WebhookSettings
-from entrypoints.config.settings.commands import (
-    EventsSettings,
-    MigrateSettings,
-    OutboxSettings,
-    ReconcileSettings,
-    RelaySettings,
-    ServeSettings,
-    UsersSettings,
-)
-from entrypoints.config.settings.kafka import KafkaSettings
-from entrypoints.config.settings.proxies import ProxySettings
-from entrypoints.config.settings.service import (
-    DatabaseSettings,
-    HttpSettings,
-    LogSettings,
-    ManagementSettings,
-    ReplicaSettings,
-)
-from entrypoints.config.settings.tracing import TracingSettings
+from entrypoints.config import settings
 from entrypoints.config.sources import ENV_FILE
 
 GROUPS: Mapping[type, str] = {
-    DatabaseSettings: "PostgreSQL: serve, relay, migrate",
-    ReplicaSettings: "Replicas of it: serve (optional)",
-    WebhookSettings: "Webhooks: serve",
-    TokenSettings: "Session tokens: serve (one of the first two, or CLERK_JWKS_URL)",
-    ClerkApiSettings: "Clerk's Backend API: serve (optional), users, reconcile",
-    ManagementSettings: "Managing users over HTTP: serve",
-    HttpSettings: "HTTP: serve",
-    KafkaSettings: "Kafka: relay, events, topic",
-    LogSettings: "Logs: serve, relay, reconcile",
-    ProxySettings: "Proxies: serve, relay, users, reconcile, events, topic",
-    TracingSettings: "Traces: serve, relay (none unless asked for; OpenTelemetry's other variables count too)",
+    settings.DatabaseSettings: "PostgreSQL: serve, relay, migrate",
+    settings.ReplicaSettings: "Replicas of it: serve (optional)",
+    settings.WebhookSettings: "Webhooks: serve",
+    settings.TokenSettings: "Session tokens: serve (one of the first two, or CLERK_JWKS_URL)",
+    settings.ClerkApiSettings: "Clerk's Backend API: serve (optional), users, reconcile",
+    settings.ManagementSettings: "Managing users over HTTP: serve",
+    settings.HttpSettings: "HTTP: serve",
+    settings.KafkaSettings: "Kafka: relay, events, topic",
+    settings.LogSettings: "Logs: serve, relay, reconcile",
+    settings.ProxySettings: "Proxies: serve, relay, users, reconcile, events, topic",
+    settings.TracingSettings: "Traces: serve, relay (none unless asked for; OpenTelemetry's other variables count too)",
 }
 
 DEPLOYED = ("serve", "relay", "migrate")
 """The commands that a deployment is made of."""
 
 COMMANDS: Mapping[str, type] = {
-    "serve": ServeSettings,
-    "relay": RelaySettings,
-    "migrate": MigrateSettings,
-    "users": UsersSettings,
-    "reconcile": ReconcileSettings,
-    "outbox": OutboxSettings,
-    "events": EventsSettings,
-    "topic": EventsSettings,
+    "serve": settings.ServeSettings,
+    "relay": settings.RelaySettings,
+    "migrate": settings.MigrateSettings,
+    "users": settings.UsersSettings,
+    "reconcile": settings.ReconcileSettings,
+    "outbox": settings.OutboxSettings,
+    "events": settings.EventsSettings,
+    "topic": settings.EventsSettings,
 }
 """What each command reads; `doctor` and `config` look at everything, and need nothing."""
 
@@ -82,24 +63,15 @@ class Variable:
         """The commands that read it."""
         return tuple(
             name
-            for name, settings in COMMANDS.items()
-            if self.group in [attribute.type for attribute in fields(settings)]
+            for name, of_command in COMMANDS.items()
+            if self.group in [attribute.type for attribute in fields(of_command)]
         )
 
 
 def variables_of(group: type) -> Iterator[Variable]:
     for attribute in fields(group):
-        metadata = attribute.metadata
-        yield Variable(
-            name=attribute.name.upper(),
-            field=attribute.name,
-            group=group,
-            help=metadata["help"],
-            example=metadata["example"],
-            parse=metadata["parse"],
-            default=attribute.default,
-            in_file=metadata["in_file"],
-        )
+        name = attribute.name
+        yield Variable(name=name.upper(), field=name, group=group, default=attribute.default, **attribute.metadata)
 
 
 def all_variables() -> Iterator[Variable]:

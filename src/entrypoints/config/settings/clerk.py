@@ -2,7 +2,7 @@
 
 # ruff: noqa: RUF009  # a field is declared by a call
 
-from attrs import frozen
+from attrs import NOTHING, frozen
 
 from application.users.signing_key import SigningKey
 from entrypoints.config import clerk_values, parsing
@@ -17,6 +17,7 @@ class WebhookSettings:
         parsing.secret(parsing.comma_separated(clerk_values.webhook_secret)),
         "Signing secret of the webhook endpoint (dashboard > Webhooks). Several while rotating, comma-separated.",
         example=clerk_values.WEBHOOK_SECRET_EXAMPLE,
+        default=NOTHING,
         in_file=True,
     )
 
@@ -29,27 +30,23 @@ class TokenSettings:
         clerk_values.publishable_key,
         "Clerk dashboard > API keys. The token issuer and the JWKS address follow from it.",
         example="pk_test_Y2xlcmsuZXhhbXBsZS5jb20k",
-        default=None,
     )
     clerk_jwt_key: PublicKey | None = variable(
         clerk_values.public_key,
         "The instance's RSA public key in PEM (API keys > JWKS public key): tokens are then verified without network.",
         example='"-----BEGIN PUBLIC KEY-----\\nMIIB…\\n-----END PUBLIC KEY-----"',  # a whole one fills five lines
         in_file=True,
-        default=None,
     )
     clerk_issuer: str | None = variable(
         clerk_values.issuer,
         "Token issuer, when it does not follow from the publishable key (a proxied Frontend API).",
         example="https://clerk.example.com",
-        default=None,
     )
     clerk_jwks_url: str | None = variable(
         clerk_values.jwks_url,
         "Where the public keys are, when it does not follow from the publishable key. The Backend API's "
         "(`https://api.clerk.com/v1/jwks`) is asked with CLERK_SECRET_KEY.",
         example="https://clerk.example.com/.well-known/jwks.json",
-        default=None,
     )
     clerk_authorized_parties: tuple[str, ...] = variable(
         parsing.comma_separated(parsing.origin),
@@ -78,14 +75,8 @@ class ClerkApiSettings:
         "Backend API key. With it a user who signs in before the webhook lands is fetched there and then.",
         example=clerk_values.SECRET_KEY_EXAMPLE,
         in_file=True,
-        default=None,
     )
-    clerk_api_url: str = variable(
-        clerk_values.api_url,
-        "Clerk's Backend API.",
-        example=clerk_values.BACKEND_API,
-        default=clerk_values.BACKEND_API,
-    )
+    clerk_api_url: str = variable(clerk_values.api_url, "Clerk's Backend API.", default=clerk_values.BACKEND_API)
 
 
 def asks_backend_api(tokens: TokenSettings, api: ClerkApiSettings) -> bool:

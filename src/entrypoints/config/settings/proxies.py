@@ -21,21 +21,18 @@ class ProxySettings:
         parsing.secret(parsing.proxy_url),
         "HTTP proxy for what goes out over TLS: Clerk's API and keys, traces. Also in lower case, which goes first.",
         example="http://user:password@proxy.example.com:3128",
-        default=None,
         in_file=True,
     )
     http_proxy: Secret[str] | None = variable(
         parsing.secret(parsing.proxy_url),
         "The same for what goes out without TLS, such as traces to a collector on http://.",
         example="http://proxy.example.com:3128",
-        default=None,
         in_file=True,
     )
     all_proxy: Secret[str] | None = variable(
         parsing.secret(parsing.proxy_url),
         "For both, where neither of them is set.",
         example="http://proxy.example.com:3128",
-        default=None,
         in_file=True,
     )
     no_proxy: tuple[str, ...] = variable(

@@ -5,7 +5,7 @@
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import NOTHING, frozen
 
 from entrypoints.config import parsing
 from entrypoints.config.secret import Secret
@@ -38,6 +38,7 @@ class DatabaseSettings:
         parsing.secret(parsing.primary_url),
         "PostgreSQL, as libpq and every host writes it (docs/hosting.md); several hosts too.",
         example="postgresql://auth:secret@localhost:5432/auth",
+        default=NOTHING,
         in_file=True,
     )
 
@@ -49,7 +50,6 @@ class ReplicaSettings:
         "Standbys of that PostgreSQL, written alike: `/v1/me`, `/v1/verify?active=true` and look-ups are read there "
         "(docs/replicas.md). Each host is asked whether it is one, so the primary may be among them.",
         example="postgresql://auth:secret@localhost:5433/auth",
-        default=None,
         in_file=True,
     )
 
@@ -59,12 +59,11 @@ class HttpSettings:
     host: str = variable(
         parsing.listening_host,
         "Address or host name to listen on; 0.0.0.0 for every interface, :: with IPv6 too.",
-        example="127.0.0.1",
         default="127.0.0.1",
     )
     port: int = variable(parsing.port, "Port to listen on.", example="3002", default=3002)
     shutdown_delay_s: float = variable(
-        parsing.delay_s,
+        parsing.number(300, " of seconds"),
         "Seconds to go on serving after SIGTERM, with /health/ready at 503: until a load balancer has noticed.",
         example="5",
         default=0.0,
@@ -117,7 +116,6 @@ class ManagementSettings:
     auth_service_permission: str = variable(
         parsing.permission,
         "Permission that lets a signed-in person do the same. A session token carries it for the active organization.",
-        example="org:users:manage",
         default="org:users:manage",
     )
     auth_service_organizations: tuple[str, ...] = variable(

@@ -38,13 +38,9 @@ class TracingSettings:
         parsing.http_url,
         "Where traces go: an OpenTelemetry collector that takes OTLP over HTTP. Unset: there are none.",
         example="http://localhost:4318",
-        default=None,
     )
     otel_traces_exporter: TracesExporter | None = variable(
-        parsing.one_of(TracesExporter),
-        f"{', '.join(TracesExporter)}; otlp when there is an endpoint.",
-        example="otlp",
-        default=None,
+        parsing.one_of(TracesExporter), f"{', '.join(TracesExporter)}; otlp when there is an endpoint.", example="otlp"
     )
     otel_exporter_otlp_protocol: OtlpProtocol = variable(
         parsing.one_of(OtlpProtocol),
@@ -56,14 +52,12 @@ class TracingSettings:
         parsing.secret(parsing.line),
         "Sent along, name=value with commas between: most often a key of the collector's.",
         example="api-key=secret",
-        default=None,
         in_file=True,
     )
     otel_service_name: str | None = variable(
         parsing.line,
         "What the process is called in traces; auth-service or auth-service-relay by default.",
         example="auth-service",
-        default=None,
     )
     otel_traces_sampler: Sampler = variable(
         parsing.one_of(Sampler),
@@ -71,9 +65,7 @@ class TracingSettings:
         example="parentbased_traceidratio",
         default=Sampler.PARENT_OR_ON,
     )
-    otel_traces_sampler_arg: float | None = variable(
-        parsing.ratio, "With a ratio: from 0 to 1.", example="0.05", default=None
-    )
+    otel_traces_sampler_arg: float | None = variable(parsing.number(1), "With a ratio: from 0 to 1.", example="0.05")
     otel_sdk_disabled: bool = variable(
         parsing.true_or_false, "true switches traces off, whatever else is set.", example="true", default=False
     )

@@ -95,14 +95,14 @@ def document(handlers: Sequence[ControllerRouterHandler], injected: Sequence[str
     paths["/v1/verify"] = _with_any_method(verify)
     paths["/v1/ext-authz/{path}"] = _with_any_method(_under_any_path(verify))
     for path, item in paths.items():
-        tag = next(tag for beginning, tag in _TAGS.items() if path.startswith(beginning))
+        tag = next(name for name, _, beginnings in _TAGS if path.startswith(beginnings))
         for operation in item.values():
             operation["tags"] = [tag]
             operation.setdefault("security", [])  # said of public operations too, as nothing is said for all of them
             for parameter in operation.get("parameters", []):
                 if parameter["name"] == "user_id":
                     parameter["schema"] = _USER_ID
-    described["tags"] = [{"name": name, "description": says} for name, says in _SAYS.items()]
+    described["tags"] = [{"name": name, "description": says} for name, says, _ in _TAGS]
     return described
 
 
@@ -131,8 +131,17 @@ def _with_any_method(operation: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
+def _json_body(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"required": True, "description": description, "content": {"application/json": {"schema": schema}}}
+
+
 def _header(name: str, description: str) -> dict[str, Any]:
     return {"name": name, "in": "header", "required": True, "description": description, "schema": {"type": "string"}}
+
+
+def _option(name: str, description: str) -> dict[str, Any]:
+    schema = {"type": "string", "enum": ["true"]}
+    return {"name": name, "in": "query", "required": False, "description": f"`true`: {description}", "schema": schema}
 
 
 _FLOOR_OF = (
@@ -147,26 +156,22 @@ _FLOOR = {
     "schema": {"type": "integer", "format": "int64", "minimum": 1, "maximum": LARGEST},
 }
 
-_TAGS = {
-    "/webhooks": "Webhooks",
-    "/v1/me": "Current user",
-    "/v1/users": "Managing users",
-    "/v1/verify": "Forward auth",
-    "/v1/ext-authz": "Forward auth",
-    "/health": "Operation",
-    "/metrics": "Operation",
-}
-"""What a path begins with, and how a reader's list of operations is divided."""
-_SAYS = {
-    "Webhooks": "What Clerk sends.",
-    "Current user": "The user of a session token.",
-    "Managing users": "Look users up and change them, for other services and for people with the permission.",
-    "Forward auth": "A proxy asks whether to let a request through.",
-    "Operation": "Health and metrics of this process.",
-}
+_TAGS = (
+    ("Webhooks", "What Clerk sends.", ("/webhooks",)),
+    ("Current user", "The user of a session token.", ("/v1/me",)),
+    (
+        "Managing users",
+        "Look users up and change them, for other services and for people with the permission.",
+        ("/v1/users",),
+    ),
+    ("Forward auth", "A proxy asks whether to let a request through.", ("/v1/verify", "/v1/ext-authz")),
+    ("Operation", "Health and metrics of this process.", ("/health", "/metrics")),
+)
+"""How a reader's list of operations is divided: name, description, and what the paths begin with."""
 
 _TEXT = {"schema": {"type": "string"}}
 _USER_ID = {"type": "string", "pattern": f"^{USER_ID.pattern}$"}
+
 
 # What Litestar cannot see, because the handlers read it from the raw request.
 _BEYOND_SIGNATURES: dict[tuple[str, str], dict[str, Any]] = {
@@ -176,11 +181,7 @@ _BEYOND_SIGNATURES: dict[tuple[str, str], dict[str, Any]] = {
             _header("svix-timestamp", "When this attempt was made, seconds since 1970."),
             _header("svix-signature", "`v1,` and the base64 HMAC-SHA256 of `id.timestamp.body`."),
         ],
-        "requestBody": {
-            "required": True,
-            "description": "A Clerk event, at most 1 MiB, exactly as it was signed.",
-            "content": {"application/json": {"schema": {"type": "object"}}},
-        },
+        "requestBody": _json_body("A Clerk event, at most 1 MiB, exactly as it was signed.", {"type": "object"}),
     },
     ("/v1/me", "get"): {
         "parameters": [
@@ -212,37 +213,20 @@ _BEYOND_SIGNATURES: dict[tuple[str, str], dict[str, Any]] = {
         ],
     },
     ("/v1/users/{user_id}/set-metadata", "post"): {
-        "requestBody": {
-            "required": True,
-            "description": "At most 64 KiB.",
-            "content": {
-                "application/json": {
-                    "schema": {
-                        "type": "object",
-                        "required": ["public_metadata"],
-                        "properties": {"public_metadata": {"type": "object"}},
-                        "additionalProperties": False,
-                    }
-                }
+        "requestBody": _json_body(
+            "At most 64 KiB.",
+            {
+                "type": "object",
+                "required": ["public_metadata"],
+                "properties": {"public_metadata": {"type": "object"}},
+                "additionalProperties": False,
             },
-        },
+        ),
     },
     ("/v1/verify", "get"): {
         "parameters": [
-            {
-                "name": "active",
-                "in": "query",
-                "required": False,
-                "description": "`true`: the user must also be known here, not deleted and not banned.",
-                "schema": {"type": "string", "enum": ["true"]},
-            },
-            {
-                "name": "in_person",
-                "in": "query",
-                "required": False,
-                "description": "`true`: nobody else may act in the session (impersonation).",
-                "schema": {"type": "string", "enum": ["true"]},
-            },
+            _option("active", "the user must also be known here, not deleted and not banned."),
+            _option("in_person", "nobody else may act in the session (impersonation)."),
             _FLOOR,
         ],
         "headers": dict.fromkeys(

@@ -1,8 +1,9 @@
 """`/health`, for people and load balancers; `/health/live` and `/health/ready`, for an orchestrator; `/metrics`."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import structlog
 from attrs import define, field, frozen
@@ -17,11 +18,12 @@ from application.relay.dead_letters import OutboxStatus
 from application.users.replica import NOT_ASKED
 from entrypoints.http.dependencies import Injected
 from entrypoints.http.errors import NotReadyError
-from entrypoints.http.middleware.deadline import within
 from entrypoints.http.middleware.graceful_shutdown import GracefulShutdown
 from entrypoints.http.openapi.document import problems
 from entrypoints.http.recent_failures import CAUSE_OF_KEYS, RecentFailures
 from entrypoints.observability import metrics
+
+T = TypeVar("T")
 
 log = structlog.get_logger("http")
 
@@ -92,14 +94,14 @@ class Dependencies:
 
     async def database(self) -> _Check:
         try:
-            await within(CHECK_DEADLINE_S, self.check_database())
+            await _in_time(self.check_database())
             if self.failures.of(POSTGRES) or self.clock() - self._written_at > WRITE_EVERY_S:
-                await within(CHECK_DEADLINE_S, self.try_writing())
+                await _in_time(self.try_writing())
                 self._written_at = self.clock()
                 self.failures.succeeded(POSTGRES)
         except StoreUnavailableError as error:
             self._log(error.failure)
-            metrics.count_trouble(error.failure.label)
+            metrics.TROUBLES.labels(error.failure.label).inc()
             return _Check("database", State.UNAVAILABLE, str(error), error.failure.label)
         self._log(None)
         return _Check("database", State.OK)
@@ -147,7 +149,7 @@ class Dependencies:
         read_at, checks = self._backlog
         if self.clock() - read_at > BACKLOG_EVERY_S:
             try:
-                checks = _of_backlog(await within(CHECK_DEADLINE_S, self.read_backlog()))
+                checks = _of_backlog(await _in_time(self.read_backlog()))
             except StoreUnavailableError:  # reported by the check of the database, or too many to count
                 checks = []
             self._backlog = (self.clock(), checks)
@@ -190,6 +192,14 @@ async def health(dependencies: Injected[Dependencies]) -> Health:
 async def read_metrics() -> Response[bytes]:
     """Answer in Prometheus' text format, for all workers together."""
     return Response(metrics.render(), headers={"content-type": metrics.CONTENT_TYPE})
+
+
+async def _in_time(check: Awaitable[T]) -> T:
+    try:
+        async with asyncio.timeout(CHECK_DEADLINE_S):
+            return await check
+    except TimeoutError:
+        raise StoreUnavailableError from None
 
 
 def log_replica(name: str, failure: Failure | None) -> None:

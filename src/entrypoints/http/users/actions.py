@@ -7,26 +7,12 @@ from litestar import Request, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
-from application.errors import (
-    ClerkNotConfiguredError,
-    ClerkRefusedError,
-    SafetyStopError,
-    UnstorableError,
-    UserUnknownError,
-)
+from application import errors as application
 from application.users.representation import ProfileDocument, TombstoneDocument, user_document
 from domain.decision import Decision
 from domain.user import UserId
+from entrypoints.http import errors as http
 from entrypoints.http.dependencies import Injected
-from entrypoints.http.errors import (
-    BodyShedError,
-    BodyTooLargeError,
-    BodyTooSlowError,
-    ClientDisconnectedError,
-    ImpersonatedError,
-    RequestNotValidError,
-    UserGoneError,
-)
 from entrypoints.http.openapi.document import MANAGERS, problems
 from entrypoints.http.users.admission import ADMISSION_ERRORS
 from entrypoints.http.users.management import Management
@@ -56,18 +42,18 @@ def _action(name: str, summary: str) -> Callable[[Callable[..., Awaitable[Any]]]
         security=MANAGERS,
         responses=problems(
             *ADMISSION_ERRORS,
-            ImpersonatedError,
-            ClientDisconnectedError,
-            BodyTooSlowError,
-            BodyShedError,
-            BodyTooLargeError,
-            RequestNotValidError,
-            UserUnknownError,
-            UserGoneError,
-            UnstorableError,
-            ClerkRefusedError,
-            ClerkNotConfiguredError,
-            SafetyStopError,
+            http.ImpersonatedError,
+            http.ClientDisconnectedError,
+            http.BodyTooSlowError,
+            http.BodyShedError,
+            http.BodyTooLargeError,
+            http.RequestNotValidError,
+            application.UserUnknownError,
+            http.UserGoneError,
+            application.UnstorableError,
+            application.ClerkRefusedError,
+            application.ClerkNotConfiguredError,
+            application.SafetyStopError,
         ),
     )
 

@@ -7,25 +7,17 @@ from attrs import frozen
 from anomalyze_auth import Authenticated, bearer_token
 from application.errors import UserUnknownError
 from entrypoints.config.service_keys import ANY_ORGANIZATION, PREFIX, READ, ServiceKey, key_of
+from entrypoints.http import errors
 from entrypoints.http.authentication import TOKEN_ERRORS, USER_ERRORS, Authentication
-from entrypoints.http.errors import (
-    CredentialsMissingError,
-    ImpersonatedError,
-    NotAdmittedError,
-    PermissionMissingError,
-    ScopeMissingError,
-    ServiceKeyRejectedError,
-    TokenMissingError,
-)
 
 ADMISSION_ERRORS = (
-    CredentialsMissingError,
-    ServiceKeyRejectedError,
-    *(error for error in TOKEN_ERRORS if error is not TokenMissingError),
+    errors.CredentialsMissingError,
+    errors.ServiceKeyRejectedError,
+    *(error for error in TOKEN_ERRORS if error is not errors.TokenMissingError),
     *USER_ERRORS,
-    NotAdmittedError,
-    PermissionMissingError,
-    ScopeMissingError,
+    errors.NotAdmittedError,
+    errors.PermissionMissingError,
+    errors.ScopeMissingError,
 )
 
 
@@ -33,20 +25,16 @@ Caller = ServiceKey | Authenticated
 """Another service, by its key, or a person, by a session."""
 
 
-def described(caller: Caller | None) -> dict[str, str | None]:
+def described(caller: Caller) -> dict[str, str | None]:
     """Name the caller for the log: ids alone."""
-    match caller:
-        case None:
-            return {}
-        case ServiceKey(name):
-            return {"by_service": name}
-        case Authenticated():
-            return {
-                "by_user": caller.user_id,
-                "by_session": caller.session_id,
-                "by_actor": caller.actor_id,
-                "by_organization": caller.organization.id if caller.organization else None,
-            }
+    if isinstance(caller, ServiceKey):
+        return {"by_service": caller.name}
+    return {
+        "by_user": caller.user_id,
+        "by_session": caller.session_id,
+        "by_actor": caller.actor_id,
+        "by_organization": caller.organization.id if caller.organization else None,
+    }
 
 
 @frozen(kw_only=True)
@@ -69,12 +57,12 @@ class Admission:
         """
         credentials = bearer_token(headers)
         if credentials is None:
-            raise CredentialsMissingError
+            raise errors.CredentialsMissingError
         if not credentials.startswith(PREFIX):
             return await self.authentication.identity_of(credentials)
         key = key_of(credentials, self.keys)
         if key is None:
-            raise ServiceKeyRejectedError
+            raise errors.ServiceKeyRejectedError
         return key
 
     async def admit(self, caller: Caller, scope: str) -> None:
@@ -89,15 +77,15 @@ class Admission:
         """
         if isinstance(caller, ServiceKey):
             if not caller.may(scope):
-                raise ScopeMissingError
+                raise errors.ScopeMissingError
             return
         organization = caller.organization
         counts = organization is not None and not {organization.id, ANY_ORGANIZATION}.isdisjoint(self.organizations)
         if not counts or not caller.has_permission(self.permission):
-            raise PermissionMissingError
+            raise errors.PermissionMissingError
         if scope != READ and caller.actor_id is not None:
-            raise ImpersonatedError
+            raise errors.ImpersonatedError
         try:
             await self.authentication.user_of(caller)
         except UserUnknownError:
-            raise NotAdmittedError from None
+            raise errors.NotAdmittedError from None

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import structlog
 from attrs import frozen
 from litestar import Request
 
@@ -15,12 +16,15 @@ from domain.user import UserId
 from entrypoints.config.service_keys import READ
 from entrypoints.http.errors import UserGoneError
 from entrypoints.http.middleware.body import read_body
-from entrypoints.http.users.admission import Admission
-from entrypoints.http.users.audit import audited
+from entrypoints.http.middleware.request_middleware import id_of_request, note_outcome
+from entrypoints.http.problems import problem_of
+from entrypoints.http.users.admission import Admission, described
 from entrypoints.http.users.requests import BODY_BYTES_AT_MOST, named_user
 
 T = TypeVar("T")
 AnyRequest = Request[Any, Any, Any]
+
+log = structlog.get_logger("audit")
 
 
 @frozen(kw_only=True)
@@ -46,16 +50,26 @@ class Management:
     ) -> T:
         """Perform an action (a scope, too) of a caller who may, and write the audit line, whatever comes of it.
 
-        Who calls is decided before the first byte of the body is read.
+        Who calls is decided before the first byte of the body is read. The line holds ids alone, and nothing that was
+        refused before it was known.
         """
-        with audited(request.scope, action) as attempt:
-            attempt.caller = await self.admission.identify(request.scope["headers"])
-            attempt.user_id = user_id = named_user(target)
-            await self.admission.admit(attempt.caller, action)
+        caller, user_id, outcome, write = None, None, "interrupted", log.warning
+        try:
+            caller = await self.admission.identify(request.scope["headers"])
+            user_id = named_user(target)
+            await self.admission.admit(caller, action)
             body = await read_body(request.scope, request.receive, limit=BODY_BYTES_AT_MOST)
             with _about_the_target():
                 result = await perform(user_id, body)
-            attempt.outcome = outcome_of(result)
+            outcome, write = outcome_of(result), log.info
+            note_outcome(request.scope, outcome)
+        except Exception as error:
+            outcome = problem_of(error).code
+            raise
+        finally:
+            request_id = id_of_request(request.scope)
+            who = {} if caller is None else described(caller)
+            write("user_action", request_id=request_id, action=action, user_id=user_id, outcome=outcome, **who)
         return result
 
 

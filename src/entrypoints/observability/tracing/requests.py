@@ -13,6 +13,7 @@ from application.trace import traceparent
 from entrypoints.http.middleware.request_middleware import QUIET
 from entrypoints.observability.metrics import METHODS
 from entrypoints.observability.tracing.context import context_of, traceparent_of
+from entrypoints.observability.tracing.serving import spanning
 
 # Not OpenTelemetry's own ASGI instrumentation: it puts the client's address, the query and headers into spans, and a
 # query or a header that is not UTF-8 makes it raise, so that a client could turn any answer into 500 (ADR 0020).
@@ -20,7 +21,7 @@ from entrypoints.observability.tracing.context import context_of, traceparent_of
 
 @frozen
 class TracedRequests:
-    """Below `Edge`, which has judged the caller's `traceparent`, and writes its log line with the one set here."""
+    """Below `RequestMiddleware`, which has checked the caller's `traceparent`, and logs the one that is set here."""
 
     app: ASGIApp
     tracer: Tracer
@@ -50,13 +51,7 @@ class TracedRequests:
 
         asked = cast("HTTPScope", scope)["method"]
         method = asked if asked in METHODS else "HTTP"
-        with self.tracer.start_as_current_span(
-            method,
-            context=context_of(traceparent.get()),
-            kind=SpanKind.SERVER,
-            record_exception=False,
-            set_status_on_exception=False,
-        ) as span:
+        with spanning(self.tracer, method, SpanKind.SERVER, context=context_of(traceparent.get())) as span:
             traceparent.set(traceparent_of(span))
             try:
                 await self.app(scope, receive, noting)

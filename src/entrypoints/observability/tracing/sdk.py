@@ -26,17 +26,11 @@ from entrypoints.observability.tracing import (
     RunningStore,
     Tracing,
     WebhookUseCase,
+    serving,
 )
 from entrypoints.observability.tracing.privacy import OnlyAllowed
 from entrypoints.observability.tracing.relaying import TracedPublisher
 from entrypoints.observability.tracing.requests import TracedRequests
-from entrypoints.observability.tracing.serving import (
-    Changes,
-    TracedObtaining,
-    TracedReader,
-    TracedReceiving,
-    TracedStore,
-)
 
 FLUSH_S = 5.0
 """How long a process that ends waits for its last spans to be taken; a collector may be away."""
@@ -72,7 +66,7 @@ class SdkTracing(Tracing):
 
     _provider: TracerProvider
     _tracer: Tracer = field(init=False, default=Factory(lambda self: self._provider.get_tracer("auth-service"), True))
-    _changes: Changes = field(init=False, default=Factory(lambda self: Changes(self._tracer), True))
+    _changes: serving.Changes = field(init=False, default=Factory(lambda self: serving.Changes(self._tracer), True))
 
     @classmethod
     def started(cls, settings: TracingSettings, *, process: str) -> "SdkTracing":
@@ -89,16 +83,16 @@ class SdkTracing(Tracing):
         return TracedRequests(app, self._tracer, self.end)
 
     def receive_webhook(self, use_case: WebhookUseCase) -> WebhookUseCase:
-        return TracedReceiving(use_case, self._tracer)
+        return serving.TracedReceiving(use_case, self._tracer)
 
     def just_in_time(self, use_case: ObtainUser) -> ObtainUser:
-        return TracedObtaining(use_case, self._tracer)
+        return serving.TracedObtaining(use_case, self._tracer)
 
     def user_reader(self, reader: UserReader) -> UserReader:
-        return TracedReader(reader, self._tracer)
+        return serving.TracedReader(reader, self._tracer)
 
     def user_store(self, store: RunningStore) -> RunningStore:
-        return TracedStore(store, self._changes)
+        return serving.TracedStore(store, self._changes)
 
     def batch(self, changes: Sequence[Change]) -> AbstractContextManager[None]:
         return self._changes.batch(changes)
