@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, TypeAlias
 
-from attrs import evolve
 from sqlalchemy import ARRAY, DateTime, Interval, Text, any_, bindparam, cast, delete, func, literal, null, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -119,7 +118,7 @@ class PostgresSessionStore:
             row | {"lane": session_lane(row["lane"])}
             for change, decision in first.items()
             for event in decision.events
-            for row in [event_row(evolve(self._encode(event), traceparent=change.traceparent))]
+            for row in [event_row(self._encode(event, change.traceparent))]
         ]
         ids = [session.id for session in sessions]
         parameters: dict[str, Any] = {
