@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import bench.bloat
+import bench.chain
 import bench.cost
 import bench.drain
 import bench.flood
@@ -36,6 +37,7 @@ BENCHMARKS = {
     "flood": bench.flood.measure,
     "drain": bench.drain.measure,
     "latency": bench.latency.measure,
+    "chain": bench.chain.measure,
     "revocation": bench.revocation.measure,
     "bloat": bench.bloat.measure,
     "reconcile": bench.reconcile.measure,
@@ -56,13 +58,19 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="smaller and shorter: to see that it works, not how fast")
     parser.add_argument("--users", type=int, help=f"of `size`; {bench.size.USERS:,} if left out")
     parser.add_argument(
-        "--against", action="append", default=[], type=Path, metavar="CHECKOUT", help="of `cost`: another, with a .venv"
+        "--against",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="CHECKOUT",
+        help="of `cost` and `chain`: another, with a .venv",
     )
     arguments = parser.parse_args()
     benchmarks: dict[str, Any] = {
         **BENCHMARKS,
         "size": partial(bench.size.measure, users=arguments.users),
         "cost": partial(bench.cost.measure, against=arguments.against),
+        "chain": partial(bench.chain.measure, against=arguments.against),
     }
     if unknown := set(arguments.names) - set(BENCHMARKS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")

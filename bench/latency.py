@@ -23,7 +23,7 @@ _KEEPS_UP_MS = 1_000
 
 
 @frozen
-class _Service:
+class Service:
     """A `serve` and a `relay` that run."""
 
     stage: Stage
@@ -37,14 +37,14 @@ def measure(stage: Stage, *, quick: bool) -> Iterator[Figure]:
     runs, seconds, idle_s = (1, 5, 8) if quick else (3, 20, 20)
     url, topic = stage.database("bench_latency"), stage.topic("bench-latency")
     with stage.serve(url) as (port, serve), stage.relay(url, topic) as relay:
-        service = _Service(stage, url, topic, port)
-        _send(service, 400, 3 if quick else 15)  # warm up: Java compiles what it has run a few thousand times
-        yield from _figures("idle, 5/s", [_send(service, 5, idle_s)[1] for _ in range(runs)], against=_BARE)
+        service = Service(stage, url, topic, port)
+        send(service, 400, 3 if quick else 15)  # warm up: Java compiles what it has run a few thousand times
+        yield from _figures("idle, 5/s", [send(service, 5, idle_s)[1] for _ in range(runs)], against=_BARE)
         bare = [*floor.measure(stage, url, port, quick=quick)]
         yield from bare
         yield _sum_of_parts(bare)
         busy = [serve.cpu_seconds(), relay.cpu_seconds()]
-        done = [_send(service, _BUSY, seconds)[1] for _ in range(runs)]
+        done = [send(service, _BUSY, seconds)[1] for _ in range(runs)]
         shares = [
             (child.cpu_seconds() - before) / seconds / runs for child, before in zip((serve, relay), busy, strict=True)
         ]
@@ -54,7 +54,7 @@ def measure(stage: Stage, *, quick: bool) -> Iterator[Figure]:
         yield _sustained("serve with 1 worker", service, seconds=4 if quick else 8)
     url, topic = stage.database("bench_latency"), stage.topic("bench-latency-2")
     with stage.serve(url, 2) as (port, _), stage.relay(url, topic):
-        yield _sustained("serve with 2 workers", _Service(stage, url, topic, port), seconds=4 if quick else 8)
+        yield _sustained("serve with 2 workers", Service(stage, url, topic, port), seconds=4 if quick else 8)
     yield from _peer(stage, seconds, runs)
 
 
@@ -86,10 +86,10 @@ def _sum_of_parts(bare: Sequence[Figure]) -> Figure:
     return Figure(what=_BARE, unit="ms", runs=[total], note="the medians above, the statement's twice")
 
 
-def _sustained(what: str, service: _Service, *, seconds: int) -> Figure:
+def _sustained(what: str, service: Service, *, seconds: int) -> Figure:
     steps, best = [], 0.0
     for rate in _RAMP:
-        loaded, latencies = _send(service, rate, seconds)
+        loaded, latencies = send(service, rate, seconds)
         steps.append(f"{rate}/s: {percentiles(latencies)}")
         if percentile(sorted(latencies), 0.99) > _KEEPS_UP_MS or loaded.seconds > seconds * 1.1:
             break
@@ -97,7 +97,7 @@ def _sustained(what: str, service: _Service, *, seconds: int) -> Figure:
     return Figure(what=f"sustained, in order, {what}", unit="events/s", runs=[best], note="; ".join(steps))
 
 
-def _send(service: _Service, rate: float, seconds: float) -> tuple[load.Load, list[float]]:
+def send(service: Service, rate: float, seconds: float) -> tuple[load.Load, list[float]]:
     """Send webhooks of users who change some times each; return the load, and each event's latency in ms.
 
     Raises:
@@ -116,7 +116,7 @@ def _send(service: _Service, rate: float, seconds: float) -> tuple[load.Load, li
     ]
 
 
-def _all(service: _Service, consumer: Consumer, loaded: load.Load) -> list[Arrival]:
+def _all(service: Service, consumer: Consumer, loaded: load.Load) -> list[Arrival]:
     """Wait for the outbox to be empty, and a moment more for the consumer."""
     if set(loaded.statuses) != {"200"}:
         raise RuntimeError(f"answers {loaded.statuses}")

@@ -178,15 +178,15 @@ class Stage:
             yield port, child
 
     @contextmanager
-    def relay(self, url: str, topic: str, **environment: str) -> Iterator[Child]:
-        """Run `auth-service relay`."""
+    def relay(self, url: str, topic: str, python: Path = PYTHON, **environment: str) -> Iterator[Child]:
+        """Run `auth-service relay`, of another checkout when `python` is its."""
         variables = {
             "DATABASE_URL": url,
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
             "KAFKA_USER_EVENTS_TOPIC": topic,
             **environment,
         }
-        command = [sys.executable, "-m", "entrypoints.cli.main", "relay"]
+        command = [str(python), "-m", "entrypoints.cli.main", "relay"]
         with self.child("relay", command, variables, cwd=self.folder) as child:
             yield child
 

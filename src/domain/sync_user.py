@@ -36,8 +36,8 @@ def sync_user(known: Known, snapshot: Snapshot) -> Decision:
         # Most of Clerk's updates (every sign-in) change nothing that we keep: store the place, publish no event.
         return Decision(outcome=Outcome.UNCHANGED, user=evolve(known, source=snapshot.source))
 
-    user = evolve(
-        known,
+    user = User(
+        id=snapshot.id,
         version=known.version + 1,
         profile=snapshot.profile,
         updated_at=snapshot.source.updated_at,

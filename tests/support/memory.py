@@ -35,7 +35,7 @@ class MemorySessions:
         await asyncio.sleep(0)
         decision = decide(self.rows.get((session_id, user_id)))
         self.rows[session_id, user_id] = decision.session
-        self.outbox += [evolve(self.encode(event), traceparent=traceparent.get()) for event in decision.events]
+        self.outbox += [self.encode(event, traceparent.get()) for event in decision.events]
         return decision
 
 
@@ -54,7 +54,7 @@ class MemoryUsers:
         decision = decide(self.rows.get(user_id))
         if decision.user is not self.rows.get(user_id):
             self.rows[user_id] = decision.user
-            self.outbox += [evolve(self.encode(event), traceparent=traceparent.get()) for event in decision.events]
+            self.outbox += [self.encode(event, traceparent.get()) for event in decision.events]
         return decision
 
     async def get(self, user_id: UserId) -> Known:

@@ -57,7 +57,7 @@ class SessionRevokedData(TypedDict):
     session: SessionDocument
 
 
-def encode(event: Event) -> OutboxMessage:
+def encode(event: Event, traceparent: str | None = None) -> OutboxMessage:
     """Fix the event's bytes; its id follows from key and version, so it is the same however often it is made."""
     if isinstance(event, SessionRevoked):
         key, version = str(event.session.id), 1  # a session has one event
@@ -70,6 +70,7 @@ def encode(event: Event) -> OutboxMessage:
         type=TYPES[type(event)],
         occurred_at=occurred_at(event),
         payload=msgspec.json.encode(_data(event)),
+        traceparent=traceparent,
     )
 
 

@@ -120,7 +120,10 @@ async def _hand_over(
     count = len(records)
     while True:
         try:
-            arrival = await broker.publish_batch(*records[:count], topic=topic, partition=partition, no_confirm=True)
+            # No message of ours has a correlation id; without one FastStream draws a random one for each batch.
+            arrival = await broker.publish_batch(
+                *records[:count], topic=topic, partition=partition, correlation_id=topic, no_confirm=True
+            )
         except BatchBufferOverflowException as full:
             count = full.message_position
         except AssertionError:  # the topic was made anew meanwhile, with fewer partitions

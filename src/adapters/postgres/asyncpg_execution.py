@@ -106,7 +106,8 @@ async def directly(engine: AsyncEngine, *, commits: bool = False) -> AsyncIterat
                 raise  # on a connection that lives
             raise DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=lost) from error
     finally:
-        await greenlet_spawn(pooled_connection.close)
+        # It waits for nothing, because SQLAlchemy began no transaction on it. A greenlet would cost twice the rest.
+        pooled_connection.close()
 
 
 @asynccontextmanager

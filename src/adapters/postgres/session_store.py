@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, TypeAlias
 
-from attrs import evolve
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -106,7 +105,7 @@ class PostgresSessionStore:
             row | {"lane": session_lane(row["lane"])}
             for change, decision in first.items()
             for event in decision.events
-            for row in [event_row(evolve(self._encode(event), traceparent=change.traceparent))]
+            for row in [event_row(self._encode(event, change.traceparent))]
         ]
         parameters: dict[str, Any] = {
             "ids": [session.id for session in sessions],

@@ -55,5 +55,6 @@ class PostgresStateFill:
             return (await connection.execute(_WAITING)).scalar_one()
 
     def _row(self, user: User | Tombstone) -> dict[str, object]:
-        row = event_row(self._encode(UserDeleted(user) if isinstance(user, Tombstone) else UserUpdated(user, ())))
+        event = UserDeleted(user) if isinstance(user, Tombstone) else UserUpdated(user, ())
+        row = event_row(self._encode(event, None))
         return row | {"lane": fill_lane(row["lane"])}

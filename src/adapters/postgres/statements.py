@@ -1,6 +1,8 @@
 """The statements behind every read and write: read a batch of users, write a batch with their events."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import repeat
+from operator import itemgetter
 from typing import Any
 
 from attrs import frozen
@@ -80,6 +82,10 @@ USER_COLUMNS = list(users.c)
 EVENT_COLUMNS = [
     outbox.c[name] for name in ("key", "version", "lane", "event_id", "type", "occurred_at", "payload", "traceparent")
 ]
+_USER_ARRAYS = [array.key for array in arrays_of(users, USER_COLUMNS)]
+_EVENT_ARRAYS = [array.key for array in arrays_of(outbox, EVENT_COLUMNS)]
+_user_values = itemgetter(*(c.name for c in USER_COLUMNS))
+_event_values = itemgetter(*(c.name for c in EVENT_COLUMNS))
 
 _changes = rows_of("change", users, USER_COLUMNS)
 _events = rows_of("event", outbox, EVENT_COLUMNS)
@@ -181,15 +187,19 @@ async def write(driver: Driver, writes: Sequence[Write]) -> set[UserId]:
     return {row["id"] for row in await WRITE.fetch(driver, arrays_from(writes))}
 
 
-def arrays_from(writes: Sequence[Write]) -> dict[str, list[Any]]:
+def arrays_from(writes: Sequence[Write]) -> dict[str, Sequence[Any]]:
     """Fill the arrays of `arrays_of`, for users and for the outbox."""
     # One order in every process, so that two batches can wait for each other but never in a circle.
     ordered = sorted(writes, key=lambda change: change.user_id)
     rows = [change.row for change in ordered]
     events = [event for change in ordered for event in change.events]
-    return {f"users_{c.name}": [row[c.name] for row in rows] for c in USER_COLUMNS} | {
-        f"outbox_{c.name}": [event[c.name] for event in events] for c in EVENT_COLUMNS
-    }
+    return _filled(_USER_ARRAYS, _user_values, rows) | _filled(_EVENT_ARRAYS, _event_values, events)
+
+
+def _filled(
+    arrays: Sequence[str], values: Callable[[dict[str, Any]], Sequence[Any]], rows: Sequence[dict[str, Any]]
+) -> dict[str, Sequence[Any]]:
+    return dict(zip(arrays, zip(*map(values, rows), strict=True) if rows else repeat(()), strict=False))
 
 
 def event_row(message: OutboxMessage) -> dict[str, Any]:

@@ -5,7 +5,6 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
-from attrs import evolve
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import directly
@@ -126,7 +125,7 @@ class PostgresUserStore:
                 if decision.user is before:
                     change.answer.give(decision)
                     continue
-                messages = [evolve(self._encode(event), traceparent=change.traceparent) for event in decision.events]
+                messages = [self._encode(event, change.traceparent) for event in decision.events]
                 prepared = Write.of(decision.user, stored.revision + 1 if stored else 1, messages)
             except UnicodeError:
                 change.answer.fail(UnstorableError("a text that no encoding can carry"))

@@ -35,8 +35,8 @@ def kind_of(event_type: str) -> str:
     return parts[2] if ours and len(parts) == 4 else event_type  # noqa: PLR2004
 
 
-Encode = Callable[[Event], OutboxMessage]
-"""Turn an event into its published form; the same event always gives the same message."""
+Encode = Callable[[Event, str | None], OutboxMessage]
+"""Turn an event, and the trace context that caused it, into its published form; the same always gives the same."""
 
 
 @frozen(kw_only=True)
