@@ -112,7 +112,7 @@ def _under_any_path(operation: dict[str, Any]) -> dict[str, Any]:
     query = [
         {**parameter, "schema": {"type": "string"}}
         for parameter in operation["parameters"]
-        if parameter["name"] != MIN_VERSION
+        if parameter["name"] in ("active", "in_person")
     ]
     return {
         **operation,
@@ -227,10 +227,19 @@ _BEYOND_SIGNATURES: dict[tuple[str, str], dict[str, Any]] = {
         "parameters": [
             _option("active", "the user must also be known here, not deleted and not banned."),
             _option("in_person", "nobody else may act in the session (impersonation)."),
+            _option(
+                "cacheable",
+                "a shared cache may store a 200 for `max-age`: until the token expires, at most a minute. Without it, "
+                "and with `active`, the answer is `no-store`.",
+            ),
             _FLOOR,
         ],
-        "headers": dict.fromkeys(
-            ("X-Auth-User-Id", "X-Auth-Session-Id", "X-Auth-Org-Id", "X-Auth-Org-Role", "X-Auth-Actor-Id"), _TEXT
-        ),
+        "headers": {
+            **dict.fromkeys(
+                ("X-Auth-User-Id", "X-Auth-Session-Id", "X-Auth-Org-Id", "X-Auth-Org-Role", "X-Auth-Actor-Id"), _TEXT
+            ),
+            "Cache-Control": _TEXT,
+            "Vary": _TEXT,
+        },
     },
 }
