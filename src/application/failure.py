@@ -33,6 +33,7 @@ class Cause(StrEnum):
     NOT_A_STANDBY = "not a standby"
     TOO_FAR_BEHIND = "too far behind"
     OTHER_CLUSTER = "of another cluster"
+    OTHER_TIMELINE = "follows a former primary"
     NO_PRIMARY = "no primary among the hosts"
     NO_STANDBY = "waits for a synchronous standby"
     DISK_FULL = "disk full"
@@ -86,6 +87,7 @@ ADVICE = {
     Cause.NOT_A_STANDBY: "nothing, if it is the primary or was promoted; else make it follow the primary again",
     Cause.TOO_FAR_BEHIND: "see what keeps it from replaying: pg_wal_replay_pause(), its disk, its network, its clock",
     Cause.OTHER_CLUSTER: "point DATABASE_REPLICA_URL at a standby of the server in DATABASE_URL",
+    Cause.OTHER_TIMELINE: "make it follow the server that was promoted: docs/replicas.md",
     Cause.NO_PRIMARY: "promote a standby, or name the host that was promoted: docs/failover.md",
     Cause.NO_STANDBY: "start the standby that synchronous_standby_names asks for: docs/failover.md",
     Cause.DISK_FULL: "free disk space on the server: until then events stay in the outbox and Clerk sends again",

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
@@ -24,7 +25,7 @@ _NEEDS = f"""make test-citus needs a Citus cluster. Either
   TEST_CITUS_URL=postgresql://user@coordinator/auth_test  a database whose whole content may be deleted, or
   a Docker daemon that has, or can pull, {IMAGE}."""
 _PASSWORDLESS = {"POSTGRES_HOST_AUTH_METHOD": "trust", "POSTGRES_DB": "auth_test"}
-_COMMAND = "-c wal_level=logical -c max_connections=300 -c max_prepared_transactions=300"
+_COMMAND = "-c listen_addresses=127.0.0.1 -c wal_level=logical -c max_connections=300 -c max_prepared_transactions=300"
 _READY = ["pg_isready", "--host=127.0.0.1", "--username=postgres"]
 
 
@@ -46,28 +47,27 @@ def cluster(wanted: str) -> Iterator[str]:
 @contextmanager
 def _containers() -> Iterator[str]:
     from testcontainers.core.container import DockerContainer  # noqa: PLC0415
-    from testcontainers.core.network import Network  # noqa: PLC0415
 
-    port = servers.free_port()
+    *workers, port = (servers.free_port() for _ in range(3))
     with ExitStack() as stack:
-        network = stack.enter_context(Network())
-        for name in ("worker-1", "worker-2", "coordinator"):
-            container = DockerContainer(IMAGE).with_network(network).with_network_aliases(name).with_command(_COMMAND)
+        for number in (*workers, port):
+            # On the host's network, so that a server has one address for the others and for the tests.
+            container = (
+                DockerContainer(IMAGE).with_kwargs(network_mode="host").with_command(f"{_COMMAND} -c port={number}")
+            )
             for variable, value in _PASSWORDLESS.items():
                 container = container.with_env(variable, value)
-            if name == "coordinator":
-                container = container.with_bind_ports(5432, port)
             started = stack.enter_context(container).get_wrapped_container()
             deadline = time.monotonic() + 60
-            while started.exec_run(_READY).exit_code:
+            while started.exec_run([*_READY, f"--port={number}"]).exit_code:
                 if time.monotonic() > deadline:
                     raise TimeoutError(started.logs(tail=20).decode())
                 time.sleep(0.2)
         members = [
-            "SELECT citus_set_coordinator_host('coordinator', 5432)",
-            *(f"SELECT citus_add_node('worker-{number}', 5432)" for number in (1, 2)),
+            f"SELECT citus_set_coordinator_host('127.0.0.1', {port})",
+            *(f"SELECT citus_add_node('127.0.0.1', {worker})" for worker in workers),
         ]
-        psql = ["psql", "--username=postgres", "--dbname=auth_test", "--set=ON_ERROR_STOP=1"]
+        psql = ["psql", "--username=postgres", f"--port={port}", "--dbname=auth_test", "--set=ON_ERROR_STOP=1"]
         done = started.exec_run([*psql, *(f"--command={member}" for member in members)])
         if done.exit_code:
             raise RuntimeError(done.output.decode())
@@ -89,6 +89,21 @@ async def prepare(url: str) -> None:
     await engine.dispose()
     async for _ in distribute_at(target):
         pass
+
+
+async def nodes(url: str) -> list[str]:
+    """Return the URLs of the cluster's servers, the coordinator's first."""
+    connection = await asyncpg.connect(url)
+    try:
+        members = await connection.fetch(
+            "SELECT nodename || ':' || nodeport AS address FROM pg_dist_node"
+            " WHERE noderole = 'primary' ORDER BY groupid"
+        )
+    finally:
+        await connection.close()
+    parts = urlsplit(url)
+    user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+    return [url, *(urlunsplit(parts._replace(netloc=f"{user}{member['address']}")) for member in members[1:])]
 
 
 async def empty(url: str) -> None:

@@ -17,20 +17,23 @@ LATE = Failure(REPLICA, Cause.TOO_FAR_BEHIND)
 
 
 @each_row(
-    ("state", "cluster", "cause"),
+    ("state", "primary", "cause"),
     [
-        (State(True, 7, 0.1), 7, None),
-        (State(True, 7, MAX_BEHIND_S), 7, None),
-        (State(True, 7, MAX_BEHIND_S + 1), 7, Cause.TOO_FAR_BEHIND),
-        (State(True, 7, -MAX_BEHIND_S - 1), 7, Cause.TOO_FAR_BEHIND),
-        (State(True, 7, None), 7, Cause.TOO_FAR_BEHIND),
-        (State(True, 7, 0.1), 8, Cause.OTHER_CLUSTER),
-        (State(True, 7, 0.1), None, Cause.NO_ANSWER),
-        (State(False, 7, None), 7, Cause.NOT_A_STANDBY),
+        (State(True, 7, 1, 0.1), (7, 1), None),
+        (State(True, 7, 1, MAX_BEHIND_S), (7, 1), None),
+        (State(True, 7, 1, MAX_BEHIND_S + 1), (7, 1), Cause.TOO_FAR_BEHIND),
+        (State(True, 7, 1, -MAX_BEHIND_S - 1), (7, 1), Cause.TOO_FAR_BEHIND),
+        (State(True, 7, 1, None), (7, 1), Cause.TOO_FAR_BEHIND),
+        (State(True, 7, 1, 0.1), (8, 1), Cause.OTHER_CLUSTER),
+        (State(True, 7, 1, 0.1), (7, 2), Cause.OTHER_TIMELINE),
+        (State(True, 7, 2, 0.1), (7, 1), Cause.OTHER_TIMELINE),
+        (State(True, 7, 1, 0.1), None, Cause.NO_ANSWER),
+        (State(False, 7, 1, None), (7, 1), Cause.NOT_A_STANDBY),
+        (State(True, 7, 1, None, distributed=True), (7, 1), Cause.CONFIGURATION),
     ],
 )
-def test_only_a_close_standby_of_the_primarys_cluster_is_read(state, cluster, cause):
-    failure = judged(state, cluster)
+def test_only_a_close_standby_of_the_primary_is_read(state, primary, cause):
+    failure = judged(state, primary)
 
     assert (failure and failure.cause) == cause
 
@@ -45,17 +48,18 @@ class Addresses:
     [
         ({"a": None}, "ok", None),
         ({"a": None, "b": PRIMARY}, "ok", None),
-        ({"a": None, "b": AWAY}, "ok", "b: PostgreSQL replica: out of reach"),
+        ({"a": None, "b": AWAY}, "ok", "1 of 2: PostgreSQL replica: out of reach"),
         (
             {"a": AWAY, "b": PRIMARY},
             "degraded",
-            "a: PostgreSQL replica: out of reach; b: PostgreSQL replica: not a standby",
+            "1 of 2: PostgreSQL replica: out of reach; 1 of 2: PostgreSQL replica: not a standby",
         ),
-        ({"a": PRIMARY}, "degraded", "a: PostgreSQL replica: not a standby"),
-        ({"a": NOT_ASKED}, "not asked yet", "a: PostgreSQL replica: no answer in time (not asked yet)"),
+        ({"a": PRIMARY}, "degraded", "1 of 1: PostgreSQL replica: not a standby"),
+        ({"a": AWAY, "b": AWAY}, "degraded", "2 of 2: PostgreSQL replica: out of reach"),
+        ({"a": NOT_ASKED}, "not asked yet", "1 of 1: PostgreSQL replica: no answer in time (not asked yet)"),
     ],
 )
-async def test_health_names_replicas_and_stays_ready(failures, state, cause):
+async def test_health_counts_replicas_without_naming_them_and_stays_ready(failures, state, cause):
     async with web() as started:
         started.container.health_dependencies().replicas = Addresses(**failures)
         health = await started.client.get("/health")

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import directly
+from adapters.postgres.citus import WRITER
 from adapters.postgres.connection.dial import Driver
 from adapters.postgres.connection.target import Target
 from adapters.postgres.engine import create_engine
@@ -39,9 +40,21 @@ REPLAYED_WITHIN_S = 1.0
 LEFT_ALONE_S = 5.0
 """After a failure the primary is asked at once for so long: no request waits to find out whether it still fails."""
 
-_STATE = "SELECT pg_is_in_recovery() AS follows, system_identifier AS cluster FROM pg_control_system()"
+# `received_tli` is hidden from a role without pg_read_all_stats; the control file has a new timeline minutes later.
+_STATE = f"""
+    SELECT pg_is_in_recovery() AS follows, to_regproc('{WRITER}') IS NOT NULL AS distributed,
+           system_identifier AS cluster,
+           coalesce((SELECT received_tli FROM pg_stat_wal_receiver),
+                    greatest((SELECT timeline_id FROM pg_control_checkpoint()),
+                             (SELECT min_recovery_end_timeline FROM pg_control_recovery()))) AS timeline
+    FROM pg_control_system()
+"""  # noqa: S608  # a name of ours
+_PRIMARY = text("""
+    SELECT system_identifier AS cluster, substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS timeline
+    FROM pg_control_system()
+""")
 # A transaction with an id leaves a commit record, with its time, though it wrote nothing; nobody waits for the disk.
-_COMMIT = text("SELECT pg_current_xact_id(), system_identifier AS cluster FROM pg_control_system()")
+_COMMIT = text("SELECT pg_current_xact_id()")
 
 
 @frozen
@@ -52,17 +65,30 @@ class State:
     """It replays what another server writes."""
     cluster: int
     """PostgreSQL's system identifier: a primary and its standbys have the same."""
+    timeline: int
+    """Of the WAL that it receives; each promotion begins a new one."""
     behind_s: float | None
+    distributed: bool = False
+    """It follows a Citus coordinator, so users are not there but on the workers."""
 
 
-def judged(state: State, cluster: int | None) -> Failure | None:
-    """Return why a server is not to be read; `cluster` is the primary's, None while it is not known."""
+def judged(state: State, primary: tuple[int, int] | None) -> Failure | None:
+    """Return why a server is not to be read.
+
+    `primary` are the primary's system identifier and timeline, None while they are not known.
+    """
     if not state.follows:
         return Failure(REPLICA, Cause.NOT_A_STANDBY)
-    if cluster is None:
+    if state.distributed:
+        return Failure(REPLICA, Cause.CONFIGURATION, "of a Citus coordinator, which has no users")
+    if primary is None:
         return NOT_ASKED
+    cluster, timeline = primary
     if state.cluster != cluster:
         return Failure(REPLICA, Cause.OTHER_CLUSTER)
+    # A former primary that lives, and commits for others, looks recent for ever.
+    if state.timeline != timeline:
+        return Failure(REPLICA, Cause.OTHER_TIMELINE)
     return None if is_close(state.behind_s) else Failure(REPLICA, Cause.TOO_FAR_BEHIND)
 
 
@@ -96,7 +122,9 @@ class PostgresReplicas:
     clock: Callable[[], float] = time.monotonic
     limit_s: float = READ_LIMIT_S
     _replicas: Sequence[_Replica] = field(init=False)
-    _cluster: int | None = field(default=None, init=False)
+    _at_primary: tuple[int, int] | None = field(default=None, init=False)
+    """The primary's system identifier and timeline."""
+    _asked_at: float = field(default=float("-inf"), init=False)
     _committed_at: float = field(default=float("-inf"), init=False)
     _turn: int = field(default=0, init=False)
     _looking: "Sequence[asyncio.Task[None]]" = field(default=(), init=False)
@@ -171,8 +199,9 @@ class PostgresReplicas:
     async def _look_at(self, replica: _Replica) -> None:
         try:
             state = await self._state_of(replica)
+            await self._ask_primary()
             for _ in range(4):
-                if not self._needs_commit(state):
+                if not _needs_commit(state):
                     break
                 await self._commit()
                 await asyncio.sleep(REPLAYED_WITHIN_S / 4)
@@ -180,15 +209,17 @@ class PostgresReplicas:
         except StoreUnavailableError as error:
             self._note(replica, _of_replica(error))
         else:
-            self._note(replica, judged(state, self._cluster))
+            self._note(replica, judged(state, self._at_primary))
 
     async def _state_of(self, replica: _Replica) -> State:
         """Ask for the state, and read nobody: the rights and the schema have to be there, too."""
         with raised_as_unavailable():
             async with self._connected(replica.engine) as driver:
                 [row] = await driver.fetch(_STATE)
-                _, _, behind_s = await read_with_sessions(driver, (), (), READ_AT_REPLICA)
-        return State(row["follows"], row["cluster"], behind_s)
+                behind_s = None
+                if not row["distributed"]:
+                    _, _, behind_s = await read_with_sessions(driver, (), (), READ_AT_REPLICA)
+        return State(behind_s=behind_s, **row)
 
     @asynccontextmanager
     async def _connected(self, engine: AsyncEngine) -> AsyncIterator[Driver]:
@@ -201,18 +232,23 @@ class PostgresReplicas:
                 driver.terminate()
                 raise
 
-    def _needs_commit(self, state: State) -> bool:
-        if not state.follows:
-            return False
-        return state.cluster != self._cluster or state.behind_s is None or state.behind_s > COMMIT_AFTER_S
+    async def _ask_primary(self) -> None:
+        """Note which server is the primary now; without an answer it is the last one."""
+        if self.clock() - self._asked_at < LOOK_EVERY_S / 2:  # for another address
+            return
+        self._asked_at = self.clock()
+        with suppress(StoreUnavailableError):  # requests notice it, and /health
+            async with connected(self.primary) as connection:
+                row = (await connection.execute(_PRIMARY)).one()
+                self._at_primary = (row.cluster, int(row.timeline, 16))
 
     async def _commit(self) -> None:
         if self.clock() - self._committed_at < REPLAYED_WITHIN_S:
             return
         self._committed_at = self.clock()
-        with suppress(StoreUnavailableError):  # requests notice it, and /health
+        with suppress(StoreUnavailableError):
             async with connected(self.primary) as connection:
-                self._cluster = (await connection.execute(_COMMIT)).one().cluster
+                await connection.execute(_COMMIT)
 
     def _note(self, replica: _Replica, failure: Failure | None) -> None:
         now, before = self.clock(), replica.failure
@@ -241,6 +277,10 @@ def _engines(target: Target) -> Iterator[tuple[str, AsyncEngine]]:
         # Whether it is a standby is asked of it every second, and not only when it is connected to.
         alone = evolve(target, addresses=((host, port),), wanted="any")
         yield f"[{host}]:{port}" if ":" in host else f"{host}:{port}", create_engine(alone, settings=BY_KEY)
+
+
+def _needs_commit(state: State) -> bool:
+    return state.follows and (state.behind_s is None or state.behind_s > COMMIT_AFTER_S)
 
 
 def _of_replica(error: StoreUnavailableError) -> Failure:

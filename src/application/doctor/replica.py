@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from application.doctor.findings import Finding, Severity, Unanswered, advice_for
 from application.failure import Cause, Failure
 
-_READS_GO_TO_THE_PRIMARY = (Cause.NOT_A_STANDBY, Cause.TOO_FAR_BEHIND)
+_READS_GO_TO_THE_PRIMARY = (Cause.NOT_A_STANDBY, Cause.TOO_FAR_BEHIND, Cause.OTHER_TIMELINE)
 """Which may be meant so, or pass."""
 
 

@@ -93,8 +93,15 @@ def is_behind(known: Known, seen: Seen) -> bool:
     """Tell whether consumers would drop what this user's next event carries, or keep what we do not hold."""
     if known is None or known.version < seen.version:
         return True
-    document = tombstone_document(known) if isinstance(known, Tombstone) else profile_document(known)
-    return known.version == seen.version and document != seen.user
+    document: Mapping[str, Any] = tombstone_document(known) if isinstance(known, Tombstone) else profile_document(known)
+    return known.version == seen.version and _differs(document, seen.user)
+
+
+def _differs(ours: Mapping[str, Any], published: Mapping[str, Any]) -> bool:
+    """Compare the fields that both have: another release may have published it, with more of them or fewer."""
+    if ("deleted_at" in ours) != ("deleted_at" in published):
+        return True
+    return any(ours[name] != published[name] for name in ours.keys() & published.keys())
 
 
 def _no_news(known: Known) -> Decision:

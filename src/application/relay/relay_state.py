@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 
 from attrs import define, field
 
-from application.errors import BrokerUnavailableError
+from application.errors import BrokerUnavailableError, StoreUnavailableError
 from application.failure import KAFKA, Cause, Failure
 from application.relay.messages import DeliveryResults, Outbox, Pending, Publisher, RefusedMessage
 from application.relay.relay_events import Round, settled
@@ -43,6 +43,15 @@ class RelayEventsAndState:
     """See `RelayEvents`."""
 
     async def __call__(self, lanes: Sequence[int], limit: int) -> Round:
+        try:
+            return await self._carry(lanes, limit)
+        except StoreUnavailableError:
+            # A standby that lost commits may be the primary next: without the last claims, and with versions that come
+            # again, with other content.
+            self._claimed, self._arrived = frozenset(), frozenset()
+            raise
+
+    async def _carry(self, lanes: Sequence[int], limit: int) -> Round:
         try:
             writer = await self.state.writer()
             mine = await self._claim(lanes, writer)

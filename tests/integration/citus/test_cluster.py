@@ -7,7 +7,11 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from attrs import evolve
 
+from adapters.postgres.connection.target import read_target
+from adapters.postgres.engine import create_engine
+from adapters.postgres.replica import PostgresReplicas, judged
 from adapters.postgres.tables import DISTRIBUTED_BY
 from devkit.servers.ports import free_port
 from integration.conftest import create_topic
@@ -47,6 +51,19 @@ async def test_the_tables_of_users_are_distributed_by_user_and_colocated(sql):
 
     assert {row["name"]: row["key"] for row in found} == DISTRIBUTED_BY
     assert len({row["where"] for row in found}) == 1
+
+
+async def test_a_standby_of_the_coordinator_would_not_be_read_because_no_user_is_there(database_url):
+    engine = create_engine(read_target(database_url), pool_size=1, application_name="tests")
+    replicas = PostgresReplicas(read_target(database_url), engine)
+    [address] = replicas._replicas
+
+    state = await replicas._state_of(address)
+    await replicas.aclose()
+    await engine.dispose()
+
+    failure = judged(evolve(state, follows=True), (state.cluster, state.timeline))
+    assert str(failure) == "PostgreSQL replica: configuration refused (of a Citus coordinator, which has no users)"
 
 
 async def test_nothing_is_lost_or_reordered_while_processes_die_and_connections_break(

@@ -9,7 +9,6 @@ import time
 from collections.abc import Awaitable
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
@@ -30,6 +29,7 @@ from application.relay.relay_events import RelayEvents
 from domain.sync_user import sync_user
 from domain.user import UserId
 from integration.conftest import in_database
+from support.citus import nodes
 from support.memory import MemoryPublisher
 from support.users import snapshot
 
@@ -51,14 +51,8 @@ async def fresh(postgres_address):
     """The URL of a migrated database on every server of the cluster, of which nothing is distributed."""
     coordinator = await asyncpg.connect(postgres_address)
     members = await coordinator.fetch("SELECT nodename, nodeport FROM pg_dist_node ORDER BY groupid")
-    parts = urlsplit(postgres_address)
-    user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
-    urls = [
-        urlunsplit(parts._replace(netloc=f"{user}{member['nodename']}:{member['nodeport']}"))
-        for member in members
-        if f"{member['nodename']}:{member['nodeport']}" != parts.netloc.rpartition("@")[2]
-    ]
-    for url in (postgres_address, *urls):
+    urls = await nodes(postgres_address)
+    for url in urls:
         await _execute(url, f"CREATE DATABASE {NAME}")
         await _execute(in_database(url, NAME), "CREATE EXTENSION citus")
     url = in_database(postgres_address, NAME)
@@ -70,7 +64,7 @@ async def fresh(postgres_address):
     await engine.dispose()
     yield url
     await coordinator.close()
-    for each in (postgres_address, *urls):
+    for each in urls:
         await _execute(each, f"DROP DATABASE {NAME} WITH (FORCE)")
 
 

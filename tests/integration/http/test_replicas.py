@@ -230,7 +230,10 @@ def test_a_replica_that_is_not_there_at_the_start_stops_nothing(serve, shared):
 
     assert get(served.url, "/v1/me").status_code == 200
     wait_until(served.url, "degraded")
-    assert "127.0.0.1:1" in health(served.url)["causes"]["replica"]
+    cause = health(served.url)["causes"]["replica"]
+    assert cause.startswith("1 of 1: PostgreSQL replica: out of reach")
+    assert "127.0.0.1" not in cause
+    assert "127.0.0.1:1" in "\n".join(served.log)
 
 
 def test_the_address_may_stand_in_a_file(serve, shared, tmp_path):

@@ -5,12 +5,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
+from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 from attrs import define, field
 
 from adapters.kafka.cloudevents import encode
-from adapters.postgres.connection.target import read_target
+from adapters.postgres.connection.target import Target, read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.migrate import migrate
 from adapters.postgres.replica import READ_LIMIT_S, PostgresReplicas, examine_replicas
@@ -21,7 +23,7 @@ from adapters.postgres.user_store import PostgresUserStore
 from application.errors import StoreUnavailableError
 from application.failure import Cause, Failure
 from application.sessions.revoke_session import RevokeSession
-from application.users.replica import MAX_BEHIND_S, ReplicaReads, WhyPrimary
+from application.users.replica import MAX_BEHIND_S, ReplicaReads, WhyPrimary, is_close
 from domain.delete_user import delete_user
 from domain.session import RevokedSession, SessionId
 from domain.sync_user import sync_user
@@ -77,8 +79,10 @@ def because(cause: Cause) -> Callable[[Failure | None], bool]:
 
 
 @asynccontextmanager
-async def reading(primary: Node, *nodes: Node, limit_s: float = PATIENT_S) -> AsyncIterator[Reads]:
-    """Read at these nodes, and write at the primary."""
+async def reading(
+    primary: Node, *nodes: Node, limit_s: float = PATIENT_S, replica: Target | None = None
+) -> AsyncIterator[Reads]:
+    """Read at these nodes, or at another target, and write at the primary."""
     engine = create_engine(read_target(primary.url), pool_size=4, application_name="tests")
     await migrate(engine)
     store = PostgresUserStore(engine, encode, lambda: None)
@@ -86,7 +90,7 @@ async def reading(primary: Node, *nodes: Node, limit_s: float = PATIENT_S) -> As
     told: list[tuple[str, Failure | None]] = []
     hosts = ",".join("127.0.0.1" for _ in nodes)
     ports = ",".join(str(node.server.port) for node in nodes)
-    target = read_target(f"{nodes[0].url}?host={hosts}&port={ports}")
+    target = replica or read_target(f"{nodes[0].url}?host={hosts}&port={ports}")
     replicas = PostgresReplicas(target, engine, lambda name, failure: told.append((name, failure)), limit_s=limit_s)
     await replicas.start()
     try:
@@ -119,7 +123,7 @@ async def test_a_standby_that_follows_is_read_and_the_primary_is_not(reads, shar
     async with statements(reads.primary._engine) as at_primary:
         assert await reads.read(written.version) == written
 
-    assert at_primary == []
+    assert [statement for statement in at_primary if "users" in statement] == []
     assert reads.reasons == [None]
     assert reads.told == []
 
@@ -268,6 +272,84 @@ async def test_a_standby_that_is_promoted_is_not_read_any_more():
             assert reads.reasons[-1] in (WhyPrimary.BEHIND, WhyPrimary.UNAVAILABLE)
             await reads.until(because(Cause.NOT_A_STANDBY))
             assert await reads.read() is None
+
+
+async def test_a_standby_that_still_follows_the_former_primary_is_not_read_however_recent_it_looks():
+    with cluster(standbys=2) as running:
+        former, (promoted, left) = running.primary, running.standbys
+        async with reading(former, left) as reads:
+            await reads.in_use_from_now()
+            lost = await reads.write(first_name="all have it")
+            running.wait_until_replayed()
+            assert await reads.read() == lost
+        promoted.promote()
+        async with reading(promoted, left) as reads, kept_busy(former):
+            written = await reads.write(first_name="the new primary alone has it", banned=True)
+            await reads.until(because(Cause.OTHER_TIMELINE))
+            until = time.monotonic() + MAX_BEHIND_S + 1
+            while time.monotonic() < until:  # it never stops to look recent
+                assert await reads.read() is None
+                assert await reads.read(written.version) is None
+                await asyncio.sleep(0.1)
+            [replica] = reads.replicas._replicas
+            found = await replica.reader.read(USER, None)
+            assert (found.user, is_close(found.behind_s)) == (lost, True)
+
+
+@pytest.mark.parametrize("sees_statistics", [True, False])
+async def test_a_standby_that_follows_the_new_primary_comes_back_by_itself(sees_statistics):
+    with cluster(standbys=2) as running:
+        former, (promoted, left) = running.primary, running.standbys
+        former.sql("CREATE ROLE reader LOGIN PASSWORD 'x'")
+        if sees_statistics:
+            former.sql("GRANT pg_read_all_stats TO reader")
+        reader = read_target(f"postgresql://reader:x@{left.address}/postgres")
+        async with reading(former, left, replica=reader) as reads:
+            former.sql("GRANT SELECT ON users, revoked_session TO reader")
+            await reads.in_use_from_now()
+        running.wait_until_replayed()
+        former.kill()
+        promoted.promote()
+        follow(left, promoted)
+        async with reading(promoted, left, replica=reader) as reads:
+            if not sees_statistics:
+                await reads.until(because(Cause.OTHER_TIMELINE))
+                promoted.sql("CHECKPOINT")
+                Cluster(promoted, [left]).wait_until_replayed()
+                left.sql("CHECKPOINT")
+            await reads.until(in_use, within=30)
+            written = await reads.write()
+            Cluster(promoted, [left]).wait_until_replayed()
+            assert await reads.read(written.version) == written
+
+
+@asynccontextmanager
+async def kept_busy(node: Node) -> AsyncIterator[None]:
+    """Commit there all the time, as another application of the same server does."""
+
+    async def commit() -> None:
+        connection = await asyncpg.connect(node.url)
+        try:
+            while True:
+                await connection.execute("SELECT pg_current_xact_id()")
+                await asyncio.sleep(0.05)
+        finally:
+            connection.terminate()
+
+    committing = asyncio.create_task(commit())
+    try:
+        yield
+    finally:
+        committing.cancel()
+        await asyncio.wait([committing])
+
+
+def follow(standby: Node, primary: Node) -> None:
+    """Make a standby of the former primary follow its successor."""
+    to = urlsplit(primary.url)
+    conninfo = f"host={to.hostname} port={to.port} user={to.username} password={to.password}"
+    standby.sql(f"ALTER SYSTEM SET primary_conninfo = '{conninfo}'")
+    standby.sql("SELECT pg_reload_conf()")
 
 
 async def test_one_of_two_standbys_is_enough():

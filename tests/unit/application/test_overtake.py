@@ -56,6 +56,22 @@ async def test_a_user_whose_row_is_what_consumers_have_is_left_alone(repair):
     assert await repair() == []
 
 
+async def test_a_field_that_only_the_publishing_release_or_only_this_one_has_makes_no_difference(repair):
+    user = await held(repair, A, snapshot(A))
+    published = {**profile_document(user), "of_a_newer_release": True}
+    del published["locked"]
+    repair.seen[A] = Seen(1, published)
+
+    assert await repair() == []
+
+
+async def test_a_deletion_and_a_profile_of_one_version_differ_whatever_fields_they_share(repair):
+    await repair.users.change(A, partial(delete_user, deletion=deletion(A)))
+    repair.seen[A] = Seen(1, {"id": A, "version": 1, "first_name": "Lost"})
+
+    assert await repair() == [A]
+
+
 async def test_a_user_whose_next_event_waits_is_left_alone(repair):
     await held(repair, A, snapshot(A), snapshot(A, at=2000, first_name="Grace"))
     repair.seen[A] = Seen(1, {"anything": "older"})

@@ -1,6 +1,8 @@
 import pytest
 
 from adapters.kafka.cloudevents import encode
+from application.errors import StoreUnavailableError
+from application.failure import Cause
 from application.relay.lanes import LANES, lane_of
 from application.relay.messages import OutboxMessage, Pending
 from application.relay.relay_state import RelayEventsAndState
@@ -176,6 +178,30 @@ async def test_a_failed_writer_is_barred_before_its_lanes_are_read_again():
     await run_round(ALL, 10)
 
     assert run_round.state.fenced == ["writer-0"]
+
+
+class NoPrimary(MemoryOutbox):
+    async def oldest(self, *_, **__):
+        raise StoreUnavailableError("no primary", Cause.NO_PRIMARY)
+
+
+async def test_a_database_that_comes_back_without_its_last_commits_is_claimed_and_published_anew():
+    run_round = relay(message("a", 1), state={1: "cut"})
+    lane, outbox = lane_of("user_a"), run_round.outbox
+    run_round.lanes.by_lane = {lane: "the dead"}
+
+    await run_round(ALL, 10)  # the event topic has it, the state topic has not
+    run_round.outbox = NoPrimary()
+    with pytest.raises(StoreUnavailableError):
+        await run_round(ALL, 10)
+    # The standby that is promoted knows neither the claim nor what that version was, and has stored it again.
+    run_round.lanes.by_lane = {lane: "the dead"}
+    run_round.outbox = outbox
+    await run_round(ALL, 10)
+
+    assert delivered(run_round) == [("user_a", 1), ("user_a", 1)]
+    assert written(run_round) == [("user_a", 1)]
+    assert run_round.lanes.by_lane[lane] == await run_round.state.writer()
 
 
 async def test_lanes_that_another_relay_holds_are_not_touched():

@@ -265,3 +265,16 @@ def test_a_trouble_that_has_not_shown_for_long_is_over():
 
 def test_the_clients_own_errors_are_no_trouble_of_ours():
     assert failure_of(ValueError("x")) is None
+
+
+async def test_which_hosts_there_are_is_for_the_log_alone(web):
+    hosts = "pg1.internal:5432: connection refused, pg2.internal:5432: takes no writes"
+    web.database.write_fails = StoreUnavailableError(hosts, Cause.NO_PRIMARY)
+    with capture_logs() as logs:
+        answers = [await web.client.get(path) for path in ("/health", "/health/ready")]
+
+    assert [answer.json()["causes"]["database"] for answer in answers] == ["PostgreSQL: no primary among the hosts"] * 2
+    assert not [answer.text for answer in answers if "internal" in answer.text]
+    assert [line["cause"] for line in logs if line["event"] == "not_ready"] == [
+        f"PostgreSQL: no primary among the hosts ({hosts})"
+    ]

@@ -1,6 +1,7 @@
 """`/health`, for people and load balancers; `/health/live` and `/health/ready`, for an orchestrator; `/metrics`."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
 from typing import Protocol, TypeVar
@@ -102,7 +103,7 @@ class Dependencies:
         except StoreUnavailableError as error:
             self._log(error.failure)
             metrics.TROUBLES.labels(error.failure.label).inc()
-            return _Check("database", State.UNAVAILABLE, str(error), error.failure.label)
+            return _Check("database", State.UNAVAILABLE, _without_hosts(error.failure), error.failure.label)
         self._log(None)
         return _Check("database", State.OK)
 
@@ -119,18 +120,15 @@ class Dependencies:
         """Return no worse than degraded: what no replica answers, the primary does."""
         if self.replicas is None:
             return []
-        failures = self.replicas.failures
-        in_use = None in failures.values()
+        states = self.replicas.failures.values()
+        in_use = None in states
         # Beside one that is in use, the primary may be among the addresses.
-        causes = [
-            (f"{name}: {failure}", failure.label)
-            for name, failure in failures.items()
-            if failure and not (in_use and failure.cause is Cause.NOT_A_STANDBY)
-        ]
-        label = causes[0][1] if causes else ""
-        unasked = all(failure is NOT_ASKED for failure in failures.values())
+        failed = Counter(each for each in states if each and not (in_use and each.cause is Cause.NOT_A_STANDBY))
+        causes = [f"{count} of {len(states)}: {failure}" for failure, count in failed.items()]
+        label = next((failure.label for failure in failed), "")
+        unasked = all(failure is NOT_ASKED for failure in states)
         state = State.OK if in_use else State.NOT_ASKED_YET if unasked else State.DEGRADED
-        return [_Check("replica", state, "; ".join(cause for cause, _ in causes), label)]
+        return [_Check("replica", state, "; ".join(causes), label)]
 
     def keys(self) -> _Check:
         if not isinstance(self.session_keys, JwksKeys) or (keys := self.session_keys.state).usable:
@@ -208,6 +206,11 @@ def log_replica(name: str, failure: Failure | None) -> None:
         log.info("replica_recovered", replica=name)
     else:
         log.warning("replica_unavailable", replica=name, cause=str(failure))
+
+
+def _without_hosts(failure: Failure) -> str:
+    """Describe it to whoever may ask: the servers behind this process are named in the log and by `doctor`."""
+    return failure.label if failure.cause is Cause.NO_PRIMARY else str(failure)
 
 
 def _of_backlog(status: OutboxStatus) -> list[_Check]:
