@@ -3,11 +3,13 @@
 import time
 
 import pytest
+from attrs import evolve
 from sdktest.rows import each_row
 
 from devkit.console import records as module
-from devkit.console.records import MOST, Records
+from devkit.console.records import Records
 from devkit.console.views import Parameters, Views
+from devkit.fake_clerk.deliveries import MOST
 from devkit.fake_clerk.instance import ClerkInstance
 from domain.user import User
 from unit.console.conftest import T1, attempt, event, user
@@ -70,6 +72,26 @@ def test_a_user_is_forgotten_with_the_last_thing_that_is_known(records, monkeypa
 
     assert set(records.of_user) == set(records.events_of_user) == {"user_2", "user_3"}
     assert set(records.rows) == {"user_2", "user_3"}
+
+
+def test_large_deliveries_and_events_are_kept_up_to_so_many_bytes(records, monkeypatch):
+    large = attempt(answer=b"x" * 600)
+    limit = 5 * (len(large.body) + 600)
+    monkeypatch.setattr(module, "MOST_BYTES", limit)
+    for number in range(20):
+        sent = attempt(answer=b"x" * 600, data=user(f"user_{number:03}"), trace_id=f"{number:032x}")
+        records.add_attempt(sent)
+        records.add_event(evolve(event(1, f"user_{number:03}", trace_id=sent.trace_id), size=limit // 3))
+
+    assert 3 <= len(records.deliveries) <= 5
+    assert max(records.deliveries) == 20
+    assert len(records.of_user) == len(records.of_trace) == len(records.deliveries)
+    assert [one.user_id for one in records.events.values()] == ["user_017", "user_018", "user_019"]
+    assert not any(delivery.attempt.body for delivery in records.deliveries.values())
+    records.add_event(evolve(event(1, "user_x"), size=limit + 1))
+    assert not records.events  # what is larger than all of it leaves nothing
+    records.add_event(evolve(event(1, "user_y"), size=limit))
+    assert [one.user_id for one in records.events.values()] == ["user_y"]
 
 
 def test_an_event_that_is_read_again_is_the_same_event(records):
