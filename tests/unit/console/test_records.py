@@ -12,7 +12,7 @@ from devkit.console.views import Parameters, Views
 from devkit.fake_clerk.deliveries import MOST
 from devkit.fake_clerk.instance import ClerkInstance
 from domain.user import User
-from unit.console.conftest import T1, attempt, event, user
+from unit.console.conftest import T1, attempt, deletion, event, user
 
 
 @pytest.fixture
@@ -112,6 +112,40 @@ def test_outcomes_are_counted_and_filtered_and_pages_follow_each_other(records, 
     assert (first["matched"], first["pages"]) == (60, 2)
     assert numbers(first) + numbers(second) == list(range(120, 0, -2))
     assert numbers(views.view(Parameters.of("outcome=nonsense&page=x"))) == list(range(120, 70, -1))
+
+
+def test_the_page_of_a_delivery_that_is_looked_at_is_found(records, views):
+    for _ in range(120):
+        records.add_attempt(attempt())
+    first = views.view(Parameters.of("delivery=120"))
+    last = views.view(Parameters.of("delivery=3&user=user_ada"))
+    asked = views.view(Parameters.of("delivery=3&page=1"))
+    unknown = views.view(Parameters.of("delivery=999"))
+
+    assert [(view["page"], numbers(view)[0]) for view in (first, last, asked, unknown)] == [
+        (0, 120),
+        (2, 20),
+        (1, 70),
+        (0, 120),
+    ]
+    assert last["chosen"]["number"] == 3
+
+
+def test_a_stale_delivery_leads_to_the_one_that_the_row_held(records, views):
+    def overtaken_by():
+        return views.view(Parameters(delivery=max(records.deliveries)))["chosen"]["overtaken_by"]
+
+    records.add_attempt(attempt(at=T1 - 1, answer="stale"))
+    assert overtaken_by() is None  # by one of an earlier start
+    records.add_attempt(attempt(at=T1, answer="updated"))
+    assert overtaken_by() is None  # it is not stale
+    records.add_attempt(attempt(at=T1 + 1, answer="updated"))
+    records.add_attempt(attempt(at=T1 + 1, answer="unchanged"))
+    records.add_attempt(attempt(at=T1 - 1, answer="stale"))
+    assert overtaken_by() == 3
+    records.add_attempt(attempt("user.deleted", deletion(), answer="deleted"))
+    records.add_attempt(attempt(at=T1 + 2, answer="stale"))
+    assert overtaken_by() == 6
 
 
 def test_versions_are_compared_with_the_one_before_and_say_where_their_event_is(records, views):
