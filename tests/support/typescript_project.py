@@ -90,9 +90,9 @@ def project(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     for name, text in programs.items():
         (made.folder / f"{name}.ts").write_text(text)
     tsc = ["node_modules/.bin/tsc"]
-    run([*tsc, "--init"], made.folder)
-    run([*tsc, "--project", ".", "--types", "node", "--skipLibCheck", "false"], made.folder)
+    run([*tsc, "--init", "--types", "node"], made.folder)
+    run([*tsc, "--project", ".", "--skipLibCheck", "false"], made.folder)
     # The types of @platformatic/kafka itself need types that it does not install; `tsc --init` has `skipLibCheck`.
     (made.folder / "platformatic.ts").write_text(separate)
-    run([*tsc, "--project", ".", "--types", "node"], made.folder)
+    run([*tsc, "--project", "."], made.folder)
     return made

@@ -6,7 +6,7 @@ import { randomUUID } from "node:crypto";
 
 import { decode, decodeSession, USER_TOPIC } from "@anomalyze/auth/events";
 import { decodeState, STATE_TOPIC, UserStates } from "@anomalyze/auth/state";
-import { Kafka, logLevel, type KafkaMessage } from "kafkajs";
+import { Kafka, logLevel, type Consumer, type KafkaMessage } from "kafkajs";
 
 const kafka = new Kafka({
   brokers: process.env["KAFKA_BOOTSTRAP_SERVERS"]!.split(","),
@@ -16,9 +16,18 @@ const events = process.env["KAFKA_USER_EVENTS_TOPIC"] ?? USER_TOPIC;
 const state = process.env["KAFKA_USER_STATE_TOPIC"] ?? STATE_TOPIC;
 const sessions = process.env["KAFKA_SESSION_EVENTS_TOPIC"]; // auth.session.events.v1, where there is one
 
+// Told to stop, it leaves its group: the broker forgets that at once, and not when the session times out.
+let following: Consumer | undefined;
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, async () => {
+    await following?.disconnect();
+    process.exit();
+  });
+}
+
 // Calls `take` with every record of the topics from the beginning, and resolves where they end at this moment.
 // What is kept in memory begins anew with each start: a group of a random name, to which nothing is committed.
-async function follow(topics: string[], take: (topic: string, message: KafkaMessage) => void): Promise<() => void> {
+async function follow(topics: string[], take: (topic: string, message: KafkaMessage) => void): Promise<void> {
   const admin = kafka.admin();
   await admin.connect();
   const missing = new Map<string, bigint>();
@@ -29,6 +38,7 @@ async function follow(topics: string[], take: (topic: string, message: KafkaMess
   }
   await admin.disconnect();
   const consumer = kafka.consumer({ groupId: `follow-users-${randomUUID()}`, maxWaitTimeInMs: 100 });
+  following = consumer;
   await consumer.connect();
   await consumer.subscribe({ topics, fromBeginning: true });
   const upToNow = new Promise<void>((resolve) => {
@@ -44,15 +54,14 @@ async function follow(topics: string[], take: (topic: string, message: KafkaMess
     });
   });
   await upToNow;
-  return () => void consumer.disconnect();
 }
 
 const users = new UserStates(); // drops every version that is not newer than what it has
 const revoked = new Set<string>();
 let ready = false;
 
-const stop = await follow([state], (_, message) => void users.apply(decodeState(message)));
-stop();
+await follow([state], (_, message) => void users.apply(decodeState(message)));
+await following!.disconnect();
 
 await follow(sessions ? [events, sessions] : [events], (topic, message) => {
   const event = topic === sessions ? decodeSession(message) : decode(message);

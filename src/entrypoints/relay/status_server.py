@@ -25,23 +25,43 @@ def start_status_server(port: int, health: Callable[[], RelayHealth], *, host: s
     """
     metrics = make_wsgi_app()
 
-    def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        match environ["PATH_INFO"]:
-            case "/health":
+    def respond(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        match environ["REQUEST_METHOD"], environ["PATH_INFO"].rstrip("/"):
+            case "GET", "/health":
                 return _json(start_response, health())
-            case "/health/live":
+            case "GET", "/health/live":
                 return _json(start_response, RelayHealth.of({}))
-            case _:
+            case "GET", "/metrics":
                 return metrics(environ, start_response)  # type: ignore[no-any-return]  # it has no types
+            case _, "/health" | "/health/live" | "/metrics":
+                start_response("405 Method Not Allowed", [("allow", "GET, HEAD")])
+            case _:
+                start_response("404 Not Found", [])
+        return [b""]
 
-    server = make_server(host, port, answer, ThreadingWSGIServer, _Quiet)
+    server = make_server(host, port, _with_head(respond), ThreadingWSGIServer, _Quiet)
     threading.Thread(target=server.serve_forever, daemon=True, name="status-server").start()
     return int(server.server_port)
+
+
+def _with_head(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    """Let a WSGI application, whose answers come in one piece, answer HEAD as GET without the body."""
+
+    def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] != "HEAD":
+            return app(environ, start_response)
+        started: list[Any] = []
+        body = b"".join(app({**environ, "REQUEST_METHOD": "GET"}, lambda *line: started.extend(line)))
+        status, headers = started
+        start_response(status, [*headers, ("content-length", str(len(body)))])
+        return []
+
+    return answer
 
 
 def _json(start_response: Any, health: RelayHealth) -> Iterable[bytes]:
     body = json.dumps({"status": health.status, "checks": health.checks, "causes": health.causes}).encode()
     status = "503 Service Unavailable" if health.status == "unavailable" else "200 OK"
-    headers = [("content-type", "application/json"), ("cache-control", "no-store"), ("content-length", str(len(body)))]
+    headers = [("content-type", "application/json"), ("cache-control", "no-store")]
     start_response(status, headers)
     return [body]

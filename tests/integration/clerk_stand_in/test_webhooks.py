@@ -9,6 +9,7 @@ import pytest
 from adapters.clerk.webhooks import ClerkWebhooks
 from application.errors import ForgedWebhookError
 from application.users.signing_key import parse_signing_key
+from devkit.fake_clerk import webhook_sender
 from devkit.fake_clerk.deliveries import DeliveryAttempt, Disorder
 from devkit.fake_clerk.webhook_sender import SVIX_SCHEDULE_S, WebhookSender
 from domain.session import RevokedSession
@@ -368,3 +369,22 @@ def test_what_cannot_be_sent_again_is_refused(ask, body, status):
 def test_an_attempt_of_another_program_that_is_none_is_refused(ask, body):
     assert ask("POST", "/stand-in/attempts", json=body).status_code == 400
     assert ask("GET", "/stand-in/deliveries/msg_1").status_code == 404
+
+
+def test_an_answer_that_is_long_is_read_in_part(clerk, receiver):
+    receiver.answers = lambda _: Answer(document={"outcome": "created", "more": "x" * 3_000_000})
+    clerk.instance.create()
+    clerk.instance.create()
+    clerk.wait_for_webhooks()
+
+    assert [(attempt.outcome, len(attempt.answer)) for attempt in clerk.webhooks.attempts] == [(200, 65_536)] * 2
+
+
+def test_large_messages_are_kept_up_to_so_many_bytes(clerk, receiver, ask, monkeypatch):
+    monkeypatch.setattr(webhook_sender, "MOST_BYTES", 55_000)
+    ids = [clerk.instance.create(public_metadata={"note": "x" * 8_000})["id"] for _ in range(8)]
+    clerk.wait_for_webhooks()
+    sent = {news(request).id: lower(request)["svix-id"] for request in receiver.requests}
+
+    assert ask("GET", f"/stand-in/deliveries/{sent[ids[0]]}").status_code == 404
+    assert all(ask("GET", f"/stand-in/deliveries/{sent[user]}").status_code == 200 for user in ids[-4:])

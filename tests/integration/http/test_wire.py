@@ -72,6 +72,14 @@ def test_a_chunked_body_without_a_length_is_read_whole_and_the_connection_goes_o
     assert b"webhook-not-genuine" in answer
 
 
+def test_head_has_no_body_and_the_connection_goes_on(offline):
+    answer = offline.exchange(b"HEAD / HTTP/1.1\r\nHost: x\r\nAccept: application/json;q=0, */*\r\n\r\n" + NEXT)
+
+    assert statuses(answer) == [200, 200]
+    assert b"content-type: text/html" in answer
+    assert b"<h1>" not in answer
+
+
 def test_pipelined_requests_are_answered_in_order(offline):
     answer = offline.exchange(POST + b"Content-Length: 2\r\n\r\n{}" + NEXT + NEXT)
 

@@ -1,6 +1,5 @@
 """`auth-service completion`: the script, run by the shell that it is for."""
 
-import shutil
 import subprocess
 
 import pytest
@@ -50,15 +49,21 @@ def test_bash_completes_commands_their_commands_options_and_choices(capsys, tmp_
     assert all("--env-file" in each for each in everywhere)
 
 
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_other_shells_get_a_script_that_they_can_read(capsys, tmp_path, shell):
-    text = script(capsys, shell)
-    (tmp_path / "script").write_text(text)
+def test_the_script_for_zsh_works_in_a_file_of_the_usual_name_and_when_it_is_sourced(capsys):
+    text = script(capsys, "zsh")
 
-    assert "history" in text
-    assert "all-partitions" in text
-    if program := shutil.which(shell):
-        subprocess.run([program, "-n", tmp_path / "script"], check=True)
+    assert "\n_auth-service() {" in text
+    assert "compdef _auth-service auth-service" in text
+    assert "_cyclopts" not in text
+
+
+def test_the_script_for_fish_offers_commands_behind_an_option_and_files_for_options_that_name_one(capsys):
+    text = script(capsys, "fish")
+
+    assert "__fish_use_subcommand" not in text
+    assert "complete -c auth-service -n 'not contains -- -- (commandline -opc)' -f\n" in text
+    assert " -l env-file -r -F " in text
+    assert " -l log-level -x " in text
 
 
 def test_a_shell_that_is_not_known_is_wrong_usage(capsys):

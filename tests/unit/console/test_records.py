@@ -3,14 +3,16 @@
 import time
 
 import pytest
+from attrs import evolve
 from sdktest.rows import each_row
 
 from devkit.console import records as module
-from devkit.console.records import MOST, Records
+from devkit.console.records import Records
 from devkit.console.views import Parameters, Views
+from devkit.fake_clerk.deliveries import MOST
 from devkit.fake_clerk.instance import ClerkInstance
 from domain.user import User
-from unit.console.conftest import T1, attempt, event, user
+from unit.console.conftest import T1, attempt, deletion, event, user
 
 
 @pytest.fixture
@@ -72,6 +74,26 @@ def test_a_user_is_forgotten_with_the_last_thing_that_is_known(records, monkeypa
     assert set(records.rows) == {"user_2", "user_3"}
 
 
+def test_large_deliveries_and_events_are_kept_up_to_so_many_bytes(records, monkeypatch):
+    large = attempt(answer=b"x" * 600)
+    limit = 5 * (len(large.body) + 600)
+    monkeypatch.setattr(module, "MOST_BYTES", limit)
+    for number in range(20):
+        sent = attempt(answer=b"x" * 600, data=user(f"user_{number:03}"), trace_id=f"{number:032x}")
+        records.add_attempt(sent)
+        records.add_event(evolve(event(1, f"user_{number:03}", trace_id=sent.trace_id), size=limit // 3))
+
+    assert 3 <= len(records.deliveries) <= 5
+    assert max(records.deliveries) == 20
+    assert len(records.of_user) == len(records.of_trace) == len(records.deliveries)
+    assert [one.user_id for one in records.events.values()] == ["user_017", "user_018", "user_019"]
+    assert not any(delivery.attempt.body for delivery in records.deliveries.values())
+    records.add_event(evolve(event(1, "user_x"), size=limit + 1))
+    assert not records.events  # what is larger than all of it leaves nothing
+    records.add_event(evolve(event(1, "user_y"), size=limit))
+    assert [one.user_id for one in records.events.values()] == ["user_y"]
+
+
 def test_an_event_that_is_read_again_is_the_same_event(records):
     once = event(1)
     records.add_event(once)
@@ -90,6 +112,40 @@ def test_outcomes_are_counted_and_filtered_and_pages_follow_each_other(records, 
     assert (first["matched"], first["pages"]) == (60, 2)
     assert numbers(first) + numbers(second) == list(range(120, 0, -2))
     assert numbers(views.view(Parameters.of("outcome=nonsense&page=x"))) == list(range(120, 70, -1))
+
+
+def test_the_page_of_a_delivery_that_is_looked_at_is_found(records, views):
+    for _ in range(120):
+        records.add_attempt(attempt())
+    first = views.view(Parameters.of("delivery=120"))
+    last = views.view(Parameters.of("delivery=3&user=user_ada"))
+    asked = views.view(Parameters.of("delivery=3&page=1"))
+    unknown = views.view(Parameters.of("delivery=999"))
+
+    assert [(view["page"], numbers(view)[0]) for view in (first, last, asked, unknown)] == [
+        (0, 120),
+        (2, 20),
+        (1, 70),
+        (0, 120),
+    ]
+    assert last["chosen"]["number"] == 3
+
+
+def test_a_stale_delivery_leads_to_the_one_that_the_row_held(records, views):
+    def overtaken_by():
+        return views.view(Parameters(delivery=max(records.deliveries)))["chosen"]["overtaken_by"]
+
+    records.add_attempt(attempt(at=T1 - 1, answer="stale"))
+    assert overtaken_by() is None  # by one of an earlier start
+    records.add_attempt(attempt(at=T1, answer="updated"))
+    assert overtaken_by() is None  # it is not stale
+    records.add_attempt(attempt(at=T1 + 1, answer="updated"))
+    records.add_attempt(attempt(at=T1 + 1, answer="unchanged"))
+    records.add_attempt(attempt(at=T1 - 1, answer="stale"))
+    assert overtaken_by() == 3
+    records.add_attempt(attempt("user.deleted", deletion(), answer="deleted"))
+    records.add_attempt(attempt(at=T1 + 2, answer="stale"))
+    assert overtaken_by() == 6
 
 
 def test_versions_are_compared_with_the_one_before_and_say_where_their_event_is(records, views):

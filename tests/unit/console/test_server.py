@@ -99,6 +99,39 @@ def test_what_is_no_request_is_refused(body):
         assert http.post("/console/call", content=body, headers=headers).status_code == 400
 
 
+@pytest.mark.parametrize("path", ["/", "/console/app.js", "/console/nothing"])
+def test_head_answers_as_get_without_a_body(http, path):
+    get, head = http.get(path), http.head(path)
+
+    assert (head.status_code, head.content) == (get.status_code, b"")
+    own = ("content-type", "content-length", "cache-control", "x-frame-options")
+    assert [head.headers[name] for name in own] == [get.headers[name] for name in own]
+    assert http.get(path).content == get.content or path == "/"  # the connection goes on
+
+
+def test_head_of_the_live_view_ends_at_once(http):
+    head = http.head("/console/live")
+
+    assert head.headers["content-type"].startswith("text/event-stream")
+    assert first_view(http)["users"] == []
+
+
+@each_row(
+    ("method", "path", "allowed"),
+    [
+        ("POST", "/", "GET, HEAD"),
+        ("DELETE", "/console/app.js", "GET, HEAD"),
+        ("PUT", "/console/live", "GET, HEAD"),
+        ("GET", "/console/call", "POST"),
+        ("HEAD", "/console/call", "POST"),
+    ],
+)
+def test_a_wrong_method_is_told_the_right_ones(http, method, path, allowed):
+    refused = http.request(method, path)
+
+    assert (refused.status_code, refused.headers["allow"]) == (405, allowed)
+
+
 @pytest.mark.parametrize("path", ["/", "/console/live", "/console/app.js", "/console/call"])
 def test_another_name_for_this_address_is_refused(http, path):
     for host in ("attacker.example", "attacker.example:3004", "localhost.attacker.example", "[::1", ""):
@@ -144,7 +177,7 @@ def test_nothing_else_is_served(path):
 def test_whatever_is_below_no_path_of_its_own_is_the_stand_ins_api(http):
     assert http.get("/v1/users").status_code == 401
     assert http.get("/.well-known/jwks.json").status_code == 200
-    assert http.post("/").status_code == 404
+    assert http.post("/").status_code == 405
 
 
 @each_row("name", KEPT)

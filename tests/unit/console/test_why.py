@@ -25,7 +25,7 @@ def test_a_stale_update_names_both_times(records, reason):
     records.add_attempt(attempt(at=T2, answer="updated"))
     records.add_attempt(attempt(at=T1, answer="stale"))
 
-    assert reason() == "10:00:01.200 is older than 10:00:02.100"
+    assert reason() == "10:00:01.200 is older than 10:00:02.100, which the row held"
 
 
 def test_what_the_row_holds_is_read_where_no_answer_told_it(records, reason):
@@ -36,7 +36,7 @@ def test_what_the_row_holds_is_read_where_no_answer_told_it(records, reason):
     row = User(id="user_ada", version=2, profile=snapshot.profile, updated_at=T2, source=source)
     records.add_row("user_ada", row, [])
 
-    assert reason() == "10:00:01.200 is older than 10:00:02.100"
+    assert reason() == "10:00:01.200 is older than 10:00:02.100, which the row held"
 
 
 def test_news_of_a_deleted_user_say_when_it_was_deleted(records, reason):
@@ -125,7 +125,8 @@ def test_a_stale_reason_is_true_whatever_came_before(times):
             assert known.source > snapshot.source
             assert delivery.current == known.source
             if snapshot.source.updated_at < known.source.updated_at:
-                assert text == f"{time_of(snapshot.source.updated_at)} is older than {time_of(known.source.updated_at)}"
+                late, held = time_of(snapshot.source.updated_at), time_of(known.source.updated_at)
+                assert text == f"{late} is older than {held}, which the row held"
             else:
                 assert text.startswith("Both")
         if decision.outcome is Outcome.UNCHANGED:

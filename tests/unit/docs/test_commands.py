@@ -15,6 +15,7 @@ CLI = "tests/integration/cli"
 CONTAINERS = "tests/integration/containers/test_compose.py"
 KUBERNETES = "tests/integration/programs/kubernetes/test_manifests.py"
 STAND_IN = "tests/integration/clerk_stand_in"
+NPM = "tests/support/typescript_project.py"
 REQUESTS = "tests/unit/docs/test_requests.py"
 
 AUTH_SERVICE = {
@@ -86,6 +87,9 @@ OTHERS = {
     "curl -i -H": REQUESTS,
     "curl -X POST -H": REQUESTS,
     'kill -HUP "$SERVE_PID"': "tests/integration/faults/rotation/test_rotation.py",
+    "npm init -y && npm pkg set type=module": NPM,
+    "npm install --save-dev typescript @types/node": NPM,
+    "npx tsc --init --types node": NPM,
     "npm install @anomalyze/auth": "not run: tests/integration/programs/typescript installs what `npm pack` makes",
     "pip install anomalyze-auth": "not run: it is installed from here; sdk/tests/test_package.py builds it",
     "pip install 'anomalyze-auth[kafka]'": "not run: the same, and its extra is in the lock file",

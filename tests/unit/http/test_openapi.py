@@ -141,6 +141,10 @@ async def test_the_program_is_the_package_s_own_and_is_sent_as_the_client_takes_
         ("gzip;q=0", None),
         ("deflate, gzip; q=0.000, br", None),
         ("notgzip", None),
+        ("*", "gzip"),
+        ("*;q=0", None),
+        ("gzip;q=0.5, identity", None),
+        ("identity;q=0.5, *;q=0.6", "gzip"),
     ],
 )
 async def test_the_program_is_packed_for_whoever_takes_it_packed(web, accepted, encoding):

@@ -56,6 +56,19 @@ async def test_links_of_the_installation_follow_as_text():
         ("application/json", "application/json"),
         ("application/json, text/plain, */*", "application/json"),
         ("\xff;;q=,", "text/html"),
+        ("application/json;q=0, */*", "text/html"),
+        ("application/json;q=0", "text/html"),
+        ("application/json;q=0.1, text/html;q=0.000", "application/json"),
+        ("text/html; q = 0, */*", "application/json"),
+        ("text/html;q=0.4, APPLICATION/JSON ; Q=0.5", "application/json"),
+        ("text/html;q=0.5,application/json;q=0.4", "text/html"),
+        ("text/*;q=0.3, application/json;charset=utf-8;q=0.3", "application/json"),
+        ("application/*", "application/json"),
+        ("application/*;q=0.9, */*", "text/html"),
+        ("application/problem+json", "text/html"),
+        ("application/json;q=2", "text/html"),
+        ("application/json;q=nan, text/plain", "text/html"),
+        ("image/png", "text/html"),
     ],
 )
 async def test_a_program_that_asks_for_json_gets_it(web, accept, kind):
@@ -66,6 +79,14 @@ async def test_a_program_that_asks_for_json_gets_it(web, accept, kind):
     assert "accept" in response.headers["vary"]
     if kind == "application/json":
         assert response.json()["version"] == VERSION
+
+
+async def test_several_lines_of_accept_are_one_list(web):
+    headers = [(b"accept", b"text/html;q=0.5"), (b"accept", b"application/json")]
+    web.client.headers.pop("accept", None)
+    response = await web.client.get("/", headers=headers)
+
+    assert response.headers["content-type"] == "application/json"
 
 
 async def test_head_answers_as_get_without_a_body(web):

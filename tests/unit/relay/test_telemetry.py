@@ -1,9 +1,8 @@
 """What a relay says of its trouble: the log, the metrics and /health."""
 
 import json
-import urllib.error
-import urllib.request
 
+import httpx
 import pytest
 from attrs import evolve
 from prometheus_client import REGISTRY
@@ -85,14 +84,25 @@ def ask():
     port = start_status_server(0, telemetry.health, host="127.0.0.1")
 
     def ask_(path: str):
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
+        answer = httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False)
+        return answer.status_code, answer.text
 
     return telemetry, ask_
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/metrics", "/nothing"])
+def test_a_relay_answers_head_as_get_without_a_body_and_tells_a_wrong_method_the_right_ones(path):
+    port = start_status_server(0, RelayTelemetry("r").health, host="127.0.0.1")
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+        head, get, post = [http.request(method, path) for method in ("HEAD", "GET", "POST")]
+
+    assert (head.status_code, head.content) == (get.status_code, b"")
+    assert head.headers.get("content-type") == get.headers.get("content-type")
+    assert "content-length" in head.headers
+    if path == "/nothing":
+        assert (get.status_code, post.status_code) == (404, 404)
+    else:
+        assert (get.status_code, post.status_code, post.headers["allow"]) == (200, 405, "GET, HEAD")
 
 
 def test_a_relay_answers_its_health_its_life_and_its_metrics(ask):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json as json_format
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -11,8 +12,9 @@ from typing import Annotated, Any, Literal
 import httpx
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, validators
 
+from anomalyze_auth.kafka.connection import brokers
 from devkit.commands.token import key_of_dev
 from devkit.conformance import consumer as consumers
 from devkit.conformance import tokens as token_checks
@@ -51,7 +53,7 @@ def tokens(  # noqa: PLR0913  # options of a command
     service that is `/v1/verify`. The service has to trust the key. With `auth-service dev` it does; elsewhere make a
     throw-away key with --key, and configure the service with FILE.pub, or with the key set that --jwks-port serves.
     Prints nothing of the tokens. Ends with status 1 when a class is decided wrongly, 78 when the service refuses a
-    plain session token, lets anybody in, or needs most of a second to answer.
+    plain session token, lets anybody in, or needs most of a second to answer; 69 when nothing answers there.
 
     Parameters
     ----------
@@ -80,18 +82,21 @@ def tokens(  # noqa: PLR0913  # options of a command
         parse_user_id(user)
     except InvalidUserIdError as error:
         fail(f"--user {user}: {error}.", EX_USAGE)
+    _require_address(url)
     signer, has_party = _signer(key, kid, issuer, azp, user, data_dir)
     unchecked = frozenset() if has_party else frozenset({"authorized-party-mismatch"})
     serving = nullcontext() if jwks_port is None else serving_jwks([signer.jwk], jwks_port)
+    authorities = httpx.create_ssl_context()  # SSL_CERT_FILE, if set
+    authorities.load_default_certs()
     # Not by way of a proxy: what is judged is the service's own answer.
-    client = httpx.Client(timeout=token_checks.ANSWER_S, trust_env=False)
+    client = httpx.Client(timeout=token_checks.ANSWER_S, trust_env=False, verify=authorities)
     try:
         with serving, client, _progress("tokens sent", quiet=json) as on_sent:
             found = token_checks.examine(client, url, signer, unchecked=unchecked, on_sent=on_sent)
     except token_checks.ControlFailedError as failed:
         fail(f"{failed}\nNothing else was sent.", EX_CONFIG)
-    except (httpx.TransportError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        fail(f"{url} cannot be reached: {error}", EX_UNAVAILABLE)
+    except token_checks.NotReachedError as error:
+        fail(str(error), EX_UNAVAILABLE)
     except OSError as error:
         fail(f"--jwks-port {jwks_port}: {error.strerror}.", EX_USAGE)
     _show_tokens(found, json=json)
@@ -103,7 +108,7 @@ def consumer(
     *command: Annotated[str, Parameter(allow_leading_hyphen=True)],
     bootstrap_servers: str | None = None,
     skip: Annotated[tuple[Literal["revocation", "state"], ...], Parameter(negative="")] = (),
-    wait: float = 60.0,
+    wait: Annotated[float, Parameter(validator=validators.Number(gt=0))] = 60.0,
     json: bool = False,
 ) -> None:
     """Play duplicates, unknown types, restarts, deletion and revocation at a consumer, and say what it does wrong.
@@ -124,12 +129,19 @@ def consumer(
         What the consumer does not do: `revocation` for one that follows no sessions; `state` for one that does not
         begin with the state topic.
     wait
-        Seconds for each line of the consumer.
+        Seconds for each line that the consumer must print.
     json
         One object for other programs.
     """
     if not command:
         fail("Which consumer? Write its command after `--`.", EX_USAGE)
+    if shutil.which(command[0]) is None:
+        fail(f"{command[0]}: there is no such program, or it may not be run.", EX_USAGE)
+    if bootstrap_servers is not None:
+        try:
+            bootstrap_servers = ",".join(each.address for each in brokers(bootstrap_servers))
+        except ValueError as error:
+            fail(f"--bootstrap-servers: {error}.", EX_USAGE)
     try:
         found = asyncio.run(consumers.examine(command, bootstrap_servers, skip=frozenset(skip), wait_s=wait))
     except consumers.CannotRunError as error:
@@ -142,6 +154,18 @@ def consumer(
                 f"{'WRONG' if name in found.wrong else 'ok':7}{name}: {found.wrong.get(name, consumers.SCENES[name])}"
             )
     sys.exit(EX_NOT_DONE if found.wrong else 0)
+
+
+def _require_address(url: str) -> None:
+    """End the program where nothing can be asked."""
+    try:
+        address = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        fail(f"URL: {error}.", EX_USAGE)
+    if address.scheme not in {"http", "https"} or not address.host or (address.port or 0) > 65_535:  # noqa: PLR2004
+        fail("URL: write http://HOST:PORT/… or https://HOST/….", EX_USAGE)
+    if address.userinfo:  # httpx would send it instead of the token
+        fail("URL: leave out the user name and the password.", EX_USAGE)
 
 
 def _signer(  # noqa: PLR0913, PLR0917  # as the command has them

@@ -24,6 +24,7 @@ from devkit.servers.kafka import start_kafka
 SCENES: Mapping[str, str] = {name: scene["why"] for name, scene in table()["scenes"].items()}
 _READY = re.compile(r"ready(?:: (\d+) users)?\b.*")
 _EFFECT = re.compile(r"(created|updated|deleted) (\S+) version (\d+)\b.*|(revoked) (\S+).*")
+_TOPICS_S = 30.0
 _QUIET_S = 0.5
 """After the last line that was expected: time for one too many."""
 
@@ -34,6 +35,10 @@ class CannotRunError(Exception):
 
 class _WrongError(Exception):
     """The consumer did something else than it must; the text says what."""
+
+
+class _SilentError(_WrongError):
+    """It said nothing of what it was to say."""
 
 
 @frozen(kw_only=True)
@@ -134,8 +139,11 @@ class _Stage:
             await admin.create_topics(
                 [NewTopic(name, 3, 1, topic_configs={"cleanup.policy": cleanup}) for name, cleanup in names.items()]
             )
-            while not names.keys() <= set(await admin.list_topics()):  # noqa: ASYNC110  # a broker is asked
-                await asyncio.sleep(0.02)
+            async with asyncio.timeout(_TOPICS_S):
+                while not names.keys() <= set(await admin.list_topics()):  # noqa: ASYNC110  # a broker is asked
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise CannotRunError(f"Kafka at {self.servers} does not make topics named conformance-….") from None
         finally:
             await admin.close()
 
@@ -191,7 +199,7 @@ class _Consumer:
 
     async def ready(self, users: int, may: frozenset[str]) -> None:
         """Wait for the line that says that it has caught up; what took effect until then is not judged."""
-        while (line := await self._line(self._wait_s, "its line `ready: N users`")) is not None:
+        async for line in self._lines(self._wait_s, "its line `ready: N users`"):
             if (found := _READY.fullmatch(line)) is not None:
                 if found[1] is not None and int(found[1]) != users:
                     raise _WrongError(f"it has {found[1]} users when it is ready, and there are {users}")
@@ -200,8 +208,8 @@ class _Consumer:
 
     async def tells(self, effect: str) -> None:
         """Wait for this effect, which must be the next."""
-        while True:
-            told = _effect(await self._line(self._wait_s, f"`{effect}`"))
+        async for line in self._lines(self._wait_s, f"`{effect}`"):
+            told = _effect(line)
             if told == effect:
                 return
             if told is not None and told not in self._optional:
@@ -211,26 +219,37 @@ class _Consumer:
 
     async def tells_no_more(self) -> None:
         with contextlib.suppress(_SilentError):
-            while True:
-                told = _effect(await self._line(_QUIET_S, "nothing", silent=True))
+            async for line in self._lines(_QUIET_S, "nothing"):
+                told = _effect(line)
                 if told is not None and told not in self._optional:
                     raise _WrongError(f"it says `{told}`, which is once too often")
 
-    async def _line(self, within_s: float, what: str, *, silent: bool = False) -> str:
+    async def _lines(self, within_s: float, what: str) -> AsyncIterator[str]:
+        """Yield its lines, whatever they say, for so long.
+
+        Raises:
+            _SilentError: the time is over; the text is what was to be said.
+            _WrongError: it has ended.
+        """
+        deadline = asyncio.get_running_loop().time() + within_s
+        while True:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    line = await self._output.readline()
+            except TimeoutError:
+                raise _SilentError(f"it does not say {what} within {within_s:g} s") from None
+            except ValueError:  # longer than any line that is meant for us
+                continue
+            if not line:
+                raise _WrongError(f"it {await self._end()} where {what} is next")
+            yield line.decode(errors="replace").strip()
+
+    async def _end(self) -> str:
         try:
-            async with asyncio.timeout(within_s):
-                line = await self._output.readline()
+            async with asyncio.timeout(_QUIET_S):
+                return f"ended with status {await self._process.wait()}"
         except TimeoutError:
-            if silent:
-                raise _SilentError from None
-            raise _WrongError(f"it does not say {what} within {within_s:g} s") from None
-        if not line:
-            raise _WrongError(f"it ended with status {await self._process.wait()} where {what} is next")
-        return line.decode(errors="replace").strip()
-
-
-class _SilentError(Exception):
-    """It says nothing."""
+            return "closed its output"
 
 
 def _effect(line: str) -> str | None:

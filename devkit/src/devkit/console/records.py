@@ -6,16 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import msgspec
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from devkit.console.composition import news_of
 from devkit.console.why import Current, News, Told, current_after, outcome_of
-from devkit.fake_clerk.deliveries import DeliveryAttempt
+from devkit.fake_clerk.deliveries import MOST, MOST_BYTES, DeliveryAttempt
 from domain.snapshot import Snapshot
 from domain.user import Known, User
-
-MOST = 10_000
-"""Deliveries that are kept, and events."""
 
 
 @define(kw_only=True, eq=False)
@@ -25,12 +22,15 @@ class Delivery:
     number: int
     """1, 2, 3 …, in the order of the answers."""
     attempt: DeliveryAttempt = field(repr=False)
+    """Without its body."""
     news: News = field(repr=False)
     told: Told
     current: Current
     """The row that the webhook met; `None` as long as that is not known."""
     words: str = field(repr=False)
     """All that it can be found by, in lower case."""
+    size: int
+    """Bytes of the webhook and its answer."""
 
 
 @frozen(kw_only=True)
@@ -50,6 +50,8 @@ class Event:
     offset: int | None = None
     error: str | None = None
     """Why Kafka refused it."""
+    size: int = 0
+    """Bytes of its value in Kafka."""
 
     @property
     def of_session(self) -> bool:
@@ -81,6 +83,9 @@ class Records:
     watchers: int = 0
     """Pages that are open."""
     _last: int = 0
+    _bytes: int = 0
+    """Of all deliveries."""
+    _event_bytes: int = 0
     _current: dict[str, Current] = field(factory=dict)
     """What the rows hold, as far as the answers tell: known before the row can be read."""
 
@@ -93,13 +98,20 @@ class Records:
         self._current[user_id] = current_after(current, news, told.outcome)
         self._last += 1
         delivery = Delivery(
-            number=self._last, attempt=attempt, news=news, told=told, current=current, words=_words(attempt, news)
+            number=self._last,
+            attempt=evolve(attempt, body=b""),
+            news=news,
+            told=told,
+            current=current,
+            words=_words(attempt, news),
+            size=len(attempt.body) + len(attempt.answer),
         )
         self.deliveries[delivery.number] = delivery
+        self._bytes += delivery.size
         self.of_user[user_id].append(delivery)
         if attempt.trace_id:
             self.of_trace[attempt.trace_id] = delivery
-        if len(self.deliveries) > MOST:
+        while len(self.deliveries) > MOST or self._bytes > MOST_BYTES:
             self._forget_delivery()
         self.dirty.add(user_id)
         self.touch()
@@ -109,11 +121,13 @@ class Records:
         if event.id in self.events:
             return  # read again after the connection was lost
         self.events[event.id] = event
+        self._event_bytes += event.size
         self.events_of_user[event.user_id].append(event)
         if event.trace_id:
             self.event_of_trace[event.trace_id] = event
-        if len(self.events) > MOST:
+        while len(self.events) > MOST or self._event_bytes > MOST_BYTES:
             oldest = self.events.pop(next(iter(self.events)))
+            self._event_bytes -= oldest.size
             self.event_of_trace.pop(oldest.trace_id, None)
             _pop(self.events_of_user, oldest.user_id)
             self._forget_user(oldest.user_id)
@@ -178,6 +192,7 @@ class Records:
 
     def _forget_delivery(self) -> None:
         oldest = self.deliveries.pop(next(iter(self.deliveries)))
+        self._bytes -= oldest.size
         self.of_trace.pop(oldest.attempt.trace_id, None)
         _pop(self.of_user, oldest.attempt.user_id)
         self._forget_user(oldest.attempt.user_id)

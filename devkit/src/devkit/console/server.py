@@ -81,6 +81,10 @@ class ConsoleServer:
                 return self._call(headers, body)
             case "GET", name if name in _FILES:
                 return _respond(_FILES[name], (_FOLDER / name).read_bytes())
+            case _, "call":
+                return _text(HTTPStatus.METHOD_NOT_ALLOWED, "This takes POST.", {"allow": "POST"})
+            case _, name if name in ("/", "live", *_FILES):
+                return _text(HTTPStatus.METHOD_NOT_ALLOWED, "This takes GET and HEAD.", {"allow": "GET, HEAD"})
         return _text(HTTPStatus.NOT_FOUND, "There is nothing here.")
 
     def _page(self) -> FakeResponse:
@@ -191,5 +195,5 @@ def _respond(
     return FakeResponse(status=status, headers=own, body=body)
 
 
-def _text(status: int, text: str) -> FakeResponse:
-    return _respond("text/plain", f"{text}\n".encode(), status)
+def _text(status: int, text: str, headers: Mapping[str, str] | None = None) -> FakeResponse:
+    return _respond("text/plain", f"{text}\n".encode(), status, headers)

@@ -18,6 +18,7 @@ from devkit.fake_clerk.listing import query_of
 from devkit.fake_clerk.refusals import RefusedError
 from domain.session import RevokedSession
 from domain.snapshot import Deletion, Snapshot, changed_fields
+from domain.source_version import SourceVersion
 from domain.user import Tombstone, User
 
 PAGE = 50
@@ -77,8 +78,7 @@ class Views:
         return {
             "view": "deliveries",
             "counts": counts,
-            **_page(wanted, parameters.page),
-            "deliveries": [self._row(delivery) for delivery in _of_page(wanted, parameters.page)],
+            **self._page(wanted, parameters),
             "users": self._found_users(parameters.query) if parameters.query.strip() else [],
         }
 
@@ -146,8 +146,7 @@ class Views:
             "sync": self._sync(user_id),
             "row": self._row_of_table(user_id),
             "counts": counts,
-            **_page(wanted, parameters.page),
-            "deliveries": [self._row(delivery) for delivery in _of_page(wanted, parameters.page)],
+            **self._page(wanted, parameters),
             "last": _last_ids(deliveries),
             "versions": versions[::-1][:PAGE],
             "older_versions": max(len(versions) - PAGE, 0),
@@ -203,6 +202,18 @@ class Views:
                 return {"version": row.version, "time": rfc3339(row.deleted_at), "deleted": True}
         return None
 
+    def _page(self, found: Sequence[Delivery], parameters: Parameters) -> dict[str, Any]:
+        """Return a page of deliveries: the one that is asked for, else the one with the delivery that is looked at."""
+        page = parameters.page
+        if not page and parameters.delivery:
+            page = next((at // PAGE for at, one in enumerate(found) if one.number == parameters.delivery), 0)
+        return {
+            "matched": len(found),
+            "page": page,
+            "pages": -(-len(found) // PAGE),
+            "deliveries": [self._row(delivery) for delivery in found[page * PAGE : (page + 1) * PAGE]],
+        }
+
     def _row(self, delivery: Delivery) -> dict[str, Any]:
         attempt, event = delivery.attempt, self.records.event_caused_by(delivery)
         changed = event.data.get("changed") if event else None
@@ -253,15 +264,24 @@ class Views:
             "says": json.dumps(says, indent=2, ensure_ascii=False) if says else "",
             "answer": json.dumps(answer, indent=2, ensure_ascii=False) if answer is not None else "",
             "url": delivery.attempt.url,
+            "overtaken_by": self._overtaken_by(delivery),
         }
 
-
-def _page(found: Sequence[Any], page: int) -> dict[str, int]:
-    return {"matched": len(found), "page": page, "pages": -(-len(found) // PAGE)}
-
-
-def _of_page(found: Sequence[Delivery], page: int) -> Sequence[Delivery]:
-    return found[page * PAGE : (page + 1) * PAGE]
+    def _overtaken_by(self, delivery: Delivery) -> int | None:
+        """Return the number of the delivery that the row held when a stale one came; `None`: unknown, or not stale."""
+        if delivery.told.outcome != "stale":
+            return None
+        for other in reversed(self.records.of_user[delivery.attempt.user_id]):
+            match other.news, delivery.current:
+                case Snapshot() as news, SourceVersion() if news.source == delivery.current:
+                    applied = other.told.outcome in ("created", "updated")
+                case Deletion(), Tombstone():
+                    applied = other.told.outcome == "deleted"
+                case _:
+                    applied = False
+            if applied:
+                return other.number
+        return None
 
 
 def _last_ids(deliveries: Sequence[Delivery]) -> list[str]:

@@ -17,7 +17,8 @@ from anomalyze_auth.kafka.security import client_options
 from application.errors import ApplicationError
 from application.relay.topic_tail import OpenTopicTail, Record
 from devkit.console.composition import rows_of
-from devkit.console.records import MOST, Event, Records, payload_of
+from devkit.console.records import Event, Records, payload_of
+from devkit.fake_clerk.deliveries import MOST
 from domain.user import USER_ID
 from entrypoints.composition.topics import TopicsContainer
 from entrypoints.config.settings import KafkaSettings
@@ -158,6 +159,7 @@ def published(record: Record) -> Event | None:
         state="published",
         partition=record.partition,
         offset=record.offset,
+        size=len(record.value or b""),
     )
 
 

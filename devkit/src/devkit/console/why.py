@@ -146,7 +146,7 @@ def _stale(news: News, current: Current) -> str:
         case Snapshot(), SourceVersion():
             mine, theirs = news.source, current
             if mine.updated_at < theirs.updated_at:
-                return f"{time_of(mine.updated_at)} is older than {time_of(theirs.updated_at)}"
+                return f"{time_of(mine.updated_at)} is older than {time_of(theirs.updated_at)}, which the row held"
             if mine.timestamp < theirs.timestamp:
                 same = f"Both changed at {time_of(mine.updated_at)}"
                 return f"{same}, and the event of {time_of(mine.timestamp)} is older than {time_of(theirs.timestamp)}"

@@ -2,6 +2,10 @@
 
 from attrs import field, frozen, validators
 
+MOST = 10_000
+MOST_BYTES = 64 * 1024 * 1024
+"""What is kept of messages, of deliveries and of events: so many, of so many bytes. The oldest goes first."""
+
 DROPPED = "dropped"
 """Outcome of a message that was never sent."""
 

@@ -109,9 +109,10 @@ class _Connection:
     async def _answer(self, request: h11.Request, body: bytes) -> bool:
         """FakeResponse, and tell whether the connection can go on."""
         method, target = request.method.decode(), request.target.decode("latin-1")
+        head = method == "HEAD"
         headers = {name.decode(): value.decode("latin-1") for name, value in request.headers}
         try:
-            answer = self._answers(method, target, headers, body)
+            answer = self._answers("GET" if head else method, target, headers, body)
         except Exception as error:  # noqa: BLE001  # a bug of ours is no reason to hang up without a word
             log.error("unhandled_error", error=type(error).__name__, at=places(error))  # noqa: TRY400  # no locals
             await self._send(h11.Response(status_code=500, headers=[("content-length", "0")]), h11.EndOfMessage())
@@ -122,7 +123,7 @@ class _Connection:
             self._reset()
             return False
         if answer.stream:
-            return await self._send_stream(answer)
+            return await self._send_stream(answer, head=head)
         length = answer.padding + len(answer.body)
         await self._send(
             h11.Response(
@@ -130,18 +131,18 @@ class _Connection:
                 headers=[*answer.headers.items(), ("content-length", str(length))],
             )
         )
-        if answer.cut_after is not None:
-            return await self._send_part(answer)
-        if method != "HEAD":
+        if not head:
+            if answer.cut_after is not None:
+                return await self._send_part(answer)
             await self._send_body(answer)
         await self._send(h11.EndOfMessage())
         return True
 
-    async def _send_stream(self, answer: "FakeResponse") -> bool:
+    async def _send_stream(self, answer: "FakeResponse", *, head: bool) -> bool:
         assert answer.stream  # noqa: S101  # the caller has looked
         async with aclosing(answer.stream) as stream:
             await self._send(h11.Response(status_code=answer.status, headers=list(answer.headers.items())))
-            async for part in stream:
+            while not head and (part := await anext(stream, None)) is not None:
                 await self._send(h11.Data(data=part))
         await self._send(h11.EndOfMessage())
         return True

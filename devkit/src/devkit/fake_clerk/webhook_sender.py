@@ -16,7 +16,16 @@ import httpx
 import msgspec
 from attrs import evolve
 
-from devkit.fake_clerk.deliveries import DROPPED, FORGERS_SECRET, DeliveryAttempt, Disorder, Endpoint, Message
+from devkit.fake_clerk.deliveries import (
+    DROPPED,
+    FORGERS_SECRET,
+    MOST,
+    MOST_BYTES,
+    DeliveryAttempt,
+    Disorder,
+    Endpoint,
+    Message,
+)
 from devkit.fake_clerk.samples import sample_event
 from devkit.fake_clerk.signing import sign_webhook
 
@@ -26,8 +35,11 @@ SVIX_SCHEDULE_S = (0.0, 5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 36_000.0
 ANSWER_S = 15.0
 """How long Svix waits for a 2xx."""
 
-REMEMBERED = 10_000
-"""Attempts that are kept, to be shown, and messages that can be sent again."""
+ATTEMPTS = 100
+"""The last ones, for whoever asks."""
+
+_ANSWER_BYTES = 64 * 1024
+"""So much of an answer is read and kept."""
 
 _dropping: ContextVar[bool] = ContextVar("dropping", default=False)
 
@@ -58,7 +70,7 @@ class WebhookSender:
     ) -> None:
         self.endpoints = tuple(endpoints)
         self.schedule_s = tuple(schedule_s)
-        self.attempts: deque[DeliveryAttempt] = deque(maxlen=REMEMBERED)
+        self.attempts: deque[DeliveryAttempt] = deque(maxlen=ATTEMPTS)
         self.overflowed = 0
         self._concurrency = concurrency
         self._capacity = capacity
@@ -67,6 +79,7 @@ class WebhookSender:
         self._lock = threading.Lock()
         self._waiting: list[tuple[float, int, Message]] = []
         self._messages: dict[str, Message] = {}
+        self._bytes = 0
         self._under_way = 0
         self._sequence = 0
         self._paused = False
@@ -140,7 +153,7 @@ class WebhookSender:
             _dropping.reset(token)
 
     def message(self, svix_id: str) -> Message | None:
-        """Return one of the last `REMEMBERED` messages."""
+        """Return a message that can be sent again."""
         return self._messages.get(svix_id)
 
     def send_again(self, svix_ids: Sequence[str], *, times: int = 1, forged: bool = False) -> None:
@@ -203,9 +216,12 @@ class WebhookSender:
             self._wake = lambda: None
 
     def _remember(self, message: Message) -> None:
+        if known := self._messages.get(message.svix_id):
+            self._bytes -= len(known.body)
         self._messages[message.svix_id] = message
-        if len(self._messages) > REMEMBERED:
-            del self._messages[next(iter(self._messages))]
+        self._bytes += len(message.body)
+        while len(self._messages) > MOST or self._bytes > MOST_BYTES:
+            self._bytes -= len(self._messages.pop(next(iter(self._messages))).body)
 
     def _enqueue(self, message: Message, delay_s: float) -> None:
         if len(self._waiting) >= self._capacity:
@@ -230,16 +246,15 @@ class WebhookSender:
         retry_in_s: float | None = None
         at_ms, began, trace_id = int(self._now_s() * 1000), time.perf_counter(), secrets.token_hex(16)
         try:
-            outcome, answer = await self._post(http, message, trace_id)
+            outcome, headers, answer = await self._post(http, message, trace_id)
             attempt = _attempt_of(
                 message,
                 outcome=outcome,
-                answer=answer.content if answer else b"",
+                answer=answer,
                 at_ms=at_ms,
                 took_ms=(time.perf_counter() - began) * 1000,
                 trace_id=trace_id,
             )
-            headers = answer.headers if answer else {}
             if not (attempt.succeeded or message.forged or headers.get("webhook-delivery") == "abort-message"):
                 retry_in_s = self._retry_in_s(message.number, headers.get("retry-after"))
             self.record(evolve(attempt, retry_in_s=retry_in_s))
@@ -254,17 +269,23 @@ class WebhookSender:
 
     async def _post(
         self, http: httpx.AsyncClient, message: Message, trace_id: str
-    ) -> tuple[int | str, httpx.Response | None]:
+    ) -> tuple[int | str, Mapping[str, str], bytes]:
+        """Return the outcome, and the headers and the body of the answer."""
         headers = {
             "content-type": "application/json",
             "traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01",
             **self._signature(message),
         }
         try:
-            answer = await http.post(message.endpoint.url, content=message.body, headers=headers)
+            async with http.stream("POST", message.endpoint.url, content=message.body, headers=headers) as answer:
+                body = bytearray()
+                async for part in answer.aiter_bytes(_ANSWER_BYTES):
+                    body += part
+                    if len(body) >= _ANSWER_BYTES:
+                        break
+                return answer.status_code, answer.headers, bytes(body)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return type(error).__name__, None
-        return answer.status_code, answer
+            return type(error).__name__, {}, b""
 
     def _signature(self, message: Message) -> dict[str, str]:
         now_s = int(self._now_s())

@@ -81,6 +81,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send(HTTPStatus.NOT_FOUND, "text/plain", b"There is nothing here.\n")
 
+    do_HEAD = do_GET  # noqa: N815  # the name that the base class looks for
+
     def _send_token(self, mint: Mint, user: str) -> None:
         try:
             token = mint(user)
@@ -102,7 +104,8 @@ class _Handler(BaseHTTPRequestHandler):
             "content-security-policy", f"{policy}; img-src data:; frame-ancestors 'none'; form-action 'self'"
         )
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
         """Say nothing: `dev` shows what the service says."""

@@ -1,18 +1,15 @@
 """`/schema`: the OpenAPI document, and a page to read and try it."""
 
-import re
 from functools import cache
 from typing import Any
 
 import msgspec
 from litestar import Request, Response, get
 
+from entrypoints.http.negotiation import preference
 from entrypoints.http.openapi import reference
 from entrypoints.http.openapi.document import document
 from entrypoints.http.routes.handlers import HANDLERS, INJECTED
-
-_GZIP = re.compile(r"(?:^|,)\s*gzip\s*(?:$|,|;\s*q\s*=\s*(?!0(?:\.0*)?\s*(?:,|$)))", re.IGNORECASE)
-"""Not with `q=0`, which refuses it (RFC 9110, section 12.5.3)."""
 
 
 @get("/schema/openapi.json", include_in_schema=False)
@@ -28,7 +25,9 @@ async def read_page() -> Response[bytes]:
 
 @get(reference.SCRIPT, include_in_schema=False)
 async def read_script(request: Request[Any, Any, Any]) -> Response[bytes]:
-    compressed = bool(_GZIP.search(request.headers.get("accept-encoding", "")))
+    accepted = request.headers.getall("accept-encoding", [])
+    gzip = preference(accepted, "gzip", "*")
+    compressed = gzip[0] > 0 and gzip >= preference(accepted, "identity")
     headers = {"cache-control": "public, max-age=31536000, immutable", "vary": "accept-encoding"}
     if compressed:
         headers["content-encoding"] = "gzip"

@@ -8,6 +8,7 @@ import msgspec
 from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 
+from entrypoints.http.negotiation import preference
 from entrypoints.version import VERSION
 
 NO_SCRIPT = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
@@ -17,6 +18,8 @@ _LINKS = {
     "/schema/openapi.json": "the same for programs",
     "/health": "the state of each dependency",
 }
+
+_KINDS = (("application", "json"), ("text", "html"))
 
 _STYLE = """
 :root { color-scheme: light dark } a { color: light-dark(#0550ae, #7cb7ff) }
@@ -44,8 +47,9 @@ def root_handler(links: Sequence[tuple[str, str]]) -> HTTPRouteHandler:
 
     @get("/", include_in_schema=False)
     async def read_root(request: Request[Any, Any, Any]) -> Response[bytes]:
-        accept = request.headers.get("accept", "")
-        if "json" in accept and "html" not in accept:
+        accept = request.headers.getall("accept", [])
+        json, html = [preference(accept, f"{kind}/{name}", f"{kind}/*", "*/*") for kind, name in _KINDS]
+        if json > html:
             return Response(document, media_type="application/json", headers={"vary": "accept"})
         return Response(page, media_type="text/html", headers={**NO_SCRIPT, "vary": "accept"})
 

@@ -164,7 +164,11 @@ function Rows({ data, withUser}) {
 }
 
 function Row({ row, withUser, open, detail }) {
-  return html`<li class=${`row ${row.outcome} ${open ? "open" : ""}`} data-number=${row.number} data-took=${row.took_ms}>
+  const item = useRef();
+  useEffect(() => {
+    if (open && detail) item.current.scrollIntoView({ block: "nearest" });
+  }, [open && Boolean(detail)]);
+  return html`<li ref=${item} class=${`row ${row.outcome} ${open ? "open" : ""}`} data-number=${row.number} data-took=${row.took_ms}>
     <div class="line">
       <span class=${`badge ${row.outcome}`}>${row.outcome}</span>
       <div class="what">
@@ -194,6 +198,7 @@ function Detail({ detail, withUser }) {
       Answer: detail.status ? `${detail.status} after ${detail.took_ms} ms` : null,
       Trace: detail.trace_id && html`<code>${detail.trace_id}</code>`,
       Event: detail.event && html`<code>${detail.event}</code>`,
+      Newer: detail.overtaken_by && html`<${Link} to=${address({ delivery: detail.overtaken_by, outcome: "", page: "" })}>delivery ${detail.overtaken_by}<//>, which the row held when this one came`,
     }} />
     <div class="two">
       ${detail.says && html`<figure><figcaption>What it says of the fields that are kept</figcaption><pre tabindex="0">${detail.says}</pre></figure>`}
@@ -211,9 +216,9 @@ function Facts({ facts }) {
 function Pages({ data }) {
   if (data.pages < 2) return null;
   return html`<nav class="pages" aria-label="Pages">
-    ${data.page > 0 ? html`<${Link} to=${address({ page: data.page - 1 })} rel="prev">Newer<//>` : html`<span>Newer</span>`}
+    ${data.page > 0 ? html`<${Link} to=${address({ page: data.page - 1, delivery: "" })} rel="prev">Newer<//>` : html`<span>Newer</span>`}
     <span>Page ${data.page + 1} of ${number(data.pages)}</span>
-    ${data.page + 1 < data.pages ? html`<${Link} to=${address({ page: data.page + 1 })} rel="next">Older<//>` : html`<span>Older</span>`}
+    ${data.page + 1 < data.pages ? html`<${Link} to=${address({ page: data.page + 1, delivery: "" })} rel="next">Older<//>` : html`<span>Older</span>`}
   </nav>`;
 }
 
