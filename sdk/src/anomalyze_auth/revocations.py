@@ -119,7 +119,7 @@ class Revocations:
         if most < 1:
             raise ValueError("most is 1 or more")
         if session_topic == user_topic:
-            raise ValueError("session_topic and user_topic must be different topics")
+            raise ValueError("session_topic and user_topic are the same")
         self._servers = [server.strip() for server in servers]
         self._session_topic = session_topic
         self._user_topic = user_topic
