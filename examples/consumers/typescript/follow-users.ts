@@ -1,4 +1,4 @@
-// Keep all users in memory: begin with the state topic, go on with what happens; and hear of sessions that were ended.
+// Keep all users in memory: start with the state topic, continue with the events; and follow ended sessions.
 //
 // npm install @anomalyze/auth kafkajs
 // KAFKA_BOOTSTRAP_SERVERS=localhost:9092 node follow-users.js
@@ -14,10 +14,10 @@ const kafka = new Kafka({
 });
 const events = process.env["KAFKA_USER_EVENTS_TOPIC"] ?? USER_TOPIC;
 const state = process.env["KAFKA_USER_STATE_TOPIC"] ?? STATE_TOPIC;
-const sessions = process.env["KAFKA_SESSION_EVENTS_TOPIC"]; // auth.session.events.v1, where there is one
+const sessions = process.env["KAFKA_SESSION_EVENTS_TOPIC"]; // auth.session.events.v1, if there is one
 
-// Calls `take` with every record of the topics from the beginning, and resolves where they end at this moment.
-// What is kept in memory begins anew with each start: a group of a random name, to which nothing is committed.
+// Calls `take` with every record of the topics from the beginning, and resolves at their current ends.
+// The memory is empty at each start: so it uses a group with a random name and commits nothing.
 async function follow(topics: string[], take: (topic: string, message: KafkaMessage) => void): Promise<() => void> {
   const admin = kafka.admin();
   await admin.connect();
@@ -47,7 +47,7 @@ async function follow(topics: string[], take: (topic: string, message: KafkaMess
   return () => void consumer.disconnect();
 }
 
-const users = new UserStates(); // drops every version that is not newer than what it has
+const users = new UserStates(); // drops versions that are not newer
 const revoked = new Set<string>();
 let ready = false;
 
