@@ -56,19 +56,19 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 @frozen(kw_only=True)
 class _Plan:
-    """What is known before anything is started: where, on which port, and with which variables."""
+    """The folder, ports and variables, which are decided before anything is started."""
 
     data_dir: Path
     lock: int
     http: HttpSettings
     environment: Mapping[str, str] = field(repr=False)
     made_up: Mapping[str, str] = field(repr=False)
-    """Those of the variables that no second terminal can know."""
+    """Variables that commands in a second terminal cannot find elsewhere."""
     frontend: int | None
-    """Port of the example page; `None` where tokens are a real Clerk instance's, whose frontend is not this page."""
+    """Port of the example page; `None` with a real Clerk instance, which has its own frontend."""
     mint: Mint | None = field(repr=False)
     clerk: int | None
-    """Port of the Clerk stand-in; `None` where a real instance is configured."""
+    """Port of the Clerk stand-in; `None` if a real instance is configured."""
 
 
 def dev(  # noqa: PLR0913  # the options of a command
@@ -82,28 +82,27 @@ def dev(  # noqa: PLR0913  # the options of a command
 ) -> None:
     """Run the whole service on this machine, with a real PostgreSQL and a real Kafka, until Ctrl-C.
 
-    Needs no Docker, no Java and no Clerk account: a stand-in for Clerk runs beside the service, with a console to sign
-    users up, ban and delete them, and to see what happened to each of them, unless CLERK_* variables (environment or
-    `.env`) name your Clerk instance.
-    DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS are not read. The first start downloads Kafka (45 MB). In a second
-    terminal, every other command finds this one.
+    Needs no Docker, no Java and no Clerk account: unless CLERK_* variables (environment or `.env`) name your Clerk
+    instance, a stand-in for Clerk runs too, with a console to sign users up, ban and delete them, and to see what
+    happened to each of them. DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS are not read. The first start downloads Kafka
+    (45 MB). All other commands in a second terminal use this instance.
 
     Parameters
     ----------
     data_dir
-        Where users, events and keys are kept for the next start.
+        Folder for users, events and keys, which are kept for the next start.
     port
         Port of the service, instead of PORT (3002).
     fresh
-        Forget the users and events of earlier starts. Asks first, where there was one.
+        Delete the users and events of earlier starts. Asks for confirmation if there are any.
     open
-        Open the console in your browser when everything is ready; beside a Clerk instance, the service's own page.
+        Open the console in your browser when everything is ready; with a Clerk instance, the service's own page.
     reload
-        Start the service and the relay anew whenever a Python file of theirs changes; everything else goes on.
+        Restart the service and the relay when one of their Python files changes; everything else keeps running.
     """
     if fresh and settings_of_last_dev(data_dir):
         confirm(f"Delete the users and events in {data_dir}?", yes=yes)
-    logging.basicConfig(level=logging.CRITICAL)  # the processes log for themselves
+    logging.basicConfig(level=logging.CRITICAL)  # the processes write their own logs
     console = console_for_stdout()
     began = time.monotonic()
     try:
@@ -128,7 +127,7 @@ def _plan(data_dir: Path, port: int | None, lock: int) -> _Plan:
         clerk = free_port()
     made_up = {
         **keys.environment,
-        "CLERK_ISSUER": _clerk_url(clerk),  # where other services find the keys: the stand-in serves them
+        "CLERK_ISSUER": _clerk_url(clerk),  # the stand-in serves the keys to other services
         "CLERK_SECRET_KEY": secret_key_kept_in(data_dir),
         "CLERK_API_URL": _clerk_url(clerk),
     }
@@ -162,7 +161,7 @@ def _plan(data_dir: Path, port: int | None, lock: int) -> _Plan:
 
 
 def _is_proxy(name: str) -> bool:
-    """Tell whether it names a proxy: without a Clerk instance nothing leaves this machine, whatever they say."""
+    """Return whether the variable names a proxy, which is ignored without a Clerk instance: all traffic is local."""
     return name.upper() in _PROXIES
 
 
@@ -216,8 +215,8 @@ async def _dev(  # noqa: PLR0913  # the options of the command
             "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
             "KAFKA_USER_STATE_TOPIC": plan.environment.get("KAFKA_USER_STATE_TOPIC") or STATE.default_name,
         }
-        # Set here, a variable is not looked for in what the last start has written; and a file that the shell names for
-        # the real service would contradict the address of this one.
+        # Set here, so that it is not read from the output of the last start, and so that a file that the shell names
+        # for the real service does not contradict this address.
         others = {
             name: text for name, text in plan.environment.items() if not name.startswith(("KAFKA_SASL_", "KAFKA_SSL_"))
         }
@@ -252,7 +251,7 @@ async def _dev(  # noqa: PLR0913  # the options of the command
 
 
 async def _prepare(environment: Mapping[str, str]) -> None:
-    """Make the schema and the topics."""
+    """Create the schema and the topics."""
     database = container_of(DatabaseContainer, load(MigrateSettings, environment=environment, env_file=NO_FILE))
     await database.migrate()("head")
     kafka = container_of(TopicsContainer, load(EventsSettings, environment=environment, env_file=NO_FILE))
@@ -268,7 +267,7 @@ def _commands(plan: _Plan) -> list[list[str]]:
 
 
 def _root_links(plan: _Plan) -> str:
-    """Return what the service's page at `/` leads to: what is configured, and what runs beside the service."""
+    """Return the links of the service's page at `/`: those that are configured, and those of `dev`."""
     links = [f"{name}={address}" for name, address in plan.http.root_links]
     if plan.clerk is not None:
         links.append(f"console={_clerk_url(plan.clerk)}")
@@ -305,7 +304,7 @@ def _start(command: Sequence[str], *, environment: Mapping[str, str], lock: int,
 
 
 def _again(address: str | None) -> int | None:
-    """Return the port of an earlier start when it is still free, so that bookmarks in other tools go on working."""
+    """Return the port of an earlier start if it is free, so that bookmarks in other tools keep working."""
     port_text = re.search(r":(\d+)(?:/|$)", address or "")
     if port_text is None:
         return None
@@ -313,7 +312,7 @@ def _again(address: str | None) -> int | None:
 
 
 def _free_from(port: int) -> int:
-    """Return this port, or another when it is taken."""
+    """Return this port, or another if it is taken."""
     try:
         require_free(port, "")
     except EmbeddedStackError:
@@ -330,9 +329,7 @@ def _greet(plan: _Plan, servers: Mapping[str, str], file: Path, console: Console
     console.print(Text(f"\nReady after {seconds:.1f} s", style="bold green"))
     page = [("Frontend", f"{origins(plan.frontend)[0]}   (examples/frontend)")] if plan.frontend else []
     if plan.clerk is not None:
-        page.insert(
-            0, ("Clerk", f"{_clerk_url(plan.clerk)}   (a stand-in, with a console: what happened to each user)")
-        )
+        page.insert(0, ("Clerk", f"{_clerk_url(plan.clerk)}   (stand-in and console: what happened to each user)"))
     for what, value in (
         ("Service", f"{address}   API: {address}/schema"),
         *page,
@@ -342,13 +339,13 @@ def _greet(plan: _Plan, servers: Mapping[str, str], file: Path, console: Console
     ):
         console.print(Text.assemble((f"  {what:<12}", "cyan"), value))
     commands = [
-        (f"{name} trigger{where} user.created --user user_ada", "Clerk tells us of a sign-up"),
+        (f"{name} trigger{where} user.created --user user_ada", "a user signs up"),
         (f"{name} trigger{where} user.updated --user user_ada --set first_name=Augusta", "and of a change"),
         (f"{name} events tail{file_option} --from-beginning", "what other services receive"),
     ]
     if "CLERK_JWT_KEY" in plan.made_up:
         token = f"$({name} token{where} --user user_ada)"
-        commands.insert(1, (f'curl -i {address}/v1/me -H "Authorization: Bearer {token}"', "who am I?"))
+        commands.insert(1, (f'curl -i {address}/v1/me -H "Authorization: Bearer {token}"', "read the user's profile"))
     if plan.clerk is not None:
         users = f"{_clerk_url(plan.clerk)}/v1/users"
         key = f'-H "Authorization: Bearer {plan.environment["CLERK_SECRET_KEY"]}"'
