@@ -38,7 +38,7 @@ def demo() -> None:
 
 async def _demo(console: Console) -> int:
     began = time.monotonic()
-    console.print(Text("auth-service demo: one user's life, through real parts", style="bold"))
+    console.print(Text("auth-service demo: one user's life on real servers", style="bold"))
     scenes: list[Scene] = []
     try:
         async with open_stage(lambda line: console.print(Text(f"  {line}", style="dim"))) as stage:
