@@ -147,7 +147,7 @@ lock: install  ## Resolve the dependencies again
 MUTATE ?= .
 MUTANTS ?= domain.*
 mutation: .venv/mutation/bin/mutmut  ## Change the domain's code in small ways, and list the changes that no unit test notices (minutes)
-	@cd $(MUTATE) && export HYPOTHESIS_PROFILE=few PATH="$(CURDIR)/.venv/mutation/bin:$$PATH" \
+	@cd $(MUTATE) && export HYPOTHESIS_PROFILE=few PATH="$(CURDIR)/.venv/mutation/bin:$$PATH" PYTHONPATH="$(CURDIR)/devkit/src" \
 		&& mutmut run '$(MUTANTS)' && mutmut results
 
 freeze:  ## Keep the release that was just tagged for the next one's tests: REF=v0.1.0

@@ -1,4 +1,4 @@
-"""A FastAPI service that refuses revoked sessions, banned and deleted users as soon as the platform knows of them.
+"""A FastAPI service that refuses revoked sessions, banned and deleted users within milliseconds.
 
 pip install 'anomalyze-auth[kafka]' fastapi prometheus-client uvicorn
 CLERK_ISSUER=… CLERK_AUTHORIZED_PARTIES=… KAFKA_BOOTSTRAP_SERVERS=localhost:9092 uvicorn fastapi_service:app
@@ -24,7 +24,7 @@ revocations = Revocations(
     **KafkaConnection.from_environment().broker_options(),
     session_topic=os.environ.get("KAFKA_SESSION_EVENTS_TOPIC", "auth.session.events.v1"),
     user_topic=os.environ.get("KAFKA_USER_EVENTS_TOPIC", "auth.user.events.v1"),
-    # "allow" keeps the service open while Kafka is out of reach: revoked tokens then pass until they expire.
+    # "allow" keeps the service available while Kafka is unreachable: revoked tokens then pass until they expire.
     when_stale="refuse",
 )
 keys = JwksKeys(f"{ISSUER}/.well-known/jwks.json")
@@ -37,7 +37,7 @@ verifier = SessionVerifier(
 
 
 class RevocationMetrics(Collector):
-    """What Prometheus should know; the names are yours."""
+    """Metrics for Prometheus; choose your own names."""
 
     def collect(self) -> Iterator[Metric]:
         state = revocations.state
@@ -59,7 +59,7 @@ registry.register(RevocationMetrics())
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    async with revocations:  # returns when all is known that was published before
+    async with revocations:  # returns once everything published before is read
         yield
     await keys.aclose()
 
@@ -75,7 +75,7 @@ async def hello(user: CurrentUser) -> dict[str, str]:
 
 @app.get("/health")
 async def health() -> dict[str, bool | int]:
-    # Not a reason to restart: a new process would have to wait for the same brokers.
+    # Not part of liveness: a restarted process would wait for the same brokers.
     state = revocations.state
     return {"revocations_current": state.current, "sessions": state.sessions}
 

@@ -1,4 +1,4 @@
-"""A Litestar service that refuses revoked sessions, banned and deleted users as soon as the platform knows of them.
+"""A Litestar service that refuses revoked sessions, banned and deleted users within milliseconds.
 
 pip install 'anomalyze-auth[kafka]' litestar uvicorn
 CLERK_ISSUER=… CLERK_AUTHORIZED_PARTIES=… KAFKA_BOOTSTRAP_SERVERS=localhost:9092 uvicorn litestar_service:app
@@ -33,7 +33,7 @@ verifier = SessionVerifier(
 
 @asynccontextmanager
 async def lifespan(_: Litestar) -> AsyncIterator[None]:
-    async with revocations:  # returns when all is known that was published before
+    async with revocations:  # returns once everything published before is read
         yield
     await keys.aclose()
 
@@ -45,7 +45,7 @@ async def hello(current_user: CurrentUser) -> dict[str, str]:
 
 @get("/health")
 async def health() -> dict[str, bool | int]:
-    # Not a reason to restart: a new process would have to wait for the same brokers.
+    # Not part of liveness: a restarted process would wait for the same brokers.
     state = revocations.state
     return {"revocations_current": state.current, "sessions": state.sessions}
 

@@ -1,11 +1,11 @@
-/** What a route demands of its caller. */
+/** What a route requires of its caller. */
 
 import type { Authenticated } from "./identity.js";
 import { FORBIDDEN, type Problem } from "./problems.js";
 
 /**
- * How a route treats callers without an identity. PUBLIC: the token is not even looked at. OPTIONAL: a caller without a
- * token is let in as nobody. REQUIRED: only with a valid token.
+ * How a route treats callers without an identity. PUBLIC: the token is not read. OPTIONAL: a caller without a
+ * token is anonymous. REQUIRED: a valid token is needed.
  */
 export type Access = "public" | "optional" | "required";
 export const PUBLIC = "public";
@@ -13,10 +13,10 @@ export const OPTIONAL = "optional";
 export const REQUIRED = "required";
 
 /**
- * What a signed-in caller must have besides; all that is set must hold.
+ * What a signed-in caller needs; every field that is set must hold.
  *
  * `organization`: true for any active organization, or the id of one. `role` and `permission`: in that organization, in
- * the long form (`org:admin`). `inPerson`: not impersonated by somebody else.
+ * the long form (`org:admin`). `inPerson`: not impersonated.
  */
 export interface Requirement {
   readonly organization?: boolean | string;
@@ -35,8 +35,8 @@ const KINDS: Record<keyof Required<Requirement>, readonly string[]> = {
 };
 
 /**
- * This rule, checked. Throws `TypeError`: it is none, or one of its values is of another type, unknown, or empty, most
- * often a setting that is missing: it would check nothing, or refuse everybody.
+ * Checks a rule and returns it. Throws `TypeError`: it is not a rule, or one of its values has the wrong type, is
+ * unknown, or empty (usually a missing setting): it would check nothing, or refuse every caller.
  */
 export function checkedRule(rule: Rule): Rule {
   if (rule === PUBLIC || rule === OPTIONAL || rule === REQUIRED) return rule;
@@ -52,7 +52,7 @@ export function checkedRule(rule: Rule): Rule {
   return Object.freeze({ ...rule });
 }
 
-/** The answer to a caller who does not have all that is required; undefined for one who does. */
+/** The answer to a caller who does not meet the requirement; undefined for one who does. */
 export function refusal(requirement: Requirement, caller: Authenticated): Problem | undefined {
   const { organization, role, permission, inPerson } = requirement;
   const active = caller.organization;

@@ -1,14 +1,14 @@
-/** Which addresses may say what is trusted. */
+/** Which URLs may serve keys. */
 
 const NOT_PROTECTED =
   "it must begin with https://; plain http is for this machine (localhost, 127.0.0.1, [::1]) and for test hosts " +
   "(*.test): elsewhere, whoever is on the way could put other keys in the place of Clerk's";
 
 /**
- * This URL, unless somebody on the way could change what it answers: https, or http that stays on this machine or goes
- * to a host under `.test`, which no public name server knows (RFC 6761 section 6.2).
+ * This URL, if its answers cannot be changed in transit: https, or http that stays on this machine or goes
+ * to a host under `.test`, which does not exist in public DNS (RFC 6761 section 6.2).
  *
- * Throws `TypeError`: plain http to anywhere else, or no http(s) URL at all; the message does not repeat it.
+ * Throws `TypeError`: plain http to any other host, or not an http(s) URL; the message does not contain it.
  */
 export function protectedUrl(text: string): URL {
   let url: URL;

@@ -1,4 +1,4 @@
-/** The inside of a token: what the claims must say once the signature has proven them. */
+/** The claims of a token, which are checked after its signature. */
 
 import { TokenRejected } from "./errors.js";
 import { identifier, invalid, isObject, missing, number, text, texts } from "./fields.js";
@@ -6,7 +6,7 @@ import { USER_ID, type Authenticated } from "./identity.js";
 import { isInteger, type JsonObject } from "./json.js";
 import { organizationIn } from "./organization.js";
 
-/** What this service expects of a session token, beyond a valid signature; an empty set expects nothing. */
+/** What a session token must contain besides a valid signature; an empty set is not checked. */
 export interface Expectations {
   readonly issuer: string | null;
   readonly authorizedParties: ReadonlySet<string>;
@@ -15,10 +15,10 @@ export interface Expectations {
 }
 
 /**
- * The identity in these proven claims.
+ * The identity in claims whose signature was verified.
  *
  * Edges are those of Clerk's own SDKs: expired when `exp <= now - leeway`; not active when `nbf > now + leeway`, and
- * the same for `iat`. Throws `TokenRejected`: a claim is missing, of the wrong JSON type, or keeps the caller out.
+ * the same for `iat`. Throws `TokenRejected`: a claim is missing, of the wrong JSON type, or has no accepted value.
  */
 export function authenticated(claims: JsonObject, expected: Expectations, now: number): Authenticated {
   const userId = userIdIn(claims);
@@ -63,8 +63,8 @@ function userIdIn(claims: JsonObject): string {
 }
 
 /**
- * The session. JWT templates, OAuth and machine tokens are signed with the same key; only sessions have one. Most of
- * those are told by their header; what was made before Clerk's class mark `cat`, by this alone.
+ * The session id. JWT templates, OAuth and machine tokens are signed with the same key, and have none. The header
+ * identifies most of those; tokens from before Clerk added the class `cat` are identified by this alone.
  */
 function sessionIdIn(claims: JsonObject): string {
   const sessionId = identifier(claims, "sid");
@@ -97,7 +97,7 @@ function audienceIn(claims: JsonObject): string[] {
   return typeof audience === "string" ? [audience] : (texts(claims, "aud") ?? []);
 }
 
-/** Pending means signed in, but with a task still to do; a status we do not know is not active. */
+/** Pending means signed in with an unfinished task; an unknown status is not active. */
 function requireActive(claims: JsonObject): void {
   const status = text(claims, "sts");
   if (status === "pending") {
@@ -106,7 +106,7 @@ function requireActive(claims: JsonObject): void {
   if (status !== undefined && status !== "active") throw invalid("sts");
 }
 
-/** The impersonator. An `act` that names nobody is refused: it must not pass for the user's own doing. */
+/** The impersonator. An `act` without a subject is refused: the token must not count as the user's own. */
 function actorIdIn(claims: JsonObject): string | undefined {
   const actor = claims["act"];
   if (actor === undefined || actor === null) return undefined;

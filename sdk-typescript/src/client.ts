@@ -1,4 +1,4 @@
-/** The HTTP API of the auth service under /v1, typed by its OpenAPI document. */
+/** A client for the HTTP API of auth-service under /v1, typed from its OpenAPI document. */
 
 import type { ProblemCodes } from "./generated/codes.js";
 import type { components } from "./generated/openapi.js";
@@ -9,9 +9,9 @@ export type Users = components["schemas"]["UsersDocument"];
 export type SessionsRevoked = components["schemas"]["RevokedDocument"];
 
 /**
- * An answer that is an error, by its stable `code`: `switch (problem.code)` tells them apart.
+ * An error answer with its stable `code`; use `switch (problem.code)`.
  *
- * `no-problem-document` is ours: the answer did not come from the service (a proxy's own page), or cannot be read.
+ * `no-problem-document` comes from this client: the answer is not from the service (a proxy's page), or not readable.
  */
 export type ProblemOf<Code extends string> = Code extends string
   ? {
@@ -28,7 +28,7 @@ export type ProblemOf<Code extends string> = Code extends string
     }
   : never;
 
-/** Either what was asked for, or the problem. Only a connection that fails, or an aborted request, rejects. */
+/** Either the data or the problem. The promise rejects only for a failed connection or an aborted request. */
 export type Answer<Data, Code extends string> =
   | { readonly ok: true; readonly status: number; readonly data: Data; readonly etag: string | undefined }
   | { readonly ok: false; readonly problem: ProblemOf<Code | "no-problem-document"> };
@@ -36,32 +36,32 @@ export type Answer<Data, Code extends string> =
 type Operation = keyof ProblemCodes;
 
 export interface AuthServiceOptions {
-  /** Of the service, for example `http://auth-service:3002`. */
+  /** The URL of the service, for example `http://auth-service:3002`. */
   readonly baseUrl: string;
   /**
-   * The Bearer credential of each request: a session token of the user on whose behalf you ask, or the key of your
-   * service (`ask_…`), which the management of users needs.
+   * Returns the Bearer credential for each request: the session token of a user, or the key of your
+   * service (`ask_…`), which managing users needs.
    */
   readonly credential: string | (() => string | Promise<string>);
-  /** For a whole answer, in seconds; 10 if left out. */
+  /** Timeout of a whole request in seconds; 10 by default. */
   readonly timeout?: number;
   readonly fetch?: typeof fetch;
 }
 
-/** What the caller has seen of a user. */
+/** The newest version of a user that the caller has seen. */
 export interface Floor {
-  /** The version in an event or a profile: nothing older is answered; `version-not-reached` when there is only older. */
+  /** A version from an event or a profile. The answer is never older; it may be `version-not-reached`. */
   readonly minVersion?: number | undefined;
 }
 
-/** Throws `TypeError`: `baseUrl` is no http(s) URL. */
+/** Throws `TypeError`: `baseUrl` is not an http(s) URL. */
 export class AuthService {
   readonly #options: AuthServiceOptions;
   readonly #base: string;
 
   constructor(options: AuthServiceOptions) {
     const url = new URL(options.baseUrl);
-    if (url.protocol !== "http:" && url.protocol !== "https:") throw new TypeError("baseUrl is no http(s) URL");
+    if (url.protocol !== "http:" && url.protocol !== "https:") throw new TypeError("baseUrl is not an http(s) URL");
     this.#options = options;
     this.#base = `${url.origin}${url.pathname.replace(/\/$/, "")}`;
   }
@@ -104,7 +104,7 @@ export class AuthService {
     return this.#act("unlock", id);
   }
 
-  /** Ask Clerk for the user, and store what it says. */
+  /** Read the user from Clerk and store the result. */
   sync(id: string): Promise<Answer<Action, ProblemCodes["POST /v1/users/{user_id}/sync"]>> {
     return this.#act("sync", id);
   }
@@ -124,7 +124,7 @@ export class AuthService {
     return this.#act("revoke-sessions", id);
   }
 
-  /** Delete the user, at Clerk too, for good. */
+  /** Delete the user permanently, at Clerk too. */
   delete(id: string): Promise<Answer<Action, ProblemCodes["POST /v1/users/{user_id}/delete"]>> {
     return this.#act("delete", id);
   }

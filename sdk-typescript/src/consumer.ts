@@ -1,23 +1,23 @@
-/** Consume user events: each version of each user once, in order, whatever Kafka delivers twice. */
+/** Consume user events: each version of each user once and in order, although Kafka delivers at least once. */
 
 import { decode, UnusableEvent, type KafkaRecord, type UserEvent } from "./events.js";
 
 /**
- * Remembers the last version of each user that was handled.
+ * Stores the last version of each user that was handled.
  *
- * Kept in the database that the handler writes to, and in its transaction, it makes each version take effect exactly
- * once. Kept elsewhere, a crash between handling and remembering handles it again.
+ * If it is stored in the database that the handler writes to, in the same transaction, each version takes effect
+ * exactly once. If it is stored elsewhere, a crash between the two handles a version again.
  */
 export interface LastSeen {
   /** The last version handled of this user; 0 when none was. */
   version(userId: string): number | Promise<number>;
-  /** Note that this version was handled. It is higher than the one before. */
+  /** Store that this version was handled. It is higher than the previous one. */
   remember(userId: string, version: number): void | Promise<void>;
 }
 
 /**
- * Remembers the users seen most recently in this process; a restart starts from nothing. Enough where handling a
- * version again is harmless, for example to drop cache entries.
+ * Remembers the most recent users in the memory of this process; it is empty after a restart. Enough where handling a
+ * version again does no harm, for example to drop cache entries.
  */
 export class InMemoryLastSeen implements LastSeen {
   readonly #versions = new Map<string, number>();
@@ -38,13 +38,13 @@ export class InMemoryLastSeen implements LastSeen {
   }
 }
 
-/** What became of a record. */
+/** The result of delivering a record. */
 export type Outcome = "handled" | "duplicate" | "unknown" | "unusable";
 
 export interface UserEventsOptions {
   /**
-   * Called with a record that is no event, which is then skipped. Without it such a record throws, and is met again
-   * after a restart, until somebody looks at it.
+   * Called for a record that is not an event, which is then skipped. Without it such a record throws `UnusableEvent`,
+   * and is delivered again after a restart.
    */
   readonly onUnusable?: (error: UnusableEvent) => void | Promise<void>;
   /** Called with the type of an event that this package does not know, which is then skipped. */
@@ -52,8 +52,8 @@ export interface UserEventsOptions {
 }
 
 /**
- * Gives a handler each user event that is newer than what was handled of that user before. It must see the records of
- * one partition one after another, as kafkajs (`eachMessage`) and streams of @platformatic/kafka give them.
+ * Passes a handler each user event that is newer than the last one handled of that user. It must get the records of
+ * one partition one after another, as kafkajs (`eachMessage`) and streams of @platformatic/kafka deliver them.
  */
 export class UserEvents {
   readonly #lastSeen: LastSeen;
@@ -65,9 +65,9 @@ export class UserEvents {
   }
 
   /**
-   * Decode one record and hand it over unless it is old news.
+   * Decode one record and pass it to the handler, unless its version was handled before.
    *
-   * Rejects with `UnusableEvent` (no event, and there is no `onUnusable`), or with whatever the handler throws; the
+   * Rejects with `UnusableEvent` (not an event, and there is no `onUnusable`), or with whatever the handler throws; the
    * event is then not remembered.
    */
   async deliver(record: KafkaRecord, handle: (event: UserEvent) => void | Promise<void>): Promise<Outcome> {

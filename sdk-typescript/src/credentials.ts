@@ -1,11 +1,11 @@
-/** Where in a request session tokens are. */
+/** Find the session tokens in a request's headers. */
 
 import { createHash } from "node:crypto";
 
 const BEARER = /^[ \t]*bearer +([^ \t\n\r\f\v][^]*)$/i;
 const SESSION_COOKIE = "__session";
 
-/** What a request carries, unjudged: `cookies` are the distinct values, those of this Clerk instance first. */
+/** The credentials in a request, not verified: `cookies` are distinct values, those of this Clerk instance first. */
 export interface Credentials {
   readonly bearer: string | undefined;
   readonly cookies: readonly string[];
@@ -15,8 +15,8 @@ export interface Credentials {
 /**
  * The credentials in these raw headers: names and values in turn, as in Node's `request.rawHeaders`.
  *
- * Several Bearer headers are joined, which no verifier accepts: it must not depend on a proxy's choice which of two
- * tokens is meant. `__session_<suffix>` belongs to one Clerk instance; `__session` is shared by all on a domain.
+ * Several Bearer headers are joined into one text, which no verifier accepts: which of two tokens counts must not
+ * depend on a proxy. `__session_<suffix>` belongs to one Clerk instance; `__session` is shared by all on a domain.
  */
 export function credentialsIn(rawHeaders: readonly string[], cookieSuffix?: string): Credentials {
   const bearer: string[] = [];
@@ -58,7 +58,7 @@ export function cookieSuffixOf(publishableKey: string): string {
   return createHash("sha1").update(publishableKey).digest("base64url").slice(0, 8);
 }
 
-// Not by a regular expression with two ends: that one takes quadratic time for many blanks.
+// Not one regular expression for both ends: it would take quadratic time for many blanks.
 function stripped(text: string): string {
   let end = text.length;
   let start = 0;

@@ -1,4 +1,4 @@
-/** What can go wrong: a verdict (`TokenRejected`, `OriginRefused`) or a fault of ours (`KeysUnavailable`). */
+/** The errors of verification: a refusal (`TokenRejected`, `OriginRefused`) or a failure (`…Unavailable`). */
 
 /** Why a token was refused. The values are stable: alert, count and branch on them. */
 export type Reason =
@@ -23,10 +23,10 @@ export type Reason =
   | "user-banned";
 
 /**
- * The token is not a valid session token of ours, or was taken back: answer 401 (403 for `user-banned`).
+ * The token is not a valid session token, or was revoked: answer 401 (403 for `user-banned`).
  *
- * `description` is one ASCII sentence made of constants only, so it fits `error_description` of WWW-Authenticate
- * (RFC 6750 section 3). It never holds the token.
+ * `description` is one ASCII sentence made of constants only, so it can be the `error_description` of WWW-Authenticate
+ * (RFC 6750 section 3). It never contains the token.
  */
 export class TokenRejected extends Error {
   override readonly name = "TokenRejected";
@@ -38,17 +38,17 @@ export class TokenRejected extends Error {
   }
 }
 
-/** A page of another origin uses the session cookie: answer 403. */
+/** The session cookie was sent by a page of another origin: answer 403. */
 export class OriginRefused extends Error {
   override readonly name = "OriginRefused";
 }
 
-/** No verdict is possible because the signing keys are out of reach: answer 503, not 401. */
+/** The token cannot be verified because the signing keys are unavailable: answer 503, not 401. */
 export class KeysUnavailable extends Error {
   override readonly name = "KeysUnavailable";
 }
 
-/** The token is valid, and whether it was taken back is not known: answer 503, not 401. */
+/** The token is valid, but whether it was revoked is not known: answer 503, not 401. */
 export class RevocationsUnavailable extends Error {
   override readonly name = "RevocationsUnavailable";
 }

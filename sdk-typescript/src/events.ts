@@ -1,4 +1,4 @@
-/** What happens to users and sessions, as the auth service tells it on Kafka (CloudEvents 1.0, binary mode). */
+/** Events about users and sessions, which auth-service publishes on Kafka (CloudEvents 1.0, binary mode). */
 
 import { isObject } from "./fields.js";
 import type { UserUpdatedV1 } from "./generated/events.js";
@@ -11,7 +11,7 @@ const UPDATED_V1 = "anomalyze.user.updated.v1";
 const DELETED_V1 = "anomalyze.user.deleted.v1";
 const REVOKED_V1 = "anomalyze.session.revoked.v1";
 
-/** A user as of one version. What an older producer does not send has its default: null, false or empty. */
+/** A user as of one version. Fields that an older producer does not send have their default: null, false or empty. */
 export type Profile = UserUpdatedV1.ProfileDocument & { created_at: string | null; updated_at: string | null };
 export type Email = UserUpdatedV1.EmailDocument;
 
@@ -39,7 +39,7 @@ export interface UserUpdated extends Event {
   readonly changed: readonly string[];
 }
 
-/** A user is gone for good: erase what you hold. Nothing personal is in this event. */
+/** A user was deleted permanently: erase your data about them. The event contains no personal data. */
 export interface UserDeleted extends Event {
   readonly kind: "deleted";
   readonly userId: string;
@@ -47,7 +47,7 @@ export interface UserDeleted extends Event {
   readonly deletedAt: string | undefined;
 }
 
-/** A session was ended, for good: no token that names it counts any more. */
+/** A session ended permanently: refuse every token that names it. */
 export interface SessionRevoked extends Event {
   readonly kind: "session-revoked";
   readonly sessionId: string;
@@ -55,7 +55,7 @@ export interface SessionRevoked extends Event {
   readonly revokedAt: string | undefined;
 }
 
-/** An event of a type this package is too old for, or of no concern to it: skip it, or update. */
+/** An event of a type that this version of the package does not know: skip it, or update the package. */
 export interface UnknownEvent {
   readonly kind: "unknown";
   readonly eventId: string;
@@ -64,7 +64,7 @@ export interface UnknownEvent {
 
 export type UserEvent = UserCreated | UserUpdated | UserDeleted;
 
-/** The message is no event that can be read; the text says why and holds nothing personal. */
+/** The message is not a readable event; the text says why and contains no personal data. */
 export class UnusableEvent extends Error {
   override readonly name = "UnusableEvent";
 }
@@ -81,7 +81,7 @@ export type Headers =
   | null
   | undefined;
 
-/** What of a Kafka record counts here; records of kafkajs and @platformatic/kafka are such. */
+/** The parts of a Kafka record that are used; records of kafkajs and @platformatic/kafka have them. */
 export interface KafkaRecord {
   readonly headers?: Headers;
   readonly value?: Uint8Array | null | undefined;
@@ -90,11 +90,11 @@ export interface KafkaRecord {
 /**
  * The user event in a Kafka record.
  *
- * A tolerant reader: fields and headers it does not know are ignored, absent optional ones have their default, and an
+ * Unknown fields and headers are ignored, absent optional ones have their default, and an
  * unknown `ce_type` (a later version, another kind) is an `UnknownEvent`, not an error.
  *
- * Throws `UnusableEvent`: no CloudEvent in binary mode, its data is not of its type's shape, or its headers contradict
- * each other or its data. Nothing else is thrown, whatever the record holds.
+ * Throws `UnusableEvent`: it is not a CloudEvent in binary mode, its data does not fit its type, or its headers
+ * contradict each other or the data. Nothing else is thrown, whatever the record contains.
  */
 export function decode({ headers, value }: KafkaRecord): UserEvent | UnknownEvent {
   const attributes = attributesOf(headers);
@@ -124,7 +124,7 @@ export function decode({ headers, value }: KafkaRecord): UserEvent | UnknownEven
   return event;
 }
 
-/** The event in a record of the session topic; a tolerant reader, as `decode` is, and it throws the same. */
+/** The event in a record of the session topic; tolerant as `decode`, with the same errors. */
 export function decodeSession({ headers, value }: KafkaRecord): SessionRevoked | UnknownEvent {
   const attributes = attributesOf(headers);
   const { eventId, type } = attributes;
@@ -178,7 +178,7 @@ export interface Attributes {
   readonly all: ReadonlyMap<string, string>;
 }
 
-/** Throws `UnusableEvent`: it is no CloudEvent in binary mode. */
+/** Throws `UnusableEvent`: it is not a CloudEvent in binary mode. */
 export function attributesOf(headers: Headers): Attributes {
   const all = texts(headers);
   if (all.get("content-type")?.startsWith("application/cloudevents")) {
@@ -193,7 +193,7 @@ export function attributesOf(headers: Headers): Attributes {
   return { eventId, type, all };
 }
 
-/** The user's version, from the header: 1 or more, and no more than a JavaScript number holds exactly. */
+/** The user's version, from the header: from 1 to the largest integer that a JavaScript number represents exactly. */
 export function versionIn({ all }: Attributes): number {
   const sequence = all.get("ce_sequence") ?? "";
   const version = /^[0-9]{1,40}$/.test(sequence) ? Number(sequence) : 0;
@@ -201,7 +201,7 @@ export function versionIn({ all }: Attributes): number {
   return version;
 }
 
-/** The user's id, from the header: visible ASCII, so that it fits the keys, columns and logs of whoever reads it. */
+/** The user's id, from the header: visible ASCII, which is safe in keys, columns and logs. */
 export function userIdIn({ all }: Attributes): string {
   const userId = all.get("ce_subject") ?? "";
   if (!/^[!-~]{1,255}$/.test(userId)) throw new UnusableEvent("the header ce_subject is not a user id");
@@ -231,7 +231,7 @@ function* pairs(headers: Headers): Generator<readonly [string, HeaderValue]> {
   if (headers === null || headers === undefined) return;
   if (Symbol.iterator in headers) {
     for (const [name, value] of headers as Iterable<readonly [string | Uint8Array, HeaderValue]>) {
-      // A name that is not UTF-8 is none of ours.
+      // A name that is not UTF-8 is not an attribute of the event.
       yield [typeof name === "string" ? name : (utf8(name) ?? ""), value];
     }
     return;
@@ -259,11 +259,11 @@ function isTime(text: string): boolean {
   const form = /^\d{4}-\d\d-(\d\d)[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)?$/.exec(text);
   if (form === null) return false;
   const date = new Date(`${text.slice(0, 10)}T00:00:00Z`);
-  // The 30th of February becomes the 1st of March elsewhere.
+  // `Date` would turn February 30 into March 1.
   return !Number.isNaN(date.getTime()) && date.getUTCDate() === Number(form[1]) && !Number.isNaN(Date.parse(text));
 }
 
-/** Readers for the data of an event: each gives the value or its default, and refuses a wrong type. */
+/** Readers for the data of an event: each returns the value or its default, and refuses a wrong type. */
 export class Fields {
   readonly #of: string;
   readonly #object: JsonObject;
@@ -306,7 +306,7 @@ export class Fields {
   }
 
   anyObject(name: string): { [name: string]: unknown } {
-    // A copy that has a prototype again, as whoever gets it expects.
+    // A copy with a prototype, as callers expect.
     return structuredClone(this.#checked(name, (value) => value === undefined || isObject(value)) ?? {}) as JsonObject;
   }
 

@@ -1,4 +1,4 @@
-/** Express: no request gets to the application unless its caller is let in. */
+/** Middleware for Express that lets only authorized requests reach the application. */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 
@@ -12,16 +12,16 @@ export type Middleware = (request: IncomingMessage, response: ServerResponse, ne
 /**
  * The middleware: `app.use(authenticate({ verifier, rules }))`, before all routes.
  *
- * A caller who is not let in gets `application/problem+json` with 401, 403 or 503; a path that programs read in
- * different ways is answered 400, whatever its rule. CORS preflights are requests like others, since anybody can send
- * what looks like one: put the CORS middleware before this one. Rules are relative to where it is mounted.
+ * A refused caller gets `application/problem+json` with 401, 403 or 503; a path that programs read in
+ * different ways is answered 400, whatever its rule. CORS preflights get no exception, because any client can send a
+ * request that looks like one: put the CORS middleware before this one. Rules are relative to where it is mounted.
  *
- * Throws `TypeError`: cookies without authorized parties, or rules that are none.
+ * Throws `TypeError`: cookies without authorized parties, or invalid rules.
  */
 export function authenticate(options: AuthOptions): Middleware {
   const guard = new Guard(options);
   return (request, response, next) => {
-    // Not `originalUrl`: below a mount Express routes by the rest, and a rewritten path is the one that is routed.
+    // Not `originalUrl`: Express routes by `url`, which is relative below a mount and may have been rewritten.
     guard.letIn(request, request.url ?? "", { routesDecoded: false }).then(
       (caller) => {
         remember(request, caller);
@@ -32,12 +32,12 @@ export function authenticate(options: AuthOptions): Middleware {
   };
 }
 
-/** Who is calling; undefined where nobody need be. Throws `Error`: `authenticate` is not installed before this. */
+/** The caller; undefined for an anonymous one. Throws `Error`: `authenticate` is not installed before this. */
 export function identityOf(request: IncomingMessage): Authenticated | undefined {
   return remembered(request);
 }
 
-/** Who is calling, where nobody is not allowed: throws `Refused`, which `refusals` answers. */
+/** The caller, who must be signed in: throws `Refused` otherwise, which `refusals` answers. */
 export function callerOf(request: IncomingMessage, requirement?: Requirement): Authenticated {
   return required(request, requirement);
 }

@@ -1,4 +1,4 @@
-/** Fastify: no request gets to a route unless its caller is let in. */
+/** Plugin for Fastify that lets only authorized requests reach a route. */
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 
@@ -10,11 +10,11 @@ import { problemBody, problemHeaders, problemOf } from "./problems.js";
 /**
  * The plugin: `await app.register(auth, { verifier, rules })`, before all routes.
  *
- * A caller who is not let in gets `application/problem+json` with 401, 403 or 503; a path that programs read in
- * different ways is answered 400, whatever its rule. CORS preflights are requests like others, since anybody can send
- * what looks like one: register @fastify/cors before this. Whole paths count, prefixes of plugins included.
+ * A refused caller gets `application/problem+json` with 401, 403 or 503; a path that programs read in
+ * different ways is answered 400, whatever its rule. CORS preflights get no exception, because any client can send a
+ * request that looks like one: register @fastify/cors before this. Rules are for whole paths, with plugin prefixes.
  *
- * Throws `TypeError`: cookies without authorized parties, or rules that are none.
+ * Throws `TypeError`: cookies without authorized parties, or invalid rules.
  */
 export async function auth(app: FastifyInstance, options: AuthOptions): Promise<void> {
   const guard = new Guard(options);
@@ -27,10 +27,10 @@ export async function auth(app: FastifyInstance, options: AuthOptions): Promise<
   });
 }
 
-// So that the hook is for all routes of the instance it is registered on (what the package fastify-plugin sets).
+// Makes the hook apply to all routes of the instance it is registered on (as the package fastify-plugin does).
 Object.assign(auth, { [Symbol.for("skip-override")]: true, [Symbol.for("fastify.display-name")]: "@anomalyze/auth" });
 
-/** Who is calling; undefined where nobody need be. Throws `Error`: the plugin is not registered. */
+/** The caller; undefined for an anonymous one. Throws `Error`: the plugin is not registered. */
 export function identityOf(request: FastifyRequest): Authenticated | undefined {
   return remembered(request);
 }
@@ -53,7 +53,7 @@ export function requires(
 function answered(error: unknown, reply: FastifyReply): FastifyReply {
   const problem = problemOf(error);
   if (problem === undefined) throw error;
-  // As bytes: to a text Fastify would add a charset, which the media type does not have (RFC 9457 section 6.1).
+  // As bytes: Fastify adds a charset to a text, which this media type does not have (RFC 9457 section 6.1).
   return reply
     .code(problem.status)
     .headers(problemHeaders(problem))

@@ -1,11 +1,11 @@
-/** Readers for single claims: each gives the value or undefined when it is absent, and refuses a wrong type. */
+/** Readers for single claims: each returns the value, or undefined if it is absent, and refuses a wrong type. */
 
 import { TokenRejected } from "./errors.js";
 import type { JsonObject } from "./json.js";
 
-// Ids and roles end up in headers, logs and queries of the services behind this one: visible ASCII only.
+// Ids and roles are copied into headers, logs and queries of other services: visible ASCII only.
 const IDENTIFIER = /^[!-~]{1,255}$/;
-// 1970 to 9999: what dates of every language hold.
+// 1970 to 9999: the range of dates in every language.
 const LATEST = 253_402_300_799;
 
 export function invalid(name: string): TokenRejected {

@@ -1,4 +1,4 @@
-/** Reading topics from a time on, storing nothing, and knowing how far one has read. With kafkajs. */
+/** Read topics from a point in time with kafkajs, without storing offsets, and track when everything was read. */
 
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -9,11 +9,11 @@ const ASK_EVERY_MS = 250;
 const STANDSTILL_MS = 10_000;
 const POLL_MS = 10;
 
-/** What becomes of what is read. */
+/** The callbacks of `follow`. */
 export interface Following {
   /** Called with each record, in the order of its partition. */
   take(topic: string, record: KafkaMessage): void;
-  /** Called with a time of `performance.now()`: all that the brokers had by then was taken. */
+  /** Called with a time of `performance.now()`, when every record that the brokers had at that time was taken. */
   known(asOf: number): void;
 }
 
@@ -22,8 +22,8 @@ type Positions = Map<string, Map<number, bigint>>;
 /**
  * Read these topics from `from` (milliseconds since 1970) until `signal` is aborted or something fails.
  *
- * kafkajs reads within a consumer group only: one of a random name is joined, nothing is ever committed to it, and the
- * broker forgets it when it is left.
+ * kafkajs can read only within a consumer group: it joins one with a random name and commits nothing to it; the broker
+ * deletes the group when it is left.
  */
 export async function follow(
   kafka: Kafka,
@@ -39,7 +39,7 @@ export async function follow(
     allowAutoTopicCreation: false,
     maxWaitTimeInMs: 250,
     metadataMaxAge: 5_000,
-    // Whoever calls this begins anew; a consumer that did so by itself could outlive it.
+    // The caller restarts reading; a consumer that restarted by itself could outlive this call.
     retry: { restartOnFailure: async () => false },
   };
   const consumer = kafka.consumer(config);
@@ -69,7 +69,7 @@ async function start(
   positions: Positions,
   following: Following,
 ): Promise<void> {
-  // Nothing is committed, so whenever partitions are given out anew it would go on at their end.
+  // Nothing is committed, so after a rebalance the consumer would continue at the end.
   consumer.on(consumer.events.GROUP_JOIN, () => {
     for (const [topic, partitions] of positions) {
       for (const [partition, offset] of partitions) consumer.seek({ topic, partition, offset: String(offset) });
@@ -91,7 +91,7 @@ async function start(
   });
 }
 
-/** Ask the brokers where the topics end, and say when all of it was taken. */
+/** Ask the brokers for the end offsets, and report when everything up to them was taken. */
 async function ask(admin: Admin, positions: Positions, following: Following, signal: AbortSignal): Promise<never> {
   for (;;) {
     const asked = performance.now();

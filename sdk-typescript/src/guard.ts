@@ -1,4 +1,4 @@
-/** What the middleware of all frameworks has in common: who may come in, and how the others are answered. */
+/** The common part of all framework middleware: who is authorized, and the answers to others. */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 
@@ -31,7 +31,7 @@ export class Guard {
   }
 
   /**
-   * Who sends this request; undefined where nobody need be. Throws what `problemOf` has an answer for.
+   * The caller of this request; undefined for an anonymous one. Throws errors that `problemOf` can answer.
    *
    * `target` is the path and query that the framework routes by.
    */
@@ -42,7 +42,7 @@ export class Guard {
   ): Promise<Authenticated | undefined> {
     const rule = this.#rules.of(target, options);
     if (rule === PUBLIC) return undefined;
-    // Browsers send cookies unasked, and those may be out of date; a Bearer token is sent on purpose.
+    // Browsers send cookies by themselves, and those may be out of date; a Bearer token is sent on purpose.
     const caller = await this.#requests.verify(request.rawHeaders, { ignoreBadCookies: rule === OPTIONAL });
     if (caller === undefined && rule !== OPTIONAL) throw new Refused(TOKEN_MISSING);
     if (caller !== undefined && typeof rule === "object") demand(rule, caller);
@@ -50,13 +50,13 @@ export class Guard {
   }
 }
 
-/** Throws `Refused`: the caller does not have all that is required. */
+/** Throws `Refused`: the caller does not meet the requirement. */
 export function demand(requirement: Requirement, caller: Authenticated): void {
   const problem = refusal(requirement, caller);
   if (problem !== undefined) throw new Refused(problem);
 }
 
-/** The answer to this error; one of another kind is thrown on. */
+/** The answer to this error; any other kind of error is thrown again. */
 export function answerTo(error: unknown): Problem {
   const problem = problemOf(error);
   if (problem === undefined) throw error;
@@ -77,14 +77,14 @@ export function remember(request: object, caller: Authenticated | undefined): vo
   identities.set(request, { caller });
 }
 
-/** Throws `Error`: the request did not come through the middleware; without this, a forgotten one would mean no check. */
+/** Throws `Error`: the request did not pass the middleware; otherwise a missing middleware would mean no check. */
 export function remembered(request: object): Authenticated | undefined {
   const found = identities.get(request);
   if (found === undefined) throw new Error("The middleware of @anomalyze/auth is not installed around this route.");
   return found.caller;
 }
 
-/** Throws `Refused`: nobody is signed in, or something is missing. */
+/** Throws `Refused`: the caller is anonymous or does not meet the requirement. */
 export function required(request: object, requirement: Requirement | undefined): Authenticated {
   const caller = remembered(request);
   if (caller === undefined) throw new Refused(TOKEN_MISSING);

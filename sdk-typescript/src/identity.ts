@@ -1,9 +1,9 @@
-/** Who is calling, as a verified session token says it. */
+/** The caller, as identified by a verified session token. */
 
-/** The whole of a Clerk user id. */
+/** A complete Clerk user id. */
 export const USER_ID = /^user_[A-Za-z0-9_-]{1,123}$/;
 
-/** The organization that is active in the session; role and permissions in Clerk's long form (`org:admin`). */
+/** The active organization of the session; role and permissions in Clerk's long form (`org:admin`). */
 export interface Organization {
   readonly id: string;
   readonly slug: string | undefined;
@@ -14,9 +14,10 @@ export interface Organization {
 /**
  * The identity in a verified session token.
  *
- * Times are seconds since 1970, as the token states them. Factor ages are whole minutes since the user last passed the
- * first or second factor when the token was made; undefined: never, or not stated. `actorId` is set when somebody acts
- * as this user (impersonation): audit it, and refuse dangerous operations. `claims` holds every claim.
+ * Times are seconds since 1970, from the token. Factor ages are whole minutes between the last verification of the
+ * first or second factor and the creation of the token; undefined: never, or not in the token. `actorId` is set when
+ * another person acts as this user (impersonation): audit it, and refuse dangerous operations. `claims` holds every
+ * claim.
  */
 export interface Authenticated {
   readonly userId: string;

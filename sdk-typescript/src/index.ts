@@ -1,4 +1,4 @@
-/** Trust a request: verify Clerk session tokens, and say who is calling. */
+/** Verify Clerk session tokens and identify the caller of a request. */
 
 export { OPTIONAL, PUBLIC, REQUIRED, type Access, type Requirement, type Rule } from "./access.js";
 export { cookieSuffixOf, credentialsIn, type Credentials } from "./credentials.js";

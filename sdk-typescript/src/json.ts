@@ -1,8 +1,8 @@
-/** Strict JSON for input that an attacker may have written. */
+/** A strict JSON decoder for untrusted input. */
 
 export type JsonObject = { readonly [name: string]: unknown };
 
-// Far beyond what anybody writes, far below where the readers of a process give up.
+// Far more than real documents have, far less than the recursion limit of other decoders.
 const DEEPEST = 64;
 const LONGEST_INTEGER = 4300;
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?/y;
@@ -28,10 +28,10 @@ export function isInteger(container: object, name: string | number): boolean {
 }
 
 /**
- * The JSON object in `data`, or undefined when it is anything else.
+ * The JSON object in `data`, or undefined if it is anything else.
  *
- * Refused besides bad syntax: text that is not UTF-8 (RFC 8259 section 8.1), repeated member names (RFC 7519
- * section 4: readers differ in which they take), numbers that overflow, half surrogate pairs, and more than 64 levels
+ * Besides bad syntax it refuses text that is not UTF-8 (RFC 8259 section 8.1), repeated member names (RFC 7519
+ * section 4: readers differ in which they use), numbers that overflow, lone surrogates, and more than 64 levels
  * of nesting. Objects have no prototype.
  */
 export function decodedObject(data: Uint8Array): JsonObject | undefined {
@@ -62,7 +62,7 @@ class Reader {
   }
 
   private value(depth: number, floated: (() => void) | undefined): unknown {
-    // Twice the limit is beyond any verdict, and bounds the recursion.
+    // Twice the limit is refused in any case, and bounds the recursion.
     if (depth > 2 * DEEPEST) throw new SyntaxError();
     this.deepest = Math.max(this.deepest, depth);
     this.blanks();

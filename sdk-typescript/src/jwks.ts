@@ -1,4 +1,4 @@
-/** Signing keys from a JWKS address: cached, fetched once at a time, and kept for a while in an outage. */
+/** Signing keys from a JWKS URL: cached, with one fetch at a time, and kept for a bounded time during an outage. */
 
 import { createPublicKey, type KeyObject } from "node:crypto";
 
@@ -20,40 +20,40 @@ export interface JwksKeysOptions {
   readonly staleFor?: number;
   readonly cooldown?: number;
   readonly retryEvery?: number;
-  /** For one whole fetch, body included. */
+  /** Timeout of one whole fetch, body included. */
   readonly timeout?: number;
   /** Monotonic seconds. */
   readonly clock?: () => number;
-  /** Told when fetching begins to fail, with address and reason, and when it works again. */
+  /** Called when fetching begins to fail, with URL and reason, and when it works again. */
   readonly onChange?: (message: string) => void;
 }
 
-/** What a health check or a metric wants to know about the keys. */
+/** The state of the keys, for health checks and metrics. */
 export interface JwksState {
   /** Whether tokens can be verified now. */
   readonly usable: boolean;
   readonly keys: number;
-  /** Entries of the last answer that are no RS256 signing keys. */
+  /** Entries of the last answer that are not RS256 signing keys. */
   readonly ignored: number;
-  /** Since they were last fetched with success. */
+  /** Since the last successful fetch. */
   readonly ageSeconds: number | undefined;
   readonly fetches: number;
   readonly failures: number;
-  /** Of the last fetch; undefined if it went well. */
+  /** Of the last fetch; undefined if it succeeded. */
   readonly lastError: string | undefined;
 }
 
 /**
- * Keys from a JWKS address.
+ * Keys from a JWKS URL.
  *
- * Fetched when first needed and again every `freshFor` (300); shortly before that in the background, so that under
- * traffic nobody waits. When a fetch fails the keys at hand go on serving until they are `staleFor` (3600) older, and
- * fetches are tried again every `retryEvery` (2). A `kid` that is not among the keys causes a fetch (so a rotation needs
+ * Fetched when first needed and again every `freshFor` (300); under traffic shortly before that and in the background,
+ * so that no request waits. When a fetch fails, the cached keys stay in use for another `staleFor` (3600), and the
+ * fetch is repeated every `retryEvery` (2). A `kid` that is not among the keys causes a fetch (so a rotation needs
  * no restart), at most one per `cooldown` (30), whatever the number of tokens. There is never more than one fetch at a
- * time. An answer that cannot be trusted as a whole (status, size, time, not JSON, no RS256 key, one `kid` for two keys)
- * counts as a failed fetch.
+ * time. An answer with another status than 200, too large, too slow, not JSON, without an RS256 key, or with two keys
+ * for one `kid` counts as a failed fetch.
  *
- * Throws `TypeError`: the address is neither https nor of this machine.
+ * Throws `TypeError`: the URL is neither https nor on this machine.
  */
 export class JwksKeys implements KeySource {
   readonly #url: URL;
@@ -77,7 +77,7 @@ export class JwksKeys implements KeySource {
 
   constructor(url: string, options: JwksKeysOptions = {}) {
     this.#url = protectedUrl(url);
-    // Fetches are minutes apart: a connection that was kept may be closed by then, just as it is used again.
+    // Fetches are minutes apart: the server may close a kept connection just as it is used again.
     const always = { "accept-encoding": "identity", connection: "close" };
     this.#headers = { accept: "application/json", ...options.headers, ...always };
     this.#freshFor = options.freshFor ?? 300;
@@ -127,12 +127,12 @@ export class JwksKeys implements KeySource {
     return this.#fetchedAt === undefined ? undefined : this.#clock() - this.#fetchedAt;
   }
 
-  /** Says whether it waited for a fetch. */
+  /** Returns whether it waited for a fetch. */
   async #keepFresh(): Promise<boolean> {
     const age = this.#age();
     if (age !== undefined && age < this.#freshFor * 0.8) return false;
     if (this.#failedAt !== undefined) {
-      // After a failure only those wait who have nothing else to go by.
+      // After a failure, callers wait only if there are no usable keys.
       if (this.#clock() - this.#failedAt >= this.#retryEvery) void this.#startFetch();
       if (this.#fetch === undefined || this.state.usable) return false;
     } else if (age !== undefined && age < this.#freshFor) {
@@ -185,9 +185,9 @@ export class JwksKeys implements KeySource {
     const chunks: Uint8Array[] = [];
     try {
       if (response.status !== 200) throw new Error(`unusable answer: status ${response.status}`);
-      // A small packed answer can be huge, and no server needs to send one.
+      // A small compressed answer can be huge, and none was asked for.
       if ((response.headers.get("content-encoding") ?? "identity") !== "identity") {
-        throw new Error("unusable answer: packed, which was not asked for");
+        throw new Error("unusable answer: compressed, although it was requested without compression");
       }
       let size = 0;
       for await (const chunk of response.body ?? []) {
@@ -222,7 +222,7 @@ function signingKeys(answer: Uint8Array): { keys: Map<string, KeyObject>; ignore
   return { keys, ignored };
 }
 
-/** The key in a JWK (RFC 7517), or undefined when it is not one for checking RS256 signatures. */
+/** The key in a JWK (RFC 7517), or undefined if it is not for verifying RS256 signatures. */
 function signingKey(entry: JsonObject): KeyObject | undefined {
   const { kty, alg = "RS256", use = "sig", key_ops: operations = ["verify"], kid, n, e } = entry;
   const isForRs256 =
@@ -232,7 +232,7 @@ function signingKey(entry: JsonObject): KeyObject | undefined {
     Array.isArray(operations) &&
     operations.includes("verify") &&
     !("d" in entry); // a private key that was published proves nothing any more
-  // The arithmetic on a huge number takes minutes.
+  // Arithmetic on a huge number takes minutes.
   const isSized =
     typeof kid === "string" &&
     kid !== "" &&

@@ -1,4 +1,4 @@
-/** Where the key comes from that a token's signature is checked with. */
+/** Sources of the public keys that verify signatures. */
 
 import { createPublicKey, type KeyObject } from "node:crypto";
 
@@ -8,22 +8,22 @@ const SMALLEST_EXPONENT = 65_537n; // FIPS 186-5 section 5.4; with 1, anything i
 
 const PEM_LINE = /-----(BEGIN|END)([A-Z ]*)-----/g;
 
-/** Gives the public key that a token names by its `kid`. */
+/** Returns the public key for the `kid` of a token. */
 export interface KeySource {
   /**
-   * The key, fetched when need be. Rejects with `TokenRejected` (there is no such key) or `KeysUnavailable` (nobody can
-   * tell at the moment).
+   * The key, fetched if necessary. Rejects with `TokenRejected` (there is no such key) or `KeysUnavailable` (whether
+   * there is one is not known at the moment).
    */
   find(keyId: string | undefined): Promise<KeyObject>;
 }
 
 /**
- * One public key, known beforehand: no network at all. Any `kid` is taken for it.
+ * One configured public key: no network. The `kid` of a token is ignored.
  *
- * The text is read forgivingly, because such keys travel through environment variables: header and footer may be
- * missing, line ends may be missing or escaped (`\n`), quotes around it are dropped.
+ * The text may come from an environment variable: header and footer may be
+ * missing, line ends may be missing or escaped (`\n`), and quotes around it are removed.
  *
- * Throws `TypeError`: not an RSA public key of 2048 to 8192 bits; the message says what it is instead.
+ * Throws `TypeError`: not an RSA public key of 2048 to 8192 bits; the message says what it is.
  */
 export class PemKey implements KeySource {
   readonly #key: KeyObject;
@@ -37,7 +37,7 @@ export class PemKey implements KeySource {
   }
 }
 
-/** Why signatures by this key must not be trusted, or undefined. */
+/** Why this key is not accepted, or undefined. */
 export function weakness(key: KeyObject): string | undefined {
   const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
   if (modulusLength < SMALLEST_KEY_BITS || modulusLength > LARGEST_KEY_BITS) {

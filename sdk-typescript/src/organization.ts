@@ -18,7 +18,7 @@ export function organizationIn(claims: JsonObject): Organization | undefined {
 }
 
 function long(claims: JsonObject): Organization | undefined {
-  // Older tokens state an absent organization as null.
+  // Older tokens have null for an absent organization.
   const stated = Object.fromEntries(
     ["org_id", "org_slug", "org_role", "org_permissions"]
       .filter((name) => claims[name] !== undefined && claims[name] !== null)
@@ -57,7 +57,7 @@ function list(claims: JsonObject, name: string): string[] {
  * Bit j of mask i grants `org:<feature i>:<permission j>`.
  *
  * Clerk's documentation and its Go and Python SDKs count i over all features, its JavaScript SDK over the
- * organization's alone. The number of masks tells which was meant; when it fits neither, nothing is granted.
+ * organization's only. The number of masks shows which applies; if it matches neither, no permission is granted.
  */
 function unpacked(features: string[], permissions: string[], masks: string[]): ReadonlySet<string> {
   for (const counted of [features, features.filter(ofOrganization)]) {

@@ -1,7 +1,7 @@
-/** Origins of web pages, in the one spelling that browsers send. */
+/** Origins of web pages, serialised as browsers do. */
 
 const FORM = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/([^\s/?#\\@]+)\/?$/;
-// Documents of these schemes have an opaque origin, sent as `null`, or there are no documents of them.
+// Pages of these schemes have an opaque origin, sent as `null`, or there are no such pages.
 const NO_ORIGIN = new Set("about blob data file filesystem ftp javascript view-source ws wss".split(" "));
 const UNPRINTABLE = /[^\P{C}]|(?! )\p{Z}/u;
 
@@ -9,11 +9,11 @@ const UNPRINTABLE = /[^\P{C}]|(?! )\p{Z}/u;
  * This origin as a browser writes it into `Origin`, and Clerk into `azp`.
  *
  * Scheme and host in lower case, an international name in punycode, IP addresses in their short form, no default port,
- * no slash at the end (WHATWG URL). Apps and extensions have schemes of their own (`chrome-extension://<id>`,
+ * no trailing slash (WHATWG URL). Apps and extensions have schemes of their own (`chrome-extension://<id>`,
  * `capacitor://localhost`).
  *
- * Throws `TypeError`: no origin, or one that no page or every page has (`null`, `file:`, a wildcard); the message does
- * not repeat it.
+ * Throws `TypeError`: it is not an origin, or does not identify one site (`null`, `file:`, a wildcard); the message
+ * does not contain it.
  */
 export function serializedOrigin(origin: string): string {
   const text = String(origin).trim();
@@ -30,7 +30,7 @@ export function serializedOrigin(origin: string): string {
   try {
     const url = new URL(text);
     port = url.port;
-    // The standard parses hosts of special schemes alone; with https:// in front any host is one of those.
+    // The standard parses the hosts of special schemes only, so parse any host as that of an https URL.
     host = new URL(`https://${url.hostname}`).hostname;
   } catch {
     throw new TypeError("not an origin: the host or the port is not valid");

@@ -1,11 +1,11 @@
-/** Which rule applies to a request: judged on the path that the application routes by, if that has one reading. */
+/** Find the rule for a request by the path that the application routes by, and refuse ambiguous paths. */
 
 import { checkedRule, type Rule } from "./access.js";
 import { PATH_AMBIGUOUS, Refused } from "./problems.js";
 
-// Blanks as Unicode has them; JavaScript's own class has one more.
+// Unicode's blanks; JavaScript's `\s` has one more.
 const BLANK = "[\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]";
-// What one reader of a path resolves, cuts or decodes and another takes literally: control characters and line ends,
+// What some programs resolve, cut or decode and others take literally: control characters and line ends,
 // bytes that are not UTF-8 (decoded to U+FFFD), backslashes, escapes that are left after decoding, empty segments, and
 // dot segments, also with parameters (`..;x`) or spaces.
 const AMBIGUOUS = [
@@ -14,14 +14,14 @@ const AMBIGUOUS = [
   new RegExp(`/(?:/|${BLANK}*\\.{1,2}${BLANK}*(?:[;?#/]|$))`),
 ];
 const BROKEN_ESCAPE = /%(?![0-9A-Fa-f]{2})/;
-// What a path may hold as it is (RFC 3986 section 3.3): whoever escapes it may want to be read in two ways.
+// Characters that need no escape (RFC 3986 section 3.3): an escaped one may be an attempt at two readings.
 const NEEDLESS_ESCAPE = /%(?:2[146-9a-e]|3[0-9abd]|4[0-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9ae])/gi;
-/** Stands for an encoded slash that is read as part of a segment: a character of private use, which no rule has. */
+/** Stands for an encoded slash that is read as part of a segment: a private-use character, which no rule contains. */
 const NO_SLASH = "\ue000";
-/** Stands for an escape that is not decoded; no rule has it either. */
+/** Stands for an escape that is not decoded; no rule contains it either. */
 const NOT_DECODED = "\ue001";
 
-/** Whether programs differ in how they read this decoded path, or what follows of it in any of their readings. */
+/** Whether programs read this decoded path, or a normalised form of it, in different ways. */
 export function isAmbiguous(path: string): boolean {
   return !path.startsWith("/") || [path, loose(path)].some((reading) => AMBIGUOUS.some((sign) => sign.test(reading)));
 }
@@ -29,15 +29,15 @@ export function isAmbiguous(path: string): boolean {
 /**
  * Which rule applies to a path: the exact one, else the longest prefix (`/admin/*`), else `default`.
  *
- * Paths are decoded and relative to where the middleware is mounted. A trailing slash makes no difference; `/admin/*`
+ * Paths are decoded and relative to where the middleware is mounted. A trailing slash is ignored; `/admin/*`
  * covers `/admin` itself.
  *
  * Throws `TypeError`: a path is ambiguous or a template (`/users/:id`), has a `*` elsewhere than at the end of `/*`, or
- * has two rules; or a rule is none.
+ * has two rules; or a rule is invalid.
  */
 export class Rules {
   readonly #rules: Table;
-  // As a program reads paths that ignores case, Unicode form, parameters and what looks like a query.
+  // For programs that ignore case, Unicode form, parameters and what looks like a query.
   readonly #looseRules: Table;
 
   constructor(rules: { readonly [path: string]: Rule }, defaultRule: Rule) {
@@ -59,7 +59,7 @@ export class Rules {
    * The rule for a request with this target (path and query, as sent).
    *
    * `routesDecoded` says whether the framework decodes a path before it routes (Fastify) or routes by what was sent
-   * (Express). Throws `Refused` with 400: the path is ambiguous, or its readings come under different rules.
+   * (Express). Throws `Refused` with 400: the path is ambiguous, or different rules apply to its readings.
    */
   of(target: string, options: { readonly routesDecoded: boolean }): Rule {
     const sent = target.split("?", 1)[0] || "/";
@@ -100,7 +100,7 @@ class Table {
     const whole = bare(path);
     const exact = this.#exact.get(whole);
     if (exact !== undefined) return exact;
-    // No deeper than rules go: a path may have thousands of segments.
+    // Only as deep as the rules: a path may have thousands of segments.
     const first = whole.split("/", this.#depth + 1);
     for (; first.length > 1; first.pop()) {
       const rule = this.#under.get(first.join("/"));
@@ -126,17 +126,17 @@ function bare(path: string): string {
 
 function loose(path: string): string {
   let folded = "";
-  // Character by character, and by way of capitals: as Unicode folds case.
+  // Unicode case folding: character by character, by way of capitals.
   for (const character of path.normalize("NFKC")) {
     folded += character === "ı" ? character : character.toLowerCase().toUpperCase().toLowerCase();
   }
   return folded.replace(/[?#][^]*|;[^/?#]*/g, "");
 }
 
-/** What the client sent, decoded; and once more with encoded slashes as parts of segments. undefined: it cannot be. */
+/** The path that the client sent, decoded; also with encoded slashes as parts of segments. undefined: not decodable. */
 function readingsOf(sent: string): string[] | undefined {
   if (BROKEN_ESCAPE.test(sent)) return undefined;
-  // Node gives the bytes of the request line as characters; what was rewritten since may hold others.
+  // Node gives the bytes of the request line as characters; a rewritten URL may contain others.
   const bytes = /[^\x00-\xff]/.test(sent) ? utf8AsLatin1(sent) : sent;
   const kept = unescaped(bytes.replace(/%2f/gi, utf8AsLatin1(NO_SLASH)));
   return kept.includes(NO_SLASH) ? [unescaped(bytes), kept] : [kept];

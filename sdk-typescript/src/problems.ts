@@ -1,10 +1,10 @@
-/** The answers to callers who are not let in, as RFC 9457 problem details. */
+/** The answers to refused callers, as RFC 9457 problem details. */
 
 import { KeysUnavailable, OriginRefused, RevocationsUnavailable, TokenRejected, type Reason } from "./errors.js";
 
 const TYPE_PREFIX = "urn:anomalyze:auth:problem:";
 
-/** One answer. `status`, `code` and `title` never change for a kind; `reason` says more of a token. */
+/** One answer. `status`, `code` and `title` are stable; `reason` is why a token was rejected. */
 export interface Problem {
   readonly status: number;
   readonly code: string;
@@ -15,7 +15,7 @@ export interface Problem {
   readonly retryAfterSeconds?: number;
 }
 
-/** The caller is not let in; the middleware turns it into the problem's answer. */
+/** The caller is refused; the middleware sends the problem as the answer. */
 export class Refused extends Error {
   override readonly name = "Refused";
   constructor(readonly problem: Problem) {
@@ -98,7 +98,7 @@ const REVOKED: { readonly [reason in Reason]?: Problem } = {
   },
 };
 
-/** The answer to a caller whose credentials do not count; undefined for an error of another kind. */
+/** The answer to a caller whose credentials are not accepted; undefined for an error of another kind. */
 export function problemOf(error: unknown): Problem | undefined {
   if (error instanceof Refused) return error.problem;
   if (error instanceof KeysUnavailable) return KEYS_UNAVAILABLE;

@@ -1,4 +1,4 @@
-/** The one decision about a request: which of its credentials counts, and who sends it. */
+/** `RequestVerifier`: chooses the credential of a request and identifies the caller. */
 
 import { credentialsIn } from "./credentials.js";
 import { OriginRefused, TokenRejected } from "./errors.js";
@@ -12,18 +12,18 @@ const COOKIES_AT_MOST = 8;
 const SHORTEST_TOKEN = 342; // the signature of the smallest key that is accepted, in base64url
 
 export interface RequestVerifierOptions {
-  /** Of this Clerk instance, see `cookieSuffixOf`; left out, `__session` alone is read. */
+  /** Of this Clerk instance, see `cookieSuffixOf`; without it only `__session` is read. */
   readonly cookieSuffix?: string | undefined;
-  /** false reads the Authorization header alone. */
+  /** false reads only the Authorization header. */
   readonly cookies?: boolean;
 }
 
 /**
- * Tells who sends a request, by its raw headers.
+ * Identifies the caller of a request by its raw headers.
  *
- * A Bearer token is the only credential that counts when there is one. Without it, the session cookies do: of several,
- * the one that verifies, the newest `iat` first. Browsers send cookies unasked, also for pages of others: so they count
- * only with authorized parties, and when the request names an Origin, that must be one of them, whatever the method.
+ * If there is a Bearer token, nothing else is used. Without one, the session cookies are: of several, the first that is
+ * valid, the newest `iat` first. Browsers send cookies by themselves, also for pages of other sites: so cookies need
+ * authorized parties, and if the request has an Origin, that must be one of them, whatever the method.
  *
  * Throws `TypeError`: cookies without authorized parties.
  */
@@ -39,16 +39,16 @@ export class RequestVerifier {
     if (this.#cookies && verifier.authorizedParties.size === 0) {
       throw new TypeError(
         "Reading the session cookie needs a verifier with authorizedParties; set them, or pass cookies: false to " +
-          "read the Authorization header alone.",
+          "read only the Authorization header.",
       );
     }
   }
 
   /**
-   * Who sends a request with these headers (names and values in turn); undefined when it carries no credential.
+   * The caller of a request with these headers (names and values in turn); undefined if it has no credential.
    *
-   * With `ignoreBadCookies`, cookies of which none verifies count as no credential: they may just be out of date.
-   * Throws what `SessionVerifier.verify` throws, and `OriginRefused`: a cookie is valid, and the request is made for a
+   * With `ignoreBadCookies`, cookies of which none is valid count as no credential: they may be out of date.
+   * Throws what `SessionVerifier.verify` throws, and `OriginRefused`: a cookie is valid, but the request was made by a
    * page of another origin.
    */
   async verify(
@@ -93,7 +93,7 @@ function newestFirst(tokens: readonly string[]): readonly string[] {
     .map(([, token]) => token);
 }
 
-/** When the token says that it was issued: unproven, so it decides only which one is verified first. */
+/** The `iat` of a token that is not verified yet; it decides only the order of verification. */
 function issuedAt(token: string): number {
   if (token.length < SHORTEST_TOKEN) return -Infinity;
   try {

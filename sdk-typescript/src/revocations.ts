@@ -1,4 +1,4 @@
-/** Refuse tokens of sessions that were ended and of users who were banned or deleted, without a call per request. */
+/** Refuse tokens of ended sessions and of banned or deleted users, without a network call for each request. */
 
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -11,7 +11,7 @@ import type { Authenticated } from "./identity.js";
 import { Revoked } from "./revoked.js";
 import type { RevocationCheck } from "./verifier.js";
 
-/** Beyond the window: clocks of the relay and of Clerk may differ, and a token has its leeway. */
+/** Added to the window, for differing clocks of relay and Clerk and for the verifier's leeway. */
 const MARGIN_S = 30;
 const AGAIN_MS = 500;
 const CLOSE_MS = 2_000;
@@ -24,51 +24,51 @@ const DESCRIPTIONS: { readonly [reason in Reason]?: string } = {
 
 /** All durations are in seconds. */
 export interface RevocationsOptions {
-  /** As the auth service is configured. */
+  /** As configured in auth-service. */
   readonly sessionTopic?: string;
   readonly userTopic?: string;
-  /** Longer than a token lives, with room for clocks that differ; 300 if left out. */
+  /** Longer than the lifetime of a token, with room for differing clocks; 300 by default. */
   readonly window?: number;
-  /** Behind, beyond which a token is not accepted on what is known; 15 if left out. */
+  /** Seconds behind, beyond which this is stale; 15 by default. */
   readonly staleAfter?: number;
-  /** "refuse" (the default) answers tokens that are valid otherwise with 503; "allow" lets them in. */
+  /** "refuse" (the default) answers tokens that are valid otherwise with 503; "allow" accepts them. */
   readonly whenStale?: "refuse" | "allow";
-  /** Sessions and users that are held; 1,000,000 if left out. */
+  /** Sessions and users in memory; 1,000,000 by default. */
   readonly most?: number;
-  /** Of the group that kafkajs needs, where access lists allow some names only. */
+  /** Prefix of the consumer group that kafkajs needs, where access lists allow only some names. */
   readonly groupIdPrefix?: string;
-  /** Told when following begins to fail, and why, and when it works again. */
+  /** Called when reading begins to fail, with the cause, and when it works again. */
   readonly onChange?: (message: string) => void;
 }
 
-/** What a health check or a metric wants to know. Counts are since the start. */
+/** The state of `Revocations`, for health checks and metrics. Counts are since the start. */
 export interface RevocationsState {
   /** Whether `behindSeconds` is within the bound and nothing was dropped. */
   readonly current: boolean;
   readonly behindSeconds: number;
   readonly sessions: number;
-  /** Users that are held, those in good standing included. */
+  /** Users in memory, those who are neither banned nor deleted included. */
   readonly users: number;
   readonly staleRefused: number;
   readonly staleAllowed: number;
-  /** Records that say nothing. */
+  /** Records that were skipped. */
   readonly unknown: number;
   readonly unusable: number;
-  /** Events that did not fit into `most`. */
+  /** Events that exceeded `most`. */
   readonly dropped: number;
   readonly failures: number;
   readonly lastError: string | undefined;
 }
 
 /**
- * Follows which sessions are ended and which users are banned or deleted; give it to a `SessionVerifier`.
+ * Follows the events about ended sessions and banned or deleted users; pass it to a `SessionVerifier`.
  *
- * Both topics are read from `window` seconds ago, and nothing is stored: a restart reads the window again. A window is
- * enough because Clerk makes no token for a session that ended or a user who is banned or deleted, and tokens expire
- * after 60 s. How far behind it may be is known: several times a second it asks the brokers where the topics end, and is
- * current as of the moment of asking once it has read up to there. Before `start` and after `close` it is stale.
+ * It reads both topics from `window` seconds ago on, and stores nothing: a restart reads the window again. A window is
+ * enough because Clerk issues no token for an ended session or a banned or deleted user, and tokens expire
+ * after 60 s. Several times a second it asks the brokers for the end offsets of the topics; once it has read up to
+ * these it is current as of the time of the request. Before `start` and after `close` it is stale.
  *
- * Throws `TypeError`: a duration or a number that makes no sense.
+ * Throws `TypeError`: a duration or number is out of range.
  */
 export class Revocations implements RevocationCheck {
   readonly #kafka: Kafka;
@@ -97,7 +97,7 @@ export class Revocations implements RevocationCheck {
     this.#kafka = kafka;
     this.#sessionTopic = options.sessionTopic ?? SESSION_TOPIC;
     this.#userTopic = options.userTopic ?? USER_TOPIC;
-    if (this.#sessionTopic === this.#userTopic) throw new TypeError("sessionTopic and userTopic are two topics");
+    if (this.#sessionTopic === this.#userTopic) throw new TypeError("sessionTopic and userTopic are the same");
     this.#kept = window + MARGIN_S;
     this.#staleAfter = staleAfter;
     this.#refuseWhenStale = whenStale === "refuse";
@@ -108,7 +108,7 @@ export class Revocations implements RevocationCheck {
   }
 
   /**
-   * Follow, and resolve when all is known that was published before; or after `timeout` seconds, stale. It then goes on
+   * Start reading; resolve once everything published before is read, or stale after `timeout` seconds. It then goes on
    * in the background until it succeeds. Throws `Error`: it was started before.
    */
   async start({ timeout = 10 } = {}): Promise<RevocationsState> {
@@ -119,14 +119,14 @@ export class Revocations implements RevocationCheck {
     return this.state;
   }
 
-  /** Stop following. From then on it is stale. Connections to brokers that do not answer are left to end by themselves. */
+  /** Stop reading. From then on it is stale. Connections to brokers that do not answer end later by themselves. */
   async close(): Promise<void> {
     this.#stopping.abort();
     await Promise.race([this.#following, sleep(CLOSE_MS, undefined, { ref: false })]);
     this.#knownAsOf = -Infinity;
   }
 
-  /** Returns when nothing is known against the caller. Call it again in connections that last, as WebSockets do. */
+  /** Returns if nothing is known against the caller. Call it again in long-lived connections such as WebSockets. */
   check(caller: Pick<Authenticated, "sessionId" | "userId">): void {
     const reason = this.#revoked.verdict(caller.sessionId, caller.userId);
     if (reason !== undefined) throw new TokenRejected(reason, DESCRIPTIONS[reason]!);
@@ -138,7 +138,7 @@ export class Revocations implements RevocationCheck {
     this.#counts.staleAllowed += 1;
   }
 
-  /** How many seconds it may be behind: what the brokers had longer ago is known. Infinite before it began. */
+  /** How many seconds it may be behind: older events have been read. Infinite before the first time. */
   fresh(): number {
     const now = performance.now();
     return now / 1000 < this.#revoked.overflowUntil ? Infinity : (now - this.#knownAsOf) / 1000;

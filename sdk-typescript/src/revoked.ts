@@ -1,4 +1,4 @@
-/** What is known of revoked sessions and of users, in bounded memory. No clock and no Kafka in here. */
+/** Revoked sessions and the state of users, in bounded memory; pure, without a clock and without Kafka. */
 
 import type { Reason } from "./errors.js";
 import type { SessionRevoked, UserEvent } from "./events.js";
@@ -12,12 +12,13 @@ interface Known {
 }
 
 /**
- * Sessions that were ended, and users with the newest state that was seen of them, each for `keep` seconds.
+ * Ended sessions, and the newest known state of users, each for `keep` seconds.
  *
- * The same events give the same answer in any order and repetition: sessions only ever end; of a user the highest
- * version counts, and a deletion over everything. Users in good standing are kept too, for their version: else a ban that
- * comes again after it was lifted would count. `most` bounds sessions and users together; what does not fit is dropped
- * and makes the answers unreliable until `overflowUntil`: by then no token can name what was dropped.
+ * The result does not depend on the order and repetition of events: an ended session stays ended; of a user the highest
+ * version counts, and a deletion overrides every version. Users who are neither banned nor deleted are kept too, for
+ * their version: otherwise a ban that is delivered again after an unban would count. `most` bounds sessions and users
+ * together; beyond it, events are dropped, and answers are incomplete until `overflowUntil`, when every token that they
+ * concern has expired.
  */
 export class Revoked {
   // Both in the order in which they are forgotten.
@@ -41,12 +42,12 @@ export class Revoked {
     return this.#users.size;
   }
 
-  /** Why a token with these ids does not count; undefined: nothing is known against it. */
+  /** Why a token with these ids must be refused; undefined if nothing is known against it. */
   verdict(sessionId: string, userId: string): Verdict | undefined {
     return this.#users.get(userId)?.verdict ?? (this.#sessions.has(sessionId) ? "session-revoked" : undefined);
   }
 
-  /** Take in what arrived at `now` (seconds that never go back). */
+  /** Apply an event that arrived at `now` (monotonic seconds). */
   apply(event: SessionRevoked | UserEvent, now: number): void {
     const forgottenAt = now + this.#keep;
     if (event.kind === "session-revoked") {
@@ -68,7 +69,7 @@ export class Revoked {
     this.#users.set(userId, { version, verdict, forgottenAt });
   }
 
-  /** Drop what was kept long enough. */
+  /** Drop what was kept for `keep` seconds. */
   forget(now: number): void {
     for (const [sessionId, forgottenAt] of this.#sessions) {
       if (forgottenAt > now) break;

@@ -1,4 +1,4 @@
-/** Who the users are, as the auth service keeps it on Kafka: each user's newest version, compacted. */
+/** The state topic of auth-service on Kafka: each user's newest version, compacted. */
 
 import {
   attributesOf,
@@ -16,7 +16,7 @@ import {
 export const STATE_TOPIC = "auth.user.state.v1";
 const STATE_V1 = "anomalyze.user.state.v1";
 
-/** What a user is as of one version. */
+/** A user as of one version. */
 export interface UserState {
   readonly kind: "state";
   readonly userId: string;
@@ -24,7 +24,7 @@ export interface UserState {
   readonly user: Profile;
 }
 
-/** The user was deleted, for good: erase what you hold. */
+/** The user was deleted permanently: erase your data about them. */
 export interface UserGone {
   readonly kind: "gone";
   readonly userId: string;
@@ -32,10 +32,10 @@ export interface UserGone {
 }
 
 /**
- * The state in a Kafka record; a value of null is a tombstone. A tolerant reader, as `decode` is.
+ * The state in a Kafka record; a value of null is a tombstone. Tolerant of unknown fields and types, as `decode` is.
  *
- * Throws `UnusableEvent`: no CloudEvent in binary mode, its data is not of its type's shape, or key, headers and data
- * contradict each other. Nothing else is thrown, whatever the record holds.
+ * Throws `UnusableEvent`: it is not a CloudEvent in binary mode, its data does not fit its type, or key, headers and
+ * data contradict each other. Nothing else is thrown, whatever the record contains.
  */
 export function decodeState(
   record: KafkaRecord & { readonly key?: Uint8Array | string | null },
@@ -58,10 +58,10 @@ export function decodeState(
 }
 
 /**
- * All users that live, by id: give it every record of the state topic, from the beginning on.
+ * All users who are not deleted, by id: apply every record of the state topic, from the beginning.
  *
- * It remembers the versions of those who are gone too, so that it can also be fed with user events or with a partition
- * read twice, in any mixture: what is not newer changes nothing.
+ * It remembers the versions of deleted users too, so that user events and repeated records may be applied as well, in
+ * any mixture: a version that is not newer changes nothing.
  */
 export class UserStates {
   readonly #users = new Map<string, Profile>();
@@ -72,7 +72,7 @@ export class UserStates {
     return this.#users;
   }
 
-  /** Take in what `decodeState` or `decode` gave; says whether it was news. */
+  /** Apply a result of `decodeState` or `decode`; returns whether it changed something. */
   apply(state: UserState | UserGone | UserEvent | UnknownEvent): boolean {
     if (state.kind === "unknown" || state.version <= (this.#versions.get(state.userId) ?? 0)) return false;
     this.#versions.set(state.userId, state.version);

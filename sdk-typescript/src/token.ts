@@ -1,4 +1,4 @@
-/** The outside of a token: form and header, all that may be judged before the signature. */
+/** The form and the header of a token, which are checked before its signature. */
 
 import { TokenRejected } from "./errors.js";
 import { decodedObject } from "./json.js";
@@ -11,17 +11,17 @@ const COMPACT_JWS = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)\.([A-Za-z0-9_-]*)$/;
 const OPAQUE_PREFIXES = ["mt_", "m2m_", "oat_", "ak_"];
 
 // Token classes that Clerk signs with one and the same key, told apart by the protected header `cat`
-// (@clerk/backend, tokens/jwtCategories.ts). The second means: this header carries no class.
+// (@clerk/backend, tokens/jwtCategories.ts). The second means: no class.
 const SESSION_CATEGORIES: readonly unknown[] = ["cl_B7d4PD111AAA", "cl_I7d4PD111III"];
 
-/** A well-formed RS256 token that claims to be a session token; nothing in it is proven yet. */
+/** A well-formed RS256 token with the header of a session token; its signature is not checked yet. */
 export interface UnverifiedToken {
   readonly text: string;
   readonly payload: string;
   readonly keyId: string | undefined;
 }
 
-/** Check form and header. Throws `TokenRejected`: no compact JWS, or its header rules it out as a session token. */
+/** Check form and header. Throws `TokenRejected`: not a compact JWS, or the header is not that of a session token. */
 export function opened(token: string): UnverifiedToken {
   if (token.length > MAX_TOKEN_LENGTH) {
     throw new TokenRejected("token-too-large", `The token is longer than ${MAX_TOKEN_LENGTH} characters.`);
@@ -47,7 +47,7 @@ function keyIdOfJudged(segment: string): string | undefined {
   if ("crit" in header || ("b64" in header && header["b64"] !== true)) {
     throw new TokenRejected("unsupported-header", "The token header asks for an extension (crit).");
   }
-  // RFC 7519 section 7.2 step 8: the payload is then to be read as a token, and its claims are nobody's.
+  // RFC 7519 section 7.2 step 8: the payload is then another token, not a set of claims.
   if (typeof header["cty"] === "string" && ["jwt", "application/jwt"].includes(header["cty"].toLowerCase())) {
     throw new TokenRejected("unsupported-header", "The token header says that it holds another token (cty).");
   }
@@ -64,10 +64,10 @@ function keyIdOfJudged(segment: string): string | undefined {
   return keyId as string | undefined;
 }
 
-/** The bytes of unpadded base64url text over its own alphabet; undefined when it is not canonical. */
+/** The bytes of an unpadded base64url text, whose characters the caller has checked; undefined if not canonical. */
 export function base64urlDecoded(segment: string): Uint8Array | undefined {
   const bytes = Buffer.from(segment, "base64url");
-  // Unused bits that are not zero, or one character too many, are lost on the way.
+  // Unused bits that are not zero, and a superfluous character, get lost in decoding.
   return bytes.toString("base64url") === segment ? bytes : undefined;
 }
 

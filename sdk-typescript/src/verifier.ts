@@ -1,4 +1,4 @@
-/** The one decision: is this text a valid session token of ours, and whose. */
+/** `SessionVerifier`: decides whether a text is a valid session token, and identifies its user. */
 
 import { compactVerify, errors } from "jose";
 
@@ -10,34 +10,34 @@ import type { KeySource } from "./keys.js";
 import { serializedOrigin } from "./origins.js";
 import { base64urlDecoded, opened } from "./token.js";
 
-/** Knows which sessions and users a token must not name, although it is valid; see `Revocations`. */
+/** Refuses valid tokens whose session was revoked or whose user was deleted or banned; see `Revocations`. */
 export interface RevocationCheck {
-  /** Returns when the caller may be let in; else throws `TokenRejected` or `RevocationsUnavailable`. */
+  /** Returns if nothing is known against the caller; else throws `TokenRejected` or `RevocationsUnavailable`. */
   check(caller: Authenticated): void;
 }
 
 export interface SessionVerifierOptions {
-  /** What `iss` must equal. null checks no issuer: only sensible when the key belongs to one instance alone. */
+  /** What `iss` must equal. null: not checked, which is safe only when the key belongs to a single instance. */
   readonly issuer: string | null;
   /** Origins of which `azp` must be one, in any spelling that a browser understands. Empty: not checked. */
   readonly authorizedParties?: Iterable<string>;
-  /** When set, `aud` must name one of these. Session tokens have none by default. */
+  /** If set, `aud` must name one of these. Session tokens have no `aud` by default. */
   readonly audience?: string | readonly string[];
-  /** Tolerated clock difference in seconds; 5 if left out. */
+  /** Tolerated clock difference in seconds; 5 by default. */
   readonly leeway?: number;
-  /** Asked last, about tokens that are valid. Left out: a valid token counts until it expires. */
+  /** Checked last, for tokens that are valid otherwise. Without it a token is accepted until it expires. */
   readonly revocations?: RevocationCheck;
-  /** The time, in seconds since 1970. */
+  /** Returns the time in seconds since 1970. */
   readonly now?: () => number;
 }
 
 /**
  * Verifies Clerk session tokens.
  *
- * Order: size and form, header, key, signature, then claims, so that nobody learns about claims without a valid
- * signature and no key is fetched for a token that its header already rules out.
+ * Order: size and form, header, key, signature, then claims. So errors say nothing about the claims of a token without
+ * a valid signature, and no key is fetched for a token that its header already rules out.
  *
- * Throws `TypeError`: something is set and would check nothing, or refuse everybody.
+ * Throws `TypeError`: a setting would check nothing, or refuse every token.
  */
 export class SessionVerifier {
   readonly #keys: KeySource;
@@ -77,8 +77,8 @@ export class SessionVerifier {
   /**
    * The identity in this token.
    *
-   * Throws `TokenRejected` (`reason` says why), `KeysUnavailable` or `RevocationsUnavailable` (nobody can tell), and
-   * nothing else.
+   * Throws `TokenRejected` (`reason` says why), `KeysUnavailable` or `RevocationsUnavailable` (not known), and nothing
+   * else.
    */
   async verify(token: string): Promise<Authenticated> {
     const unverified = opened(token);
@@ -86,7 +86,7 @@ export class SessionVerifier {
     try {
       await compactVerify(unverified.text, key, { algorithms: ["RS256"] });
     } catch (error) {
-      // jose decodes the payload once the signature is right.
+      // jose decodes the payload after it has verified the signature.
       throw error instanceof errors.JWSSignatureVerificationFailed
         ? new TokenRejected("token-invalid-signature", "The token signature is not valid.")
         : malformed();

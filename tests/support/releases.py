@@ -14,16 +14,17 @@ TODAY = [ROOT / "src", ROOT / "sdk/src"]
 
 _PUBLISH = """
 import base64, json
+from attrs import fields_dict
 from adapters.kafka.cloudevents import encode, headers
 from domain.events import UserCreated, UserDeleted, UserUpdated
 from domain.source_version import SourceVersion
 from domain.user import EmailAddress, Profile, Tombstone, User
 
 def user(version, **fields):
-    profile = dict(email=None, email_verified=False, emails=(), phone=None, username=None, first_name=None,
-        last_name=None, image_url=None, external_id=None, public_metadata={}, banned=False, locked=False,
-        created_at=1_790_000_000_000)
-    return User(id="user_sample", version=version, profile=Profile(**{**profile, **fields}),
+    profile = {**dict.fromkeys(fields_dict(Profile)), "email_verified": False, "emails": (), "public_metadata": {},
+        "banned": False, "locked": False, "created_at": 1_790_000_000_000, **fields}
+    known = {name: value for name, value in profile.items() if name in fields_dict(Profile)}  # of either release
+    return User(id="user_sample", version=version, profile=Profile(**known),
         updated_at=1_790_000_000_123, source=SourceVersion(1, 1, b""))
 
 address = EmailAddress(id="idn_1", email="Zoe@Example.com", verified=True, status="verified")

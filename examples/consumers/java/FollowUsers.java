@@ -1,4 +1,4 @@
-// Keep all users in memory: begin with the state topic, go on with what happens.
+// Keep all users in memory: start with the state topic, continue with the events.
 // With org.apache.kafka:kafka-clients and com.fasterxml.jackson.core:jackson-databind in jars/, and a JDK 17 or newer:
 //
 //     KAFKA_BOOTSTRAP_SERVERS=localhost:9092 java --class-path 'jars/*' FollowUsers.java
@@ -33,7 +33,7 @@ public class FollowUsers {
 
     static final ObjectMapper JSON = new ObjectMapper();
     static final Map<String, JsonNode> users = new HashMap<>();
-    /** The newest version of each user, of those who are gone too. */
+    /** The newest version of each user, deleted ones included. */
     static final Map<String, Long> versions = new HashMap<>();
 
     static Event decode(ConsumerRecord<String, byte[]> record) {
@@ -42,7 +42,7 @@ public class FollowUsers {
         }
         String type = attribute(record, "ce_type");
         if (new Event(type, null, 0, null).kind().equals("unknown")) {
-            return new Event(type, record.key(), 0, null); // of a later version: nothing more is known of it
+            return new Event(type, record.key(), 0, null); // a type of a later version
         }
         try {
             JsonNode data = record.value() == null ? null : JSON.readTree(record.value());
@@ -57,7 +57,7 @@ public class FollowUsers {
         return header == null ? null : new String(header.value(), StandardCharsets.UTF_8);
     }
 
-    /** Takes the event in and says whether it was news: at least once means that some come twice. */
+    /** Applies the event and returns whether it changed something: delivery is at least once. */
     static boolean apply(Event event) {
         if (event.kind().equals("unknown") || event.version() <= versions.getOrDefault(event.user(), 0L)) {
             return false;
@@ -85,11 +85,11 @@ public class FollowUsers {
         }
     }
 
-    /** Every record from the beginning to where the topic ends at this moment. */
+    /** Every record from the beginning to the topic's current end. */
     static void upToNow(KafkaConsumer<String, byte[]> consumer, String topic, Consumer<Event> each) {
         var partitions = consumer.partitionsFor(topic).stream()
             .map(found -> new TopicPartition(topic, found.partition())).toList();
-        consumer.assign(partitions); // no consumer group: what is kept in memory begins anew with each start
+        consumer.assign(partitions); // no consumer group: the memory is empty at each start
         consumer.seekToBeginning(partitions);
         var ends = consumer.endOffsets(partitions);
         while (partitions.stream().anyMatch(partition -> consumer.position(partition) < ends.get(partition))) {
@@ -105,7 +105,7 @@ public class FollowUsers {
 
         try (var consumer = new KafkaConsumer<>(settings, new StringDeserializer(), new ByteArrayDeserializer())) {
             upToNow(consumer, state, FollowUsers::apply);
-            // From the beginning too: what was published while the state was read is in here, the rest is dropped.
+            // From the beginning too: it has what was published while the state was read; the rest is dropped.
             upToNow(consumer, events, FollowUsers::apply);
             System.out.println("ready: " + users.size() + " users");
             while (true) {

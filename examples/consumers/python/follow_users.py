@@ -1,4 +1,4 @@
-"""Keep all users in memory: begin with the state topic, go on with what happens.
+"""Keep all users in memory: start with the state topic, continue with the events.
 
 pip install 'anomalyze-auth[kafka]'
 KAFKA_BOOTSTRAP_SERVERS=localhost:9092 python follow_users.py
@@ -20,7 +20,7 @@ STATE = os.environ.get("KAFKA_USER_STATE_TOPIC", STATE_TOPIC)
 
 
 async def up_to_now(consumer: AIOKafkaConsumer) -> AsyncIterator[ConsumerRecord]:
-    """Every record from the beginning to where the topic ends at this moment."""
+    """Every record from the beginning to the topic's current end."""
     partitions = consumer.assignment()
     await consumer.seek_to_beginning(*partitions)
     ends = await consumer.end_offsets(partitions)
@@ -31,15 +31,15 @@ async def up_to_now(consumer: AIOKafkaConsumer) -> AsyncIterator[ConsumerRecord]
 
 
 async def main() -> None:
-    users = UserStates()  # drops every version that is not newer than what it has
+    users = UserStates()  # drops versions that are not newer
 
-    # No consumer group: what is kept in memory begins anew with each start.
+    # No consumer group: the memory is empty at each start.
     async with AIOKafkaConsumer(STATE, **KAFKA, auto_offset_reset="earliest") as states:
         async for record in up_to_now(states):
             users.apply(decode_state(record.headers, record.key, record.value))
 
     async with AIOKafkaConsumer(EVENTS, **KAFKA, auto_offset_reset="earliest") as events:
-        # From the beginning too: what was published while the state was read is in here, the rest is dropped.
+        # From the beginning too: it has what was published while the state was read; the rest is dropped.
         async for record in up_to_now(events):
             users.apply(decode(record.headers, record.value))
         print(f"ready: {len(users)} users", flush=True)

@@ -1,4 +1,4 @@
-// Keep all users in memory: begin with the state topic, go on with what happens; and hear of sessions that were ended.
+// Keep all users in memory: start with the state topic, continue with the events; and follow ended sessions.
 //
 // npm install @anomalyze/auth kafkajs
 // KAFKA_BOOTSTRAP_SERVERS=localhost:9092 node follow-users.js
@@ -14,7 +14,7 @@ const kafka = new Kafka({
 });
 const events = process.env["KAFKA_USER_EVENTS_TOPIC"] ?? USER_TOPIC;
 const state = process.env["KAFKA_USER_STATE_TOPIC"] ?? STATE_TOPIC;
-const sessions = process.env["KAFKA_SESSION_EVENTS_TOPIC"]; // auth.session.events.v1, where there is one
+const sessions = process.env["KAFKA_SESSION_EVENTS_TOPIC"]; // auth.session.events.v1, if there is one
 
 // Told to stop, it leaves its group: the broker forgets that at once, and not when the session times out.
 let following: Consumer | undefined;
@@ -56,7 +56,7 @@ async function follow(topics: string[], take: (topic: string, message: KafkaMess
   await upToNow;
 }
 
-const users = new UserStates(); // drops every version that is not newer than what it has
+const users = new UserStates(); // drops versions that are not newer
 const revoked = new Set<string>();
 let ready = false;
 

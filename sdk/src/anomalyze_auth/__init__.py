@@ -1,6 +1,6 @@
-"""Trust a request: verify Clerk session tokens, and say who is calling.
+"""Verify Clerk session tokens and identify the caller of a request.
 
-The framework helpers and the Kafka side are modules of their own, imported only where they are used:
+Framework integrations and the Kafka modules are imported separately, so that only their users load them:
 `anomalyze_auth.fastapi`, `anomalyze_auth.litestar`, `anomalyze_auth.events`, `anomalyze_auth.sessions`,
 `anomalyze_auth.state`, `anomalyze_auth.consumer`, `anomalyze_auth.revocations`.
 """

@@ -1,4 +1,4 @@
-"""The inside of a token: what the claims must say once the signature has proven them."""
+"""The claims of a token, which are checked after its signature."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -14,7 +14,7 @@ from anomalyze_auth.identity import USER_ID, Authenticated
 
 @attrs.frozen(kw_only=True)
 class Expectations:
-    """What this service expects of a session token, beyond a valid signature; an empty set expects nothing."""
+    """What a session token must contain besides a valid signature; an empty set is not checked."""
 
     issuer: str | None
     authorized_parties: frozenset[str]
@@ -24,20 +24,20 @@ class Expectations:
 
 @attrs.frozen
 class Times:
-    """When a token counts, in seconds since the epoch."""
+    """The period in which a token is valid, in seconds since the epoch."""
 
     expires_at: float
     not_before: float | None
     issued_at: float | None
 
     def require(self, leeway: float, now: float) -> None:
-        """Return when the token counts now.
+        """Return if the token is valid at `now`.
 
         Edges are those of Clerk's own SDKs: expired when `exp <= now - leeway`; not active when
         `nbf > now + leeway`, and the same for `iat`.
 
         Raises:
-            TokenRejected: it does not.
+            TokenRejected: it is not.
         """
         if self.expires_at <= now - leeway:
             raise TokenRejected(Reason.TOKEN_EXPIRED, "The token has expired.")
@@ -49,7 +49,7 @@ class Times:
 
 @attrs.frozen
 class Identity:
-    """What proven claims say: the same for as long as `times` lets the token count."""
+    """The result of verified claims; it may be reused as long as `times` allows."""
 
     times: Times
     caller: Callable[..., Authenticated]
@@ -57,10 +57,10 @@ class Identity:
 
 
 def identity_in(claims: Mapping[str, Any], expected: Expectations, now: float) -> Identity:
-    """The identity in these proven claims.
+    """The identity in claims whose signature was verified.
 
     Raises:
-        TokenRejected: a claim is missing, of the wrong JSON type, or says that the caller is not let in now.
+        TokenRejected: a claim is missing, of the wrong JSON type, or does not have an accepted value.
     """
     user_id = _user_id(claims)
     session_id = _session_id(claims)
@@ -104,9 +104,9 @@ def _user_id(claims: Mapping[str, Any]) -> str:
 
 
 def _session_id(claims: Mapping[str, Any]) -> str:
-    """The session. JWT templates, OAuth and machine tokens are signed with the same key; only sessions have one.
+    """The session id. JWT templates, OAuth and machine tokens are signed with the same key, and have none.
 
-    Most of those are told by their header; what was made before Clerk's class mark `cat`, by this alone.
+    The header identifies most of those; tokens from before Clerk added the class `cat` are identified by this alone.
     """
     session_id = identifier(claims, "sid")
     token_id = claims.get("jti")
@@ -133,7 +133,7 @@ def _audience(claims: Mapping[str, Any]) -> list[str]:
 
 
 def _require_active(claims: Mapping[str, Any]) -> None:
-    """Pending means signed in, but with a task still to do; a status we do not know is not active."""
+    """Pending means signed in with an unfinished task; an unknown status is not active."""
     status = text(claims, "sts")
     if status == "pending":
         raise TokenRejected(Reason.SESSION_PENDING, "The session is pending: a sign-in task is unfinished.")

@@ -1,4 +1,4 @@
-"""Readers for single claims: each gives the value or None when it is absent, and refuses a wrong type."""
+"""Readers for single claims: each returns the value, or None if it is absent, and refuses a wrong type."""
 
 import re
 from collections.abc import Mapping
@@ -6,26 +6,26 @@ from typing import Any
 
 from anomalyze_auth.errors import Reason, TokenRejected
 
-# Ids and roles end up in headers, logs and queries of the services behind this one: visible ASCII only.
+# Ids and roles are copied into headers, logs and queries of other services: visible ASCII only.
 _IDENTIFIER = re.compile(r"[!-~]{1,255}")
 # What `datetime` can hold: 1970 to 9999.
 _EARLIEST, _LATEST = 0, 253_402_300_799
 
 
 def invalid(name: str) -> TokenRejected:
-    """The verdict on a claim that is there and unusable."""
+    """The rejection of a claim whose value cannot be used."""
     return TokenRejected(Reason.CLAIM_INVALID, f"The claim {name} does not have the form it must have.")
 
 
 def missing(name: str) -> TokenRejected:
-    """The verdict on a claim that must be there."""
+    """The rejection of a token without a required claim."""
     return TokenRejected(Reason.CLAIM_MISSING, f"The claim {name} is missing.")
 
 
 def number(claims: Mapping[str, Any], name: str) -> float | None:
-    """A NumericDate in seconds: any JSON number (RFC 7519 section 2), so 1.5 is one, and true or "1" is not.
+    """A NumericDate in seconds: any JSON number (RFC 7519 section 2), so 1.5 is valid; true and "1" are not.
 
-    A date out of the range of `datetime` is moved to its nearer end, for the sake of whoever shows it.
+    A date outside the range of `datetime` becomes its nearest end, so that callers can convert it.
     """
     if name not in claims:
         return None

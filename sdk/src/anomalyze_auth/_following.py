@@ -1,4 +1,4 @@
-"""Reading topics from a time on, outside of any consumer group, and knowing how far one has read."""
+"""Read topics from a point in time, without a consumer group, and track when everything was read."""
 
 import asyncio
 import contextlib
@@ -11,39 +11,39 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 Record: TypeAlias = "ConsumerRecord[bytes | None, bytes | None]"
 
 _ANSWER_MS = 5_000
-"""For any answer of a broker; without one, everything begins anew."""
+"""Timeout of each request to a broker; after it, reading starts again."""
 _START_S = 20.0
 _ASK_EVERY_S = 0.25
 _LOOK_EVERY_S = 0.05
 _FETCH_WAIT_MS = 250
-"""A broker answers the requests of one connection in turn, so a question waits as long as a fetch without news."""
+"""A broker answers the requests of one connection in order, so each waits for a pending fetch."""
 _METADATA_MS = 1_000
-"""Partitions that are added, and a topic that is deleted, are noticed within this time."""
+"""Added partitions and a deleted topic are noticed within this time."""
 _RECORDS_AT_ONCE = 200
-"""Taken in without a pause: a few milliseconds, in which the event loop does nothing else."""
+"""Handled in one step: a few milliseconds, in which the event loop does nothing else."""
 _STANDSTILL_S = 10.0
 _CLOSE_S = 2.0
 _SETTLE_S = 0.05
 
 
 class TopicMissingError(Exception):
-    """There is no such topic, or we may not know of it. The text is its name."""
+    """The topic does not exist, or the client may not describe it. The message is its name."""
 
 
 class TopicChangedError(Exception):
-    """Partitions were added, or the topic was deleted or made anew: what was known of offsets is void."""
+    """Partitions were added, or the topic was deleted or created again: known offsets are void."""
 
 
 @attrs.frozen(kw_only=True)
 class Following:
-    """What becomes of what is read.
+    """The callbacks of `follow`.
 
     Attributes:
-        take: called with each record, in the order of its partition.
+        take: called with each record and the time, in the order of its partition.
         skip: called for each record that the client cannot read at all.
-        known: called with a time of `clock`: all that the brokers had by then was taken.
-        rest: called with the time after each batch, and several times a second when nothing comes.
-        clock: seconds that never go back.
+        known: called with a time of `clock`, when every record that the brokers had at that time was taken.
+        rest: called with the time after each batch, and several times a second while the topics are idle.
+        clock: monotonic seconds.
     """
 
     take: Callable[[Record, float], None]
@@ -56,28 +56,27 @@ class Following:
 async def follow(
     bootstrap_servers: Sequence[str], topics: Collection[str], since: float, following: Following, **connection: Any
 ) -> NoReturn:
-    """Read what was published at `since` (seconds since 1970, by the records' timestamps) or later; ends by an error.
+    """Read what was published at `since` (seconds since 1970, by the records' timestamps) or later, until an error.
 
-    Whoever calls it again may be given records again: reading from `since` anew is the answer to everything that can
-    go wrong.
+    After any error, call it again: it may then deliver records a second time.
 
     Args:
         bootstrap_servers: host:port each.
-        topics: none is created by asking for it.
+        topics: not created if they do not exist.
         since: of the first record, by the records' own timestamps.
         following: what to call.
         connection: how `AIOKafkaConsumer` connects.
 
     Raises:
         TopicMissingError: there is no such topic.
-        TopicChangedError: a topic is not what it was a moment ago.
+        TopicChangedError: a topic was changed or recreated meanwhile.
         KafkaError, OSError, TimeoutError: the brokers do not answer, or refuse.
     """
     consumer = AIOKafkaConsumer(
         bootstrap_servers=list(bootstrap_servers),
         enable_auto_commit=False,
         auto_offset_reset="none",
-        # The events of a transaction are facts as soon as they are written: the service committed them before.
+        # An event is final as soon as it is written, committed or not: it is in the service's database already.
         isolation_level="read_uncommitted",
         request_timeout_ms=_ANSWER_MS,
         fetch_max_wait_ms=_FETCH_WAIT_MS,
@@ -108,10 +107,10 @@ async def _stand_at(consumer: AIOKafkaConsumer, topics: Collection[str], since: 
     for topic in topics:
         if topic not in there:
             raise TopicMissingError(topic)
-    # Only what the client was asked for is in its metadata, and every topic has a partition 0.
+    # The client's metadata has only topics that were asked for. Every topic has a partition 0.
     await consumer.end_offsets([TopicPartition(topic, 0) for topic in topics])
     partitions = _partitions(consumer, topics)
-    # Asked for before the offsets by time: what is published in between then lies behind these, not before.
+    # Before the offsets by time: records that are published in between then have offsets above these.
     ends = await consumer.end_offsets(partitions)
     found = await consumer.offsets_for_times(dict.fromkeys(partitions, int(since * 1000)))
     consumer.assign(partitions)
@@ -144,20 +143,20 @@ class _Reader:
                 if await self._stepped_over():
                     continue
                 raise
-            # From here to the end of the loop nothing is awaited, so that a position never includes what is not taken.
+            # No await from here to `rest`, so that a position never includes records that were not taken.
             now = following.clock()
             for records in batches.values():
                 for record in records:
                     following.take(record, now)
             following.rest(now)
-            await asyncio.sleep(0)  # a full buffer makes `getmany` return at once, again and again
+            await asyncio.sleep(0)  # with a full buffer `getmany` returns at once, every time
 
     async def _stepped_over(self) -> bool:
-        """Take what is before a record that aiokafka cannot read, and leave that one out; say whether there was one.
+        """Take the records before one that aiokafka cannot read, and skip that one; return whether there was one.
 
-        Such a record has a header whose name is not UTF-8. `getmany` meets it again and again, and never gives the
-        records before it. What comes after it in the same batch cannot be read either: one producer wrote both, and it
-        was no relay, whose headers have plain names.
+        Such a record has a header whose name is not UTF-8. `getmany` fails at it every time, and never returns the
+        records before it. The rest of its batch cannot be read either; it is of the same producer, which is not a
+        relay, because all header names of a relay are ASCII.
         """
         for partition in self._partitions:
             with contextlib.suppress(TimeoutError):
@@ -173,7 +172,7 @@ class _Reader:
         return False
 
     async def ask(self) -> NoReturn:
-        """Ask the brokers where the topics end, and say when all of it was taken."""
+        """Ask the brokers for the end offsets, and report when everything up to them was taken."""
         while True:
             before = await self._positions()
             asked = self._following.clock()
@@ -185,9 +184,9 @@ class _Reader:
             await asyncio.sleep(_ASK_EVERY_S)
 
     async def look(self) -> NoReturn:
-        """Notice other partitions than before: more, or none for the moment in which a topic is made anew."""
+        """Raise when the partitions change: more, or none while a topic is recreated."""
         topics = {partition.topic for partition in self._partitions}
-        while _partitions(self._consumer, topics) == self._partitions:  # noqa: ASYNC110  (the client tells nobody)
+        while _partitions(self._consumer, topics) == self._partitions:  # noqa: ASYNC110  (the client has no event)
             await asyncio.sleep(_LOOK_EVERY_S)
         raise TopicChangedError("a topic has other partitions than before")
 
@@ -207,14 +206,14 @@ class _Reader:
 
 
 async def _stop(consumer: AIOKafkaConsumer) -> None:
-    # `stop` alone may end by an error of a fetch that is under way, and its client then lives, and connects, for ever.
-    # Without an assignment the consumer ends its fetches by itself.
+    # `stop` may raise the error of a running fetch, and then leaves its client open and reconnecting forever.
+    # Without an assignment the consumer ends its fetches first.
     if consumer.assignment():
         consumer.unsubscribe()
         await asyncio.sleep(_SETTLE_S)
     stopping = asyncio.create_task(consumer.stop())
     await asyncio.wait({stopping}, timeout=_CLOSE_S)
-    if not stopping.done():  # a broker that reads nothing any more
+    if not stopping.done():  # a broker that does not read from its connection
         stopping.cancel()
     with contextlib.suppress(Exception, asyncio.CancelledError):
         await stopping

@@ -1,4 +1,4 @@
-"""Strict JSON for input that an attacker may have written."""
+"""A strict JSON decoder for untrusted input."""
 
 import json
 import re
@@ -26,16 +26,16 @@ def _not_json(constant: str) -> Never:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_no_repeated_names, parse_float=_finite, parse_constant=_not_json)
-# Far beyond what anybody writes, far below where the readers of this process give up.
+# Far more than real documents have, far less than the recursion limit of other decoders in this process.
 _DEEPEST = 64
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def decoded_object(data: bytes) -> dict[str, Any] | None:
-    """The JSON object in `data`, or None when it is anything else.
+    """The JSON object in `data`, or None if it is anything else.
 
-    Refused besides bad syntax: text that is not UTF-8 (RFC 8259 section 8.1), repeated member names,
-    NaN, Infinity and numbers that overflow, half surrogate pairs (they cannot be written out again),
+    Besides bad syntax it refuses text that is not UTF-8 (RFC 8259 section 8.1), repeated member names,
+    NaN, Infinity and numbers that overflow, lone surrogates (they cannot be encoded again),
     and more than 64 levels of nesting.
     """
     try:

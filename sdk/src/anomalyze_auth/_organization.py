@@ -25,7 +25,7 @@ def organization_in(claims: Mapping[str, Any]) -> Organization | None:
 
 
 def _long(claims: Mapping[str, Any]) -> Organization | None:
-    # Older tokens state an absent organization as null.
+    # Older tokens have null for an absent organization.
     stated = {name: claims[name] for name in _LONG_CLAIMS if claims.get(name) is not None}
     organization_id = identifier(stated, "org_id")
     if organization_id is None:
@@ -65,8 +65,8 @@ def _unpacked(features: list[str], permissions: list[str], masks: list[str]) -> 
     """Bit j of mask i grants `org:<feature i>:<permission j>`.
 
     Clerk's documentation and its Go and Python SDKs count i over all features, its JavaScript SDK over
-    the organization's alone. The number of masks tells which was meant; when it fits neither, nothing is
-    granted.
+    those of the organization only. The number of masks shows which applies; if it matches neither, no permission
+    is granted.
     """
     of_organization = [feature for feature in features if _of_organization(feature)]
     for counted in (features, of_organization):

@@ -1,4 +1,4 @@
-"""RS256 signatures: a session's token comes with every request of its minute, so each is checked once."""
+"""RS256 signatures, cached: a client sends the same token with every request for up to a minute."""
 
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
@@ -14,14 +14,14 @@ from anomalyze_auth._token import UnverifiedToken, base64url_decoded
 from anomalyze_auth.errors import Reason, TokenRejected
 
 REMEMBERED = 4096
-"""Tokens known to be right, some 1,000 bytes each; beyond that the oldest is checked anew."""
+"""Tokens in the cache, about 1,000 bytes each; above that the oldest is dropped."""
 
 
 @attrs.frozen
 class Proof:
-    """What is known of a token with a right signature: the key that proved it, and whom it identifies.
+    """A token whose signature was verified: the key that verified it, and the identity in it.
 
-    `identity` is None as long as no claim in it was judged, or one was refused.
+    `identity` is None until the claims were accepted.
     """
 
     key: RSAPublicKey
@@ -30,15 +30,15 @@ class Proof:
 
 
 class Proofs:
-    """Remembers which tokens have a right signature, and what their claims say.
+    """Caches which tokens have a valid signature, and the identity in them.
 
-    What is kept is a digest of the token's exact bytes, never the token, and with it the very key that proved it: when
-    the key source gives another key, nothing that the old one proved counts any more. Of the claims only those are kept
-    that every caller is given; `exp`, `nbf` and `iat` among them are judged each time.
+    The cache holds a digest of the token's exact bytes, never the token, and the key object that verified it: when the
+    key source returns another key, entries of the old one are not used any more. Of the claims it holds only those in
+    `Authenticated`; `exp`, `nbf` and `iat` are checked each time.
     """
 
     def __init__(self) -> None:
-        # Half of this package's import time, and whoever only reads events does not need it.
+        # Half of this package's import time; not needed to read events.
         from jwt.algorithms import RSAAlgorithm  # noqa: PLC0415
 
         self._rs256 = RSAAlgorithm(RSAAlgorithm.SHA256)
@@ -49,10 +49,10 @@ class Proofs:
         return self._proofs.get(digest)
 
     def require_signature(self, digest: bytes, token: UnverifiedToken, key: RSAPublicKey) -> None:
-        """Check the signature, unless this key has proved it before.
+        """Check the signature, unless this key has verified it before.
 
         Raises:
-            TokenRejected: it is not right.
+            TokenRejected: it is not valid.
         """
         proof = self._proofs.get(digest)
         if proof is not None and proof.key is key:
@@ -74,7 +74,7 @@ def digest_of(token: str | bytes) -> bytes:
 
 
 class ClaimsOf(Mapping[str, Any]):
-    """The claims of a proven token, decoded when somebody looks at them: most callers need the ids alone."""
+    """The claims of a verified token, decoded when first read: most callers need the ids only."""
 
     __slots__ = ("_claims", "_payload")
 

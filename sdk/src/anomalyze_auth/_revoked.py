@@ -1,4 +1,4 @@
-"""What is known of revoked sessions and of users, in bounded memory. No clock and no Kafka in here."""
+"""Revoked sessions and the state of users, in bounded memory; pure, without a clock and without Kafka."""
 
 from collections import deque
 
@@ -20,23 +20,23 @@ class _Arrivals:
 
 
 class Revoked:
-    """Sessions that were ended, and users with the newest state that was seen of them, each for `keep` seconds.
+    """Ended sessions, and the newest known state of users, each for `keep` seconds.
 
-    The same events give the same answer in any order and repetition: sessions only ever end; of a user the highest
-    version counts, and a deletion over everything. Users in good standing are kept too, for their version: else a
-    ban that comes again after it was lifted would count.
+    The result does not depend on the order and repetition of events: an ended session stays ended; of a user the
+    highest version counts, and a deletion overrides every version. Users who are neither banned nor deleted are kept
+    too, for their version: otherwise a ban that is delivered again after an unban would count.
 
     Args:
-        keep: seconds; longer than a token can name a session after the event about it was published.
-        most: sessions and users together. What does not fit is dropped and makes the answers unreliable until
-            `overflow_until`: by then no token can name what was dropped.
+        keep: seconds; longer than a token is valid after the event about its session was published.
+        most: sessions and users together. Beyond that, events are dropped, and answers are incomplete until
+            `overflow_until`: by then every token that they concern has expired.
     """
 
     def __init__(self, *, keep: float, most: int) -> None:
         self._keep = keep
         self._most = most
         self._sessions: set[str] = set()
-        # Version, verdict, when to forget; a set and a plain tuple take half the memory of values with names.
+        # Version, verdict, time to forget; a set and plain tuples take half the memory of attrs values.
         self._users: dict[str, tuple[int, Reason | None, float]] = {}
         self._arrivals: deque[_Arrivals] = deque()
         self.overflow_until = float("-inf")
@@ -51,14 +51,14 @@ class Revoked:
         return len(self._users)
 
     def verdict(self, session_id: str, user_id: str) -> Reason | None:
-        """Why a token with these ids does not count; None: nothing is known against it."""
+        """Why a token with these ids must be refused; None if nothing is known against it."""
         user = self._users.get(user_id)
         if user is not None and user[1] is not None:
             return user[1]
         return Reason.SESSION_REVOKED if session_id in self._sessions else None
 
     def apply(self, event: SessionRevoked | UserEvent | UnknownEvent, now: float) -> None:
-        """Take in what arrived at `now` (seconds that never go back)."""
+        """Apply an event that arrived at `now` (monotonic seconds)."""
         if isinstance(event, UnknownEvent):
             return
         if isinstance(event, SessionRevoked):
@@ -77,7 +77,7 @@ class Revoked:
         self._users[user_id] = (event.version, verdict, self._arrivals_of(now).forgotten_at)
 
     def forget(self, now: float) -> None:
-        """Drop what was kept long enough."""
+        """Drop what was kept for `keep` seconds."""
         while self._arrivals and self._arrivals[0].forgotten_at <= now:
             old = self._arrivals.popleft()
             self._sessions.difference_update(old.sessions)

@@ -1,4 +1,4 @@
-"""The outside of a token: form and header, all that may be judged before the signature."""
+"""The form and the header of a token, which are checked before its signature."""
 
 import re
 from base64 import urlsafe_b64decode
@@ -17,17 +17,17 @@ _COMPACT_JWS = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)\.([A-Za-z0-9_-]*)
 _OPAQUE_PREFIXES = ("mt_", "m2m_", "oat_", "ak_")
 
 # Token classes that Clerk signs with one and the same key, told apart by the protected header `cat`
-# (@clerk/backend, tokens/jwtCategories.ts). The second means: this header carries no class.
+# (@clerk/backend, tokens/jwtCategories.ts). The second means: no class.
 _SESSION_CATEGORIES = frozenset({"cl_B7d4PD111AAA", "cl_I7d4PD111III"})
 
-# By length modulo 4: the characters that may end a base64url text whose unused bits are zero. Any other
-# ending decodes to the same bytes, and one signature would have several spellings.
+# By length modulo 4: the last characters that leave the unused bits of a base64url text zero. With any other
+# last character, different texts would decode to the same signature.
 _LAST_CHARACTERS = {2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
 
 
 @attrs.frozen
 class UnverifiedToken:
-    """A well-formed RS256 token that claims to be a session token; nothing in it is proven yet."""
+    """A well-formed RS256 token with the header of a session token; its signature is not checked yet."""
 
     signing_input: bytes
     payload: str
@@ -39,7 +39,7 @@ def opened(token: str | bytes) -> UnverifiedToken:
     """Check form and header.
 
     Raises:
-        TokenRejected: the text is no compact JWS, or its header rules it out as a session token.
+        TokenRejected: the text is not a compact JWS, or the header is not that of a session token.
     """
     if len(token) > MAX_TOKEN_LENGTH:
         raise TokenRejected(Reason.TOKEN_TOO_LARGE, f"The token is longer than {MAX_TOKEN_LENGTH} characters.")
@@ -57,7 +57,7 @@ def opened(token: str | bytes) -> UnverifiedToken:
 
 @lru_cache(maxsize=64)
 def _key_id_of_judged(header_segment: str) -> str | None:
-    """Judge the header; all tokens of one Clerk instance have the same."""
+    """Check the header and return its `kid`. Cached, since all tokens of one Clerk instance have the same header."""
     header_bytes = base64url_decoded(header_segment)
     header = None if header_bytes is None else decoded_object(header_bytes)
     if header is None:
@@ -81,7 +81,7 @@ def _key_id_of_judged(header_segment: str) -> str | None:
 
 
 def base64url_decoded(segment: str) -> bytes | None:
-    """The bytes of unpadded base64url text over its own alphabet; None when it is not canonical."""
+    """The bytes of an unpadded base64url text, whose characters the caller has checked; None if it is not canonical."""
     remainder = len(segment) % 4
     if remainder == 0:
         return urlsafe_b64decode(segment)
@@ -91,7 +91,7 @@ def base64url_decoded(segment: str) -> bytes | None:
 
 
 def _is_token_in_token(content_type: object) -> bool:
-    # RFC 7519 section 7.2 step 8: the payload is then to be read as a token, and its claims are nobody's.
+    # RFC 7519 section 7.2 step 8: the payload is then another token, not a set of claims.
     return isinstance(content_type, str) and content_type.lower() in ("jwt", "application/jwt")
 
 

@@ -1,4 +1,4 @@
-"""What a route demands of its caller."""
+"""What a route requires of its caller."""
 
 from collections.abc import Callable
 from enum import Enum
@@ -13,8 +13,8 @@ from anomalyze_auth.problems import FORBIDDEN, Problem
 class Access(Enum):
     """How a route treats callers without an identity.
 
-    PUBLIC: the token is not even looked at. OPTIONAL: a caller without a token is let in as nobody.
-    REQUIRED: only with a valid token.
+    PUBLIC: the token is not read. OPTIONAL: a caller without a token is anonymous.
+    REQUIRED: a valid token is needed.
     """
 
     PUBLIC = "public"
@@ -26,7 +26,7 @@ PUBLIC, OPTIONAL, REQUIRED = Access.PUBLIC, Access.OPTIONAL, Access.REQUIRED
 
 
 def _text_or(kind: type) -> Callable[[object, "attrs.Attribute[Any]", object], None]:
-    """A validator: an empty text, most often a setting that is missing, must not pass for no requirement."""
+    """A validator: an empty text, usually from a missing setting, must not mean "no requirement"."""
 
     def validate(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
         if not isinstance(value, (str, kind)):
@@ -41,13 +41,13 @@ def _text_or(kind: type) -> Callable[[object, "attrs.Attribute[Any]", object], N
 
 @attrs.frozen(kw_only=True)
 class Requirement:
-    """What a signed-in caller must have besides; all that is set must hold.
+    """What a signed-in caller needs; every field that is set must hold.
 
     `organization`: True for any active organization, or the id of one. `role` and `permission`: in that
-    organization, in the long form (`org:admin`). `in_person`: not impersonated by somebody else.
+    organization, in the long form (`org:admin`). `in_person`: not impersonated.
 
     Raises:
-        TypeError, ValueError: a value is of another type, or empty: it would check nothing, or refuse everybody.
+        TypeError, ValueError: a value has the wrong type or is empty, and would check nothing or refuse every caller.
     """
 
     organization: bool | str = attrs.field(default=False, validator=_text_or(bool))
@@ -56,7 +56,7 @@ class Requirement:
     in_person: bool = attrs.field(default=False, validator=attrs.validators.instance_of(bool))
 
     def refusal(self, caller: Authenticated) -> Problem | None:
-        """The answer to a caller who does not have it all; None for one who does."""
+        """The answer to a caller who does not meet the requirement; None for one who does."""
         organization = caller.organization
         if self.organization and (organization is None or self.organization not in (True, organization.id)):
             return FORBIDDEN["organization-required"]

@@ -1,4 +1,4 @@
-"""Which addresses may say what is trusted."""
+"""Which URLs may serve keys and tokens."""
 
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -10,14 +10,13 @@ _NOT_PROTECTED = (
 
 
 def protected_url(url: str) -> str:
-    """This URL, unless somebody on the way could change what it answers.
+    """This URL, if its answers cannot be changed in transit.
 
-    That is https, or http that stays on this machine. Names under `.test` count as such too: no public name
-    server knows them (RFC 6761 section 6.2), so whoever uses one has set up a network for tests, for example
-    the containers of one machine.
+    That is https, or http that stays on this machine. Names under `.test` are accepted too: they do not exist in
+    public DNS (RFC 6761 section 6.2), so they belong to a test network, for example the containers of one machine.
 
     Raises:
-        ValueError: plain http to anywhere else, or no http(s) URL at all; the message does not repeat it.
+        ValueError: plain http to any other host, or not an http(s) URL; the message does not contain it.
     """
     if "@" in url or "\\" in url or not url.isprintable():
         raise ValueError("not an http(s) URL without a user")

@@ -1,4 +1,4 @@
-"""Consume user events: each version of each user once, in order, whatever Kafka delivers twice."""
+"""Consume user events: each version of each user once and in order, although Kafka delivers at least once."""
 
 import copy
 import logging
@@ -19,10 +19,10 @@ Handle = Callable[[UserEvent], Awaitable[None]]
 
 
 class LastSeen(Protocol):
-    """Remembers the last version of each user that was handled.
+    """Stores the last version of each user that was handled.
 
-    Kept in the database that the handler writes to, and in its transaction, it makes each version take
-    effect exactly once. Kept elsewhere, a crash between handling and remembering handles it again.
+    If it is stored in the database that the handler writes to, in the same transaction, each version takes
+    effect exactly once. If it is stored elsewhere, a crash between the two handles a version again.
     """
 
     async def version(self, user_id: str) -> int:
@@ -30,14 +30,14 @@ class LastSeen(Protocol):
         ...
 
     async def remember(self, user_id: str, version: int) -> None:
-        """Note that this version was handled. It is higher than the one before."""
+        """Store that this version was handled. It is higher than the previous one."""
         ...
 
 
 class InMemoryLastSeen:
-    """Remembers the users seen most recently in this process; a restart starts from nothing.
+    """Remembers the most recent users in the memory of this process; it is empty after a restart.
 
-    Enough where handling a version again is harmless, for example to drop cache entries.
+    Enough where handling a version again does no harm, for example to drop cache entries.
     """
 
     def __init__(self, *, most_users: int = 100_000) -> None:
@@ -55,7 +55,7 @@ class InMemoryLastSeen:
 
 
 class Outcome(Enum):
-    """What became of a message."""
+    """The result of delivering a message."""
 
     HANDLED = "handled"
     DUPLICATE = "duplicate"
@@ -64,15 +64,15 @@ class Outcome(Enum):
 
 
 class UserEvents:
-    """Gives a handler each user event that is newer than what was handled of that user before.
+    """Passes a handler each user event that is newer than the last one handled of that user.
 
     The handler must see the messages of one partition one after another, as aiokafka and FastStream
     (with one worker) deliver them.
 
     Args:
-        last_seen: where to remember.
-        on_unusable: called with a message that is no event, which is then skipped. Without it such a
-            message raises, and is met again after a restart, until somebody looks at it.
+        last_seen: stores the versions.
+        on_unusable: called for a message that is not an event, which is then skipped. Without it such a
+            message raises `UnusableEvent`, and is delivered again after a restart.
     """
 
     def __init__(
@@ -85,10 +85,10 @@ class UserEvents:
         self._on_unusable = on_unusable
 
     async def deliver(self, headers: Headers, value: bytes | None, handle: Handle) -> Outcome:
-        """Decode one message and hand it over unless it is old news.
+        """Decode one message and pass it to the handler, unless its version was handled before.
 
         Raises:
-            UnusableEvent: the message is no event and there is no `on_unusable`.
+            UnusableEvent: the message is not an event and there is no `on_unusable`.
             Exception: whatever the handler raises; the event is then not remembered.
         """
         try:
@@ -108,7 +108,7 @@ class UserEvents:
         return Outcome.HANDLED
 
     def subscriber(self, handle: Handle) -> Callable[..., Awaitable[None]]:
-        """Make a FastStream subscriber of a handler: put it below `@broker.subscriber(…, parser=any_record)`."""
+        """Turn a handler into a FastStream subscriber: a decorator below `@broker.subscriber(…, parser=any_record)`."""
         from faststream.kafka.annotations import KafkaMessage  # noqa: PLC0415  (the extra `kafka`)
 
         async def consume(message: KafkaMessage) -> None:
@@ -124,16 +124,16 @@ class UserEvents:
 async def any_record(
     record: "ConsumerRecord[Any, Any]", parse: Callable[..., Awaitable["KafkaMessage"]]
 ) -> "KafkaMessage":
-    """A parser for FastStream that takes whatever a producer can put into a record.
+    """A parser for FastStream that accepts any record.
 
-    FastStream's own fails at a header without a value or one that is not UTF-8, and at a value that is not what its
-    content type says: before any handler is called, and again at each attempt.
+    FastStream's own parser fails at a header without a value or one that is not UTF-8, and at a value that does not
+    match its content type: before the handler is called, and again at each attempt.
     """
     readable = copy.copy(record)
     readable.headers = tuple((name, value) for name, value in record.headers if value is not None and _is_text(value))
     message = await parse(readable)
     message.raw_message = record
-    message.content_type = "application/octet-stream"  # so that nothing is decoded before `deliver` does it
+    message.content_type = "application/octet-stream"  # so that only `deliver` decodes the value
     return message
 
 

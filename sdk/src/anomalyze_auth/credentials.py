@@ -1,4 +1,4 @@
-"""Where in a request session tokens are."""
+"""Find the session tokens in a request's headers."""
 
 import re
 from base64 import urlsafe_b64encode
@@ -7,14 +7,14 @@ from hashlib import sha1
 
 import attrs
 
-# Blanks behind the token are cut off afterwards: a lazy match up to them would try every character in turn.
+# Trailing blanks are stripped afterwards: a lazy match up to them would take quadratic time.
 _BEARER = re.compile(rb"[ \t]*bearer +(\S.*)", re.IGNORECASE | re.DOTALL)
 _SESSION_COOKIE = b"__session"
 
 
 @attrs.frozen
 class Credentials:
-    """What a request carries, unjudged.
+    """The credentials in a request, not verified.
 
     `bearer` is the token of the Authorization header, None without one; `cookies` are the distinct values of
     the session cookies, those of this Clerk instance first; `origins` are the values of Origin.
@@ -29,8 +29,8 @@ def credentials_in(headers: Iterable[tuple[bytes, bytes]], *, cookie_suffix: str
     """The credentials in these raw headers, as in an ASGI scope; names in any case.
 
     `Authorization: Bearer …`: the scheme in any case, then spaces and no tab (RFC 9110 section 11.4); other
-    schemes are ignored. Several Bearer headers are joined, which no verifier accepts: it must not depend on a
-    proxy's choice which of two tokens is meant.
+    schemes are ignored. Several Bearer headers are joined into one text, which no verifier accepts: which of two
+    tokens counts must not depend on a proxy.
 
     Cookies: `__session_<suffix>`, which belongs to one Clerk instance, and `__session`, which all instances on
     a domain share. A browser sends several of one name when they differ in path or domain.
@@ -57,7 +57,7 @@ def credentials_in(headers: Iterable[tuple[bytes, bytes]], *, cookie_suffix: str
 
 
 def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """The token of `Authorization: Bearer …` in these raw headers, see `credentials_in`; None when there is none."""
+    """The token of `Authorization: Bearer …` in these raw headers, see `credentials_in`; None if there is none."""
     return credentials_in(headers).bearer
 
 
@@ -72,7 +72,7 @@ def _session_cookies(cookie_headers: list[bytes], suffix: str | None) -> tuple[s
     ours: list[bytes] = []
     shared: list[bytes] = []
     for header in cookie_headers:
-        # Only pairs that may be meant are looked at: a header of nothing but semicolons costs a stranger less than us.
+        # Only pairs with the cookie's name are parsed, so that a header full of semicolons is not expensive.
         at = 0
         while (found := header.find(_SESSION_COOKIE, at)) >= 0:
             start = header.rfind(b";", at, found) + 1 or at

@@ -1,4 +1,4 @@
-"""What can go wrong: a verdict (`TokenRejected`, `OriginRefused`) or a fault of ours (those named `…Unavailable`)."""
+"""The errors of verification: a refusal (`TokenRejected`, `OriginRefused`) or a failure (`…Unavailable`)."""
 
 from enum import StrEnum
 
@@ -27,13 +27,13 @@ class Reason(StrEnum):
     USER_BANNED = "user-banned"
 
 
-class TokenRejected(Exception):  # noqa: N818  (a verdict, not an error)
-    """The token is not a valid session token of ours, or was taken back: answer 401 (403 for `USER_BANNED`).
+class TokenRejected(Exception):  # noqa: N818  (a decision, not an error)
+    """The token is not a valid session token, or was revoked: answer 401 (403 for `USER_BANNED`).
 
     Attributes:
-        reason: stable machine-readable verdict.
+        reason: stable and machine-readable.
         description: one ASCII sentence without quotes or backslashes, made of constants only, so it
-            fits `error_description` of WWW-Authenticate (RFC 6750 section 3). Never holds the token.
+            can be the `error_description` of WWW-Authenticate (RFC 6750 section 3). Never contains the token.
     """
 
     def __init__(self, reason: Reason, description: str) -> None:
@@ -42,26 +42,26 @@ class TokenRejected(Exception):  # noqa: N818  (a verdict, not an error)
         self.description = description
 
 
-class OriginRefused(Exception):  # noqa: N818  (a verdict, not an error)
-    """A page of another origin uses the session cookie: answer 403."""
+class OriginRefused(Exception):  # noqa: N818  (a decision, not an error)
+    """The session cookie was sent by a page of another origin: answer 403."""
 
 
 class KeysFault(StrEnum):
-    """Why the signing keys could not be fetched, as far as an operator would act differently."""
+    """Why the signing keys could not be fetched, as far as an operator would act on it differently."""
 
     PROXY = "proxy"
-    """The proxy in between refused."""
+    """The configured HTTP proxy refused."""
     TLS = "tls"
-    """The server's certificate was refused, or there was no common TLS."""
+    """The server's certificate was refused, or the TLS handshake failed."""
     OUT_OF_REACH = "out-of-reach"
-    """Anything else: no connection, no answer in time, an answer that is no key set."""
+    """Anything else: no connection, no answer in time, an answer that is not a key set."""
 
 
 class KeysUnavailable(Exception):  # noqa: N818  (reads as what it says)
-    """No verdict is possible because the signing keys are out of reach: answer 503, not 401.
+    """The token cannot be verified because the signing keys are unavailable: answer 503, not 401.
 
     Attributes:
-        cause: why; the text says more.
+        cause: why; the message has the details.
     """
 
     def __init__(self, message: str, cause: KeysFault = KeysFault.OUT_OF_REACH) -> None:
@@ -73,7 +73,7 @@ class KeysUnavailable(Exception):  # noqa: N818  (reads as what it says)
 
 
 class RevocationsUnavailable(Exception):  # noqa: N818  (reads as what it says)
-    """The token is valid, and whether it was taken back is not known: answer 503, not 401.
+    """The token is valid, but whether it was revoked is not known: answer 503, not 401.
 
-    Raised by `Revocations` that are out of date and were told to refuse then. The text says why.
+    Raised by `Revocations(when_stale="refuse")` while it is out of date. The message says why.
     """

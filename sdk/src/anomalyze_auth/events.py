@@ -1,4 +1,4 @@
-"""What happens to users, as the auth service tells it on Kafka (CloudEvents 1.0, binary mode)."""
+"""Events about users, which auth-service publishes on Kafka (CloudEvents 1.0, binary mode)."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -23,7 +23,7 @@ class Email:
 
 @attrs.frozen(kw_only=True)
 class Profile:
-    """A user as of one version. What an older producer does not send has its default."""
+    """A user as of one version. Fields that an older producer does not send have their defaults."""
 
     id: str
     version: int
@@ -80,7 +80,7 @@ class UserUpdated:
 
 @attrs.frozen(kw_only=True)
 class UserDeleted:
-    """A user is gone for good: erase what you hold. Nothing personal is in this event."""
+    """A user was deleted permanently: erase your data about them. The event contains no personal data."""
 
     event_id: str
     time: datetime | None
@@ -91,7 +91,7 @@ class UserDeleted:
 
 @attrs.frozen(kw_only=True)
 class UnknownEvent:
-    """An event of a type this package is too old for, or of no concern to it: skip it, or update."""
+    """An event of a type that this version of the package does not know: skip it, or update the package."""
 
     event_id: str
     type: str
@@ -101,7 +101,7 @@ UserEvent = UserCreated | UserUpdated | UserDeleted
 
 
 class UnusableEvent(ValueError):  # noqa: N818  (reads as what it is)
-    """The message is no event that can be read; the text says why and holds nothing personal."""
+    """The message is not a readable event; the text says why and contains no personal data."""
 
 
 @attrs.frozen(kw_only=True)
@@ -132,17 +132,17 @@ Headers = Mapping[str, str | bytes | None] | Iterable[tuple[str, str | bytes | N
 def decode(headers: Headers, value: bytes | None) -> UserEvent | UnknownEvent:
     """The event in a Kafka message.
 
-    A tolerant reader: fields and headers it does not know are ignored, absent optional ones have their
+    Unknown fields and headers are ignored, absent optional ones have their
     default, and an unknown `ce_type` (a later version, another kind) is an `UnknownEvent`, not an error.
 
     Args:
-        headers: as aiokafka (pairs of name and bytes) or FastStream (a mapping) give them. One without a value counts
-            as absent, and those that are no attribute of the event are not looked at.
+        headers: as aiokafka (pairs of name and bytes) or FastStream (a mapping) give them. A header without a value
+            counts as absent; headers that are not attributes of the event are ignored.
         value: the message's value.
 
     Raises:
-        UnusableEvent: it is no CloudEvent in binary mode, its data is not of its type's shape, or its
-            headers contradict each other or its data. Nothing else is raised, whatever the record holds.
+        UnusableEvent: it is not a CloudEvent in binary mode, its data does not fit its type, or its
+            headers contradict each other or the data. Nothing else is raised, whatever the record contains.
     """
     attributes = attributes_of(headers)
     event_id, kind = attributes["ce_id"], attributes["ce_type"]
@@ -165,7 +165,7 @@ def attributes_of(headers: Headers) -> dict[str, str]:
     """The attributes of a CloudEvent in binary mode, `ce_id` and `ce_type` among them.
 
     Raises:
-        UnusableEvent: it is none.
+        UnusableEvent: it is not a CloudEvent in binary mode.
     """
     attributes = _texts(headers)
     if attributes.get("content-type", "").startswith("application/cloudevents"):
@@ -178,10 +178,10 @@ def attributes_of(headers: Headers) -> dict[str, str]:
 
 
 def version_in(attributes: Mapping[str, str]) -> int:
-    """The user's version, from the header: 1 or more, and no more than a bigint of a database holds.
+    """The user's version, from the header: from 1 to the largest bigint of a database.
 
     Raises:
-        UnusableEvent: it is missing or no version.
+        UnusableEvent: it is missing or not a version.
     """
     sequence = attributes.get("ce_sequence", "")
     if sequence.isascii() and sequence.isdecimal() and len(sequence) <= _LONGEST_SEQUENCE:
@@ -192,15 +192,15 @@ def version_in(attributes: Mapping[str, str]) -> int:
 
 
 _LONGEST_SEQUENCE = 40
-"""Twenty digits are sent; `int` refuses thousands with an error of its own."""
+"""Producers send twenty digits; `int` raises another error for thousands."""
 _HIGHEST_VERSION = 2**63 - 1
 
 
 def user_id_in(attributes: Mapping[str, str]) -> str:
-    """The user's id, from the header: visible ASCII, so that it fits the keys, columns and logs of whoever reads it.
+    """The user's id, from the header: visible ASCII, which is safe in keys, columns and logs.
 
     Raises:
-        UnusableEvent: it is missing or no id.
+        UnusableEvent: it is missing or not an id.
     """
     user_id = attributes.get("ce_subject", "")
     if not _USER_ID.fullmatch(user_id):
@@ -220,7 +220,7 @@ def _texts(headers: Headers) -> dict[str, str]:
             if value is None or not name.startswith(("ce_", "content-type")):
                 continue
             text = value if isinstance(value, str) else str(value, "utf-8")
-            text.encode()  # half a surrogate pair could not be written down anywhere
+            text.encode()  # a lone surrogate could not be stored anywhere
             if attributes.setdefault(name, text) != text:
                 problem = f"the header {name[:40]!r} comes twice, with two values"
                 break
@@ -240,7 +240,7 @@ def _event(kind: str, event_id: str, time: datetime | None, value: bytes) -> Use
             )
         data = _CHANGED.decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError) as error:
-        # msgspec names the place and the types, never a value.
+        # msgspec's message has the path and the types, never a value.
         problem = str(error) if isinstance(error, msgspec.MsgspecError) else type(error).__name__
     else:
         if kind == _CREATED_V1:

@@ -15,7 +15,7 @@ __all__ = ["CurrentUser", "OptionalUser", "current_user", "optional_user", "requ
 
 
 class _SessionToken(HTTPBearer):
-    """Only tells the OpenAPI document of the Bearer token; the middleware has read it already."""
+    """Adds the Bearer token to the OpenAPI document; the middleware has verified it already."""
 
     async def __call__(self, _: HTTPConnection) -> None:
         return None
@@ -27,12 +27,12 @@ _DOCUMENTED = Depends(
 
 
 def current_user(connection: HTTPConnection, _: Annotated[None, _DOCUMENTED]) -> Authenticated:
-    """Dependency: who is calling; 401 when nobody is."""
+    """Dependency: the caller; 401 for an anonymous one."""
     return require(connection.scope)
 
 
 def optional_user(connection: HTTPConnection, _: Annotated[None, _DOCUMENTED]) -> Authenticated | None:
-    """Dependency: who is calling, or None."""
+    """Dependency: the caller, or None for an anonymous one."""
     return identity_of(connection.scope)
 
 
@@ -43,7 +43,7 @@ def requires(
     permission: str | None = None,
     in_person: bool = False,
 ) -> Callable[..., Authenticated]:
-    """Dependency: who is calling, with all of this (see `Requirement`); 403 when something is missing."""
+    """Dependency: the caller, who meets this requirement (see `Requirement`); 403 for one who does not."""
     requirement = Requirement(organization=organization, role=role, permission=permission, in_person=in_person)
 
     def required_user(connection: HTTPConnection, _: Annotated[None, _DOCUMENTED]) -> Authenticated:

@@ -1,4 +1,4 @@
-"""Who is calling, as a verified session token says it."""
+"""The caller, as identified by a verified session token."""
 
 import re
 from collections.abc import Mapping
@@ -7,12 +7,12 @@ from typing import Any
 import attrs
 
 USER_ID = re.compile(r"user_[A-Za-z0-9_-]{1,123}", re.ASCII)
-"""The whole of a Clerk user id. auth-service refuses the same ids everywhere else (a test of its own compares both)."""
+"""A complete Clerk user id. auth-service uses the same pattern everywhere else (a test compares both)."""
 
 
 @attrs.frozen(kw_only=True)
 class Organization:
-    """The organization that is active in the session.
+    """The active organization of the session.
 
     `role` and `permissions` are in Clerk's long form (`org:admin`, `org:billing:manage`), whichever
     version of the session claims the token carries.
@@ -28,9 +28,9 @@ class Organization:
 class Authenticated:
     """The identity in a verified session token.
 
-    Times are seconds since the epoch, as the token states them. Factor ages are whole minutes since the
-    user last passed the first or second factor when the token was made; None: never, or not stated.
-    `actor_id` is set when somebody acts as this user (impersonation): audit it, and refuse dangerous
+    Times are seconds since the epoch, from the token. Factor ages are whole minutes between the last
+    verification of the first or second factor and the creation of the token; None: never, or not in the token.
+    `actor_id` is set when another person acts as this user (impersonation): audit it, and refuse dangerous
     operations. `claims` holds every claim, custom ones included.
     """
 

@@ -1,4 +1,4 @@
-"""Signing keys from a JWKS address: cached, fetched once at a time, and kept for a while in an outage."""
+"""Signing keys from a JWKS URL: cached, with one fetch at a time, and kept for a bounded time during an outage."""
 
 import asyncio
 import logging
@@ -27,11 +27,11 @@ _LONGEST_EXPONENT = 11  # of 64 bits
 
 @attrs.frozen(kw_only=True)
 class JwksState:
-    """What a health check or a metric wants to know about the keys.
+    """The state of the keys, for health checks and metrics.
 
-    `age_seconds` is the time since they were last fetched with success, None before the first time;
+    `age_seconds` is the time since the last successful fetch, None before the first;
     `usable` says whether tokens can be verified now; `last_error` and `last_cause` are those of the last
-    fetch, None if it went well; `ignored` counts the entries of the last answer that are no RS256 signing keys.
+    fetch, None if it succeeded; `ignored` counts the entries of the last answer that are not RS256 signing keys.
     """
 
     usable: bool
@@ -45,34 +45,34 @@ class JwksState:
 
 
 class _UnusableAnswerError(Exception):
-    """The server answered, but not with a key set that can be trusted."""
+    """The server's answer is not an acceptable key set."""
 
 
 class JwksKeys:
-    """Keys from a JWKS address, for use in one event loop.
+    """Keys from a JWKS URL, for use in one event loop.
 
-    Fetched when first needed and again every `fresh_for`; shortly before that in the background, so that
-    under traffic nobody waits. When a fetch fails the keys at hand go on serving until they are
-    `stale_for` older, and fetches are tried again every `retry_every`. A `kid` that is not among the keys
+    Fetched when first needed and again every `fresh_for`; under traffic shortly before that and in the
+    background, so that no request waits. When a fetch fails, the cached keys stay in use for another
+    `stale_for`, and the fetch is repeated every `retry_every`. A `kid` that is not among the keys
     causes a fetch (so a rotation needs no restart), at most one per `cooldown`, whatever the number of
-    tokens. There is never more than one fetch at a time. An answer that cannot be trusted as a whole
-    (status, size, time, not JSON, no RS256 key, one `kid` for two keys) counts as a failed fetch. The first
-    failure of a row is logged with address and reason, and so is its end.
+    tokens. There is never more than one fetch at a time. An answer with another status than 200, too large, too
+    slow, not JSON, without an RS256 key, or with two keys for one `kid` counts as a failed fetch. The first of
+    several failures is logged with URL and reason, and so is the recovery.
 
     Args:
         url: of the key set: `<issuer>/.well-known/jwks.json`, or Clerk's Backend API with `headers`.
-            Over https, but for this machine and test hosts (`protected_url`).
-        client: makes the HTTP client; it is made at the first fetch and closed by `aclose`.
+            https, or http for this machine and test hosts (`protected_url`).
+        client: creates the HTTP client, at the first fetch; `aclose` closes it.
         headers: sent with each fetch, for example `{"Authorization": "Bearer sk_…"}`.
         fresh_for, stale_for, cooldown, retry_every: seconds, see above.
         timeout: seconds for one whole fetch, body included.
         clock: monotonic seconds.
 
     Raises:
-        ValueError: the address is not protected, or cannot be taken apart.
+        ValueError: the URL is not https, or cannot be parsed.
     """
 
-    def __init__(  # noqa: PLR0913  (durations an operator may have to change)
+    def __init__(  # noqa: PLR0913  (durations that an operator may have to change)
         self,
         url: str,
         *,
@@ -124,7 +124,7 @@ class JwksKeys:
         )
 
     def ready(self, key_id: str | None) -> RSAPublicKey | None:
-        """The key, while the keys are too young to be worth a thought."""
+        """The key, while the cached keys need no refresh; else None."""
         age = self._age()
         if key_id is None or age is None or age >= self._fresh_for * 0.8:
             return None
@@ -135,7 +135,7 @@ class JwksKeys:
 
         Raises:
             TokenRejected: the token names no key, or one that is not among the keys.
-            KeysUnavailable: there are no keys to look in, or they may be out of date.
+            KeysUnavailable: there are no keys, or they may be out of date.
         """
         if key_id is None:
             raise TokenRejected(Reason.UNKNOWN_KEY, "The token header has no kid.")
@@ -160,7 +160,7 @@ class JwksKeys:
         return self.state
 
     async def aclose(self) -> None:
-        """Stop what is under way and close the client."""
+        """Cancel a running fetch and close the client."""
         fetch, client = self._fetch, self._client
         self._fetch = self._client = None
         if fetch is not None:
@@ -177,7 +177,7 @@ class JwksKeys:
         if age is not None and age < self._fresh_for * 0.8:
             return
         if self._failed_at is not None:
-            # After a failure only those wait who have nothing else to go by.
+            # After a failure, callers wait only if there are no usable keys.
             if self._clock() - self._failed_at >= self._retry_every:
                 self._start_fetch()
             if self._fetch is not None and not self.state.usable:
@@ -196,7 +196,7 @@ class JwksKeys:
         return self._searched_at is None or now - self._searched_at >= self._cooldown
 
     async def _fetched(self) -> None:
-        # Not awaited directly: a caller who leaves must not end the fetch that others wait for.
+        # Not awaited directly: a caller that is cancelled must not cancel the fetch that others wait for.
         await asyncio.wait([self._start_fetch()])
 
     def _start_fetch(self) -> asyncio.Task[None]:
@@ -214,10 +214,10 @@ class JwksKeys:
             self._failed(f"no complete answer within {self._timeout:g} s")
         except _UnusableAnswerError as error:
             self._failed(f"unusable answer: {error}")
-        except Exception as error:  # noqa: BLE001  (whatever the client raises, it is a fault and no verdict)
+        except Exception as error:  # noqa: BLE001  (whatever the client raises is a failure, not a rejection)
             self._failed(f"{type(error).__name__}: {error}", _cause(error))
         else:
-            # The very object that was there, where the key is the same: what it has proven stays known.
+            # The same object for a key that did not change: the cache of verified tokens compares by identity.
             self._keys = {kid: old if (old := self._keys.get(kid)) == key else key for kid, key in keys.items()}
             self._ignored = ignored
             if self._failed_at is not None:
@@ -240,9 +240,9 @@ class JwksKeys:
         async with self._client.stream("GET", self._url, headers=self._headers) as response:
             if response.status_code != 200:  # noqa: PLR2004
                 raise _UnusableAnswerError(f"status {response.status_code}")
-            # Not unpacked: a small packed answer can be huge, and no server needs to send one.
+            # Not decompressed: a small compressed answer can be huge, and none was asked for.
             if response.headers.get("content-encoding", "identity") != "identity":
-                raise _UnusableAnswerError("packed, which was not asked for")
+                raise _UnusableAnswerError("compressed, although it was requested without compression")
             body = bytearray()
             async for chunk in response.aiter_raw():
                 body += chunk
@@ -252,13 +252,13 @@ class JwksKeys:
 
 
 def _http_client() -> "httpx.AsyncClient":
-    import httpx  # noqa: PLC0415  (slow to import, and a PEM key needs none)
+    import httpx  # noqa: PLC0415  (slow to import, and not needed with a PEM key)
 
     return httpx.AsyncClient(timeout=5.0, follow_redirects=False)
 
 
 def _cause(error: BaseException | None) -> KeysFault:
-    import httpx  # noqa: PLC0415  (slow to import; whoever fetches has it)
+    import httpx  # noqa: PLC0415  (slow to import; already loaded here)
 
     if isinstance(error, httpx.ProxyError):
         return KeysFault.PROXY
@@ -290,14 +290,14 @@ def _signing_keys(answer: bytes) -> tuple[dict[str, RSAPublicKey], int]:
 
 
 def _signing_key(entry: Any) -> RSAPublicKey | None:
-    """The key in a JWK (RFC 7517), or None when it is not one for checking RS256 signatures."""
+    """The key in a JWK (RFC 7517), or None if it is not for verifying RS256 signatures."""
     from jwt.algorithms import RSAAlgorithm  # noqa: PLC0415  (see _proofs.py)
 
     if not isinstance(entry, dict) or not _is_for_rs256(entry) or not _is_sized(entry):
         return None
     try:
         key = RSAAlgorithm.from_jwk({"kty": "RSA", "n": entry["n"], "e": entry["e"]})
-    except Exception:  # noqa: BLE001  (PyJWT and cryptography raise many kinds for numbers that are no key)
+    except Exception:  # noqa: BLE001  (PyJWT and cryptography raise many kinds for invalid numbers)
         return None
     return key if isinstance(key, RSAPublicKey) and weakness(key) is None else None
 
@@ -310,12 +310,12 @@ def _is_for_rs256(entry: dict[str, Any]) -> bool:
         and entry.get("use", "sig") == "sig"
         and isinstance(operations, list)
         and "verify" in operations
-        and "d" not in entry  # a private key that was published proves nothing any more
+        and "d" not in entry  # a published private key must not be trusted
     )
 
 
 def _is_sized(entry: dict[str, Any]) -> bool:
-    """Whether id and numbers are text of a sane length: the arithmetic on a huge number takes minutes."""
+    """Whether id and numbers are texts of an acceptable length: arithmetic on a huge number takes minutes."""
     key_id, modulus, exponent = entry.get("kid"), entry.get("n"), entry.get("e")
     return (
         isinstance(key_id, str)

@@ -1,4 +1,4 @@
-"""Where the key comes from that a token's signature is checked with."""
+"""Sources of the public keys that verify signatures."""
 
 import re
 from base64 import b64decode
@@ -14,30 +14,30 @@ _PEM_LINE = re.compile(r"-----(BEGIN|END)([A-Z ]*)-----")
 
 
 class KeySource(Protocol):
-    """Gives the public key that a token names by its `kid`."""
+    """Returns the public key for the `kid` of a token."""
 
     def ready(self, key_id: str | None) -> RSAPublicKey | None:
-        """The key if it can be told at once, without any waiting; else None, and `find` decides."""
+        """The key if it is already loaded; else None, and `find` decides."""
         ...
 
     async def find(self, key_id: str | None) -> RSAPublicKey:
-        """The key, fetched when need be.
+        """The key, fetched if necessary.
 
         Raises:
             TokenRejected: there is no such key.
-            KeysUnavailable: nobody can tell at the moment.
+            KeysUnavailable: whether there is one is not known at the moment.
         """
         ...
 
 
 class PemKey:
-    r"""One public key, known beforehand: no network at all. Any `kid` is taken for it.
+    r"""One configured public key: no network. The `kid` of a token is ignored.
 
-    `pem` is forgiving, because such keys travel through environment variables: header and footer may be
-    missing, line ends may be missing or escaped (`\n`), quotes around it are dropped.
+    `pem` may come from an environment variable: header and footer may be
+    missing, line ends may be missing or escaped (`\n`), and quotes around it are removed.
 
     Raises:
-        ValueError: it is not an RSA public key of 2048 to 8192 bits; the message says what it is instead.
+        ValueError: it is not an RSA public key of 2048 to 8192 bits; the message says what it is.
     """
 
     def __init__(self, pem: str) -> None:
@@ -51,7 +51,7 @@ class PemKey:
 
 
 def weakness(key: RSAPublicKey) -> str | None:
-    """Why signatures by this key must not be trusted, or None."""
+    """Why this key is not accepted, or None."""
     if not _SMALLEST_KEY_BITS <= key.key_size <= _LARGEST_KEY_BITS:
         return f"an RSA key of {key.key_size} bits (2048 to 8192 are accepted)"
     exponent = key.public_numbers().e
@@ -61,7 +61,7 @@ def weakness(key: RSAPublicKey) -> str | None:
 
 
 def _read(pem: str) -> RSAPublicKey:
-    # A tenth of this package's import time, which whoever takes keys from an address does not need at once.
+    # A tenth of this package's import time; not needed with a JWKS URL.
     from cryptography.hazmat.primitives.serialization import load_der_public_key  # noqa: PLC0415
 
     # Escaped twice where JSON or YAML holds a value that was escaped already.
@@ -75,7 +75,7 @@ def _read(pem: str) -> RSAPublicKey:
     body = "".join(_PEM_LINE.sub("", text).split())
     try:
         key = load_der_public_key(b64decode(body, validate=True))
-    except Exception:  # noqa: BLE001  (cryptography raises many kinds for bytes that are no key)
+    except Exception:  # noqa: BLE001  (cryptography raises many kinds for bytes that are not a key)
         key = None
     if key is None:
         raise ValueError("The PEM key cannot be read: it must be base64 of an RSA public key.")

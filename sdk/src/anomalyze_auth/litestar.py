@@ -1,4 +1,4 @@
-"""Litestar: a plugin that puts `AuthMiddleware` in place, and guards."""
+"""Litestar: a plugin that installs `AuthMiddleware`, and guards."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -23,7 +23,7 @@ from anomalyze_auth.verifier import SessionVerifier
 __all__ = ["AuthPlugin", "CurrentUser", "requires"]
 
 CurrentUser = NamedDependency[Authenticated]
-"""Who is calling, for a handler's parameter `current_user`; 401 when nobody is."""
+"""The caller, for a handler's parameter `current_user`; 401 for an anonymous one."""
 
 Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]
 
@@ -41,7 +41,7 @@ class AuthPlugin(InitPlugin):
         cookies: bool = True,
     ) -> None:
         self._middleware = DefineMiddleware(
-            cast("Any", AuthMiddleware),  # Litestar's types spell out each ASGI message
+            cast("Any", AuthMiddleware),  # Litestar has a type for each ASGI message
             verifier=verifier,
             rules=rules,
             default=default,
@@ -63,7 +63,7 @@ def requires(
     permission: str | None = None,
     in_person: bool = False,
 ) -> Guard:
-    """Guard: lets a caller in who has all of this (see `Requirement`); others get 403, nobody 401."""
+    """Guard: admits callers who meet this requirement (see `Requirement`); others get 403, anonymous ones 401."""
     requirement = Requirement(organization=organization, role=role, permission=permission, in_person=in_person)
 
     def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:

@@ -1,4 +1,4 @@
-"""Pure ASGI middleware: no request gets to the application unless its caller is let in."""
+"""Pure ASGI middleware that lets only authorized requests reach the application."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -21,7 +21,7 @@ ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 
 _LOG = logging.getLogger(__name__)
 _IDENTITY = "anomalyze_auth.identity"
-# 1013: try again later (IANA registry of close codes); 44xx: the HTTP status, as is usual among services.
+# 1013: try again later (IANA registry of close codes); 44xx: the HTTP status, by convention.
 CLOSE_CODES = {400: 4400, 401: 4401, 403: 4403, 503: 1013}
 
 
@@ -29,10 +29,10 @@ class AuthMiddleware:
     """Verifies the session token of each HTTP request and WebSocket handshake.
 
     The identity is in the scope: `identity_of(scope)`, and `request.user` in Starlette, FastAPI and
-    Litestar. A caller who is not let in gets `application/problem+json` with 401, 403 or 503; a WebSocket
+    Litestar. A refused caller gets `application/problem+json` with 401, 403 or 503; a WebSocket
     is refused before it is accepted. A path that programs read in different ways is answered 400, whatever
-    its rule. CORS preflights are requests like others: anybody can send what looks like one. Put the CORS
-    middleware outside of this one; it answers them, and refusals carry its headers too.
+    its rule. CORS preflights get no exception, because any client can send a request that looks like one. Put the
+    CORS middleware outside of this one: it answers preflights, and adds its headers to refusals too.
 
     Args:
         app: the application.
@@ -41,17 +41,17 @@ class AuthMiddleware:
             `{"/health": PUBLIC, "/billing/*": Requirement(permission="org:billing:manage")}`; see `Rules`.
         default: for all other paths.
         cookie_suffix: see `RequestVerifier`.
-        cookies: whether the session cookie counts. Needs a verifier with authorized parties, which are
-            what protects a cookie against pages of other origins on the same domain.
+        cookies: whether the session cookie is read. Needs a verifier with authorized parties, which
+            protect the cookie against pages of other origins on the same domain.
 
-    With OPTIONAL, a bad token in a cookie counts as none, because browsers send it unasked and it may be
-    out of date; a bad one in the header is answered 401.
+    With OPTIONAL, an invalid token in a cookie is ignored, because browsers send it by themselves and it may be
+    out of date; an invalid one in the header is answered 401.
 
     Raises:
         ValueError: cookies without authorized parties, or rules that `Rules` refuses.
     """
 
-    def __init__(  # noqa: PLR0913  (each is a decision of its own)
+    def __init__(  # noqa: PLR0913  (each is a separate decision)
         self,
         app: ASGIApp,
         verifier: SessionVerifier,
@@ -85,7 +85,7 @@ class AuthMiddleware:
 
     async def _let_in(self, scope: Scope, rule: Rule) -> Authenticated | None:
         try:
-            # Browsers send cookies unasked, and those may be out of date; a Bearer token is sent on purpose.
+            # Browsers send cookies by themselves, and those may be out of date; a Bearer token is sent on purpose.
             caller = await self._requests.verify(scope["headers"], ignore_bad_cookies=rule is OPTIONAL)
         except (TokenRejected, OriginRefused, KeysUnavailable, RevocationsUnavailable) as refusal:
             raise Refused(problem_of(refusal)) from None
@@ -99,10 +99,10 @@ class AuthMiddleware:
 
 
 def identity_of(scope: Mapping[str, Any]) -> Authenticated | None:
-    """Who is calling, in an ASGI scope that came through `AuthMiddleware`; None where nobody need be.
+    """The caller of a request that passed `AuthMiddleware`; None for an anonymous caller (PUBLIC, OPTIONAL).
 
     Raises:
-        RuntimeError: it did not come through; without this, a forgotten middleware would mean no check.
+        RuntimeError: it did not pass the middleware; otherwise a missing middleware would mean no check.
     """
     if _IDENTITY not in scope:
         raise RuntimeError("AuthMiddleware is not installed around this application.")
@@ -111,10 +111,10 @@ def identity_of(scope: Mapping[str, Any]) -> Authenticated | None:
 
 
 def require(scope: Mapping[str, Any], requirement: Requirement | None = None) -> Authenticated:
-    """Who is calling, and has what the requirement demands.
+    """The caller, who is signed in and meets the requirement.
 
     Raises:
-        Refused: nobody is signed in, or something is missing; let it pass, `AuthMiddleware` answers it.
+        Refused: the caller is anonymous or does not meet it. Do not catch it: `AuthMiddleware` answers it.
         RuntimeError: as `identity_of`.
     """
     caller = identity_of(scope)
@@ -140,7 +140,7 @@ def _is_preflight(scope: Scope) -> bool:
     )
 
 
-@cache  # so that it is said once
+@cache  # logs it once
 def _warn_of_a_preflight() -> None:
     _LOG.warning("a CORS preflight was refused: the CORS middleware has to be outside of AuthMiddleware")
 
@@ -150,7 +150,7 @@ def _header(scope: Scope, name: bytes) -> bytes | None:
 
 
 class _Exchange:
-    """One request or handshake: it remembers how far the application came with it, and can refuse it."""
+    """One request or handshake: tracks whether the application has answered, and can refuse it."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._scope = scope

@@ -1,4 +1,4 @@
-"""The answers to callers who are not let in, as RFC 9457 problem details."""
+"""The answers to refused callers, as RFC 9457 problem details."""
 
 import json
 
@@ -11,7 +11,7 @@ TYPE_PREFIX = "urn:anomalyze:auth:problem:"
 
 @attrs.frozen(kw_only=True)
 class Problem:
-    """One answer. `type`, `status`, `code` and `title` never change for a kind; `reason` says more of a token."""
+    """One answer. `type`, `status`, `code` and `title` are stable; `reason` is why a token was rejected."""
 
     status: int
     code: str
@@ -47,7 +47,7 @@ class Problem:
 
 
 class Refused(Exception):  # noqa: N818  (a decision, not an error)
-    """The caller is not let in; `AuthMiddleware` turns it into the problem's answer."""
+    """The caller is refused; `AuthMiddleware` sends the problem as the answer."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.code)
@@ -118,7 +118,7 @@ FORBIDDEN = {
 
 
 def problem_of(error: TokenRejected | OriginRefused | KeysUnavailable | RevocationsUnavailable) -> Problem:
-    """The answer to a caller whose credentials do not count."""
+    """The answer to a caller whose credentials are not accepted."""
     if isinstance(error, KeysUnavailable):
         return KEYS_UNAVAILABLE
     if isinstance(error, RevocationsUnavailable):

@@ -1,4 +1,4 @@
-"""The one decision about a request: which of its credentials counts, and who sends it."""
+"""`RequestVerifier`: chooses the credential of a request and identifies the caller."""
 
 from collections.abc import Iterable
 from heapq import nlargest
@@ -20,17 +20,17 @@ _SHORTEST_TOKEN = 342  # the signature of the smallest key that is accepted, in 
 
 @attrs.frozen
 class RequestVerifier:
-    """Tells who sends a request, by its raw headers.
+    """Identifies the caller of a request by its raw headers.
 
-    A Bearer token is the only credential that counts when there is one. Without it, the session cookies do: of
-    several, the one that verifies, tried by the time they say they were issued, the newest first. Browsers send
-    cookies unasked, also for pages of others: so they count only with authorized parties (`azp` must be one of
-    them), and when the request names an Origin, that must be one of them as well, whatever the method.
+    If there is a Bearer token, nothing else is used. Without one, the session cookies are: of several, the first
+    that is valid, in the order of the time at which they claim to have been issued, the newest first. Browsers send
+    cookies by themselves, also for pages of other sites: so cookies need authorized parties (`azp` must be one of
+    them), and if the request has an Origin, that must be one of them as well, whatever the method.
 
     Args:
         verifier: decides about tokens.
-        cookie_suffix: of this Clerk instance, see `cookie_suffix_of`; None reads `__session` alone.
-        cookies: False reads the Authorization header alone.
+        cookie_suffix: of this Clerk instance, see `cookie_suffix_of`; None reads only `__session`.
+        cookies: False reads only the Authorization header.
 
     Raises:
         ValueError: cookies without authorized parties.
@@ -44,22 +44,22 @@ class RequestVerifier:
         if self.cookies and not self.verifier.authorized_parties:
             raise ValueError(
                 "Reading the session cookie needs a verifier with authorized_parties; "
-                "set them, or pass cookies=False to read the Authorization header alone."
+                "set them, or pass cookies=False to read only the Authorization header."
             )
 
     async def verify(
         self, headers: Iterable[tuple[bytes, bytes]], *, ignore_bad_cookies: bool = False
     ) -> Authenticated | None:
-        """Who sends a request with these headers; None when it carries no credential.
+        """The caller of a request with these headers; None if it has no credential.
 
         Args:
             headers: as in an ASGI scope.
-            ignore_bad_cookies: cookies of which none verifies count as no credential; they may just be out of date.
+            ignore_bad_cookies: treat cookies of which none is valid as no credential; they may be out of date.
 
         Raises:
-            TokenRejected: the Bearer token is not valid, or none of the cookies is: then the newest one's reason.
-            OriginRefused: a cookie is valid, and the request is made for a page of another origin.
-            KeysUnavailable, RevocationsUnavailable: nobody can tell.
+            TokenRejected: the Bearer token is not valid, or none of the cookies is (with the reason of the newest).
+            OriginRefused: a cookie is valid, but the request was made by a page of another origin.
+            KeysUnavailable, RevocationsUnavailable: see `SessionVerifier.verify`.
         """
         found = credentials_in(headers, cookie_suffix=self.cookie_suffix)
         if found.bearer is not None:
@@ -90,7 +90,7 @@ class RequestVerifier:
 
 
 def _issued_at(token: str) -> float:
-    """When the token says that it was issued: unproven, so it decides only which one is verified first."""
+    """The `iat` of a token that is not verified yet; it decides only the order of verification."""
     if len(token) < _SHORTEST_TOKEN:
         return float("-inf")
     try:

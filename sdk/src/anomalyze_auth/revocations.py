@@ -1,4 +1,4 @@
-"""Refuse tokens of sessions that were ended and of users who were banned or deleted, without a call per request."""
+"""Refuse tokens of ended sessions and of banned or deleted users, without a network call for each request."""
 
 import asyncio
 import logging
@@ -25,27 +25,27 @@ from anomalyze_auth.sessions import SESSION_TOPIC, decode_session
 _LOG = logging.getLogger(__name__)
 
 _MARGIN_S = 30.0
-"""Beyond the window: clocks of the relay and of Clerk may differ, and a token has its leeway."""
+"""Added to the window, for differing clocks of relay and Clerk and for the verifier's leeway."""
 _AGAIN_S = 0.5
 _CAUSES_AT_MOST = 100
-"""Causes of skipped records that are logged; a topic full of nonsense must not fill the log."""
+"""Different causes of skipped records that are logged; a topic full of bad records must not fill the log."""
 
 
 @attrs.frozen(kw_only=True)
 class RevocationsState:
-    """What a health check or a metric wants to know. Counts are since the start.
+    """The state of `Revocations`, for health checks and metrics. Counts are since the start.
 
     Attributes:
         current: whether `behind_seconds` is within the bound and nothing was dropped.
         behind_seconds: see `Revocations.fresh`.
-        sessions: revoked sessions that are held.
-        users: users that are held, those in good standing included.
-        refused: verifications refused, by reason: `session-revoked`, `user-deleted`, `user-banned`.
-        stale_refused, stale_allowed: verifications of other tokens while not current, by what `when_stale` says.
-        skipped: records that say nothing, by cause: `unknown` type, `unusable`, `unreadable`.
-        dropped: events that did not fit into `most`.
-        failures: how often following was interrupted and begun anew.
-        last_error: why the last time; None while it goes well.
+        sessions: revoked sessions in memory.
+        users: users in memory, those who are neither banned nor deleted included.
+        refused: refused tokens, by reason: `session-revoked`, `user-deleted`, `user-banned`.
+        stale_refused, stale_allowed: other tokens that were refused or accepted while not current, by `when_stale`.
+        skipped: records that were skipped, by cause: `unknown` type, `unusable`, `unreadable`.
+        dropped: events that exceeded `most`.
+        failures: how often reading failed and was restarted.
+        last_error: why reading failed last; None while it works.
     """
 
     current: bool
@@ -62,41 +62,41 @@ class RevocationsState:
 
 
 class Revocations:
-    """Follows which sessions are ended and which users are banned or deleted; give it to a `SessionVerifier`.
+    """Follows the events about ended sessions and banned or deleted users; pass it to a `SessionVerifier`.
 
-    Both topics are read from `window` seconds ago, outside of any consumer group; nothing is stored, and a restart
+    It reads both topics from `window` seconds ago on, without a consumer group; nothing is stored, and a restart
     reads the window again. Use one for each process, in one event loop: `async with Revocations(…)`, or `start` and
     `aclose`. Before `start` and after `aclose` it is stale.
 
-    Why a window is enough: Clerk makes no token for a session that ended, nor for a user who is banned or deleted,
-    and ends the sessions of both. So only tokens that were made before count, and they expire after 60 s, plus the
-    verifier's leeway. What happened longer ago than that needs no memory; a ban from last year neither. The same
-    holds for a service whose clock is wrong: it compares both the token's time and the window with that one clock.
-    If your instance makes tokens that live longer, set a longer `window`.
+    Why a window is enough: Clerk issues no token for an ended session, nor for a banned or deleted user, and ends
+    the sessions of both. So only tokens that were issued before matter, and they expire after 60 s, plus the
+    verifier's leeway. Older events concern no valid token. This also holds for a service whose clock is wrong,
+    because it compares the token's times and the window with the same clock.
+    If your instance issues tokens with a longer lifetime, set a longer `window`.
 
-    How far behind it may be: several times a second it asks the brokers where the topics end, and knows that it is
-    current as of the moment of asking once it has read up to there. So topics in which nothing happens are current,
-    and a broker that does not answer makes `fresh()` grow. All durations are measured by the monotonic clock.
+    How far behind it may be: several times a second it asks the brokers for the end offsets of the topics. Once it
+    has read up to these it is current as of the time of the request. So idle topics are current, and if a broker does
+    not answer, `fresh()` grows. All durations are measured with the monotonic clock.
 
     Args:
         bootstrap_servers: host:port each.
         security: as FastStream's `KafkaBroker` takes it.
-        session_topic, user_topic: as the auth service is configured.
-        window: seconds. Longer than a token lives, with room for clocks that differ.
-        stale_after: seconds behind, beyond which a token is not accepted on what is known. The default outlasts the
-            election of a new leader when a broker dies.
-        when_stale: "refuse" raises `RevocationsUnavailable` (503) for tokens that are valid otherwise. "allow" lets
-            them in. Both count. What is known to be revoked is refused in either case.
-        most: sessions and users that are held. What does not fit is dropped, and this is stale until no token can
-            name what was dropped: `window` seconds.
-        connection: what else aiokafka's consumer needs to connect: `client_id`, `client_rack`,
+        session_topic, user_topic: as configured in auth-service.
+        window: seconds. Longer than the lifetime of a token, with room for differing clocks.
+        stale_after: seconds behind, beyond which this is stale. The default is longer than the
+            election of a new leader after a broker died.
+        when_stale: "refuse" raises `RevocationsUnavailable` (503) for tokens that are valid otherwise. "allow" accepts
+            them. Both are counted. Sessions and users that are known to be revoked are refused in either case.
+        most: sessions and users in memory. Beyond that, events are dropped, and this is stale until the tokens that
+            they concern have expired: `window` seconds.
+        connection: further arguments of aiokafka's consumer: `client_id`, `client_rack`,
             `sasl_oauth_token_provider`.
 
     Raises:
-        ValueError: a duration or a number that makes no sense.
+        ValueError: a duration or number is out of range.
     """
 
-    def __init__(  # noqa: PLR0913  (each is a decision of its own)
+    def __init__(  # noqa: PLR0913  (each is a separate decision)
         self,
         bootstrap_servers: str | Sequence[str],
         *,
@@ -119,7 +119,7 @@ class Revocations:
         if most < 1:
             raise ValueError("most is 1 or more")
         if session_topic == user_topic:
-            raise ValueError("session_topic and user_topic are two topics")
+            raise ValueError("session_topic and user_topic are the same")
         self._servers = [server.strip() for server in servers]
         self._session_topic = session_topic
         self._user_topic = user_topic
@@ -140,9 +140,9 @@ class Revocations:
         self._last_error: str | None = None
 
     async def start(self, timeout: float = 10.0) -> RevocationsState:  # noqa: ASYNC109  (on time-out it goes on)
-        """Follow, and return when all is known that was published before; or after `timeout` seconds, stale.
+        """Start reading; return once everything published before is read, or stale after `timeout` seconds.
 
-        It then goes on in the background until it succeeds, and the log says what is in the way.
+        After a timeout it goes on in the background until it succeeds, and logs the cause.
 
         Raises:
             RuntimeError: it was started before.
@@ -166,7 +166,7 @@ class Revocations:
         return self.state
 
     async def aclose(self) -> None:
-        """Stop following. From then on it is stale."""
+        """Stop reading. From then on it is stale."""
         self._stale_from = self._known_as_of = -math.inf
         if self._task is not None:
             self._task.cancel()
@@ -183,7 +183,7 @@ class Revocations:
         await self.aclose()
 
     def check(self, caller: Authenticated) -> None:
-        """Return when nothing is known against the caller. Call it again in connections that last, as WebSockets do.
+        """Return if nothing is known against the caller. Call it again in long-lived connections such as WebSockets.
 
         Raises:
             TokenRejected: the session was revoked, or the user deleted or banned.
@@ -200,7 +200,7 @@ class Revocations:
             self._stale_allowed += 1
 
     def fresh(self) -> float:
-        """How many seconds it may be behind: what the brokers had longer ago is known. Infinite before it began."""
+        """How many seconds it may be behind: older events have been read. Infinite before the first time."""
         now = self._clock()
         return math.inf if now < self._revoked.overflow_until else now - self._known_as_of
 
@@ -228,7 +228,7 @@ class Revocations:
         topics = (self._session_topic, self._user_topic)
         while True:
             try:
-                connection = client_options(self._security) | self._connection  # anew: a password may have changed
+                connection = client_options(self._security) | self._connection  # each time: a password may have changed
                 await follow(self._servers, topics, time.time() - self._kept, following, **connection)
             except TopicChangedError as changed:
                 _LOG.info("reading of revocations begins anew: %s", changed)
@@ -237,8 +237,8 @@ class Revocations:
             except asyncio.CancelledError:
                 if (task := asyncio.current_task()) is not None and task.cancelling():
                     raise
-                self._failed("the client gave up")  # something in it was cancelled, not we
-            except Exception as error:  # noqa: BLE001  (whatever it is, following must not end)
+                self._failed("the client gave up")  # a task of the client was cancelled, not this one
+            except Exception as error:  # noqa: BLE001  (whatever it is, reading must not end)
                 self._failed(f"{type(error).__name__}: {error}")
             self._revoked.forget(self._clock())
             await asyncio.sleep(_AGAIN_S * (1 + random.random()))  # noqa: S311  # no secret

@@ -1,4 +1,4 @@
-"""Which sessions were ended, as the auth service tells it on Kafka (CloudEvents 1.0, binary mode)."""
+"""Events about ended sessions, which auth-service publishes on Kafka (CloudEvents 1.0, binary mode)."""
 
 from datetime import datetime
 
@@ -14,7 +14,7 @@ _LONGEST_ID = 255
 
 @attrs.frozen(kw_only=True)
 class SessionRevoked:
-    """A session was ended, for good: no token that names it counts any more."""
+    """A session ended permanently: refuse every token that names it."""
 
     event_id: str
     session_id: str
@@ -38,11 +38,11 @@ _REVOKED = msgspec.json.Decoder(_Revoked)
 
 
 def decode_session(headers: Headers, value: bytes | None) -> SessionRevoked | UnknownEvent:
-    """The event in a message of the session topic; a tolerant reader, as `events.decode` is.
+    """The event in a message of the session topic; tolerant of unknown fields and types, as `events.decode` is.
 
     Raises:
-        UnusableEvent: it is no CloudEvent in binary mode, or its data is not of its type's shape. Nothing else is
-            raised, whatever the record holds.
+        UnusableEvent: it is not a CloudEvent in binary mode, or its data does not fit its type. Nothing else is
+            raised, whatever the record contains.
     """
     attributes = attributes_of(headers)
     event_id, kind = attributes["ce_id"], attributes["ce_type"]
@@ -62,6 +62,6 @@ def _session(value: bytes) -> _Session:
     try:
         return _REVOKED.decode(value).session
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError) as error:
-        # msgspec names the place and the types, never a value.
+        # msgspec's message has the path and the types, never a value.
         problem = str(error) if isinstance(error, msgspec.MsgspecError) else type(error).__name__
     raise UnusableEvent(f"the data of {_REVOKED_V1}: {problem}")

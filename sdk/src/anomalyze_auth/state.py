@@ -1,4 +1,4 @@
-"""Who the users are, as the auth service keeps it on Kafka: each user's newest version, compacted."""
+"""The state topic of auth-service on Kafka: each user's newest version, compacted."""
 
 from collections.abc import Iterator, Mapping
 
@@ -23,7 +23,7 @@ _STATE_V1 = "anomalyze.user.state.v1"
 
 @attrs.frozen(kw_only=True)
 class UserState:
-    """What a user is as of one version."""
+    """A user as of one version."""
 
     user: Profile
 
@@ -38,7 +38,7 @@ class UserState:
 
 @attrs.frozen(kw_only=True)
 class UserGone:
-    """The user was deleted, for good: erase what you hold."""
+    """The user was deleted permanently: erase your data about them."""
 
     user_id: str
     version: int
@@ -55,7 +55,7 @@ _STATE = msgspec.json.Decoder(_State)
 def decode_state(headers: Headers, key: bytes | None, value: bytes | None) -> UserState | UserGone | UnknownEvent:
     """The state in a Kafka message.
 
-    A tolerant reader, as `events.decode` is: a later `ce_type` is an `UnknownEvent`.
+    Tolerant as `events.decode`: an unknown `ce_type` is an `UnknownEvent`.
 
     Args:
         headers: as `events.decode` takes them.
@@ -63,8 +63,8 @@ def decode_state(headers: Headers, key: bytes | None, value: bytes | None) -> Us
         value: the message's value; None is a tombstone.
 
     Raises:
-        UnusableEvent: it is no CloudEvent in binary mode, its data is not of its type's shape, or key, headers and
-            data contradict each other. Nothing else is raised, whatever the record holds.
+        UnusableEvent: it is not a CloudEvent in binary mode, its data does not fit its type, or key, headers and
+            data contradict each other. Nothing else is raised, whatever the record contains.
     """
     attributes = attributes_of(headers)
     kind = attributes["ce_type"]
@@ -86,16 +86,16 @@ def _user(value: bytes) -> Profile:
     try:
         return _STATE.decode(value).user
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError) as error:
-        # msgspec names the place and the types, never a value.
+        # msgspec's message has the path and the types, never a value.
         problem = str(error) if isinstance(error, msgspec.MsgspecError) else type(error).__name__
     raise UnusableEvent(f"the data of {_STATE_V1}: {problem}")
 
 
 class UserStates(Mapping[str, Profile]):
-    """All users that live, by id: give it every message of the state topic, from the beginning on.
+    """All users who are not deleted, by id: apply every message of the state topic, from the beginning.
 
-    It remembers the versions of those who are gone too, so that it can also be fed with `auth.user.events.v1`
-    (`events.decode`) or with a partition read twice, in any mixture: what is not newer changes nothing.
+    It remembers the versions of deleted users too, so that messages of `auth.user.events.v1` (`events.decode`) and
+    repeated messages may be applied as well, in any mixture: a version that is not newer changes nothing.
     """
 
     def __init__(self) -> None:
@@ -103,7 +103,7 @@ class UserStates(Mapping[str, Profile]):
         self._versions: dict[str, int] = {}
 
     def apply(self, state: UserState | UserGone | UserEvent | UnknownEvent) -> bool:
-        """Take in a `UserState`, a `UserGone` or a `UserEvent`; say whether it was news."""
+        """Apply a `UserState`, a `UserGone` or a `UserEvent`; return whether it changed something."""
         if isinstance(state, UnknownEvent) or state.version <= self._versions.get(state.user_id, 0):
             return False
         self._versions[state.user_id] = state.version

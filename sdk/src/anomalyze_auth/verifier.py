@@ -1,4 +1,4 @@
-"""The one decision: is this text a valid session token of ours, and whose."""
+"""`SessionVerifier`: decides whether a text is a valid session token, and identifies its user."""
 
 import math
 import time
@@ -18,14 +18,14 @@ from anomalyze_auth.origins import serialized_origin
 
 
 class RevocationCheck(Protocol):
-    """Knows which sessions and users a token must not name, although it is valid; see `Revocations`."""
+    """Refuses valid tokens whose session was revoked or whose user was deleted or banned; see `Revocations`."""
 
     def check(self, caller: Authenticated) -> None:
-        """Return when the caller may be let in.
+        """Return if nothing is known against the caller.
 
         Raises:
             TokenRejected: `SESSION_REVOKED`, `USER_DELETED` or `USER_BANNED`.
-            RevocationsUnavailable: nobody can tell.
+            RevocationsUnavailable: whether the token was revoked is not known.
         """
         ...
 
@@ -33,22 +33,22 @@ class RevocationCheck(Protocol):
 class SessionVerifier:
     """Verifies Clerk session tokens.
 
-    Order: size and form, header, key, signature, then claims, so that nobody learns about claims without
-    a valid signature and no key is fetched for a token that its header already rules out.
+    Order: size and form, header, key, signature, then claims. So errors say nothing about the claims of a token
+    without a valid signature, and no key is fetched for a token that its header already rules out.
 
     Args:
         keys: a `PemKey` or `JwksKeys`.
-        issuer: what `iss` must equal, for example `https://clerk.example.com`. None checks no issuer:
-            only sensible when the key belongs to one instance alone.
+        issuer: what `iss` must equal, for example `https://clerk.example.com`. None: `iss` is not checked, which is
+            safe only when the key belongs to a single instance.
         authorized_parties: origins of which `azp` must be one, for example `https://app.example.com`, in any
             spelling that a browser understands. Empty: not checked.
-        audience: when set, `aud` must name one of these. Session tokens have none by default.
+        audience: if set, `aud` must name one of these. Session tokens have no `aud` by default.
         leeway: tolerated clock difference in seconds.
-        revocations: asked last, about tokens that are valid. None: a valid token counts until it expires.
-        now: the time, in seconds since the epoch.
+        revocations: checked last, for tokens that are valid otherwise. None: a token is accepted until it expires.
+        now: returns the time in seconds since the epoch.
 
     Raises:
-        ValueError: something is set and would check nothing, or refuse everybody.
+        ValueError: a setting would check nothing, or refuse every token.
     """
 
     def __init__(  # noqa: PLR0913  (each is a rule of its own)
@@ -90,9 +90,9 @@ class SessionVerifier:
         """The identity in this token.
 
         Raises:
-            TokenRejected: it is not a valid session token, or was taken back; `reason` says why.
-            KeysUnavailable: nobody can tell, because the keys are out of reach.
-            RevocationsUnavailable: nobody can tell whether it was taken back.
+            TokenRejected: it is not a valid session token, or was revoked; `reason` says why.
+            KeysUnavailable: the signing keys are unavailable, so the token cannot be verified.
+            RevocationsUnavailable: whether it was revoked is not known.
         """
         digest = digest_of(token)
         if (identity := self._remembered(digest)) is not None:
@@ -104,7 +104,7 @@ class SessionVerifier:
         return self._let_in(self._proven(digest, unverified, key), token)
 
     def verify_now(self, token: str | bytes) -> Authenticated:
-        """The same without awaiting, for keys that are at hand (always, with a `PemKey`).
+        """The same without awaiting, for keys that are already loaded (always, with a `PemKey`).
 
         Raises:
             TokenRejected, RevocationsUnavailable: as `verify`.
@@ -116,14 +116,14 @@ class SessionVerifier:
         unverified = opened(token)
         key = self._keys.ready(unverified.key_id)
         if key is None:
-            raise KeysUnavailable("the key is not at hand without waiting")
+            raise KeysUnavailable("the key is not loaded; await verify() to fetch it")
         return self._let_in(self._proven(digest, unverified, key), token)
 
     def _remembered(self, digest: bytes) -> Identity | None:
-        """The identity in a token that was let in before, if it counts now and its key is the one that proved it.
+        """The identity in a token that was accepted before, if it is still valid and signed with the same key.
 
         Raises:
-            TokenRejected: it does not count now.
+            TokenRejected: it is not valid now.
         """
         proof = self._proofs.of(digest)
         if proof is None or proof.identity is None or self._keys.ready(proof.key_id) is not proof.key:

@@ -26,7 +26,7 @@ CONNECT_S = 20.0
 COLUMNS = ("time", "event", "user", "version", "changed")
 _COLOURS = {"created": "green", "updated": "yellow", "deleted": "red", "revoked": "red"}
 
-app = App(name="events", help="Look at the events in Kafka.")
+app = App(name="events", help="Show the events in Kafka.")
 
 
 @app.command

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "serve": ("entrypoints.cli.serve:serve", "Serve webhooks, /v1/me and forward auth over HTTP."),
-    "relay": ("entrypoints.cli.relay:relay", "Carry stored events to Kafka, in order for each user."),
-    "migrate": ("entrypoints.cli.migrate:migrate", "Bring the database to this version's schema."),
-    "events": ("entrypoints.cli.events:app", "Look at the events in Kafka."),
-    "outbox": ("entrypoints.cli.outbox.commands:app", "See how the outbox stands; retry or discard dead letters."),
+    "relay": ("entrypoints.cli.relay:relay", "Send stored events to Kafka, in order for each user."),
+    "migrate": ("entrypoints.cli.migrate:migrate", "Migrate the database to this version's schema."),
+    "events": ("entrypoints.cli.events:app", "Show the events in Kafka."),
+    "outbox": ("entrypoints.cli.outbox.commands:app", "Show the outbox; retry or discard dead letters."),
     "users": (
         "entrypoints.cli.users.commands:app",
         "Look users up and what happened to them; ban, lock, delete them, set metadata, end sessions.",
     ),
-    "service-key": ("entrypoints.cli.service_key:app", "Make keys with which other services manage users."),
+    "service-key": ("entrypoints.cli.service_key:app", "Create keys for other services that manage users."),
     "reconcile": (
         "entrypoints.cli.reconcile.command:reconcile",
         "Compare all users with Clerk's, and repair both ways.",

@@ -10,7 +10,7 @@ from entrypoints.cli.exit_codes import EX_USAGE
 from entrypoints.cli.terminal import fail
 from entrypoints.config.service_keys import EVERYTHING, READ, SCOPES, new_service_key
 
-app = App(name="service-key", help="Make keys with which other services manage users.")
+app = App(name="service-key", help="Create keys for other services that manage users.")
 
 
 @app.command

@@ -66,7 +66,7 @@ TABLE: dict[type[Exception], Problem] = {
         400,
         "min-version-not-valid",
         "Query not valid",
-        "`min_version` is a positive integer, and stands once.",
+        "`min_version` must be one positive integer.",
     ),
     http.IdentityHeaderNamedError: Problem(
         400,
@@ -90,7 +90,7 @@ TABLE: dict[type[Exception], Problem] = {
         401,
         "credentials-missing",
         "Credentials missing",
-        "Send a session token or a service key as `Authorization: Bearer …`; the cookie is not looked at here.",
+        "Send a session token or a service key as `Authorization: Bearer …`; cookies are not read.",
         {"www-authenticate": "Bearer"},
     ),
     http.ServiceKeyRejectedError: Problem(
@@ -110,13 +110,13 @@ TABLE: dict[type[Exception], Problem] = {
         403,
         "permission-missing",
         "Permission missing",
-        "The session token does not carry the permission to manage users, or not for an organization that may.",
+        "The session token lacks the permission to manage users, or its organization is not allowed to.",
     ),
     http.ScopeMissingError: Problem(
         403,
         "scope-missing",
         "Service key lacks the scope",
-        "The service key was not made for this; `auth-service service-key new --scope` makes one that is.",
+        "The service key does not have this scope; create one with `auth-service service-key new --scope`.",
         {"www-authenticate": 'Bearer error="insufficient_scope"'},
     ),
     OriginRefused: Problem(
@@ -126,7 +126,7 @@ TABLE: dict[type[Exception], Problem] = {
         403,
         "impersonation-refused",
         "Impersonated session",
-        "Somebody else acts in this session, and this needs the user in person.",
+        "The session is impersonated, which is not allowed here.",
     ),
     application.UserUnknownError: Problem(404, "user-unknown", "User unknown", "The user is not known (yet)."),
     http.BodyTooSlowError: Problem(
@@ -136,9 +136,9 @@ TABLE: dict[type[Exception], Problem] = {
         "The body did not arrive in time, or came in too many small pieces.",
         _CLOSE,
     ),
-    http.UserGoneError: Problem(410, "user-gone", "User gone", "The user was deleted, for ever."),
+    http.UserGoneError: Problem(410, "user-gone", "User gone", "The user was deleted permanently."),
     http.BodyTooLargeError: Problem(
-        413, "body-too-large", "Request body too large", "The body is longer than this route takes.", _CLOSE
+        413, "body-too-large", "Request body too large", "The body is longer than this route accepts.", _CLOSE
     ),
     http.QueryTooLongError: Problem(414, "query-too-long", "Query too long", "The query exceeds a bound: {}."),
     http.HeadTooLargeError: Problem(431, "head-too-large", "Request head too large", "The headers exceed a bound: {}."),
@@ -152,13 +152,13 @@ TABLE: dict[type[Exception], Problem] = {
         409,
         "safety-stop",
         "Nobody was deleted",
-        "Clerk knows none of our users, so its word that this one is gone is not taken.",
+        "Clerk has none of our users, so its answer that this user does not exist is not trusted.",
     ),
     application.VersionNotReachedError: Problem(
         409,
         "version-not-reached",
         "Version not reached",
-        "What is stored of the user is older than `min_version`.",
+        "The stored version of the user is older than `min_version`.",
     ),
     application.ClerkNotConfiguredError: Problem(
         501,
@@ -170,7 +170,7 @@ TABLE: dict[type[Exception], Problem] = {
         503,
         "body-shed",
         "Too many request bodies at once",
-        "The body was given up to make room for others; sending it again is safe.",
+        "The body was dropped to free memory for others; sending it again is safe.",
         {**_retry(1), **_CLOSE},
     ),
     application.StoreBusyError: Problem(
@@ -194,14 +194,14 @@ TABLE: dict[type[Exception], Problem] = {
         503,
         "identity-provider-limited",
         "Clerk limits us",
-        "Clerk takes no more requests until Retry-After has passed; asking again then is safe.",
+        "Clerk's rate limit is reached until Retry-After has passed; retrying then is safe.",
         _retry(5),
     ),
     application.ClerkKeyRefusedError: Problem(
         503,
         "identity-provider-key-refused",
         "Clerk refuses our key",
-        "Clerk does not take the CLERK_SECRET_KEY of this service; its operator has to set the right one.",
+        "Clerk does not accept the CLERK_SECRET_KEY of this service; its operator must set the right one.",
         _retry(60),
     ),
     http.NotReadyError: Problem(
@@ -212,13 +212,13 @@ TABLE: dict[type[Exception], Problem] = {
     ),
 }
 
-INTERNAL = Problem(500, "internal-error", "Internal error", "Something is wrong on our side; it was logged.")
+INTERNAL = Problem(500, "internal-error", "Internal error", "The service has an internal error; it was logged.")
 
 BAD_REQUEST = Problem(400, "bad-request", "Bad request", "The request cannot be understood.")
 
 _BY_STATUS: dict[int, Problem] = {
     404: Problem(404, "not-found", "Not found", "There is nothing at this path."),
-    405: Problem(405, "method-not-allowed", "Method not allowed", "The Allow header says what is."),
+    405: Problem(405, "method-not-allowed", "Method not allowed", "The Allow header lists the allowed methods."),
 }
 """What the router itself raises."""
 

@@ -25,8 +25,8 @@ def test_the_list_of_commands_says_what_each_is_for(capsys):
         (["relay"], "The topic must exist."),
         (["dev"], "Needs no Docker, no Java and no Clerk account"),
         (["demo"], "leaves nothing behind"),
-        (["trigger"], "the same as the service has"),
-        (["token"], "Prints nothing but the token."),
+        (["trigger"], "Needs the service's CLERK_WEBHOOK_SECRET"),
+        (["token"], "Prints only the token."),
         (["events", "tail"], "joins no consumer group"),
     ],
 )

@@ -81,7 +81,7 @@ def test_beside_a_deployed_service_there_is_no_key(folder, monkeypatch, capsys):
 def test_a_key_of_another_instance_is_not_signed_against(keys, monkeypatch, capsys):
     monkeypatch.setenv("CLERK_JWT_KEY", new_keys().environment["CLERK_JWT_KEY"])
 
-    assert "CLERK_JWT_KEY is not the public half of" in token()
+    assert "CLERK_JWT_KEY is not the public key of" in token()
     assert capsys.readouterr().out == ""
 
 
@@ -89,7 +89,7 @@ def test_tokens_of_a_clerk_instance_are_not_made_here(keys, monkeypatch, capsys)
     host = base64.b64encode(b"clerk.example.com$").decode()
     monkeypatch.setenv("CLERK_PUBLISHABLE_KEY", f"pk_test_{host}")
 
-    assert "only Clerk can mint those" in token()
+    assert "only Clerk can sign with those" in token()
     assert capsys.readouterr().out == ""
 
 

@@ -58,11 +58,11 @@ def test_the_same_delivery_again_and_a_sign_in_are_unchanged_for_different_reaso
     first = attempt(at=T1, answer="created")
     records.add_attempt(first)
     records.add_attempt(attempt(at=T1, answer="unchanged"))
-    assert reason() == "The same news again: 10:00:01.200 was applied before"
+    assert reason() == "The same state again: 10:00:01.200 was applied before"
     records.add_attempt(attempt(at=T2, answer="unchanged"))
-    assert reason() == "Newer than the row, but no kept field differs from it"
+    assert reason() == "Newer than the row, but no stored field differs"
     records.add_attempt(attempt(at=T2, answer="unchanged"))
-    assert reason() == "The same news again: 10:00:02.100 was applied before"
+    assert reason() == "The same state again: 10:00:02.100 was applied before"
 
 
 def test_an_applied_update_names_the_fields_and_the_version_as_soon_as_its_event_is_known(records, reason):
@@ -78,11 +78,11 @@ def test_an_applied_update_names_the_fields_and_the_version_as_soon_as_its_event
 @each_row(
     ("sent", "text"),
     [
-        (attempt("user.deleted", deletion(), answer="deleted"), "A tombstone stays: every personal field is erased"),
+        (attempt("user.deleted", deletion(), answer="deleted"), "Every personal field is erased; a tombstone stays"),
         (attempt("session.ended", session(), answer="revoked"), "Tokens of this session are refused from now on"),
         (attempt("session.ended", session(), answer="unchanged"), "This session was revoked already"),
-        (attempt("session.created", session(), answer="ignored"), "session.created changes nothing that is kept"),
-        (attempt(outcome=DROPPED, number=0), "Lost on the way: the service never saw it"),
+        (attempt("session.created", session(), answer="ignored"), "session.created changes no stored field"),
+        (attempt(outcome=DROPPED, number=0), "Lost in transit: the service never received it"),
         (attempt(outcome="ConnectError", retry_in_s=5.0), "No answer: ConnectError. Sent again in 5 s"),
         (attempt(outcome="ConnectError", number=8), "No answer: ConnectError. Given up"),
         (attempt(outcome=503, answer="Busy.", retry_in_s=300.0), "503 Service Unavailable: Busy. Sent again in 300 s"),
@@ -130,7 +130,7 @@ def test_a_stale_reason_is_true_whatever_came_before(times):
             else:
                 assert text.startswith("Both")
         if decision.outcome is Outcome.UNCHANGED:
-            assert text.startswith("The same news" if known.source == snapshot.source else "Newer")
+            assert text.startswith("The same state" if known.source == snapshot.source else "Newer")
         known = decision.user
 
 

@@ -9,8 +9,9 @@ from support.documentation import ROOT
 RECIPES = dict(
     section.split("\n", 1) for section in (ROOT / "docs/recipes.md").read_text(encoding="utf-8").split("\n## ")[1:]
 )
-SOURCES = ("src", "sdk/src", "devkit/src")
-NAMED = re.compile(r"`((?:src|sdk|devkit|docs|tests|examples)/[^`\s]*)`")
+SOURCES = ("src", "sdk/src", "sdk-typescript/src", "devkit/src")
+SUFFIXES = {".py", ".html", ".md", ".json", ".java", ".js", ".ts"}
+NAMED = re.compile(r"`((?:src|sdk|sdk-typescript|devkit|docs|tests|examples)/[^`\s]*)`")
 
 EXAMPLES = {
     "Keep one more field of a user": (r"\bexternal_id\b", (*SOURCES, "docs", "tests/support", "sdk/tests/sdktest")),
@@ -34,7 +35,7 @@ def files_with(example: str, folders: tuple[str, ...]) -> set[str]:
     return {
         str(path.relative_to(ROOT))
         for path in paths
-        if path.suffix in {".py", ".html", ".md", ".json", ".java"} and re.search(example, path.read_text("utf-8"))
+        if path.suffix in SUFFIXES and re.search(example, path.read_text("utf-8"))
     }
 
 

@@ -5,6 +5,7 @@ from functools import partial
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.decision import Outcome
 from domain.delete_user import delete_user
 from domain.events import UserDeleted, UserUpdated
 from domain.overtake import overtake
@@ -44,3 +45,11 @@ def test_no_version_is_left_out_behind_the_last_one_that_was_seen():
     assert overtake(known, unchanged, 7).user.version == 8
     assert overtake(gone, unchanged, 7).user == Tombstone(id=gone.id, version=8, deleted_at=gone.deleted_at)
     assert isinstance(overtake(gone, unchanged, 7).events[0], UserDeleted)
+
+
+def test_the_outcome_names_what_is_published():
+    known = sync_user(None, snapshot()).user
+    unchanged = partial(sync_user, snapshot=snapshot())
+
+    assert overtake(known, unchanged, 7).outcome is Outcome.UPDATED
+    assert overtake(delete_user(known, deletion()).user, unchanged, 7).outcome is Outcome.DELETED

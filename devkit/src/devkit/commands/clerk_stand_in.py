@@ -1,4 +1,4 @@
-"""`auth-service clerk-stand-in`: Clerk's API for a machine without an account."""
+"""`auth-service clerk-stand-in`: a local server in place of Clerk."""
 
 import asyncio
 import os
@@ -50,26 +50,26 @@ def clerk_stand_in(  # noqa: PLR0913  # options of a command
 ) -> None:
     """Serve a stand-in for Clerk's Backend API and send its webhooks: for development and tests, never in production.
 
-    Users, sessions and signed webhooks without a Clerk account, and at `/` the console: what the service made of each
+    It has users, sessions and signed webhooks without a Clerk account. The console at `/` shows the outcome of each
     webhook, and with DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS also rows, events and consumers. `auth-service dev`
-    starts one by itself when no CLERK_* variable names an instance of yours. CLERK_SECRET_KEY (who may ask) and
-    CLERK_WEBHOOK_SECRET (how webhooks are signed) are made up, and kept in the data folder, unless they are configured.
+    starts one if no CLERK_* variable names a Clerk instance. CLERK_SECRET_KEY (the API key) and
+    CLERK_WEBHOOK_SECRET are generated and stored in the data folder, unless they are configured.
 
     Parameters
     ----------
     host
-        Address to listen on. Anybody who reaches the page can do what Clerk can.
+        Address to listen on. Everyone who can reach it can do what Clerk can.
     port
-        Port to listen on; 0 for any that is free.
+        Port to listen on; 0 for a free one.
     endpoint
-        URL that webhooks go to, as often as you like; the service on this machine (HOST, PORT) if left out.
+        URL to send webhooks to; may be repeated. By default the service on this machine (HOST, PORT).
     issuer
-        Issuer of the session tokens: the service's CLERK_ISSUER, or else the address of this stand-in, which serves
-        the keys at `/.well-known/jwks.json`.
+        Issuer of the session tokens. By default the service's CLERK_ISSUER, or else the address of this stand-in, which
+        serves the keys at `/.well-known/jwks.json`.
     azp
         Authorized party of the session tokens: one of the service's CLERK_AUTHORIZED_PARTIES.
     data_dir
-        Where users, sessions and keys are kept.
+        Folder for users, sessions and keys.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     keys = keys_kept_in(data_dir)
@@ -79,7 +79,7 @@ def clerk_stand_in(  # noqa: PLR0913  # options of a command
     environment = {**{name: value for name, value in made_up.items() if name not in named}, **configured}
     settings = load(ClerkStandInSettings, environment=environment, env_file=NO_FILE)
     configure_logging(settings.log)
-    assert settings.clerk_api.clerk_secret_key  # noqa: S101  # made up at worst
+    assert settings.clerk_api.clerk_secret_key  # noqa: S101  # generated if not configured
     secret_key = settings.clerk_api.clerk_secret_key.get_secret_value()
     if secret_key.startswith("sk_live_"):
         sys.exit("CLERK_SECRET_KEY is a live instance's (sk_live_): a stand-in has no business with it. Unset it here.")
@@ -114,7 +114,7 @@ def clerk_stand_in(  # noqa: PLR0913  # options of a command
         with suppress(KeyboardInterrupt):  # how a server is stopped on a terminal
             run_until_signal(_serve(console, _watch(records, environment), host, port), on_signal=lambda: None)
     except OSError as error:
-        # asyncio's own text for an address that is taken is written for programmers.
+        # asyncio's message for a used address is not written for users.
         what = f"cannot use {error.filename}" if error.filename else f"cannot listen on --host {host}, --port {port}"
         sys.exit(f"The Clerk stand-in {what}: {os.strerror(error.errno) if error.errno else error}.")
     except ValueError as error:
@@ -135,7 +135,7 @@ async def _serve(console: ConsoleServer, watch: "Watching | None", host: str, po
 
 
 def _program() -> str:
-    """Return what a shell runs as `auth-service`: `dev` has started this process as a module, by another name."""
+    """Return the command for a shell: `dev` has started this process as a module."""
     script = Path(sys.executable).with_name("auth-service")
     on_path = shutil.which("auth-service")
     if not script.exists() or (on_path and Path(on_path).resolve() == script.resolve()):
@@ -145,11 +145,11 @@ def _program() -> str:
 
 
 def _watch(records: Records, environment: Mapping[str, str]) -> "Watching | None":
-    """Return what follows the service's database and topics, as far as they are configured."""
+    """Return the reader of the service's database and topics, if they are configured."""
     named = {name.removesuffix("_FILE") for name, text in environment.items() if text}
     if not named & {"DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS"}:
         return None
-    # A stand-in without a service does without the clients of both, which are most of what it would import.
+    # Imported only if needed: the clients of PostgreSQL and Kafka are most of the import time.
     from devkit.console.watch import Watch  # noqa: PLC0415
     from entrypoints.composition import container_of  # noqa: PLC0415
     from entrypoints.composition.database import DatabaseContainer  # noqa: PLC0415
@@ -160,7 +160,7 @@ def _watch(records: Records, environment: Mapping[str, str]) -> "Watching | None
         engine = container_of(DatabaseContainer, database).engine()
     if "KAFKA_BOOTSTRAP_SERVERS" in named:
         settings = load(EventsSettings, environment=environment, env_file=NO_FILE)
-        settings.proxies.export()  # a token endpoint may be behind one
+        settings.proxies.export()  # for a token endpoint behind a proxy
         kafka = settings.kafka
     return Watch(records, engine, kafka).run
 

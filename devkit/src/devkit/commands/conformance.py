@@ -1,4 +1,4 @@
-"""`auth-service conformance`: find out whether another program verifies tokens and consumes events as it must."""
+"""`auth-service conformance`: test whether a program verifies tokens and consumes events correctly."""
 
 import asyncio
 import json as json_format
@@ -30,7 +30,7 @@ from entrypoints.cli.terminal import console_for_progress, fail
 
 KID = "ins_conformance"
 
-app = App(name="conformance", help="Find out whether another program verifies tokens and consumes events as it must.")
+app = App(name="conformance", help="Test whether a program verifies tokens and consumes events correctly.")
 
 
 @app.command
@@ -47,10 +47,10 @@ def tokens(  # noqa: PLR0913  # options of a command
     json: bool = False,
     data_dir: Path = DATA_DIR,
 ) -> None:
-    """Send valid and invalid session tokens to a service; name the classes it decides wrongly or answers with 5xx.
+    """Send valid and invalid session tokens to a service; list the classes it decides wrongly or answers with 5xx.
 
-    URL must answer 2xx to whoever is signed in, whatever the user, and anything but 5xx to everybody else; of this
-    service that is `/v1/verify`. The service has to trust the key. With `auth-service dev` it does; elsewhere make a
+    URL must answer 2xx to any signed-in caller, and another status below 500 to all others; `/v1/verify` of this
+    service does. The service must trust the key. With `auth-service dev` it does; elsewhere create a
     throw-away key with --key, and configure the service with FILE.pub, or with the key set that --jwks-port serves.
     Prints nothing of the tokens. Ends with status 1 when a class is decided wrongly, 78 when the service refuses a
     plain session token, lets anybody in, or needs most of a second to answer; 69 when nothing answers there.
@@ -60,19 +60,19 @@ def tokens(  # noqa: PLR0913  # options of a command
     url
         Where to send them, each as `Authorization: Bearer …` of a GET request.
     key
-        File with the private key (PEM) to sign with; made, with its public half beside it, if there is none. The key
-        of `auth-service dev` if left out.
+        File with the private key (PEM) to sign with; created with its public key in FILE.pub if it does not exist. By
+        default the key of `auth-service dev`.
     kid
-        The id by which the service knows the key.
+        The `kid` of the key in the service's configuration.
     issuer
-        What the service expects in `iss`; CLERK_ISSUER if left out.
+        What the service expects in `iss`; CLERK_ISSUER by default.
     azp
-        One of the service's authorized parties; the first of CLERK_AUTHORIZED_PARTIES if left out. Without any, what
-        `azp` says is not judged.
+        One of the service's authorized parties; the first of CLERK_AUTHORIZED_PARTIES by default. Without any,
+        `azp` is not tested.
     user
-        Whose tokens.
+        The user in the tokens.
     jwks_port
-        Serve the public key as a key set at `http://127.0.0.1:PORT/.well-known/jwks.json` meanwhile.
+        Serve the public key as a key set at `http://127.0.0.1:PORT/.well-known/jwks.json` while the command runs.
     json
         One object for other programs.
     data_dir
@@ -111,23 +111,23 @@ def consumer(
     wait: Annotated[float, Parameter(validator=validators.Number(gt=0))] = 60.0,
     json: bool = False,
 ) -> None:
-    """Play duplicates, unknown types, restarts, deletion and revocation at a consumer, and say what it does wrong.
+    """Publish duplicates, unknown types, deletions and revocations to a consumer, restart it, and report its errors.
 
-    COMMAND is started anew for each, with KAFKA_BOOTSTRAP_SERVERS, KAFKA_USER_EVENTS_TOPIC, KAFKA_USER_STATE_TOPIC and
+    COMMAND is started for each scene, with KAFKA_BOOTSTRAP_SERVERS, KAFKA_USER_EVENTS_TOPIC, KAFKA_USER_STATE_TOPIC and
     KAFKA_SESSION_EVENTS_TOPIC in its environment. It must print a line `ready: N users` when it has caught up, and one
-    for each change that takes effect: `created|updated|deleted USER version N`, `revoked SESSION`; more may follow on
-    the line, and other lines are its own. Topics are new ones, on a Kafka that is started for it. Ends with status 1
-    when something is wrong.
+    for each change that takes effect: `created|updated|deleted USER version N`, `revoked SESSION`; the line may
+    continue, and other lines are ignored. Topics are new, on a Kafka that the command starts. Exit status 1: the
+    consumer made an error.
 
     Parameters
     ----------
     command
         The consumer, after `--`: `auth-service conformance consumer -- node follow-users.mjs`.
     bootstrap_servers
-        A Kafka that runs already; topics `conformance-…` are made there, and left.
+        A running Kafka; topics `conformance-…` are created there, and not deleted.
     skip
-        What the consumer does not do: `revocation` for one that follows no sessions; `state` for one that does not
-        begin with the state topic.
+        `revocation` for a consumer that does not read session events; `state` for one that does not
+        read the state topic.
     wait
         Seconds for each line that the consumer must print.
     json
@@ -214,7 +214,7 @@ def _show_tokens(found: token_checks.Findings, *, json: bool) -> None:
         for token_class, names in classes.items():
             print(f"{kind}: {token_class}\n  {reasons_for_classes()[token_class]}\n  {'; '.join(names)}")
     if found.clean:
-        print("Every class is decided as it must be.")
+        print("Every class is decided correctly.")
 
 
 @contextmanager

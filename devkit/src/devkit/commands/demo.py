@@ -1,4 +1,4 @@
-"""`auth-service demo`: a user's life through the real parts."""
+"""`auth-service demo`: a user's life on real servers."""
 
 import logging
 import sys
@@ -22,7 +22,7 @@ from entrypoints.cli.terminal import console_for_stdout
 from entrypoints.cli.until_signal import run_until_signal
 
 FAULTS = (ApplicationError, ProcessFailedError, httpx.HTTPError, asyncpg.PostgresError, OSError, ValueError)
-"""What a step meets when the service or one of the servers does not do its part; ValueError: an answer is no JSON."""
+"""Errors of a step when the service or a server fails; ValueError: an answer is not JSON."""
 
 
 def demo() -> None:
@@ -31,7 +31,7 @@ def demo() -> None:
     Needs no configuration, no Docker and no Clerk account. Uses free ports and a temporary folder, and leaves nothing
     behind. The first run downloads Kafka (45 MB). Ends with status 1 when anything comes out other than it should.
     """
-    logging.basicConfig(level=logging.CRITICAL)  # what matters is shown by the steps
+    logging.basicConfig(level=logging.CRITICAL)  # the steps show what matters
     console = console_for_stdout()
     status = run_until_signal(_demo(console), on_signal=lambda: console.print("\nStopping ..."))
     sys.exit(EX_INTERRUPTED if status is None else status)
@@ -39,7 +39,7 @@ def demo() -> None:
 
 async def _demo(console: Console) -> int:
     began = time.monotonic()
-    console.print(Text("auth-service demo: one user's life, through real parts", style="bold"))
+    console.print(Text("auth-service demo: one user's life on real servers", style="bold"))
     scenes: list[Scene] = []
     try:
         async with open_stage(lambda line: console.print(Text(f"  {line}", style="dim"))) as stage:
@@ -82,7 +82,7 @@ def _verdict(scenes: list[Scene], *, failed: bool, seconds: float) -> Text:
     if failed:
         wrong = [scene.title for scene in scenes if scene.differences]
         return Text(f"✗ Not as it should be: {', '.join(wrong)} ({seconds:.1f} s)", style="bold red")
-    return Text(f"✓ All {checks} checks hold, in {seconds:.1f} s from nothing to nothing", style="bold green")
+    return Text(f"✓ All {checks} checks hold, in {seconds:.1f} s, servers started and stopped", style="bold green")
 
 
 def _say_what_next(console: Console) -> None:

@@ -52,28 +52,27 @@ def dev(  # noqa: PLR0913  # the options of a command
 ) -> None:
     """Run the whole service on this machine, with a real PostgreSQL and a real Kafka, until Ctrl-C.
 
-    Needs no Docker, no Java and no Clerk account: a stand-in for Clerk runs beside the service, with a console to sign
-    users up, ban and delete them, and to see what happened to each of them, unless CLERK_* variables (environment or
-    `.env`) name your Clerk instance.
-    DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS are not read. The first start downloads Kafka (45 MB). In a second
-    terminal, every other command finds this one.
+    Needs no Docker, no Java and no Clerk account: unless CLERK_* variables (environment or `.env`) name your Clerk
+    instance, a stand-in for Clerk runs too, with a console to sign users up, ban and delete them, and to see what
+    happened to each of them. DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS are not read. The first start downloads Kafka
+    (45 MB). All other commands in a second terminal use this instance.
 
     Parameters
     ----------
     data_dir
-        Where users, events and keys are kept for the next start.
+        Folder for users, events and keys, which are kept for the next start.
     port
         Port of the service, instead of PORT (3002).
     fresh
-        Forget the users and events of earlier starts. Asks first, where there was one.
+        Delete the users and events of earlier starts. Asks for confirmation if there are any.
     open
-        Open the console in your browser when everything is ready; beside a Clerk instance, the service's own page.
+        Open the console in your browser when everything is ready; with a Clerk instance, the service's own page.
     reload
-        Start the service and the relay anew whenever a Python file of theirs changes; everything else goes on.
+        Restart the service and the relay when one of their Python files changes; everything else keeps running.
     """
     if fresh and settings_of_last_dev(data_dir):
         confirm(f"Delete the users and events in {data_dir}?", yes=yes)
-    logging.basicConfig(level=logging.CRITICAL)  # the processes log for themselves
+    logging.basicConfig(level=logging.CRITICAL)  # the processes write their own logs
     console = console_for_stdout()
     began = time.monotonic()
     try:
@@ -112,8 +111,8 @@ async def _dev(  # noqa: PLR0913  # the options of the command
             "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
             "KAFKA_USER_STATE_TOPIC": plan.environment.get("KAFKA_USER_STATE_TOPIC") or STATE.default_name,
         }
-        # Set here, a variable is not looked for in what the last start has written; and a file that the shell names for
-        # the real service would contradict the address of this one.
+        # Set here, so that it is not read from the output of the last start, and so that a file that the shell names
+        # for the real service does not contradict this address.
         others = {
             name: text for name, text in plan.environment.items() if not name.startswith(("KAFKA_SASL_", "KAFKA_SSL_"))
         }
@@ -148,7 +147,7 @@ async def _dev(  # noqa: PLR0913  # the options of the command
 
 
 async def _prepare(environment: Mapping[str, str]) -> None:
-    """Make the schema and the topics."""
+    """Create the schema and the topics."""
     database = container_of(DatabaseContainer, load(MigrateSettings, environment=environment, env_file=NO_FILE))
     await database.migrate()("head")
     kafka = container_of(TopicsContainer, load(EventsSettings, environment=environment, env_file=NO_FILE))
@@ -197,7 +196,7 @@ def _greet(plan: Plan, servers: Mapping[str, str], file: Path, console: Console,
     ):
         console.print(Text.assemble((f"  {what:<12}", "cyan"), value))
     commands = [
-        (f"{name} trigger{where} user.created --user user_ada", "Clerk tells us of a sign-up"),
+        (f"{name} trigger{where} user.created --user user_ada", "a user signs up"),
         (f"{name} trigger{where} user.updated --user user_ada --set first_name=Augusta", "and of a change"),
         (f"{name} events tail{file_option} --from-beginning", "what other services receive"),
     ]

@@ -1,4 +1,4 @@
-"""`auth-service dev-keys`: what Clerk would give, for a deployment that has no Clerk."""
+"""`auth-service dev-keys`: generated keys for a deployment without Clerk."""
 
 from pathlib import Path
 
@@ -10,18 +10,18 @@ from entrypoints.config.made_up import NOTE, instance_names
 
 
 def dev_keys(*, folder: Path = Path(), clerk_api: str | None = None) -> None:
-    """Make up keys for a service that runs without a Clerk instance: for development, never for production.
+    """Generate keys for a service that runs without a Clerk instance: for development, never for production.
 
-    Writes `.env` into the folder, for the commands that run there: a webhook secret and a key for session tokens,
-    random and kept for the next time. With a variable of a Clerk instance in the environment, or in a `.env` of yours,
-    nothing is made up, so that what is missing is named. A `.env` of yours is never changed.
+    Writes a `.env` for the commands that run in the folder: a random webhook secret and a random key for session
+    tokens, which are kept for the next time. If the environment or your own `.env` has a variable of a Clerk instance,
+    no keys are generated, so that missing variables are reported. Your own `.env` is never changed.
 
     Parameters
     ----------
     folder
         Where `serve`, `trigger`, `token` and `clerk-stand-in` will run.
     clerk_api
-        URL of the Clerk stand-in that has these keys, where one runs: it is the issuer of the tokens too.
+        URL of a running Clerk stand-in with these keys; it is the issuer of the tokens too.
     """
     file = folder / ".env"
     is_ours = not file.exists() or file.read_bytes().startswith(NOTE.encode())
@@ -35,7 +35,7 @@ def dev_keys(*, folder: Path = Path(), clerk_api: str | None = None) -> None:
         if is_ours:
             write_private(file, NOTE)
         print(
-            f"{', '.join(named)}: a Clerk instance is configured, so no keys are made up "
+            f"{', '.join(named)}: a Clerk instance is configured, so no keys are generated "
             "and no stand-in for Clerk is needed."
         )
         return

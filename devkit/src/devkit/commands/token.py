@@ -1,4 +1,4 @@
-"""`auth-service token`: mint a session token for local work."""
+"""`auth-service token`: create a session token for local work."""
 
 import re
 import sys
@@ -33,30 +33,30 @@ def token(  # noqa: PLR0913  # the options of a command
     lifetime: int = 60,
     data_dir: Path = DATA_DIR,
 ) -> None:
-    """Mint a session token as Clerk would, for the `auth-service dev` of this machine. Prints nothing but the token.
+    """Create a session token as Clerk does, for the `auth-service dev` of this machine. Prints only the token.
 
     For example `curl http://localhost:3002/v1/me -H "Authorization: Bearer $(auth-service token --user user_ada)"`.
-    Works with the key that `auth-service dev` made up; only Clerk can mint tokens for a real instance. Says on stderr
-    when the stand-in for Clerk has no such user.
+    Works with the key that `auth-service dev` generated; only Clerk can sign tokens of a real instance. Warns on stderr
+    if the stand-in for Clerk has no such user.
 
     Parameters
     ----------
     user
-        Whose token (`user_…`).
+        The user in the token (`user_…`).
     org
-        Id of the active organisation (`org_…`), with the user as its admin.
+        Id of the active organization (`org_…`), with the user as its admin.
     permission
-        What the user may do in it, as often as you like: `org:users:manage` in `org_dev` opens `/v1/users`.
+        A permission of the user in it; may be repeated. `org:users:manage` in `org_dev` gives access to `/v1/users`.
     azp
-        Authorized party, the origin of the frontend; the first of CLERK_AUTHORIZED_PARTIES if left out.
+        Authorized party, the origin of the frontend; the first of CLERK_AUTHORIZED_PARTIES by default.
     lifetime
-        Seconds until it expires; Clerk's last 60.
+        Seconds until it expires; 60 for Clerk's tokens.
     data_dir
         Data folder of `auth-service dev`.
     """
     everything = load_beside_dev(TokenCommandSettings, data_dir)
     if permission and not org:
-        fail("--permission: permissions belong to an organisation; name one with --org.", EX_USAGE)
+        fail("--permission: permissions belong to an organization; name one with --org.", EX_USAGE)
     try:
         permissions = [parsing.permission(name) for name in permission]
     except ValueError as error:
@@ -82,26 +82,26 @@ def token(  # noqa: PLR0913  # the options of a command
 
 
 def _warn_of_unknown(settings: ClerkApiSettings, who: str) -> None:
-    """Say when the stand-in has no such user: Clerk would mint no token for one, and the service answers 404."""
+    """Warn if the stand-in has no such user: Clerk would not sign a token for one, and the service answers 404."""
     stand_in = stand_in_of(settings)
     try:
         if stand_in and stand_in.user(who) is None:
             print(
-                f"The stand-in for Clerk has no user {who}: /v1/me will answer 404. Make one with "
+                f"The stand-in for Clerk has no user {who}: /v1/me will answer 404. Create one with "
                 f"`auth-service trigger user.created --user {who}`.",
                 file=sys.stderr,
             )
     except httpx.HTTPError:
-        pass  # it does not run: whether the service knows the user, it will tell itself
+        pass  # it does not run: the service's answer shows whether it has the user
 
 
 def key_of_dev(settings: TokenSettings, data_dir: Path) -> str:
-    """Return the private key that `dev` made up; ends the program when the service would not trust it."""
+    """Return the private key that `dev` generated; exits if the service would not trust it."""
     file = data_dir / PRIVATE_KEY_FILE
     if settings.clerk_jwt_key is None:
         sys.exit(
             "Session tokens are verified here with the keys of a Clerk instance (CLERK_PUBLISHABLE_KEY or "
-            "CLERK_JWKS_URL is set), and only Clerk can mint those.\n"
+            "CLERK_JWKS_URL is set), and only Clerk can sign with those.\n"
             "Sign in at your frontend, or run `auth-service dev` without these variables."
         )
     try:
@@ -109,20 +109,20 @@ def key_of_dev(settings: TokenSettings, data_dir: Path) -> str:
         fits = _body(public_half(private_key)) == _body(settings.clerk_jwt_key.written)
     except FileNotFoundError:
         sys.exit(
-            f"There is no key to sign with: {file} is missing. `auth-service dev` makes it; this command is for "
+            f"There is no key to sign with: {file} is missing. `auth-service dev` creates it; this command is for "
             "local work, and a deployed service has no such key.\n"
             "Run it in the folder where `dev` runs, or name its data folder with --data-dir."
         )
     except (OSError, ValueError) as error:
-        sys.exit(f"{file} cannot be used: {error}.\nRemove it: the next `auth-service dev` makes another.")
+        sys.exit(f"{file} cannot be used: {error}.\nRemove it: the next `auth-service dev` creates a new one.")
     if not fits:
         sys.exit(
-            f"CLERK_JWT_KEY is not the public half of {file}: the service would refuse the token.\n"
-            "Only Clerk can mint tokens for that key; unset CLERK_JWT_KEY to work with `auth-service dev`."
+            f"CLERK_JWT_KEY is not the public key of {file}: the service would refuse the token.\n"
+            "Only Clerk can sign tokens for that key; unset CLERK_JWT_KEY to work with `auth-service dev`."
         )
     return private_key
 
 
 def _body(pem: str) -> str:
-    """Return the base64 of a PEM key, however its line ends are written."""
+    """Return the base64 of a PEM key without line ends."""
     return "".join(re.sub(r"-----[A-Z ]+-----", "", pem.replace("\\n", "\n")).split())

@@ -1,4 +1,4 @@
-"""`auth-service trigger`: be Clerk, and send a webhook."""
+"""`auth-service trigger`: sign and send a webhook as Clerk does."""
 
 import json
 import secrets
@@ -36,12 +36,12 @@ ANSWER_S = 30.0
 
 @frozen(kw_only=True)
 class _Delivery:
-    """What is sent, as often as one likes: each time with the same id."""
+    """A delivery, which may be sent several times under the same id."""
 
     event: str
     user_id: str
     about: str
-    """Id of the user or the session, for people."""
+    """Id of the user or the session, for messages."""
     svix_id: str
     body: bytes = field(repr=False)
 
@@ -64,39 +64,37 @@ def trigger(  # noqa: C901, PLR0912, PLR0913  # options of a command
 ) -> None:
     """Sign a Clerk-shaped webhook and send it to a running service.
 
-    Where a stand-in for Clerk runs, as under `auth-service dev`, it knows the user from then on too, and
-    `user.updated` changes what it has; otherwise nothing is remembered between two calls. Needs CLERK_WEBHOOK_SECRET,
-    the same as the service has, from the environment, `.env`, or the `auth-service dev` that runs here. Ends with
-    status 1 when the answer is not 2xx.
+    If a stand-in for Clerk runs, as with `auth-service dev`, it stores the user too, and `user.updated` changes the
+    stored user; otherwise nothing is stored between two calls. Needs the service's CLERK_WEBHOOK_SECRET, from the
+    environment, `.env`, or a running `auth-service dev`. Exit status 1: the answer is not 2xx.
 
     Parameters
     ----------
     event
-        What happened to the user, or to a session.
+        The type of event.
     again
-        Instead of an event: svix-id of a delivery that the stand-in remembers, to send it again. As often as you like:
-        they are sent in this order, each when the one before was answered.
+        Instead of an event: svix-id of a delivery that the stand-in has stored, to send it again. May be repeated:
+        they are sent in this order, each after the answer to the previous one.
     user
-        Id of the user (`user_…`); a new one if left out.
+        Id of the user (`user_…`); a new one by default.
     session
-        Id of the session, for `session.…` (`sess_…`, the `sid` of its tokens); a new one if left out.
+        Id of the session, for `session.…` (`sess_…`, the `sid` of its tokens); a new one by default.
     email
         The user's primary email address.
     changes
-        `field=value` of Clerk's user object, as often as you like; the value is JSON, or else text:
+        `field=value` of Clerk's user object; may be repeated. The value is JSON, or else text:
         `--set banned=true --set first_name=Grace --set 'public_metadata={"plan": "pro"}'`.
     data
         JSON file with Clerk's user or session object, or with a whole event as Clerk's dashboard shows it, instead of
         the sample.
     times
-        Send the very same delivery so many times, as Clerk does when it missed our answer.
+        Send the same delivery this number of times, as Clerk does if it got no answer.
     drop
-        Send nothing: only the stand-in knows of the change, as when a webhook is lost.
+        Send nothing: only the stand-in gets the change, as if the webhook were lost.
     forged
-        Sign with another secret: the service has to refuse it. The stand-in knows nothing of the change.
+        Sign with another secret: the service must refuse it. The stand-in does not get the change.
     url
-        Where to: the service, or the whole address of an endpoint; the service on this machine (HOST, PORT) if left
-        out.
+        URL of the service or of a webhook endpoint. By default the service on this machine (HOST, PORT).
     data_dir
         Data folder of `auth-service dev`.
     """
@@ -112,20 +110,20 @@ def trigger(  # noqa: C901, PLR0912, PLR0913  # options of a command
     sender = _Sender(url=address, secret=FORGERS_SECRET if forged else secret, stand_in=stand_in, forged=forged)
     if again:
         if event or user or session or email or changes or data or drop:
-            fail("--again sends a delivery as it was: name only --times, --forged and --url beside it.", EX_USAGE)
+            fail("--again sends a stored delivery: it can be combined only with --times, --forged and --url.", EX_USAGE)
         for delivery in [_remembered(stand_in, svix_id) for svix_id in again]:
             sender.send(delivery, times)
         return
     if event is None:
         fail("Name an event, such as user.created, or a delivery with --again.", EX_USAGE)
     if drop and (forged or stand_in is None):
-        fail("--drop needs a stand-in for Clerk, and nothing else that is sent.", EX_USAGE)
+        fail("--drop needs a stand-in for Clerk, and cannot be combined with --forged.", EX_USAGE)
     found = _read(data) if data else None
     of_session = event.startswith("session.")
     if session and not of_session:
-        fail(f"{event} is about no session: leave --session out.", EX_USAGE)
+        fail(f"{event} has no session: --session cannot be used with it.", EX_USAGE)
     if email and event not in {"user.created", "user.updated"}:
-        fail(f"{event} says nothing of an email: leave --email out.", EX_USAGE)
+        fail(f"{event} has no email: --email cannot be used with it.", EX_USAGE)
     try:
         named = (found or {}).get("user_id" if of_session else "id")
         who = parse_user_id(user or named or clerk.new_user_id(now_ms=now_ms))
@@ -137,7 +135,7 @@ def trigger(  # noqa: C901, PLR0912, PLR0913  # options of a command
         body = {**(found or sample), "id": about, "user_id": who, **changed(changes)}
     elif event == "user.deleted":
         if changes:
-            fail("user.deleted says nothing but the id of the user: leave --set out.", EX_USAGE)
+            fail("user.deleted has only the id of the user: --set cannot be used with it.", EX_USAGE)
         about, body = who, {**(found or clerk.deleted_user(who)), "id": who}
     else:
         if found is None and event == "user.updated" and stand_in and (known := _known(stand_in, who)):
@@ -167,7 +165,7 @@ def _remembered(stand_in: StandInClient | None, svix_id: str) -> _Delivery:
     except httpx.HTTPError:
         sys.exit(f"The stand-in for Clerk at {stand_in.url} does not answer.")
     if found is None:
-        sys.exit(f"The stand-in for Clerk remembers no delivery {svix_id}: it keeps the last 10,000 since it started.")
+        sys.exit(f"The stand-in for Clerk has no delivery {svix_id}: it keeps the last 10,000 since its start.")
     return _Delivery(
         event=found["event"],
         user_id=found["user_id"],
@@ -195,24 +193,24 @@ def _known(stand_in: StandInClient, who: str) -> dict[str, Any] | None:
 
 
 def _tell(stand_in: StandInClient, event: str, body: Mapping[str, Any]) -> None:
-    """Have the stand-in know it first, as Clerk does; the webhook is sent whatever comes of that."""
+    """Apply the change at the stand-in first, as at Clerk; the webhook is sent even if that fails."""
     try:
         stand_in.take_in(event, body)
     except httpx.HTTPStatusError as error:
-        print(f"The stand-in for Clerk does not take this in ({error.response.status_code}).", file=sys.stderr)
+        print(f"The stand-in for Clerk refuses the change ({error.response.status_code}).", file=sys.stderr)
     except httpx.HTTPError:
-        print(f"The stand-in for Clerk at {stand_in.url} does not answer, and will not know of it.", file=sys.stderr)
+        print(f"The stand-in for Clerk at {stand_in.url} does not answer: it did not get the change.", file=sys.stderr)
 
 
 def endpoint(url: str) -> str:
-    """Return where webhooks go: a URL without a path is the service's, whose path for them is known."""
+    """Return the URL for webhooks: to one without a path, the service's path is added."""
     parts = urlsplit(url)
     without_path = parts.scheme in ("http", "https") and parts.netloc and parts.path in ("", "/")
     return urlunsplit(parts._replace(path="/webhooks/clerk")) if without_path else url
 
 
 def changed(changes: Sequence[str]) -> dict[str, Any]:
-    """Read `field=value` texts; ends the program when one is not of that form."""
+    """Read `field=value` texts; exits if one has another form."""
     fields: dict[str, Any] = {}
     for change in changes:
         name, separator, text = change.partition("=")
@@ -252,7 +250,7 @@ class _Sender:
             self._send(delivery, number)
 
     def report(self, delivery: _Delivery, **what: Any) -> None:
-        """Have the console show it; what was sent stays sent, whatever comes of that."""
+        """Report the attempt to the console; errors are ignored."""
         if self.stand_in is None:
             return
         attempt = {
@@ -293,12 +291,12 @@ class _Sender:
         )
         print(f"{delivery.event} {delivery.about} -> {response.status_code} {response.text}", flush=True)
         if response.status_code == httpx.codes.BAD_REQUEST and not self.forged:
-            print("Is CLERK_WEBHOOK_SECRET here the one that the service has?", file=sys.stderr)
+            print("Does CLERK_WEBHOOK_SECRET here equal that of the service?", file=sys.stderr)
         if not response.is_success:
             sys.exit(1)
 
     def _no_answer(self, error: httpx.TransportError) -> NoReturn:
         sys.exit(
             f"No answer from {self.url} ({str(error) or type(error).__name__}).\n"
-            "Start the service with `auth-service dev`, or say with --url where it runs."
+            "Start the service with `auth-service dev`, or name its URL with --url."
         )

@@ -1,1 +1,1 @@
-"""Vectors for whoever verifies session tokens or consumes events, and commands that send them to any program."""
+"""Test vectors for programs that verify session tokens or consume events, and commands that run them."""

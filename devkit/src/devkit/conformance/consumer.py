@@ -1,4 +1,4 @@
-"""Play the scenes of `consumer.json` at a consumer, and compare what it says with what should take effect."""
+"""Run the scenes of `consumer.json` with a consumer, and compare its output with the expected effects."""
 
 import asyncio
 import contextlib
@@ -34,7 +34,7 @@ class CannotRunError(Exception):
 
 
 class _WrongError(Exception):
-    """The consumer did something else than it must; the text says what."""
+    """The consumer made an error; the text says which."""
 
 
 class _SilentError(_WrongError):
@@ -192,7 +192,7 @@ class _Consumer:
         return cls(process, process.stdout, stage.wait_s)
 
     async def kill(self) -> None:
-        # With all it started, such as the program behind `npm start`.
+        # With all its children, such as the program behind `npm start`.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         await self._process.wait()

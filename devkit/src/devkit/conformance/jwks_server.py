@@ -1,4 +1,4 @@
-"""A key set on this machine, for a service that takes its keys from an address."""
+"""A key set on this machine, for a service that reads its keys from a URL."""
 
 import json
 import threading

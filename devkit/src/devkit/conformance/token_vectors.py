@@ -1,4 +1,4 @@
-"""Sign the table of tokens (`tokens.json`, described in README.md beside it) with keys made for the occasion."""
+"""Sign the table of tokens (`tokens.json`, described in README.md beside it) with temporary keys."""
 
 import hashlib
 import hmac
@@ -71,7 +71,7 @@ def vectors() -> tuple[Vector, ...]:
 
 @cache
 def reasons_for_classes() -> dict[str, str]:
-    """Why each class is decided as it is."""
+    """The reason for the decision about each class."""
     return {group["class"]: group["why"] for group in json.loads(TABLE.read_text("utf-8"))["classes"]}
 
 

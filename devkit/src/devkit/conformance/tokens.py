@@ -99,7 +99,7 @@ def examine(
 
 
 def judged(answers: Iterable[Answer], not_sendable: Iterable[str] = ()) -> Findings:
-    """Tell what these answers say of the service.
+    """Derive the report from these answers.
 
     A service with a key set must know a token's `kid`, one with a single key does not compare it: which it is shows in
     how it decides most of those tokens. A token with several defects is counted only where none of its other defects

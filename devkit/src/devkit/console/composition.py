@@ -1,4 +1,4 @@
-"""What the console takes from the service's adapters: it reads webhooks and rows exactly as the service does."""
+"""The console's use of the service's adapters, so that it reads webhooks and rows exactly as the service does."""
 
 import json
 import time

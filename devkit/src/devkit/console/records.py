@@ -1,4 +1,4 @@
-"""What is known of deliveries, rows and events: in memory, bounded, the oldest goes first."""
+"""Deliveries, rows and events, in bounded memory; the oldest is dropped first."""
 
 import asyncio
 from collections import defaultdict, deque
@@ -17,7 +17,7 @@ from domain.user import Known, User
 
 @define(kw_only=True, eq=False)
 class Delivery:
-    """An attempt to deliver a webhook, and what the service made of it."""
+    """An attempt to deliver a webhook, and its outcome."""
 
     number: int
     """1, 2, 3 …, in the order of the answers."""
@@ -90,7 +90,7 @@ class Records:
     """What the rows hold, as far as the answers tell: known before the row can be read."""
 
     def add_attempt(self, attempt: DeliveryAttempt) -> None:
-        """Take note of an attempt and its answer."""
+        """Record an attempt and its answer."""
         news = news_of(attempt.svix_id, attempt.body)
         told = outcome_of(attempt)
         user_id = attempt.user_id

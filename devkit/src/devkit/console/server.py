@@ -1,4 +1,4 @@
-"""The console over HTTP, beside the stand-in's own API: for browsers of this machine alone."""
+"""The console over HTTP, beside the stand-in's own API: only for browsers on this machine."""
 
 import asyncio
 import hmac
@@ -97,7 +97,7 @@ class ConsoleServer:
             "data_dir": self.commands.data_dir,
         }
         page = (_FOLDER / "index.html").read_text(encoding="utf-8")
-        # In a script element `</` would end it, wherever it stands.
+        # `</` would end a script element, even in a string.
         page = page.replace("__KNOWN__", json.dumps(known).replace("<", "\\u003c")).replace("__NONCE__", nonce)
         policy = (
             f"default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self'; connect-src 'self'; "
@@ -122,7 +122,7 @@ class ConsoleServer:
             while True:
                 changed = self.records.changed
                 document = msgspec.json.encode(views.view(parameters))
-                # A comment tells a client that is there nothing, and us of one that is gone.
+                # A comment is ignored by the client; sending it fails if the client has disconnected.
                 yield b"data: " + document + b"\n\n" if document != shown else b":\n\n"
                 shown = document
                 with suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""What the page shows, as JSON: made anew from the records whenever they change."""
+"""The page's views as JSON, computed from the records whenever they change."""
 
 import json
 from collections import Counter
@@ -179,7 +179,7 @@ class Views:
         }
 
     def _sync(self, user_id: str) -> dict[str, Any]:
-        """Say whether the row holds what Clerk holds, and if not, which fields differ."""
+        """Return whether the row equals the user at Clerk, and if not, which fields differ."""
         if user_id not in self.records.rows:
             return {"state": "unknown", "fields": []}
         row = self.records.rows[user_id]

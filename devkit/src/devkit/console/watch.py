@@ -1,4 +1,4 @@
-"""Follows what the service does with the news: rows and outbox in PostgreSQL, events and consumers in Kafka."""
+"""Reads the effects of webhooks: rows and outbox in PostgreSQL, events and consumers in Kafka."""
 
 import asyncio
 import re

@@ -85,11 +85,11 @@ def why(  # noqa: PLR0911, PLR0913  # one sentence for each outcome, of all that
     """
     match told.outcome:
         case "created":
-            return "The first news of this user" + (f": version {version}" if version else "")
+            return "The first event of this user" + (f": version {version}" if version else "")
         case "updated":
             return _updated(changed, version)
         case "deleted":
-            return "A tombstone stays: every personal field is erased" + (f", version {version}" if version else "")
+            return "Every personal field is erased; a tombstone stays" + (f", version {version}" if version else "")
         case "revoked":
             return "Tokens of this session are refused from now on"
         case "unchanged":
@@ -97,9 +97,9 @@ def why(  # noqa: PLR0911, PLR0913  # one sentence for each outcome, of all that
         case "stale":
             return _stale(news, current)
         case "ignored":
-            return told.detail or f"{attempt.event} changes nothing that is kept"
+            return told.detail or f"{attempt.event} changes no stored field"
         case "dropped":
-            return "Lost on the way: the service never saw it"
+            return "Lost in transit: the service never received it"
     if attempt.forged:
         return f"{told.detail.rstrip('.')}. Signed with another secret"
     return told.detail.rstrip(".") + _retry(attempt)
@@ -135,8 +135,8 @@ def _unchanged(news: News, current: Current) -> str:
         case RevokedSession(), _:
             return "This session was revoked already"
         case Snapshot(), SourceVersion() if news.source == current:
-            return f"The same news again: {time_of(news.source.updated_at)} was applied before"
-    return "Newer than the row, but no kept field differs from it"
+            return f"The same state again: {time_of(news.source.updated_at)} was applied before"
+    return "Newer than the row, but no stored field differs"
 
 
 def _stale(news: News, current: Current) -> str:

@@ -1,1 +1,1 @@
-"""`auth-service demo`: a user's life, played through the real parts and checked against what came out of them."""
+"""`auth-service demo`: a user's life on real servers, with every answer, row and event checked."""

@@ -1,4 +1,4 @@
-"""Compare what should be with what is, and say in which place they part."""
+"""Compare an expected value with the actual one, and name the places where they differ."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Everything that the demo plays on: real servers, the real processes, and a look into each of them."""
+"""The environment of the demo: real servers and processes, and access to their state."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The steps of the demo, in order: a title, why it matters, and what is done and checked."""
+"""The steps of the demo, in order: a title, the reason, and the actions and checks."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -143,7 +143,7 @@ async def the_whole_topic(life: Life, scene: Scene) -> None:
 STEPS = (
     Step(
         "Sign-up",
-        "Clerk sends a signed webhook. Row and event are stored in one transaction, then comes the 200.",
+        "Clerk sends a signed webhook. Row and event are stored in one transaction, then the answer is 200.",
         sign_up,
     ),
     Step(
@@ -151,33 +151,33 @@ STEPS = (
         "Clerk delivers at least once; a repetition is a success and changes nothing.",
         same_again,
     ),
-    Step("A profile change", "The event carries the whole profile and the names of the fields that changed.", change),
-    Step("An older update arrives late", "The network may reorder; what is older than the row is stale.", late_update),
+    Step("A profile change", "The event has the whole profile and the names of the changed fields.", change),
+    Step("An older update arrives late", "Deliveries may be reordered; one older than the row is stale.", late_update),
     Step(
         "GET /v1/me, twice",
-        "The browser asks who it is, with its session token; the second time it has the answer.",
+        "The browser reads the profile with its session token; the second time it has it already.",
         me,
     ),
     Step(
         "A sign-out",
-        "The token of the session lives on for a minute; the event tells every service to refuse it, as this one does.",
+        "Its token is valid for up to a minute more; the event lets every service refuse it, as this one does.",
         sign_out,
     ),
-    Step("A forged webhook", "Changed after it was signed: nobody we know sent this.", forgery),
+    Step("A forged webhook", "Its body was changed after it was signed, so it is refused.", forgery),
     Step("Deletion", "A tombstone stays, without personal data, in the row and in the event.", deletion),
     Step(
         "An update after the deletion",
-        "Newer than everything, and yet: nothing resurrects a deleted user.",
+        "It is newer than everything else, but a deleted user is never restored.",
         resurrection,
     ),
     Step(
         "The deleted user's token",
-        "A session token outlives its user by up to a minute; the row decides.",
+        "It is valid for up to a minute after the deletion; the row decides.",
         token_of_the_deleted,
     ),
     Step(
         "The whole topic",
-        "One user's events: every version once, in order, in one partition, and nothing else.",
+        "One user's events: every version once, in order, in one partition.",
         the_whole_topic,
     ),
 )

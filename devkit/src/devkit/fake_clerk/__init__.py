@@ -1,4 +1,4 @@
-"""A stand-in for Clerk, for development and tests: its users, its Backend API, its webhooks, and its bad days."""
+"""A stand-in for Clerk, for development and tests: users, Backend API, webhooks, and faults."""
 
 from devkit.fake_clerk.webhook_factory import ClerkStandIn, SignedWebhook
 

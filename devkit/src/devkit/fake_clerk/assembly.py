@@ -1,4 +1,4 @@
-"""The stand-in as one thing: an instance, its API, its webhooks."""
+"""The complete stand-in: an instance, its API, its webhooks."""
 
 import asyncio
 import time

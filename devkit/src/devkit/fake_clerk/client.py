@@ -1,4 +1,4 @@
-"""What `trigger` and `token` say to the stand-in that runs beside the service, so that both know the same users."""
+"""The client of `trigger` and `token` for a running stand-in, so that it and the service have the same users."""
 
 from collections.abc import Mapping
 from http import HTTPStatus

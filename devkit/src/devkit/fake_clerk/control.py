@@ -1,4 +1,4 @@
-"""`/stand-in/…`: what only a stand-in has, for tests that drive it from another process."""
+"""`/stand-in/…`: routes that Clerk does not have, for tests that control the stand-in from another process."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any

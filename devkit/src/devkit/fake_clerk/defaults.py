@@ -1,4 +1,4 @@
-"""Where the Clerk stand-in is, and what it keeps."""
+"""The Clerk stand-in's default port and file."""
 
 PORT = 3004
 DATA_FILE = "clerk.json"

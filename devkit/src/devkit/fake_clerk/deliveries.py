@@ -1,4 +1,4 @@
-"""What is sent to an endpoint, and what comes of it."""
+"""Deliveries to an endpoint, and their outcomes."""
 
 from attrs import field, frozen, validators
 
@@ -17,7 +17,7 @@ _share = [validators.ge(0.0), validators.le(1.0)]
 
 @frozen(kw_only=True)
 class Endpoint:
-    """Where webhooks go; with several secrets each is signed by all, as Svix does for a day after a rotation."""
+    """An endpoint; with several secrets each webhook is signed with all, as by Svix for a day after a rotation."""
 
     url: str
     secrets: tuple[str, ...] = field(repr=False)
@@ -25,7 +25,7 @@ class Endpoint:
 
 @frozen(kw_only=True)
 class Disorder:
-    """What the network does to messages: shares of them, drawn by `seed`."""
+    """The shares of messages that are dropped, duplicated or reordered, drawn by `seed`."""
 
     drop_share: float = field(default=0.0, validator=_share)
     """Never sent."""

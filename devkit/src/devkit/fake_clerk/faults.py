@@ -1,4 +1,4 @@
-"""Clerk's bad days: faults that are set beforehand and met by the requests that they match."""
+"""Injected faults, which apply to the requests that they match."""
 
 import random
 import threading
@@ -49,7 +49,7 @@ _INSTEAD = (FaultKind.STATUS, FaultKind.HTML)
 
 @frozen(kw_only=True)
 class Fault:
-    """What goes wrong, and for which requests. The first fault that matches a request is the one it meets."""
+    """A fault, and the requests that it matches. The first fault that matches a request applies."""
 
     kind: FaultKind = field(converter=FaultKind)
     method: str | None = None
@@ -86,7 +86,7 @@ class Fault:
         return path == self.path if self.exact else path.startswith(self.path)
 
     def spoil(self, answer: FakeResponse) -> FakeResponse:
-        """Return what the client gets of an answer."""
+        """Return the answer as the client gets it."""
         cut = {"cut_after": int(len(answer.body) * self.keep)}
         match self.kind:
             case FaultKind.LATENCY:

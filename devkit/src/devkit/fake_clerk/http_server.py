@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 server, for answers that no proper server would send: halves, drops, resets.
+"""A small HTTP/1.1 server that can also send truncated answers and reset connections.
 
 asyncio and h11 instead of an ASGI server: those keep an application from doing to a connection what tests need done.
 """

@@ -1,4 +1,4 @@
-"""A Clerk instance in memory: its users and sessions, and the news about them."""
+"""A Clerk instance in memory: its users, its sessions, and the events about them."""
 
 import random
 import threading
@@ -158,7 +158,7 @@ class ClerkInstance:
             return gone
 
     def take_in(self, event: str, data: Mapping[str, Any]) -> bool:
-        """Make true here what a webhook tells that somebody else sends; nobody is told of it.
+        """Apply the content of a webhook that another program sends, without sending one.
 
         The user is kept as it is in `data`, unchecked. Nothing happens, and False is returned, when it is older than
         what is known, or of a user who was deleted.
@@ -208,7 +208,7 @@ class ClerkInstance:
 
     @contextmanager
     def quietly(self) -> Iterator[None]:
-        """Change without telling anybody: what a lost webhook leaves behind."""
+        """Change a user without sending a webhook, as if it were lost."""
         with self._lock:
             before, self._announces = self._announces, False
             try:

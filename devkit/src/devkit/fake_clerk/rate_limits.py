@@ -1,4 +1,4 @@
-"""How often Clerk may be asked (Clerk docs, "System limits")."""
+"""Clerk's rate limits (Clerk docs, "System limits")."""
 
 import math
 import threading

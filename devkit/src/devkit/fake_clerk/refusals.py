@@ -1,4 +1,4 @@
-"""What Clerk says when it will not do something (Clerk docs, "Backend API errors")."""
+"""Clerk's error answers (Clerk docs, "Backend API errors")."""
 
 import secrets
 from http import HTTPStatus

@@ -1,4 +1,4 @@
-"""Clerk-shaped objects: what a real instance sends for a user with one address and one phone."""
+"""Sample objects in Clerk's shape, for a user with one address and one phone."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Session tokens as Clerk mints them (version 2), by a key of our own: for local work and tests."""
+"""Session tokens in Clerk's format (version 2), signed with a local key: for development and tests."""
 
 import secrets
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Sign a webhook as Clerk's sender (Svix) does, for local work and tests."""
+"""Sign a webhook as Clerk's sender (Svix) does, for development and tests."""
 
 from datetime import UTC, datetime
 
@@ -6,7 +6,7 @@ from svix.webhooks import Webhook
 
 
 def sign_webhook(secret: str, svix_id: str, timestamp_s: int, body: bytes) -> dict[str, str]:
-    """Return the three headers that make `body` genuine.
+    """Return the three signature headers of `body`.
 
     Args:
         secret: the endpoint's `whsec_…`.
@@ -14,7 +14,7 @@ def sign_webhook(secret: str, svix_id: str, timestamp_s: int, body: bytes) -> di
         timestamp_s: when this attempt is made, seconds since 1970; receivers allow five minutes either way.
         body: UTF-8, exactly as it will be sent.
     """
-    # svix reads the clock face and calls it UTC, whatever the zone: it must be UTC already.
+    # svix ignores the time zone and takes the time as UTC, so it must be UTC already.
     moment = datetime.fromtimestamp(timestamp_s, UTC)
     return {
         "svix-id": svix_id,

@@ -1,4 +1,4 @@
-"""Clerk's user object: what is kept of one, and what a client is shown."""
+"""Clerk's user object: as stored, and as clients get it."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard

@@ -1,4 +1,4 @@
-"""Clerk's users and signed webhooks, one at a time and without anything that remembers them."""
+"""Creates Clerk's users and signed webhooks, without storing them."""
 
 import secrets
 import string

@@ -1,4 +1,4 @@
-"""Webhooks as Svix sends them for Clerk: at least once, retried for a day, in no particular order."""
+"""Sends webhooks as Svix does for Clerk: at least once, retried for a day, in no particular order."""
 
 import asyncio
 import heapq

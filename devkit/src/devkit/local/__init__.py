@@ -1,1 +1,1 @@
-"""The service on one machine, as `dev` and `demo` run it: its processes, and the keys and settings they share."""
+"""Processes, keys and settings of the service on one machine, shared by `dev` and `demo`."""

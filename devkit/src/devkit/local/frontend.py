@@ -1,4 +1,4 @@
-"""The example page, on an origin of its own, as a frontend is in real life."""
+"""Serves the example page on a separate origin, as in production."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""What Clerk and this service share in real life, made up for one machine."""
+"""Generated keys for one machine, in place of those that Clerk and the service share."""
 
 import base64
 import secrets

@@ -1,4 +1,4 @@
-"""`dev --reload`: serve and relay start anew when their code changes; servers, data and the stand-in go on."""
+"""`dev --reload`: restarts serve and relay when their code changes; servers, data and the stand-in keep running."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -20,9 +20,9 @@ async def reload_on_change(
     start: Callable[[Sequence[str]], ServiceProcess],
     say: Callable[[str], object],
 ) -> NoReturn:
-    """Put new ones in the places of serve and relay when their code changes.
+    """Restart serve and relay when their code changes.
 
-    One that ends by itself, as with a syntax error, is told once, and starts again with the next change.
+    One that ends by itself, for example with a syntax error, is reported once, and restarted at the next change.
 
     Raises:
         ProcessFailedError, EmbeddedStackError: anything else has ended.

@@ -1,4 +1,4 @@
-"""Runs one server and stops it when its starter stops, asks for it, or dies in whatever way.
+"""Runs one server and stops it when its starter requests it, ends, or is killed.
 
 Run as a script by `devkit.servers.server`, with the standard library alone:
 

@@ -38,7 +38,7 @@ class Server:
     """A server process that can be started again after it was stopped or killed.
 
     Args:
-        name: What users call it: "PostgreSQL", "Kafka".
+        name: The name in messages: "PostgreSQL", "Kafka".
         command: Program and arguments; it runs in the data folder.
         data_dir: Holds the server's data, `server.log` and the lock; one running server at a time.
         stop_steps: Signals and the seconds each gets, tried in this order; SIGKILL comes last.

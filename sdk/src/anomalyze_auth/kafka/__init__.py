@@ -1,4 +1,4 @@
-"""How to reach Kafka, as the `KAFKA_*` variables say it, for FastStream and aiokafka (the extra `kafka`)."""
+"""Connection settings for Kafka from the `KAFKA_*` variables, for FastStream and aiokafka (the extra `kafka`)."""
 
 from anomalyze_auth.kafka.connection import KafkaConfigurationError, KafkaConnection
 from anomalyze_auth.kafka.credentials import Credential

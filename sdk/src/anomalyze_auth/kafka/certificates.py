@@ -1,4 +1,4 @@
-"""Certificates and keys in files of PEM: what is wrong with them, in words that repeat none of it."""
+"""Check certificates and keys in PEM files; error messages never repeat their content."""
 
 import ssl
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ _LARGEST_BYTES = 1024 * 1024
 
 
 @attrs.frozen
-class CertificateProblem(Exception):  # noqa: N818  (it is one of several)
+class CertificateProblem(Exception):  # noqa: N818  (one of several)
     """Why a certificate and its key cannot be used."""
 
     variable: str
@@ -25,19 +25,19 @@ class CertificateProblem(Exception):  # noqa: N818  (it is one of several)
 
 @attrs.frozen
 class Validity:
-    """From when to when a certificate counts."""
+    """The validity period of a certificate."""
 
     begins: datetime
     ends: datetime
 
     def is_ending(self, now: datetime) -> bool:
-        """Whether it should have been renewed: less than a sixth of its time is left, and less than two weeks."""
+        """Whether it is due for renewal: less than a sixth of its lifetime is left, and less than two weeks."""
         left = self.ends - now
         return left < (self.ends - self.begins) / 6 and left.days < 14  # noqa: PLR2004
 
 
 def authorities_file(value: str) -> Path:
-    """Check a file of authorities' certificates."""
+    """Check a file of certificate authorities."""
     path = pem_file(value, "certificate")
     try:
         ssl.create_default_context(cafile=path)
@@ -47,7 +47,7 @@ def authorities_file(value: str) -> Path:
 
 
 def certificate_file(value: str) -> Path:
-    """Check a file of a client certificate, with the chain behind it."""
+    """Check a file with a client certificate and its chain."""
     path = pem_file(value, "certificate")
     try:
         x509.load_pem_x509_certificates(path.read_bytes())
@@ -57,7 +57,7 @@ def certificate_file(value: str) -> Path:
 
 
 def key_file(value: str) -> Path:
-    """Check a file of a private key, as far as that goes without its password."""
+    """Check a file with a private key, as far as possible without its password."""
     path = pem_file(value, "key")
     if b"PRIVATE KEY-----" not in path.read_bytes():
         raise ValueError("the file holds no private key in PEM (-----BEGIN PRIVATE KEY)")
@@ -65,7 +65,7 @@ def key_file(value: str) -> Path:
 
 
 def pem_file(value: str, kind: str) -> Path:
-    """Check that a file is there, can be read, and is no binary form of a `kind`."""
+    """Check that a file exists, is readable, and is not in a binary format."""
     if "-----BEGIN" in value:
         raise ValueError(f"it holds the {kind} itself; write that to a file, and name the file here")
     if "://" in value:
@@ -90,7 +90,7 @@ def pem_file(value: str, kind: str) -> Path:
 
 
 def validity(certificate: bytes) -> Validity:
-    """When the first certificate of a chain in PEM counts.
+    """The validity period of the first certificate of a chain in PEM.
 
     Raises:
         ValueError: there is none.
@@ -103,7 +103,7 @@ def check_pair(certificate: bytes, key: bytes, password: str | None, *, now: dat
     """Check that a client can present this certificate with this key, both in PEM.
 
     Raises:
-        CertificateProblem: it cannot, and which variable is at fault.
+        CertificateProblem: it cannot, with the variable that is wrong.
     """
     try:
         first = x509.load_pem_x509_certificates(certificate)[0]
@@ -111,7 +111,7 @@ def check_pair(certificate: bytes, key: bytes, password: str | None, *, now: dat
         raise CertificateProblem("KAFKA_SSL_CERT_FILE", "the file holds no certificate in PEM") from None
     try:
         private = load_pem_private_key(key, None if password is None else password.encode())
-    except TypeError:  # cryptography tells these two apart by nothing else
+    except TypeError:  # cryptography raises it for both cases
         if password is None:
             what = "missing; the key in KAFKA_SSL_KEY_FILE is encrypted"
         else:

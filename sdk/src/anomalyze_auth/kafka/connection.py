@@ -1,4 +1,4 @@
-"""Where Kafka is and how to be admitted: what the `KAFKA_*` variables say, checked, in the terms of its clients."""
+"""`KafkaConnection`: the checked `KAFKA_*` variables, as arguments of Kafka clients."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class KafkaConfigurationError(Exception):
-    """The variables cannot be used; its text names each that is wrong, and repeats no value.
+    """Variables are missing or wrong; the message names each of them, and repeats no value.
 
     `problems` holds the same as pairs: a variable, and what is wrong with it.
     """
@@ -29,7 +29,7 @@ class KafkaConfigurationError(Exception):
 
 @attrs.frozen(kw_only=True)
 class KafkaConnection:
-    """How to reach a cluster. Certificates, keys and secrets that are in files are read again when they change."""
+    """Connection settings of a cluster. Certificates, keys and secrets in files are read again when they change."""
 
     bootstrap_servers: tuple[str, ...]
     """`host:port` each."""
@@ -51,10 +51,10 @@ class KafkaConnection:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "KafkaConnection":
-        """Read the variables that the auth service reads, by the same rules; `NAME_FILE` for secrets.
+        """Read the variables that auth-service reads, by the same rules; `NAME_FILE` for secrets.
 
         Raises:
-            KafkaConfigurationError: something is missing or wrong; all of it is named at once.
+            KafkaConfigurationError: variables are missing or wrong; it names all of them.
         """
         texts = {name: text.strip() for name, text in environment.items() if name.startswith("KAFKA_") and text.strip()}
         problems: dict[str, str] = {}
@@ -85,7 +85,7 @@ class KafkaConnection:
     def of(
         cls, found: Mapping[str, Any], files: Mapping[str, Path], environment: Mapping[str, str]
     ) -> "KafkaConnection":
-        """Make it of checked values, by variable; `files` are those that secrets were read from."""
+        """Create it from checked values, by variable; `files` are those that secrets were read from."""
 
         def credential(name: str) -> Credential | None:
             return Credential(found[name], files.get(name), name=name) if found[name] else None
@@ -113,27 +113,27 @@ class KafkaConnection:
         """FastStream's security object; None for PLAINTEXT. `security.broker_options` gives it to a `KafkaBroker`.
 
         Raises:
-            CertificateProblem, OSError: a file has changed for the worse since it was checked.
+            CertificateProblem, OSError: a file was changed since it was checked, and is not usable any more.
         """
         from anomalyze_auth.kafka.security import security_of  # noqa: PLC0415  (the extra `kafka`)
 
         return security_of(self)
 
     def broker_options(self) -> dict[str, Any]:
-        """What FastStream's `KafkaBroker` takes: servers and security."""
+        """Arguments for FastStream's `KafkaBroker`: servers and security."""
         from anomalyze_auth.kafka.security import broker_options  # noqa: PLC0415  (the extra `kafka`)
 
         return {"bootstrap_servers": [*self.bootstrap_servers], **broker_options(self.security())}
 
     def client_options(self) -> dict[str, Any]:
-        """What aiokafka's own clients take: servers and security."""
+        """Arguments for aiokafka's clients: servers and security."""
         from anomalyze_auth.kafka.security import client_options  # noqa: PLC0415  (the extra `kafka`)
 
         return {"bootstrap_servers": [*self.bootstrap_servers], **client_options(self.security())}
 
 
 def brokers(value: str, read: Callable[[str], Broker] = values.broker) -> tuple[Broker, ...]:
-    """Read a list of brokers; blanks and a trailing comma are forgiven, and one that is named twice counts once."""
+    """Read a list of brokers; blanks, a trailing comma and repetitions are ignored."""
     entries = [entry.strip() for entry in value.split(",") if entry.strip()]
     if not entries:
         raise ValueError("the list is empty")
@@ -166,7 +166,7 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "KAFKA_OAUTH_SCOPE": values.scope,
     "KAFKA_OAUTH_EXTENSIONS": values.extensions,
 }
-"""Every variable that says how to reach Kafka, and what reads its text."""
+"""Every connection variable, and the function that reads its text."""
 
 IN_FILE = (
     "KAFKA_SASL_USERNAME",
@@ -175,7 +175,7 @@ IN_FILE = (
     "KAFKA_OAUTH_CLIENT_ID",
     "KAFKA_OAUTH_CLIENT_SECRET",
 )
-"""For which `NAME_FILE` may name a file."""
+"""Variables that may be read from a file, by `NAME_FILE`."""
 
 
 def _text(name: str, texts: Mapping[str, str], files: dict[str, Path]) -> str | None:

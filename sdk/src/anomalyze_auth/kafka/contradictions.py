@@ -1,4 +1,4 @@
-"""What is wrong with the `KAFKA_*` variables only together: something is missing, or set and nothing would use it."""
+"""Check the `KAFKA_*` variables against each other: a variable is missing, or is set but would not be used."""
 
 from collections.abc import Collection, Iterator, Mapping
 from importlib.util import find_spec
@@ -8,7 +8,7 @@ from anomalyze_auth.kafka.certificates import CertificateProblem, check_pair
 from anomalyze_auth.kafka.values import Broker, SaslMechanism, SecurityProtocol, aws_region
 
 Problems = Iterator[tuple[str, str]]
-"""Names of variables, and what is wrong with each."""
+"""Pairs of a variable and what is wrong with it."""
 
 _PASSWORD = ("KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD")
 _SASL = ("KAFKA_SASL_MECHANISM", *_PASSWORD)
@@ -41,16 +41,16 @@ ELSEWHERE: Mapping[str, str] = {
     "KAFKA_SASL_JAAS_CONFIG": "nothing reads it; KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD say the same, and for "
     "OAUTHBEARER KAFKA_OAUTH_CLIENT_ID and KAFKA_OAUTH_CLIENT_SECRET",
 }
-"""Variables by which other clients ask for something that would be missing here without a word."""
+"""Variables of other clients, which would be ignored silently."""
 
 
 def contradictions(values: Mapping[str, Any], wrong: Collection[str], environment: Mapping[str, str]) -> Problems:
-    """Name variables that need one another, and what is wrong.
+    """Yield variables that contradict or need each other.
 
     Args:
         values: by variable; None or empty where it is not set. Secrets are plain texts.
-        wrong: variables whose own text was refused; they are there, which is all that is asked of them.
-        environment: for the variables that are AWS's own.
+        wrong: variables whose own value was refused; they count as set.
+        environment: for AWS's own variables.
     """
     if "KAFKA_SECURITY_PROTOCOL" in wrong:
         return
@@ -64,7 +64,7 @@ def contradictions(values: Mapping[str, Any], wrong: Collection[str], environmen
 
 
 def unused(protocol: SecurityProtocol, mechanism: SaslMechanism | None, *, default: bool) -> Problems:
-    """Name every variable that would not be used, and say why; `default` when nobody has set the protocol."""
+    """Yield every variable that would not be used, and why; `default`: the protocol is not set explicitly."""
     says = f"KAFKA_SECURITY_PROTOCOL is {protocol}{', the default' if default else ''}, which does not use it"
     if not protocol.tls:
         yield from ((name, f"set, but {says}; SSL and SASL_SSL do") for name in _TLS)

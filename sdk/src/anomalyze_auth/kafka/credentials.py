@@ -1,4 +1,4 @@
-"""Secrets that may be in a file, and are read again from there: a rotation needs no restart."""
+"""Secrets that are read again from their file, so that a rotation needs no restart."""
 
 import codecs
 import logging
@@ -8,16 +8,16 @@ from anomalyze_auth.kafka.values import line
 
 _LOG = logging.getLogger(__name__)
 _LARGEST_BYTES = 64 * 1024
-"""More than any secret has; less than a log file or a device that somebody named by mistake."""
+"""Larger than any secret; smaller than a log file or device that was named by mistake."""
 
 
 class Credential:
-    """A secret: a text, or what a file holds at the moment. It is in no repr.
+    """A secret: a text, or the current content of a file. Never in a repr.
 
     Args:
-        text: the secret; what the file held when it was checked.
-        file: where to read it again.
-        name: the variable, for the log.
+        text: the secret; with a file, its content when it was checked.
+        file: the file to read again.
+        name: the variable, for log messages.
     """
 
     def __init__(self, text: str, file: Path | None = None, *, name: str = "") -> None:
@@ -32,7 +32,7 @@ class Credential:
     __hash__ = None  # type: ignore[assignment]  # a secret may change
 
     def read(self) -> str:
-        """The secret as it is now; the last good one while its file is unusable, which is logged once."""
+        """The current secret; while its file is unusable, the last one that was read, with one log line."""
         if self._file is None:
             return self._text
         try:

@@ -1,4 +1,4 @@
-"""Amazon MSK with IAM: access tokens that are signed with AWS credentials."""
+"""Amazon MSK with IAM: access tokens signed with AWS credentials."""
 
 import asyncio
 import time
@@ -11,12 +11,12 @@ from anomalyze_auth.kafka.tokens import AccessToken, TokenFault, TokenUnavailabl
 
 @attrs.frozen
 class MskIam:
-    """Makes tokens for Amazon MSK with IAM: a request that is signed with whatever AWS credentials are at hand."""
+    """Creates tokens for Amazon MSK with IAM: a request signed with the AWS credentials of the process."""
 
     region: str
 
     async def __call__(self) -> AccessToken:
-        """Sign a token, in a thread: AWS's library may ask the instance's metadata for its credentials.
+        """Sign a token, in a thread: AWS's library may request credentials from the instance's metadata service.
 
         Raises:
             TokenUnavailable: there are no credentials.

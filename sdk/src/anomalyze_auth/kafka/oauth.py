@@ -24,8 +24,8 @@ _SHORTEST_S, _UNKNOWN_S = 1.0, 60.0
 class ClientCredentials:
     """Fetches tokens with the client credentials grant (RFC 6749 4.4).
 
-    The client's id and secret go into the Authorization header (2.3.1); a server that does not know the client that
-    way is asked once more with both in the body, and from then on like that.
+    Client id and secret are sent in the Authorization header (2.3.1). If the server does not recognise the client,
+    both are sent in the body, for this and all further requests.
     """
 
     url: str
@@ -38,7 +38,7 @@ class ClientCredentials:
         """Fetch a token.
 
         Raises:
-            TokenUnavailable: there is none, and why.
+            TokenUnavailable: the endpoint returned none; the message says why.
         """
         status, answer = await self._ask()
         if not self._in_body and _is_unknown_client(status, answer):
@@ -48,10 +48,10 @@ class ClientCredentials:
         return self.read(status, answer)
 
     def read(self, status: int, answer: dict[str, Any] | None) -> AccessToken:
-        """The token in an answer; None is one that is no JSON object.
+        """The token in an answer; `answer` is None if it is not a JSON object.
 
         Raises:
-            TokenUnavailable: it holds none.
+            TokenUnavailable: it has no token.
         """
         if status != 200:  # noqa: PLR2004
             raise self._refusal(status, answer)
@@ -59,7 +59,7 @@ class ClientCredentials:
 
     @property
     def shown_url(self) -> str:
-        """Without a query, which may hold a secret."""
+        """The URL without its query, which may contain a secret."""
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc}{parts.path}"
 
@@ -126,7 +126,7 @@ def _is_unknown_client(status: int, answer: dict[str, Any] | None) -> bool:
 
 
 def _seconds(value: Any) -> float | None:
-    """A lifetime; some servers send it as a text."""
+    """A lifetime in seconds; some servers send a text."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -137,7 +137,7 @@ def _seconds(value: Any) -> float | None:
 
 
 def _cause(error: BaseException) -> str:
-    """What keeps from an HTTP server, by the innermost error, which names no address."""
+    """Why an HTTP server cannot be reached, from the innermost error, which contains no address."""
     if isinstance(error, httpx.TimeoutException):
         return "no answer in time"
     inner: BaseException | None = error

@@ -1,4 +1,4 @@
-"""FastStream's and aiokafka's terms for how to be admitted."""
+"""Security options of FastStream and aiokafka."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ _WITH_PASSWORD: dict[SaslMechanism, Any] = {
 
 
 class BearerTokens(SASLOAuthBearer):
-    """OAUTHBEARER with what fetches the tokens, which FastStream's own class has no place for."""
+    """OAUTHBEARER with a token provider, for which FastStream's own class has no argument."""
 
     __slots__ = ("tokens",)
 
@@ -29,13 +29,13 @@ class BearerTokens(SASLOAuthBearer):
 
 
 def broker_options(security: BaseSecurity | None) -> dict[str, Any]:
-    """What a `KafkaBroker` takes to be admitted."""
+    """Security arguments for a `KafkaBroker`."""
     tokens = {"sasl_oauth_token_provider": security.tokens} if isinstance(security, BearerTokens) else {}
     return {"security": security, **tokens}
 
 
 def client_options(security: BaseSecurity | None) -> dict[str, Any]:
-    """What aiokafka's own clients take to be admitted. Take it anew for each client: a password may have changed."""
+    """Security arguments for aiokafka's clients. Call it for each client: a password may have changed."""
     options = parse_security(security)
     if isinstance(security, BearerTokens):
         options["sasl_oauth_token_provider"] = security.tokens
@@ -56,7 +56,7 @@ def security_of(connection: KafkaConnection) -> BaseSecurity | None:
     if not connection.protocol.sasl:
         return BaseSecurity(**tls) if connection.protocol.tls else None
     if connection.mechanism in _WITH_PASSWORD:
-        assert connection.username and connection.password  # noqa: S101, PT018  # `contradictions` asks for them
+        assert connection.username and connection.password  # noqa: S101, PT018  # checked by `contradictions`
         kind = _rereading(_WITH_PASSWORD[connection.mechanism], connection.password)
         security: BaseSecurity = kind(username=connection.username, password="", **tls)
         return security
@@ -64,7 +64,7 @@ def security_of(connection: KafkaConnection) -> BaseSecurity | None:
 
 
 def _rereading(kind: type[Any], password: Credential) -> type[Any]:
-    """The kind of security whose password is read at each use: once for each client that is made of it."""
+    """A subclass of `kind` that reads its password at each use: once for each client created with it."""
 
     class Rereading(kind):  # type: ignore[misc]
         __slots__ = ()
@@ -78,7 +78,7 @@ def _tokens(connection: KafkaConnection) -> AccessTokens:
     if connection.mechanism is SaslMechanism.AWS_MSK_IAM:
         from anomalyze_auth.kafka.msk import MskIam  # noqa: PLC0415  (the extra `msk`)
 
-        assert connection.region  # noqa: S101  # `contradictions` asks for it
+        assert connection.region  # noqa: S101  # checked by `contradictions`
         return AccessTokens(MskIam(connection.region))
     from anomalyze_auth.kafka.oauth import ClientCredentials  # noqa: PLC0415  (it imports httpx)
 

@@ -1,4 +1,4 @@
-"""TLS that follows its files: a certificate, key or authority that is renewed counts from the next connection on."""
+"""TLS contexts that reload their files: a renewed certificate, key or authority is used by new connections."""
 
 import logging
 import socket
@@ -17,16 +17,16 @@ _ALERT_S = 1.0
 
 @attrs.frozen(kw_only=True)
 class TlsFiles:
-    """What a TLS client trusts and presents; all of it may change at any time."""
+    """The files of a TLS client; all of them may change at any time."""
 
     authorities: Path | None
-    """None: those that the system trusts."""
+    """None: the authorities that the system trusts."""
     certificate: Path | None
     key: Path | None
     key_password: Credential | None
 
     def read(self) -> tuple[bytes | str | None, ...]:
-        """What is there now.
+        """The current contents.
 
         Raises:
             OSError: a file cannot be read.
@@ -36,33 +36,33 @@ class TlsFiles:
         return (*contents, self.key_password.read() if self.key_password else None)
 
     def context(self) -> ssl.SSLContext:
-        """A context of what is there now.
+        """A context with the current contents.
 
         Raises:
             CertificateProblem: certificate and key cannot be used together.
-            OSError: a file cannot be read, or OpenSSL refuses what it holds (`ssl.SSLError`).
+            OSError: a file cannot be read, or OpenSSL refuses its content (`ssl.SSLError`).
         """
         context = ssl.create_default_context(cafile=self.authorities)
         if self.authorities:
-            # From Python 3.13 on strict about extensions that authorities of one's own often lack, and that no other
-            # client of Kafka asks for: an authority key identifier, say.
+            # Since Python 3.13 the default requires extensions (an authority key identifier, for example) that
+            # private authorities often lack and no other Kafka client requires.
             context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         if self.certificate and self.key:
             password = self.key_password.read() if self.key_password else None
             check_pair(self.certificate.read_bytes(), self.key.read_bytes(), password)
-            # A text even where there is no password: OpenSSL would ask for one at the terminal.
+            # Never None: OpenSSL would ask for a password on the terminal.
             context.load_cert_chain(self.certificate, self.key, password=password or "")
         return context
 
 
 class RenewableContext(ssl.SSLContext):
-    """A client's context that reads its files again before each connection.
+    """A client context that reads its files again before each connection.
 
-    What cannot be used leaves the previous files in use, and is logged once. asyncio and uvloop begin each
-    connection with `wrap_bio`; nothing else of this object is used by them.
+    If they are not usable, the previous ones stay in use, and one line is logged. asyncio and uvloop begin each
+    connection with `wrap_bio`; they use nothing else of this object.
 
     Raises:
-        CertificateProblem, OSError: what is there at first cannot be used.
+        CertificateProblem, OSError: the files are not usable at the start.
     """
 
     def __new__(cls, files: TlsFiles) -> Self:  # noqa: ARG004  (of __init__)
@@ -76,7 +76,7 @@ class RenewableContext(ssl.SSLContext):
 
     @property
     def presents_certificate(self) -> bool:
-        """Whether the client has a certificate to show."""
+        """Whether the client presents a certificate."""
         return self._files.certificate is not None
 
     def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:
@@ -84,9 +84,10 @@ class RenewableContext(ssl.SSLContext):
         return self._current.wrap_bio(*arguments, **options)
 
     def alert_of(self, host: str, port: int) -> ssl.SSLError | None:
-        """What a server says of our certificate, to a client that sends nothing and waits for a moment. Blocks.
+        """The TLS alert with which a server refuses our certificate, if it does. Blocks for up to a second.
 
-        With TLS 1.3 it says so after the handshake, and whatever the client has sent by then may cost it the answer.
+        With TLS 1.3 the alert comes after the handshake, and is lost if the client has sent data by then. So this
+        opens a connection, sends nothing and waits.
         """
         try:
             with (
@@ -117,5 +118,5 @@ class RenewableContext(ssl.SSLContext):
 
 
 def _reason(error: OSError) -> str:
-    """What OpenSSL or the system says, without a path."""
+    """OpenSSL's or the system's message, without a path."""
     return (error.reason if isinstance(error, ssl.SSLError) else error.strerror) or type(error).__name__

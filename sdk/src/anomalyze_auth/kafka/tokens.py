@@ -1,4 +1,4 @@
-"""Access tokens for SASL OAUTHBEARER: fetched once at a time, kept until shortly before they end."""
+"""Access tokens for SASL OAUTHBEARER: cached until shortly before they expire, with one fetch at a time."""
 
 import asyncio
 import time
@@ -10,27 +10,27 @@ from aiokafka.abc import AbstractTokenProvider
 from aiokafka.errors import KafkaError
 
 FETCH_S = 5.0
-"""How long one token may take, all in all."""
+"""Timeout of fetching one token, in total."""
 
 RETRY_S = 1.0
-"""For so long after a failure nobody asks again: many connections fail at once."""
+"""Time without a new fetch after a failure, because many connections fail at once."""
 
 
 class TokenFault(Enum):
-    """Who has to mend it."""
+    """Why there is no token, by who has to repair it."""
 
     OUT_OF_REACH = "out of reach"
-    """There is no connection, or no answer in time."""
+    """No connection, or no answer in time."""
     REFUSED = "refused"
     """Client id, secret, scope or AWS credentials are not accepted."""
     UNUSABLE = "unusable answer"
-    """What answers is no token endpoint."""
+    """The answer is not that of a token endpoint."""
 
 
 class TokenUnavailable(KafkaError):  # type: ignore[misc]  # noqa: N818  # aiokafka's errors have no types
-    """No access token could be had; its text names the endpoint and the cause, and no secret.
+    """No access token could be fetched; the message names the endpoint and the cause, and no secret.
 
-    aiokafka treats it as a connection that failed: it is tried again.
+    aiokafka treats it as a failed connection, and retries.
     """
 
     retriable = True
@@ -53,10 +53,10 @@ Fetch = Callable[[], Awaitable[AccessToken]]
 
 
 class AccessTokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka ships no types
-    """aiokafka's token provider, over any way to fetch a token.
+    """A token provider for aiokafka, with any function that fetches a token.
 
-    A token serves until four fifths of its life are over; from then on each connection asks for a new one, and makes
-    do with the old one while it lives when there is none. There is never more than one fetch at a time.
+    A token is used for four fifths of its lifetime. After that a new connection fetches a new one; if that fails, the
+    old one is used until it expires. There is never more than one fetch at a time.
 
     Args:
         fetch: raises `TokenUnavailable`.
@@ -85,14 +85,14 @@ class AccessTokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka shi
         return self._extensions
 
     async def token(self) -> str:
-        """A token that lives.
+        """A valid token.
 
         Raises:
-            TokenUnavailable: there is none, and why.
+            TokenUnavailable: there is none; the message says why.
         """
         if (token := self._living(0.8)) is None:
             if self._failure is None or self._clock() - self._failed_at >= RETRY_S:
-                # Not awaited directly: a caller who leaves must not end the fetch that others wait for.
+                # Not awaited directly: a caller that is cancelled must not cancel the fetch that others wait for.
                 await asyncio.wait([self._start()])
             token = self._living(1.0)
         if token is None:
@@ -100,7 +100,7 @@ class AccessTokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka shi
         return token
 
     def forget(self) -> None:
-        """Fetch a new one next time: a broker has refused this one."""
+        """Fetch a new token next time, because a broker refused this one."""
         self._token = None
 
     def _living(self, share: float) -> str | None:
@@ -110,7 +110,7 @@ class AccessTokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka shi
         return token.text
 
     def _start(self) -> "asyncio.Task[None]":
-        # One of a loop that has ended is done too.
+        # A task of an event loop that has ended is done too.
         if self._fetching is None or self._fetching.done():
             self._fetching = asyncio.create_task(self._run())
         return self._fetching
@@ -132,5 +132,5 @@ class AccessTokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka shi
 
 
 def _said(failure: TokenUnavailable | None) -> tuple[str, TokenFault]:
-    # Each caller gets an error of its own: one object that several raise collects all their tracebacks.
+    # A new error for each caller: a shared one would collect all their tracebacks.
     return (str(failure), failure.fault) if failure else ("the fetch was given up", TokenFault.OUT_OF_REACH)

@@ -1,4 +1,4 @@
-"""The texts of the `KAFKA_*` variables, in the spellings of hosts and other clients; a ValueError never repeats one."""
+"""Parse the `KAFKA_*` variables, in the spellings of hosts and other clients; a ValueError never repeats a value."""
 
 import ipaddress
 import re
@@ -34,11 +34,11 @@ class SaslMechanism(StrEnum):
     SCRAM_SHA_512 = "SCRAM-SHA-512"
     OAUTHBEARER = "OAUTHBEARER"
     AWS_MSK_IAM = "AWS_MSK_IAM"
-    """OAUTHBEARER, with a token that is signed by AWS credentials."""
+    """OAUTHBEARER, with a token signed with AWS credentials."""
 
     @property
     def password(self) -> bool:
-        """Whether it takes a user name and a password."""
+        """Whether it uses a user name and a password."""
         return self not in (SaslMechanism.OAUTHBEARER, SaslMechanism.AWS_MSK_IAM)
 
 
@@ -49,7 +49,7 @@ class Broker:
     address: str
     """`host:port`, an IPv6 address in brackets."""
     protocols: frozenset[SecurityProtocol] = frozenset(SecurityProtocol)
-    """Those that the scheme in front of it may stand for; all when there is none."""
+    """Protocols that its scheme allows; all if it has no scheme."""
 
     def __str__(self) -> str:
         return self.address
@@ -63,7 +63,7 @@ _SCHEMES: Mapping[str, frozenset[SecurityProtocol]] = {
     "kafkas": _TLS,
     "tls": _TLS,
 }
-# Names in private zones and of containers have underscores too.
+# Underscores occur in private zones and in container names.
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _LONGEST_NAME = 253
 _HIGHEST_PORT = 65535
@@ -78,11 +78,11 @@ _UNSUPPORTED = {
     "external": "EXTERNAL (client certificates need KAFKA_SECURITY_PROTOCOL=SSL and no mechanism)",
     "mtls": "mTLS (client certificates need KAFKA_SECURITY_PROTOCOL=SSL and no mechanism)",
 }
-"""What exists elsewhere, by its letters and digits."""
+"""Mechanisms of other clients, by their letters and digits."""
 
 
 def broker(value: str) -> Broker:
-    """Read `host:port`, perhaps behind a scheme; every ValueError names the part that is wrong."""
+    """Read `host:port`, with an optional scheme; every ValueError names the part that is wrong."""
     if not value.isprintable():
         raise ValueError("it holds line breaks or other invisible characters")
     if value[0] in "\"'" or value[-1] in "\"'":
@@ -131,7 +131,7 @@ def _is_ipv6(host: str) -> bool:
 
 def _is_name(host: str) -> bool:
     labels = host.removesuffix(".").split(".")
-    if labels[-1].isdecimal():  # no top-level domain is a number, so this has to be an IPv4 address
+    if labels[-1].isdecimal():  # no top-level domain is a number, so this must be an IPv4 address
         try:
             ipaddress.IPv4Address(host)
         except ValueError:
@@ -141,7 +141,7 @@ def _is_name(host: str) -> bool:
 
 
 def security_protocol(value: str) -> SecurityProtocol:
-    """Read it in any case, with or without `_` or `-`; TLS is another word for SSL."""
+    """Read it in any case, with or without `_` or `-`; TLS means SSL."""
     return _one_of(SecurityProtocol, value, _letters(value).replace("tls", "ssl"))
 
 
@@ -189,7 +189,7 @@ def extensions(value: str) -> tuple[tuple[str, str], ...]:
 
 
 def aws_region(addresses: Iterable[str], environment: Mapping[str, str]) -> str | None:
-    """Return the region that MSK's broker names hold, or else the one that AWS's own variables name."""
+    """Return the region in MSK's broker names, or else the one in AWS's own variables."""
     named = (match[1] for address in addresses if (match := _MSK_HOST.search(address)))
     return next(named, None) or environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
 

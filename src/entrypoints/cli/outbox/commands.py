@@ -24,7 +24,7 @@ BETWEEN_READINGS_S = 1.0
 T = TypeVar("T")
 Ids = Annotated[int, Parameter(validator=Number(gte=1, lt=2**63))]
 
-app = App(name="outbox", help="See how the outbox stands; retry or discard dead letters.")
+app = App(name="outbox", help="Show the outbox; retry or discard dead letters.")
 
 
 @app.command

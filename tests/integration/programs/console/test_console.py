@@ -45,11 +45,11 @@ def test_why_an_update_did_not_apply_is_on_the_first_page(stage, show):
     tab = show(f"/?user={user_id}")
     rows(tab, "created", "version 1")
     stage.rename(user_id, "Late", drop=True)
-    shown = rows(tab, "dropped", "the service never saw it")
+    shown = rows(tab, "dropped", "the service never received it")
     tab.wait_for("document.querySelector('.sync').innerText === 'The row differs from Clerk: first_name'")
     stage.rename(user_id, "Augusta")
     rows(tab, "updated", "first_name changed: version 2")
-    tab.wait_for("document.querySelector('.sync').innerText === 'The row holds what Clerk holds'")
+    tab.wait_for("document.querySelector('.sync').innerText === 'The row equals the user at Clerk'")
 
     tab = show("/")
     assert len(shown) == 2
@@ -167,13 +167,13 @@ def test_everything_is_done_by_keyboard_and_its_result_is_shown_there(stage, sho
     act(tab, "Unban", "banned changed: version 5")
     act(tab, "Lock", "locked changed: version 6")
     act(tab, "Unlock", "locked changed: version 7")
-    act(tab, "Sign in", "no kept field differs")
+    act(tab, "Sign in", "no stored field differs")
     act(tab, "Sign out", "are refused from now on")
     act(tab, "Send again", "revoked already")
     act(tab, "Rename", "version 8", value="Ada")
-    act(tab, "Send again", "The same news again")
-    act(tab, "Send twice", "The same news again", results=2)
-    act(tab, "Drop", "the service never saw it", value="Lost")
+    act(tab, "Send again", "The same state again")
+    act(tab, "Send twice", "The same state again", results=2)
+    act(tab, "Drop", "the service never received it", value="Lost")
     act(tab, "Last three in reverse", "revoked already", results=3)
     act(tab, "Forge", "Signed with another secret")
     act(tab, "Delete", "every personal field is erased")
@@ -207,7 +207,7 @@ ACTIONS = {
     "Send again": "",
     "Send twice": "",
     "Last three in reverse": "",
-    "Drop": "the service never saw it",
+    "Drop": "the service never received it",
     "Forge": "Signed with another secret",
     "Delete": "every personal field is erased",
 }

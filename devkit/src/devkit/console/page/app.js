@@ -125,7 +125,7 @@ function Deliveries({ data }) {
         ? html`<${Rows} data=${data} withUser=${true} /><${Pages} data=${data} />`
         : query || parameters().get("outcome")
           ? html`<p class="empty">No delivery matches. <${Link} to="/">Show all<//></p>`
-          : html`<p class="empty">No webhook was sent yet. Sign a user up, and watch what becomes of it.</p>`}
+          : html`<p class="empty">No webhook was sent yet. Sign a user up and follow its delivery.</p>`}
     </section>`;
 }
 
@@ -201,7 +201,7 @@ function Detail({ detail, withUser }) {
       Newer: detail.overtaken_by && html`<${Link} to=${address({ delivery: detail.overtaken_by, outcome: "", page: "" })}>delivery ${detail.overtaken_by}<//>, which the row held when this one came`,
     }} />
     <div class="two">
-      ${detail.says && html`<figure><figcaption>What it says of the fields that are kept</figcaption><pre tabindex="0">${detail.says}</pre></figure>`}
+      ${detail.says && html`<figure><figcaption>Its values of the stored fields</figcaption><pre tabindex="0">${detail.says}</pre></figure>`}
       ${detail.answer && html`<figure><figcaption>What the service answered</figcaption><pre tabindex="0">${detail.answer}</pre></figure>`}
     </div>
     <${Run} action=${sendAgain(detail.svix_id)} />
@@ -230,7 +230,7 @@ function Users({ data }) {
       <${Heading} id="users" title="Users at Clerk" open=${false}>${number(data.matched)}<//>
       ${data.users.length
         ? html`<${Cards} users=${data.users} label="Users" /><${Pages} data=${data} />`
-        : html`<p class="empty">${parameters().get("q") ? "Nobody matches." : "Nobody has signed up yet."}</p>`}
+        : html`<p class="empty">${parameters().get("q") ? "No user matches." : "No user has signed up yet."}</p>`}
     </section>`;
 }
 
@@ -263,7 +263,7 @@ function User({ data }) {
         <${Filters} counts=${data.counts} />
         ${data.deliveries.length
           ? html`<${Rows} data=${data} /><${Pages} data=${data} />`
-          : html`<p class="empty">${parameters().get("outcome") ? "None with this outcome." : "No webhook about this user was sent since the console started."}</p>`}
+          : html`<p class="empty">${parameters().get("outcome") ? "No delivery with this outcome." : "No webhook about this user was sent since the console started."}</p>`}
       </section>
       <section aria-labelledby="versions">
         <div class="heading"><h2 id="versions">Versions</h2><p>${data.row ? `the row is at version ${data.row.version}` : ""}</p></div>
@@ -280,24 +280,24 @@ function User({ data }) {
 function Sync({ data: { sync, row, at_clerk } }) {
   if (sync.state === "unknown") return null;
   const text = sync.state === "same"
-    ? row ? "The row holds what Clerk holds" : "Neither Clerk nor the service has this user"
+    ? row ? "The row equals the user at Clerk" : "Neither Clerk nor the service has this user"
     : sync.fields.length ? `The row differs from Clerk: ${sync.fields.join(", ")}`
-      : row ? at_clerk ? "The row is deleted, the user at Clerk is not" : "Clerk does not know this user"
-        : "The service does not know this user";
+      : row ? at_clerk ? "The row is deleted, the user at Clerk is not" : "Clerk does not have this user"
+        : "The service does not have this user";
   return html`<p class=${`sync ${sync.state}`} role="status"><span class="dot" aria-hidden="true"></span>${text}</p>`;
 }
 
 function Version({ version, groups }) {
   return html`<li class=${`version ${version.state}`} data-version=${version.version}>
     <${Head} version=${version} title=${`Version ${version.version}`} />
-    ${version.whole && html`<p class="note">The version before is not in the topic: this one is shown as a whole.</p>`}
+    ${version.whole && html`<p class="note">The previous version is not in the topic: this one is shown in full.</p>`}
     ${version.changes.length > 0
       ? html`<table class="diff"><caption class="hidden">Changes of version ${version.version}</caption>
           <thead><tr><th scope="col"><span class="hidden">Field</span></th><th scope="col"><span class="hidden">Change</span></th></tr></thead>
           <tbody>${version.changes.map((change) => html`<tr key=${change.field}><th scope="row">${change.field}</th>
             <td>${change.before !== null && html`<del>${change.before}</del> → `}${change.after === null
               ? html`<span class="none">nothing</span>` : html`<ins>${change.after}</ins>`}</td></tr>`)}</tbody></table>`
-      : html`<p class="note">No kept field differs.</p>`}
+      : html`<p class="note">No stored field differs.</p>`}
     <${Where} version=${version} />
     <${Consumers} version=${version} groups=${groups} />
   </li>`;

@@ -46,7 +46,7 @@ export const sendAgain = (svix_id) => ({
 
 export const signUp = {
   name: "Sign up",
-  does: "Creates a user at the Clerk stand-in, who tells the service by user.created.",
+  does: "Creates a user at the Clerk stand-in, which sends user.created.",
   fields: [
     { name: "email", label: "Email address", value: "", type: "email", required: true, placeholder: "ada@example.org" },
     { name: "first_name", label: "First name", value: "", placeholder: "Ada" },
@@ -60,7 +60,7 @@ export const signUp = {
 /** What can be done to a user; `off` says why not, when it cannot be done now. */
 export function actions(id, clerk, last) {
   const path = `/v1/users/${encodeURIComponent(id)}`;
-  const gone = clerk ? null : "Clerk does not know this user any more.";
+  const gone = clerk ? null : "Clerk does not have this user any more.";
   const none = last.length ? null : "No delivery of this user since the console started.";
   const update = (...words) => ["user.updated", "--user", id, ...words];
   const set = (name, on, off, does) => {
@@ -99,14 +99,14 @@ export function actions(id, clerk, last) {
     },
     {
       id: "sign-out", name: "Sign out", does: "Ends the newest session; its tokens are refused from then on.",
-      off: clerk?.session ? null : gone ?? "Nobody is signed in.",
+      off: clerk?.session ? null : gone ?? "The user has no active session.",
       make: () => ({
         request: { method: "POST", path: "/stand-in/sign-out", body: { session_id: clerk.session } },
         words: ["session.ended", "--user", id, "--session", clerk.session],
       }),
     },
     {
-      id: "delete", name: "Delete", does: "Deletes the user for good: a tombstone stays.", off: gone, danger: true,
+      id: "delete", name: "Delete", does: "Deletes the user permanently: a tombstone stays.", off: gone, danger: true,
       make: () => ({ request: { method: "DELETE", path }, words: ["user.deleted", "--user", id] }),
     },
     { id: "again", group: "deliveries", name: "Send again", does: "Sends the newest delivery once more.", off: none, make: () => again(last.slice(0, 1)) },
@@ -116,9 +116,9 @@ export function actions(id, clerk, last) {
       off: last.length > 1 ? null : none ?? "There is only one delivery.", make: () => again(last),
     },
     {
-      id: "drop", group: "deliveries", name: "Drop", does: "Changes the first name, and loses the webhook on the way. Send it again later to see it arrive late.",
+      id: "drop", group: "deliveries", name: "Drop", does: "Changes the first name, and drops the webhook. Send it again later to see it arrive late.",
       off: gone, fields: [{ ...firstName, value: "" }], make: rename(true),
     },
-    { id: "forge", group: "deliveries", name: "Forge", does: "Sends the newest delivery signed with another secret: the service has to refuse it.", off: none, make: () => again(last.slice(0, 1), { forged: true }) },
+    { id: "forge", group: "deliveries", name: "Forge", does: "Sends the newest delivery signed with another secret: the service must refuse it.", off: none, make: () => again(last.slice(0, 1), { forged: true }) },
   ];
 }
