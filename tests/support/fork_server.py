@@ -45,7 +45,7 @@ IMPORTS = (
     "entrypoints.cli.outbox.commands",
     "entrypoints.cli.reconcile.command",
     "entrypoints.cli.serve",
-    "entrypoints.cli.topic.commands",
+    "entrypoints.cli.topic",
     "entrypoints.cli.users.commands",
     "faststream.kafka",
     "granian.server.mp",
