@@ -15,6 +15,8 @@ import httpx
 from devkit.servers.ports import free_port
 
 CONFIGURATIONS = {"nginx": "nginx.conf", "caddy": "Caddyfile", "traefik": "traefik-dynamic.yaml", "envoy": "envoy.yaml"}
+CACHING = "nginx-cached-verdicts"
+_FILES = {**CONFIGURATIONS, CACHING: f"{CACHING}.conf"}
 _FOLDER = Path(__file__).parents[2] / "deploy" / "proxies"
 _START_S = 30
 
@@ -48,17 +50,17 @@ def configuration(
     name: str, folder: Path, *, here: int, service: int, application: int, active: bool = True, in_person: bool = False
 ) -> Path:
     """Write the committed configuration with other ports; without `active`, and `in_person`, as its comments say."""
-    text = (_FOLDER / CONFIGURATIONS[name]).read_text()
+    text = (_FOLDER / _FILES[name]).read_text().replace("/dev/shm", str(folder))
     for port, replacement in {8080: here, 3002: service, 8000: application}.items():
         text, found = re.subn(rf"\b{port}\b", str(replacement), text)
-        assert found, f"{port} is not in {CONFIGURATIONS[name]}"
+        assert found, f"{port} is not in {_FILES[name]}"
     if not active:
         text = text.replace("path_prefix: /v1/verify?active=true&path=", "path_prefix: /v1/ext-authz")
         text = re.sub(r"(/v1/verify)\?active=true\b", r"\1", text)
     if in_person:
-        text, found = re.subn(r"(/v1/verify\?active=true)(?=[;&\s])", r"\1&in_person=true", text)
+        text, found = re.subn(r"(/v1/verify\?(?:active|cacheable)=true)(?=[;&\s])", r"\1&in_person=true", text)
         assert found == 1
-    file = folder / CONFIGURATIONS[name]
+    file = folder / _FILES[name]
     file.write_text(text)
     return file
 
@@ -88,7 +90,7 @@ def proxy(name: str, folder: Path, *, service: int, application: int, **checks: 
 
 def _command(name: str, folder: Path, file: Path, port: int) -> list[str]:
     match name:
-        case "nginx":
+        case "nginx" | "nginx-cached-verdicts":
             main = folder / "main.conf"
             main.write_text(_NGINX.format(folder=folder, file=file))
             arguments = ["-p", str(folder), "-c", str(main)]
@@ -100,7 +102,7 @@ def _command(name: str, folder: Path, file: Path, port: int) -> list[str]:
             arguments += ["--global.checknewversion=false", "--global.sendanonymoususage=false"]
         case _:
             arguments = ["-c", str(file), "--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"]
-    return [program(name), *arguments]
+    return [program(name.partition("-")[0]), *arguments]
 
 
 def _wait_until_it_decides(process: "subprocess.Popen[bytes]", url: str, output: Path) -> None:

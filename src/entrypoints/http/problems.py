@@ -60,7 +60,7 @@ TABLE: dict[type[Exception], Problem] = {
         400,
         "verify-query-not-valid",
         "Query not valid",
-        "`active` and `in_person` take `true` and nothing else; leave them out for no such check.",
+        "`active`, `in_person` and `cacheable` take `true` and nothing else; leave out what is not meant.",
     ),
     http.MinVersionError: Problem(
         400,

@@ -145,7 +145,7 @@ VALUES = ["", "=", "=yes", "=1", "=TRUE", "=True", "=true+", "=true%20", "=%74ru
 @each_row("path", ["/v1/verify", "/v1/verify/"])
 @each_row(
     "query",
-    [name + value for name in ("active", "in_person", "%61ctive") for value in VALUES]
+    [name + value for name in ("active", "in_person", "cacheable", "%61ctive") for value in VALUES]
     + ["active=true&active=false", "active=false&active=true", "in_person=true&active=yes", "x=1&active=yes&path=/"]
     + [
         "Active=true",
@@ -158,6 +158,7 @@ VALUES = ["", "=", "=yes", "=1", "=TRUE", "=True", "=true+", "=true%20", "=%74ru
         *("activ=true", "actve=true", "acitve=true", "actives=true", "activate=true", "is_active=true"),
         "&".join(f"x{number}" for number in range(17)),
         *("in_persn=true", "in_persons=true", "person=true", "x=1&activ=true", "ac\u0442ive=true"),
+        *("cachable=true", "Cacheable=true", "is_cacheable=true", "cacheable=true&cacheable=false"),
     ]
     + ["active=true/orders", "active=true?x=1"],
 )
@@ -167,7 +168,7 @@ async def test_a_check_that_is_asked_for_in_another_way_is_400_and_not_left_out(
     assert (response.status_code, response.json()["code"]) == (400, "verify-query-not-valid")
 
 
-@each_row("query", ["x=1", "archive=true", "a=&b", "personal=1", f"{'active' * 3}=true"])
+@each_row("query", ["x=1", "archive=true", "a=&b", "personal=1", "cache=1", "cached=1", f"{'active' * 3}=true"])
 async def test_a_parameter_that_resembles_no_check_is_nobodys(web, query):
     assert (await web.client.get(f"/v1/verify?{query}", headers=bearer())).status_code == 200
 

@@ -112,7 +112,7 @@ def _under_any_path(operation: dict[str, Any]) -> dict[str, Any]:
     query = [
         {**parameter, "schema": {"type": "string"}}
         for parameter in operation["parameters"]
-        if parameter["name"] != MIN_VERSION
+        if parameter["name"] in ("active", "in_person")
     ]
     return {
         **operation,
@@ -133,6 +133,11 @@ def _with_any_method(operation: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _header(name: str, description: str) -> dict[str, Any]:
     return {"name": name, "in": "header", "required": True, "description": description, "schema": {"type": "string"}}
+
+
+def _option(name: str, description: str) -> dict[str, Any]:
+    schema = {"type": "string", "enum": ["true"]}
+    return {"name": name, "in": "query", "required": False, "description": f"`true`: {description}", "schema": schema}
 
 
 _FLOOR_OF = (
@@ -229,24 +234,21 @@ _BEYOND_SIGNATURES: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("/v1/verify", "get"): {
         "parameters": [
-            {
-                "name": "active",
-                "in": "query",
-                "required": False,
-                "description": "`true`: the user must also be known here, not deleted and not banned.",
-                "schema": {"type": "string", "enum": ["true"]},
-            },
-            {
-                "name": "in_person",
-                "in": "query",
-                "required": False,
-                "description": "`true`: nobody else may act in the session (impersonation).",
-                "schema": {"type": "string", "enum": ["true"]},
-            },
+            _option("active", "the user must also be known here, not deleted and not banned."),
+            _option("in_person", "nobody else may act in the session (impersonation)."),
+            _option(
+                "cacheable",
+                "a shared cache may store a 200 for `max-age`: until the token expires, at most a minute. Without it, "
+                "and with `active`, the answer is `no-store`.",
+            ),
             _FLOOR,
         ],
-        "headers": dict.fromkeys(
-            ("X-Auth-User-Id", "X-Auth-Session-Id", "X-Auth-Org-Id", "X-Auth-Org-Role", "X-Auth-Actor-Id"), _TEXT
-        ),
+        "headers": {
+            **dict.fromkeys(
+                ("X-Auth-User-Id", "X-Auth-Session-Id", "X-Auth-Org-Id", "X-Auth-Org-Role", "X-Auth-Actor-Id"), _TEXT
+            ),
+            "Cache-Control": _TEXT,
+            "Vary": _TEXT,
+        },
     },
 }

@@ -1,6 +1,7 @@
 """`/v1/verify` and `/v1/ext-authz/*`: forward auth for nginx, Traefik, Caddy and Envoy."""
 
 import re
+import time
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
@@ -18,17 +19,18 @@ from entrypoints.http.dependencies import Injected
 from entrypoints.http.errors import IdentityHeaderNamedError, ImpersonatedError, NotAdmittedError, VerifyQueryError
 from entrypoints.http.floor import min_version_in
 from entrypoints.http.openapi.document import SESSION_TOKEN, problems
-from entrypoints.http.plain_response import PlainResponse
+from entrypoints.http.plain_response import Headers, PlainResponse
 
 PATH = "/v1/verify"
 PREFIX = "/v1/ext-authz"
 
-ACTIVE, IN_PERSON = "active", "in_person"
+ACTIVE, IN_PERSON, CACHEABLE = "active", "in_person", "cacheable"
 ORIGINAL = "path"
 """The parameter behind which Envoy appends path and query of the original request."""
 
 _ALIKE = 0.8
 """Of two names' letters, how many match: `activ`, `is_active` and `in_persn` are meant for a check."""
+_CHECKS_IN_LETTERS = ("active", "inperson", "cacheable")
 _LONGEST_ALIKE = 12
 """Letters. A longer name is like neither, which need not be found out."""
 _OTHERS_AT_MOST = 16
@@ -41,7 +43,12 @@ _IDENTITY_HEADERS = (
     b"x-auth-org-role",
     b"x-auth-actor-id",
 )
-_OTHER_HEADERS = [(b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store")]
+_CONTENT_TYPE = (b"content-type", b"text/plain; charset=utf-8")
+_NO_STORE = ((b"cache-control", b"no-store"),)
+_VARY = (b"vary", b"Authorization, Cookie, Origin, Connection")
+"""Every header that the verdict depends on."""
+_CACHED_AT_MOST_S = 60
+"""A session token's usual life. Of one that lives longer, the keys and the configuration may change meanwhile."""
 _IDENTITY_HEADER = re.compile(rb"x[^a-z0-9]auth[^a-z0-9]", re.IGNORECASE)
 
 
@@ -91,6 +98,7 @@ async def verify(request: Request[Any, Any, Any], authentication: Injected[Authe
 
     Answers any method, and under `/v1/ext-authz/` any path. With `?active=true` the user must also be known here,
     not deleted and not banned, and the session not revoked; with `?in_person=true` nobody else may act in the session.
+    With `?cacheable=true` a proxy may cache a 200 for as long as `Cache-Control` says, unless `active` is asked for.
     """
     checks = _checks(request.scope["query_string"])
     min_version = min_version_in(request.scope["query_string"], before=ORIGINAL)
@@ -99,12 +107,15 @@ async def verify(request: Request[Any, Any, Any], authentication: Injected[Authe
     headers = identity_headers(identity)
     if IN_PERSON in checks and identity.actor_id is not None:
         raise ImpersonatedError
+    caching: Headers = _NO_STORE
     if ACTIVE in checks:
         try:
             await authentication.user_of(identity, min_version=min_version)
         except UserUnknownError:
             raise NotAdmittedError from None
-    return PlainResponse(headers=headers)
+    elif CACHEABLE in checks:
+        caching = cache_headers(identity.expires_at, time.time())
+    return PlainResponse(headers=[_CONTENT_TYPE, *caching, *headers])
 
 
 def identity_headers(identity: Authenticated) -> list[tuple[bytes, bytes]]:
@@ -124,16 +135,28 @@ def identity_headers(identity: Authenticated) -> list[tuple[bytes, bytes]]:
     joined = "".join(values)
     if not (joined.isascii() and joined.isprintable()):
         raise TokenRejected(Reason.CLAIM_INVALID, "A claim holds characters that fit no header.")
-    named = zip(_IDENTITY_HEADERS, values, strict=True)
-    return [*_OTHER_HEADERS, *[(name, value.encode()) for name, value in named]]
+    return [(name, value.encode()) for name, value in zip(_IDENTITY_HEADERS, values, strict=True)]
+
+
+def cache_headers(expires_at: float, now: float) -> Headers:
+    """Return what lets a shared cache store a verdict until its token expires, at most a minute; seconds since 1970.
+
+    The leeway in which an expired token still counts is left for the time that the answer travels, and for caches that
+    count whole seconds. `must-revalidate` allows a shared cache to store an answer to a request with Authorization, and
+    forbids it to serve a stale one (RFC 9111, sections 3.5 and 4.2.4).
+    """
+    seconds = int(min(expires_at - now, _CACHED_AT_MOST_S))
+    if seconds <= 0:
+        return _NO_STORE
+    return ((b"cache-control", b"max-age=%d, must-revalidate" % seconds), _VARY)
 
 
 def _checks(query: bytes) -> set[str]:
-    """Return the checks that the proxy's configuration asks for besides the token's own.
+    """Return what the proxy's configuration asks for besides the token's own check.
 
     A check that is misspelled must not be left out in silence: nearly the name, or any value but `true`, is refused.
     Behind `path=`, and in all of the query below `/v1/ext-authz`, it is the original request's query, whose parameters
-    are its own affair; there `active=true` asks for more, and nothing asks for less.
+    are its own affair; there `active=true` asks for more, and nothing asks for less, or for a cacheable answer.
 
     Raises:
         VerifyQueryError: it does.
@@ -146,7 +169,7 @@ def _checks(query: bytes) -> set[str]:
     for pair in query.decode("latin-1").split("&"):
         name, _, value = pair.partition("=")
         name = unquote_plus(name)
-        if name in (ACTIVE, IN_PERSON) and value == "true":
+        if value == "true" and (name in (ACTIVE, IN_PERSON) or (name == CACHEABLE and not original)):
             checks.add(name)
         elif not original and name != ORIGINAL:
             others += 1
@@ -158,7 +181,7 @@ def _checks(query: bytes) -> set[str]:
 
 def _may_mean_a_check(name: str) -> bool:
     letters = re.sub("[^a-z]", "", name.lower())
-    return len(letters) <= _LONGEST_ALIKE and bool(get_close_matches(letters, ("active", "inperson"), cutoff=_ALIKE))
+    return len(letters) <= _LONGEST_ALIKE and bool(get_close_matches(letters, _CHECKS_IN_LETTERS, cutoff=_ALIKE))
 
 
 def _require_whole_identity(headers: Iterable[tuple[bytes, bytes]]) -> None:
