@@ -22,6 +22,7 @@ import bench.revocation
 import bench.revoked_consumer
 import bench.size
 import bench.verify
+import bench.verify_http
 import bench.webhooks
 from bench.figures import document, markdown
 from bench.machine import description, load
@@ -32,6 +33,7 @@ BENCHMARKS = {
     "webhooks": bench.webhooks.measure,
     "me": bench.me.measure,
     "verify": bench.verify.measure,
+    "verify-http": bench.verify_http.measure,
     "cost": bench.cost.measure,
     "flood": bench.flood.measure,
     "drain": bench.drain.measure,
@@ -44,14 +46,18 @@ BENCHMARKS = {
     "replicas": bench.replicas.measure,
     "size": bench.size.measure,
 }
-ONLY_BY_NAME = {"size"}
-"""What takes an hour and 30 GB of disk."""
+ONLY_BY_NAME = ("size", "verify-http")
+"""What takes an hour and 30 GB of disk, and what needs nginx and the proxies of `make .venv/proxies`."""
+WITHOUT_KAFKA = {"cost", "verify-http"}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure the service beside its peers.")
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"some of: {', '.join(BENCHMARKS)}; all but `size` if left out"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"some of: {', '.join(BENCHMARKS)}; all but {' and '.join(ONLY_BY_NAME)} if left out",
     )
     parser.add_argument("--quick", action="store_true", help="smaller and shorter: to see that it works, not how fast")
     parser.add_argument("--users", type=int, help=f"of `size`; {bench.size.USERS:,} if left out")
@@ -74,7 +80,7 @@ def main() -> int:
     print("\n".join(f"- {name}: {value}" for name, value in run.items()), flush=True)
     results: dict[str, Any] = {}
     names = arguments.names or [name for name in BENCHMARKS if name not in ONLY_BY_NAME]
-    with open_stage(with_kafka=names != ["cost"]) as stage:
+    with open_stage(with_kafka=not WITHOUT_KAFKA.issuperset(names)) as stage:
         shown = stage.sql(stage.postgres.dsn, "SELECT version()")[0][0].partition(" on ")[0]
         print(f"- servers: {shown} (fsync on), Apache Kafka 4.3.1, one broker, both on this machine", flush=True)
         for name in names:

@@ -1,21 +1,25 @@
-"""Other ways to do the same job, each small and idiomatic, installed from PyPI, npm and Maven into var/bench/."""
+"""Other ways to do the same job, each small and idiomatic, installed from PyPI, npm, Maven and Go into var/bench/."""
 
 import base64
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from bench.stage import ISSUER, ROOT, Child, Stage
+from devkit.conformance.jwks_server import serving_jwks
+from devkit.fake_clerk.tokens import SessionTokens
 from devkit.local.keys import public_half
-from devkit.servers.ports import free_port
+from devkit.servers.ports import LOOPBACK, free_port
 
 FOLDER = ROOT / "var" / "bench"
 _SOURCES = Path(__file__).parent
 _INSTALL_S = 600
+_OAUTH2_PROXY = "github.com/oauth2-proxy/oauth2-proxy/v7@v7.15.6"
 
 # A table as each ORM would make it from its model, for both.
 USERS = """
@@ -59,7 +63,8 @@ def node() -> Path:
         generate = ["env", "PRISMA_SCHEMA_ENGINE_BINARY=/bin/true", "npx", "prisma", "generate"]
         _run(generate, cwd=folder)
         _mark(folder, *sources)
-    shutil.copy(_SOURCES / "express" / "server.mjs", FOLDER / "express" / "server.mjs")
+    for program in (_SOURCES / "express").glob("*.mjs"):
+        shutil.copy(program, FOLDER / "express" / program.name)
     return FOLDER / "express"
 
 
@@ -69,6 +74,54 @@ def express(stage: Stage, url: str, topic: str) -> Iterator[tuple[int, Child]]:
     environment = {**_environment(stage, url, topic), **_CLERK_KEYS, "PORT": str(port), "NODE_ENV": "production"}
     with stage.child("express", ["node", "server.mjs"], environment, cwd=folder, port=port) as child:
         yield port, child
+
+
+@contextmanager
+def express_forward_auth(stage: Stage) -> Iterator[tuple[int, Child]]:
+    folder, port = node(), free_port()
+    key = public_half(stage.keys.private_key)
+    environment = {**_CLERK_KEYS, "CLERK_JWT_KEY": key, "PORT": str(port), "NODE_ENV": "production"}
+    with stage.child("forward-auth", ["node", "forward_auth.mjs"], environment, cwd=folder, port=port) as child:
+        yield port, child
+
+
+@contextmanager
+def oauth2_proxy(stage: Stage, audience: str) -> Iterator[tuple[int, Child] | None]:
+    """Run it as what verifies Bearer tokens, `azp` being its audience; None where there is no Go to build it with."""
+    if shutil.which("go") is None:
+        yield None
+        return
+    port = free_port()
+    with serving_jwks(
+        SessionTokens(private_key=stage.keys.private_key, issuer=ISSUER).jwks()["keys"], free_port()
+    ) as keys:
+        options = {
+            "http-address": f"{LOOPBACK}:{port}",
+            "provider": "oidc",
+            "oidc-issuer-url": ISSUER,
+            "oidc-jwks-url": keys,
+            "oidc-audience-claim": "azp",
+            "client-id": audience,
+            "client-secret": "unused",
+            "cookie-secret": "0123456789abcdef",
+            "login-url": f"{ISSUER}/unused",
+            "redeem-url": f"{ISSUER}/unused",
+            "email-domain": "*",
+            "upstream": "static://202",
+        }
+        switches = ["skip-oidc-discovery", "skip-jwt-bearer-tokens", "set-xauthrequest", "reverse-proxy"]
+        switches += [f"{name}-logging=false" for name in ("auth", "request", "standard")]
+        arguments = [f"--{name}={value}" for name, value in options.items()] + [f"--{name}" for name in switches]
+        with stage.child("oauth2-proxy", [_oauth2_proxy(), *arguments], {}, port=port) as child:
+            yield port, child
+
+
+def _oauth2_proxy() -> Path:
+    """Return the program, built when it is missing or of another version."""
+    program = FOLDER / "go" / _OAUTH2_PROXY.rpartition("@")[2] / "oauth2-proxy"
+    if not program.exists():
+        _run(["go", "install", _OAUTH2_PROXY], environment={"GOBIN": str(program.parent)})
+    return program
 
 
 @contextmanager
@@ -116,9 +169,15 @@ def _digest(*sources: Path) -> str:
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
 
 
-def _run(command: Sequence[str | Path], cwd: Path = ROOT) -> None:
+def _run(command: Sequence[str | Path], cwd: Path = ROOT, environment: Mapping[str, str] | None = None) -> None:
     done = subprocess.run(
-        [*map(str, command)], cwd=cwd, capture_output=True, text=True, timeout=_INSTALL_S, check=False
+        [*map(str, command)],
+        cwd=cwd,
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=_INSTALL_S,
+        check=False,
     )
     if done.returncode:
         raise RuntimeError(f"{command[0]} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")

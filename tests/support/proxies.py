@@ -28,6 +28,7 @@ error_log stderr;
 events {{}}
 http {{
     access_log off;
+    keepalive_requests 1000000;
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi;
@@ -73,7 +74,7 @@ def proxy(name: str, folder: Path, *, service: int, application: int, **checks: 
     output = folder / "output.log"
     with output.open("wb") as log:
         process = subprocess.Popen(
-            _command(name, folder, file, here),
+            command(name, folder, file, here),
             cwd=folder,
             env={"PATH": os.environ["PATH"], "HOME": str(folder)},
             stdout=log,
@@ -88,7 +89,8 @@ def proxy(name: str, folder: Path, *, service: int, application: int, **checks: 
         process.wait(30)
 
 
-def _command(name: str, folder: Path, file: Path, port: int) -> list[str]:
+def command(name: str, folder: Path, file: Path, port: int) -> list[str]:
+    """Return how to run a proxy with this file, in the foreground; `port` is where the file has it listen."""
     match name:
         case "nginx" | "nginx-cached-verdicts":
             main = folder / "main.conf"
