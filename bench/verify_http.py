@@ -65,8 +65,6 @@ def measure(stage: Stage, *, quick: bool) -> Iterator[Figure]:
         load.run(load.Plan(port=port, requests=webhooks(stage, users, _USERS)[0], connections=16, seconds=60))
         tokens = session_tokens(stage, users, authorized_party=_PARTY)
         ways = _ways(stage, exits, port, serve, tokens)
-        for way in ways:
-            _sent(way, tokens, load.Plan(port=way.port, requests=[], connections=16, seconds=seconds / 2, cycle=True))
         measured = {way.name: Measured() for way in ways}
         for _ in range(rounds):
             for way in ways:
@@ -112,6 +110,8 @@ def _ways(stage: Stage, exits: ExitStack, port: int, serve: Child, tokens: Seque
 
 
 def _measure(way: Way, tokens: Sequence[str], seconds: float, measured: Measured) -> None:
+    # Each token once: what remembers tokens or verdicts may have forgotten them since the last round.
+    _sent(way, tokens, load.Plan(port=way.port, requests=[], connections=_RATE_CONNECTIONS, seconds=30))
     plan = partial(load.Plan, port=way.port, requests=[], seconds=seconds, cycle=True)
     latencies = sorted(_sent(way, tokens, plan(connections=_RATE_CONNECTIONS, rate=_RATE)).latencies_ms)
     measured.p50_ms.append(percentile(latencies, 0.5))
