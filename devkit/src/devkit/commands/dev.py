@@ -27,7 +27,7 @@ from devkit.local.frontend import PORT as FRONTEND_PORT
 from devkit.local.frontend import Mint, origins, serve_frontend
 from devkit.local.keys import ORGANIZATION, keys_kept_in, secret_key_kept_in
 from devkit.local.process import Part, ProcessFailedError, ServiceProcess, raise_if_ended, stop_all, until_ready
-from devkit.local.reload import reload_on_change
+from devkit.local.reload import noticing, reload_on_change, source_folders
 from devkit.servers.data_dir import locked
 from devkit.servers.errors import EmbeddedStackError
 from devkit.servers.ports import free_port, require_free
@@ -109,8 +109,9 @@ def dev(  # noqa: PLR0913  # the options of a command
     try:
         with locked(data_dir, "auth-service dev") as lock:
             plan = _plan(data_dir, port, lock)
-            main = _dev(plan, console, fresh=fresh, show=open, reload=reload, began=began)
-            status = run_until_signal(main, on_signal=lambda: console.print("\nStopping ..."))
+            with _frontend(plan):
+                main = _dev(plan, console, fresh=fresh, show=open, reload=reload, began=began)
+                status = run_until_signal(main, on_signal=lambda: console.print("\nStopping ..."))
     except (EmbeddedStackError, ProcessFailedError, ApplicationError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
@@ -231,24 +232,26 @@ async def _dev(  # noqa: PLR0913  # the options of the command
         await _prepare(environment)
         if fresh:
             (plan.data_dir / CLERK_FILE).unlink(missing_ok=True)
-        async with _processes(_commands(plan), environment, plan.lock, console) as processes:
+        async with (
+            noticing(source_folders()) if reload else nullcontext(lambda: None) as changed,
+            _processes(_commands(plan), environment, plan.lock, console) as processes,
+        ):
             parts: list[Part] = [*processes, stack.postgres, stack.kafka]
             await until_ready(f"{plan.http.base_url}/health", parts, within_s=READY_S)
             if plan.clerk is not None:
                 await until_ready(f"{_clerk_url(plan.clerk)}/.well-known/jwks.json", parts, within_s=READY_S)
             port = {"PORT": str(plan.http.port)}
             file = write_environment(plan.data_dir, {**servers, **port, **plan.made_up})
-            with _frontend(plan):
-                _greet(plan, servers, file, console, seconds=time.monotonic() - began)
-                page = plan.http.base_url if plan.clerk is None else _clerk_url(plan.clerk)
-                if show and not await asyncio.to_thread(webbrowser.open, page):
-                    console.print(Text(f"No browser could be opened: open {page}", style="yellow"))
-                if reload:
-                    start = partial(_start, environment=environment, lock=plan.lock, console=console)
-                    await reload_on_change(processes, [stack.postgres, stack.kafka], start, console.print)
-                while True:
-                    raise_if_ended(parts)
-                    await asyncio.sleep(_WATCH_S)
+            _greet(plan, servers, file, console, seconds=time.monotonic() - began)
+            page = plan.http.base_url if plan.clerk is None else _clerk_url(plan.clerk)
+            if show and not await asyncio.to_thread(webbrowser.open, page):
+                console.print(Text(f"No browser could be opened: open {page}", style="yellow"))
+            if reload:
+                start = partial(_start, environment=environment, lock=plan.lock, console=console)
+                await reload_on_change(changed, processes, [stack.postgres, stack.kafka], start, console.print)
+            while True:
+                raise_if_ended(parts)
+                await asyncio.sleep(_WATCH_S)
 
 
 async def _prepare(environment: Mapping[str, str]) -> None:
