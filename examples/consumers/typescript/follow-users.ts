@@ -27,7 +27,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 
 // Calls `take` with every record of the topics from the beginning, and resolves where they end at this moment.
 // What is kept in memory begins anew with each start: a group of a random name, to which nothing is committed.
-async function follow(topics: string[], take: (topic: string, message: KafkaMessage) => void): Promise<void> {
+async function follow(topics: string[], take: (topic: string, message: KafkaMessage) => void): Promise<Consumer> {
   const admin = kafka.admin();
   await admin.connect();
   const missing = new Map<string, bigint>();
@@ -54,14 +54,15 @@ async function follow(topics: string[], take: (topic: string, message: KafkaMess
     });
   });
   await upToNow;
+  return consumer;
 }
 
 const users = new UserStates(); // drops versions that are not newer
 const revoked = new Set<string>();
 let ready = false;
 
-await follow([state], (_, message) => void users.apply(decodeState(message)));
-await following!.disconnect();
+const states = await follow([state], (_, message) => void users.apply(decodeState(message)));
+await states.disconnect();
 
 await follow(sessions ? [events, sessions] : [events], (topic, message) => {
   const event = topic === sessions ? decodeSession(message) : decode(message);

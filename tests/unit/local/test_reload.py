@@ -6,9 +6,9 @@ import sys
 import pytest
 from attrs import define, field
 
-from devkit.local import reload
 from devkit.local.process import ProcessFailedError
-from devkit.local.reload import reload_on_change, source_folders
+from devkit.local.reload import noticing, reload_on_change, source_folders
+from devkit.servers.errors import EmbeddedStackError
 
 
 @define(eq=False)
@@ -34,16 +34,15 @@ class Child:
 
 
 @pytest.fixture
-async def running(tmp_path, monkeypatch):
+async def running(tmp_path):
     """Three processes that are reloaded when something changes in a folder."""
-    monkeypatch.setattr(reload, "source_folders", lambda: [tmp_path])
     processes = [Child(["serve", "--workers=1"]), Child(["relay"]), Child(["clerk-stand-in"])]
     said: list[str] = []
-    task = asyncio.create_task(reload_on_change(processes, [], Child, said.append))
-    await asyncio.sleep(0.5)  # until it watches
-    yield processes, said, task
-    task.cancel()
-    await asyncio.wait([task])
+    async with noticing([tmp_path]) as changed:
+        task = asyncio.create_task(reload_on_change(changed, processes, [], Child, said.append))
+        yield processes, said, task
+        task.cancel()
+        await asyncio.wait([task])
 
 
 async def until(condition):
@@ -87,6 +86,18 @@ async def test_the_end_of_anything_else_is_the_end(running):
 
     with pytest.raises(ProcessFailedError, match="clerk-stand-in"):
         await asyncio.wait_for(task, 20)
+
+
+async def test_a_change_is_noticed_from_the_first_moment_on(tmp_path):
+    async with noticing([tmp_path]) as changed:
+        (tmp_path / "code.py").write_text("")
+        await until(lambda: changed() == "code.py")
+
+
+async def test_folders_that_cannot_be_watched_are_told_with_what_helps(tmp_path):
+    async with noticing([tmp_path / "missing"]) as changed:
+        with pytest.raises(EmbeddedStackError, match=r"cannot be watched: .*\n.*max_user_watches"):
+            await until(changed)
 
 
 def test_the_folders_are_those_that_serve_and_relay_import():

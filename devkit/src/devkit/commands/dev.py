@@ -22,7 +22,7 @@ from devkit.local.frontend import origins, serve_frontend
 from devkit.local.plan import Plan, plan_of, port_again
 from devkit.local.process import Part, ProcessFailedError, ServiceProcess, raise_if_ended, stop_all, until_ready
 from devkit.local.program import program
-from devkit.local.reload import reload_on_change
+from devkit.local.reload import noticing, reload_on_change, source_folders
 from devkit.servers.data_dir import locked
 from devkit.servers.errors import EmbeddedStackError
 from devkit.servers.stack import embedded_stack
@@ -78,8 +78,9 @@ def dev(  # noqa: PLR0913  # the options of a command
     try:
         with locked(data_dir, "auth-service dev") as lock:
             plan = plan_of(data_dir, port, lock)
-            main = _dev(plan, console, fresh=fresh, show=open, reload=reload, began=began)
-            status = run_until_signal(main, on_signal=lambda: console.print("\nStopping ..."))
+            with _frontend(plan):
+                main = _dev(plan, console, fresh=fresh, show=open, reload=reload, began=began)
+                status = run_until_signal(main, on_signal=lambda: console.print("\nStopping ..."))
     except (EmbeddedStackError, ProcessFailedError, ApplicationError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
@@ -126,24 +127,26 @@ async def _dev(  # noqa: PLR0913  # the options of the command
         await _prepare(environment)
         if fresh:
             (plan.data_dir / CLERK_FILE).unlink(missing_ok=True)
-        async with _processes(plan.commands, environment, plan.lock, console) as processes:
+        async with (
+            noticing(source_folders()) if reload else nullcontext(lambda: None) as changed,
+            _processes(plan.commands, environment, plan.lock, console) as processes,
+        ):
             parts: list[Part] = [*processes, stack.postgres, stack.kafka]
             await until_ready(f"{plan.http.base_url}/health", parts, within_s=READY_S)
             if plan.clerk_url:
                 await until_ready(f"{plan.clerk_url}/.well-known/jwks.json", parts, within_s=READY_S)
             port = {"PORT": str(plan.http.port)}
             file = write_environment(plan.data_dir, {**servers, **port, **plan.made_up})
-            with _frontend(plan):
-                _greet(plan, servers, file, console, seconds=time.monotonic() - began)
-                page = plan.clerk_url or plan.http.base_url
-                if show and not await asyncio.to_thread(webbrowser.open, page):
-                    console.print(Text(f"No browser could be opened: open {page}", style="yellow"))
-                if reload:
-                    start = partial(_start, environment=environment, lock=plan.lock, console=console)
-                    await reload_on_change(processes, [stack.postgres, stack.kafka], start, console.print)
-                while True:
-                    raise_if_ended(parts)
-                    await asyncio.sleep(_WATCH_S)
+            _greet(plan, servers, file, console, seconds=time.monotonic() - began)
+            page = plan.clerk_url or plan.http.base_url
+            if show and not await asyncio.to_thread(webbrowser.open, page):
+                console.print(Text(f"No browser could be opened: open {page}", style="yellow"))
+            if reload:
+                start = partial(_start, environment=environment, lock=plan.lock, console=console)
+                await reload_on_change(changed, processes, [stack.postgres, stack.kafka], start, console.print)
+            while True:
+                raise_if_ended(parts)
+                await asyncio.sleep(_WATCH_S)
 
 
 async def _prepare(environment: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Ports on loopback: one that is free, or whether a wanted one is."""
+"""Ports on loopback: one that is free, or a wanted one."""
 
 import secrets
 import socket
@@ -11,6 +11,8 @@ LOOPBACK = "127.0.0.1"
 # dialling a dead server's port there can be given that very port and connect to itself, and the server
 # could not come back on it.
 _PORTS = range(20_000, 32_000)
+
+_claims: set[int] = set()
 
 
 def free_port(among: range = _PORTS) -> int:
@@ -27,8 +29,17 @@ def free_port(among: range = _PORTS) -> int:
 
 
 def require_free(port: int, name: str, otherwise: str = "start again") -> None:
-    """Raise EmbeddedStackError when the port is taken; `otherwise` says what else helps than to stop its owner."""
-    if not _is_free(port):
+    """Claim a port for one of our servers, for as long as this process lives.
+
+    Args:
+        port: which.
+        name: whose it is to be.
+        otherwise: what else helps than to stop its owner.
+
+    Raises:
+        EmbeddedStackError: it is taken, or on Linux another process has claimed it for a server that starts later.
+    """
+    if not (_is_free(port) and _claimed(port)):
         raise EmbeddedStackError(
             f"{name} cannot listen on {LOOPBACK}:{port}: the port is taken.",
             f"Stop the program that uses it, or {otherwise}.",
@@ -46,6 +57,24 @@ def _held(port: int) -> bool:
             # does not let it, and does not need it: its outgoing connections stay out of our range.
             holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             holder.detach()  # stays open to the end of the process
+    return True
+
+
+def _claimed(port: int) -> bool:
+    """Tell whether the port is this process's among all that ask here.
+
+    A TCP socket cannot hold it: it would keep out the server as well, or nobody. Linux names sockets per network, as it
+    numbers ports, and forgets them with their process.
+    """
+    if port in _claims or sys.platform != "linux":
+        return True
+    with socket.socket(socket.AF_UNIX) as claim:
+        try:
+            claim.bind(f"\0auth-service-port-{port}")
+        except OSError:
+            return False
+        claim.detach()  # stays open to the end of the process
+    _claims.add(port)
     return True
 
 
