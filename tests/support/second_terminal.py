@@ -1,12 +1,10 @@
 """`auth-service dev` in one terminal, and commands in a second one."""
 
 import contextlib
-import fcntl
 import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,7 +17,6 @@ from support import commands
 from support.processes import Process, running
 
 HOME = os.environ.get("HOME", "/")
-_TURNS = Path(tempfile.gettempdir()) / f"auth-service-tests-dev-{os.getuid()}.lock"  # others run tests here too
 
 
 def command(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -29,20 +26,14 @@ def command(folder: Path, *arguments: str, **variables: str) -> subprocess.Compl
 
 @contextlib.contextmanager
 def dev(folder: Path, port: int, *arguments: str, **variables: str) -> Iterator[Process]:
-    """Run `dev` until it is ready; whatever happens, ask it to stop.
-
-    Two that start in the same second may both find the stand-in's usual port free, so they start one after the other.
-    """
-    with _TURNS.open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
-        with running(folder, "dev", "--port", str(port), *arguments, HOME=HOME, **variables) as process:
-            try:
-                wait_for(process, "Ctrl-C stops everything")
-                fcntl.flock(turn, fcntl.LOCK_UN)
-                yield process
-            finally:
-                if process.alive:
-                    process.stop(60)
+    """Run `dev` until it is ready; whatever happens, ask it to stop."""
+    with running(folder, "dev", "--port", str(port), *arguments, HOME=HOME, **variables) as process:
+        try:
+            wait_for(process, "Ctrl-C stops everything", within=300)
+            yield process
+        finally:
+            if process.alive:
+                process.stop(60)
 
 
 def wait_for(process: Process, text: str, within: float = 60) -> None:

@@ -1,5 +1,6 @@
 """`auth-service dev` from its start to its end, whatever ends it; test_beside_dev.py has what runs beside it."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -7,9 +8,11 @@ import sys
 import httpx
 import psutil
 import pytest
+from dotenv import dotenv_values
 
 from devkit.servers.ports import free_port
-from support.second_terminal import command, dev, events, me
+from support.processes import running
+from support.second_terminal import HOME, command, dev, events, me, wait_for
 from support.web import PUBLISHABLE_KEY, SECRET
 
 INSTANCE = {
@@ -90,6 +93,27 @@ def test_what_was_done_is_still_there_at_the_next_start_until_a_fresh_one_and_it
     with dev(tmp_path, port, "--fresh", "--yes") as third:
         assert me(tmp_path, port, "user_ada").status_code == 404
         ends_when_it_dies(third, "`auth-service serve`")
+    assert gone(tmp_path)
+
+
+def test_two_that_start_at_once_and_want_the_same_ports_both_get_ready(tmp_path, gone):
+    wanted = {"CLERK_API_URL": "http", "DATABASE_URL": "postgresql", "KAFKA_BOOTSTRAP_SERVERS": "x"}
+    lines = "".join(f"{name}={scheme}://127.0.0.1:{free_port()}\n" for name, scheme in wanted.items())
+    folders = tmp_path / "one", tmp_path / "two"
+    for folder in folders:
+        (folder / "var/dev").mkdir(parents=True)
+        (folder / "var/dev/dev.env").write_text(lines)  # as an earlier start left it: the ports that are wanted again
+
+    with contextlib.ExitStack() as stack:
+        started = [
+            stack.enter_context(running(folder, "dev", f"--port={free_port()}", HOME=HOME)) for folder in folders
+        ]
+        for process in started:
+            wait_for(process, "Ctrl-C stops everything", within=300)
+        settings = [dotenv_values(folder / "var/dev/dev.env") for folder in folders]
+        for name in wanted:
+            assert len({each[name] for each in settings}) == 2
+        assert [process.stop(60) for process in started] == [0, 0]
     assert gone(tmp_path)
 
 

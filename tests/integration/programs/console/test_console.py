@@ -60,6 +60,24 @@ def test_why_an_update_did_not_apply_is_on_the_first_page(stage, show):
     (newest, *_) = rows(tab, "stale", "is older than")
     late, current = newest.split(" is older than ")
     assert late[-12:] < current[:12]
+    for link in (".row.stale .more", ".row.open.stale .detail dd a[href*='delivery=']"):
+        tab.wait_for(f"document.querySelector({link!r})")
+        tab.run(f"document.querySelector({link!r}).click()")
+    tab.wait_for("document.querySelector('.row.open.updated .detail')?.innerText.includes('Augusta')")
+
+
+def test_a_link_to_a_delivery_shows_it_wherever_it_is(stage, show):
+    user_id = stage.sign_up()
+    for number in range(55):
+        stage.rename(user_id, f"Ada{number}")
+    tab = show(f"/?user={user_id}", width=390, height=844)
+    tab.wait_for("document.querySelector('.version')?.dataset.version === '56'")
+    tab.run("[...document.querySelectorAll('.version dd a')].at(-1).click()")  # of the oldest that is shown
+    tab.wait_for("document.querySelector('.row.open .detail')")
+    row = "document.querySelector('.row.open').getBoundingClientRect()"
+    tab.wait_for(f"{row}.top >= 0 && {row}.top < innerHeight")
+    tab.run("document.querySelector('.pages [rel=next]').click()")
+    tab.wait_for("new URLSearchParams(location.search).get('page') === '1' && !document.querySelector('.row.open')")
 
 
 def test_the_versions_say_what_changed_where_the_event_is_and_who_has_it(stage, show):

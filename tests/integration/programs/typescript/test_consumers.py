@@ -1,11 +1,13 @@
 """The consumers of the package's README, as they stand there, on a real Kafka."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 
 from devkit.conformance.consumer_vectors import record
 from integration.conftest import create_topic
@@ -22,8 +24,9 @@ let shown: string;
 setInterval(() => {
   const now = JSON.stringify(Object.fromEntries(names));
   if (now !== shown) console.log((shown = now));
-}, 50);
+}, 50).unref();
 """
+EVENTS = 300
 
 
 @pytest.fixture
@@ -147,3 +150,64 @@ async def test_the_consumer_with_platformatic_outlasts_an_outage(node: str, proj
             await asyncio.to_thread(kafka.start)
             await told.tell("updated", "user_a", 2)
             assert await until(output, "user_a 2") == ["updated user_a 2"]
+
+
+async def standing(kafka: servers.Server, group: str) -> tuple[str, dict[str, int]]:
+    """Return the state of a consumer group, and what it has committed, by topic, of the one partition."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.address)
+    await admin.start()
+    try:
+        (described,) = await admin.describe_consumer_groups([group])
+        ((_, _, state, *_),) = described.groups
+        offsets = await admin.list_consumer_group_offsets(group)
+        return state, {partition.topic: found.offset for partition, found in offsets.items()}
+    finally:
+        await admin.close()
+
+
+@pytest.mark.parametrize("node", NODES.values(), ids=NODES)
+@pytest.mark.parametrize("name", ["kafkajs", "platformatic"])
+@pytest.mark.parametrize("told_by", [signal.SIGTERM, signal.SIGINT])
+async def test_a_consumer_that_is_told_to_stop_commits_what_it_handled_and_leaves_its_group(
+    name: str, node: str, told_by: signal.Signals, project: Project, kafka: servers.Server
+):
+    text = (project.folder / f"{name}.ts").read_text()
+    # Each program says what it has handled, as the one with @platformatic/kafka does.
+    told = "names.set(event.userId"
+    text = text.replace(told, f"console.log(event.kind, event.userId, event.version), {told}")
+    (project.folder / f"{name}-stopped.ts").write_text(text)
+    project.compile("--skipLibCheck", f"{name}-stopped.ts")
+
+    async with users(kafka) as tell:
+        for version in range(1, EVENTS):
+            await tell.tell("created" if version == 1 else "updated", "user_a", version)
+        async with running(node, project, f"{name}-stopped", kafka) as (process, output):
+            lines = await until(output, "user_a 1")
+            process.send_signal(told_by)
+            rest = (await asyncio.wait_for(output.read(), LINE_S)).decode().splitlines()
+            status = await process.wait()
+        handled = [line for line in lines + rest if " user_a " in line]
+        assert (status, await standing(kafka, "greeter")) == (0, ("Empty", {TOPIC: len(handled)})), rest
+        await tell.tell("updated", "user_a", EVENTS)
+        async with running(node, project, f"{name}-stopped", kafka) as (_, output):
+            after = [line for line in await until(output, f"user_a {EVENTS}") if " user_a " in line]
+        assert handled + after == [f"{'created' if n == 1 else 'updated'} user_a {n}" for n in range(1, EVENTS + 1)]
+
+
+async def test_the_example_that_keeps_users_in_memory_leaves_its_group_when_it_is_told_to_stop(
+    project: Project, kafka: servers.Server
+):
+    await create_topic(kafka.address, "auth.user.state.v1", cleanup_policy="compact")
+    async with users(kafka) as tell:
+        await tell.tell("created", "user_a", 1)
+        async with running("node", project, "follow-users", kafka) as (process, output):
+            await until(output, "ready: 1 users")
+            process.terminate()
+            assert (await asyncio.wait_for(output.read(), LINE_S), await process.wait()) == (b"", 0)
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.address)
+    await admin.start()
+    try:
+        states = {(await standing(kafka, group))[0] for group, *_ in await admin.list_consumer_groups()}
+    finally:
+        await admin.close()
+    assert states <= {"Empty", "Dead"}

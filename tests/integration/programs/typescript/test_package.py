@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from devkit.servers.ports import free_port
 from support.releases import previous_release, published_by
 from support.sdk_vectors import new_seed, sdk_vectors
+from support.second_terminal import command, dev
 from support.typescript_project import NODES, SDK, Project, examples, run
 
 pytestmark = pytest.mark.programs
@@ -62,9 +64,9 @@ def test_the_readme_shows_every_part():
 
 
 @contextmanager
-def running(node: str, project: Project, name: str, **variables: str) -> Iterator[None]:
+def running(*node: str, project: Project, name: str, **variables: str) -> Iterator[None]:
     with subprocess.Popen(
-        [node, f"{name}.js"], cwd=project.folder, env=variables, stdout=subprocess.PIPE, text=True
+        [*node, f"{name}.js"], cwd=project.folder, env=variables, stdout=subprocess.PIPE, text=True
     ) as process:
         try:
             assert process.stdout is not None
@@ -82,7 +84,7 @@ def test_the_documented_middleware_decides_every_token_as_it_must(
     port, jwks_port = free_port(), free_port()
     issuer = f"http://127.0.0.1:{jwks_port}"
     variables = {"PORT": str(port), "CLERK_ISSUER": issuer, "CLERK_AUTHORIZED_PARTIES": PARTY}
-    with running(node, project, name, **variables):
+    with running(node, project=project, name=name, **variables):
         options = [
             "--key",
             str(tmp_path / "key.pem"),
@@ -102,3 +104,20 @@ def test_the_documented_middleware_decides_every_token_as_it_must(
     found = json.loads(shown)
     assert found["keys"].startswith("a key set")
     assert not any(found[kind] for kind in ("wrongly_accepted", "wrongly_refused", "answered_with_5xx", "not_answered"))
+
+
+@pytest.mark.parametrize("name", ["express", "fastify"])
+def test_the_documented_middleware_runs_beside_dev_with_the_variables_that_dev_writes(
+    name: str, project: Project, tmp_path: Path
+):
+    port = free_port()
+    with dev(tmp_path, free_port()):
+        token = command(tmp_path, "token", "--user", "user_ada").stdout.strip()
+        node = [NODES["node20"], f"--env-file={tmp_path / 'var/dev/dev.env'}"]
+        with running(*node, project=project, name=name, PORT=str(port)):
+            http = httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False)
+            answer = http.get("/me", headers={"authorization": f"Bearer {token}"})
+            nobody = http.get("/me")
+
+    assert (answer.status_code, answer.json()) == (200, {"user": "user_ada"})
+    assert (nobody.status_code, nobody.json()["code"]) == (401, "token-missing")
