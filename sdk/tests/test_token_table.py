@@ -127,6 +127,27 @@ def test_bytes_are_verified_like_text(with_pem: SessionVerifier):
     assert outcome(b"\xff\xfe", with_pem) == Reason.TOKEN_MALFORMED
 
 
+def test_the_longest_token_that_is_decoded_has_16384_characters(with_pem: SessionVerifier):
+    assert outcome("a" * 16_384, with_pem) == Reason.TOKEN_MALFORMED
+    assert outcome("a" * 16_385, with_pem) == Reason.TOKEN_TOO_LARGE
+
+
+def test_a_factor_of_this_minute_has_the_age_0_and_both_ages_are_told(with_pem: SessionVerifier):
+    who = with_pem.verify_now(signed(claims(fva=[0, 12])))
+
+    assert (who.first_factor_age_minutes, who.second_factor_age_minutes) == (0, 12)
+
+
+@each_row("token_id", ["oat_1", "mt_1"])
+def test_the_id_of_an_oauth_or_machine_token_is_not_that_of_a_session(token_id: str, with_pem: SessionVerifier):
+    assert outcome(signed(claims(jti=token_id)), with_pem) == Reason.WRONG_TOKEN_TYPE
+
+
+@each_row("actor", ["sub", ["sub"], 7])
+def test_an_actor_that_is_no_object_is_refused(actor, with_pem: SessionVerifier):
+    assert outcome(signed(claims(act=actor)), with_pem) == Reason.CLAIM_INVALID
+
+
 def test_the_identity_carries_what_the_token_says(with_pem: SessionVerifier):
     token = signed(
         claims(
