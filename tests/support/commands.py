@@ -1,11 +1,14 @@
 """`auth-service …` as a process of its own: with its own environment, and nothing of the developer's."""
 
+import fcntl
 import os
 import subprocess
 import sys
 import tempfile
+import termios
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 from support.fork_server import Forked, ForkServer
 from support.python_path import PYTHON_PATH
@@ -29,24 +32,32 @@ def start(
     output: int,
     errors: int | None = None,
     session: bool = True,
+    terminal: bool = False,
 ) -> Started:
-    """Run a command with this environment and `HERE`; its errors go where its output goes, unless told otherwise."""
+    """Run a command with this environment and `HERE`; its errors go where its output goes, unless told otherwise.
+
+    With `terminal` its output is one, from which it reads too, and which its session gets.
+    """
     environment = {**HERE, **env}
-    errors = output if errors is None else errors
     as_usual = environment["PYTHONPATH"] != PYTHON_PATH or arguments[0] in _AS_A_WHOLE or sys.platform != "linux"
-    if not as_usual:
-        with Path(os.devnull).open("rb") as nothing:
-            streams = (nothing.fileno(), output, errors)
+    with Path(os.devnull).open("rb") as nothing:
+        streams = (output if terminal else nothing.fileno(), output, output if errors is None else errors)
+        if not as_usual:
             return _server.start(arguments, cwd=cwd, env=environment, streams=streams, session=session)
-    return subprocess.Popen(
-        [sys.executable, "-m", "entrypoints.cli.main", *arguments],
-        cwd=cwd,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=errors,
-        start_new_session=session,
-    )
+        return subprocess.Popen(
+            [sys.executable, "-m", "entrypoints.cli.main", *arguments],
+            cwd=cwd,
+            env=environment,
+            stdin=streams[0],
+            stdout=streams[1],
+            stderr=streams[2],
+            start_new_session=session,
+            preexec_fn=_take_terminal if terminal else None,  # noqa: PLW1509  # so that Ctrl-C reaches it
+        )
+
+
+def _take_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def run(*arguments: str, cwd: Path, env: Mapping[str, str], within: float = 60) -> "subprocess.CompletedProcess[str]":
@@ -61,8 +72,9 @@ def run(*arguments: str, cwd: Path, env: Mapping[str, str], within: float = 60) 
             status = process.wait(within)
         finally:
             process.kill()
-        texts = []
-        for file in (output, errors):
-            file.seek(0)
-            texts.append(file.read().decode())
-    return subprocess.CompletedProcess(arguments, status, *texts)
+        return subprocess.CompletedProcess(arguments, status, text_of(output), text_of(errors))
+
+
+def text_of(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()

@@ -1,16 +1,18 @@
 """Processes of `auth-service` that a test starts, forked from one that has made the imports.
 
 A start of `serve` costs 1.5 s of CPU, 1.1 s of it for importing other people's packages, and the tests start hundreds
-of commands. The server imports those packages and nothing of ours, has one thread, and forks for each start: the child
-gets the folder, environment, standard streams and session that `subprocess` would give it, and runs
-`entrypoints.cli.main`.
+of commands. The server imports those packages and what commands import of ours, has one thread, and forks for each
+start: the child gets the folder, environment, standard streams, session and terminal that `subprocess` would give it,
+and runs `entrypoints.cli.main`.
 
-Tests of the start itself, and of what others see as its command line, start it in the usual way.
+Tests of the start itself, of what a command imports, and of what others see as its command line, start it in the usual
+way.
 """
 
 import atexit
 import contextlib
 import faulthandler
+import fcntl
 import gc
 import importlib
 import json
@@ -21,6 +23,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -28,16 +31,28 @@ from pathlib import Path
 from typing import Any
 
 IMPORTS = (
+    "ada_url",
     "alembic.command",
     "asyncpg",
     "clerk_backend_api",
-    "cyclopts",
-    "dependency_injector.providers",
+    "cyclopts.help",
+    "cyclopts.validators",
+    "dependency_injector.wiring",
+    "entrypoints.cli.config",
+    "entrypoints.cli.doctor.command",
+    "entrypoints.cli.events",
+    "entrypoints.cli.migrate",
+    "entrypoints.cli.outbox.commands",
+    "entrypoints.cli.reconcile.command",
+    "entrypoints.cli.serve",
+    "entrypoints.cli.topic.commands",
+    "entrypoints.cli.users.commands",
     "faststream.kafka",
     "granian.server.mp",
     "httpx",
     "jwt",
     "litestar.openapi.spec",
+    "litestar.plugins.pydantic",
     "rich.table",
     "sqlalchemy.dialects.postgresql.asyncpg",
     "sqlalchemy.ext.asyncio",
@@ -45,7 +60,11 @@ IMPORTS = (
     "svix.webhooks",
     "uvloop",
 )
-"""What most commands import; prometheus_client and OpenTelemetry read the environment when they are imported."""
+"""What most commands import.
+
+prometheus_client and OpenTelemetry's SDK read the environment when they are imported, so what imports them is not here
+(`entrypoints.cli.relay`, `entrypoints.http.app`).
+"""
 
 _LONGEST = 1 << 17  # bytes of a request
 
@@ -112,7 +131,10 @@ class ForkServer:
         streams: Sequence[int],
         session: bool,
     ) -> Forked:
-        """Run `auth-service` with these arguments; `streams` are descriptors for its input, output and errors."""
+        """Run `auth-service` with these arguments; `streams` are descriptors for its input, output and errors.
+
+        Where the input is a terminal, that becomes the one of a new session.
+        """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         message = json.dumps({"arguments": [*arguments], "cwd": str(cwd), "env": {**env}, "session": session}).encode()
         with self._lock, theirs:
@@ -170,6 +192,18 @@ def _serve(requests: socket.socket) -> "tuple[dict[str, Any], list[int]] | None"
             poll.register(child, select.POLLIN)
 
 
+_imported: list[str] = []
+
+
+def _leave_shared_memory_alone() -> None:
+    """Hide the modules of before the fork from the end of Python, which empties every module that it finds.
+
+    Emptying them takes as long as a short command, and copies the memory that a child shares with the server.
+    """
+    for name in _imported:
+        sys.modules.pop(name, None)
+
+
 def _tell(asker: socket.socket, number: int) -> None:
     with contextlib.suppress(BrokenPipeError):  # it has ended since
         asker.send(str(number).encode())
@@ -181,6 +215,11 @@ def _run(request: Mapping[str, Any], streams: Sequence[int]) -> None:
         os.setsid()
     for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
+    for name, number in (("stdin", 0), ("stdout", 1), ("stderr", 2)):  # Python's were made for other files
+        mode, buffering = "w" if number else "r", 1 if number == 2 else -1  # errors come line by line
+        setattr(sys, name, os.fdopen(number, mode, buffering, encoding=sys.stdout.encoding, closefd=False))
+    if request["session"] and os.isatty(0):
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     os.environ.clear()
     os.environ.update(request["env"])
@@ -194,8 +233,10 @@ def _run(request: Mapping[str, Any], streams: Sequence[int]) -> None:
 
 
 def main() -> None:
+    atexit.register(_leave_shared_memory_alone)  # before all imports, and so called after all that they register
     for name in IMPORTS:
         importlib.import_module(name)
+    _imported.extend(sys.modules)
     gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as requests:
         asked = _serve(requests)

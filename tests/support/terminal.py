@@ -7,8 +7,6 @@ import pty
 import re
 import signal
 import struct
-import subprocess
-import sys
 import termios
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +15,7 @@ from pathlib import Path
 
 from attrs import define
 
-from support.python_path import PYTHON_PATH
+from support import commands
 
 _STEERING = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -26,7 +24,7 @@ _STEERING = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 class Terminal:
     """A command that runs on a terminal; `text` is what stands there, without colours and line ends of terminals."""
 
-    popen: "subprocess.Popen[bytes]"
+    popen: commands.Started
     master: int
     raw: bytes = b""
 
@@ -64,20 +62,8 @@ def terminal(folder: Path, *arguments: str, columns: int = 80, variables: Mappin
     """Run `auth-service` with nothing but these variables; on the way out it is killed if it is still there."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    popen = subprocess.Popen(
-        [sys.executable, "-m", "entrypoints.cli.main", *arguments],
-        cwd=folder,
-        env={
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": PYTHON_PATH,
-            "TERM": "xterm-256color",
-            **variables,
-        },
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509  # so that Ctrl-C reaches it
+    popen = commands.start(
+        *arguments, cwd=folder, env={"TERM": "xterm-256color", **variables}, output=slave, terminal=True
     )
     os.close(slave)
     try:

@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-import shlex
 import subprocess
-import sys
-from collections.abc import Awaitable, Callable
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import asyncpg
 from attrs import frozen
@@ -36,14 +36,13 @@ class Stage:
         *arguments: str,
         command: str = "users",
         through: str | None = None,
-        shell: str = "sh",
-        to: str | None = None,
+        to: int | None = None,
         meanwhile: Callable[[int], Awaitable[None]] | None = None,
         **variables: str,
     ) -> Answer:
         """Run `auth-service users`, or another command, with these arguments; an empty variable is not set.
 
-        `through` is what a shell pipes its output to; `to` a file that it goes to; `meanwhile` is given its process id.
+        A shell pipes its output to `through`, or it goes to the descriptor `to`; `meanwhile` is given its process id.
         """
         ours = {
             "DATABASE_URL": self.database_url,
@@ -51,28 +50,18 @@ class Stage:
             "CLERK_API_URL": self.clerk.url,
             **variables,
         }
-        if not (through or to or meanwhile):
-            return await asyncio.to_thread(commands.run, command, *arguments, cwd=self.folder, env=ours)
-        words = [sys.executable, "-m", "entrypoints.cli.main", command, *arguments]
-        if through or to:
-            words = [shell, "-c", f"{shlex.join(words)} {f'| {through}' if through else f'> {to}'}"]
-        process = await asyncio.create_subprocess_exec(
-            *words,
-            cwd=self.folder,
-            env={**commands.HERE, **ours},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            async with asyncio.timeout(60):
-                if meanwhile:
-                    await meanwhile(process.pid)
-                out, err = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-        return Answer(words, process.returncode or 0, out.decode(), err.decode())
+        with tempfile.TemporaryFile() as shown, tempfile.TemporaryFile() as errors:
+            with _destination(through, shown, errors) as output:
+                process = commands.start(
+                    command, *arguments, cwd=self.folder, env=ours, output=to or output, errors=errors.fileno()
+                )
+                try:
+                    if meanwhile:
+                        await meanwhile(process.pid)
+                    status = await asyncio.to_thread(process.wait, 60)
+                finally:
+                    process.kill()
+            return Answer([command, *arguments], status, commands.text_of(shown), commands.text_of(errors))
 
     async def json(self, *arguments: str) -> tuple[list[dict[str, Any]], int]:
         """Run it with --json, and return the objects and the exit status."""
@@ -104,3 +93,14 @@ class Stage:
         """Every event that waits: whose, which version, and the last word of its kind."""
         rows = await self.rows("SELECT key, version, split_part(type, '.', 3) FROM outbox ORDER BY id")
         return [(key, version, kind) for key, version, kind in rows]
+
+
+@contextmanager
+def _destination(through: str | None, shown: IO[bytes], errors: IO[bytes]) -> Iterator[int]:
+    """Yield the descriptor that a command writes to; afterwards the shell that read it has ended."""
+    if not through:
+        yield shown.fileno()
+        return
+    with subprocess.Popen(["sh", "-c", through], stdin=subprocess.PIPE, stdout=shown, stderr=errors) as shell:
+        assert shell.stdin
+        yield shell.stdin.fileno()
