@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from support import servers
+from support import servers, shared_servers
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.register_profile("ci", parent=settings.get_profile("default"), print_blob=True)
@@ -17,9 +17,12 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.enviro
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose the servers once, for all workers of a run."""
-    if not hasattr(config, "workerinput") and servers.kind() != "given":
+    """Choose the servers once, for all workers of a run, which share them."""
+    if hasattr(config, "workerinput"):
+        return
+    if servers.kind() != "given":
         os.environ["TEST_SERVERS"] = servers.kind()
+    config.pluginmanager.register(shared_servers.SharedServers(), shared_servers.NAME)
 
 
 def pytest_report_header() -> str:

@@ -48,16 +48,15 @@ def verifier(keys: JwksKeys) -> SessionVerifier:
 
 
 @pytest.fixture(scope="session")
-def kafka_address() -> Iterator[str]:
+def kafka_address(pytestconfig: pytest.Config) -> Iterator[str]:
     """A real broker: the one that TEST_KAFKA_BOOTSTRAP_SERVERS names, what the service's tests use, or a container."""
     given = os.environ.get("TEST_KAFKA_BOOTSTRAP_SERVERS")
     if given:
         yield given
     elif find_spec("support"):  # run together with the service's tests
-        from support import servers  # noqa: PLC0415
+        from support import shared_servers  # noqa: PLC0415
 
-        with servers.kafka() as server:
-            yield server.address
+        yield shared_servers.address(pytestconfig, "kafka")
     else:
         from sdktest.kafka_container import kafka_container  # noqa: PLC0415  (only these tests need Docker)
 

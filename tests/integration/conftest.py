@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.migrate import migrate
-from support import citus, servers
+from support import citus, servers, shared_servers
 from support.clerk_stand_in import RunningStandIn, running_stand_in
 
 _numbers = itertools.count(1)
@@ -24,24 +24,21 @@ CITUS = os.environ.get("TEST_CITUS_URL")
 
 
 @pytest.fixture(scope="session")
-def postgres_address() -> Iterator[str]:
+def postgres_address(pytestconfig: pytest.Config) -> Iterator[str]:
     if CITUS:
         with citus.cluster(CITUS) as address:
             yield address
     elif servers.kind() == "given":
         yield os.environ["TEST_DATABASE_URL"]
     else:
-        with servers.postgres() as server:
-            yield server.address
+        yield shared_servers.address(pytestconfig, "postgres")
 
 
 @pytest.fixture(scope="session")
-def kafka_address() -> Iterator[str]:
+def kafka_address(pytestconfig: pytest.Config) -> str:
     if servers.kind() == "given":
-        yield os.environ["TEST_KAFKA_BOOTSTRAP_SERVERS"]
-    else:
-        with servers.kafka() as server:
-            yield server.address
+        return os.environ["TEST_KAFKA_BOOTSTRAP_SERVERS"]
+    return shared_servers.address(pytestconfig, "kafka")
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +71,8 @@ async def database_url(postgres_address: str, template: str) -> AsyncIterator[st
         await citus.empty(postgres_address)
         yield postgres_address
         return
-    async for url in _database(postgres_address, f"TEMPLATE {template}"):
+    # By files: without fsync, a checkpoint costs less than the log of a whole database.
+    async for url in _database(postgres_address, f"TEMPLATE {template} STRATEGY file_copy"):
         yield url
 
 

@@ -80,8 +80,9 @@ _WAL = """
         FROM pg_get_wal_records_info($1, pg_current_wal_flush_lsn()) WHERE xid::text <> '0'
     ), ours AS (
         SELECT DISTINCT xid FROM record
+        JOIN pg_database AS database ON datname = current_database()
         JOIN pg_class ON relnamespace = 'public'::regnamespace AND relkind = 'r'
-        AND block_ref LIKE '%/' || relfilenode || ' fork main%'
+        AND block_ref LIKE format('%%/%s/%s fork main%%', database.oid, relfilenode)
     )
     SELECT coalesce(sum(bytes), 0)::bigint FROM record WHERE xid::text IN (SELECT xid::text FROM ours)
 """

@@ -15,7 +15,6 @@ from typing import Any, Protocol
 POSTGRES_IMAGE = os.environ.get("TEST_POSTGRES_IMAGE", "postgres:17")
 KAFKA_IMAGE = os.environ.get("TEST_KAFKA_IMAGE", "apache/kafka:4.3.1")
 
-# Crash tests need what production has (fsync); the rest needs many short-lived databases quickly.
 POSTGRES_SETTINGS = {"max_connections": "300", "autovacuum_naptime": "5s"}
 
 _ASK_DOCKER = "import sys, docker; client = docker.from_env(); [client.images.get(name) for name in sys.argv[1:]]"
@@ -66,8 +65,9 @@ def docker_has_images(within_s: float = 10) -> bool:
 
 
 @contextmanager
-def postgres(*, tmpfs: Mapping[str, str] | None = None) -> Iterator[Server]:
+def postgres(*, tmpfs: Mapping[str, str] | None = None, **settings: str) -> Iterator[Server]:
     """Run a PostgreSQL of its own, which a test may crash; `tmpfs` are small disks in its container."""
+    settings = {**POSTGRES_SETTINGS, **settings}
     if kind() == "containers":
         with _container(
             POSTGRES_IMAGE,
@@ -75,7 +75,7 @@ def postgres(*, tmpfs: Mapping[str, str] | None = None) -> Iterator[Server]:
             env={"POSTGRES_PASSWORD": PASSWORD},
             # Over TCP: the throw-away server that sets up the cluster listens on a socket file only.
             ready=["pg_isready", "--host=127.0.0.1", "--username=postgres"],
-            command=" ".join(f"-c {name}={value}" for name, value in POSTGRES_SETTINGS.items()),
+            command=" ".join(f"-c {name}={value}" for name, value in settings.items()),
             tmpfs=tmpfs,
         ) as server:
             server.address = f"postgresql://postgres:{PASSWORD}@{server.address}/postgres"
@@ -84,7 +84,7 @@ def postgres(*, tmpfs: Mapping[str, str] | None = None) -> Iterator[Server]:
         from devkit.servers.postgres import start_postgres  # noqa: PLC0415
 
         with tempfile.TemporaryDirectory(prefix="test-postgres-") as folder:
-            embedded = start_postgres(Path(folder) / "data", settings=POSTGRES_SETTINGS)
+            embedded = start_postgres(Path(folder) / "data", settings=settings)
             try:
                 yield _Embedded(embedded, embedded.dsn)
             finally:
