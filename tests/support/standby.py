@@ -65,6 +65,11 @@ class Node:
             with suppress(psutil.NoSuchProcess):
                 process.resume()
 
+    def repair(self) -> None:
+        """Have it run, whether it was killed or frozen or neither."""
+        self.start()
+        self.thaw()
+
     def _processes(self) -> list[psutil.Process]:
         server = psutil.Process(self.server.pid)
         return [server, *server.children(recursive=True)]

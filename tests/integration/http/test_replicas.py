@@ -41,8 +41,15 @@ def shared() -> Iterator[Cluster]:
 
 
 @pytest.fixture
+def breakable(shared: Cluster) -> Iterator[Cluster]:
+    """For a test that kills or freezes its standby."""
+    yield shared
+    shared.standbys[0].repair()
+
+
+@pytest.fixture
 def alone() -> Iterator[Cluster]:
-    """For a test that breaks it."""
+    """For a test that breaks it for good."""
     with cluster() as running:
         migrated(running)
         yield running
@@ -158,47 +165,50 @@ def test_with_replay_paused_nobody_is_answered_older_than_they_have_seen(serve, 
         shared.standbys[0].resume_replay()
 
 
-def test_a_ban_counts_within_seconds_though_replay_is_paused_for_good(serve, alone):
-    url = served_beside(serve, alone).url
-    wait_until(url, "ok")
-    deliver(url, news())
-    alone.wait_until_replayed()
-    alone.standbys[0].pause_replay()
-    deliver(url, news(banned=True))
-    wait_until(url, "degraded")
-
-    assert get(url, "/v1/me").status_code == 403
-    assert get(url, "/v1/verify?active=true").status_code == 403
-    answer = httpx.get(f"{url}/health/ready", timeout=20)
-    assert answer.status_code == 200
-    assert "too far behind" in health(url)["causes"]["replica"]
-
-
-def test_an_unban_counts_at_once(serve, alone):
-    url = served_beside(serve, alone).url
+def test_with_replay_paused_an_unban_counts_at_once_and_a_ban_within_seconds(serve, shared):
+    url = served_beside(serve, shared).url
     wait_until(url, "ok")
     deliver(url, news(banned=True))
-    alone.wait_until_replayed()
-    alone.standbys[0].pause_replay()
-    deliver(url, news(banned=False))
+    shared.wait_until_replayed()
+    shared.standbys[0].pause_replay()
+    try:
+        deliver(url, news(banned=False))
+        assert get(url, "/v1/verify?active=true").status_code == 200
+    finally:
+        shared.standbys[0].resume_replay()
+    shared.wait_until_replayed()
+    wait_until(url, "ok")
 
-    assert get(url, "/v1/verify?active=true").status_code == 200
+    shared.standbys[0].pause_replay()
+    try:
+        deliver(url, news(banned=True))
+        wait_until(url, "degraded")
+        assert get(url, "/v1/me").status_code == 403
+        assert get(url, "/v1/verify?active=true").status_code == 403
+        answer = httpx.get(f"{url}/health/ready", timeout=20)
+        assert answer.status_code == 200
+        assert "too far behind" in health(url)["causes"]["replica"]
+    finally:
+        shared.standbys[0].resume_replay()
 
 
 @pytest.mark.parametrize("fault", ["kill", "freeze", "promote"])
-def test_without_the_standby_every_answer_is_right_and_one_line_says_so(serve, alone, fault):
-    served = served_beside(serve, alone)
+def test_without_the_standby_every_answer_is_right_and_one_line_says_so(serve, request, fault):
+    running = request.getfixturevalue("alone" if fault == "promote" else "breakable")
+    served = served_beside(serve, running)
     url = served.url
     wait_until(url, "ok")
     deliver(url, news())
-    alone.wait_until_replayed()
-    assert get(url, "/v1/me").status_code == 200
-    [standby] = alone.standbys
+    running.wait_until_replayed()
+    before = get(url, "/v1/me")
+    assert before.status_code == 200
+    version = before.json()["version"] + 1
+    [standby] = running.standbys
     getattr(standby, fault)()
 
     deliver(url, news(first_name="Grace"))
     for _ in range(20):
-        assert get(url, "/v1/me?min_version=2").json()["first_name"] == "Grace"
+        assert get(url, f"/v1/me?min_version={version}").json()["first_name"] == "Grace"
     wait_until(url, "degraded")
     assert httpx.get(f"{url}/health/ready", timeout=20).status_code == 200
     for _ in range(20):
@@ -207,10 +217,10 @@ def test_without_the_standby_every_answer_is_right_and_one_line_says_so(serve, a
     if came_back:
         standby.start() if fault == "kill" else standby.thaw()
         wait_until(url, "ok")
-        alone.wait_until_replayed()
-        before = reads(url)["replica", ""]
-        assert get(url, "/v1/me?min_version=2").json()["first_name"] == "Grace"
-        assert reads(url)["replica", ""] == before + 1
+        running.wait_until_replayed()
+        from_replica = reads(url)["replica", ""]
+        assert get(url, f"/v1/me?min_version={version}").json()["first_name"] == "Grace"
+        assert reads(url)["replica", ""] == from_replica + 1
     served.stop()
 
     lines = [json.loads(line) for line in served.log if "replica" in line]

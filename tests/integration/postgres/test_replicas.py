@@ -105,6 +105,13 @@ def shared() -> Iterator[Cluster]:
 
 
 @pytest.fixture
+def breakable(shared: Cluster) -> Iterator[Cluster]:
+    """For tests that kill or freeze its standby."""
+    yield shared
+    shared.standbys[0].repair()
+
+
+@pytest.fixture
 async def reads(shared: Cluster) -> AsyncIterator[Reads]:
     async with reading(shared.primary, *shared.standbys) as started:
         await started.in_use_from_now()
@@ -210,46 +217,44 @@ async def test_the_primary_among_the_addresses_is_left_out(shared):
         ]
 
 
-async def test_a_standby_that_is_killed_costs_no_answer_and_comes_back_by_itself():
-    with cluster() as running:
-        [standby] = running.standbys
-        async with reading(running.primary, standby) as reads:
-            await reads.in_use_from_now()
-            await reads.write()
-            running.wait_until_replayed()
-            assert await reads.read() is not None
-            standby.kill()
+async def test_a_standby_that_is_killed_costs_no_answer_and_comes_back_by_itself(breakable):
+    [standby] = breakable.standbys
+    async with reading(breakable.primary, standby) as reads:
+        await reads.in_use_from_now()
+        await reads.write()
+        breakable.wait_until_replayed()
+        assert await reads.read() is not None
+        standby.kill()
+        assert await asyncio.gather(*(reads.read() for _ in range(50))) == [None] * 50
+        standby.start()
+        await reads.until(in_use)
+        breakable.wait_until_replayed()
+        assert await reads.read() is not None
+
+        assert [failure is None for _, failure in reads.told] == [False, True]
+
+
+async def test_a_frozen_standby_costs_one_short_wait_and_comes_back_by_itself(breakable):
+    [standby] = breakable.standbys
+    async with reading(breakable.primary, standby, limit_s=READ_LIMIT_S) as reads:
+        await reads.in_use_from_now()
+        await reads.write()
+        breakable.wait_until_replayed()
+        standby.freeze()
+        # Far less than the time limit of a statement, and once for all of them.
+        async with asyncio.timeout(READ_LIMIT_S + 1.5):
             assert await asyncio.gather(*(reads.read() for _ in range(50))) == [None] * 50
-            standby.start()
-            await reads.until(in_use)
-            running.wait_until_replayed()
-            assert await reads.read() is not None
+        async with asyncio.timeout(READ_LIMIT_S):
+            assert [await reads.read() for _ in range(50)] == [None] * 50
+        await asyncio.sleep(3)  # the watch meets it frozen
+        assert await reads.read() is None
+        standby.thaw()
+        await reads.until(in_use)
+        assert await reads.read() is not None
 
-            assert [failure is None for _, failure in reads.told] == [False, True]
-
-
-async def test_a_frozen_standby_costs_one_short_wait_and_comes_back_by_itself():
-    with cluster() as running:
-        [standby] = running.standbys
-        async with reading(running.primary, standby, limit_s=READ_LIMIT_S) as reads:
-            await reads.in_use_from_now()
-            await reads.write()
-            running.wait_until_replayed()
-            standby.freeze()
-            # Far less than the time limit of a statement, and once for all of them.
-            async with asyncio.timeout(READ_LIMIT_S + 1.5):
-                assert await asyncio.gather(*(reads.read() for _ in range(50))) == [None] * 50
-            async with asyncio.timeout(READ_LIMIT_S):
-                assert [await reads.read() for _ in range(50)] == [None] * 50
-            await asyncio.sleep(3)  # the watch meets it frozen
-            assert await reads.read() is None
-            standby.thaw()
-            await reads.until(in_use)
-            assert await reads.read() is not None
-
-            in_turn = [failure is None for _, failure in reads.told]
-            assert in_turn == [False, True] * (len(in_turn) // 2)
-            assert len(in_turn) <= 4  # a busy machine may freeze it once more
+        in_turn = [failure is None for _, failure in reads.told]
+        assert in_turn == [False, True] * (len(in_turn) // 2)
+        assert len(in_turn) <= 4  # a busy machine may freeze it once more
 
 
 async def test_a_standby_that_is_promoted_is_not_read_any_more():
