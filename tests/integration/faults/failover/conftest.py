@@ -2,7 +2,7 @@
 
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -11,12 +11,13 @@ import pytest
 from application.relay.topics import SESSIONS
 from integration.conftest import create_topic
 from support import processes
-from support.failover import Drill
+from support.failover import Drill, migrated
 from support.replication import Pair, pair
 from support.senders import Life, Senders
 from support.servers import free_port
 from support.web import SECRET
 
+Drilled = tuple[Drill, list[processes.Process], list[str]]
 SEED = int(os.environ.get("FAILOVER_SEED") or random.SystemRandom().randrange(10_000))
 
 
@@ -55,3 +56,14 @@ def drill_on() -> Callable[[Pair, list[str]], Drill]:
         return Drill(both, random.Random(f"{SEED} faults"), Senders(life, urls, SECRET), Senders(probing, urls, SECRET))
 
     return make
+
+
+@pytest.fixture
+async def drilled(two_servers, tmp_path, kafka_address, topic, drill_on) -> AsyncIterator[Drilled]:
+    """Deploy the service over a primary with a synchronous standby, and wait until it serves."""
+    await migrated(two_servers)
+    await two_servers.replicate(synchronous=True)
+    with deployed(tmp_path, two_servers, kafka_address, topic) as (running, urls):
+        drill = drill_on(two_servers, urls)
+        await drill.senders.until_served()
+        yield drill, running, urls

@@ -10,11 +10,10 @@ import statistics
 import httpx
 import pytest
 
-from integration.faults.failover.conftest import deployed
 from integration.faults.test_chaos import differences, users_of
 from support import processes
 from support.drill import get, until
-from support.failover import Drill, migrated, unexpected
+from support.failover import Drill, unexpected
 from support.ledger import faults, read_topic_until
 from support.replication import Pair
 from support.servers import free_port
@@ -27,78 +26,59 @@ PROMISED_S = 2.0
 """From the promotion until webhooks are taken again (docs/failover.md)."""
 
 
-async def test_a_killed_primary_costs_no_acknowledged_webhook_and_no_order(
-    two_servers, tmp_path, kafka_address, topic, drill_on
+async def test_no_webhook_and_no_order_is_lost_with_killed_primaries_and_one_that_wakes_up_beside_its_successor(
+    two_servers, tmp_path, kafka_address, topic, drilled
 ):
-    await migrated(two_servers)
-    await two_servers.replicate(synchronous=True)
-    with deployed(tmp_path, two_servers, kafka_address, topic) as (running, urls):
-        drill = drill_on(two_servers, urls)
-        await drill.senders.until_served()
-        load = asyncio.create_task(drill.load())
-        for _ in range(FAILOVERS):
-            await asyncio.sleep(drill.dice.uniform(0.5, 2.5))
-            late_s = drill.dice.choice((0.0, drill.dice.uniform(0.1, 1), drill.dice.uniform(1, 4)))
-            await drill.fail_over(drill.kill, late_s=late_s)
-            await two_servers.replicate(synchronous=True)
-        await settled(drill, load)
-        await nothing_lost(drill, running, kafka_address, topic)
+    """Nobody fences the one: its writes are not acknowledged because it waits for a synchronous standby."""
+    drill, running, _ = drilled
+    load = asyncio.create_task(drill.load())
+    for _ in range(FAILOVERS):
+        await asyncio.sleep(drill.dice.uniform(0.5, 2.5))
+        late_s = drill.dice.choice((0.0, drill.dice.uniform(0.1, 1), drill.dice.uniform(1, 4)))
+        await drill.fail_over(drill.kill, late_s=late_s)
+        await two_servers.replicate(synchronous=True)
+    killed_s = list(drill.back_s)
+    await asyncio.sleep(1)
+    former = two_servers.leader
+    await drill.fail_over(drill.freeze, late_s=drill.dice.uniform(0, 6))
+    await asyncio.sleep(2)
+    two_servers.thaw(former)
+    await asyncio.sleep(3)
+    # One that starts now has met neither of them, and its list begins with the former primary.
+    order = (two_servers.servers.index(former), two_servers.servers.index(two_servers.leader))
+    port = free_port()
+    with processes.serve(tmp_path, two_servers.url(order), port) as late:
+        drill.probe.urls = [f"http://127.0.0.1:{port}"]
+        await drill.probe.until_served()
+        await drill.probe.until_taken()
+    former.kill()
+    drill.senders.stop()
+    async with asyncio.timeout(SETTLE_S):
+        await load
+    await nothing_lost(drill, [*running, late], kafka_address, topic)
     print(drill.report())
     # Beside other tests it is the machine's cores that are measured: `make failover` has them for itself.
     if "FAILOVERS" in os.environ:
-        assert statistics.median(drill.back_s) < PROMISED_S, drill.report()
-
-
-async def test_a_frozen_primary_that_wakes_up_beside_its_successor_costs_nothing(
-    two_servers, tmp_path, kafka_address, topic, drill_on
-):
-    """Nobody fences it: what keeps its writes from being acknowledged is that it waits for a synchronous standby."""
-    await migrated(two_servers)
-    await two_servers.replicate(synchronous=True)
-    with deployed(tmp_path, two_servers, kafka_address, topic) as (running, urls):
-        drill = drill_on(two_servers, urls)
-        await drill.senders.until_served()
-        load = asyncio.create_task(drill.load())
-        await asyncio.sleep(1)
-        former = two_servers.leader
-        await drill.fail_over(drill.freeze, late_s=drill.dice.uniform(0, 6))
-        await asyncio.sleep(2)
-        two_servers.thaw(former)
-        await asyncio.sleep(3)
-        # One that starts now has met neither of them, and its list begins with the former primary.
-        order = (two_servers.servers.index(former), two_servers.servers.index(two_servers.leader))
-        port = free_port()
-        with processes.serve(tmp_path, two_servers.url(order), port) as late:
-            drill.probe.urls = [f"http://127.0.0.1:{port}"]
-            await drill.probe.until_served()
-            await drill.probe.until_taken()
-        former.kill()
-        await settled(drill, load)
-        await nothing_lost(drill, [*running, late], kafka_address, topic)
-    print(drill.report())
+        assert statistics.median(killed_s) < PROMISED_S, drill.report()
 
 
 async def test_without_its_synchronous_standby_nothing_is_acknowledged_or_published_and_reads_go_on(
-    two_servers, tmp_path, kafka_address, topic, drill_on
+    two_servers, tmp_path, kafka_address, topic, drilled
 ):
     """A cancel request would end the wait, and make visible what only this server has."""
-    await migrated(two_servers)
-    await two_servers.replicate(synchronous=True)
-    with deployed(tmp_path, two_servers, kafka_address, topic) as (running, urls):
-        drill = drill_on(two_servers, urls)
-        await drill.senders.until_served()
-        two_servers.standby.kill()
-        message = drill.senders.life.next()
-        assert message
-        async with httpx.AsyncClient(timeout=20) as client:
-            answers = [await drill.senders.deliver(client, url, message) for url in [*urls, *urls, *urls]]
-        health = [get(f"{url}/health") for url in urls]
-        sessions = await waiting_sessions(two_servers)
-        variables = {"DATABASE_URL": two_servers.url(), "KAFKA_BOOTSTRAP_SERVERS": kafka_address}
-        _, examined = await asyncio.to_thread(run, tmp_path, ["doctor"], variables)
-        await asyncio.to_thread(two_servers.standby.start)
-        await drill.senders.until_delivered(message)
-        got = await read_topic_until(kafka_address, topic, {message.user: 1}, within=SETTLE_S)
+    drill, running, urls = drilled
+    two_servers.standby.kill()
+    message = drill.senders.life.next()
+    assert message
+    async with httpx.AsyncClient(timeout=20) as client:
+        answers = [await drill.senders.deliver(client, url, message) for url in [*urls, *urls, *urls]]
+    health = [get(f"{url}/health") for url in urls]
+    sessions = await waiting_sessions(two_servers)
+    variables = {"DATABASE_URL": two_servers.url(), "KAFKA_BOOTSTRAP_SERVERS": kafka_address}
+    _, examined = await asyncio.to_thread(run, tmp_path, ["doctor"], variables)
+    await asyncio.to_thread(two_servers.standby.start)
+    await drill.senders.until_delivered(message)
+    got = await read_topic_until(kafka_address, topic, {message.user: 1}, within=SETTLE_S)
 
     assert answers == [503] * 6
     assert [status for status, _ in health] == [200, 200]  # reads are served
@@ -111,30 +91,26 @@ async def test_without_its_synchronous_standby_nothing_is_acknowledged_or_publis
 
 
 async def test_no_primary_among_the_hosts_is_told_in_these_words_until_there_is_one(
-    two_servers, tmp_path, kafka_address, topic, drill_on
+    two_servers, tmp_path, kafka_address, drilled
 ):
-    await migrated(two_servers)
-    await two_servers.replicate(synchronous=True)
-    with deployed(tmp_path, two_servers, kafka_address, topic) as (running, urls):
-        drill = drill_on(two_servers, urls)
-        await drill.senders.until_served()
-        gone, left = two_servers.leader, two_servers.standby
-        gone.kill()
-        why = f"127.0.0.1:{gone.port}: connection refused, 127.0.0.1:{left.port}: takes no writes"
-        said = f"PostgreSQL: no primary among the hosts ({why})"
-        variables = {"DATABASE_URL": two_servers.url(), "KAFKA_BOOTSTRAP_SERVERS": kafka_address}
-        told = {
-            command: run(tmp_path, command.split(), variables)
-            for command in ("migrate", "outbox status", "users list", "doctor")
-        }
-        await until(lambda: said in get(f"{urls[0]}/health")[1])  # the first look may meet a connection that broke
-        health = get(f"{urls[0]}/health")
-        message = drill.probe.life.next()
-        assert message
-        async with httpx.AsyncClient(timeout=20) as client:
-            refused = await drill.probe.deliver(client, urls[0], message)
-        await two_servers.promote()
-        await drill.probe.until_delivered(message)
+    drill, running, urls = drilled
+    gone, left = two_servers.leader, two_servers.standby
+    gone.kill()
+    why = f"127.0.0.1:{gone.port}: connection refused, 127.0.0.1:{left.port}: takes no writes"
+    said = f"PostgreSQL: no primary among the hosts ({why})"
+    variables = {"DATABASE_URL": two_servers.url(), "KAFKA_BOOTSTRAP_SERVERS": kafka_address}
+    told = {
+        command: run(tmp_path, command.split(), variables)
+        for command in ("migrate", "outbox status", "users list", "doctor")
+    }
+    await until(lambda: said in get(f"{urls[0]}/health")[1])  # the first look may meet a connection that broke
+    health = get(f"{urls[0]}/health")
+    message = drill.probe.life.next()
+    assert message
+    async with httpx.AsyncClient(timeout=20) as client:
+        refused = await drill.probe.deliver(client, urls[0], message)
+    await two_servers.promote()
+    await drill.probe.until_delivered(message)
 
     assert refused == 503
     assert health[0] == 503
@@ -160,12 +136,6 @@ async def waiting_sessions(both: Pair) -> int:
         return await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
     finally:
         await connection.close()
-
-
-async def settled(drill: Drill, load: "asyncio.Task[None]") -> None:
-    drill.senders.stop()
-    async with asyncio.timeout(SETTLE_S):
-        await load
 
 
 async def nothing_lost(drill: Drill, running: list[processes.Process], kafka: str, topic: str) -> None:
