@@ -25,6 +25,12 @@ ELSEWHERE = {
     "KAFKA_SASL_USERNAME": "u",
     "KAFKA_SASL_PASSWORD": "p",
 }
+PARTS = {
+    "`auth-service serve`": "entrypoints.cli.main serve",
+    "`auth-service relay`": "entrypoints.cli.main relay",
+    "PostgreSQL": "/postgres -D",
+    "Kafka": "kafka.Kafka",
+}
 
 
 def clerk(folder, process):
@@ -34,7 +40,9 @@ def clerk(folder, process):
     return httpx.Client(base_url=url, headers={"authorization": f"Bearer {key}"}, trust_env=False)
 
 
-def test_what_was_done_is_still_there_at_the_second_start_and_nothing_runs_in_between(tmp_path, gone):
+def test_what_was_done_is_still_there_at_the_next_start_until_a_fresh_one_and_it_ends_when_a_part_of_it_dies(
+    tmp_path, gone
+):
     port = free_port()
     with dev(tmp_path, port) as first, clerk(tmp_path, first) as http:
         sent = command(tmp_path, "trigger", "user.created", "--user", "user_ada", "--email", "ada@dev.example")
@@ -79,12 +87,23 @@ def test_what_was_done_is_still_there_at_the_second_start_and_nothing_runs_in_be
     refused = command(tmp_path, "dev", "--fresh")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr.startswith("Delete the users and events in var/dev? There is no terminal to ask on")
-    with dev(tmp_path, port, "--fresh", "--yes"):
+    with dev(tmp_path, port, "--fresh", "--yes") as third:
         assert me(tmp_path, port, "user_ada").status_code == 404
+        ends_when_it_dies(third, "`auth-service serve`")
+    assert gone(tmp_path)
 
 
-def test_a_killed_dev_leaves_no_process_the_next_one_starts_at_once_and_ctrl_c_ends_it(tmp_path, gone):
+def test_on_a_clerk_instance_nothing_is_made_up_and_a_killed_dev_leaves_no_process_and_the_next_starts_at_once(
+    tmp_path, gone
+):
+    """Settings for other servers do not matter."""
+    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in (INSTANCE | ELSEWHERE).items()))
     with dev(tmp_path, free_port()) as killed:
+        assert command(tmp_path, "trigger", "user.created").returncode == 0
+        assert "Ready after" in killed.text()
+        assert "events_waiting" not in killed.text()
+        assert "clerk-stand-in" not in killed.text()
+        assert "CLERK" not in (tmp_path / "var/dev/dev.env").read_text()
         os.kill(killed.popen.pid, signal.SIGKILL)
         assert killed.popen.wait(60) == -signal.SIGKILL
 
@@ -95,28 +114,25 @@ def test_a_killed_dev_leaves_no_process_the_next_one_starts_at_once_and_ctrl_c_e
     assert gone(tmp_path)
 
 
-PARTS = {
-    "`auth-service serve`": "entrypoints.cli.main serve",
-    "`auth-service relay`": "entrypoints.cli.main relay",
-    "PostgreSQL": "/postgres -D",
-    "Kafka": "kafka.Kafka",
-}
-OTHERS = [pytest.param(part, marks=pytest.mark.faults) for part in list(PARTS)[1:]]
-
-
-@pytest.mark.parametrize("part", ["`auth-service serve`", *OTHERS])
-def test_dev_ends_with_the_log_when_a_part_of_it_dies(tmp_path, gone, part):
-    with dev(tmp_path, free_port()) as process:
-        for child in psutil.Process(process.popen.pid).children(recursive=True):
-            command = " ".join(child.cmdline())
-            if PARTS[part] in command and "guard" not in command:
-                child.kill()
-                break
-        status = process.popen.wait(60)
+def ends_when_it_dies(process, part):
+    """Kill a part of `dev`, which then ends and shows the end of the part's log."""
+    for child in psutil.Process(process.popen.pid).children(recursive=True):
+        line = " ".join(child.cmdline())
+        if PARTS[part] in line and "guard" not in line:
+            child.kill()
+            break
+    status = process.popen.wait(60)
 
     assert status == 1
     assert f"{part} ended (exit status 137)" in process.text()
     assert "The end of " in process.text()
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("part", list(PARTS)[1:])
+def test_dev_ends_with_the_log_when_a_part_of_it_dies(tmp_path, gone, part):
+    with dev(tmp_path, free_port()) as process:
+        ends_when_it_dies(process, part)
     assert gone(tmp_path)
 
 
@@ -128,18 +144,6 @@ def test_a_wrong_variable_of_a_clerk_instance_is_named_before_anything_starts(tm
     assert ended.returncode == 78
     assert "CLERK_PUBLISHABLE_KEY: it does not start with pk_test_ or pk_live_" in ended.stderr
     assert "Starting" not in ended.stdout
-
-
-def test_with_keys_of_a_clerk_instance_nothing_is_made_up_and_settings_for_other_servers_do_not_matter(tmp_path):
-    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in (INSTANCE | ELSEWHERE).items()))
-    with dev(tmp_path, free_port()) as process:
-        assert command(tmp_path, "trigger", "user.created").returncode == 0
-        assert "Ready after" in process.text()
-        assert "events_waiting" not in process.text()
-        assert "clerk-stand-in" not in process.text()
-        settings = (tmp_path / "var/dev/dev.env").read_text()
-
-    assert "CLERK" not in settings
 
 
 @pytest.mark.parametrize("line", ["CLERK_SECRET_KEY=sk_live_of_an_instance", f"CLERK_WEBHOOK_SECRET={SECRET}"])

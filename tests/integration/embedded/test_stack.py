@@ -46,32 +46,33 @@ def pids_told_by(holder):
     return json.loads(next(line for line in holder.stdout if line.startswith("{")))
 
 
-async def test_two_stacks_run_side_by_side_and_end_with_their_blocks(tmp_path, processes_below):
+async def test_two_stacks_run_side_by_side_an_exception_ends_all_and_a_second_start_is_quick(
+    tmp_path, processes_below, capsys
+):
     lines = []
-    async with (
-        embedded_stack(tmp_path / "a", fresh=True, progress=lines.append) as a,
-        embedded_stack(tmp_path / "b", fresh=True, progress=lines.append) as b,
-    ):
-        assert len({a.postgres.dsn, b.postgres.dsn}) == 2
-        assert len({a.kafka.bootstrap_servers, b.kafka.bootstrap_servers}) == 2
-        for stack in (a, b):
-            connection = await asyncpg.connect(stack.postgres.dsn)
-            assert await connection.fetchval("SELECT 1") == 1
-            await connection.close()
 
+    async def both() -> None:
+        async with (
+            embedded_stack(tmp_path / "a", fresh=True, progress=lines.append) as a,
+            embedded_stack(tmp_path / "b", fresh=True, progress=lines.append) as b,
+        ):
+            assert len({a.postgres.dsn, b.postgres.dsn}) == 2
+            assert len({a.kafka.bootstrap_servers, b.kafka.bootstrap_servers}) == 2
+            for stack in (a, b):
+                connection = await asyncpg.connect(stack.postgres.dsn)
+                assert await connection.fetchval("SELECT 1") == 1
+                await connection.close()
+            1 / 0  # noqa: B018
+
+    with pytest.raises(ZeroDivisionError):
+        await both()
     assert processes_below(tmp_path) == []
     assert lines.count("Starting PostgreSQL and Kafka") == 2
 
-
-def test_an_exception_ends_both_and_a_second_start_is_quick(tmp_path, processes_below, capsys):
-    with pytest.raises(ZeroDivisionError), embedded_stack(tmp_path, fresh=True, progress=print):
-        1 / 0  # noqa: B018
-
-    assert processes_below(tmp_path) == []
-
     began = time.monotonic()
-    with embedded_stack(tmp_path, fresh=False, progress=print):
+    async with embedded_stack(tmp_path / "a", fresh=False, progress=lines.append):
         seconds = time.monotonic() - began
+    assert processes_below(tmp_path) == []
     with capsys.disabled():
         sys.stdout.write(f" [second start of both: {seconds:.1f} s] ")
 
