@@ -1,4 +1,5 @@
 import os
+import shutil
 
 import pytest
 
@@ -18,11 +19,19 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture(scope="session")
+def made_up(tmp_path_factory):
+    """A folder with keys, which take a while to be made up."""
+    folder = tmp_path_factory.mktemp("keys")
+    keys_kept_in(folder)
+    return folder
+
+
 @pytest.fixture
-def keys(folder):
+def keys(folder, made_up):
     """The keys of a `dev` that runs in the folder."""
     data_dir = folder / "var" / "dev"
-    data_dir.mkdir(parents=True)
+    shutil.copytree(made_up, data_dir)
     kept = keys_kept_in(data_dir)
     values = {**kept.environment, "CLERK_ISSUER": "http://localhost/dev", "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
     write_environment(data_dir, values)
