@@ -67,8 +67,11 @@ baseline: install  ## Write down what requests and relayed events cost now (test
 	@RENEW_COSTS=1 $(BIN)/pytest --quiet tests/integration/postgres/test_costs.py tests/unit/http/test_request_costs.py
 	@git diff --stat -- tests/fixtures/costs.json tests/fixtures/request_costs.json
 
+# What has embedded servers of its own whatever is chosen: `make test` has run it.
+EMBEDDED := $(addprefix --ignore=tests/integration/,postgres/test_replicas.py postgres/test_several_hosts.py \
+	kafka/test_state_compaction.py)
 test-servers: install  ## The part of `make test` that talks to PostgreSQL and Kafka, on containers (needs Docker)
-	@TEST_SERVERS=containers $(PYTEST) --numprocesses=2 tests/integration/postgres tests/integration/kafka \
+	@TEST_SERVERS=containers $(PYTEST) --numprocesses=2 $(EMBEDDED) tests/integration/postgres tests/integration/kafka \
 		tests/integration/relay sdk/tests/test_events_on_kafka.py sdk/tests/test_state_on_kafka.py
 
 test-faults: install  ## Kill, freeze and cut off everything for some minutes, and compare what was acknowledged
