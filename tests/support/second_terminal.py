@@ -37,7 +37,7 @@ def dev(folder: Path, port: int, *arguments: str, **variables: str) -> Iterator[
         fcntl.flock(turn, fcntl.LOCK_EX)
         with running(folder, "dev", "--port", str(port), *arguments, HOME=HOME, **variables) as process:
             try:
-                wait_for(process, "Ctrl-C stops everything")
+                wait_for(process, "Ctrl-C stops everything", within=180)
                 fcntl.flock(turn, fcntl.LOCK_UN)
                 yield process
             finally:
