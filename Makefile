@@ -86,7 +86,8 @@ test-containers: install  ## Build the images, bring docker-compose.yml up, and 
 # What of these counts statements or looks at the plans of one server has the mark one_server.
 CITUS_SUITES := $(addprefix tests/integration/postgres/test_,user_store_contract.py user_store_races.py group_commit.py \
 	user_reader.py user_directory_contract.py session_store_contract.py outbox_contract.py outbox_order.py \
-	dead_letters.py state_fill.py state_lanes_contract.py lane_leases_contract.py reconcile_contracts.py)
+	dead_letters.py stored_traces.py state_fill.py state_lanes_contract.py lane_leases_contract.py \
+	reconcile_contracts.py)
 test-citus: install  ## The same contracts, properties and a short chaos on Citus: the cluster of TEST_CITUS_URL, or Docker's
 	@TEST_CITUS_URL=$${TEST_CITUS_URL:-image} $(BIN)/pytest -m "not one_server" tests/integration/citus $(CITUS_SUITES)
 

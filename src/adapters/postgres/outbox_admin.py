@@ -7,6 +7,7 @@ from attrs import fields
 from sqlalchemy import RowMapping, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.postgres.citus import WRITER
 from adapters.postgres.failures import connected
 from adapters.postgres.tables import outbox, outbox_dead
 from application.relay.dead_letters import DeadLetter, LaneBacklog, OutboxStatus, Repair, VacuumBlocker
@@ -17,6 +18,7 @@ _LANES = text("""
     SELECT lane.lane, lane.waiting, lane.oldest_s, lane.owner,
            extract(epoch FROM clock_timestamp())::float8 AS read_at,
            coalesce(pg_sequence_last_value(pg_get_serial_sequence('outbox', 'id')::regclass), 0) AS stored,
+           to_regproc(:writer) IS NOT NULL AS distributed,
            (SELECT count(*) FROM outbox_dead WHERE discarded_at IS NULL) AS dead
     FROM (
         SELECT outbox_lane.lane,
@@ -32,7 +34,14 @@ _LANES = text("""
             ON backlog.lane = outbox_lane.lane
     ) AS lane
     ORDER BY lane.lane
-""").bindparams(lanes=LANES)
+""").bindparams(lanes=LANES, writer=WRITER)
+# Each server of a cluster numbers what it stores, from a range of its own: the server's number << 48.
+_STORED_BY_ALL_SERVERS = text("""
+    SELECT coalesce(sum(result::bigint & (1::bigint << 48) - 1), 0)::bigint AS stored
+    FROM run_command_on_all_nodes(format('SELECT coalesce(pg_sequence_last_value(%L), 0)',
+                                         pg_get_serial_sequence('outbox', 'id')))
+    WHERE success
+""")
 _RELAYS = text(
     "SELECT name, extract(epoch FROM clock_timestamp() - seen_at)::float8 AS seen_s FROM relay ORDER BY name"
 )
@@ -104,9 +113,10 @@ class PostgresOutboxAdmin:
         lanes = await self._all(_LANES)
         relays = await self._all(_RELAYS)
         blockers = await self._all(_BLOCKER, longer_than_s=self._blocker_age_s)
+        stored = (await self._all(_STORED_BY_ALL_SERVERS) if lanes[0]["distributed"] else lanes)[0]["stored"]
         return OutboxStatus(
             read_at=lanes[0]["read_at"],
-            stored=lanes[0]["stored"],
+            stored=stored,
             dead=lanes[0]["dead"],
             lanes=[
                 LaneBacklog(**{name: row[name] for name in ("lane", "owner", "waiting", "oldest_s")}) for row in lanes

@@ -79,7 +79,7 @@ class PostgresUserStore:
 
     async def _by_worker(self, batch: Sequence[_Change]) -> Sequence[Sequence[_Change]]:
         """Divide the batch by the server that has the users, where there are several: each part commits on one."""
-        if self._distributed is False:
+        if self._distributed is False or (self._distributed and len(batch) == 1):
             return [batch]
         try:
             async with directly(self._engine) as driver:

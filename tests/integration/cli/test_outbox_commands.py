@@ -216,6 +216,18 @@ async def test_what_is_no_id_is_refused_before_the_database_is_asked(stage, numb
     assert "Traceback" not in answer.stderr
 
 
+async def test_what_is_stored_is_counted_wherever_it_is_stored(stage):
+    """Sequences say it, which may be ahead; the rate of publishing is reckoned from it."""
+    admin = PostgresOutboxAdmin(stage.store._engine)
+    before = await admin.status()
+    for number in range(12):
+        await stage.change(f"user_{number}", 1000)
+    after = await admin.status()
+
+    assert after.stored - before.stored >= 12
+    assert after.waiting - before.waiting == 12
+
+
 async def test_no_database_has_an_exit_status_of_its_own(stage):
     answer = await stage.run("status", url="postgresql://nobody:hush@127.0.0.1:1/none")
 
