@@ -201,7 +201,8 @@ def _leave_shared_memory_alone() -> None:
     Emptying them takes as long as a short command, and copies the memory that a child shares with the server.
     """
     for name in _imported:
-        sys.modules.pop(name, None)
+        if name.partition(".")[0] not in sys.stdlib_module_names:  # a message at the very end may need those
+            sys.modules.pop(name, None)
 
 
 def _tell(asker: socket.socket, number: int) -> None:
@@ -216,8 +217,9 @@ def _run(request: Mapping[str, Any], streams: Sequence[int]) -> None:
     for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
     for name, number in (("stdin", 0), ("stdout", 1), ("stderr", 2)):  # Python's were made for other files
-        mode, buffering = "w" if number else "r", 1 if number == 2 else -1  # errors come line by line
-        setattr(sys, name, os.fdopen(number, mode, buffering, encoding=sys.stdout.encoding, closefd=False))
+        mode = "w" if number else "r"
+        buffering, errors = (1, "backslashreplace") if number == 2 else (-1, None)  # as Python's: errors line by line
+        setattr(sys, name, os.fdopen(number, mode, buffering, sys.stdout.encoding, errors, closefd=False))
     if request["session"] and os.isatty(0):
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))

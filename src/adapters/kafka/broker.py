@@ -1,13 +1,13 @@
 """FastStream's broker as a relay uses it: a key and headers for each message, connected anew after a failure."""
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.errors import NodeNotReadyError, TopicAuthorizationFailedError
+from aiokafka.errors import KafkaError, NodeNotReadyError, TopicAuthorizationFailedError
 from aiokafka.structs import RecordMetadata
 from faststream.kafka import KafkaBroker
 from faststream.kafka.exceptions import BatchBufferOverflowException
@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from adapters.kafka.client_tasks import ClientTasks
 from adapters.kafka.connectivity import Security, answering
-from adapters.kafka.metadata import NOT_AUTHORIZED, TopicMissingError, metadata_of
+from adapters.kafka.metadata import NOT_AUTHORIZED, Described, TopicMissingError, metadata_of
 from anomalyze_auth.kafka.security import broker_options, client_options
 
 BATCH_BYTES = 512 * 1024
@@ -124,10 +124,19 @@ class RelayBroker(KafkaBroker):
 
     async def unusable(self, topics: Collection[str]) -> dict[str, Exception]:
         """Return why each of these topics cannot be written to, of those that cannot."""
-        client = self.producer.client
-        described = (await metadata_of(partial(client.send, client.get_random_node()), topics)).topics
+        described = await self._described(topics)
         return {
             topic: TopicAuthorizationFailedError(topic) if code == NOT_AUTHORIZED else TopicMissingError(topic)
             for topic in topics
             if (code := described[topic].error_code)
         }
+
+    async def _described(self, topics: Collection[str]) -> Mapping[str, Described]:
+        client = self.producer.client
+        failure: Exception = NodeNotReadyError("the client knows no broker")
+        for broker in client.cluster.brokers():
+            try:
+                return (await metadata_of(partial(client.send, broker.nodeId), topics)).topics
+            except (KafkaError, OSError) as error:  # a broker that died lately is among those that it knows
+                failure = error
+        raise failure

@@ -100,7 +100,8 @@ async def directly(engine: AsyncEngine, *, commits: bool = False) -> AsyncIterat
             )
             if lost:
                 # Drop this connection and every other of its age, as SQLAlchemy does when it meets the error itself.
-                dialer.losses += 1
+                if pooled_connection.info.get("losses") == dialer.losses:  # else newer ones were made since
+                    dialer.losses += 1
                 await greenlet_spawn(pooled_connection.invalidate, error)
             elif isinstance(error, OSError):
                 raise  # on a connection that lives

@@ -125,6 +125,7 @@ class PostgresReplicas:
     _at_primary: tuple[int, int] | None = field(default=None, init=False)
     """The primary's system identifier and timeline."""
     _asked_at: float = field(default=float("-inf"), init=False)
+    _asking: asyncio.Lock = field(factory=asyncio.Lock, init=False)
     _committed_at: float = field(default=float("-inf"), init=False)
     _turn: int = field(default=0, init=False)
     _looking: "Sequence[asyncio.Task[None]]" = field(default=(), init=False)
@@ -234,13 +235,14 @@ class PostgresReplicas:
 
     async def _ask_primary(self) -> None:
         """Note which server is the primary now; without an answer it is the last one."""
-        if self.clock() - self._asked_at < LOOK_EVERY_S / 2:  # for another address
-            return
-        self._asked_at = self.clock()
-        with suppress(StoreUnavailableError):  # requests notice it, and /health
-            async with connected(self.primary) as connection:
-                row = (await connection.execute(_PRIMARY)).one()
-                self._at_primary = (row.cluster, int(row.timeline, 16))
+        async with self._asking:
+            if self.clock() - self._asked_at < LOOK_EVERY_S / 2:  # for another address
+                return
+            with suppress(StoreUnavailableError):  # requests notice it, and /health
+                async with connected(self.primary) as connection:
+                    row = (await connection.execute(_PRIMARY)).one()
+                    self._at_primary = (row.cluster, int(row.timeline, 16))
+            self._asked_at = self.clock()
 
     async def _commit(self) -> None:
         if self.clock() - self._committed_at < REPLAYED_WITHIN_S:

@@ -35,9 +35,10 @@ class RelayEventsAndState:
     lanes: StateLanes
     _writer: str | None = field(default=None, init=False)
     _claimed: frozenset[int] = field(default=frozenset(), init=False)
-    _arrived: frozenset[int] = field(default=frozenset(), init=False)
-    """Events of the last batch that the event topic has and whose rows are still there: not to be sent every round
-    while the state topic fails."""
+    _arrived: frozenset[tuple[int, float]] = field(default=frozenset(), init=False)
+    """Events of the last batch, by id and when they were stored, that the event topic has and whose rows are still
+    there: not to be sent every round while the state topic fails. An event that a failover lost has the same id when
+    its version comes again."""
     _fenced_lately: float = field(default=0.0, init=False)
     _published: Sequence[Pending] = field(default=(), init=False)
     """See `RelayEvents`."""
@@ -48,7 +49,7 @@ class RelayEventsAndState:
         except StoreUnavailableError:
             # A standby that lost commits may be the primary next: without the last claims, and with versions that come
             # again, with other content.
-            self._claimed, self._arrived = frozenset(), frozenset()
+            self._claimed, self._arrived, self._published = frozenset(), frozenset(), ()
             raise
 
     async def _carry(self, lanes: Sequence[int], limit: int) -> Round:
@@ -69,7 +70,7 @@ class RelayEventsAndState:
         )
         if isinstance(events, BaseException):
             raise events
-        self._arrived = frozenset(item.id for item in settled(batch, events))
+        self._arrived = frozenset((item.id, item.stored_at) for item in settled(batch, events))
         if isinstance(state, FencedError):
             return self._fenced(len(batch), events)
         if isinstance(state, BaseException):
@@ -81,7 +82,7 @@ class RelayEventsAndState:
         self._published = done = settled(batch, both)
         if both.outage:
             await self.settle()
-        self._arrived -= {item.id for item in done}
+        self._arrived -= {(item.id, item.stored_at) for item in done}
         return Round(len(batch), done, len(both.refused), both.outage)
 
     async def settle(self) -> None:
@@ -104,8 +105,8 @@ class RelayEventsAndState:
 
     async def _publish_events(self, batch: Sequence[Pending]) -> DeliveryResults:
         """Publish what the event topic does not have; everything that it need not take counts as acknowledged."""
-        there = [item for item in batch if for_state_only(item) or item.id in self._arrived]
-        left = [item for item in batch if not (for_state_only(item) or item.id in self._arrived)]
+        there = [item for item in batch if for_state_only(item) or (item.id, item.stored_at) in self._arrived]
+        left = [item for item in batch if not (for_state_only(item) or (item.id, item.stored_at) in self._arrived)]
         deliveries = await self.publisher.publish(left) if left else DeliveryResults()
         return DeliveryResults([*there, *deliveries.acknowledged], deliveries.refused, deliveries.outage)
 

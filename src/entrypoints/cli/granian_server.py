@@ -7,7 +7,7 @@ nothing.
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import structlog
@@ -38,6 +38,13 @@ def _end_by_sigterm() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
+def _kill_all(workers: Iterable[Any]) -> None:
+    for worker in workers:
+        if worker.is_alive():
+            log.warning("worker_killed", worker=worker.idx + 1)
+            worker.kill()
+
+
 class Server(MPServer):
     """On SIGHUP new workers read `.env` and `*_FILE` again and replace the old ones, unless they could not begin.
 
@@ -62,7 +69,7 @@ class Server(MPServer):
         # With a limit, granian asks once whether a worker has ended, perhaps before the thread that collects it has.
         workers: list[Any] = list(self.wrks)
         limit_s, self.workers_kill_timeout = self.workers_kill_timeout, None
-        killing = threading.Timer(limit_s or threading.TIMEOUT_MAX, lambda: [worker.kill() for worker in workers])
+        killing = threading.Timer(limit_s or threading.TIMEOUT_MAX, _kill_all, [workers])
         killing.daemon = True
         killing.start()
         try:

@@ -243,6 +243,7 @@ def test_a_replica_that_is_not_there_at_the_start_stops_nothing(serve, shared):
     cause = health(served.url)["causes"]["replica"]
     assert cause.startswith("1 of 1: PostgreSQL replica: out of reach")
     assert "127.0.0.1" not in cause
+    served.stop()
     assert "127.0.0.1:1" in "\n".join(served.log)
 
 

@@ -297,7 +297,7 @@ async def test_a_standby_that_still_follows_the_former_primary_is_not_read_howev
                 assert await reads.read(written.version) is None
                 await asyncio.sleep(0.1)
             [replica] = reads.replicas._replicas
-            found = await replica.reader.read(USER, None)
+            found = await replica.reader.signed_in(USER, None)
             assert (found.user, is_close(found.behind_s)) == (lost, True)
 
 

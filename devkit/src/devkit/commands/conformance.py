@@ -86,7 +86,10 @@ def tokens(  # noqa: PLR0913  # options of a command
     signer, has_party = _signer(key, kid, issuer, azp, user, data_dir)
     unchecked = frozenset() if has_party else frozenset({"authorized-party-mismatch"})
     serving = nullcontext() if jwks_port is None else serving_jwks([signer.jwk], jwks_port)
-    authorities = httpx.create_ssl_context()  # SSL_CERT_FILE, if set
+    try:
+        authorities = httpx.create_ssl_context()  # SSL_CERT_FILE, if set
+    except OSError as error:
+        fail(f"SSL_CERT_FILE: {error.strerror or error}.", EX_CONFIG)
     authorities.load_default_certs()
     # Not by way of a proxy: what is judged is the service's own answer.
     client = httpx.Client(timeout=token_checks.ANSWER_S, trust_env=False, verify=authorities)

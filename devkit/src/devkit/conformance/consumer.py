@@ -26,6 +26,7 @@ _READY = re.compile(r"ready(?:: (\d+) users)?\b.*")
 _EFFECT = re.compile(r"(created|updated|deleted) (\S+) version (\d+)\b.*|(revoked) (\S+).*")
 _TOPICS_S = 30.0
 _QUIET_S = 0.5
+_KILLED_WITHIN_S = 5.0
 """After the last line that was expected: time for one too many."""
 
 
@@ -195,7 +196,10 @@ class _Consumer:
         # With all its children, such as the program behind `npm start`.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        await self._process.wait()
+        # asyncio waits for the end of the output too, which a child in another session may hold open.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_KILLED_WITHIN_S):
+                await self._process.wait()
 
     async def ready(self, users: int, may: frozenset[str]) -> None:
         """Wait for the line that says that it has caught up; what took effect until then is not judged."""

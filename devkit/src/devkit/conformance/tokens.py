@@ -201,7 +201,7 @@ def _answer(service: "_Service", signer: Signer, vector: Vector) -> Answer:
 
 @define
 class _Service:
-    """What is asked, and how patiently: the whole takes minutes at most, whatever it does."""
+    """What is asked, and how patiently."""
 
     client: httpx.Client
     url: str
