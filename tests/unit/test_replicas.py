@@ -1,9 +1,15 @@
 """What is said of replicas: by their own state, in `/health`, in the log and by `doctor`."""
 
+import asyncio
+from contextlib import nullcontext
+from types import SimpleNamespace
+from unittest.mock import AsyncMock
+
 from sdktest.rows import each_row
 from structlog.testing import capture_logs
 
-from adapters.postgres.replica import State, judged
+from adapters.postgres.connection.target import read_target
+from adapters.postgres.replica import PostgresReplicas, State, judged
 from application.doctor.findings import Severity, Unanswered
 from application.doctor.replica import replica_findings
 from application.failure import REPLICA, Cause, Failure
@@ -36,6 +42,25 @@ def test_only_a_close_standby_of_the_primary_is_read(state, primary, cause):
     failure = judged(state, primary)
 
     assert (failure and failure.cause) == cause
+
+
+async def test_replicas_that_are_looked_at_together_are_judged_by_one_answer_of_the_primary(monkeypatch):
+    asked = []
+
+    class Primary:
+        async def execute(self, statement):
+            asked.append(statement)
+            await asyncio.sleep(0)
+            return SimpleNamespace(one=lambda: SimpleNamespace(cluster=7, timeline="00000001"))
+
+    monkeypatch.setattr("adapters.postgres.replica.connected", lambda _: nullcontext(Primary()))
+    replicas = PostgresReplicas(read_target("postgresql://a:5432,b:5432/users"), primary=None)
+    monkeypatch.setattr(PostgresReplicas, "_state_of", AsyncMock(return_value=State(True, 7, 1, 0.1)))
+
+    await replicas.look()
+
+    assert list(replicas.failures.values()) == [None, None]
+    assert len(asked) == 1
 
 
 class Addresses:

@@ -1,4 +1,5 @@
 import pytest
+from attrs import evolve
 
 from adapters.kafka.cloudevents import encode
 from application.errors import StoreUnavailableError
@@ -202,6 +203,18 @@ async def test_a_database_that_comes_back_without_its_last_commits_is_claimed_an
     assert delivered(run_round) == [("user_a", 1), ("user_a", 1)]
     assert written(run_round) == [("user_a", 1)]
     assert run_round.lanes.by_lane[lane] == await run_round.state.writer()
+
+
+async def test_an_event_whose_version_was_stored_again_behind_the_relays_back_is_published_again():
+    run_round = relay(message("a", 1), state={1: "cut"})
+    await run_round(ALL, 10)  # the event topic has it, the state topic has not
+
+    # The database failed over without it while the relay did not ask: the id, made of key and version, is the same.
+    [row] = run_round.outbox.rows
+    run_round.outbox.rows[:] = [evolve(row, stored_at=row.stored_at + 1)]
+    await run_round(ALL, 10)
+
+    assert delivered(run_round) == [("user_a", 1), ("user_a", 1)]
 
 
 async def test_lanes_that_another_relay_holds_are_not_touched():
