@@ -70,7 +70,7 @@ def test_with_keys_there_is_no_stand_in_and_nothing_is_made_up(profile):
         made_up = compose.compose("exec", "-T", "serve", "cat", ".env")
 
     assert answer.json() == {"outcome": "created"}
-    assert "a Clerk instance is configured, so no keys are made up and no stand-in for Clerk is needed." in said
+    assert "a Clerk instance is configured, so no keys are generated and no stand-in for Clerk is needed." in said
     assert sorted(running) == ["kafka", "postgres", "proxy", "relay", "serve"]
     assert "=" not in made_up
 
