@@ -133,7 +133,8 @@ def browser_tab(profile: Path) -> Iterator[Tab]:
             [program, *_FLAGS, f"--user-data-dir={profile}", "about:blank"], stdout=log, stderr=subprocess.STDOUT
         )
     try:
-        with connect(_page_of(process, profile), max_size=None) as connection:
+        # While a test does something else, what the page reports may fill the queue: no answer to a ping is read then.
+        with connect(_page_of(process, profile), max_size=None, ping_interval=None) as connection:
             tab = Tab(connection)
             for domain in ("Page", "Runtime", "Network", "Log"):
                 tab.command(f"{domain}.enable")

@@ -690,6 +690,8 @@ export interface operations {
             /** @description Let the request through, with these identity headers in place of the client's. */
             200: {
                 headers: {
+                    "Cache-Control"?: string;
+                    Vary?: string;
                     "X-Auth-Actor-Id"?: string;
                     "X-Auth-Org-Id"?: string;
                     "X-Auth-Org-Role"?: string;
@@ -792,6 +794,8 @@ export interface operations {
             /** @description Let the request through, with these identity headers in place of the client's. */
             200: {
                 headers: {
+                    "Cache-Control"?: string;
+                    Vary?: string;
                     "X-Auth-Actor-Id"?: string;
                     "X-Auth-Org-Id"?: string;
                     "X-Auth-Org-Role"?: string;
@@ -894,6 +898,8 @@ export interface operations {
             /** @description Let the request through, with these identity headers in place of the client's. */
             200: {
                 headers: {
+                    "Cache-Control"?: string;
+                    Vary?: string;
                     "X-Auth-Actor-Id"?: string;
                     "X-Auth-Org-Id"?: string;
                     "X-Auth-Org-Role"?: string;
@@ -996,6 +1002,8 @@ export interface operations {
             /** @description Let the request through, with these identity headers in place of the client's. */
             200: {
                 headers: {
+                    "Cache-Control"?: string;
+                    Vary?: string;
                     "X-Auth-Actor-Id"?: string;
                     "X-Auth-Org-Id"?: string;
                     "X-Auth-Org-Role"?: string;
@@ -1098,6 +1106,8 @@ export interface operations {
             /** @description Let the request through, with these identity headers in place of the client's. */
             200: {
                 headers: {
+                    "Cache-Control"?: string;
+                    Vary?: string;
                     "X-Auth-Actor-Id"?: string;
                     "X-Auth-Org-Id"?: string;
                     "X-Auth-Org-Role"?: string;
@@ -1200,6 +1210,8 @@ export interface operations {
             /** @description Let the request through, with these identity headers in place of the client's. */
             200: {
                 headers: {
+                    "Cache-Control"?: string;
+                    Vary?: string;
                     "X-Auth-Actor-Id"?: string;
                     "X-Auth-Org-Id"?: string;
                     "X-Auth-Org-Role"?: string;
@@ -1302,6 +1314,8 @@ export interface operations {
             /** @description Let the request through, with these identity headers in place of the client's. */
             200: {
                 headers: {
+                    "Cache-Control"?: string;
+                    Vary?: string;
                     "X-Auth-Actor-Id"?: string;
                     "X-Auth-Org-Id"?: string;
                     "X-Auth-Org-Role"?: string;
@@ -1404,6 +1418,8 @@ export interface operations {
             /** @description Let the request through, with these identity headers in place of the client's. */
             200: {
                 headers: {
+                    "Cache-Control"?: string;
+                    Vary?: string;
                     "X-Auth-Actor-Id"?: string;
                     "X-Auth-Org-Id"?: string;
                     "X-Auth-Org-Role"?: string;
@@ -3031,6 +3047,8 @@ export interface operations {
             query?: {
                 /** @description `true`: the user must also be known here, not deleted and not banned. */
                 active?: "true";
+                /** @description `true`: a shared cache may store a 200 for `max-age`: until the token expires, at most a minute. Without it, and with `active`, the answer is `no-store`. */
+                cacheable?: "true";
                 /** @description `true`: nobody else may act in the session (impersonation). */
                 in_person?: "true";
                 /** @description Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
@@ -3045,6 +3063,8 @@ export interface operations {
             /** @description Let the request through, with these identity headers in place of the client's. */
             200: {
                 headers: {
+                    "Cache-Control"?: string;
+                    Vary?: string;
                     "X-Auth-Actor-Id"?: string;
                     "X-Auth-Org-Id"?: string;
                     "X-Auth-Org-Role"?: string;
@@ -3133,6 +3153,8 @@ export interface operations {
             query?: {
                 /** @description `true`: the user must also be known here, not deleted and not banned. */
                 active?: "true";
+                /** @description `true`: a shared cache may store a 200 for `max-age`: until the token expires, at most a minute. Without it, and with `active`, the answer is `no-store`. */
+                cacheable?: "true";
                 /** @description `true`: nobody else may act in the session (impersonation). */
                 in_person?: "true";
                 /** @description Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
@@ -3147,6 +3169,8 @@ export interface operations {
             /** @description Let the request through, with these identity headers in place of the client's. */
             200: {
                 headers: {
+                    "Cache-Control"?: string;
+                    Vary?: string;
                     "X-Auth-Actor-Id"?: string;
                     "X-Auth-Org-Id"?: string;
                     "X-Auth-Org-Role"?: string;
@@ -3235,6 +3259,8 @@ export interface operations {
             query?: {
                 /** @description `true`: the user must also be known here, not deleted and not banned. */
                 active?: "true";
+                /** @description `true`: a shared cache may store a 200 for `max-age`: until the token expires, at most a minute. Without it, and with `active`, the answer is `no-store`. */
+                cacheable?: "true";
                 /** @description `true`: nobody else may act in the session (impersonation). */
                 in_person?: "true";
                 /** @description Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
@@ -3249,6 +3275,8 @@ export interface operations {
             /** @description Let the request through, with these identity headers in place of the client's. */
             200: {
                 headers: {
+                    "Cache-Control"?: string;
+                    Vary?: string;
                     "X-Auth-Actor-Id"?: string;
                     "X-Auth-Org-Id"?: string;
                     "X-Auth-Org-Role"?: string;
@@ -3337,6 +3365,8 @@ export interface operations {
             query?: {
                 /** @description `true`: the user must also be known here, not deleted and not banned. */
                 active?: "true";
+                /** @description `true`: a shared cache may store a 200 for `max-age`: until the token expires, at most a minute. Without it, and with `active`, the answer is `no-store`. */
+                cacheable?: "true";
                 /** @description `true`: nobody else may act in the session (impersonation). */
                 in_person?: "true";
                 /** @description Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
@@ -3351,6 +3381,8 @@ export interface operations {
             /** @description Let the request through, with these identity headers in place of the client's. */
             200: {
                 headers: {
+                    "Cache-Control"?: string;
+                    Vary?: string;
                     "X-Auth-Actor-Id"?: string;
                     "X-Auth-Org-Id"?: string;
                     "X-Auth-Org-Role"?: string;
@@ -3439,6 +3471,8 @@ export interface operations {
             query?: {
                 /** @description `true`: the user must also be known here, not deleted and not banned. */
                 active?: "true";
+                /** @description `true`: a shared cache may store a 200 for `max-age`: until the token expires, at most a minute. Without it, and with `active`, the answer is `no-store`. */
+                cacheable?: "true";
                 /** @description `true`: nobody else may act in the session (impersonation). */
                 in_person?: "true";
                 /** @description Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
@@ -3453,6 +3487,8 @@ export interface operations {
             /** @description Let the request through, with these identity headers in place of the client's. */
             200: {
                 headers: {
+                    "Cache-Control"?: string;
+                    Vary?: string;
                     "X-Auth-Actor-Id"?: string;
                     "X-Auth-Org-Id"?: string;
                     "X-Auth-Org-Role"?: string;
@@ -3541,6 +3577,8 @@ export interface operations {
             query?: {
                 /** @description `true`: the user must also be known here, not deleted and not banned. */
                 active?: "true";
+                /** @description `true`: a shared cache may store a 200 for `max-age`: until the token expires, at most a minute. Without it, and with `active`, the answer is `no-store`. */
+                cacheable?: "true";
                 /** @description `true`: nobody else may act in the session (impersonation). */
                 in_person?: "true";
                 /** @description Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
@@ -3555,6 +3593,8 @@ export interface operations {
             /** @description Let the request through, with these identity headers in place of the client's. */
             200: {
                 headers: {
+                    "Cache-Control"?: string;
+                    Vary?: string;
                     "X-Auth-Actor-Id"?: string;
                     "X-Auth-Org-Id"?: string;
                     "X-Auth-Org-Role"?: string;
@@ -3643,6 +3683,8 @@ export interface operations {
             query?: {
                 /** @description `true`: the user must also be known here, not deleted and not banned. */
                 active?: "true";
+                /** @description `true`: a shared cache may store a 200 for `max-age`: until the token expires, at most a minute. Without it, and with `active`, the answer is `no-store`. */
+                cacheable?: "true";
                 /** @description `true`: nobody else may act in the session (impersonation). */
                 in_person?: "true";
                 /** @description Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
@@ -3657,6 +3699,8 @@ export interface operations {
             /** @description Let the request through, with these identity headers in place of the client's. */
             200: {
                 headers: {
+                    "Cache-Control"?: string;
+                    Vary?: string;
                     "X-Auth-Actor-Id"?: string;
                     "X-Auth-Org-Id"?: string;
                     "X-Auth-Org-Role"?: string;
@@ -3745,6 +3789,8 @@ export interface operations {
             query?: {
                 /** @description `true`: the user must also be known here, not deleted and not banned. */
                 active?: "true";
+                /** @description `true`: a shared cache may store a 200 for `max-age`: until the token expires, at most a minute. Without it, and with `active`, the answer is `no-store`. */
+                cacheable?: "true";
                 /** @description `true`: nobody else may act in the session (impersonation). */
                 in_person?: "true";
                 /** @description Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
@@ -3759,6 +3805,8 @@ export interface operations {
             /** @description Let the request through, with these identity headers in place of the client's. */
             200: {
                 headers: {
+                    "Cache-Control"?: string;
+                    Vary?: string;
                     "X-Auth-Actor-Id"?: string;
                     "X-Auth-Org-Id"?: string;
                     "X-Auth-Org-Role"?: string;

@@ -38,7 +38,11 @@ class Stage:
 
     def rename(self, user_id: str, first_name: str, *, drop: bool = False) -> None:
         headers = {"stand-in-webhooks": "drop"} if drop else {}
-        answer = self.http.patch(f"/v1/users/{user_id}", json={"first_name": first_name}, headers=headers)
+        change = self.http.build_request(
+            "PATCH", f"/v1/users/{user_id}", json={"first_name": first_name}, headers=headers
+        )
+        while (answer := self.http.send(change)).status_code == 429:  # as Clerk's, the stand-in limits requests
+            time.sleep(int(answer.headers["retry-after"]))
         answer.raise_for_status()
         self._answered()
 

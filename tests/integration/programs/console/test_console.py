@@ -176,7 +176,7 @@ def test_everything_is_done_by_keyboard_and_its_result_is_shown_there(stage, sho
     act(tab, "Drop", "the service never received it", value="Lost")
     act(tab, "Last three in reverse", "revoked already", results=3)
     act(tab, "Forge", "Signed with another secret")
-    act(tab, "Delete", "every personal field is erased")
+    act(tab, "Delete", "Every personal field is erased")
     tab.wait_for("document.querySelector('.profile .badge.deleted')")
     act(tab, "Send again", "Deleted already")
     assert stage.http.get(f"/v1/users/{user_id}").status_code == 404
@@ -209,7 +209,7 @@ ACTIONS = {
     "Last three in reverse": "",
     "Drop": "the service never received it",
     "Forge": "Signed with another secret",
-    "Delete": "every personal field is erased",
+    "Delete": "Every personal field is erased",
 }
 
 

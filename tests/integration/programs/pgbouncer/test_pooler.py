@@ -170,7 +170,8 @@ async def test_tls_is_what_was_asked_for(database_url, tmp_path, host, query, ex
     make_certificates(tmp_path)
     for path in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
         path.chmod(0o755)
-    (tmp_path / "server.key").chmod(0o644)  # PgBouncer runs as somebody else
+    for name in ("server.key", "server.pem"):
+        (tmp_path / name).chmod(0o644)  # PgBouncer runs as somebody else
     settings = {
         "client_tls_sslmode": "require",
         "client_tls_key_file": str(tmp_path / "server.key"),
