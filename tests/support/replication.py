@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -112,7 +112,8 @@ def pair(folder: Path) -> Iterator[Pair]:
     finally:
         for server in servers:
             for process in _family(server):
-                process.resume()
+                with suppress(psutil.NoSuchProcess):  # a backend ends when its client does
+                    process.resume()
             server.kill()
 
 
