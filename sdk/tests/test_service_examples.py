@@ -41,12 +41,13 @@ def variables(jwks_server, topics) -> dict[str, str]:
 
 @asynccontextmanager
 async def running(folder: Path, module: str, variables: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "uvicorn", f"--port={port}", "--log-level=warning", f"{module}:app"]
     path = os.pathsep.join([str(folder), *sys.path])
     environment = {**os.environ, **variables, "PYTHONPATH": path}
-    process = await asyncio.create_subprocess_exec(*command, env=environment)
+    # Kept open: another test would take a port that is free for as long as the service starts.
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port, number = listening.getsockname()[1], listening.fileno()
+        command = [sys.executable, "-m", "uvicorn", f"--fd={number}", "--log-level=warning", f"{module}:app"]
+        process = await asyncio.create_subprocess_exec(*command, env=environment, pass_fds=[number])
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
             deadline = time.monotonic() + 120
