@@ -114,8 +114,10 @@ def test_the_documented_middleware_runs_beside_dev_with_the_variables_that_dev_w
     with dev(tmp_path, free_port()):
         token = command(tmp_path, "token", "--user", "user_ada").stdout.strip()
         node = [NODES["node20"], f"--env-file={tmp_path / 'var/dev/dev.env'}"]
-        with running(*node, project=project, name=name, PORT=str(port)):
-            http = httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False)
+        with (
+            running(*node, project=project, name=name, PORT=str(port)),
+            httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http,
+        ):
             answer = http.get("/me", headers={"authorization": f"Bearer {token}"})
             nobody = http.get("/me")
 
