@@ -66,7 +66,7 @@ def out_of_order(stage: Stage, topic: str, *, skip: int = 0) -> str:
 async def _out_of_order(stage: Stage, topic: str, skip: int) -> str:
     consumer, partitions = await _consumer(stage, topic)
     last: dict[bytes, int] = {}
-    late = missing = repeated = read = 0
+    gaps = repeated = read = 0
     try:
         ends = await consumer.end_offsets(partitions)
         await consumer.seek_to_beginning(*partitions)
@@ -77,14 +77,14 @@ async def _out_of_order(stage: Stage, topic: str, skip: int) -> str:
                 for record in records:
                     found = _VERSION.search(record.value)
                     version, seen = int(found[1]) if found else 0, last.get(record.key, 0)
-                    repeated += version == seen
-                    late += version < seen
-                    missing += max(version - seen - 1, 0)
+                    # Behind no gap, what is not newer has been there before.
+                    repeated += version <= seen
+                    gaps += version > seen + 1
                     last[record.key] = max(version, seen)
     finally:
         await consumer.stop()
-    if late or missing:
-        return f"OUT OF ORDER: {late} of {read - skip} behind a newer one"
+    if gaps:
+        return f"OUT OF ORDER OR LOST: {gaps} of {read - skip} came before the one before it"
     return "in order, none missing" + (f", {repeated} repeated" if repeated else "")
 
 

@@ -8,7 +8,6 @@ import asyncpg
 from sqlalchemy import (
     ARRAY,
     BigInteger,
-    Boolean,
     ColumnElement,
     Integer,
     Select,
@@ -106,15 +105,20 @@ _LOWEST_OF_ALL_SERVERS = Compiled(
 _LANES_OF_A_BACKLOG = 4
 """The statement above sorts all that waits in its lanes, so of a backlog it is asked for a few of them at a time."""
 
+# What waited for the state topic alone (`fill_lane`) may have become an event since, because an operator put the dead
+# letter back, and the other way round. Not `lane < 0 AND …`: the planner would take the lane's index for it, and read
+# all that waits, when it has statistics of a table that was empty.
+_told = case(
+    (outbox.c.lane < literal_column("0"), bindparam("fills", type_=ARRAY(Uuid))),
+    else_=bindparam("events", type_=ARRAY(Uuid)),
+)
 # By the key, which says on which server a row is, and found by the primary key alone: nothing to join, so statistics
 # of a table that was empty cannot mislead the planner. A user's later versions are not read, however many wait.
 _gone = and_(
     outbox.c.key == any_(bindparam("keys", type_=ARRAY(Text))),
     outbox.c.version <= bindparam("newest", type_=BigInteger),
     # It stands for key and version.
-    outbox.c.event_id == any_(bindparam("event_ids", type_=ARRAY(Uuid))),
-    # What waited for the state topic alone may have become an event since: an operator put the dead letter back.
-    (outbox.c.lane < literal_column("0")) == bindparam("for_state_only", type_=Boolean),
+    outbox.c.event_id == any_(_told),
 )
 # A deletion that a crash of the server undoes costs a repetition, so nobody has to wait for the disk.
 _not_waiting = text("(SELECT set_config('synchronous_commit', 'off', true)) = 'off'")
@@ -123,11 +127,6 @@ _DELETE = Compiled(delete(outbox).where(_gone, _not_waiting))
 FEW = 32
 """Rows that are deleted and looked past one by one in the statement that reads the next ones."""
 
-# What waited for the state topic alone (`fill_lane`) may have become an event since, and the other way round.
-_told = case(
-    (outbox.c.lane < literal_column("0"), bindparam("fills", type_=ARRAY(Uuid))),
-    else_=bindparam("events", type_=ARRAY(Uuid)),
-)
 _few = (
     delete(outbox)
     .where(
@@ -150,7 +149,8 @@ _MOVED = [f"moved.{name}" for name in _KEPT]
 _MOVE_TO_DEAD_LETTERS = text(f"""
     WITH moved AS (
         DELETE FROM outbox
-        WHERE key = ANY (:keys) AND version <= :newest AND event_id = ANY (:event_ids) AND (lane < 0) = :for_state_only
+        WHERE key = ANY (:keys) AND version <= :newest
+          AND event_id = ANY (CASE WHEN lane < 0 THEN CAST(:fills AS uuid[]) ELSE CAST(:events AS uuid[]) END)
         RETURNING *
     ), owner AS (
         UPDATE users SET revision = revision + 1 WHERE id = ANY (:keys) RETURNING id, deleted_at
@@ -168,9 +168,13 @@ _MOVE_TO_DEAD_LETTERS = text(f"""
 
 # The table is empty most of the time, so its statistics advise a sequential scan; a cached plan would keep to that
 # when the broker has been away for an hour and a million rows wait. Behind a pooler nothing is cached: no need.
-INDEX_PLANS = dict.fromkeys(
-    ("enable_seqscan", "enable_bitmapscan", "enable_sort", "enable_hashjoin", "enable_mergejoin"), "off"
-)
+INDEX_PLANS = {
+    **dict.fromkeys(
+        ("enable_seqscan", "enable_bitmapscan", "enable_sort", "enable_hashjoin", "enable_mergejoin"), "off"
+    ),
+    # A generic plan looks dearer for arrays of unknown length, so each statement would be planned anew.
+    "plan_cache_mode": "force_generic_plan",
+}
 """Server settings of the relay's connections."""
 
 
@@ -225,7 +229,9 @@ class PostgresOutbox:
                 published = ()
             rows: list[Row] = []
             if published:
-                rows = await _DELETE_FEW_AND_READ.fetch(driver, {**asked, **_named(published)})
+                rows = await _DELETE_FEW_AND_READ.fetch(
+                    driver, {**asked, **_found(published), "versions": [item.message.version for item in published]}
+                )
             elif not self._more_wait:
                 rows = await _OLDEST.fetch(driver, asked)
             # All that waits is there unless the limit cut it; only then may a lower version have been left out.
@@ -257,38 +263,29 @@ class PostgresOutbox:
         refused = {refusal.pending.id: refusal for refusal in refusals}
         async with connected(self._engine) as connection:
             for part in _parts([refusal.pending for refusal in refusals], len(refusals)):
-                errors = [refused[item.id].error for item in part]
-                attempts = [refused[item.id].attempts for item in part]
-                await connection.execute(
-                    _MOVE_TO_DEAD_LETTERS, {**_found(part), "errors": errors, "attempts": attempts}
-                )
+                told = {
+                    "event_ids": [item.message.event_id for item in part],
+                    "errors": [refused[item.id].error for item in part],
+                    "attempts": [refused[item.id].attempts for item in part],
+                }
+                await connection.execute(_MOVE_TO_DEAD_LETTERS, {**_found(part), **told})
 
 
 async def _delete(driver: Driver, published: Collection[Pending]) -> None:
     await _DELETE.run(driver, (_found(part) for part in _parts(published, DELETED_AT_ONCE)))
 
 
-def _named(items: Collection[Pending]) -> dict[str, Any]:
-    return {
-        "keys": [item.message.key for item in items],
-        "versions": [item.message.version for item in items],
-        "fills": [item.message.event_id for item in items if for_state_only(item)],
-        "events": [item.message.event_id for item in items if not for_state_only(item)],
-    }
-
-
 def _parts(items: Collection[Pending], size: int) -> Iterator[Sequence[Pending]]:
     """Divide them, those of one key, hence of one server, together."""
-    for state_only in (False, True):
-        kind = sorted((each for each in items if for_state_only(each) is state_only), key=lambda each: each.message.key)
-        for start in range(0, len(kind), size):
-            yield kind[start : start + size]
+    ordered = sorted(items, key=lambda each: each.message.key)
+    for start in range(0, len(ordered), size):
+        yield ordered[start : start + size]
 
 
-def _found(part: Sequence[Pending]) -> dict[str, Any]:
+def _found(part: Collection[Pending]) -> dict[str, Any]:
     return {
         "keys": sorted({item.message.key for item in part}),
         "newest": max(item.message.version for item in part),
-        "event_ids": [item.message.event_id for item in part],
-        "for_state_only": for_state_only(part[0]),
+        "fills": [item.message.event_id for item in part if for_state_only(item)],
+        "events": [item.message.event_id for item in part if not for_state_only(item)],
     }

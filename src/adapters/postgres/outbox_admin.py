@@ -35,6 +35,9 @@ _LANES = text("""
     ) AS lane
     ORDER BY lane.lane
 """).bindparams(lanes=LANES, writer=WRITER)
+# A relay's connections keep to indexes. This statement reads every row, in that case in random order: 5.6 s for a
+# million events, during which it held up the relay's own statements, and 0.6 s in the order of the table.
+_READ_IN_ORDER_OF_THE_TABLE = text("SET LOCAL enable_seqscan = on")
 # Each server of a cluster numbers what it stores, from a range of its own: the server's number << 48.
 _STORED_BY_ALL_SERVERS = text("""
     SELECT coalesce(sum(result::bigint & (1::bigint << 48) - 1), 0)::bigint AS stored
@@ -110,7 +113,9 @@ class PostgresOutboxAdmin:
         self._blocker_age_s = blocker_age_s
 
     async def status(self) -> OutboxStatus:
-        lanes = await self._all(_LANES)
+        async with connected(self._engine) as connection:
+            await connection.execute(_READ_IN_ORDER_OF_THE_TABLE)
+            lanes = (await connection.execute(_LANES)).mappings().all()
         relays = await self._all(_RELAYS)
         blockers = await self._all(_BLOCKER, longer_than_s=self._blocker_age_s)
         stored = (await self._all(_STORED_BY_ALL_SERVERS) if lanes[0]["distributed"] else lanes)[0]["stored"]

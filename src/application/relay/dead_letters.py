@@ -110,7 +110,7 @@ class OutboxAdministration(Protocol):
     """The outbox for its operator. All methods raise StoreUnavailableError when there is no database."""
 
     async def status(self) -> OutboxStatus:
-        """Read how it stands; the cost grows with what waits, about 0.1 s for a million events."""
+        """Read how it stands; the cost grows with what waits, about 0.6 s for a million events."""
         ...
 
     async def dead(self, *, limit: int, discarded: bool = False) -> Sequence[DeadLetter]:

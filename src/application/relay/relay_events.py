@@ -1,5 +1,6 @@
 """Carry one batch of stored events to Kafka, in order, and delete what arrived."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
 from attrs import define, field, frozen
@@ -22,7 +23,8 @@ class Round:
 class RelayEvents:
     """One round: read the oldest, send them, move what was refused to the dead letters.
 
-    What was acknowledged is deleted by the next round's read, so that a small round costs one statement.
+    What was acknowledged is deleted by the next read, so that a small round costs one statement. While a full batch is
+    on its way, the next one is read from other lanes, hence of other keys: the database works beside the broker.
 
     A crash at any point costs a repetition, never an event and never the order. A round sends, for each key, the lowest
     stored versions in rising order, and a version is deleted only after it was acknowledged. So when a version first
@@ -37,13 +39,21 @@ class RelayEvents:
     _published: Sequence[Pending] = field(default=(), init=False)
     """By the last round, and not deleted yet. Forgotten when that fails: a standby that lost commits may be the primary
     next, and what it stores under the same versions has to be published."""
+    _ahead: Sequence[Pending] = field(default=(), init=False)
+    """Read while the last batch was on its way, and not sent yet."""
 
     async def __call__(self, lanes: Sequence[int], limit: int) -> Round:
-        published, self._published = self._published, ()
-        batch = await self.outbox.oldest([*map(self.waiting_in, lanes)], limit, published=published)
+        waiting = [*map(self.waiting_in, lanes)]
+        batch, self._ahead = self._ahead or await self._read(waiting, limit), ()
         if not batch:
             return Round(0)
-        deliveries = await self.publisher.publish(batch)
+        before, self._published = self._published, ()
+        if len(batch) < limit and not before:
+            deliveries = await self.publisher.publish(batch)
+        else:
+            busy = {item.lane for item in (*before, *batch)}
+            others = [lane for lane in waiting if lane not in busy] if len(batch) >= limit else []
+            deliveries = await self._publish_beside(batch, before, others, limit)
         if deliveries.refused:
             await self.outbox.move_to_dead_letters(deliveries.refused)
         self._published = published = settled(batch, deliveries)
@@ -53,7 +63,38 @@ class RelayEvents:
 
     async def settle(self) -> None:
         """Delete what the last round published, when no other round follows soon."""
+        published, self._published, self._ahead = self._published, (), ()
+        await self._delete(published)
+
+    async def _publish_beside(
+        self, batch: Sequence[Pending], before: Sequence[Pending], others: Sequence[int], limit: int
+    ) -> DeliveryResults:
+        """Publish the batch; meanwhile delete what was published `before`, and read the next one from other lanes."""
+        ahead, deleted, deliveries = await asyncio.gather(
+            # First, so that the database has work while the batch is encoded.
+            self._read(others, limit),
+            self._delete(before),
+            self.publisher.publish(batch),
+            # All to their end: a send that is cut off says nothing of what arrived.
+            return_exceptions=True,
+        )
+        if isinstance(deliveries, BaseException):
+            raise deliveries
+        if isinstance(deleted, BaseException):
+            raise deleted
+        if isinstance(ahead, BaseException):
+            raise ahead
+        self._ahead = ahead
+        return deliveries
+
+    async def _read(self, waiting_in: Sequence[int], limit: int) -> Sequence[Pending]:
+        """Read the oldest of these lanes, if any, and delete what was published."""
+        if not waiting_in:
+            return ()
         published, self._published = self._published, ()
+        return await self.outbox.oldest(waiting_in, limit, published=published)
+
+    async def _delete(self, published: Sequence[Pending]) -> None:
         if published:
             await self.outbox.delete(published)
 

@@ -44,6 +44,9 @@ _held_back = Gauge(
 BACKLOG_EVERY_S = 15.0
 """Prometheus' own usual interval: reading more often would show nobody more."""
 
+_REST = 20
+"""Times as long as a reading took."""
+
 
 @frozen
 class RelayHealth:
@@ -134,9 +137,11 @@ class RelayTelemetry:
     async def watch_backlog(self, read: Callable[[], Awaitable[OutboxStatus]]) -> None:
         """Read until cancelled; without a database the gauges stay as they were."""
         while True:
+            began = time.monotonic()
             with contextlib.suppress(StoreUnavailableError):  # the relay's rounds meet the same failure, and log it
                 self.backlog_read(await read())
-            await asyncio.sleep(BACKLOG_EVERY_S)
+            # Counting takes longer the more there is, and the database has something better to do then.
+            await asyncio.sleep(max(BACKLOG_EVERY_S, _REST * (time.monotonic() - began)))
 
     def backlog_read(self, status: OutboxStatus) -> None:
         """See what waits, and whether something keeps PostgreSQL from removing the rows of events that are out."""

@@ -1,3 +1,6 @@
+import asyncio
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -5,7 +8,7 @@ from hypothesis import strategies as st
 from adapters.kafka.cloudevents import encode
 from application.errors import StoreUnavailableError
 from application.relay.lanes import LANES
-from application.relay.messages import OutboxMessage
+from application.relay.messages import OutboxMessage, Pending
 from application.relay.relay_events import RelayEvents
 from domain.events import UserDeleted
 from domain.user import Tombstone, UserId
@@ -156,7 +159,7 @@ def test_rounds_deliver_every_event_that_is_not_refused_and_never_reorder_a_key(
     relay_events.outbox.age = lambda row: ages[row.id - 1]  # as numbers are that several servers give
     relay_events.publisher.fate = {**outages, **dict.fromkeys(refused, "refused")}
 
-    _run(_until_empty(relay_events, limit))
+    asyncio.run(_until_empty(relay_events, limit))
 
     delivered = [(item.message.key, item.message.version) for item in relay_events.publisher.delivered]
     first_seen: dict[str, list[int]] = {}
@@ -182,9 +185,92 @@ async def _until_empty(relay_events: RelayEvents, limit: int) -> None:
     pytest.fail("the outbox does not get empty")
 
 
-def _run(coroutine) -> None:
-    with pytest.raises(StopIteration):  # the fakes never really wait
-        coroutine.send(None)
+class Recorded(MemoryOutbox):
+    """Notes which lanes are read, and what is deleted, while a batch is on its way."""
+
+    def __init__(self, rows: Sequence[Pending]) -> None:
+        super().__init__(list(rows))
+        self.calls: list[object] = []
+
+    async def oldest(self, lanes, limit, *, published=()):
+        self.calls.append(sorted(lanes))
+        return await super().oldest(lanes, limit, published=published)
+
+    async def delete(self, published):
+        self.calls.append([item.id for item in published])
+        await super().delete(published)
+
+
+def recorded(*messages: OutboxMessage) -> tuple[RelayEvents, Recorded, list[int]]:
+    filled = relay(*messages)
+    assert isinstance(filled.outbox, MemoryOutbox)
+    outbox = Recorded(filled.outbox.rows)
+    return RelayEvents(outbox, filled.publisher), outbox, [row.lane for row in outbox.rows]
+
+
+async def test_while_a_full_batch_is_on_its_way_the_next_one_is_read_from_other_lanes():
+    relay_events, outbox, (a, b, c) = recorded(message("a", 1), message("b", 1), message("c", 1))
+
+    taken = [(await relay_events([a, b, c], 1)).taken for _ in range(4)]
+    await relay_events.settle()
+
+    assert taken == [1, 1, 1, 0]
+    assert [item.message.key for item in relay_events.publisher.delivered] == ["user_a", "user_b", "user_c"]
+    # The first batch is deleted beside the second one's way, and its lane not read before it is.
+    read_all, only_a = sorted([a, b, c]), [a]
+    calls = [call for call in outbox.calls if call]
+    assert calls == [read_all, sorted([b, c]), [c], [1], only_a, [2], read_all, [3]]
+    assert outbox.rows == []
+
+
+async def test_what_was_published_before_a_short_batch_that_had_been_read_ahead_is_deleted_too():
+    relay_events, outbox, (a, _, b) = recorded(message("a", 1), message("a", 2), message("b", 1))
+
+    await relay_events([a, b], 2)  # both of a; that of b is read meanwhile
+    short = await relay_events([a, b], 2)
+    await relay_events.settle()
+
+    assert (short.taken, outbox.rows, len(relay_events.publisher.delivered)) == (1, [], 3)
+
+
+async def test_what_was_read_ahead_is_read_again_after_an_outage():
+    relay_events, _, (a, b) = recorded(message("a", 1), message("b", 1))
+    relay_events.publisher.fate = {1: "cut"}
+    outage = await relay_events([a, b], 1)
+    relay_events.publisher.fate = {}
+    relay_events.outbox = MemoryOutbox()
+    relay_events.outbox.add(message("c", 1))
+
+    await relay_events(ALL, 10)
+
+    assert outage.outage
+    assert [item.message.key for item in relay_events.publisher.delivered] == ["user_c"]
+
+
+async def test_a_send_goes_to_its_end_when_the_read_beside_it_fails():
+    sent = asyncio.Event()
+
+    class Slow(MemoryPublisher):
+        async def publish(self, batch):
+            await asyncio.sleep(0.01)
+            sent.set()
+            return await super().publish(batch)
+
+    class Away(MemoryOutbox):
+        async def oldest(self, lanes, limit, *, published=()):
+            if len(lanes) < LANES:
+                raise StoreUnavailableError("away")
+            return await super().oldest(lanes, limit, published=published)
+
+    outbox = Away()
+    outbox.add(message("a", 1))
+    relay_events = RelayEvents(outbox, Slow())
+
+    with pytest.raises(StoreUnavailableError):
+        await relay_events(ALL, 1)
+
+    assert sent.is_set()
+    assert left(relay_events) == [1]
 
 
 async def test_a_round_takes_no_more_than_it_is_told():
