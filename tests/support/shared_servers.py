@@ -16,8 +16,9 @@ import pytest
 from support import servers
 
 _STARTS: dict[str, Callable[[], AbstractContextManager[servers.Server]]] = {
-    # Databases come and go with each test, and each would wait for the disk; no test crashes this machine.
-    "postgres": partial(servers.postgres, fsync="off"),
+    # Databases come and go with each test, and each would wait for the disk; no test crashes this machine. Their tables
+    # are small: an ANALYZE beside a test that counts what is written would only change the count.
+    "postgres": partial(servers.postgres, fsync="off", autovacuum_naptime="1d"),
     "kafka": servers.kafka,
 }
 

@@ -198,8 +198,10 @@ def test_what_was_done_refused_and_failed_stands_in_the_log_without_personal_dat
     served.stop()
 
     lines = [json.loads(line) for line in served.log if '"user_action"' in line]
-    assert [(line["action"], line["outcome"], line.get("by_service"), line["user_id"]) for line in lines] == [
-        ("ban", "updated", "billing", "user_ada"),
+    ban, *others = [(line["action"], line["outcome"], line.get("by_service"), line["user_id"]) for line in lines]
+    # Clerk's webhook may tell the service of the ban before its own call has returned.
+    assert ban in [("ban", "updated", "billing", "user_ada"), ("ban", "stale", "billing", "user_ada")]
+    assert others == [
         ("delete", "service-key-not-valid", None, None),
         ("sync", "user-unknown", "billing", "user_nobody"),
     ]
