@@ -114,6 +114,19 @@ def test_outcomes_are_counted_and_filtered_and_pages_follow_each_other(records, 
     assert numbers(views.view(Parameters.of("outcome=nonsense&page=x"))) == list(range(120, 70, -1))
 
 
+def test_results_of_actions_are_the_newest_of_the_user_whatever_the_list_shows(records, views):
+    for number in range(60):
+        records.add_attempt(attempt(answer="stale" if number else "created"))
+    records.add_attempt(attempt(data=user("user_other"), answer="created"))
+
+    def latest(query):
+        return [row["number"] for row in views.view(Parameters.of(query))["latest"]]
+
+    newest = list(range(60, 50, -1))
+    assert latest("user=user_ada&outcome=created&page=1") == latest("outcome=created&delivery=1") == newest
+    assert latest("") == []
+
+
 def test_the_page_of_a_delivery_that_is_looked_at_is_found(records, views):
     for _ in range(120):
         records.add_attempt(attempt())
@@ -180,6 +193,17 @@ def test_a_version_whose_predecessor_is_unknown_is_shown_as_a_whole(records, vie
     records.add_event(event(7))
 
     assert views.view(Parameters(user="user_ada"))["versions"][0]["whole"] is True
+
+
+def test_a_version_after_a_discarded_dead_letter_is_not_compared_with_nothing_or_with_an_older_one(records, views):
+    records.add_event(event(1))
+    records.add_row("user_ada", None, [evolve(event(2, state="dead"), data={})])
+    records.add_event(event(3, first_name="Augusta"))
+    records.add_event(event(5, first_name="Augusta"))
+    shown = views.view(Parameters(user="user_ada"))["versions"]
+
+    told = [(one["version"], one["erased"], one["whole"], len(one["changes"])) for one in shown]
+    assert told == [(5, False, True, 2), (3, False, True, 2), (2, True, False, 0), (1, False, False, 2)]
 
 
 def test_a_row_that_differs_from_clerk_says_in_which_fields(records):

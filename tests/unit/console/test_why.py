@@ -28,6 +28,15 @@ def test_a_stale_update_names_both_times(records, reason):
     assert reason() == "10:00:01.200 is older than 10:00:02.100, which the row held"
 
 
+def test_times_of_another_day_than_the_delivery_have_their_date(records, reason):
+    day_ms = 24 * 60 * 60 * 1000
+    records.add_attempt(attempt(at=T1, answer="updated"))
+    records.add_attempt(attempt(at=T2 - day_ms, at_ms=T2, answer="stale"))
+    assert reason() == "2026-11-28 10:00:02.100 is older than 10:00:01.200, which the row held"
+    records.add_attempt(attempt(at=T1, at_ms=T1 + day_ms, answer="unchanged"))
+    assert reason() == "The same state again: 2026-11-29 10:00:01.200 was applied before"
+
+
 def test_what_the_row_holds_is_read_where_no_answer_told_it(records, reason):
     records.add_attempt(attempt(at=T1, answer="stale"))
     assert reason() == "Older than the row"
@@ -125,7 +134,7 @@ def test_a_stale_reason_is_true_whatever_came_before(times):
             assert known.source > snapshot.source
             assert delivery.current == known.source
             if snapshot.source.updated_at < known.source.updated_at:
-                late, held = time_of(snapshot.source.updated_at), time_of(known.source.updated_at)
+                late, held = (time_of(one.source.updated_at, told.at_ms) for one in (snapshot, known))
                 assert text == f"{late} is older than {held}, which the row held"
             else:
                 assert text.startswith("Both")

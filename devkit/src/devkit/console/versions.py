@@ -14,6 +14,9 @@ _WITHOUT_DIFFERENCE = {"version", "updated_at", "email_verified"}
 def version(records: Records, event: Event, before: Event | None) -> dict[str, Any]:
     """Return an event as the page shows it, with what changed since the one before, which may be unknown."""
     cause = records.of_trace.get(event.trace_id)
+    erased = not event.of_session and not _profile(event)
+    if before and not (before.version == event.version - 1 and _profile(before)):
+        before = None
     return {
         "id": event.id,
         "type": event.type,
@@ -26,8 +29,9 @@ def version(records: Records, event: Event, before: Event | None) -> dict[str, A
         "error": event.error,
         "caused_by": cause.number if cause else None,
         "session": event.data.get("session", {}).get("id") if event.of_session else None,
-        # What the topic no longer holds, or an outage hid, cannot be compared with.
-        "whole": before is None and event.version > 1,
+        # What the topic no longer holds, an outage hid, or nobody published, cannot be compared with.
+        "whole": before is None and event.version > 1 and not erased,
+        "erased": erased,
         "changes": [] if event.of_session else _changes(before, event),
         "consumers": [] if event.of_session else _consumers(records, event),
     }

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -23,6 +24,7 @@ from domain.user import Tombstone, User
 
 PAGE = 50
 _FOUND_USERS = 5
+_LATEST = 10
 
 
 @frozen
@@ -64,8 +66,12 @@ class Views:
         else:
             shown = self._deliveries(parameters)
         chosen = self.records.deliveries.get(parameters.delivery)
+        acted_on = parameters.user or (chosen.attempt.user_id if chosen else "")
+        latest = islice(reversed(self.records.of_user.get(acted_on, ())), _LATEST)
         return {
             **shown,
+            # Results of actions, whatever filter and page the list shows.
+            "latest": [self._row(delivery) for delivery in latest],
             "total": len(self.records.deliveries),
             "problems": [{"what": what, "why": text} for what, text in sorted(self.records.problems.items())],
             "chosen": self._detail(chosen) if chosen else None,
@@ -225,7 +231,7 @@ class Views:
             "type": attempt.event,
             "user": attempt.user_id,
             "email": email,
-            "source": time_of(source) if source is not None else None,
+            "source": time_of(source, attempt.at_ms) if source is not None else None,
             "at": rfc3339(attempt.at_ms),
             "took_ms": round(attempt.took_ms, 1),
             "attempt": attempt.number,

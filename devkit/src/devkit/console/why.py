@@ -93,9 +93,9 @@ def why(  # noqa: PLR0911, PLR0913  # one sentence for each outcome, of all that
         case "revoked":
             return "Tokens of this session are refused from now on"
         case "unchanged":
-            return _unchanged(news, current)
+            return _unchanged(news, current, attempt.at_ms)
         case "stale":
-            return _stale(news, current)
+            return _stale(news, current, attempt.at_ms)
         case "ignored":
             return told.detail or f"{attempt.event} changes no stored field"
         case "dropped":
@@ -105,9 +105,10 @@ def why(  # noqa: PLR0911, PLR0913  # one sentence for each outcome, of all that
     return told.detail.rstrip(".") + _retry(attempt)
 
 
-def time_of(milliseconds: int) -> str:
-    """Return the time of day in UTC: `10:00:01.200`."""
-    return rfc3339(milliseconds)[11:23]
+def time_of(milliseconds: int, sent_ms: int) -> str:
+    """Return a time in UTC: `10:00:01.200`, or `2026-11-29 10:00:01.200` if the delivery was sent on another day."""
+    date, time = rfc3339(milliseconds)[:23].split("T")
+    return time if date == rfc3339(sent_ms)[:10] else f"{date} {time}"
 
 
 def source_time(news: News) -> int | None:
@@ -128,29 +129,31 @@ def _updated(changed: list[str] | None, version: int | None) -> str:
     return f"{', '.join(changed)} changed: version {version}"
 
 
-def _unchanged(news: News, current: Current) -> str:
+def _unchanged(news: News, current: Current, sent_ms: int) -> str:
     match news, current:
         case Deletion(), Tombstone():
-            return f"Deleted already, at {time_of(current.deleted_at)}"
+            return f"Deleted already, at {time_of(current.deleted_at, sent_ms)}"
         case RevokedSession(), _:
             return "This session was revoked already"
         case Snapshot(), SourceVersion() if news.source == current:
-            return f"The same state again: {time_of(news.source.updated_at)} was applied before"
+            return f"The same state again: {time_of(news.source.updated_at, sent_ms)} was applied before"
     return "Newer than the row, but no stored field differs"
 
 
-def _stale(news: News, current: Current) -> str:
+def _stale(news: News, current: Current, sent_ms: int) -> str:
     match news, current:
         case Snapshot(), Tombstone():
-            return f"The user was deleted at {time_of(current.deleted_at)}: nothing brings a deleted user back"
+            return f"The user was deleted at {time_of(current.deleted_at, sent_ms)}: nothing brings a deleted user back"
         case Snapshot(), SourceVersion():
             mine, theirs = news.source, current
             if mine.updated_at < theirs.updated_at:
-                return f"{time_of(mine.updated_at)} is older than {time_of(theirs.updated_at)}, which the row held"
+                late, held = time_of(mine.updated_at, sent_ms), time_of(theirs.updated_at, sent_ms)
+                return f"{late} is older than {held}, which the row held"
             if mine.timestamp < theirs.timestamp:
-                same = f"Both changed at {time_of(mine.updated_at)}"
-                return f"{same}, and the event of {time_of(mine.timestamp)} is older than {time_of(theirs.timestamp)}"
-            return f"Both are of {time_of(mine.updated_at)}: the digest of the content decides which one stays"
+                same = f"Both changed at {time_of(mine.updated_at, sent_ms)}"
+                late, held = time_of(mine.timestamp, sent_ms), time_of(theirs.timestamp, sent_ms)
+                return f"{same}, and the event of {late} is older than {held}"
+            return f"Both are of {time_of(mine.updated_at, sent_ms)}: the digest of the content decides which one stays"
     return "Older than the row"
 
 

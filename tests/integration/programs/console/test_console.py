@@ -182,6 +182,30 @@ def test_everything_is_done_by_keyboard_and_its_result_is_shown_there(stage, sho
     assert stage.http.get(f"/v1/users/{user_id}").status_code == 404
 
 
+def test_results_are_shown_under_any_filter_and_in_the_details_of_a_delivery(stage, show):
+    user_id = stage.sign_up()
+    stage.rename(user_id, "Grace")
+    tab = show(f"/?user={user_id}&outcome=created")
+    act(tab, "Send twice", "The same state again", results=2)
+    assert tab.run(f"{ROWS}.length") == 1
+    tab.run("document.querySelector('.row.created .more').click()")
+    tab.wait_for("document.querySelector('.detail button.main')")
+    tab.run("document.querySelector('.detail button.main').focus()")
+    tab.press("Enter")
+    tab.wait_for("document.querySelector('.detail .result li')?.innerText.includes('is older than')")
+
+
+def test_back_leads_from_a_search_to_where_it_began(stage, show):
+    user_id = stage.sign_up()
+    tab = show(f"/?user={user_id}")
+    tab.run("document.querySelector('input[type=search]').focus()")
+    for text in ("nob", "nobody"):
+        tab.write(text)
+        tab.wait_for(f"location.search === '?q={text}'")
+    tab.run("history.back()")
+    tab.wait_for("document.querySelector('.profile') && !document.querySelector('input[type=search]').value")
+
+
 def act(tab, name, text, *, value=None, results=1):
     """Do something by keyboard, and return when its result is shown where it was done."""
     field = "button.main" if value is None else "input"

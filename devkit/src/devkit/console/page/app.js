@@ -76,7 +76,7 @@ function App() {
       <${Link} to="/" class="brand"><strong>auth-service</strong><span class="word"> console</span><//>
       <nav aria-label="Views">
         <${Link} to="/" aria-current=${data?.view === "deliveries" ? "page" : null}>Deliveries<//>
-        <${Link} to="/?users=1" aria-current=${data?.view === "users" ? "page" : null}>Users<//>
+        <${Link} to="/?users=1" aria-current=${{ users: "page", user: "true" }[data?.view]}>Users<//>
       </nav>
       <${Search} search=${search} view=${data?.view} />
       <p class=${`live ${live ? "on" : "off"}`} role="status"><span class="dot" aria-hidden="true"></span>${live ? "Live" : "Not connected"}</p>
@@ -93,12 +93,12 @@ function Search({ search, view }) {
   const timer = useRef();
   const query = new URLSearchParams(search).get("q") ?? "";
   useEffect(() => {
-    if (document.activeElement !== input.current) input.current.value = query;
+    if (document.activeElement !== input.current || !query) input.current.value = query;
   }, [query]);
   const find = () => {
     clearTimeout(timer.current);
     go(address({ q: input.current.value, users: view === "users" ? "1" : "", outcome: parameters().get("outcome") }, new URLSearchParams()),
-      { replace: true });
+      { replace: parameters().has("q") });
   };
   const later = () => {
     clearTimeout(timer.current);
@@ -118,7 +118,7 @@ function Deliveries({ data }) {
   const query = parameters().get("q");
   return html`
     <section aria-labelledby="deliveries">
-      <${Heading} id="deliveries" title="Deliveries" open=${!data.total}>${number(data.matched)} of ${number(data.total)}<//>
+      <${Heading} id="deliveries" title="Deliveries" open=${!data.total}>${data.total ? `${number(data.matched)} of ${number(data.total)}` : ""}<//>
       <${Filters} counts=${data.counts} />
       ${data.users.length > 0 && html`<${Cards} users=${data.users} label="Users found" />`}
       ${data.deliveries.length
@@ -155,15 +155,15 @@ function Filters({ counts }) {
   </div>`;
 }
 
-function Rows({ data, withUser}) {
+function Rows({ data, withUser }) {
   const chosen = Number(parameters().get("delivery"));
   return html`<ol class=${`rows ${withUser ? "with-user" : ""}`} aria-label="Deliveries, newest first">
     ${data.deliveries.map((row) => html`<${Row} key=${row.number} row=${row} withUser=${withUser}
-      detail=${row.number === chosen ? data.chosen : null} open=${row.number === chosen} />`)}
+      detail=${row.number === chosen ? data.chosen : null} latest=${data.latest} open=${row.number === chosen} />`)}
   </ol>`;
 }
 
-function Row({ row, withUser, open, detail }) {
+function Row({ row, withUser, open, detail, latest }) {
   const item = useRef();
   useEffect(() => {
     if (open && detail) item.current.scrollIntoView({ block: "nearest" });
@@ -179,17 +179,18 @@ function Row({ row, withUser, open, detail }) {
           <span>sent <time dateTime=${row.at}>${row.at.slice(11, 23)}</time></span>
           ${row.attempt > 1 && html`<span>attempt ${row.attempt}</span>`}
           ${row.forged && html`<span>forged</span>`}
+          <code>${row.svix_id}</code>
         </p>
       </div>
       ${withUser && html`<p class="who"><${Link} to=${`/?user=${encodeURIComponent(row.user)}`}>${row.email ?? row.user}<//>${row.email && html`<code>${row.user}</code>`}</p>`}
       <${Link} class="more" to=${address({ delivery: open ? "" : row.number })} aria-expanded=${open}
         aria-label=${`${open ? "Close details" : "Details"} of delivery ${row.number}: ${row.type}, ${row.outcome}`}>${open ? "Close" : "Details"}<//>
     </div>
-    ${open && detail && html`<${Detail} detail=${detail} withUser=${withUser} />`}
+    ${open && detail && html`<${Detail} detail=${detail} latest=${latest} withUser=${withUser} />`}
   </li>`;
 }
 
-function Detail({ detail, withUser }) {
+function Detail({ detail, latest, withUser }) {
   return html`<div class="detail">
     <${Facts} facts=${{
       "svix-id": html`<code>${detail.svix_id}</code>`,
@@ -204,7 +205,7 @@ function Detail({ detail, withUser }) {
       ${detail.says && html`<figure><figcaption>Its values of the stored fields</figcaption><pre tabindex="0">${detail.says}</pre></figure>`}
       ${detail.answer && html`<figure><figcaption>What the service answered</figcaption><pre tabindex="0">${detail.answer}</pre></figure>`}
     </div>
-    <${Run} action=${sendAgain(detail.svix_id)} />
+    <${ActionForm} action=${sendAgain(detail.svix_id)} deliveries=${latest.filter((row) => row.svix_id === detail.svix_id)} />
   </div>`;
 }
 
@@ -280,33 +281,37 @@ function User({ data }) {
 function Sync({ data: { sync, row, at_clerk } }) {
   if (sync.state === "unknown") return null;
   const text = sync.state === "same"
-    ? row ? "The row equals the user at Clerk" : "Neither Clerk nor the service has this user"
+    ? row ? row.deleted ? "Deleted at Clerk and here" : "The row equals the user at Clerk" : "Neither Clerk nor the service has this user"
     : sync.fields.length ? `The row differs from Clerk: ${sync.fields.join(", ")}`
       : row ? at_clerk ? "The row is deleted, the user at Clerk is not" : "Clerk does not have this user"
         : "The service does not have this user";
-  return html`<p class=${`sync ${sync.state}`} role="status"><span class="dot" aria-hidden="true"></span>${text}</p>`;
+  return html`<p class=${`sync ${row || sync.state !== "same" ? sync.state : ""}`} role="status"><span class="dot" aria-hidden="true"></span>${text}</p>`;
 }
 
 function Version({ version, groups }) {
   return html`<li class=${`version ${version.state}`} data-version=${version.version}>
     <${Head} version=${version} title=${`Version ${version.version}`} />
-    ${version.whole && html`<p class="note">The previous version is not in the topic: this one is shown in full.</p>`}
+    ${version.whole && html`<p class="note">The values of the previous version are gone: this one is shown in full.</p>`}
     ${version.changes.length > 0
       ? html`<table class="diff"><caption class="hidden">Changes of version ${version.version}</caption>
           <thead><tr><th scope="col"><span class="hidden">Field</span></th><th scope="col"><span class="hidden">Change</span></th></tr></thead>
-          <tbody>${version.changes.map((change) => html`<tr key=${change.field}><th scope="row">${change.field}</th>
-            <td>${change.before !== null && html`<del>${change.before}</del> → `}${change.after === null
-              ? html`<span class="none">nothing</span>` : html`<ins>${change.after}</ins>`}</td></tr>`)}</tbody></table>`
-      : html`<p class="note">No stored field differs.</p>`}
+          <tbody>${version.changes.map((change) => html`<tr key=${change.field}><th scope="row">${change.field}</th><td><${Values} ...${change} /></td></tr>`)}</tbody></table>`
+      : html`<p class="note">${version.erased ? "Its values were erased." : "No stored field differs."}</p>`}
     <${Where} version=${version} />
     <${Consumers} version=${version} groups=${groups} />
   </li>`;
 }
 
+function Values({ before, after }) {
+  const long = (before ?? "").length + (after ?? "").length > 500;
+  return html`<div class=${long ? "long" : ""} tabindex=${long ? 0 : null}>${before !== null && html`<del>${before}</del> → `}${after === null
+    ? html`<span class="none">nothing</span>` : html`<ins>${after}</ins>`}</div>`;
+}
+
 const Head = ({ version, title }) => html`<div class="head"><h3>${title}</h3>
   <span class=${`badge ${version.state}`}>${{ published: "in Kafka", waiting: "in the outbox", dead: "dead letter" }[version.state]}</span>
   ${version.partition !== null && html`<span class="place">partition ${version.partition}, offset ${version.offset}</span>`}
-  <time dateTime=${version.time}>${version.time.slice(11, 23)}</time></div>`;
+  <time dateTime=${version.time}>${version.time.slice(0, 23).replace("T", " ")}</time></div>`;
 
 const Where = ({ version }) => html`<${Facts} facts=${{
   Refused: version.error,
@@ -341,7 +346,7 @@ function Actions({ data }) {
   return html`<section class="actions" aria-label="Actions" ref=${bar} onKeyDown=${(event) => event.key === "Escape" && chosen && close()}>
     <div class="bar"><span id="at-clerk">User</span><div role="group" aria-labelledby="at-clerk">${buttons(undefined)}</div></div>
     <div class="bar"><span id="on-the-way">Webhooks</span><div role="group" aria-labelledby="on-the-way">${buttons("deliveries")}</div></div>
-    ${action && html`<div class="panel"><${ActionForm} key=${action.id} action=${action} user=${data.user.id} deliveries=${data.deliveries} autofocus=${true} /></div>`}
+    ${action && html`<div class="panel"><${ActionForm} key=${action.id} action=${action} user=${data.user.id} deliveries=${data.latest} autofocus=${true} /></div>`}
   </section>`;
 }
 
@@ -381,21 +386,6 @@ function ActionForm({ action, user, deliveries = [], autofocus, onDone }) {
     <${Result} result=${result} rows=${deliveries.filter((row) => result && row.number > result.since)} />
     <${Copies} made=${made} user=${user} signsIn=${action.id === "sign-in"} />
   </form>`;
-}
-
-/** One button without fields, in a delivery's details. */
-function Run({ action }) {
-  const [result, setResult] = useState(null);
-  const run = async () => {
-    try {
-      const answer = await call(action.request);
-      setResult(answer.status < 300 ? { done: true } : { error: answer.error ?? `Status ${answer.status}` });
-    } catch (error) {
-      setResult({ error: error.message });
-    }
-  };
-  return html`<div class="form"><div class="inputs"><button type="button" onClick=${run}>${action.name}</button></div>
-    <${Result} result=${result} rows=${[]} /><${Copies} made=${action} /></div>`;
 }
 
 function Result({ result, rows }) {

@@ -41,7 +41,7 @@ const again = (svix_ids, { times = 1, forged = false } = {}) => ({
 });
 
 export const sendAgain = (svix_id) => ({
-  name: "Send again", does: "Sends this delivery once more, with the same svix-id.", ...again([svix_id]),
+  name: "Send again", does: "Sends this delivery once more, with the same svix-id.", make: () => again([svix_id]),
 });
 
 export const signUp = {
