@@ -236,6 +236,7 @@ def _split(value: str) -> SplitResult:
     try:
         parts = urlsplit(value)
         _ = parts.port
+        (parts.hostname or "").encode("idna")  # as name resolution does, with an error that is no OSError
     except ValueError:
         raise ValueError("not a URL") from None  # the original message repeats parts of it
     return parts
