@@ -43,7 +43,7 @@ def tokens(  # noqa: PLR0913  # options of a command
     issuer: str | None = None,
     azp: str | None = None,
     user: str = "user_ada",
-    jwks_port: int | None = None,
+    jwks_port: Annotated[int | None, Parameter(validator=validators.Number(gte=0, lte=65_535))] = None,
     json: bool = False,
     data_dir: Path = DATA_DIR,
 ) -> None:
