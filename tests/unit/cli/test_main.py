@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from entrypoints.cli.main import COMMANDS, main
@@ -97,3 +100,16 @@ def test_a_wrong_configuration_names_the_variable_and_is_status_78(capsys, tmp_p
     assert status == 78
     assert "DATABASE_URL: the scheme is not postgresql://" in shown
     assert "topsecret" not in shown
+
+
+def test_ctrl_c_is_handled_before_anything_is_imported():
+    """Until then it is a traceback."""
+    first = (
+        "import _signal, sys\n"
+        "before = {*sys.modules}\n"
+        "_signal.signal = lambda number, handler: sys.exit(' '.join(sorted({*sys.modules} - before)))\n"
+        "import entrypoints.cli.__main__"
+    )
+    done = subprocess.run([sys.executable, "-c", first], capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.stderr.split() == ["entrypoints", "entrypoints.cli", "entrypoints.cli.__main__"]
