@@ -102,6 +102,17 @@ def test_a_wrong_configuration_names_the_variable_and_is_status_78(capsys, tmp_p
     assert "topsecret" not in shown
 
 
+@pytest.mark.parametrize("arguments", [["dev-keys", "--folder"], ["clerk-stand-in", "--data-dir"]], ids=" ".join)
+def test_a_folder_that_cannot_be_used_is_named(capsys, tmp_path, arguments):
+    (tmp_path / "file").touch()
+
+    status, shown = output_of(capsys, *arguments, str(tmp_path / "file" / "folder"))
+
+    assert status == 74
+    assert str(tmp_path / "file" / "folder") in shown
+    assert ": Not a directory." in shown
+
+
 def test_ctrl_c_is_handled_before_anything_is_imported():
     """Until then it is a traceback."""
     first = (
