@@ -49,6 +49,8 @@ def test_keys_are_taken_over_https_and_from_this_machine(url: str):
         "http://clerk.test.hunter2.com/jwks",
         "http:hunter2",
         "http:///hunter2",
+        "https://hunter2..example.com/jwks",
+        f"https://hunter2{'h' * 60}.example.com/jwks",
         "ftp://localhost/hunter2",
         "file:///hunter2",
         "localhost:3004/hunter2",

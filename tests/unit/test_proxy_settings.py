@@ -59,6 +59,8 @@ def test_a_proxy_is_taken_as_people_write_it(written, used):
         ("HTTPS_PROXY", "http://u:hunter2#x@proxy.example:1", "not a URL"),
         ("HTTPS_PROXY", "http://proxy.example:1/hunter2", "more than host and port"),
         ("HTTPS_PROXY", "http://hunter2 example:1", "the host in it is none"),
+        ("HTTPS_PROXY", "http://hunter2..example:1", "not a URL"),
+        ("HTTPS_PROXY", f"http://hunter2{'h' * 60}.example:1", "not a URL"),
         ("NO_PROXY", "example.org;hunter2", "not a host, a domain or an address"),
         ("NO_PROXY", "https://hunter2.example", "not a host, a domain or an address"),
         ("NO_PROXY", "hunter2.example/8", "not an address before the /"),

@@ -210,3 +210,28 @@ def test_a_group_alone_is_loaded_like_a_command():
         )
     assert len(caught.value.problems) == 3
     assert len(fields(KafkaSettings)) > 3
+
+
+def test_a_folder_in_the_place_of_the_environment_file_is_refused(tmp_path):
+    """Docker creates one if the file to mount does not exist."""
+    with pytest.raises(ConfigurationError, match="a folder, not a file"):
+        found_variables({}, tmp_path)
+
+
+def test_a_virtual_environment_in_the_place_of_the_environment_file_is_passed_over(tmp_path):
+    (tmp_path / "pyvenv.cfg").touch()
+
+    assert found_variables({}, tmp_path) == {}
+
+
+def test_an_environment_file_that_cannot_be_looked_for_is_refused(tmp_path):
+    """A container with an arbitrary user begins in a folder of another."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    try:
+        os.seteuid(65534) if os.geteuid() == 0 else None
+        with pytest.raises(ConfigurationError, match=r"cannot be read \(Permission denied\)"):
+            found_variables({}, closed / ".env")
+    finally:
+        os.seteuid(0) if os.getuid() == 0 else None
+        closed.chmod(0o700)

@@ -23,6 +23,7 @@ def protected_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         _ = parts.port
+        (parts.hostname or "").encode("idna")  # as name resolution does, with an error that is no OSError
     except ValueError:
         raise ValueError("not an http(s) URL") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:

@@ -16,7 +16,7 @@ EX_UNAVAILABLE = 69
 """Something that the command needs is out of reach."""
 
 EX_IOERR = 74
-"""The output cannot be written."""
+"""The output, or a file that was named, cannot be written or read."""
 
 EX_TEMPFAIL = 75
 """Stopped before the end; running it again goes on."""

@@ -128,7 +128,11 @@ def _run(arguments: Sequence[str], begin: Callable[[], None] = lambda: None) -> 
     except KeyboardInterrupt:
         sys.exit(EX_INTERRUPTED)
     except OSError as error:
-        if error.errno != errno.ENOSPC or error.filename is not None:
+        if error.filename is not None:
+            fail(
+                f"{error.filename}: {error.strerror}. Choose a path that this user may use, with space left.", EX_IOERR
+            )
+        if error.errno != errno.ENOSPC:
             raise
         sys.stdout = None
         fail(f"The output cannot be written: {error.strerror}.", EX_IOERR)

@@ -8,10 +8,12 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import structlog
 import uvloop
+from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from application.errors import ApplicationError
 from application.relay.lanes import SESSIONS
@@ -31,7 +33,11 @@ if TYPE_CHECKING:
 log = structlog.get_logger("relay")
 
 
-def relay(*, name: str | None = None, metrics_port: int | None = None) -> None:
+def relay(
+    *,
+    name: str | None = None,
+    metrics_port: Annotated[int | None, Parameter(validator=Number(gte=1, lte=65_535))] = None,
+) -> None:
     """Carry stored events to Kafka, in order for each user. Run one, or several: they share the work.
 
     Needs DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS. The topic must exist. Stop it with SIGTERM or Ctrl-C: it finishes

@@ -37,7 +37,8 @@ def console_for_progress() -> Console:
 
 def fail(message: str, status: int) -> NoReturn:
     """End the program: `message` on stderr, and this exit status."""
-    sys.stderr.write(f"{message}\n")
+    if sys.stderr:  # None when it was closed: the status still tells
+        sys.stderr.write(f"{message}\n")
     sys.exit(status)
 
 

@@ -5,10 +5,11 @@ import json as json_
 import sys
 import time
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 from attrs import asdict
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from application.counting import counted
@@ -33,12 +34,15 @@ app = App(
     name="topic", help="Make the topics, compare them with their definition, fill the state topic, repair versions."
 )
 
+Partitions: TypeAlias = Annotated[int | None, Parameter(validator=Number(gte=1, lte=2**31 - 1))]
+"""The bound is that of Kafka's protocol, as for the replication factor."""
+
 
 @app.command
 def create(
     *,
-    partitions: int | None = None,
-    replication_factor: int | None = None,
+    partitions: Partitions = None,
+    replication_factor: Annotated[int | None, Parameter(validator=Number(gte=1, lte=2**15 - 1))] = None,
     add_partitions: bool = False,
     yes: Yes = False,
 ) -> None:
@@ -81,7 +85,7 @@ def create(
 
 
 @app.command
-def check(*, partitions: int | None = None, json: bool = False) -> None:
+def check(*, partitions: Partitions = None, json: bool = False) -> None:
     """Compare the topics with their definition, and end with 1 when something is missing, differs or is out of reach.
 
     Needs KAFKA_BOOTSTRAP_SERVERS, and changes nothing. More than is defined (partitions, copies) is no difference.

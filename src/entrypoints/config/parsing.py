@@ -110,7 +110,7 @@ def primary_url(value: str) -> "Target":
 
 
 def http_url(value: str) -> str:
-    parts = _split(value)
+    parts = split_url(value)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("not an http(s) URL")
     return value.rstrip("/")
@@ -125,7 +125,7 @@ def origin(value: str) -> str:
 
 def proxy_url(value: str) -> str:
     """Return an HTTP proxy's URL as every client reads it; `host:port` alone is taken too."""
-    parts = _split(line(value) if "://" in value else f"http://{line(value)}")
+    parts = split_url(line(value) if "://" in value else f"http://{line(value)}")
     if parts.scheme.startswith("socks"):
         raise ValueError("a SOCKS proxy; only HTTP proxies are used here (http://host:port)")
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -223,7 +223,7 @@ def _link(value: str) -> tuple[str, str]:
     name, separator, address = value.partition("=")
     if not separator or not name.strip():
         raise ValueError("not name=address")
-    parts = _split(line(address.strip()))
+    parts = split_url(line(address.strip()))
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
         raise ValueError("the address is not an http(s) URL, or it has a user in it: anybody may read this page")
     return line(name.strip()), address.strip()
@@ -232,10 +232,12 @@ def _link(value: str) -> tuple[str, str]:
 links = comma_separated(_link)
 
 
-def _split(value: str) -> SplitResult:
+def split_url(value: str) -> SplitResult:
+    """Take a URL apart, if its port and its host can be used; the scheme is not looked at."""
     try:
         parts = urlsplit(value)
         _ = parts.port
+        (parts.hostname or "").encode("idna")  # as name resolution does, with an error that is no OSError
     except ValueError:
         raise ValueError("not a URL") from None  # the original message repeats parts of it
     return parts

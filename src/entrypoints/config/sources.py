@@ -80,7 +80,7 @@ def found_variables(
         ConfigurationError: a file is there and cannot be read, or one that is named is not there.
     """
     named = os.environ.get(ENV_FILE)
-    if named and env_file is None and not Path(named).exists():
+    if named and env_file is None and not os.path.exists(named):  # noqa: PTH110  # Path's raises without the right to look
         raise ConfigurationError(ConfigProblem(ENV_FILE, "no such file"))
     found = _read(environment, env_file or Path(named or ".env"))
     if developments is None:
@@ -153,9 +153,12 @@ def _name(name: str) -> str:
 
 def _entries(env_file: Path) -> tuple[list[tuple[str, str, str]], bool]:
     """Return the lines of an environment file, and whether it holds keys that were made up."""
-    if not (env_file.is_file() or env_file.is_fifo()):
-        return [], False
     try:
+        if env_file.is_dir() and not (env_file / "pyvenv.cfg").exists():  # some call a virtual environment `.env`
+            what = "a folder, not a file (Docker creates one if the file to mount does not exist)"
+            raise ConfigurationError(ConfigProblem(str(env_file), what))
+        if not (env_file.is_file() or env_file.is_fifo()):
+            return [], False
         text = env_file.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise ConfigurationError(ConfigProblem(str(env_file), f"cannot be read ({error.strerror})")) from None

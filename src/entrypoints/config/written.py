@@ -41,7 +41,7 @@ _PLACEHOLDER = re.compile(
 
 _TEMPLATE = re.compile(
     r"""
-      <[^<>]+> | \{\{.*\}\} | \$\{\w+\} | \$\(\w+\)  # nobody filled it in
+      <[^<>]+> | \$?\{\{.*\}\} | \$\{[^{}]+\} | \$\(\w+\)  # nobody filled it in
     | (?-i:\[[A-Z][A-Z _-]*\]) | \[your[^\[\]]*\] | \{your[^{}]*\} | your[ _-][\w-]+
     | [*•]{3,} | … | \.{3}                               # masked by whoever showed it
     """,

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from entrypoints.cli.main import COMMANDS, main
@@ -69,6 +72,15 @@ def test_an_unknown_command_is_answered_with_the_known_ones(capsys):
         ["config", "no-such-command"],
         ["trigger", "user.banned"],
         ["topic", "make"],
+        ["topic", "create", "--partitions", "0"],
+        ["topic", "create", "--partitions", str(2**31)],
+        ["topic", "create", "--replication-factor", str(2**15)],
+        ["topic", "check", "--partitions", "-1"],
+        ["relay", "--metrics-port", "0"],
+        ["relay", "--metrics-port", "65536"],
+        ["clerk-stand-in", "--port", "65536"],
+        ["conformance", "tokens", "http://localhost:1", "--jwks-port", "-1"],
+        ["outbox", "dead", "--limit", str(2**63)],
     ],
     ids=" ".join,
 )
@@ -88,3 +100,34 @@ def test_a_wrong_configuration_names_the_variable_and_is_status_78(capsys, tmp_p
     assert status == 78
     assert "DATABASE_URL: the scheme is not postgresql://" in shown
     assert "topsecret" not in shown
+
+
+@pytest.mark.parametrize("arguments", [["dev-keys", "--folder"], ["clerk-stand-in", "--data-dir"]], ids=" ".join)
+def test_a_folder_that_cannot_be_used_is_named(capsys, tmp_path, arguments):
+    (tmp_path / "file").touch()
+
+    status, shown = output_of(capsys, *arguments, str(tmp_path / "file" / "folder"))
+
+    assert status == 74
+    assert str(tmp_path / "file" / "folder") in shown
+    assert ": Not a directory." in shown
+
+
+def test_the_status_is_the_same_when_stderr_is_closed(tmp_path):
+    command = f"exec {sys.executable} -m entrypoints.cli.main --env-file /dev/null migrate 2>&-"
+    environment = {"PATH": "/usr/bin:/bin", "DATABASE_URL": "mysql://h/db"}
+
+    assert subprocess.run(["/bin/sh", "-c", command], env=environment, cwd=tmp_path, check=False).returncode == 78
+
+
+def test_ctrl_c_is_handled_before_anything_is_imported():
+    """Until then it is a traceback."""
+    first = (
+        "import _signal, sys\n"
+        "before = {*sys.modules}\n"
+        "_signal.signal = lambda number, handler: sys.exit(' '.join(sorted({*sys.modules} - before)))\n"
+        "import entrypoints.cli.__main__"
+    )
+    done = subprocess.run([sys.executable, "-c", first], capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.stderr.split() == ["entrypoints", "entrypoints.cli", "entrypoints.cli.__main__"]

@@ -112,6 +112,7 @@ def test_what_is_wrong_is_told(talk: Talk, status: int, said: str, ended: Callab
         "http://",
         "http:///v1/verify",
         "http://[::1",
+        "http://a..b/",
         "http://127.0.0.1:99999/",
         "http://u:secret@127.0.0.1/",
     ],

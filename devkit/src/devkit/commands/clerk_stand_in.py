@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import structlog
 from attrs import evolve
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from devkit.console.records import Records
 from devkit.console.server import CommandLine, ConsoleServer
@@ -42,7 +43,7 @@ log = structlog.get_logger("clerk-stand-in")
 def clerk_stand_in(  # noqa: PLR0913  # options of a command
     *,
     host: str = "127.0.0.1",
-    port: int = PORT,
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65_535))] = PORT,
     endpoint: Annotated[Sequence[str], Parameter(negative="")] = (),
     issuer: str | None = None,
     azp: str | None = None,

@@ -27,6 +27,7 @@ from devkit.settings import TokenCommandSettings
 from domain.user import InvalidUserIdError, parse_user_id
 from entrypoints.cli.exit_codes import EX_CONFIG, EX_NOT_DONE, EX_UNAVAILABLE, EX_USAGE
 from entrypoints.cli.terminal import console_for_progress, fail
+from entrypoints.config.parsing import split_url
 
 KID = "ins_conformance"
 
@@ -43,7 +44,7 @@ def tokens(  # noqa: PLR0913  # options of a command
     issuer: str | None = None,
     azp: str | None = None,
     user: str = "user_ada",
-    jwks_port: int | None = None,
+    jwks_port: Annotated[int | None, Parameter(validator=validators.Number(gte=0, lte=65_535))] = None,
     json: bool = False,
     data_dir: Path = DATA_DIR,
 ) -> None:
@@ -162,12 +163,13 @@ def consumer(
 def _require_address(url: str) -> None:
     """End the program where nothing can be asked."""
     try:
-        address = httpx.URL(url)
-    except httpx.InvalidURL as error:
+        address = split_url(url)
+        httpx.URL(url)
+    except (ValueError, httpx.InvalidURL) as error:
         fail(f"URL: {error}.", EX_USAGE)
-    if address.scheme not in {"http", "https"} or not address.host or (address.port or 0) > 65_535:  # noqa: PLR2004
+    if address.scheme not in {"http", "https"} or not address.hostname:
         fail("URL: write http://HOST:PORT/… or https://HOST/….", EX_USAGE)
-    if address.userinfo:  # httpx would send it instead of the token
+    if "@" in address.netloc:  # httpx would send it instead of the token
         fail("URL: leave out the user name and the password.", EX_USAGE)
 
 

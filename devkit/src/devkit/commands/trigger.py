@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlunsplit
 
 import httpx
 import msgspec
@@ -26,6 +26,7 @@ from devkit.settings import TriggerSettings
 from domain.user import InvalidUserIdError, parse_user_id
 from entrypoints.cli.exit_codes import EX_USAGE
 from entrypoints.cli.terminal import fail
+from entrypoints.config import parsing
 
 EventType = Literal[
     "user.created", "user.updated", "user.deleted", "session.ended", "session.removed", "session.revoked"
@@ -204,7 +205,7 @@ def _tell(stand_in: StandInClient, event: str, body: Mapping[str, Any]) -> None:
 
 def endpoint(url: str) -> str:
     """Return the URL for webhooks: to one without a path, the service's path is added."""
-    parts = urlsplit(url)
+    parts = parsing.split_url(url)
     without_path = parts.scheme in ("http", "https") and parts.netloc and parts.path in ("", "/")
     return urlunsplit(parts._replace(path="/webhooks/clerk")) if without_path else url
 

@@ -18,7 +18,8 @@ SESSION_ATTRIBUTES = ("any", "read-write", "read-only", "primary", "standby", "p
 DEFAULT_HOSTS = ("/var/run/postgresql", "/tmp", "localhost")  # noqa: S108  # libpq's, as distributions build it
 """Tried in turn where none is named."""
 
-_NO_NAME = re.compile(r"[\s\"'`<>{}()\[\]\\$*;&=?!|^#]")
+_NO_NAME = re.compile(r"[\s\"'`<>{}()\[\]\\$*;&=?!|^#\u2010-\u2015\u2212]")
+_SOCKET_FILE = re.compile(r"/\.s\.PGSQL\.[0-9]+/?\Z")
 _LONGEST_PORT = 5
 _TRUE, _FALSE = ("true", "1", "yes", "on", "t", "y"), ("false", "0", "no", "off", "f", "n")
 
@@ -162,12 +163,24 @@ def _addresses(parameters: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
             raise ValueError(f"{name} is an abstract Unix socket, which the driver cannot reach")
         if name in parameters and any(_NO_NAME.search(value) for value in values if not value.startswith("/")):
             raise ValueError(f"a {name} holds a blank, a quote or another character that no name and no address has")
+        if name in parameters and any(_SOCKET_FILE.search(value) for value in values):
+            raise ValueError(f"{name} is the file of a Unix socket: leave only its folder, without /.s.PGSQL.…")
+        if name in parameters and not all(map(_can_be_resolved, values)):
+            raise ValueError(f"a {name} is no name: between its dots stand 1 to 63 characters")
     hosts = tuple(address or host for address, host in zip(by_address, hosts, strict=True))
     ports = parameters.get("port", "").split(",")
     if len(ports) not in (1, len(hosts)):
         raise ValueError(f"port names {len(ports)} ports for {len(hosts)} hosts")
     numbers = [_port(port) for port in ports] * (1 if len(ports) == len(hosts) else len(hosts))
     return tuple(zip(hosts, numbers, strict=True))
+
+
+def _can_be_resolved(host: str) -> bool:
+    """Whether name resolution takes it: for other texts Python raises an error that is no OSError."""
+    try:
+        return host.startswith("/") or host.encode("idna") is not None
+    except UnicodeError:
+        return False
 
 
 def _named_hosts(parameters: Mapping[str, str]) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ def status(
 def dead(
     *,
     discarded: bool = False,
-    limit: Annotated[int, Parameter(validator=Number(gte=1))] = 100,
+    limit: Annotated[int, Parameter(validator=Number(gte=1, lte=1_000_000))] = 100,
     json: bool = False,  # the option's name
 ) -> None:
     """List the dead letters: events that Kafka refused for good. Never shows what is in them.
