@@ -1,8 +1,7 @@
 """How long the parts of a round take: one figure a batch."""
 
-import time
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Collection, Sequence
+from contextlib import nullcontext
 
 from attrs import frozen
 from prometheus_client import Histogram
@@ -26,7 +25,7 @@ class TimedPublisher:
     publisher: Publisher
 
     async def publish(self, batch: Sequence[Pending]) -> DeliveryResults:
-        with _timed(_publish):
+        with _publish.time():
             return await self.publisher.publish(batch)
 
 
@@ -37,21 +36,12 @@ class TimedOutbox:
     outbox: Outbox
 
     async def oldest(self, lanes: Sequence[int], limit: int, *, published: Collection[Pending] = ()) -> list[Pending]:
-        with _timed(_delete) if published else nullcontext():
+        with _delete.time() if published else nullcontext():
             return await self.outbox.oldest(lanes, limit, published=published)
 
     async def delete(self, published: Collection[Pending]) -> None:
-        with _timed(_delete):
+        with _delete.time():
             await self.outbox.delete(published)
 
     async def move_to_dead_letters(self, refusals: Collection[RefusedMessage]) -> None:
         await self.outbox.move_to_dead_letters(refusals)
-
-
-@contextmanager
-def _timed(histogram: Histogram) -> Iterator[None]:
-    began = time.perf_counter()
-    try:
-        yield
-    finally:
-        histogram.observe(time.perf_counter() - began)

@@ -261,9 +261,9 @@ def refuse_announced(scope: Scope, limit: int = BODY_LIMIT_BYTES) -> None:
     Raises:
         BodyTooLargeError: the body is announced longer than the limit.
     """
-    told = [value for name, value in scope["headers"] if name == b"content-length"]
-    if any(value.isdigit() and (len(value) > len(str(limit)) or int(value) > limit) for value in told):
-        raise BodyTooLargeError
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit() and (len(value) > len(str(limit)) or int(value) > limit):
+            raise BodyTooLargeError
 
 
 def _waits_for_our_word(scope: Scope) -> bool:

@@ -3,12 +3,12 @@
 import random
 import re
 import time
-from typing import Any, cast
+from typing import Any
 
 import structlog
 from attrs import frozen
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from application.failure import WEBHOOKS, Failure
 from application.trace import traceparent
@@ -38,10 +38,10 @@ class RequestMiddleware:
             await self.app(outer, receive, send)
             return
         started = time.perf_counter()
-        scope = cast("HTTPScope", {**outer})
+        scope: Any = {**outer}  # notes for the log line and the metrics are left in it
         method = scope["method"]
         request_id, trace = _ids(scope["headers"])
-        _notes(scope)["request_id"] = request_id
+        scope["request_id"] = request_id
         if method == "HEAD":
             scope["method"] = "GET"  # every GET route answers it, without the body
         status = 0
@@ -68,27 +68,28 @@ class RequestMiddleware:
         finally:
             _report(scope, method, status, time.perf_counter() - started)
             traceparent.reset(context)
-            if status == 200 and _notes(scope).get("path_template") == metrics.WEBHOOK_ROUTE:  # noqa: PLR2004
+            if status == 200 and scope.get("path_template") == metrics.WEBHOOK_ROUTE:  # noqa: PLR2004
                 self.failures.succeeded(WEBHOOKS)
 
 
-def note_outcome(scope: Scope, outcome: str) -> None:
+def note_outcome(scope: Any, outcome: str) -> None:
     """Leave the log and the metrics a word on what came of the request."""
-    _notes(scope)["outcome"] = outcome
+    scope["outcome"] = outcome
 
 
-def note(scope: Scope, name: str, value: str) -> None:
+def note(scope: Any, name: str, value: str) -> None:
     """Leave the log a field of this request's line; the caller answers for what is in it."""
-    _notes(scope).setdefault("of_line", {})[name] = value
+    scope.setdefault("of_line", {})[name] = value
 
 
-def note_failure(scope: Scope, failure: Failure) -> None:
+def note_failure(scope: Any, failure: Failure) -> None:
     """Add what an operator has to correct to the log line and the metrics."""
-    _notes(scope)["failure"] = failure
+    scope["failure"] = failure
 
 
-def id_of_request(scope: Scope) -> str | None:
-    return _notes(scope).get("request_id")
+def id_of_request(scope: Any) -> str | None:
+    request_id: str | None = scope.get("request_id")
+    return request_id
 
 
 def log_failure(scope: Scope, error: BaseException) -> None:
@@ -96,8 +97,7 @@ def log_failure(scope: Scope, error: BaseException) -> None:
     log.error("unhandled_error", request_id=id_of_request(scope), error=type(error).__name__, at=places(error))
 
 
-def _report(scope: HTTPScope, method: str, status: int, seconds: float) -> None:
-    notes = _notes(scope)
+def _report(notes: Any, method: str, status: int, seconds: float) -> None:
     route = notes.get("path_template", "unmatched")
     outcome = notes.get("outcome")
     metrics.observe(method=method, route=route, status=status, seconds=seconds, outcome=outcome)
@@ -144,7 +144,3 @@ def _traceparent(value: bytes) -> str | None:
 def _with_head(name: bytes, value: bytes) -> tuple[bytes, bytes]:
     """Name HEAD in an Allow header beside GET: the router behind us does not know that it is allowed."""
     return name, value.replace(b"GET", b"GET, HEAD") if name == b"allow" else value
-
-
-def _notes(scope: Any) -> dict[str, Any]:
-    return scope  # type: ignore[no-any-return]  # a call of `cast` for each note costs as much as the note
