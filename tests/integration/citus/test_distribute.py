@@ -101,6 +101,8 @@ class Flow:
     refused: list[str] = field(factory=list)
     slowest_s: float = 0.0
     ending: bool = False
+    ended: bool = False
+    """No change is under way any more."""
 
     async def change(self, number: int) -> None:
         """Change some users, old and new, one after the other."""
@@ -117,7 +119,7 @@ class Flow:
 
     async def carry(self) -> None:
         relay, taken = RelayEvents(self.outbox, self.publisher), 1
-        while not self.ending or taken:
+        while not self.ended or taken:
             taken = 1
             with contextlib.suppress(StoreUnavailableError):
                 taken = (await relay(range(LANES), 1000)).taken
@@ -156,6 +158,7 @@ async def test_users_are_written_and_relayed_while_their_tables_are_distributed(
     again = await run(tmp_path, fresh, "migrate", "--distribute", "--yes")
     flow.ending = True
     await flowing
+    flow.ended = True
     await carrying
     sql = await asyncpg.connect(fresh)
     rows = {row["id"]: row for row in await sql.fetch("SELECT id, version, first_name FROM users")}

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from functools import partial
 
 import asyncpg
@@ -188,10 +189,10 @@ async def test_what_no_token_can_name_any_more_is_forgotten_and_the_rest_is_kept
     revoke = RevokeSession(sessions)
     await revoke.each(ended(f"sess_{number}") for number in range(40))
     connection = await asyncpg.connect(database_url)
-    await connection.execute(
-        "UPDATE revoked_session SET recorded_at = $1::timestamptz - interval '1 hour' - interval '1 s' * n"
-        " FROM generate_series(1, 30) n WHERE session_id = 'sess_' || n",
-        await connection.fetchval("SELECT now()"),
+    hour_ago = await connection.fetchval("SELECT now() - interval '1 hour'")
+    await connection.executemany(
+        "UPDATE revoked_session SET recorded_at = $2 WHERE session_id = $1",
+        [(f"sess_{number}", hour_ago - timedelta(seconds=number)) for number in range(1, 31)],
     )
     cleaners = [PostgresSessionCleaner(engine) for _ in range(3)]
 

@@ -95,6 +95,7 @@ async def test_a_database_that_does_not_answer_is_told_in_bounded_time(engine, d
     assert await reader.get(USER) is None
 
 
+@pytest.mark.one_server
 @pytest.mark.parametrize("rows", [0, 20_000])
 async def test_the_read_uses_the_primary_key_whatever_the_table_looked_like_when_it_was_planned(database_url, rows):
     connection = await asyncpg.connect(

@@ -42,7 +42,7 @@ AUTH_SERVICE = {
     "topic check": f"{CLI}/test_topic.py",
     "topic create": f"{CLI}/test_topic.py",
     "topic fill": "tests/integration/relay/test_relay_state.py",
-    "topic repair": "tests/integration/faults/failover/test_lost_commits.py",
+    "topic repair": f"{CLI}/test_topic_repair.py",
     "trigger": f"{CLI}/test_dev.py",
     "users erased": f"{CLI}/test_users_history.py",
     "users history": f"{CLI}/test_users_history.py",

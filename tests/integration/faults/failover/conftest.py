@@ -2,7 +2,7 @@
 
 import os
 import random
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -33,16 +33,21 @@ async def session_topic(kafka_address) -> None:
 
 
 @contextmanager
-def deployed(folder: Path, both: Pair, kafka: str, topic: str) -> Iterator[tuple[list[processes.Process], list[str]]]:
-    """Run two `serve` and two relays, each kind with the hosts in either order; yield them and the URLs of `serve`."""
+def deployed(
+    folder: Path, url: Callable[[Sequence[int]], str], kafka: str, topic: str
+) -> Iterator[tuple[list[processes.Process], list[str]]]:
+    """Run two `serve` and two relays, each kind with the hosts in either order; yield them and the URLs of `serve`.
+
+    `url` is asked for the connection string with the hosts in this order.
+    """
     ports = [free_port(), free_port()]
     orders = ((0, 1), (1, 0))
     with ExitStack() as stack:
         serves = [
-            stack.enter_context(processes.serve(folder, both.url(order), port))
+            stack.enter_context(processes.serve(folder, url(order), port))
             for order, port in zip(orders, ports, strict=True)
         ]
-        relays = [stack.enter_context(processes.relay(folder, both.url(order), kafka, topic)) for order in orders]
+        relays = [stack.enter_context(processes.relay(folder, url(order), kafka, topic)) for order in orders]
         yield [*serves, *relays], [f"http://127.0.0.1:{port}" for port in ports]
 
 
@@ -63,7 +68,7 @@ async def drilled(two_servers, tmp_path, kafka_address, topic, drill_on) -> Asyn
     """Deploy the service over a primary with a synchronous standby, and wait until it serves."""
     await migrated(two_servers)
     await two_servers.replicate(synchronous=True)
-    with deployed(tmp_path, two_servers, kafka_address, topic) as (running, urls):
+    with deployed(tmp_path, two_servers.url, kafka_address, topic) as (running, urls):
         drill = drill_on(two_servers, urls)
         await drill.senders.until_served()
         yield drill, running, urls

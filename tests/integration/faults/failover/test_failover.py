@@ -52,9 +52,7 @@ async def test_no_webhook_and_no_order_is_lost_with_killed_primaries_and_one_tha
         await drill.probe.until_served()
         await drill.probe.until_taken()
     former.kill()
-    drill.senders.stop()
-    async with asyncio.timeout(SETTLE_S):
-        await load
+    await settled(drill, load)
     await nothing_lost(drill, [*running, late], kafka_address, topic)
     print(drill.report())
     # Beside other tests it is the machine's cores that are measured: `make failover` has them for itself.
@@ -138,6 +136,13 @@ async def waiting_sessions(both: Pair) -> int:
         return await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
     finally:
         await connection.close()
+
+
+async def settled(drill: Drill, load: "asyncio.Task[None]") -> None:
+    """Let nothing new happen, and wait until all that was being delivered is acknowledged."""
+    drill.senders.stop()
+    async with asyncio.timeout(SETTLE_S):
+        await load
 
 
 async def nothing_lost(drill: Drill, running: list[processes.Process], kafka: str, topic: str) -> None:
