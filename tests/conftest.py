@@ -1,7 +1,9 @@
 """What every test run says about itself."""
 
+import gc
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,17 @@ def pytest_configure(config: pytest.Config) -> None:
     if servers.kind() != "given":
         os.environ["TEST_SERVERS"] = servers.kind()
     config.pluginmanager.register(shared_servers.SharedServers(), shared_servers.NAME)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Keep modules and tests, which stay until the end, out of garbage collections: 400,000 objects, 0.4 s each."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_report_header() -> str:

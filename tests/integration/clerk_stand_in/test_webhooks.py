@@ -6,52 +6,19 @@ import time
 
 import pytest
 
-from adapters.clerk.webhooks import ClerkWebhooks
 from application.errors import ForgedWebhookError
-from application.users.signing_key import parse_signing_key
-from devkit.fake_clerk import webhook_sender
 from devkit.fake_clerk.deliveries import DeliveryAttempt, Disorder
 from devkit.fake_clerk.webhook_sender import SVIX_SCHEDULE_S, WebhookSender
-from domain.session import RevokedSession
 from domain.snapshot import Deletion
 from support.clerk_stand_in import running_stand_in
 from support.http_server import Answer, http_server
+from support.received_webhooks import lower, news, svix_ids
 from support.web import SECRET
 
 OTHER = "whsec_" + "b3RoZXIh" * 4
+
+
 OLD = "whsec_" + "b2xkb2xk" * 4
-
-
-@pytest.fixture
-def receiver():
-    with http_server(lambda _: Answer()) as server:
-        yield server
-
-
-@pytest.fixture
-def clerk(clerk_stand_in, receiver):
-    clerk_stand_in.send_webhooks_to(f"{receiver.url}/webhooks/clerk")
-    return clerk_stand_in
-
-
-@pytest.fixture
-def in_order(receiver):
-    """One at a time: they arrive as they were sent."""
-    with running_stand_in(concurrency=1) as clerk:
-        clerk.send_webhooks_to(f"{receiver.url}/webhooks/clerk")
-        yield clerk
-
-
-def lower(request):
-    return {name.lower(): value for name, value in request.headers}
-
-
-def news(request, secret=SECRET):
-    return ClerkWebhooks([parse_signing_key(secret)]).read(lower(request), request.body)
-
-
-def svix_ids(requests):
-    return [lower(request)["svix-id"] for request in requests]
 
 
 def bodies(receiver):
@@ -264,113 +231,6 @@ def test_the_sender_is_steered_and_watched_over_http(clerk, receiver, ask):
         assert ask("PUT", "/stand-in/webhooks", json=nonsense).status_code == 400
 
 
-ENDS = {
-    "session.revoked": lambda instance, user, session: instance.revoke_session(session),
-    "session.ended": lambda instance, user, session: instance.end_session(session),
-    "session.removed": lambda instance, user, session: instance.delete(user),
-}
-
-
-@pytest.mark.parametrize("kind", [*ENDS, "ban"])
-def test_each_way_to_end_a_session_sends_the_event_of_it(in_order, receiver, kind):
-    instance = in_order.instance
-    user = instance.create(email_address=["grace@example.org"])["id"]
-    session = instance.sign_in(user)["id"]
-    if kind == "ban":
-        instance.set_banned(user, banned=True)
-    else:
-        ENDS[kind](instance, user, session)
-    in_order.wait_for_webhooks()
-
-    sent = [json.loads(request.body) for request in receiver.requests]
-    (end,) = [event for event in sent if event["type"].startswith("session.")]
-    assert end["type"] == ("session.revoked" if kind == "ban" else kind)
-    assert (end["data"]["id"], end["data"]["user_id"]) == (session, user)
-    assert end["data"]["status"] == end["type"].partition(".")[2]
-    found = [news(request) for request in receiver.requests]
-    assert [each.id for each in found if isinstance(each, RevokedSession)] == [session]
-
-
-def test_a_session_that_is_over_ends_no_second_time(in_order, receiver):
-    instance = in_order.instance
-    user = instance.create(email_address=["grace@example.org"])["id"]
-    instance.end_session(instance.sign_in(user)["id"])
-    instance.set_banned(user, banned=True)
-    instance.delete(user)
-    in_order.wait_for_webhooks()
-
-    sent = [json.loads(request.body)["type"] for request in receiver.requests]
-    assert [kind for kind in sent if kind.startswith("session.")] == ["session.ended"]
-
-
-def test_messages_are_sent_again_one_after_the_other_in_the_order_that_is_asked_for(clerk, receiver, ask):
-    user_id = clerk.instance.create()["id"]
-    clerk.instance.update(user_id, first_name="Ada")
-    clerk.wait_for_webhooks()
-    ids = sorted(svix_ids(receiver.requests))
-    receiver.answers = lambda _: Answer(after_s=0.02)
-    assert ask("POST", "/stand-in/deliveries", json={"svix_ids": ids, "times": 3}).status_code == 200
-    clerk.wait_for_webhooks()
-
-    assert svix_ids(receiver.requests)[2:] == [ids[0]] * 3 + [ids[1]] * 3
-    assert len({lower(request)["traceparent"] for request in receiver.requests}) == 8
-
-
-def test_a_forged_copy_is_not_genuine_and_is_never_retried(clerk, receiver, ask):
-    clerk.instance.create()
-    clerk.wait_for_webhooks()
-    receiver.answers = lambda _: Answer(400)
-    svix_id = svix_ids(receiver.requests)[0]
-    ask("POST", "/stand-in/deliveries", json={"svix_ids": [svix_id], "forged": True})
-    clerk.wait_for_webhooks()
-
-    genuine, forged = receiver.requests
-    assert (genuine.body, news(genuine).id) == (forged.body, clerk.instance.user_ids()[0])
-    with pytest.raises(ForgedWebhookError):
-        news(forged)
-
-
-def test_a_dropped_message_is_noted_and_can_be_sent_later(clerk, receiver, ask):
-    made = ask("POST", "/v1/users", json={"username": "ada"}, headers={"stand-in-webhooks": "drop"}).json()
-    clerk.wait_for_webhooks()
-    (lost,) = clerk.webhooks.attempts
-    assert (receiver.requests, lost.outcome, lost.number) == ([], "dropped", 0)
-    found = ask("GET", f"/stand-in/deliveries/{lost.svix_id}").json()
-    assert (found["user_id"], json.loads(found["body"])["data"]["username"]) == (made["id"], "ada")
-    ask("POST", "/stand-in/deliveries", json={"svix_ids": [lost.svix_id]})
-    clerk.wait_for_webhooks()
-
-    assert news(receiver.requests[0]).id == made["id"]
-    ask("PATCH", f"/v1/users/{made['id']}", json={"first_name": "Ada"})
-    clerk.wait_for_webhooks()
-    assert len(receiver.requests) == 2  # only that request's were dropped
-
-
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
-        ({}, 400),
-        ({"svix_ids": []}, 400),
-        ({"svix_ids": "msg_1"}, 400),
-        ({"svix_ids": [1]}, 400),
-        ({"svix_ids": ["msg_1"], "times": True}, 400),
-        ({"svix_ids": ["msg_1"], "times": 0}, 400),
-        ({"svix_ids": ["msg_1"], "times": 1001}, 400),
-        ({"svix_ids": ["msg_1"], "forged": "yes"}, 400),
-        ({"svix_ids": ["msg_1"], "more": 1}, 400),
-        ({"svix_ids": ["msg_1"]}, 404),
-    ],
-)
-def test_what_cannot_be_sent_again_is_refused(ask, body, status):
-    assert ask("POST", "/stand-in/deliveries", json=body).status_code == status
-
-
-@pytest.mark.parametrize("body", [{}, {"svix_id": 1}, {"svix_id": "msg_1", "outcome": []}])
-def test_an_attempt_of_another_program_that_is_none_is_refused(ask, body):
-    assert ask("POST", "/stand-in/attempts", json=body).status_code == 400
-    assert ask("GET", "/stand-in/deliveries/msg_1").status_code == 404
-
-
 def test_an_answer_that_is_long_is_read_in_part(clerk, receiver):
     receiver.answers = lambda _: Answer(document={"outcome": "created", "more": "x" * 3_000_000})
     clerk.instance.create()
@@ -378,13 +238,3 @@ def test_an_answer_that_is_long_is_read_in_part(clerk, receiver):
     clerk.wait_for_webhooks()
 
     assert [(attempt.outcome, len(attempt.answer)) for attempt in clerk.webhooks.attempts] == [(200, 65_536)] * 2
-
-
-def test_large_messages_are_kept_up_to_so_many_bytes(clerk, receiver, ask, monkeypatch):
-    monkeypatch.setattr(webhook_sender, "MOST_BYTES", 55_000)
-    ids = [clerk.instance.create(public_metadata={"note": "x" * 8_000})["id"] for _ in range(8)]
-    clerk.wait_for_webhooks()
-    sent = {news(request).id: lower(request)["svix-id"] for request in receiver.requests}
-
-    assert ask("GET", f"/stand-in/deliveries/{sent[ids[0]]}").status_code == 404
-    assert all(ask("GET", f"/stand-in/deliveries/{sent[user]}").status_code == 200 for user in ids[-4:])

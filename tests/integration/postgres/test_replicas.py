@@ -1,104 +1,31 @@
 """Replicas as they are found: following, paused, killed, frozen, promoted, of another cluster."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
-from urllib.parse import urlsplit
 
-import asyncpg
 import pytest
-from attrs import define, field
 
 from adapters.kafka.cloudevents import encode
-from adapters.postgres.connection.target import Target, read_target
+from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.migrate import migrate
-from adapters.postgres.replica import READ_LIMIT_S, PostgresReplicas, examine_replicas
+from adapters.postgres.replica import READ_LIMIT_S, examine_replicas
 from adapters.postgres.session_store import PostgresSessionStore
 from adapters.postgres.user_directory import PostgresUserDirectory
-from adapters.postgres.user_reader import PostgresUserReader
-from adapters.postgres.user_store import PostgresUserStore
 from application.errors import StoreUnavailableError
-from application.failure import Cause, Failure
+from application.failure import Cause
 from application.sessions.revoke_session import RevokeSession
-from application.users.replica import MAX_BEHIND_S, ReplicaReads, WhyPrimary, is_close
+from application.users.replica import MAX_BEHIND_S, WhyPrimary
 from domain.delete_user import delete_user
 from domain.session import RevokedSession, SessionId
-from domain.sync_user import sync_user
-from domain.user import Tombstone, User, UserId
-from support.memory import living
-from support.standby import Cluster, Node, cluster
+from domain.user import Tombstone, UserId
+from support.replica_reads import Reads, because, in_use, reading
+from support.standby import Cluster, cluster
 from support.statements import statements
-from support.users import USER, deletion, snapshot
+from support.users import USER, deletion
 
 SESSION = SessionId("sess_1")
-PATIENT_S = 5.0
-"""So that a busy machine does not pass for a replica that does not answer."""
-
-
-@define
-class Reads:
-    """Replicas, the store whose changes they follow, and what was told."""
-
-    replicas: PostgresReplicas
-    store: PostgresUserStore
-    primary: PostgresUserReader
-    told: list[tuple[str, Failure | None]]
-    reasons: list[WhyPrimary | None] = field(factory=list)
-
-    async def write(self, user_id: UserId = USER, **changes) -> User:
-        at = time.time_ns() // 1_000_000
-        decision = await self.store.change(user_id, partial(sync_user, snapshot=snapshot(user_id, at=at, **changes)))
-        return living(decision.user)
-
-    async def read(self, at_least: int = 0) -> User | None:
-        """Return None when the primary has to be asked."""
-        user = await ReplicaReads(self.replicas, self.reasons.append).get(USER, at_least)
-        return living(user) if user else None
-
-    async def in_use_from_now(self) -> None:
-        """Wait for the start: a standby may be asked before it has the tables, and that is told as well."""
-        await self.until(in_use)
-        self.told.clear()
-
-    async def until(self, holds: Callable[[Failure | None], object], *, within: float = 15) -> None:
-        """Wait until the only address is in a state."""
-        async with asyncio.timeout(within):
-            while not all(holds(failure) for failure in self.replicas.failures.values()):
-                await asyncio.sleep(0.02)
-
-
-def in_use(failure: Failure | None) -> bool:
-    return failure is None
-
-
-def because(cause: Cause) -> Callable[[Failure | None], bool]:
-    return lambda failure: failure is not None and failure.cause is cause
-
-
-@asynccontextmanager
-async def reading(
-    primary: Node, *nodes: Node, limit_s: float = PATIENT_S, replica: Target | None = None
-) -> AsyncIterator[Reads]:
-    """Read at these nodes, or at another target, and write at the primary."""
-    engine = create_engine(read_target(primary.url), pool_size=4, application_name="tests")
-    await migrate(engine)
-    store = PostgresUserStore(engine, encode, lambda: None)
-    await store.start()
-    told: list[tuple[str, Failure | None]] = []
-    hosts = ",".join("127.0.0.1" for _ in nodes)
-    ports = ",".join(str(node.server.port) for node in nodes)
-    target = replica or read_target(f"{nodes[0].url}?host={hosts}&port={ports}")
-    replicas = PostgresReplicas(target, engine, lambda name, failure: told.append((name, failure)), limit_s=limit_s)
-    await replicas.start()
-    try:
-        yield Reads(replicas, store, PostgresUserReader(engine), told)
-    finally:
-        await replicas.aclose()
-        await store.aclose()
-        await engine.dispose()
 
 
 @pytest.fixture(scope="module")
@@ -259,102 +186,6 @@ async def test_a_frozen_standby_costs_one_short_wait_and_comes_back_by_itself(br
         in_turn = [failure is None for _, failure in reads.told]
         assert in_turn == [False, True] * (len(in_turn) // 2)
         assert len(in_turn) <= 4  # a busy machine may freeze it once more
-
-
-async def test_a_standby_that_is_promoted_is_not_read_any_more():
-    with cluster() as running:
-        [standby] = running.standbys
-        async with reading(running.primary, standby) as reads:
-            await reads.in_use_from_now()
-            stale = await reads.write(first_name="both have it")
-            running.wait_until_replayed()
-            assert await reads.read() == stale
-            standby.promote()
-            await reads.write(first_name="the primary alone has it", banned=True)
-
-            # At once, before the watch has noticed: the statement itself says that nothing is replayed.
-            assert await reads.read() is None
-            assert reads.reasons[-1] in (WhyPrimary.BEHIND, WhyPrimary.UNAVAILABLE)
-            await reads.until(because(Cause.NOT_A_STANDBY))
-            assert await reads.read() is None
-
-
-async def test_a_standby_that_still_follows_the_former_primary_is_not_read_however_recent_it_looks():
-    with cluster(standbys=2) as running:
-        former, (promoted, left) = running.primary, running.standbys
-        async with reading(former, left) as reads:
-            await reads.in_use_from_now()
-            lost = await reads.write(first_name="all have it")
-            running.wait_until_replayed()
-            assert await reads.read() == lost
-        promoted.promote()
-        async with reading(promoted, left) as reads, kept_busy(former):
-            written = await reads.write(first_name="the new primary alone has it", banned=True)
-            await reads.until(because(Cause.OTHER_TIMELINE))
-            until = time.monotonic() + MAX_BEHIND_S + 1
-            while time.monotonic() < until:  # it never stops to look recent
-                assert await reads.read() is None
-                assert await reads.read(written.version) is None
-                await asyncio.sleep(0.1)
-            [replica] = reads.replicas._replicas
-            found = await replica.reader.signed_in(USER, None)
-            assert (found.user, is_close(found.behind_s)) == (lost, True)
-
-
-@pytest.mark.parametrize("sees_statistics", [True, False])
-async def test_a_standby_that_follows_the_new_primary_comes_back_by_itself(sees_statistics):
-    with cluster(standbys=2) as running:
-        former, (promoted, left) = running.primary, running.standbys
-        former.sql("CREATE ROLE reader LOGIN PASSWORD 'x'")
-        if sees_statistics:
-            former.sql("GRANT pg_read_all_stats TO reader")
-        reader = read_target(f"postgresql://reader:x@{left.address}/postgres")
-        async with reading(former, left, replica=reader) as reads:
-            former.sql("GRANT SELECT ON users, revoked_session TO reader")
-            await reads.in_use_from_now()
-        running.wait_until_replayed()
-        former.kill()
-        promoted.promote()
-        follow(left, promoted)
-        async with reading(promoted, left, replica=reader) as reads:
-            if not sees_statistics:
-                await reads.until(because(Cause.OTHER_TIMELINE))
-                promoted.sql("CHECKPOINT")
-                Cluster(promoted, [left]).wait_until_replayed()
-                left.sql("CHECKPOINT")
-            await reads.until(in_use, within=30)
-            written = await reads.write()
-            Cluster(promoted, [left]).wait_until_replayed()
-            assert await reads.read(written.version) == written
-
-
-@asynccontextmanager
-async def kept_busy(node: Node) -> AsyncIterator[None]:
-    """Commit there all the time, as another application of the same server does."""
-
-    async def commit() -> None:
-        connection = await asyncpg.connect(node.url)
-        try:
-            while True:
-                await connection.execute("SELECT pg_current_xact_id()")
-                await asyncio.sleep(0.05)
-        finally:
-            connection.terminate()
-
-    committing = asyncio.create_task(commit())
-    try:
-        yield
-    finally:
-        committing.cancel()
-        await asyncio.wait([committing])
-
-
-def follow(standby: Node, primary: Node) -> None:
-    """Make a standby of the former primary follow its successor."""
-    to = urlsplit(primary.url)
-    conninfo = f"host={to.hostname} port={to.port} user={to.username} password={to.password}"
-    standby.sql(f"ALTER SYSTEM SET primary_conninfo = '{conninfo}'")
-    standby.sql("SELECT pg_reload_conf()")
 
 
 async def test_one_of_two_standbys_is_enough():

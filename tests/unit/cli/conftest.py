@@ -1,11 +1,13 @@
 import os
 import shutil
+import threading
 
 import pytest
 
 from devkit.local.environment import write_environment
 from devkit.local.keys import keys_kept_in
 from devkit.servers.data_dir import locked
+from support.triggering import Service
 
 
 @pytest.fixture
@@ -37,3 +39,13 @@ def keys(folder, made_up):
     write_environment(data_dir, values)
     with locked(data_dir, "auth-service dev"):
         yield kept
+
+
+@pytest.fixture
+def service():
+    with Service() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
