@@ -62,6 +62,9 @@ def create_engine(
     def leave_the_older(_driver: object, connection: ConnectionPoolEntry, _proxy: object) -> None:
         """Have the pool replace a connection that is older than one that was lost in `asyncpg_execution`."""
         if connection.info.setdefault("losses", dialer.losses) < dialer.losses:
+            # Its peer may be silent too: the pool would say goodbye, and wait 2 s for the answer.
+            assert connection.driver_connection  # noqa: S101  # it was made before it is checked out
+            connection.driver_connection.terminate()
             raise DisconnectionError
 
     event.listen(engine.sync_engine, "checkout", leave_the_older)

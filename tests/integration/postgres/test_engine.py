@@ -12,6 +12,7 @@ from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.failures import DATABASE_ERRORS, Responsible, cause_of, fault_of
 from application.failure import Cause
+from support.proxy import to_url
 
 
 @pytest.mark.parametrize(
@@ -105,3 +106,15 @@ async def test_a_connection_that_cannot_be_set_up_is_not_left_open(database_url)
         while await admin.fetchval("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'not-set-up'"):
             await asyncio.sleep(0.05)
     await admin.close()
+
+
+async def test_a_silent_connection_that_is_older_than_a_lost_one_is_replaced_at_once(database_url):
+    with to_url(database_url) as (between, url):
+        engine = create_engine(read_target(url), pool_size=1, application_name="tests")
+        async with directly(engine) as driver:
+            await driver.fetchval("SELECT 1")
+        between.half_open()
+        engine.get_execution_options()["dialer"].losses += 1  # as another connection found out
+        async with asyncio.timeout(1.5), directly(engine) as driver:
+            assert await driver.fetchval("SELECT 1") == 1
+        await engine.dispose()
