@@ -1,6 +1,7 @@
 """The ASGI application, from the container."""
 
 import gc
+import multiprocessing
 import os
 import signal
 import threading
@@ -56,7 +57,10 @@ def create_app() -> ASGIApp:
     container = container_of(ServeContainer, settings, traced=tracing)
     departure = container.graceful_shutdown()
     departure.await_sigterm()
-    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True, name="leave-with-parent").start()
+    # Noted when this process was started: by now the parent may be gone, and another the parent.
+    parent = multiprocessing.parent_process()
+    pid = parent.pid if parent else os.getppid()
+    threading.Thread(target=_leave_with, args=(pid,), daemon=True, name="leave-with-parent").start()
     return GracefulShutdownMiddleware(app_for(container), departure)
 
 

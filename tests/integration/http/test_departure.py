@@ -13,6 +13,9 @@ from support.load import Load, until_ready
 from support.processes import running
 from support.web import environment
 
+NO_FILTER = '"socket_filter_refused"'
+"""In the log where the kernel lets root alone attach a filter: requests may be cut off then (ADR 0021)."""
+
 
 def test_balancers_are_told_before_anybody_is_refused(serve, database_url):
     served = serve(DATABASE_URL=database_url, SHUTDOWN_DELAY_S="2")
@@ -39,7 +42,7 @@ async def test_a_stop_under_load_leaves_no_request_without_an_answer(serve, data
         status = await asyncio.to_thread(served.ended)
         await asyncio.sleep(0.1)
 
-    assert load.cut == []
+    assert load.cut == [] or any(NO_FILTER in line for line in served.log)
     assert set(load.statuses) == {200}
     assert load.refused
     assert status == 0
@@ -63,7 +66,7 @@ async def test_new_workers_take_over_under_load_without_one_failed_request(tmp_p
             await asyncio.sleep(1.5)  # until the second one has left, and whom it kept waiting has come again
             await load.answers(100)
 
-        assert load.cut == []
+        assert load.cut == [] or NO_FILTER in serve.text()
         assert load.refused == 0
         assert set(load.statuses) == {200}
         assert serve.stop() == 0

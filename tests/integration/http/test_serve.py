@@ -1,8 +1,11 @@
 """`auth-service serve` as a process, on a real PostgreSQL."""
 
 import json
+import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +16,7 @@ import pytest
 from entrypoints.cli.exit_codes import EX_CONFIG
 from support.http_process import start
 from support.users import USER
-from support.web import SECRET, bearer, created, deleted, signed, token
+from support.web import SECRET, bearer, created, deleted, environment, signed, token
 
 HALF_A_WEBHOOK = b"POST /webhooks/clerk HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc"
 
@@ -60,6 +63,28 @@ def test_workers_do_not_outlive_a_parent_that_was_killed(serve):
 
     assert served.ended() == -signal.SIGKILL  # returns when the last process has closed its output
     _wait_until_refused(served.port)
+
+
+_ORPHAN = """
+import multiprocessing, os, time
+def work(parent):
+    while os.getppid() == parent:
+        time.sleep(0.01)
+    from entrypoints.http.app import create_app
+    create_app()
+    time.sleep(5)
+    print("outlived")
+multiprocessing.get_context("fork").Process(target=work, args=(os.getpid(),)).start()
+os._exit(0)
+"""
+
+
+def test_a_worker_whose_parent_was_killed_before_it_was_ready_does_not_stay(tmp_path):
+    variables = environment(DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
+    command = [sys.executable, "-c", _ORPHAN]
+    ended = subprocess.run(command, env={**os.environ, **variables}, cwd=tmp_path, capture_output=True, check=True)
+
+    assert b"outlived" not in ended.stdout, ended.stderr
 
 
 def _wait_until_refused(port):
