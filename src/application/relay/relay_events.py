@@ -55,6 +55,7 @@ class RelayEvents:
             others = [lane for lane in waiting if lane not in busy] if len(batch) >= limit else []
             deliveries = await self._publish_beside(batch, before, others, limit)
         if deliveries.refused:
+            self._ahead = ()  # read again: should the database fail now, it may not have those events afterwards
             await self.outbox.move_to_dead_letters(deliveries.refused)
         self._published = published = settled(batch, deliveries)
         if deliveries.outage:

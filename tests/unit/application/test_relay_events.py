@@ -247,6 +247,22 @@ async def test_what_was_read_ahead_is_read_again_after_an_outage():
     assert [item.message.key for item in relay_events.publisher.delivered] == ["user_c"]
 
 
+async def test_what_was_read_ahead_is_read_again_when_what_was_refused_could_not_be_put_aside():
+    class Away(MemoryOutbox):
+        async def move_to_dead_letters(self, refusals):
+            raise StoreUnavailableError("away")
+
+    filled = relay(message("a", 1), message("b", 1), _1="refused")
+    relay_events = RelayEvents(Away(filled.outbox.rows), filled.publisher)
+    lanes = [row.lane for row in filled.outbox.rows]
+    with pytest.raises(StoreUnavailableError):
+        await relay_events(lanes, 1)
+    relay_events.outbox = MemoryOutbox()  # the successor has lost both
+    nothing = await relay_events(lanes, 1)
+
+    assert (nothing.taken, relay_events.publisher.delivered) == (0, [])
+
+
 async def test_a_send_goes_to_its_end_when_the_read_beside_it_fails():
     sent = asyncio.Event()
 
