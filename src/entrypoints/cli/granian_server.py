@@ -1,12 +1,14 @@
-"""Granian's server, with the three things that it does not offer.
+"""Granian's server, with the four things that it does not offer.
 
-A worker can be stopped from its first moment, the end waits for the workers, and a reload with wrong settings changes
-nothing.
+A worker can be stopped from its first moment, a signal to the whole group is one stop, the end waits for the workers,
+and a reload with wrong settings changes nothing.
 """
 
+import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -16,6 +18,9 @@ from granian.server import MPServer
 from entrypoints.config.sources import ConfigurationError
 
 _STOPS = (signal.SIGINT, signal.SIGTERM)
+
+_SEEN_WITHIN_S = 1
+"""For the main process to handle a signal to the whole group that has ended a worker already, on a busy machine."""
 
 log = structlog.get_logger("serve")
 
@@ -59,11 +64,24 @@ class Server(MPServer):
     def startup(self, *arguments: Any) -> None:
         # A signal between the fork and the end of `_end_by_sigterm` would be lost.
         os.register_at_fork(before=_block_stops, after_in_parent=_unblock_stops, after_in_child=_end_by_sigterm)
+        logging.getLogger("_granian").addFilter(self._is_no_stop)
         _block_stops()  # where workers are not forked they inherit this
         try:
             super().startup(*arguments)  # type: ignore[no-untyped-call]
         finally:
             _unblock_stops()
+
+    def _is_no_stop(self, record: logging.LogRecord) -> bool:
+        """Tell whether granian's record is to be logged: a worker that was stopped before it heard of it is no error.
+
+        Granian logs the end of a worker, in a thread, before it acts on it.
+        """
+        if record.levelno < logging.ERROR or os.getpid() != self.pid:
+            return True
+        until = time.monotonic() + _SEEN_WITHIN_S
+        while not self.interrupt_signal and time.monotonic() < until:
+            time.sleep(0.01)
+        return not self.interrupt_signal
 
     def shutdown(self, exit_code: int = 0) -> None:
         # With a limit, granian asks once whether a worker has ended, perhaps before the thread that collects it has.

@@ -60,6 +60,17 @@ def test_whenever_it_is_stopped_it_is_gone_soon_and_says_nothing_alarming(starts
             stop(process, *WAYS[number % len(WAYS)])
 
 
+def test_workers_that_end_by_the_signal_before_the_main_process_has_seen_it_are_no_failure(starts):
+    start, started = starts["serve with two workers"]
+    with start() as process:
+        until(lambda: started in process.text(), process)
+        workers = psutil.Process(process.popen.pid).children()
+        for worker in workers:
+            worker.send_signal(signal.SIGTERM)
+        psutil.wait_procs(workers, AT_MOST_S)
+        stop(process, signal.SIGTERM, os.kill)
+
+
 STOPS_ITSELF = """
 import os, sys
 class Finder:
