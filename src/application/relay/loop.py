@@ -17,8 +17,11 @@ from application.relay.relay_events import Round
 BATCH = 1000
 """Messages in one round: two statements and one pipeline of sends."""
 
-ROUND_S = 0.004
+ROUND_S, LONGEST_ROUND_S = 0.004, 0.02
 """Between the beginnings of two rounds while fewer than `BATCH` wait: what comes meanwhile shares the next one."""
+
+EVENTS_PER_S = 2000
+"""Above this rate rounds grow, to `LONGEST_ROUND_S`, and are not more frequent: one costs Kafka what ten events do."""
 
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S, LONGER = 0.01, 1.6, 4
 """An idle relay polls at intervals that grow four times as long; a wake-up that was lost costs at most the longest."""
@@ -106,7 +109,8 @@ class Carrier:
                 continue
             backoff = SHORTEST_BACKOFF_S
             if 0 < done.taken < BATCH:
-                await asyncio.sleep(began + ROUND_S - time.monotonic())
+                length = max(ROUND_S, min(done.taken / EVENTS_PER_S, LONGEST_ROUND_S))
+                await asyncio.sleep(began + length - time.monotonic())
             busy = done.taken > 0 or await self._sleep(pause)
             pause = self.shortest_pause_s if busy else min(pause * LONGER, self.longest_pause_s)
         with contextlib.suppress(StoreUnavailableError):  # it costs a repetition

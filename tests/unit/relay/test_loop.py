@@ -104,6 +104,24 @@ async def test_what_comes_soon_after_a_small_round_shares_the_next_one(monkeypat
     assert [done.taken for done in notes.rounds if done.taken] == [1, 2]
 
 
+async def test_a_larger_round_leaves_more_time_for_the_next_one_to_fill(monkeypatch):
+    monkeypatch.setattr(loop, "EVENTS_PER_S", 10)
+    monkeypatch.setattr(loop, "LONGEST_ROUND_S", 1.0)
+    one, outbox, publisher, notes = relay()
+    outbox.add(*(message(version) for version in range(1, 11)))
+    running = asyncio.create_task(one.run())
+    await until(lambda: len(publisher.delivered) == 10)
+    for version in (11, 12):
+        outbox.add(message(version))
+        one.carriers[0].wake()
+        await asyncio.sleep(0.01)
+    await until(lambda: len(publisher.delivered) == 12)
+    one.stop()
+    await running
+
+    assert [done.taken for done in notes.rounds if done.taken] == [10, 2]
+
+
 async def test_a_relay_that_is_behind_does_not_rest(monkeypatch):
     monkeypatch.setattr(loop, "ROUND_S", 3600.0)
     monkeypatch.setattr(loop, "BATCH", 2)
