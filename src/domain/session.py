@@ -22,11 +22,7 @@ class InvalidSessionIdError(ValueError):
 
 
 def parse_session_id(text: object) -> SessionId:
-    """Return `text` as a session id.
-
-    Raises:
-        InvalidSessionIdError: it is not a string of 1 to 255 visible ASCII characters.
-    """
+    """Return a session id, or raise InvalidSessionIdError: `text` is not 1 to 255 visible ASCII characters."""
     if not isinstance(text, str) or not SESSION_ID.fullmatch(text):
         raise InvalidSessionIdError("not a Clerk session id (1 to 255 visible ASCII characters)")
     return SessionId(text)

@@ -20,12 +20,9 @@ class InvalidUserIdError(ValueError):
 
 
 def parse_user_id(text: object) -> UserId:
-    """Return `text` as a user id.
+    """Return `text` as a user id, or raise InvalidUserIdError: it is not of the form `user_…`.
 
     The shape is checked before the id reaches a URL, a header or a key, so that none of them can be bent.
-
-    Raises:
-        InvalidUserIdError: it is not a string of the form `user_…`.
     """
     if not isinstance(text, str) or not USER_ID.fullmatch(text):
         raise InvalidUserIdError("not a Clerk user id (user_…)")

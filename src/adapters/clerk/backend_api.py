@@ -20,11 +20,7 @@ from adapters.clerk.connectivity import cause_of
 from adapters.clerk.nesting import decoded
 from adapters.clerk.response_capture import LARGEST_BYTES, KeepingClient, Received, received
 from adapters.clerk.throttle import WINDOW_S, Throttle
-from application.errors import (
-    ClerkLimitedError,
-    ClerkNotConfiguredError,
-    ClerkUnavailableError,
-)
+from application.errors import ClerkLimitedError, ClerkNotConfiguredError, ClerkUnavailableError
 from application.failure import Cause
 
 if TYPE_CHECKING:

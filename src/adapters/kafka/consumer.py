@@ -80,11 +80,7 @@ class KafkaTopicTail:
 async def tail_topic(
     bootstrap_servers: Sequence[str], topic: str, security: BaseSecurity | None, *, from_beginning: bool
 ) -> AsyncIterator[KafkaTopicTail]:
-    """Stand at the topic's beginning, or at its end: what is written after entering is then what comes next.
-
-    Raises:
-        BrokerUnavailableError: the brokers are out of reach or refuse, or there is no such topic.
-    """
+    """Fills `OpenTopicTail`."""
     options = client_options(security)
     server = await answering(bootstrap_servers, options)
     broker = KafkaBroker(

@@ -39,11 +39,7 @@ async def check_database(engine: AsyncEngine) -> None:
 
 
 async def require_utf8(connection: AsyncConnection) -> None:
-    """Make sure that every name can be stored as it is written: other encodings lack most letters.
-
-    Raises:
-        StoreUnavailableError: the database has another encoding, which cannot be changed.
-    """
+    """Raise StoreUnavailableError where not every name can be stored: other encodings than UTF-8 lack most letters."""
     encoding = (await connection.execute(_ENCODING)).scalar()
     if encoding != ENCODING:
         raise StoreUnavailableError(f"encoding {encoding}", Cause.ENCODING)

@@ -57,11 +57,7 @@ class CheckErasure:
     examine_topics: Callable[[], Awaitable[Sequence[TopicFacts]]]
 
     async def __call__(self, user_id: UserId) -> Erasure:
-        """Look into every place. A user who was never there leaves nothing, and is no error.
-
-        Raises:
-            StoreUnavailableError, BrokerUnavailableError: it could not be found out.
-        """
+        """Look into every place, also of a user never seen; raises StoreUnavailableError, BrokerUnavailableError."""
         row = await self.users.get(user_id)
         stored = await self.traces.of_user(user_id)
         places = [*places_in_database(row, stored)]

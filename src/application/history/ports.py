@@ -55,12 +55,7 @@ class StoredTracesReader(Protocol):
     """What the database holds of a user beside the row."""
 
     async def of_user(self, user_id: UserId) -> StoredTraces:
-        """Return the user's events in version order and the ended sessions, all as of one moment.
-
-        Raises:
-            StoreUnavailableError: no answer in time, or no database.
-        """
-        ...
+        """Return events in version order, and ended sessions, of one moment; StoreUnavailableError: no answer."""
 
 
 @frozen(kw_only=True)
@@ -77,11 +72,7 @@ class TopicSearch:
 
 
 class SearchTopics(Protocol):
-    """Reads topics to the end that they have now, outside of any consumer group, and keeps what is of one user.
-
-    Both methods raise:
-        BrokerUnavailableError: the brokers are out of reach, or do not let us read.
-    """
+    """Reads topics to their present end, in no group, for one user's records; raises BrokerUnavailableError."""
 
     async def by_key(self, topic: str, key: str, *, all_partitions: bool, rolled_back: bool = False) -> TopicSearch:
         """Return the records of this key.
@@ -90,8 +81,6 @@ class SearchTopics(Protocol):
         another. Records of transactions that were rolled back are left out, unless `rolled_back`: no consumer sees
         them, and they are on the brokers' disks.
         """
-        ...
 
     async def mentioning(self, topic: str, text: str) -> TopicSearch:
         """Return the records of any key that have this text in quotation marks in their value."""
-        ...

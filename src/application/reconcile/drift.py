@@ -57,24 +57,18 @@ class LivingUsers(Protocol):
 
     async def created(self, after: CreationKey, before: int, limit: int) -> Sequence[CreationKey]:
         """Return up to `limit` marks beyond `after`, in their order, of users created before `before` (ms)."""
-        ...
 
     async def count(self) -> int:
         """Tell how many there are."""
-        ...
 
     async def sample(self) -> Sequence[UserId]:
         """Return up to ten of them, the oldest and the newest."""
-        ...
 
 
 async def require_our_instance(living: LivingUsers, identities: ClerkUsers, *, absent: UserId | None = None) -> None:
-    """Make sure that Clerk knows one of our users other than `absent`, which may be the only one that we have.
+    """Raise SafetyStopError unless Clerk knows one of our users beside `absent`, which may be the only one we have.
 
     A tombstone is for ever, and with the key of another instance everybody would seem to be gone.
-
-    Raises:
-        SafetyStopError: Clerk knows none.
     """
     others = [user_id for user_id in await living.sample() if user_id != absent]
     for user_id in others:

@@ -71,13 +71,10 @@ class PageResult:
 
 
 def turn_page(cursor: UserCursor, page: Sequence[Listed], *, sizes: PageSizes, began_at: int) -> PageResult:
-    """Take the page that was read at `cursor`, and decide where to read on.
+    """Take the page read at `cursor` and decide where to read on, or raise ClerkUnavailableError: it is not in order.
 
-    The list ends with a page that is short and has no new user, or has come to those created since `began_at` (ms).
-    A short page alone is not the end: Clerk may give fewer than it was asked for.
-
-    Raises:
-        ClerkUnavailableError: the page is not in the order that was asked for.
+    The list ends with a page that is short and has no new user, or has come to those created since `began_at` (ms). A
+    short page alone is not the end: Clerk may give fewer than it was asked for.
     """
     times = [created for user in page if (created := created_at(user)) is not None]
     _require_order([cursor.created_from, *times])
@@ -129,12 +126,9 @@ async def by_creation(
 async def by_change(
     run: Run, identities: ClerkUsers, *, since: int, sizes: PageSizes
 ) -> AsyncGenerator[Sequence[Listed], None]:
-    """Read the users that changed since then (ms), the newest first.
+    """Read the users that changed since then (ms), newest first, or raise ClerkUnavailableError: in another order.
 
     Who changes meanwhile moves to the front, and its webhook brings it.
-
-    Raises:
-        ClerkUnavailableError: a page is not in the order that was asked for.
     """
     offset, seen = 0, frozenset[UserId]()
     while True:

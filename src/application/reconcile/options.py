@@ -75,15 +75,12 @@ class Checkpoints(Protocol):
 
         If the one before still lives, it is no longer the unfinished run: it goes on and saves nothing.
         """
-        ...
 
     async def save(self, run: str, checkpoint: Checkpoint) -> None:
         """Keep how far `run` has come, if it is still the unfinished run."""
-        ...
 
     async def finish(self, run: str) -> None:
         """Forget `run`, if it is still the unfinished run."""
-        ...
 
 
 class ReconcileObserver(Protocol):
@@ -96,7 +93,6 @@ class ReconcileObserver(Protocol):
 
     async def may_delete(self, gone: Sequence[UserId]) -> bool:
         """Tell whether these users, one or more, may be deleted here, for ever; asked once, at the end of a run."""
-        ...
 
 
 @frozen

@@ -34,12 +34,7 @@ class RepairUsers:
     _look_ups: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(LOOK_UPS), init=False)
 
     async def __call__(self, listed: Sequence[Listed]) -> None:
-        """Repair those that Clerk listed, and count them.
-
-        Raises:
-            ClerkUnavailableError, StoreUnavailableError: a failure that outlasted the retries. What was
-                repaired until then has been reported.
-        """
+        """Repair and count those that Clerk listed; raises the failure that outlasted the retries."""
         snapshots = [user for user in listed if isinstance(user, Snapshot)]
         ours = await self.run.retry(partial(self.users.get_many, [user.id for user in snapshots]))
         doubtful: list[UserId] = []

@@ -111,11 +111,9 @@ class OutboxAdministration(Protocol):
 
     async def status(self) -> OutboxStatus:
         """Read how it stands; the cost grows with what waits, about 0.6 s for a million events."""
-        ...
 
     async def dead(self, *, limit: int, discarded: bool = False) -> Sequence[DeadLetter]:
         """Return up to `limit` dead letters, those that died last first; with `discarded` also those given up."""
-        ...
 
     async def retry(self, ids: Sequence[int]) -> Mapping[int, Repair]:
         """Put these dead letters back into the outbox, each as it was and under its event id.
@@ -123,8 +121,6 @@ class OutboxAdministration(Protocol):
         Returns what became of each, by id: one that cannot be retried keeps none of the others from it. A letter whose
         user is deleted is never put back, not even when the deletion happens at the same time.
         """
-        ...
 
     async def discard(self, ids: Sequence[int], reason: str) -> Mapping[int, Repair]:
         """Give these dead letters up: the trace and the reason stay, the payload is erased. Returns as `retry` does."""
-        ...

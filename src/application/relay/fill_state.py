@@ -26,11 +26,9 @@ class StateFill(Protocol):
         The order is the database's. A user whose newest version waits already is left as it is; one that changes
         meanwhile loses nothing, because a relay writes only what is the newest when it gets there.
         """
-        ...
 
     async def waiting(self) -> int:
         """Return how many of those that were put no relay has written yet."""
-        ...
 
 
 @frozen(kw_only=True)

@@ -49,15 +49,12 @@ class LaneLeases(Protocol):
 
     async def read(self, relay: str) -> LaneTable:
         """Say that `relay` is alive, and return the leases as they are now."""
-        ...
 
     async def write(self, relay: str, share: LaneShare) -> frozenset[int]:
         """Renew and take `hold`, give up `release`; return the lanes that are now held.
 
         A lane that another relay took in between is not among them: of two that take one lane, one gets it.
         """
-        ...
 
     async def leave(self, relay: str) -> None:
         """Give up every lane and be forgotten."""
-        ...

@@ -39,11 +39,9 @@ class Rounds(Protocol):
 
     async def __call__(self, lanes: Sequence[int], limit: int) -> Round:
         """Carry up to `limit` messages of these lanes."""
-        ...
 
     async def settle(self) -> None:
         """Delete what the last round published, when no other round follows soon."""
-        ...
 
 
 class RoundObserver(Protocol):

@@ -69,15 +69,12 @@ class Outbox(Protocol):
         Whatever is returned of a key is the lowest versions of it that are stored, in order and without a hole:
         a relay that publishes what it got, in the order it got it, cannot reorder.
         """
-        ...
 
     async def delete(self, published: Collection[Pending]) -> None:
         """Forget messages that the broker has acknowledged; those already gone are no error."""
-        ...
 
     async def move_to_dead_letters(self, refusals: Collection[RefusedMessage]) -> None:
         """Move refused messages to the dead letters in one step; the error is kept, later versions go on."""
-        ...
 
 
 @frozen
@@ -99,4 +96,3 @@ class Publisher(Protocol):
         A failure of the brokers is not raised but returned as `outage`, and the next call starts on a new connection.
         After a message of a key that did not arrive, no later one of that key arrives either, unless it was refused.
         """
-        ...

@@ -32,18 +32,13 @@ class TopicTail(Protocol):
     """
 
     async def next(self) -> Record:
-        """Return the next message, however long it takes to come.
+        """Return the next message, however long it takes, or raise BrokerUnavailableError: no reading any more.
 
         A message that cannot be taken apart is returned once, as one that is not `readable`, and passed over.
-
-        Raises:
-            BrokerUnavailableError: the brokers do not let us read any more.
         """
-        ...
 
     async def length(self) -> int:
         """Return how many messages were ever written to the topic."""
-        ...
 
 
 class OpenTopicTail(Protocol):
@@ -54,4 +49,3 @@ class OpenTopicTail(Protocol):
 
         Entering raises BrokerUnavailableError: the brokers are out of reach or refuse, or there is no such topic.
         """
-        ...

@@ -187,10 +187,12 @@ def min_in_sync(copies: int) -> int:
 
 
 def differences(facts: TopicFacts, *, partitions: int | None = None) -> Iterator[TopicDifference]:
-    """Compare a topic that exists with its definition, or with a number of partitions of your own."""
+    """Compare a topic, if it exists, with its definition, or with a number of partitions of your own."""
     definition = facts.topic.definition
     wanted = partitions or definition.partitions
-    if (facts.partitions or 0) < wanted:
+    if facts.partitions is None:
+        return
+    if facts.partitions < wanted:
         why = "no more consumers of a group than partitions share the work; adding some later moves keys"
         yield TopicDifference("partitions", str(facts.partitions), f"{Bound.AT_LEAST} {wanted}", why)
     copies = replication_factor(definition, facts.brokers)

@@ -5,11 +5,7 @@ from collections.abc import Callable
 
 from attrs import define, field
 
-from application.errors import (
-    ClerkNotConfiguredError,
-    ClerkUnavailableError,
-    UserUnknownError,
-)
+from application.errors import ClerkNotConfiguredError, ClerkUnavailableError, UserUnknownError
 from application.failure import Cause
 from application.users.ports import ClerkUsers, UserReader
 from application.users.sync_user import SyncUser
@@ -27,18 +23,13 @@ UNKNOWN_AT_MOST = 10_000
 
 @define(eq=False)
 class JustInTimeSync:
-    """Ask Clerk once, however many requests of a new user come at the same time.
-
-    Args:
-        clock: seconds that only ever go forward.
-        on_obtained: called for each user that Clerk had and we had not: a webhook is late, or lost.
-    """
+    """Ask Clerk once, however many requests of a new user come at the same time."""
 
     users: UserReader
     identities: ClerkUsers
     sync_user: SyncUser
-    clock: Callable[[], float]
-    on_obtained: Callable[[], None] = lambda: None
+    clock: Callable[[], float]  # seconds that only ever go forward
+    on_obtained: Callable[[], None] = lambda: None  # for each user that only Clerk had: a webhook is late, or lost
     limit_s: float = LIMIT_S
     unknown_at_most: int = UNKNOWN_AT_MOST
     _flights: "dict[UserId, asyncio.Task[User | Tombstone]]" = field(factory=dict, init=False)

@@ -28,11 +28,7 @@ class ListUsers:
     """Asked first."""
 
     async def by_ids(self, ids: Sequence[UserId], *, min_version: int = 0) -> FoundUsers:
-        """Return the users in the order of `ids`, one for each time it is named.
-
-        Raises:
-            VersionNotReachedError: the primary has an older version than `min_version` of one of them.
-        """
+        """Return the users in the order of `ids`, for each time one is named; VersionNotReachedError: one is older."""
         wanted = set(ids)
         known = dict(await self.replica.get_many(wanted, min_version)) if self.replica else {}
         if missing := wanted - known.keys():

@@ -33,9 +33,6 @@ class ManageUsers:
         UserDeletedError: we know that the user was deleted; Clerk is not asked.
         ClerkUnavailableError, ClerkRefusedError, ClerkNotConfiguredError: as `ClerkUsers`.
         StoreUnavailableError, UnstorableError: it was done at Clerk, and our row will follow with the webhook.
-
-    Args:
-        now_ms: the clock, milliseconds since 1970.
     """
 
     users: UserReader
@@ -44,7 +41,7 @@ class ManageUsers:
     sync_user: SyncUser
     delete_user: DeleteUser
     revoke_session: RevokeSession
-    now_ms: Callable[[], int]
+    now_ms: Callable[[], int]  # the clock
 
     async def ban(self, user_id: UserId) -> Decision:
         """End every session of the user, and let no new one begin.

@@ -45,10 +45,7 @@ def is_close(behind_s: float | None) -> bool:
 def why_primary(known: Known, behind_s: float | None, at_least: int) -> WhyPrimary | None:
     """Judge what a replica has of one user; None when it may be answered.
 
-    Args:
-        known: what the replica has.
-        behind_s: how far behind the replica was; None when it follows nobody.
-        at_least: the newest version that the caller has seen; 0 for none.
+    `behind_s` is None when it follows nobody; `at_least` is the newest version that the caller has seen, 0 for none.
     """
     if not is_close(behind_s):
         return WhyPrimary.BEHIND
@@ -65,11 +62,7 @@ def why_primary(known: Known, behind_s: float | None, at_least: int) -> WhyPrima
 
 
 def require_version(user: User, min_version: int) -> User:
-    """Return the user that the primary has.
-
-    Raises:
-        VersionNotReachedError: even that is older than what the caller has seen.
-    """
+    """Return the primary's user, or raise VersionNotReachedError: it is older than what the caller has seen."""
     if user.version < min_version:
         raise VersionNotReachedError
     return user
@@ -80,13 +73,10 @@ class ReplicaReads:
     """Ask a replica; each method leaves out what the primary has to be asked for, and raises nothing.
 
     `at_least` is the newest version that the caller has seen: a replica's older answer is none.
-
-    Args:
-        on_read: called for each reading, with what sends it to the primary, or None.
     """
 
     replicas: ReplicaReader
-    on_read: Callable[[WhyPrimary | None], None]
+    on_read: Callable[[WhyPrimary | None], None]  # called for each reading, with what sends it to the primary
 
     async def signed_in(self, user_id: UserId, session_id: SessionId | None, at_least: int) -> SignedIn | None:
         try:

@@ -17,11 +17,7 @@ class SigningKey:
 
 
 def parse_signing_key(secret: str) -> SigningKey:
-    """Read `whsec_…`.
-
-    Raises:
-        ValueError: it is not a signing secret; the message does not contain it.
-    """
+    """Read `whsec_…`, or raise ValueError: it is not a signing secret; the message does not contain it."""
     if secret.startswith("whpk_"):
         raise ValueError("a webhook public key (whpk_…) verifies nothing here: use the signing secret (whsec_…)")
     if not secret.startswith("whsec_"):

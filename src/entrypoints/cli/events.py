@@ -85,10 +85,7 @@ def _concerns(record: Record, user: str) -> bool:
 
 
 def cloud_event(record: Record) -> dict[str, Any]:
-    """Return the event in CloudEvents' JSON format (cloudevents/spec, formats/json-format.md).
-
-    A message that is no CloudEvent of this form comes out with what there is of it.
-    """
+    """Return the event in CloudEvents' JSON format (formats/json-format.md); of what is none, what there is of it."""
     event: dict[str, Any] = {
         name.removeprefix("ce_"): value for name, value in record.headers.items() if name.startswith("ce_")
     }

@@ -51,11 +51,7 @@ def _kill_all(workers: Iterable[Any]) -> None:
 
 
 class Server(MPServer):
-    """On SIGHUP new workers read `.env` and `*_FILE` again and replace the old ones, unless they could not begin.
-
-    Args:
-        can_begin: raises ConfigurationError when new workers could not begin.
-    """
+    """On SIGHUP new workers read `.env` and `*_FILE` anew and replace the old ones, unless `can_begin` raises."""
 
     def __init__(self, target: str, *, can_begin: Callable[[], object], **options: Any) -> None:
         super().__init__(target, **options)

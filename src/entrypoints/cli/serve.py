@@ -50,11 +50,7 @@ _LOG_CONFIG: dict[str, Any] = {
 
 
 def serve(
-    *,
-    host: str | None = None,
-    port: int | None = None,
-    workers: int | None = None,
-    log_level: str | None = None,
+    *, host: str | None = None, port: int | None = None, workers: int | None = None, log_level: str | None = None
 ) -> None:
     """Serve webhooks, /v1/me and forward auth over HTTP.
 

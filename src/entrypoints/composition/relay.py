@@ -63,8 +63,7 @@ class RelayContainer(DeclarativeContainer):
         Singleton(TimedPublisher, Singleton(KafkaPublisher, broker, topics=topics)), topics
     )
     session_publisher: Provider[Publisher] = traced.provided.publisher.call(
-        Singleton(TimedPublisher, Singleton(KafkaPublisher, session_broker, topics=session_topics)),
-        session_topics,
+        Singleton(TimedPublisher, Singleton(KafkaPublisher, session_broker, topics=session_topics)), session_topics
     )
     state_publisher = Singleton(
         KafkaStatePublisher, kafka.provided.addresses, kafka.provided.kafka_user_state_topic, kafka_security

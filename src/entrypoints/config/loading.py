@@ -18,13 +18,7 @@ S = TypeVar("S")
 
 
 def load(settings_class: type[S], *, environment: Mapping[str, str] | None = None, env_file: Path | None = None) -> S:
-    """Return the settings of a command from what `found_variables` returns.
-
-    `NAME_FILE` may name a file that holds the secret `NAME`. `settings_class` may also be a single group.
-
-    Raises:
-        ConfigurationError: naming every variable that is missing or wrong.
-    """
+    """Return a command's settings, or a group's, or raise ConfigurationError: it names all that is missing or wrong."""
     return load_from(settings_class, found_variables(environment, env_file))
 
 

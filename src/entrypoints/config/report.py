@@ -55,11 +55,7 @@ def _effective(variable: Variable, found: Mapping[str, SourceValue]) -> Effectiv
         source = ", ".join(found[name].origin for name in (variable.name, f"{variable.name}_FILE") if name in found)
         text = ""
     return Effective(
-        name=variable.name,
-        value=text,
-        source=source,
-        required=variable.required,
-        commands=variable.commands,
+        name=variable.name, value=text, source=source, required=variable.required, commands=variable.commands
     )
 
 

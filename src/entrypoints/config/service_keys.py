@@ -44,21 +44,13 @@ class ServiceKey:
 
 
 def new_service_key(name: str, scopes: Collection[str] = (EVERYTHING,)) -> tuple[str, ServiceKey]:
-    """Make a key up, and return its text, which is kept nowhere, and what to configure of it.
-
-    Raises:
-        ValueError: the name cannot be configured, or a scope is none.
-    """
+    """Make a key up; return its text, which is kept nowhere, and what to configure of it. Raises as `service_key`."""
     text = PREFIX + secrets.token_urlsafe(32)
     return text, service_key(f"{name}:{'+'.join(scopes)}:{_digest(text).hex()}")
 
 
 def service_key(configured: str) -> ServiceKey:
-    """Read `name:scopes:hash`, or `name:hash` for a key that may do everything; the hash is in hexadecimal.
-
-    Raises:
-        ValueError: it is something else; the message does not repeat it, as it may be the key itself.
-    """
+    """Read `name:scopes:hash`, or `name:hash` for everything; a ValueError does not repeat it: it may be the key."""
     match = _CONFIGURED.fullmatch(configured)
     if match is None:
         raise ValueError("not name:scopes:hash, as `auth-service service-key new` prints it (never the key itself)")

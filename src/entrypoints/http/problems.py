@@ -63,10 +63,7 @@ TABLE: dict[type[Exception], Problem] = {
         "`active`, `in_person` and `cacheable` take `true` and nothing else; leave out what is not meant.",
     ),
     http.MinVersionError: Problem(
-        400,
-        "min-version-not-valid",
-        "Query not valid",
-        "`min_version` must be one positive integer.",
+        400, "min-version-not-valid", "Query not valid", "`min_version` must be one positive integer."
     ),
     http.IdentityHeaderNamedError: Problem(
         400,
@@ -123,10 +120,7 @@ TABLE: dict[type[Exception], Problem] = {
         403, "origin-refused", "Origin refused", "A page of this origin may not use the session cookie."
     ),
     http.ImpersonatedError: Problem(
-        403,
-        "impersonation-refused",
-        "Impersonated session",
-        "The session is impersonated, which is not allowed here.",
+        403, "impersonation-refused", "Impersonated session", "The session is impersonated, which is not allowed here."
     ),
     application.UserUnknownError: Problem(404, "user-unknown", "User unknown", "The user is not known (yet)."),
     http.BodyTooSlowError: Problem(
@@ -155,10 +149,7 @@ TABLE: dict[type[Exception], Problem] = {
         "Clerk has none of our users, so its answer that this user does not exist is not trusted.",
     ),
     application.VersionNotReachedError: Problem(
-        409,
-        "version-not-reached",
-        "Version not reached",
-        "The stored version of the user is older than `min_version`.",
+        409, "version-not-reached", "Version not reached", "The stored version of the user is older than `min_version`."
     ),
     application.ClerkNotConfiguredError: Problem(
         501,

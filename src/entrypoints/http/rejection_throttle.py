@@ -21,13 +21,9 @@ class RejectionThrottle:
 
     A client that waits for its answer before it sends again is slowed down to a few requests a second. One that opens
     ever more connections is not, but each of its rejections costs no more than before.
-
-    Args:
-        clock: seconds that only ever go forward.
-        sleep: seconds.
     """
 
-    clock: Callable[[], float]
+    clock: Callable[[], float]  # seconds that only ever go forward
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _next: float = field(default=float("-inf"), init=False)
 

@@ -20,11 +20,7 @@ _IN_MEMORY = "/dev/shm"  # noqa: S108  # where Linux, and each container, has a 
 
 @contextmanager
 def metrics_folder(in_memory: str = _IN_MEMORY) -> Iterator[None]:
-    """Make a folder for the workers that are started meanwhile; first remove those that killed services left.
-
-    Raises:
-        ConfigurationError: none can be made.
-    """
+    """Make a folder for workers, and remove those that killed services left; ConfigurationError: none can be made."""
     folder = _new_folder(in_memory)
     lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
     try:

@@ -160,11 +160,7 @@ class RelayTelemetry:
 
     def health(self) -> RelayHealth:
         """Return what is wrong now; events that wait while this is well are another relay's, or only just stored."""
-        failures = {
-            "events": self.users.failure,
-            "session_events": self.sessions.failure,
-            "lanes": self._lease_failure,
-        }
+        failures = {"events": self.users.failure, "session_events": self.sessions.failure, "lanes": self._lease_failure}
         return RelayHealth.of(
             {name: str(failure) if failure else None for name, failure in failures.items()}, {"vacuum": self._blocked}
         )

@@ -59,11 +59,7 @@ class Dialer:
         self.route = Route(self.target)
 
     async def __call__(self) -> Driver:
-        """Connect.
-
-        Raises:
-            OSError, asyncpg.PostgresError, asyncpg.InternalClientError: none of the addresses would have us.
-        """
+        """Connect, or raise OSError, asyncpg.PostgresError, asyncpg.InternalClientError: no address would have us."""
         if not self.pooled:
             try:
                 connection = await self._directly()

@@ -47,11 +47,7 @@ class Tls:
         return {"disable": (False,), "allow": (False, True), "prefer": (True, False)}.get(self.mode, (True,))
 
     def context(self, server_name: str | None = None) -> ssl.SSLContext:
-        """Read the files; the context asks for, and verifies, this name, whatever address is connected to.
-
-        Raises:
-            ValueError: one of them cannot be used; the message names its parameter.
-        """
+        """Read the files, to verify this name whatever address is connected to; ValueError names the parameter."""
         context = _NamedContext(ssl.PROTOCOL_TLS_CLIENT)
         context.server_name = server_name
         context.check_hostname = False
@@ -82,11 +78,7 @@ class Tls:
 
 
 def read_tls(parameters: Mapping[str, str], *, over_network: bool) -> Tls:
-    """Take what concerns TLS out of the parameters of a connection; a Unix socket has none.
-
-    Raises:
-        ValueError: it cannot be used; the message names the parameter.
-    """
+    """Take what concerns TLS out of the parameters; a Unix socket has none. A ValueError names the parameter."""
     root = parameters.get("sslrootcert") or _in_home("root.crt")
     mode = parameters.get("sslmode") or ("verify-full" if root == SYSTEM else "prefer")
     if mode not in MODES:

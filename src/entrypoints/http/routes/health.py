@@ -71,7 +71,6 @@ class Replicas(Protocol):
     @property
     def failures(self) -> Mapping[str, Failure | None]:
         """By address: why it is not in use, or None."""
-        ...
 
 
 @define(kw_only=True)

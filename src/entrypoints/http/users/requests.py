@@ -39,11 +39,7 @@ class ByEmail:
 
 
 def named_user(text: str) -> UserId:
-    """Return the user that a path names.
-
-    Raises:
-        RequestNotValidError: it is no user id.
-    """
+    """Return the user that a path names, or raise RequestNotValidError: it is no user id."""
     try:
         return parse_user_id(text)
     except InvalidUserIdError as error:
@@ -51,13 +47,10 @@ def named_user(text: str) -> UserId:
 
 
 def wanted_users(query: bytes) -> ByIds | ByEmail:
-    """Read `ids=a,b` (which may be repeated: `ids=a&ids=b`; `min_version` may stand beside it) or `email=…`.
+    """Read `ids=a,b` (also `ids=a&ids=b`, beside `min_version`) or `email=…`, or raise RequestNotValidError.
 
     A `+` stays one, although forms write a blank so: addresses have the former, and a client that forgot to encode it
     would get no user for this address.
-
-    Raises:
-        RequestNotValidError: neither or both, something else, or not what it should be.
     """
     ids: list[str] = []
     emails: list[str] = []
@@ -82,21 +75,13 @@ def wanted_users(query: bytes) -> ByIds | ByEmail:
 
 
 def nothing(body: bytes) -> None:
-    """Check that a body is empty or `{}`, as some clients cannot send none.
-
-    Raises:
-        RequestNotValidError: it says something, which would be ignored.
-    """
+    """Raise RequestNotValidError unless a body is empty or `{}`: it would be ignored, and some cannot send none."""
     if body.strip():
         _fields(body)
 
 
 def metadata_patch(body: bytes) -> Mapping[str, Any]:
-    """Read `{"public_metadata": {…}}`: what to merge into a user's metadata.
-
-    Raises:
-        RequestNotValidError: it is something else.
-    """
+    """Return what `{"public_metadata": {…}}` merges, or raise RequestNotValidError: it is something else."""
     patch = _fields(body, "public_metadata").get("public_metadata")
     if not isinstance(patch, dict):
         raise RequestNotValidError("The body: `public_metadata` must be there, and an object.")

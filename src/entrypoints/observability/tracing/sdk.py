@@ -20,14 +20,7 @@ from application.relay.messages import Publisher
 from application.users.ports import UserReader
 from entrypoints.config.secret import Secret
 from entrypoints.config.settings import TracesExporter, TracingSettings
-from entrypoints.observability.tracing import (
-    Change,
-    ObtainUser,
-    RunningStore,
-    Tracing,
-    WebhookUseCase,
-    serving,
-)
+from entrypoints.observability.tracing import Change, ObtainUser, RunningStore, Tracing, WebhookUseCase, serving
 from entrypoints.observability.tracing.privacy import OnlyAllowed
 from entrypoints.observability.tracing.relaying import TracedPublisher
 from entrypoints.observability.tracing.requests import TracedRequests
