@@ -28,14 +28,11 @@ PULSE_MS = HOUR_MS
 @frozen(kw_only=True)
 class Place:
     name: str
-    left: int | None
-    """How many rows or records hold personal data, or ids of sessions; None when that is not known."""
-    what: str
-    """What is there, in words."""
+    left: int | None  # how many rows or records hold personal data, or ids of sessions; None when that is not known
+    what: str  # what is there, in words
     until: int | None = None
     """When the last of it is gone at the latest, ms; None when nothing is left, or nothing says when."""
-    why: str = ""
-    """What removes it, or what does not."""
+    why: str = ""  # what removes it, or what does not
 
     def is_due(self, now_ms: int) -> bool:
         """Tell whether something is left, or may be, that should be gone by now or that has no date."""

@@ -24,8 +24,7 @@ class StoredEvent:
 
 @frozen(kw_only=True)
 class WaitingEvent(StoredEvent):
-    state_only: bool
-    """It was published, or is none, and waits for the state topic."""
+    state_only: bool  # it was published, or is none, and waits for the state topic
 
 
 @frozen(kw_only=True)
@@ -40,8 +39,7 @@ class DeadEvent(StoredEvent):
 class EndedSession:
     id: str
     revoked_at: int
-    recorded_at: int
-    """By the database's clock."""
+    recorded_at: int  # by the database's clock
 
 
 @frozen(kw_only=True)
@@ -63,10 +61,8 @@ class TopicSearch:
     """What a topic holds of a user, as it was when the search began."""
 
     topic: str
-    partitions: int
-    """How many the topic has; 0 when there is no such topic."""
-    searched: Sequence[int]
-    """Those that were read."""
+    partitions: int  # how many the topic has; 0 when there is no such topic
+    searched: Sequence[int]  # those that were read
     records: Sequence[Record] = ()
     """By partition, each in the order of its offsets. One that is not `readable` may be anybody's."""
 

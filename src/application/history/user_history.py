@@ -22,28 +22,22 @@ _OF_A_TOMBSTONE = {"id", "version", "deleted_at"}
 class Change:
     """A field that differs from the version before."""
 
-    field: str
-    """Its name in the profile; what is in an object has a path, such as `public_metadata.plan`."""
+    field: str  # its name in the profile; what is in an object has a path, such as `public_metadata.plan`
     before: Any
     after: Any
-    before_known: bool = True
-    """Not when the version before is nowhere any more."""
+    before_known: bool = True  # not when the version before is nowhere any more
 
 
 @frozen(kw_only=True)
 class Version:
     number: int
-    type: str
-    """The CloudEvents type."""
-    time: str
-    """When it changed at Clerk (RFC 3339)."""
+    type: str  # the CloudEvents type
+    time: str  # when it changed at Clerk (RFC 3339)
     traceparent: str | None
-    published: Sequence[Record] = ()
-    """Where it is in the topic; more than once when it was delivered again."""
+    published: Sequence[Record] = ()  # where it is in the topic; more than once when it was delivered again
     waiting: ports.WaitingEvent | None = None
     dead: ports.DeadEvent | None = None
-    changed: Sequence[str] = ()
-    """Names of the profile's fields, as the event has them."""
+    changed: Sequence[str] = ()  # names of the profile's fields, as the event has them
     changes: Sequence[Change] | None = field(default=None, repr=False)
     """None when the values are gone, or not to be shown because the user was deleted."""
 
@@ -62,8 +56,7 @@ class UserHistory:
     versions: Sequence[Version]
     missing: Sequence[tuple[int, int]]
     """The first and last of versions that are neither in the database nor where the topic was searched."""
-    unreadable: Sequence[Record]
-    """Records of the user's key, or that nobody can read, that are no events of ours."""
+    unreadable: Sequence[Record]  # records of the user's key, or that nobody can read, that are no events of ours
     sessions: Sequence[ports.EndedSession]
     search: ports.TopicSearch
 

@@ -16,20 +16,14 @@ from domain.user import Known, Tombstone, User, UserId
 class Drift(StrEnum):
     """How one user differs; the first three can be repaired."""
 
-    MISSING = "missing"
-    """Clerk has the user, and we have nothing."""
-    STALE = "stale"
-    """Clerk's state is newer than ours, and a kept field differs."""
-    GONE = "gone"
-    """We hold the user, and Clerk has none."""
-    DELETED_HERE = "deleted-here"
-    """Clerk has the user, and we keep a tombstone, which nothing resurrects."""
+    MISSING = "missing"  # Clerk has the user, and we have nothing
+    STALE = "stale"  # Clerk's state is newer than ours, and a kept field differs
+    GONE = "gone"  # we hold the user, and Clerk has none
+    DELETED_HERE = "deleted-here"  # Clerk has the user, and we keep a tombstone, which nothing resurrects
     NEWER_HERE = "newer-here"
     """What we hold claims a later place in Clerk's time than what Clerk says now, and a kept field differs."""
-    UNREADABLE = "unreadable"
-    """Clerk has the user in a shape that Clerk does not document."""
-    UNSTORABLE = "unstorable"
-    """PostgreSQL refuses what Clerk has, whatever the time."""
+    UNREADABLE = "unreadable"  # Clerk has the user in a shape that Clerk does not document
+    UNSTORABLE = "unstorable"  # PostgreSQL refuses what Clerk has, whatever the time
 
 
 @frozen(kw_only=True)
@@ -39,16 +33,14 @@ class Difference:
     user_id: UserId
     drift: Drift
     repaired: bool = False
-    detail: str = ""
-    """Names of fields, or what was wrong with one; never a value."""
+    detail: str = ""  # names of fields, or what was wrong with one; never a value
 
 
 @frozen(order=True)
 class CreationKey:
     """A place among our living users, in the order of their creation at Clerk."""
 
-    created_at: int
-    """Milliseconds since 1970."""
+    created_at: int  # milliseconds since 1970
     user_id: UserId
 
 
@@ -106,11 +98,9 @@ def lags(snapshot: Snapshot, known: Known) -> bool:
 class DeletionLimit:
     """How many users a run may delete; more of them look like the wrong key, or a list cut short."""
 
-    share: float = 0.05
-    """Of our living users."""
+    share: float = 0.05  # of our living users
     at_least: int = 10
-    explicit: bool = False
-    """Somebody has said so."""
+    explicit: bool = False  # somebody has said so
 
     def of(self, living: int) -> int:
         return max(self.at_least, int(living * self.share))

@@ -22,16 +22,14 @@ class GoneUsers:
     """Collects them page by page."""
 
     users: LivingUsers
-    living: int
-    """How many users we had at the beginning."""
+    living: int  # how many users we had at the beginning
     repair: RepairUsers
     delete_user: DeleteUser
     now_ms: Callable[[], int]
     sizes: PageSizes
     run: Run
     ids: list[UserId] = field(factory=list, init=False)
-    _unlisted: int = field(default=0, init=False)
-    """Users whom Clerk did not list, and has."""
+    _unlisted: int = field(default=0, init=False)  # users whom Clerk did not list, and has
 
     async def compare(self, complete: Complete, *, began_at: int) -> None:
         """Look up those of ours whom a complete part of Clerk's list does not have; raises as `look_up`.

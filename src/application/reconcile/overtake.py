@@ -16,8 +16,7 @@ from domain.snapshot import Deletion
 from domain.sync_user import sync_user
 from domain.user import Known, Tombstone, UserId
 
-PAGE = 1000
-"""Users in one statement."""
+PAGE = 1000  # users in one statement
 
 
 @frozen
@@ -25,8 +24,7 @@ class Seen:
     """What a consumer holds of a user: the first record of the highest version."""
 
     version: int
-    user: Mapping[str, Any] = field(repr=False)
-    """`data.user` of the event."""
+    user: Mapping[str, Any] = field(repr=False)  # `data.user` of the event
 
 
 class ReadSeen(Protocol):

@@ -16,11 +16,8 @@ from domain.events import UserCreated, UserUpdated
 from domain.snapshot import Snapshot, changed_fields
 from domain.user import Known, User, UserId
 
-LOOK_UPS = 8
-"""Users that Clerk is asked for one by one, at the same time."""
-
-TRIES = 3
-"""How often a user is asked for that Clerk has no usable answer about, while it answers other questions."""
+LOOK_UPS = 8  # users that Clerk is asked for one by one, at the same time
+TRIES = 3  # how often a user is asked for that Clerk has no usable answer about, while it answers other questions
 
 
 @define(eq=False, kw_only=True)

@@ -8,11 +8,9 @@ from attrs import frozen
 
 from domain.user import UserId
 
-PAGE = 1000
-"""Users in one statement."""
+PAGE = 1000  # users in one statement
 
-MOST_WAITING = 10_000
-"""More are not put: what waits takes room in the outbox, and the relays are not any faster for it."""
+MOST_WAITING = 10_000  # more are not put: what waits takes room in the outbox, and the relays are not any faster for it
 
 PAUSE_S = 0.2
 
@@ -33,10 +31,8 @@ class StateFill(Protocol):
 
 @frozen(kw_only=True)
 class Filled:
-    put: int
-    """Users so far, in this run."""
-    last: UserId | None
-    """Where to go on after an interruption."""
+    put: int  # users so far, in this run
+    last: UserId | None  # where to go on after an interruption
     waiting: int
 
 

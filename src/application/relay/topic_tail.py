@@ -17,10 +17,8 @@ class Record:
     headers: Mapping[str, str] = {}
     """The last one of each name, unless it has no value; what is not UTF-8 in a value is replaced."""
     value: bytes | None = field(default=None, repr=False)
-    timestamp: int = 0
-    """When it was written, ms: by the producer's clock or the broker's, as the topic is set."""
-    rolled_back: bool = False
-    """Its transaction was: consumers that read what is committed do not see it."""
+    timestamp: int = 0  # when it was written, ms: by the producer's clock or the broker's, as the topic is set
+    rolled_back: bool = False  # its transaction was: consumers that read what is committed do not see it
     readable: bool = True
     """Not when the client cannot take it apart, as with a header's name that is not UTF-8: the rest is then unknown."""
 

@@ -10,8 +10,7 @@ from application.failure import Failure
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 
-LONGEST_KEPT_MS = 28 * DAY_MS
-"""What a deleted user once was must leave Kafka within a month (GDPR, articles 12 and 17)."""
+LONGEST_KEPT_MS = 28 * DAY_MS  # what a deleted user once was must leave Kafka within a month (GDPR, articles 12 and 17)
 
 SEGMENT_MS = DAY_MS
 """Kafka deletes whole segments, by the newest record in each: the oldest stays for the time of a segment longer."""
@@ -43,24 +42,19 @@ class Setting:
     name: str
     bound: Bound
     value: str
-    why: str
-    """What goes wrong otherwise."""
-    vital: bool = False
-    """Events are lost or withheld otherwise; the rest is a risk that an operator may accept."""
+    why: str  # what goes wrong otherwise
+    vital: bool = False  # events are lost or withheld otherwise; the rest is a risk that an operator may accept
 
 
 @frozen(kw_only=True)
 class TopicDefinition:
     """What a topic has to be, whatever it is called."""
 
-    variable: str
-    """The variable that names it."""
+    variable: str  # the variable that names it
     default_name: str
     settings: Sequence[Setting]
-    partitions: int = 6
-    """At least. Adding some later moves keys, so there are more than anybody needs at first."""
-    replication_factor: int = 3
-    """At least, where there are as many brokers."""
+    partitions: int = 6  # At least. Adding some later moves keys, so there are more than anybody needs at first.
+    replication_factor: int = 3  # at least, where there are as many brokers
 
 
 _LARGEST_EVENT = Setting(
@@ -146,20 +140,13 @@ class TopicFacts:
     """A topic as the brokers describe it."""
 
     topic: Topic
-    brokers: int
-    """How many there are."""
-    out_of_reach: Sequence[Failure] = ()
-    """Brokers that cannot be reached at the address that they advertise."""
-    partitions: int | None = None
-    """None when the topic does not exist, or is hidden from us."""
-    hidden: bool = False
-    """We have no right to know whether it exists."""
-    replication_factor: int = 0
-    """Of the partition that has the fewest copies."""
-    in_sync: int = 0
-    """Copies that are current, of the partition that has the fewest."""
-    leaderless: int = 0
-    """Partitions without a leader."""
+    brokers: int  # how many there are
+    out_of_reach: Sequence[Failure] = ()  # brokers that cannot be reached at the address that they advertise
+    partitions: int | None = None  # None when the topic does not exist, or is hidden from us
+    hidden: bool = False  # we have no right to know whether it exists
+    replication_factor: int = 0  # of the partition that has the fewest copies
+    in_sync: int = 0  # copies that are current, of the partition that has the fewest
+    leaderless: int = 0  # partitions without a leader
     settings: Mapping[str, str] | None = field(factory=dict)
     """Its own and inherited ones; None when we may not read them."""
     operations: frozenset[str] | None = None

@@ -7,7 +7,6 @@ from attrs import frozen
 class DatabaseLoad:
     """One reading of this process."""
 
-    waiting_changes: int
-    """Changes of users that have no answer yet."""
+    waiting_changes: int  # changes of users that have no answer yet
     connections_in_use: int
     connections_idle: int

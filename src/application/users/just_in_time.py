@@ -11,14 +11,10 @@ from application.users.ports import ClerkUsers, UserReader
 from application.users.sync_user import SyncUser
 from domain.user import Tombstone, User, UserId
 
-LIMIT_S = 12.0
-"""For a read, Clerk and a write, each of which has a bound of its own."""
+LIMIT_S = 12.0  # for a read, Clerk and a write, each of which has a bound of its own
 
-UNKNOWN_FOR_S = 5.0
-"""How long it is taken for granted that Clerk has no such user; the webhook is noticed all the same."""
-
-UNKNOWN_AT_MOST = 10_000
-"""Users of whom that is remembered; the oldest are forgotten first."""
+UNKNOWN_FOR_S = 5.0  # how long it is taken for granted that Clerk has no such user; the webhook is noticed all the same
+UNKNOWN_AT_MOST = 10_000  # users of whom that is remembered; the oldest are forgotten first
 
 
 @define(eq=False)

@@ -19,8 +19,7 @@ from domain.session import RevokedSession, SessionId
 from domain.snapshot import Deletion, Snapshot
 from domain.user import Known, Tombstone, User, UserId
 
-LISTING_S = 2.0
-"""How long a ban waits for the list of the user's sessions: what it is about must not be late for it."""
+LISTING_S = 2.0  # how long a ban waits for the list of the user's sessions: what it is about must not be late for it
 
 
 @frozen(kw_only=True)
@@ -41,7 +40,7 @@ class ManageUsers:
     sync_user: SyncUser
     delete_user: DeleteUser
     revoke_session: RevokeSession
-    now_ms: Callable[[], int]  # the clock
+    now_ms: Callable[[], int]  # the wall clock
 
     async def ban(self, user_id: UserId) -> Decision:
         """End every session of the user, and let no new one begin.

@@ -36,8 +36,7 @@ class SignedIn:
     """What is known of whoever sends a session token."""
 
     user: Known
-    revoked: bool
-    """The session ended; its tokens are refused."""
+    revoked: bool  # the session ended; its tokens are refused
     behind_s: float | None = 0.0
     """How far behind the primary the answer may be, seconds; None for a replica that follows nobody."""
 
@@ -160,10 +159,8 @@ class Unreadable:
     """A user that Clerk lists, in a shape that Clerk does not document."""
 
     id: UserId
-    created_at: int | None
-    """Milliseconds since 1970, when at least that can be read."""
-    reason: str
-    """Which field, never its value."""
+    created_at: int | None  # milliseconds since 1970, when at least that can be read
+    reason: str  # which field, never its value
 
 
 Listed = Snapshot | Unreadable

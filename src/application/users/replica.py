@@ -19,20 +19,17 @@ a second; one that is further behind is paused, overloaded or cut off.
 """
 
 
-NOT_ASKED = Failure(REPLICA, Cause.NO_ANSWER, "not asked yet")
-"""Why a replica is not in use at the start."""
+NOT_ASKED = Failure(REPLICA, Cause.NO_ANSWER, "not asked yet")  # why a replica is not in use at the start
 
 
 class WhyPrimary(StrEnum):
     """Why the primary is asked; the value is a label of metrics."""
 
-    UNAVAILABLE = "unavailable"
-    """No replica is in use, or the one that was asked did not answer in time."""
+    UNAVAILABLE = "unavailable"  # no replica is in use, or the one that was asked did not answer in time
     BEHIND = "behind"
     """It is further behind than `MAX_BEHIND_S`, or follows nobody: it was promoted, or has just started."""
     ABSENT = "absent"
-    BELOW_FLOOR = "below-floor"
-    """Its version is older than the one that the caller has seen."""
+    BELOW_FLOOR = "below-floor"  # its version is older than the one that the caller has seen
     BANNED = "banned"
     """So that nobody is refused who was unbanned meanwhile; a deletion and a revocation are never taken back."""
 

@@ -5,15 +5,13 @@ import binascii
 
 from attrs import field, frozen
 
-KEY_BYTES = range(24, 65)
-"""Length of a signing key (Standard Webhooks, "Signature scheme")."""
+KEY_BYTES = range(24, 65)  # length of a signing key (Standard Webhooks, "Signature scheme")
 
 
 @frozen
 class SigningKey:
     key: bytes = field(repr=False)
-    written: str = field(repr=False)
-    """As it is configured, `whsec_…`."""
+    written: str = field(repr=False)  # as it is configured, `whsec_…`
 
 
 def parse_signing_key(secret: str) -> SigningKey:

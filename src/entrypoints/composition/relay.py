@@ -46,12 +46,10 @@ class RelayContainer(DeclarativeContainer):
     outbox_admin: Provider[OutboxAdministration] = Singleton(PostgresOutboxAdmin, engine)
     lane_leases: Provider[LaneLeases] = Singleton(PostgresLaneLeases, relay_engine)
     state_lanes: Provider[StateLanes] = Singleton(PostgresStateLanes, relay_engine)
-    wake_listener = Factory(NotificationListener, database_url)
-    """Takes what is called for each notification."""
+    wake_listener = Factory(NotificationListener, database_url)  # takes what is called for each notification
 
     # Kafka
-    is_leftover = Object(is_leftover)
-    """What the event loop need not complain of."""
+    is_leftover = Object(is_leftover)  # what the event loop need not complain of
     kafka_security = Singleton(KafkaConnection.security, kafka.provided.connection)
     topics = Callable(dict.fromkeys, USER_TYPES, kafka.provided.kafka_user_events_topic)
     session_topics = Callable(dict.fromkeys, SESSION_TYPES, kafka.provided.kafka_session_events_topic)

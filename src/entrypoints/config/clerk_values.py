@@ -35,8 +35,7 @@ class PublishableKey:
     """Clerk's `pk_test_…` or `pk_live_…`: base64 of the Frontend API's host and `$`."""
 
     written: str
-    kind: str
-    """`test` or `live`."""
+    kind: str  # `test` or `live`
     host: str
 
     def __str__(self) -> str:
@@ -51,8 +50,7 @@ class PublishableKey:
 class PublicKey:
     """The instance's RSA public key."""
 
-    written: str
-    """In PEM."""
+    written: str  # in PEM
     source: "PemKey" = field(eq=False)
 
     def __str__(self) -> str:

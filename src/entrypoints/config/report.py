@@ -10,8 +10,7 @@ from entrypoints.config.misspelled import Misspelled, misspelled
 from entrypoints.config.settings.catalogue import Variable, all_variables, known_names
 from entrypoints.config.sources import ConfigProblem, ConfigurationError, SourceValue, look_up
 
-_NOTHING = (NOTHING, None, ())
-"""Defaults that are none."""
+_NOTHING = (NOTHING, None, ())  # defaults that are none
 
 
 @frozen(kw_only=True)
@@ -19,10 +18,8 @@ class Effective:
     """One variable as the commands read it."""
 
     name: str
-    value: str
-    """Masked, where it is a secret; empty where there is none or it is wrong."""
-    source: str
-    """`environment`, `.env line 3`, `NAME_FILE (environment)`, `default` or `unset`."""
+    value: str  # masked, where it is a secret; empty where there is none or it is wrong
+    source: str  # `environment`, `.env line 3`, `NAME_FILE (environment)`, `default` or `unset`
     required: bool
     commands: Sequence[str]
 

@@ -16,8 +16,7 @@ EVERYTHING = "*"
 SCOPES = (READ, "ban", "unban", "lock", "unlock", "sync", "set-metadata", "revoke-sessions", "delete")
 """What a key may be made for: to look users up, and each action below `/v1/users/{id}/`, by its name."""
 
-ANY_ORGANIZATION = "*"
-"""In place of the organizations whose people may manage users."""
+ANY_ORGANIZATION = "*"  # in place of the organizations whose people may manage users
 
 _CONFIGURED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63}):(?:([a-z+*-]+):)?([0-9a-fA-F]{64})", re.ASCII)
 

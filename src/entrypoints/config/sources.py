@@ -50,10 +50,8 @@ class SourceValue:
 
     text: str = field(repr=False)
     origin: str
-    file: Path | None = None
-    """The file that `NAME_FILE` names, if it is from one."""
-    development: bool = False
-    """It comes from a running `dev`."""
+    file: Path | None = None  # the file that `NAME_FILE` names, if it is from one
+    development: bool = False  # it comes from a running `dev`
 
 
 @frozen

@@ -8,8 +8,7 @@ from entrypoints.http.errors import MinVersionError
 
 MIN_VERSION = "min_version"
 
-LARGEST = 2**63 - 1
-"""Of the column."""
+LARGEST = 2**63 - 1  # of the column
 
 _POSITIVE = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 _OUR_TAG = re.compile(rb'"([1-9][0-9]{0,17})-[0-9a-f]{24}')

@@ -16,8 +16,7 @@ from entrypoints.http.plain_response import PlainResponse
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:anomalyze:auth:problem:"
 
-LONGEST_RETRY_AFTER_S = 300
-"""What Clerk may make our clients wait; whatever it says, it is worth asking again by then."""
+LONGEST_RETRY_AFTER_S = 300  # what Clerk may make our clients wait; whatever it says, it is worth asking again by then
 
 _INVALID_TOKEN = {"www-authenticate": 'Bearer error="invalid_token", error_description="{}"'}
 

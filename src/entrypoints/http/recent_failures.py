@@ -15,8 +15,7 @@ _FROM_THE_FUTURE = {Reason.TOKEN_NOT_ACTIVE_YET, Reason.TOKEN_ISSUED_IN_THE_FUTU
 
 CAUSE_OF_KEYS = {KeysFault.PROXY: Cause.PROXY, KeysFault.TLS: Cause.TLS, KeysFault.OUT_OF_REACH: Cause.OUT_OF_REACH}
 
-REMEMBERED_S = 600.0
-"""Requests may stop before one succeeds: a failure that was not seen for so long counts as over."""
+REMEMBERED_S = 600.0  # requests may stop before one succeeds: a failure that was not seen for so long counts as over
 
 
 def failure_of(error: Exception) -> Failure | None:

@@ -8,11 +8,8 @@ from attrs import define, field
 PER_SECOND = 200.0
 """Rejections that one process answers without delay; a browser whose token ran out meets none of this."""
 
-BURST_S = 1.0
-"""How many seconds' worth may come at once."""
-
-LONGEST_S = 0.1
-"""The longest delay: half of the 200 ms that Envoy grants an authorization service by default."""
+BURST_S = 1.0  # how many seconds' worth may come at once
+LONGEST_S = 0.1  # the longest delay: half of the 200 ms that Envoy grants an authorization service by default
 
 
 @define(eq=False)

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from entrypoints.config.sources import ConfigProblem, ConfigurationError
 
-VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""Read by prometheus-client, when it is imported."""
+VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # read by prometheus-client, when it is imported
 
 _PREFIX = "auth-service-metrics-"
 _LOCK = "in-use"

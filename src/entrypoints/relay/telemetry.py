@@ -41,11 +41,8 @@ _held_back = Gauge(
     "outbox_vacuum_blocked_seconds", "Age of the oldest transaction that holds back vacuum, over a minute."
 )
 
-BACKLOG_EVERY_S = 15.0
-"""Prometheus' own usual interval: reading more often would show nobody more."""
-
-_REST = 20
-"""Times as long as a reading took."""
+BACKLOG_EVERY_S = 15.0  # Prometheus' own usual interval: reading more often would show nobody more
+_REST = 20  # times as long as a reading took
 
 
 @frozen

@@ -29,8 +29,7 @@ from entrypoints.cli.output import flush, print_table
 from entrypoints.cli.terminal import on_terminal
 from entrypoints.config import settings
 
-LIMIT_S = 20.0
-"""For each check; they run side by side."""
+LIMIT_S = 20.0  # for each check; they run side by side
 
 _COLOURS = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.FAILURE: "red"}
 

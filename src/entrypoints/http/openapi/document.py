@@ -34,15 +34,11 @@ class ProblemDocument:
     status: int
     code: str
     detail: str
-    reason: str | None = None
-    """Why a token is refused."""
-    codes: list[str] | None = None
-    """Clerk's own codes, when it refuses."""
-    checks: dict[str, str] | None = None
-    """The state of each dependency, when the service is not ready."""
+    reason: str | None = None  # why a token is refused
+    codes: list[str] | None = None  # Clerk's own codes, when it refuses
+    checks: dict[str, str] | None = None  # the state of each dependency, when the service is not ready
     causes: dict[str, str] | None = None
-    labels: dict[str, str] | None = None
-    """Why, by the names of `checks`."""
+    labels: dict[str, str] | None = None  # why, by the names of `checks`
 
 
 def problems(*errors: type[Exception], not_modified: bool = False) -> dict[int, ResponseSpec]:

@@ -28,20 +28,17 @@ T = TypeVar("T")
 
 log = structlog.get_logger("http")
 
-CHECK_DEADLINE_S = 2.0
-"""Shorter than an orchestrator's own timeout, or it would see a timeout instead of an answer."""
+CHECK_DEADLINE_S = 2.0  # shorter than an orchestrator's own timeout, or it would see a timeout instead of an answer
 
 WRITE_EVERY_S = 60.0
 """How often a write is tried while all is well: a full disk shows nowhere else, and each try leaves a dead row."""
 
-BACKLOG_EVERY_S = 5.0
-"""Counting what waits takes 0.6 s for a million events, and several may ask each second."""
+BACKLOG_EVERY_S = 5.0  # counting what waits takes 0.6 s for a million events, and several may ask each second
 
 
 class State(StrEnum):
     OK = "ok"
-    DEGRADED = "degraded"
-    """Requests are served; something else needs an operator."""
+    DEGRADED = "degraded"  # requests are served; something else needs an operator
     UNAVAILABLE = "unavailable"
     NOT_ASKED_YET = "not asked yet"
 

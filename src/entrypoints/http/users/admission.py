@@ -21,8 +21,7 @@ ADMISSION_ERRORS = (
 )
 
 
-Caller = ServiceKey | Authenticated
-"""Another service, by its key, or a person, by a session."""
+Caller = ServiceKey | Authenticated  # another service, by its key, or a person, by a session
 
 
 def described(caller: Caller) -> dict[str, str | None]:
@@ -42,8 +41,7 @@ class Admission:
     authentication: Authentication
     keys: tuple[ServiceKey, ...]
     permission: str
-    organizations: tuple[str, ...]
-    """Where the permission counts: nowhere when empty, anywhere with `ANY_ORGANIZATION`."""
+    organizations: tuple[str, ...]  # where the permission counts: nowhere when empty, anywhere with `ANY_ORGANIZATION`
 
     async def identify(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller:
         """Return who is calling, by the Authorization header alone.

@@ -14,23 +14,18 @@ from domain.user import InvalidUserIdError, UserId, parse_user_id
 from entrypoints.http.errors import RequestNotValidError
 from entrypoints.http.floor import MIN_VERSION
 
-IDS_AT_MOST = 100
-"""In one request, repeated ones included."""
+IDS_AT_MOST = 100  # in one request, repeated ones included
 
 EMAIL = re.compile(r"[^\x00-\x1f\x7f]*@[^\x00-\x1f\x7f]*")
 """Anything that may be an address; the pattern stands in the OpenAPI document too."""
 
-EMAIL_CHARACTERS_AT_MOST = 320
-"""64 before the @ and 255 behind it (RFC 5321, section 4.5.3.1)."""
-
-BODY_BYTES_AT_MOST = 64 * 1024
-"""Clerk takes 8 KB of metadata."""
+EMAIL_CHARACTERS_AT_MOST = 320  # 64 before the @ and 255 behind it (RFC 5321, section 4.5.3.1)
+BODY_BYTES_AT_MOST = 64 * 1024  # Clerk takes 8 KB of metadata
 
 
 @frozen
 class ByIds:
-    ids: tuple[UserId, ...]
-    """As asked for: in that order, and as often."""
+    ids: tuple[UserId, ...]  # as asked for: in that order, and as often
 
 
 @frozen

@@ -42,8 +42,7 @@ class WebhookUseCase(Protocol):
     async def __call__(self, headers: Mapping[str, str], body: bytes) -> Outcome: ...
 
 
-ObtainUser = Callable[[UserId], Awaitable[User | Tombstone]]
-"""`JustInTimeSync`."""
+ObtainUser = Callable[[UserId], Awaitable[User | Tombstone]]  # `JustInTimeSync`
 
 
 class Tracing:

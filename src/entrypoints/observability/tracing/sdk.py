@@ -25,8 +25,7 @@ from entrypoints.observability.tracing.privacy import OnlyAllowed
 from entrypoints.observability.tracing.relaying import TracedPublisher
 from entrypoints.observability.tracing.requests import TracedRequests
 
-FLUSH_S = 5.0
-"""How long a process that ends waits for its last spans to be taken; a collector may be away."""
+FLUSH_S = 5.0  # how long a process that ends waits for its last spans to be taken; a collector may be away
 
 
 class Requested(Sampler):
