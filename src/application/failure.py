@@ -50,8 +50,7 @@ class Cause(StrEnum):
 class Failure:
     subject: str  # what fails, such as `POSTGRES`
     cause: StrEnum  # `Cause`, or `application.errors.Forgery` of a webhook
-    detail: str = ""
-    """What may differ from one time to the next. Holds no value, no secret and no text of another server's."""
+    detail: str = ""  # what may differ each time; holds no value, no secret and no text of another server's
 
     @property
     def label(self) -> str:

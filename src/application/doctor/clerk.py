@@ -31,8 +31,7 @@ class ClerkFacts:
     issuer_of_publishable_key: str | None
     pem_thumbprint: str | None  # of CLERK_JWT_KEY, when it is configured
     authorized_parties: int
-    of_secret_key: KeySet | None = None
-    """The instance's keys as the Backend API tells them to the holder of CLERK_SECRET_KEY."""
+    of_secret_key: KeySet | None = None  # the instance's keys, as the Backend API tells the holder of CLERK_SECRET_KEY
     published: KeySet | None = None  # the keys at CLERK_JWKS_URL, or where the publishable key says
 
     @property

@@ -8,8 +8,7 @@ class SchemaState(Enum):
     EMPTY = auto()  # never migrated
     BEHIND = auto()
     CURRENT = auto()
-    NEWER = auto()
-    """A newer release migrated it; a new schema always fits the release before it too (docs/zero-downtime.md)."""
+    NEWER = auto()  # a newer release migrated it, which always fits the release before it (docs/zero-downtime.md)
     FOREIGN = auto()  # `alembic_version` is another application's
 
 

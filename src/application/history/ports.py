@@ -16,8 +16,7 @@ class StoredEvent:
     version: int
     type: str
     occurred_at: int
-    payload: bytes | None = field(repr=False)
-    """None when it was erased: the user was deleted, or the dead letter discarded."""
+    payload: bytes | None = field(repr=False)  # None when erased: the user was deleted, or the dead letter discarded
     traceparent: str | None
     stored_at: int
 
@@ -63,8 +62,7 @@ class TopicSearch:
     topic: str
     partitions: int  # how many the topic has; 0 when there is no such topic
     searched: Sequence[int]  # those that were read
-    records: Sequence[Record] = ()
-    """By partition, each in the order of its offsets. One that is not `readable` may be anybody's."""
+    records: Sequence[Record] = ()  # by partition, by offset; one that is not `readable` may be anybody's
 
 
 class SearchTopics(Protocol):

@@ -27,8 +27,7 @@ REREADS = 3  # how often the users of one millisecond are read from the beginnin
 @frozen(kw_only=True)
 class PageSizes:
     clerk: int = PAGE  # users in one request to Clerk
-    overlap: int = 10
-    """Users that a page read by offset repeats of the one before: so many may be deleted in between, none is missed."""
+    overlap: int = 10  # users that a page read by offset repeats: so many may be deleted in between, none is missed
     ours: int = 1000  # users in one statement
 
 

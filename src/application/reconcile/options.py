@@ -51,8 +51,7 @@ class Checkpoint:
 
     began_at: int
     created_from: int | None  # where to read on, ms; None when the whole list has been read
-    gone: tuple[UserId, ...]
-    """Users that Clerk no longer has and who are not deleted yet: as many as may be deleted at most."""
+    gone: tuple[UserId, ...]  # whom Clerk no longer has, and who are not deleted yet: at most as many as may be deleted
     listed: int
     moved: int
     found: dict[Drift, int]

@@ -37,8 +37,7 @@ class OutboxStatus:
     lanes: Sequence[LaneBacklog]
     dead: int  # dead letters that nobody has retried or discarded
     relays: Mapping[str, float]  # seconds since each relay was last seen
-    vacuum_blocker: VacuumBlocker | None
-    """The oldest transaction of any kind that holds back vacuum for more than a minute."""
+    vacuum_blocker: VacuumBlocker | None  # the oldest transaction that holds back vacuum for over a minute
 
     @property
     def waiting(self) -> int:

@@ -14,13 +14,11 @@ class Record:
     partition: int
     offset: int
     key: bytes | None = None
-    headers: Mapping[str, str] = {}
-    """The last one of each name, unless it has no value; what is not UTF-8 in a value is replaced."""
+    headers: Mapping[str, str] = {}  # the last of each name, unless it has no value; no UTF-8 is replaced
     value: bytes | None = field(default=None, repr=False)
     timestamp: int = 0  # when it was written, ms: by the producer's clock or the broker's, as the topic is set
     rolled_back: bool = False  # its transaction was: consumers that read what is committed do not see it
-    readable: bool = True
-    """Not when the client cannot take it apart, as with a header's name that is not UTF-8: the rest is then unknown."""
+    readable: bool = True  # not when it cannot be taken apart (a header's name is not UTF-8): the rest is unknown
 
 
 class TopicTail(Protocol):

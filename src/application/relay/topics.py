@@ -12,8 +12,7 @@ HOUR_MS = 3_600_000
 
 LONGEST_KEPT_MS = 28 * DAY_MS  # what a deleted user once was must leave Kafka within a month (GDPR, articles 12 and 17)
 
-SEGMENT_MS = DAY_MS
-"""Kafka deletes whole segments, by the newest record in each: the oldest stays for the time of a segment longer."""
+SEGMENT_MS = DAY_MS  # Kafka deletes whole segments, by the newest record: the oldest stays a segment's time longer
 
 _WITHIN_A_MONTH = "what a deleted user once was must leave Kafka within a month (GDPR, articles 12 and 17)"
 
@@ -147,8 +146,7 @@ class TopicFacts:
     replication_factor: int = 0  # of the partition that has the fewest copies
     in_sync: int = 0  # copies that are current, of the partition that has the fewest
     leaderless: int = 0  # partitions without a leader
-    settings: Mapping[str, str] | None = field(factory=dict)
-    """Its own and inherited ones; None when we may not read them."""
+    settings: Mapping[str, str] | None = field(factory=dict)  # its own and inherited; None when we may not read them
     operations: frozenset[str] | None = None
     """What we may do with it, by Kafka's names (`write`, `read` …); None when the brokers do not say."""
 

@@ -29,8 +29,7 @@ class JustInTimeSync:
     limit_s: float = LIMIT_S
     unknown_at_most: int = UNKNOWN_AT_MOST
     _flights: "dict[UserId, asyncio.Task[User | Tombstone]]" = field(factory=dict, init=False)
-    _unknown_until: dict[UserId, float] = field(factory=dict, init=False)
-    """In the order of insertion, which is that of the times."""
+    _unknown_until: dict[UserId, float] = field(factory=dict, init=False)  # in the order of the times
 
     async def __call__(self, user_id: UserId) -> User | Tombstone:
         """Return a user whose row was not there a moment ago.

@@ -10,8 +10,7 @@ from domain.session import RevokedSession, SessionId
 from domain.snapshot import Deletion, Snapshot
 from domain.user import Known, Tombstone, User, UserId
 
-Decide = Callable[[Known], Decision]
-"""A pure decision with its news bound to it; it may be asked again on a fresher state."""
+Decide = Callable[[Known], Decision]  # a pure decision, bound to its news; it may be asked again on a fresher state
 
 
 class UserStore(Protocol):
@@ -37,8 +36,7 @@ class SignedIn:
 
     user: Known
     revoked: bool  # the session ended; its tokens are refused
-    behind_s: float | None = 0.0
-    """How far behind the primary the answer may be, seconds; None for a replica that follows nobody."""
+    behind_s: float | None = 0.0  # how far behind the primary it may be, seconds; None: it follows nobody
 
 
 class UserReader(Protocol):

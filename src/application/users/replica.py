@@ -26,12 +26,10 @@ class WhyPrimary(StrEnum):
     """Why the primary is asked; the value is a label of metrics."""
 
     UNAVAILABLE = "unavailable"  # no replica is in use, or the one that was asked did not answer in time
-    BEHIND = "behind"
-    """It is further behind than `MAX_BEHIND_S`, or follows nobody: it was promoted, or has just started."""
+    BEHIND = "behind"  # it is further behind than `MAX_BEHIND_S`, or follows nobody: promoted, or just started
     ABSENT = "absent"
     BELOW_FLOOR = "below-floor"  # its version is older than the one that the caller has seen
-    BANNED = "banned"
-    """So that nobody is refused who was unbanned meanwhile; a deletion and a revocation are never taken back."""
+    BANNED = "banned"  # who was unbanned meanwhile is not refused; a deletion or revocation is never taken back
 
 
 def is_close(behind_s: float | None) -> bool:

@@ -104,8 +104,7 @@ def _no_json(constant: str) -> None:
     raise ValueError(constant)
 
 
-_decoder = json_.JSONDecoder(parse_constant=_no_json)
-"""`NaN` and its like are Python's, and no other program would read them."""
+_decoder = json_.JSONDecoder(parse_constant=_no_json)  # `NaN` and its like are Python's alone
 
 
 def _print_json(record: Record) -> None:

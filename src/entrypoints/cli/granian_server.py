@@ -19,8 +19,7 @@ from entrypoints.config.sources import ConfigurationError
 
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 
-_SEEN_WITHIN_S = 1
-"""For the main process to handle a signal to the whole group that has ended a worker already, on a busy machine."""
+_SEEN_WITHIN_S = 1  # for the main process to handle a signal to the group that has ended a worker, if busy
 
 log = structlog.get_logger("serve")
 

@@ -20,8 +20,7 @@ SECRET_KEY_EXAMPLE = "sk_test_thisIsAnExampleAndNotTheKeyOfAnyInstance"  # noqa:
 
 BACKEND_API = "https://api.clerk.com"
 _API_HOST = "api.clerk.com"
-BACKEND_KEYS = "/v1/jwks"
-"""The instance's key set as the Backend API serves it: for the secret key (Clerk, "GET /v1/jwks")."""
+BACKEND_KEYS = "/v1/jwks"  # the key set as the Backend API serves it for the secret key (Clerk, "GET /v1/jwks")
 
 _LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")

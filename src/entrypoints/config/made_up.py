@@ -18,8 +18,7 @@ INSTANCE = frozenset(
 )
 """Each of these, set to anything that was not made up, names a Clerk instance."""
 
-NOTE = "# Written by `auth-service dev-keys`; for development.\n"
-"""First line of an environment file that holds made-up keys."""
+NOTE = "# Written by `auth-service dev-keys`; for development.\n"  # the first line, where keys are made up
 
 _OF_INSTANCE = INSTANCE | {"CLERK_AUTHORIZED_PARTIES"}
 

@@ -8,8 +8,7 @@ from hmac import compare_digest
 
 from attrs import field, frozen
 
-PREFIX = "ask_"
-"""What tells a service key from a session token, and lets secret scanners find one where it should not be."""
+PREFIX = "ask_"  # tells it from a session token, and lets secret scanners find one where it should not be
 
 READ = "read"
 EVERYTHING = "*"

@@ -8,8 +8,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060\u00ad"
-"""Byte-order mark, zero-width characters, soft hyphen: `str.strip` leaves them."""
+_INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060\u00ad"  # byte-order mark, zero-width, soft hyphen: `str.strip` leaves them
 
 _QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”", "\u2018": "\u2019", "„": "“", "«": "»"}
 

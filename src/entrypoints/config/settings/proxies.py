@@ -11,8 +11,7 @@ from entrypoints.config import parsing
 from entrypoints.config.secret import Secret
 from entrypoints.config.settings.variable import variable
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
-"""Never asked through a proxy: another machine's loopback is not this one's."""
+LOOPBACK = ("localhost", "127.0.0.1", "::1")  # never asked through a proxy: another machine's is not this one's
 
 
 @frozen

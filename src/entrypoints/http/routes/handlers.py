@@ -13,5 +13,4 @@ DIRECT = (handle_webhook, read_me, verify)  # nearly all requests are for these;
 
 HANDLERS = (*DIRECT, *_OF_USERS, health, live, ready, read_metrics)
 
-INJECTED = ("receive_webhook", "authentication", "management", "dependencies")
-"""The parameters of theirs that the container fills."""
+INJECTED = ("receive_webhook", "authentication", "management", "dependencies")  # filled by the container
