@@ -7,8 +7,7 @@ from attrs import frozen
 
 from domain.user import UserId
 
-SessionId = NewType("SessionId", str)
-"""Clerk's session id (`sess_…`), as a session token carries it in `sid`."""
+SessionId = NewType("SessionId", str)  # Clerk's session id (`sess_…`), as a session token carries it in `sid`
 
 SESSION_ID = re.compile(r"[!-~]{1,255}")
 """Whatever `anomalyze_auth` accepts as a token's `sid`: a session that a token can name must be revocable."""
@@ -34,5 +33,4 @@ class RevokedSession:
 
     id: SessionId
     user_id: UserId
-    revoked_at: int
-    """When it ended at Clerk, in milliseconds."""
+    revoked_at: int  # when it ended at Clerk, in milliseconds

@@ -29,14 +29,12 @@ if TYPE_CHECKING:
     from clerk_backend_api import Clerk
     from clerk_backend_api.models import GetUserListRequestTypedDict
 
-INTERACTIVE = RetryBudget(attempts=2, budget_s=3.0)
-"""Somebody waits on `/v1/me`."""
+INTERACTIVE = RetryBudget(attempts=2, budget_s=3.0)  # somebody waits on `/v1/me`
 
 BACKGROUND = RetryBudget(attempts=5, budget_s=20.0)
 """A command or another service wants it done; below the 30 s that most proxies give."""
 
-PAGE_AT_MOST = 500
-"""Clerk's limit; a request for more is answered with ten users."""
+PAGE_AT_MOST = 500  # Clerk's limit; a request for more is answered with ten users
 
 SESSIONS_AT_MOST = 500
 

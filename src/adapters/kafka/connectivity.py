@@ -22,8 +22,7 @@ from application.failure import KAFKA, Cause, Failure
 CONNECT_MS = 3_000
 LOOK_UP_S = 2.0
 
-Security: TypeAlias = Mapping[str, Any]
-"""aiokafka's own options."""
+Security: TypeAlias = Mapping[str, Any]  # aiokafka's own options
 
 REFUSALS = (
     errors.AuthenticationFailedError,
@@ -40,8 +39,7 @@ _ALERT = re.compile(
     r"|HANDSHAKE_FAILURE)"
 )
 
-_SAYS_ADDRESS = (Cause.NO_ANSWER, Cause.NAME_RESOLUTION)
-"""Causes whose detail is the address alone."""
+_SAYS_ADDRESS = (Cause.NO_ANSWER, Cause.NAME_RESOLUTION)  # causes whose detail is the address alone
 _NOBODY_THERE = (Cause.OUT_OF_REACH, *_SAYS_ADDRESS)
 
 
@@ -50,10 +48,8 @@ class Answer:
     """What a broker says."""
 
     server: str
-    brokers: Sequence[str]
-    """The addresses that it sends clients to, itself included, each as `host:port`."""
-    topic: Described | None
-    """None when it was not asked."""
+    brokers: Sequence[str]  # the addresses that it sends clients to, itself included, each as `host:port`
+    topic: Described | None  # None when it was not asked
 
 
 async def answering(bootstrap_servers: Sequence[str], security: Security) -> str:

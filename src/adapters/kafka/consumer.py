@@ -22,11 +22,8 @@ from application.relay.topic_tail import Record
 
 _REQUEST_MS = 10_000
 
-_LOOK_S = 10.0
-"""How long one look for a next record takes; then there is another."""
-
-_FOUND_S = 2.0
-"""How long a partition's next record may take while we look for the one that cannot be read."""
+_LOOK_S = 10.0  # how long one look for a next record takes; then there is another
+_FOUND_S = 2.0  # how long a partition's next record may take while we look for the one that cannot be read
 
 
 @frozen

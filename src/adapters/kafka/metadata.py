@@ -10,8 +10,7 @@ from attrs import frozen
 
 UNKNOWN_TOPIC, NOT_AUTHORIZED = UnknownTopicOrPartitionError.errno, TopicAuthorizationFailedError.errno
 READ_COMMITTED = 1
-LATEST, EARLIEST = -1, -2
-"""Instead of a time, the end and the beginning of a partition."""
+LATEST, EARLIEST = -1, -2  # instead of a time, the end and the beginning of a partition
 
 Send: TypeAlias = Callable[[Any], Awaitable[Any]]
 """`AIOKafkaConnection.send`, or `AIOKafkaClient.send` to one node; raises KafkaError and OSError."""
@@ -31,8 +30,7 @@ class Described:
 
 @frozen
 class Metadata:
-    brokers: Mapping[int, str]
-    """The addresses that clients are sent to, `host:port`, by node."""
+    brokers: Mapping[int, str]  # the addresses that clients are sent to, `host:port`, by node
     topics: Mapping[str, Described]
 
 

@@ -26,16 +26,14 @@ from application.failure import Cause
 from application.history.ports import TopicSearch
 from application.relay.topic_tail import Record
 
-PATIENCE_S = 20.0
-"""Without progress, until a partition's leader is given up: a failover takes a few seconds."""
+PATIENCE_S = 20.0  # without progress, until a partition's leader is given up: a failover takes a few seconds
 
 _PAUSE_S = 0.2
 _REQUEST_MS = 10_000
 _WAIT_MS = 500
 _FETCH_BYTES = 8 * 1024 * 1024
 
-_HEAD = struct.Struct(">qi")
-"""Of a batch of records in every version: its first offset, and how many bytes follow."""
+_HEAD = struct.Struct(">qi")  # of a batch of records in every version: its first offset, and how many bytes follow
 
 
 @frozen
@@ -139,11 +137,9 @@ class _Reading:
     needle: bytes | bytearray
     is_wanted: Callable[[Any], bool]
     rolled_back: bool
-    start: int
-    """Where it begins: at a time (ms), or `EARLIEST`."""
+    start: int  # where it begins: at a time (ms), or `EARLIEST`
     position: int = -1
-    end: int = -1
-    """The end when the reading began: a topic that grows is read no further."""
+    end: int = -1  # the end when the reading began: a topic that grows is read no further
     found: list[Record] = field(factory=list)
     progressed_at: float = field(factory=time.monotonic)
 

@@ -16,8 +16,7 @@ from application.doctor.cluster import ClusterFacts, why_not_distributable
 from application.errors import StoreUnavailableError
 from application.failure import Cause
 
-COPIED_AT_ONCE = 5_000
-"""Rows that are copied while writes wait; a larger table is copied beside them."""
+COPIED_AT_ONCE = 5_000  # rows that are copied while writes wait; a larger table is copied beside them
 
 _IS_SMALL = "SELECT count(*) <= {limit} FROM (SELECT FROM {table} LIMIT {limit} + 1) AS first_rows"
 

@@ -17,8 +17,7 @@ from application.doctor.schema_state import SchemaState
 from application.errors import StoreUnavailableError
 from application.failure import Cause
 
-LOCK = 7166_0001
-"""An arbitrary number that only migrations of this service lock on."""
+LOCK = 7166_0001  # an arbitrary number that only migrations of this service lock on
 
 LOCK_TIMEOUT_MS = 4_000
 """Shorter than the statement timeout of a webhook: while a migration waits for a lock, writes wait behind it."""

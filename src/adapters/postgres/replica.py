@@ -61,15 +61,11 @@ _COMMIT = text("SELECT pg_current_xact_id()")
 class State:
     """What a server says of itself."""
 
-    follows: bool
-    """It replays what another server writes."""
-    cluster: int
-    """PostgreSQL's system identifier: a primary and its standbys have the same."""
-    timeline: int
-    """Of the WAL that it receives; each promotion begins a new one."""
+    follows: bool  # it replays what another server writes
+    cluster: int  # PostgreSQL's system identifier: a primary and its standbys have the same
+    timeline: int  # of the WAL that it receives; each promotion begins a new one
     behind_s: float | None
-    distributed: bool = False
-    """It follows a Citus coordinator, so users are not there but on the workers."""
+    distributed: bool = False  # it follows a Citus coordinator, so users are not there but on the workers
 
 
 def judged(state: State, primary: tuple[int, int] | None) -> Failure | None:
@@ -99,8 +95,7 @@ class _Replica:
     name: str
     engine: AsyncEngine
     reader: PostgresUserReader
-    failure: Failure | None = NOT_ASKED
-    """Why it is not in use."""
+    failure: Failure | None = NOT_ASKED  # why it is not in use
     failed_at: float = float("-inf")
 
 

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _FIELD = re.compile(r"((?:[^:\\]|\\.)*)(?::|$)")
-_SOCKET_HOST = "localhost"
-"""What a Unix socket in a default folder is called in such a file."""
+_SOCKET_HOST = "localhost"  # what a Unix socket in a default folder is called in such a file
 
 
 def password_for(named: str | None, addresses: Sequence[tuple[str, int]], database: str, user: str) -> str:

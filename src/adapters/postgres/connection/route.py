@@ -14,8 +14,7 @@ from attrs import define, field
 from adapters.postgres.connection import driver
 from adapters.postgres.connection.target import Target
 
-HEAD_START_S = 0.3
-"""How long a host may be silent before the next is tried beside it."""
+HEAD_START_S = 0.3  # how long a host may be silent before the next is tried beside it
 
 SILENT_HOST_S = 1.5
 """How long one of several hosts may be silent: while it is waited for, nobody sees that another was promoted."""
@@ -75,8 +74,7 @@ class Route:
     """Process ids of sessions that were left with a statement unanswered; each may still wait for a standby."""
     _no_primary: tuple[str, float] = field(default=("", 0.0), init=False)
     """What was told last, and until when (the loop's time) it is believed."""
-    _silent: Address | None = field(default=None, init=False)
-    """Whose session was left last: it is tried last."""
+    _silent: Address | None = field(default=None, init=False)  # whose session was left last: it is tried last
 
     async def connect(self, **options: Any) -> driver.Driver:
         """Return the first connection that is what the target wants; raises as `Dialer` when no address has it."""

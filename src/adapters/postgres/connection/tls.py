@@ -10,8 +10,7 @@ from typing import Any
 from attrs import field, frozen
 
 MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-SYSTEM = "system"
-"""Instead of a file: the authorities that the operating system trusts."""
+SYSTEM = "system"  # instead of a file: the authorities that the operating system trusts
 
 _VERSIONS = {"TLSv1": "TLSv1", "TLSv1.1": "TLSv1_1", "TLSv1.2": "TLSv1_2", "TLSv1.3": "TLSv1_3"}
 
@@ -30,10 +29,8 @@ class Tls:
     """How a connection is encrypted, and what the server has to prove; files are read at each connection anew."""
 
     mode: str
-    direct: bool
-    """TLS begins with the first byte, without asking for it in PostgreSQL's protocol."""
-    root: str | None
-    """File of certificate authorities, or `SYSTEM`; None: the server proves nothing."""
+    direct: bool  # TLS begins with the first byte, without asking for it in PostgreSQL's protocol
+    root: str | None  # file of certificate authorities, or `SYSTEM`; None: the server proves nothing
     certificate: str | None
     key: str | None
     key_password: str | None = field(repr=False)
