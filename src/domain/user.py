@@ -40,10 +40,7 @@ class EmailAddress:
 
 @frozen(kw_only=True)
 class Profile:
-    """Every field that is kept of a user.
-
-    What has no field here (private and unsafe metadata, client address) cannot be stored or published.
-    """
+    """Every field kept of a user; what has none (private and unsafe metadata, client address) is never stored."""
 
     email: str | None
     email_verified: bool

@@ -203,10 +203,7 @@ class _Entry(msgspec.Struct):
 
 
 def _says_not_found(answer: ClerkResponse) -> bool:
-    """Only Clerk's own 404 counts: one of a proxy, or of a wrong CLERK_API_URL, must delete no user.
-
-    Nor may one that is about something else than the user.
-    """
+    """Only Clerk's own 404, about the user, counts: a proxy's, or one of a wrong CLERK_API_URL, must delete nobody."""
     return answer.status == HTTPStatus.NOT_FOUND and "resource_not_found" in answer.codes
 
 

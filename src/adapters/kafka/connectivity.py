@@ -225,10 +225,7 @@ def _refusal(error: Exception, security: Security) -> str:
 
 
 def _alert(error: BaseException | None) -> str:
-    """Return what a broker says of our certificate, by a TLS alert (RFC 8446 6.2); empty when it says nothing of it.
-
-    With TLS 1.3 it says so after the handshake, and aiokafka puts that behind an error of its own.
-    """
+    """Return a broker's TLS alert (RFC 8446 6.2), which aiokafka may put behind an error of its own; else nothing."""
     while error is not None:
         if isinstance(error, ssl.SSLError) and (found := _ALERT.search(error.reason or "")):
             return found[1].replace("_", " ").lower()
@@ -237,10 +234,7 @@ def _alert(error: BaseException | None) -> str:
 
 
 def _forget_frames(error: BaseException | None) -> None:
-    """Free the connection that failed. Its frames keep it in a cycle with an error that nobody takes out of a future.
-
-    The garbage collector may come to that future first, and asyncio then complains.
-    """
+    """Free the connection that failed from a cycle with its error, of which asyncio would complain when collected."""
     chain = [error] if error else []
     for each in chain:
         each.__traceback__ = None

@@ -44,10 +44,7 @@ class KafkaTopicTail:
                     return record
 
     async def _unreadable(self) -> Record | None:
-        """Pass over the record that cannot be read, which aiokafka would meet again and again.
-
-        Returns it, or a record that another partition had in the meantime; none when there was neither.
-        """
+        """Pass over the record that cannot be read; return it, one that came meanwhile, or None."""
         for partition in self.subscriber.partitions:
             try:
                 found = await self._consumer.getmany(partition, timeout_ms=int(_FOUND_S * 1000), max_records=1)

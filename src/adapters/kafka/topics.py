@@ -69,13 +69,7 @@ async def create_topics(
     partitions: int | None = None,
     copies: int | None = None,
 ) -> list[str]:
-    """Create those of the topics that are missing, and return their names.
-
-    Without `partitions` each gets as many as are defined; without `copies` as many as are defined and have brokers.
-
-    Raises:
-        BrokerUnavailableError: the brokers are out of reach or refuse.
-    """
+    """Create the missing topics, as defined unless told otherwise, and return their names; BrokerUnavailableError."""
     async with (
         questioning(bootstrap_servers, client_options(security)) as (connection, _),
         administering(bootstrap_servers, security) as admin,

@@ -69,10 +69,7 @@ class State:
 
 
 def judged(state: State, primary: tuple[int, int] | None) -> Failure | None:
-    """Return why a server is not to be read.
-
-    `primary` are the primary's system identifier and timeline, None while they are not known.
-    """
+    """Return why not to read a server, by the primary's system identifier and timeline; None where unknown."""
     if not state.follows:
         return Failure(REPLICA, Cause.NOT_A_STANDBY)
     if state.distributed:

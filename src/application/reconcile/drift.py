@@ -82,11 +82,7 @@ def drift_of(snapshot: Snapshot, known: Known) -> Drift | None:
 
 
 def lags(snapshot: Snapshot, known: Known) -> bool:
-    """Tell whether the same content stands at an older place here than at Clerk.
-
-    It has to move (`SyncUser` does so without an event): or else a late webhook about a state in between would pass
-    for news.
-    """
+    """Tell whether equal content has an older place here: unmoved, a late webhook in between would pass for news."""
     return (
         isinstance(known, User)
         and snapshot.source.digest == known.source.digest

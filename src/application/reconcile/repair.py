@@ -87,10 +87,7 @@ class RepairUsers:
         return None
 
     async def ask(self, user_id: UserId) -> Listed | None:
-        """Read one user from Clerk; `None` when Clerk has none.
-
-        An outage is waited out. A user about whom alone there is no usable answer must not pass for one.
-        """
+        """Read one user, None when Clerk has none; an outage is waited out, an unusable answer on one user is not."""
         tries = 0
 
         async def attempt() -> Listed | None:

@@ -46,10 +46,7 @@ class LaneLeases(Protocol):
         """Say that `relay` is alive, and return the leases as they are now."""
 
     async def write(self, relay: str, share: LaneShare) -> frozenset[int]:
-        """Renew and take `hold`, give up `release`; return the lanes that are now held.
-
-        A lane that another relay took in between is not among them: of two that take one lane, one gets it.
-        """
+        """Renew and take `hold`, give up `release`; return the lanes now held: of two that take one, one gets it."""
 
     async def leave(self, relay: str) -> None:
         """Give up every lane and be forgotten."""

@@ -50,10 +50,7 @@ class UserReader(Protocol):
 
 
 class UserDirectory(Protocol):
-    """The read path for many users at a time. All methods raise StoreUnavailableError when there is no answer in time.
-
-    What is returned is what is committed; users that we know nothing of are missing in it.
-    """
+    """The read path for many users, of what is committed; unknown ones are missing. All raise StoreUnavailableError."""
 
     async def get_many(self, user_ids: Collection[UserId]) -> Mapping[UserId, User | Tombstone]:
         """Return those of these users that we know, the deleted ones as tombstones."""
@@ -122,10 +119,7 @@ class ClerkUsers(Protocol):
         """Read the user from Clerk; `None` when Clerk has none. What Clerk refuses is unavailable."""
 
     async def page(self, *, created_from: int, offset: int, limit: int) -> "Sequence[Listed]":
-        """Read users by time of creation, oldest first, from `created_from` (ms, inclusive), at most 500 of them.
-
-        A user that Clerk lists and we cannot read comes as `Unreadable`, and takes nothing from its neighbours.
-        """
+        """Read users from `created_from` (ms, inclusive), oldest first, at most 500; `Unreadable` where we cannot."""
 
     async def recently_updated(self, *, offset: int, limit: int) -> "Sequence[Listed]":
         """Read users by time of change, newest first, at most 500 of them."""

@@ -67,10 +67,7 @@ class Server(MPServer):
             _unblock_stops()
 
     def _is_no_stop(self, record: logging.LogRecord) -> bool:
-        """Tell whether granian's record is to be logged: a worker that was stopped before it heard of it is no error.
-
-        Granian logs the end of a worker, in a thread, before it acts on it.
-        """
+        """Tell whether to log granian's record: a worker that ended before granian heard of the stop is no error."""
         if record.levelno < logging.ERROR or os.getpid() != self.pid:
             return True
         until = time.monotonic() + _SEEN_WITHIN_S

@@ -1,7 +1,6 @@
 """Read Clerk's keys and addresses; every `ValueError` says what was expected and never repeats the text."""
 
 import base64
-import binascii
 import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -10,7 +9,7 @@ from attrs import field, frozen
 
 from application.users.signing_key import SigningKey, parse_signing_key
 from entrypoints.config.parsing import http_url, line
-from entrypoints.config.written import is_placeholder
+from entrypoints.config.written import from_base64, is_placeholder
 
 if TYPE_CHECKING:
     from anomalyze_auth import PemKey
@@ -81,7 +80,8 @@ def public_key(value: str) -> PublicKey:
 
     if value.lstrip().startswith("{"):
         raise ValueError("a JSON Web Key: take the key in PEM, which the dashboard shows beside it")
-    pem = _of_base64(value)
+    decoded = from_base64(value)
+    pem = decoded if decoded.lstrip().startswith("-----BEGIN") else value
     if "-----BEGIN" in pem and "-----END" not in pem:
         raise ValueError("its end is missing: write the line ends of the PEM as \\n, or name a file that holds it")
     return PublicKey(pem, PemKey(pem))
@@ -149,15 +149,6 @@ def _clerk_url(value: str) -> str:
     from anomalyze_auth import protected_url  # noqa: PLC0415  # not every command needs it, and it imports cryptography
 
     return protected_url(f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}{parts.path}")
-
-
-def _of_base64(value: str) -> str:
-    """Return the PEM that is written in base64 as a whole, or the text as it is."""
-    try:
-        decoded = base64.b64decode("".join(value.split()), validate=True).decode("ascii")
-    except (binascii.Error, ValueError):
-        return value
-    return decoded if decoded.lstrip().startswith("-----BEGIN") else value
 
 
 def _refuse_example(value: str, example: str) -> None:

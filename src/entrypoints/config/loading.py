@@ -65,10 +65,7 @@ def _value(variable: Variable, found: Mapping[str, SourceValue], problems: dict[
 
 
 def _contradictions(groups: Mapping[Any, Mapping[str, Any]], wrong: set[str]) -> Iterator[tuple[str, str]]:
-    """Name the fields that are wrong only together with others, and say what is wrong.
-
-    A value that was refused is still the text here: it is there, which is all that is asked of it.
-    """
+    """Name fields that are wrong only together with others, and why; a value that was refused is its text here."""
     for group, values in groups.items():
         if group in _CONTRADICTIONS:
             yield from _CONTRADICTIONS[group](group(**values), wrong)

@@ -1,7 +1,4 @@
-"""Made-up keys for development, and the rule that they are never used beside those of a Clerk instance.
-
-With a made-up token key beside a real instance, anybody who has read that key could sign in as any user.
-"""
+"""Made-up keys for development, never used beside a Clerk instance's: who has read one could sign in as anybody."""
 
 from collections.abc import Mapping
 

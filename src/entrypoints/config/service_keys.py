@@ -22,10 +22,7 @@ _CONFIGURED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63}):(?:([a-z+*-]+):)?([
 
 @frozen
 class ServiceKey:
-    """A key as it is configured: who holds it, the SHA-256 of its text, and its scopes.
-
-    A plain hash is enough: a key of 256 random bits cannot be guessed, so there is nothing to slow down.
-    """
+    """A key as configured: its holder, the SHA-256 of its text (256 random bits need no slower hash), its scopes."""
 
     name: str
     digest: bytes = field(repr=False)

@@ -61,10 +61,7 @@ class Abandoning(Connection):
 
 
 class BehindPooler(Abandoning):
-    """A connection to a transaction-mode pooler: each transaction may meet another session of the server.
-
-    So nothing may be left in a session: no setting, no prepared statement, no LISTEN.
-    """
+    """Through a transaction-mode pooler: each transaction may meet another session, so nothing is left in one."""
 
     __slots__ = ()
 

@@ -189,10 +189,7 @@ def _shared_topics(kafka: KafkaSettings, wrong: set[str]) -> Iterator[tuple[str,
 
 
 def unused(found: Mapping[str, SourceValue], kafka: KafkaSettings) -> Iterator[ConfigProblem]:
-    """Name what is set and left unused: credentials, say, beside a plain connection.
-
-    A protocol or mechanism in the environment stands over what `.env` says of any of them.
-    """
+    """Name what is set and left unused; a protocol or mechanism in the environment stands over all of `.env`."""
     from anomalyze_auth.kafka.contradictions import unused as of_sdk  # noqa: PLC0415  # not every command needs it
     from anomalyze_auth.kafka.values import SecurityProtocol  # noqa: PLC0415
 

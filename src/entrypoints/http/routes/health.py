@@ -163,10 +163,7 @@ async def ready(dependencies: Injected[Dependencies]) -> Health:
 
 @get("/health", summary="The state of every dependency", responses=problems(NotReadyError))
 async def health(dependencies: Injected[Dependencies]) -> Health:
-    """Ask the database, look at the signing keys, at what failed lately, and at the events that wait.
-
-    Only what requests cannot do without makes it 503; the rest is `degraded`, and 200.
-    """
+    """Ask for all of it; only what requests cannot do without makes it 503, the rest is `degraded`, and 200."""
     return _verdict(
         [
             await dependencies.database(),

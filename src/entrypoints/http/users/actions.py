@@ -20,6 +20,7 @@ from entrypoints.http.users.management import Management
 from entrypoints.http.users.requests import metadata_patch, nothing
 
 AnyRequest = Request[Any, Any, Any]
+Perform = Callable[[UserId, bytes], Awaitable[Decision]]
 
 
 class ActionDocument(TypedDict):
@@ -67,7 +68,7 @@ def _change(name: str, summary: str, act: Callable[[ManageUsers, UserId], Awaita
             nothing(body)
             return act(management.manage_users, target)
 
-        return _document(await management.act(request, user_id, name, perform, _outcome))
+        return await _act(request, user_id, management, name, perform)
 
     handle.__name__ = name  # which is in the operation's id
     return _action(name, summary)(handle)
@@ -88,7 +89,7 @@ async def set_metadata(request: AnyRequest, user_id: FromPath[str], management: 
     def perform(target: UserId, body: bytes) -> Awaitable[Decision]:
         return management.manage_users.set_public_metadata(target, metadata_patch(body))
 
-    return _document(await management.act(request, user_id, "set-metadata", perform, _outcome))
+    return await _act(request, user_id, management, "set-metadata", perform)
 
 
 @_action("revoke-sessions", "End a user's sessions")
@@ -105,9 +106,8 @@ async def revoke_sessions(
     return {"revoked": count}
 
 
-def _outcome(decision: Decision) -> str:
-    return decision.outcome
-
-
-def _document(decision: Decision) -> ActionDocument:
+async def _act(
+    request: AnyRequest, user_id: str, management: Management, action: str, perform: Perform
+) -> ActionDocument:
+    decision = await management.act(request, user_id, action, perform, lambda decision: decision.outcome)
     return {"outcome": decision.outcome, "user": user_document(decision.user)}

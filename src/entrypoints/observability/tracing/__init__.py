@@ -52,10 +52,7 @@ class Tracing:
     """
 
     def requests(self, app: "ASGIApp") -> "ASGIApp":
-        """Trace each request, and the statements it sends to PostgreSQL; the application's shutdown exports the rest.
-
-        Call it before a connection is made.
-        """
+        """Trace requests and their statements, and export the rest at shutdown; call it before connecting."""
         return app
 
     def receive_webhook(self, use_case: WebhookUseCase) -> WebhookUseCase:
