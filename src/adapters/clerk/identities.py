@@ -44,11 +44,7 @@ _SESSION_ID = re.compile(r"sess_[A-Za-z0-9_-]{1,123}", re.ASCII)
 
 
 class ClerkIdentities:
-    """Fills `application.users.ports.ClerkUsers` with the Clerk SDK.
-
-    Args:
-        now_ms: the clock, milliseconds since 1970.
-    """
+    """Fills `application.users.ports.ClerkUsers` with the Clerk SDK; `now_ms` is the wall clock."""
 
     def __init__(self, api: BackendApi, effort: RetryBudget, *, now_ms: Callable[[], int]) -> None:
         self._api = api

@@ -90,14 +90,9 @@ def decode(text: Json, shape: type[T], *, at: str) -> T:
 
 
 def snapshot_of(data: Json, *, timestamp: int | None) -> Snapshot:
-    """Read Clerk's user object, from a webhook's `data` or from the Backend API.
+    """Read Clerk's user object, or raise UnusableWebhookError: a kept field is missing or not as documented.
 
-    Args:
-        data: the object as JSON text.
-        timestamp: when Clerk said so, ms; `None` when it did not tell, then `updated_at` stands in.
-
-    Raises:
-        UnusableWebhookError: a kept field is missing or not of the documented type.
+    `timestamp` is when Clerk said so, ms; `None` when it did not tell, then `updated_at` stands in.
     """
     user = decode(data, _User, at="data")
     emails = tuple(

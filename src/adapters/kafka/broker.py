@@ -83,12 +83,7 @@ class RelayBroker(KafkaBroker):
         """Wait for the first batch to `connect`: a relay starts while Kafka is away, and says so."""
 
     async def connect(self, **options: Any) -> Callable[..., AIOKafkaConsumer]:
-        """Connect to a server that answers; `options` are aiokafka's, such as `transactional_id`.
-
-        Raises:
-            BrokerUnavailableError: none does, and why.
-            KafkaError, OSError: the brokers do not let us.
-        """
+        """Connect, by aiokafka's `options`, or raise BrokerUnavailableError: no answer, or KafkaError, OSError: no."""
         server = await answering(self.bootstrap_servers, self.security_options)
         try:
             with self.client_tasks.owned():

@@ -52,10 +52,7 @@ async def metadata_of(send: Send, topics: Collection[str] = ()) -> Metadata:
 
 
 async def offsets_of(send: Send, topic: str, times: Iterable[tuple[int, int]]) -> dict[int, int]:
-    """Return by partition, for pairs of partition and time (ms), the first offset that was committed then or later.
-
-    -1 when nothing was. Raises KafkaError also when the broker is not the leader of one of the partitions.
-    """
+    """Return each partition's first offset committed at its time (ms) or later, or -1; KafkaError: no leader of one."""
     answer = await send(OffsetRequest(-1, READ_COMMITTED, [(topic, list(times))]))
     found = {}
     for partition, code, _, offset in (each for _, partitions in answer.topics for each in partitions):

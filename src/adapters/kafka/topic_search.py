@@ -60,11 +60,7 @@ class KafkaTopicSearch:
         return await self._search(topic, needle, lambda record: needle in (record.value or b""), list, rolled_back=True)
 
     async def since(self, topic: str, since_ms: int, take: Callable[[Any], object]) -> None:
-        """Hand over aiokafka's record of all that was written at this time (ms) or later, partition by partition.
-
-        Raises:
-            BrokerUnavailableError: the brokers are out of reach, or do not let us read.
-        """
+        """Hand over aiokafka's records since this time (ms), by partition; raises BrokerUnavailableError."""
         await self._search(topic, b"", lambda record: bool(take(record)), list, rolled_back=False, start=since_ms)
 
     async def _search(  # noqa: PLR0913  # what to look for, and where

@@ -34,10 +34,7 @@ async def distribute_at(target: Target) -> AsyncIterator[str]:
 async def distribute(engine: AsyncEngine) -> AsyncIterator[str]:
     """Distribute by user what is not distributed yet, and yield each table when it is.
 
-    The schema must be this version's. Safe to run again after an interruption, and twice at once.
-
-    Raises:
-        StoreUnavailableError: it cannot be done, or the database refused; the message says what to do.
+    The schema must be this version's. Safe to run again, and twice at once. StoreUnavailableError says what to do.
     """
     try:
         async with engine.connect() as connection:

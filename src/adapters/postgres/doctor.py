@@ -79,12 +79,9 @@ async def examine_database(engine: AsyncEngine) -> DatabaseFacts:
 
 
 async def try_writing(engine: AsyncEngine) -> None:
-    """Store a user, an event and a session and take them back, unseen by other sessions.
+    """Store a user, an event and a session and take them back, unseen by others, or raise StoreUnavailableError.
 
     Only a write shows whether writes work.
-
-    Raises:
-        StoreUnavailableError: it cannot be done; the message has the cause.
     """
     key = f"doctor-{uuid4()}"
     with raised_as_unavailable():

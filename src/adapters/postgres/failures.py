@@ -106,11 +106,7 @@ def words_of_server(error: BaseException) -> str | None:
 
 @asynccontextmanager
 async def connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """Give a connection for one statement.
-
-    Raises:
-        StoreUnavailableError: the database does not answer, or refuses; the message has the code of the error.
-    """
+    """Give a connection for one statement; StoreUnavailableError has the code of what the database says."""
     with raised_as_unavailable():
         async with engine.begin() as connection:
             yield connection

@@ -30,11 +30,8 @@ async def migrate(
 ) -> tuple[str | None, str | None]:
     """Upgrade or downgrade to `revision` (`base` is the empty database) and return the revisions before and after.
 
-    Safe to run twice at once. A schema that a newer release has made is left as it is.
-
-    Raises:
-        StoreUnavailableError: the database is out of reach, refuses, or is another application's; the message says what
-            to do.
+    Safe to run twice at once. A schema that a newer release has made is left as it is. StoreUnavailableError says what
+    to do.
     """
     try:
         return await _locked(engine, revision, lock_timeout_ms)

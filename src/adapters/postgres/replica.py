@@ -102,14 +102,11 @@ class PostgresReplicas:
 
     Each is asked every second whether it follows the primary's cluster closely, and can be read. One that is no standby
     is left out: the primary may be among the addresses, and a standby that is promoted leaves by itself.
-
-    Args:
-        on_change: called with an address that goes out of use, and why, or comes into use again (None).
-        clock: seconds that only ever go forward.
     """
 
     target: Target
     primary: AsyncEngine
+    # Called with an address that goes out of use, and why, or comes into use again (None).
     on_change: Callable[[str, Failure | None], None] = lambda _name, _failure: None
     clock: Callable[[], float] = time.monotonic
     limit_s: float = READ_LIMIT_S

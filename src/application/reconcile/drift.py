@@ -121,13 +121,7 @@ class DeletionLimit:
             raise SafetyStopError(f"Clerk counts {counted(at_clerk, 'user')} and listed {listed:,}")
 
     def require_few(self, *, gone: int, unlisted: int, living: int) -> None:
-        """Raise SafetyStopError where nobody should be deleted, from what is known so far.
-
-        Args:
-            gone: those that Clerk neither listed nor has.
-            unlisted: those that Clerk did not list, and has.
-            living: our users.
-        """
+        """Raise SafetyStopError if too many are gone, or `unlisted`: not in Clerk's list, and at Clerk."""
         allowed = self.of(living)
         if gone > allowed:
             says = f"more than {allowed:,} of the {counted(living, 'user')} that we hold would be deleted"

@@ -49,11 +49,7 @@ class Target:
 
 
 def read_target(text: str, environment: Mapping[str, str] = os.environ) -> Target:
-    """Read a connection string, and what libpq adds to it: a service file, the environment, a password file.
-
-    Raises:
-        ValueError: it cannot be used; the message names the part that is wrong and repeats no value.
-    """
+    """Read a connection string, and what libpq adds to it; a ValueError names the wrong part and repeats no value."""
     given = _in_libpqs_words(read_conninfo(text))
     parameters = _completed(given, environment)
     addresses = _addresses(parameters)
