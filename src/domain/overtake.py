@@ -10,7 +10,7 @@ from domain.user import Known, Tombstone
 
 
 def overtake(known: Known, news: Callable[[Known], Decision], published: int) -> Decision:
-    """Publish what the news comes to above `published`, even if nothing changes: consumers drop all up to that."""
+    """Decide on the news, and publish it above `published` in any case: consumers drop every version up to that."""
     decision = news(known)
     if decision.events and decision.user.version > published:
         return decision

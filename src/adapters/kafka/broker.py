@@ -83,7 +83,7 @@ class RelayBroker(KafkaBroker):
         """Wait for the first batch to `connect`: a relay starts while Kafka is away, and says so."""
 
     async def connect(self, **options: Any) -> Callable[..., AIOKafkaConsumer]:
-        """Connect, by aiokafka's `options`, or raise BrokerUnavailableError: no answer, or KafkaError, OSError: no."""
+        """Connect with aiokafka's `options`; BrokerUnavailableError: nobody answers, KafkaError, OSError: refused."""
         server = await answering(self.bootstrap_servers, self.security_options)
         try:
             with self.client_tasks.owned():

@@ -87,7 +87,7 @@ class RepairUsers:
         return None
 
     async def ask(self, user_id: UserId) -> Listed | None:
-        """Read one user, None when Clerk has none; an outage is waited out, an unusable answer on one user is not."""
+        """Read one user, None when Clerk has none; an outage is waited out, `Unreadable` is about this user alone."""
         tries = 0
 
         async def attempt() -> Listed | None:

@@ -38,7 +38,10 @@ class StateLanes(Protocol):
         """Return everyone who may write the state of these lanes, except `but`."""
 
     async def claim(self, relay: str, lanes: Collection[int], writer: str, fenced: Collection[str]) -> frozenset[int]:
-        """Make `writer` the lanes' writer where `relay` holds them and the one before is barred; return those."""
+        """Make `writer` the one that may write these lanes' state, and return the lanes where that was done.
+
+        Only lanes that `relay` holds and whose writer until now is nobody, `writer` itself or one of `fenced`.
+        """
 
     async def newest(self, batch: Sequence[Pending]) -> frozenset[int]:
         """Return the ids of the messages that carry the newest version there is of their user, read at one moment."""

@@ -25,7 +25,7 @@ class TopicTail(Protocol):
     """All partitions, each in its order, in no consumer group: nothing is committed, no consumer misses a message."""
 
     async def next(self) -> Record:
-        """Return the next message, however long it takes, or raise BrokerUnavailableError: no reading any more.
+        """Return the next message, however long it takes; BrokerUnavailableError: the brokers refuse to go on.
 
         A message that cannot be taken apart is returned once, as one that is not `readable`, and passed over.
         """
@@ -38,4 +38,7 @@ class OpenTopicTail(Protocol):
     """Opens the topic's tail, and closes it at the end of the block."""
 
     def __call__(self, *, from_beginning: bool) -> AbstractAsyncContextManager[TopicTail]:
-        """Stand at the beginning, or the end as of entering; BrokerUnavailableError: no access, or no topic."""
+        """Stand at the topic's beginning, or at its end: what is written after entering is then what comes next.
+
+        Entering raises BrokerUnavailableError: the brokers are out of reach or refuse, or there is no such topic.
+        """

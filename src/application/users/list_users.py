@@ -25,7 +25,7 @@ class ListUsers:
     replica: ReplicaReads | None = None  # asked first
 
     async def by_ids(self, ids: Sequence[UserId], *, min_version: int = 0) -> FoundUsers:
-        """Return the users in the order of `ids`, for each time one is named; VersionNotReachedError: one is older."""
+        """Return users in the order of `ids`, as often as named; VersionNotReachedError: one is below `min_version`."""
         wanted = set(ids)
         known = dict(await self.replica.get_many(wanted, min_version)) if self.replica else {}
         if missing := wanted - known.keys():

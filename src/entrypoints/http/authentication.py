@@ -59,7 +59,7 @@ class Authentication:
         return identity
 
     async def user_of(self, identity: Authenticated, *, min_version: int = 0, seen_version: int = 0) -> User:
-        """Return the living, unbanned user of a session that has not ended; raises as `GetCurrentUser`."""
+        """Return the living, unbanned user of a session that has not ended; raises as `GetCurrentUser` does."""
         try:
             return await self.get_current_user(
                 parse_user_id(identity.user_id),
