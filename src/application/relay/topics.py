@@ -56,73 +56,32 @@ class TopicDefinition:
     replication_factor: int = 3  # at least, where there are as many brokers
 
 
-_LARGEST_EVENT = Setting(
-    "max.message.bytes",
-    Bound.AT_LEAST,
-    "2097152",
-    "a user may come with 1 MiB of metadata; an event that is refused becomes a dead letter",
-)
-
-EVENTS = TopicDefinition(
-    variable="KAFKA_USER_EVENTS_TOPIC",
-    default_name="auth.user.events.v1",
-    settings=(
-        Setting("cleanup.policy", Bound.EXACTLY, "delete", "compaction removes events that nobody has read yet", True),
-        Setting(
-            "retention.ms",
-            Bound.AT_MOST,
-            str(LONGEST_KEPT_MS - SEGMENT_MS),
-            f"{_WITHIN_A_MONTH}; a segment's time comes on top",
-        ),
-        Setting(
-            "segment.ms",
-            Bound.AT_MOST,
-            str(SEGMENT_MS),
-            f"a record stays until the whole segment is past its retention; {_WITHIN_A_MONTH}",
-        ),
-        _LARGEST_EVENT,
-    ),
-)
-
-STATE = TopicDefinition(
-    variable="KAFKA_USER_STATE_TOPIC",
-    default_name="auth.user.state.v1",
-    settings=(
-        Setting("cleanup.policy", Bound.EXACTLY, "compact", "users that do not change would leave by retention", True),
-        Setting(
-            "delete.retention.ms",
-            Bound.AT_LEAST,
-            str(7 * DAY_MS),
-            "a consumer that was away for longer never hears of a deletion",
-        ),
-        Setting(
-            "max.compaction.lag.ms",
-            Bound.AT_MOST,
-            str(7 * DAY_MS),  # bounds segments too: Kafka closes one after this or segment.ms, whichever is less
-            _WITHIN_A_MONTH,
-        ),
-        _LARGEST_EVENT,
-    ),
-)
-
-SESSIONS = TopicDefinition(
-    variable="KAFKA_SESSION_EVENTS_TOPIC",
-    default_name="auth.session.events.v1",
-    settings=(
-        Setting(
-            "cleanup.policy", Bound.EXACTLY, "delete", "compaction removes records of consumers that begin now", True
-        ),
-        Setting(
-            "retention.ms",
-            Bound.AT_LEAST,
-            str(HOUR_MS),
-            "a consumer that begins now must find every session that a token can still name",
-            True,
-        ),
-        Setting("segment.ms", Bound.AT_MOST, str(DAY_MS), "a record stays until its whole segment is past retention"),
-    ),
-)
-
+# fmt: off
+_LARGEST_EVENT = Setting("max.message.bytes", Bound.AT_LEAST, "2097152",
+    "a user may come with 1 MiB of metadata; an event that is refused becomes a dead letter")
+EVENTS = TopicDefinition(variable="KAFKA_USER_EVENTS_TOPIC", default_name="auth.user.events.v1", settings=(
+    Setting("cleanup.policy", Bound.EXACTLY, "delete", "compaction removes events that nobody has read yet", True),
+    Setting("retention.ms", Bound.AT_MOST, str(LONGEST_KEPT_MS - SEGMENT_MS),
+        f"{_WITHIN_A_MONTH}; a segment's time comes on top"),
+    Setting("segment.ms", Bound.AT_MOST, str(SEGMENT_MS),
+        f"a record stays until the whole segment is past its retention; {_WITHIN_A_MONTH}"),
+    _LARGEST_EVENT,
+))
+STATE = TopicDefinition(variable="KAFKA_USER_STATE_TOPIC", default_name="auth.user.state.v1", settings=(
+    Setting("cleanup.policy", Bound.EXACTLY, "compact", "users that do not change would leave by retention", True),
+    Setting("delete.retention.ms", Bound.AT_LEAST, str(7 * DAY_MS),
+        "a consumer that was away for longer never hears of a deletion"),
+    # Bounds segments too: Kafka closes one after this or segment.ms, whichever is less.
+    Setting("max.compaction.lag.ms", Bound.AT_MOST, str(7 * DAY_MS), _WITHIN_A_MONTH),
+    _LARGEST_EVENT,
+))
+SESSIONS = TopicDefinition(variable="KAFKA_SESSION_EVENTS_TOPIC", default_name="auth.session.events.v1", settings=(
+    Setting("cleanup.policy", Bound.EXACTLY, "delete", "compaction removes records of consumers that begin now", True),
+    Setting("retention.ms", Bound.AT_LEAST, str(HOUR_MS),
+        "a consumer that begins now must find every session that a token can still name", True),
+    Setting("segment.ms", Bound.AT_MOST, str(DAY_MS), "a record stays until its whole segment is past retention"),
+))
+# fmt: on
 TOPICS = (EVENTS, STATE, SESSIONS)
 
 
