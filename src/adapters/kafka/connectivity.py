@@ -25,12 +25,9 @@ LOOK_UP_S = 2.0
 Security: TypeAlias = Mapping[str, Any]  # aiokafka's own options
 
 REFUSALS = (
-    errors.AuthenticationFailedError,
-    errors.AuthenticationMethodNotSupported,
-    errors.IllegalSaslStateError,
-    errors.SaslAuthenticationFailed,
-    errors.UnsupportedSaslMechanismError,
-)
+    errors.AuthenticationFailedError, errors.AuthenticationMethodNotSupported, errors.IllegalSaslStateError,
+    errors.SaslAuthenticationFailed, errors.UnsupportedSaslMechanismError,
+)  # fmt: skip
 """A broker does not accept our credentials."""
 
 _ALERT = re.compile(

@@ -2,17 +2,10 @@
 
 from collections.abc import Mapping
 
-INSTANCE = frozenset(
-    {
-        "CLERK_PUBLISHABLE_KEY",
-        "CLERK_JWT_KEY",
-        "CLERK_ISSUER",
-        "CLERK_JWKS_URL",
-        "CLERK_SECRET_KEY",
-        "CLERK_API_URL",
-        "CLERK_WEBHOOK_SECRET",
-    }
-)
+INSTANCE = frozenset({
+    "CLERK_PUBLISHABLE_KEY", "CLERK_JWT_KEY", "CLERK_ISSUER", "CLERK_JWKS_URL", "CLERK_SECRET_KEY", "CLERK_API_URL",
+    "CLERK_WEBHOOK_SECRET",
+})  # fmt: skip
 """Each of these, set to anything that was not made up, names a Clerk instance."""
 
 NOTE = "# Written by `auth-service dev-keys`; for development.\n"  # the first line, where keys are made up

@@ -16,15 +16,9 @@ TOKEN_ERRORS = (TokenMissingError, TokenRejected, KeysUnavailable)
 REQUEST_ERRORS = (*TOKEN_ERRORS, OriginRefused)
 FLOOR_ERRORS = (MinVersionError, errors.VersionNotReachedError)
 USER_ERRORS = (
-    errors.UserDeletedError,
-    errors.SessionRevokedError,
-    errors.UserBannedError,
-    errors.StoreBusyError,
-    errors.StoreUnavailableError,
-    errors.ClerkUnavailableError,
-    errors.ClerkLimitedError,
-    errors.ClerkKeyRefusedError,
-)
+    errors.UserDeletedError, errors.SessionRevokedError, errors.UserBannedError, errors.StoreBusyError,
+    errors.StoreUnavailableError, errors.ClerkUnavailableError, errors.ClerkLimitedError, errors.ClerkKeyRefusedError,
+)  # fmt: skip
 
 
 @frozen

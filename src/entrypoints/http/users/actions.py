@@ -22,6 +22,13 @@ from entrypoints.http.users.requests import metadata_patch, nothing
 AnyRequest = Request[Any, Any, Any]
 Perform = Callable[[UserId, bytes], Awaitable[Decision]]
 
+_ERRORS = (
+    *ADMISSION_ERRORS, http.ImpersonatedError, http.ClientDisconnectedError, http.BodyTooSlowError, http.BodyShedError,
+    http.BodyTooLargeError, http.RequestNotValidError, application.UserUnknownError, http.UserGoneError,
+    application.UnstorableError, application.ClerkRefusedError, application.ClerkNotConfiguredError,
+    application.SafetyStopError,
+)  # fmt: skip
+
 
 class ActionDocument(TypedDict):
     """What came of it here (`unchanged`: it was so already), and the user as Clerk has it now."""
@@ -42,21 +49,7 @@ def _action(name: str, summary: str) -> Callable[[Callable[..., Awaitable[Any]]]
         status_code=200,
         summary=summary,
         security=MANAGERS,
-        responses=problems(
-            *ADMISSION_ERRORS,
-            http.ImpersonatedError,
-            http.ClientDisconnectedError,
-            http.BodyTooSlowError,
-            http.BodyShedError,
-            http.BodyTooLargeError,
-            http.RequestNotValidError,
-            application.UserUnknownError,
-            http.UserGoneError,
-            application.UnstorableError,
-            application.ClerkRefusedError,
-            application.ClerkNotConfiguredError,
-            application.SafetyStopError,
-        ),
+        responses=problems(*_ERRORS),
     )
 
 

@@ -11,14 +11,10 @@ from entrypoints.http import errors
 from entrypoints.http.authentication import TOKEN_ERRORS, USER_ERRORS, Authentication
 
 ADMISSION_ERRORS = (
-    errors.CredentialsMissingError,
-    errors.ServiceKeyRejectedError,
-    *(error for error in TOKEN_ERRORS if error is not errors.TokenMissingError),
-    *USER_ERRORS,
-    errors.NotAdmittedError,
-    errors.PermissionMissingError,
-    errors.ScopeMissingError,
-)
+    errors.CredentialsMissingError, errors.ServiceKeyRejectedError,
+    *(error for error in TOKEN_ERRORS if error is not errors.TokenMissingError), *USER_ERRORS, errors.NotAdmittedError,
+    errors.PermissionMissingError, errors.ScopeMissingError,
+)  # fmt: skip
 
 
 Caller = ServiceKey | Authenticated  # another service, by its key, or a person, by a session
