@@ -9,7 +9,6 @@ from attrs import frozen
 from domain.user import UserId
 
 PAGE = 1000  # users in one statement
-
 MOST_WAITING = 10_000  # more are not put: what waits takes room in the outbox, and the relays are not any faster for it
 
 PAUSE_S = 0.2

@@ -11,7 +11,6 @@ DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 
 LONGEST_KEPT_MS = 28 * DAY_MS  # what a deleted user once was must leave Kafka within a month (GDPR, articles 12 and 17)
-
 SEGMENT_MS = DAY_MS  # Kafka deletes whole segments, by the newest record: the oldest stays a segment's time longer
 
 _WITHIN_A_MONTH = "what a deleted user once was must leave Kafka within a month (GDPR, articles 12 and 17)"

@@ -12,7 +12,6 @@ from application.users.sync_user import SyncUser
 from domain.user import Tombstone, User, UserId
 
 LIMIT_S = 12.0  # for a read, Clerk and a write, each of which has a bound of its own
-
 UNKNOWN_FOR_S = 5.0  # how long it is taken for granted that Clerk has no such user; the webhook is noticed all the same
 UNKNOWN_AT_MOST = 10_000  # users of whom that is remembered; the oldest are forgotten first
 

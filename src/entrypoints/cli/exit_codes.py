@@ -2,9 +2,7 @@
 
 EX_NOT_DONE = 1  # not all of it is done, or not all is as it should be; the command printed what
 EX_USAGE = 2  # the command line cannot be understood, as most programs have it; nothing was done
-
 EX_DATAERR = 65  # the data are refused: not storable in PostgreSQL, or a deletion that a safety stop prevented
-
 EX_NOUSER = 67  # there is no such user, or not any more
 EX_UNAVAILABLE = 69  # something that the command needs is out of reach
 EX_IOERR = 74  # the output, or a file that was named, cannot be written or read

@@ -33,7 +33,6 @@ Each costs some 20 KiB, at most 26 with a head that does not end: 208 MiB of the
 """
 
 OTHER_DESCRIPTORS = 256  # a worker's: PostgreSQL, Clerk, files. Without one to accept with, the server would spin.
-
 HEAD_TIMEOUT_MS = 10_000  # for a head to be complete, and for a connection to stay idle: the server knows no difference
 
 log = structlog.get_logger("serve")

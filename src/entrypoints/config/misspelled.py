@@ -6,7 +6,6 @@ from difflib import get_close_matches
 from attrs import frozen
 
 _ALIKE = 0.8  # of two texts' characters, how many match: CLERK_WEBHOOK_SIGNING_SECRET (Clerk's SDKs) has 0.83
-
 _SHORT = 4  # HOST and PORT resemble too many variables of other programs
 
 

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from attrs import define, field
 
 PER_SECOND = 200.0  # rejections that a process answers without delay; one browser whose token ran out meets none
-
 BURST_S = 1.0  # how many seconds' worth may come at once
 LONGEST_S = 0.1  # the longest delay: half of the 200 ms that Envoy grants an authorization service by default
 

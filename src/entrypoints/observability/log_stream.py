@@ -12,7 +12,6 @@ KEPT_BYTES = 1024 * 1024  # of unread lines; further ones are dropped, and count
 
 RETRY_S = 0.1
 LAST_WAIT_MS = 1000  # for each page, when the process ends
-
 _AT_ONCE = 4096  # what a pipe that is ready takes without blocking (POSIX: at least 512 bytes; Linux and macOS: a page)
 
 

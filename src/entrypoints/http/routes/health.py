@@ -29,9 +29,7 @@ T = TypeVar("T")
 log = structlog.get_logger("http")
 
 CHECK_DEADLINE_S = 2.0  # shorter than an orchestrator's own timeout, or it would see a timeout instead of an answer
-
 WRITE_EVERY_S = 60.0  # a write is tried while all is well: a full disk shows nowhere else; each leaves a dead row
-
 BACKLOG_EVERY_S = 5.0  # counting what waits takes 0.6 s for a million events, and several may ask each second
 
 
