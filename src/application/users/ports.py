@@ -39,6 +39,15 @@ class SignedIn:
     behind_s: float | None = 0.0  # how far behind the primary it may be, seconds; None: it follows nobody
 
 
+@frozen(kw_only=True)
+class DatabaseLoad:
+    """One reading of how busy this process keeps PostgreSQL."""
+
+    waiting_changes: int  # changes of users that have no answer yet
+    connections_in_use: int
+    connections_idle: int
+
+
 class UserReader(Protocol):
     """The read path: one user, one statement, of what is committed. Both methods raise StoreUnavailableError."""
 
