@@ -6,8 +6,7 @@ from attrs import frozen
 
 POSTGRES, CLERK, KAFKA = "PostgreSQL", "Clerk", "Kafka"
 REPLICA = "PostgreSQL replica"
-WEBHOOKS, KEYS, TOKENS = "webhook", "signing keys", "session token"
-"""Subjects of failures."""
+WEBHOOKS, KEYS, TOKENS = "webhook", "signing keys", "session token"  # subjects of failures
 
 
 class Cause(StrEnum):
@@ -49,12 +48,9 @@ class Cause(StrEnum):
 
 @frozen
 class Failure:
-    subject: str
-    """What fails, such as `POSTGRES`."""
-    cause: StrEnum
-    """`Cause`, or `application.errors.Forgery` of a webhook."""
-    detail: str = ""
-    """What may differ from one time to the next. Holds no value, no secret and no text of another server's."""
+    subject: str  # what fails, such as `POSTGRES`
+    cause: StrEnum  # `Cause`, or `application.errors.Forgery` of a webhook
+    detail: str = ""  # what may differ each time; holds no value, no secret and no text of another server's
 
     @property
     def label(self) -> str:

@@ -14,8 +14,7 @@ class UserCreated:
 @frozen
 class UserUpdated:
     user: User
-    changed: tuple[str, ...]
-    """Names of the profile fields that differ from the version before."""
+    changed: tuple[str, ...]  # names of the profile fields that differ from the version before
 
 
 @frozen

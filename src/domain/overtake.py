@@ -10,10 +10,7 @@ from domain.user import Known, Tombstone
 
 
 def overtake(known: Known, news: Callable[[Known], Decision], published: int) -> Decision:
-    """Decide on the news, and publish the outcome under a version above `published`, also when it changes nothing.
-
-    A consumer that has seen `published` drops every version up to it, whatever it carries.
-    """
+    """Decide on the news, and publish it above `published` in any case: consumers drop every version up to that."""
     decision = news(known)
     if decision.events and decision.user.version > published:
         return decision

@@ -12,8 +12,7 @@ class SessionDecision:
     """The session as it is kept afterwards, and what to tell others."""
 
     outcome: Outcome
-    session: RevokedSession
-    """The very object that was decided on when there is nothing to store."""
+    session: RevokedSession  # the very object that was decided on when there is nothing to store
     events: tuple[SessionRevoked, ...] = ()
 
 

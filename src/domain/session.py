@@ -7,8 +7,7 @@ from attrs import frozen
 
 from domain.user import UserId
 
-SessionId = NewType("SessionId", str)
-"""Clerk's session id (`sess_…`), as a session token carries it in `sid`."""
+SessionId = NewType("SessionId", str)  # Clerk's session id (`sess_…`), as a session token carries it in `sid`
 
 SESSION_ID = re.compile(r"[!-~]{1,255}")
 """Whatever `anomalyze_auth` accepts as a token's `sid`: a session that a token can name must be revocable."""
@@ -22,11 +21,7 @@ class InvalidSessionIdError(ValueError):
 
 
 def parse_session_id(text: object) -> SessionId:
-    """Return `text` as a session id.
-
-    Raises:
-        InvalidSessionIdError: it is not a string of 1 to 255 visible ASCII characters.
-    """
+    """Return a session id, or raise InvalidSessionIdError: `text` is not 1 to 255 visible ASCII characters."""
     if not isinstance(text, str) or not SESSION_ID.fullmatch(text):
         raise InvalidSessionIdError("not a Clerk session id (1 to 255 visible ASCII characters)")
     return SessionId(text)
@@ -38,5 +33,4 @@ class RevokedSession:
 
     id: SessionId
     user_id: UserId
-    revoked_at: int
-    """When it ended at Clerk, in milliseconds."""
+    revoked_at: int  # when it ended at Clerk, in milliseconds

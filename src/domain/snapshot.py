@@ -31,8 +31,7 @@ class Deletion:
     """Clerk has deleted a user."""
 
     id: UserId
-    deleted_at: int
-    """When Clerk made the event, ms."""
+    deleted_at: int  # when Clerk made the event, ms
 
 
 def changed_fields(before: Profile, after: Profile) -> tuple[str, ...]:
@@ -58,5 +57,4 @@ def _values(value: Profile | EmailAddress) -> Any:
     return _of_profile(value) if isinstance(value, Profile) else _of_email(value)
 
 
-_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_values).encode
-"""One text for one content."""
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_values).encode  # one text for one content

@@ -12,12 +12,9 @@ class SourceVersion:
     tie, so that the result never depends on which delivery arrived first.
     """
 
-    updated_at: int
-    """Clerk's `data.updated_at`, ms."""
-    timestamp: int
-    """When Clerk made the event, or when the snapshot was read from Clerk's API, ms."""
-    digest: bytes
-    """SHA-256 of the kept content; equal digests mean that no kept field differs."""
+    updated_at: int  # Clerk's `data.updated_at`, ms
+    timestamp: int  # when Clerk made the event, or when the snapshot was read from Clerk's API, ms
+    digest: bytes  # SHA-256 of the kept content; equal digests mean that no kept field differs
 
     def __lt__(self, other: "SourceVersion") -> bool:
         # What attrs makes of `order=True` calls twenty functions, for each webhook about a known user.

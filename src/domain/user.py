@@ -8,8 +8,7 @@ from attrs import field, frozen
 
 from domain.source_version import SourceVersion
 
-UserId = NewType("UserId", str)
-"""Clerk's user id (`user_…`): the identity that tokens, rows, events and keys carry."""
+UserId = NewType("UserId", str)  # Clerk's user id (`user_…`): the identity that tokens, rows, events and keys carry
 
 USER_ID = re.compile(r"user_[A-Za-z0-9_-]{1,123}", re.ASCII)
 """The same as in `anomalyze_auth.identity`, which this package cannot import; a test compares them."""
@@ -20,12 +19,9 @@ class InvalidUserIdError(ValueError):
 
 
 def parse_user_id(text: object) -> UserId:
-    """Return `text` as a user id.
+    """Return `text` as a user id, or raise InvalidUserIdError: it is not of the form `user_…`.
 
     The shape is checked before the id reaches a URL, a header or a key, so that none of them can be bent.
-
-    Raises:
-        InvalidUserIdError: it is not a string of the form `user_…`.
     """
     if not isinstance(text, str) or not USER_ID.fullmatch(text):
         raise InvalidUserIdError("not a Clerk user id (user_…)")
@@ -44,10 +40,7 @@ class EmailAddress:
 
 @frozen(kw_only=True)
 class Profile:
-    """Every field that is kept of a user.
-
-    What has no field here (private and unsafe metadata, client address) cannot be stored or published.
-    """
+    """Every field kept of a user; what has none (private and unsafe metadata, client address) is never stored."""
 
     email: str | None
     email_verified: bool
@@ -61,8 +54,7 @@ class Profile:
     public_metadata: Mapping[str, Any] = field(repr=False)
     banned: bool
     locked: bool
-    created_at: int
-    """Milliseconds since 1970, UTC, at Clerk."""
+    created_at: int  # milliseconds since 1970, UTC, at Clerk
 
 
 @frozen(kw_only=True)
@@ -70,11 +62,9 @@ class User:
     """A living user: the profile, its version, and the place in Clerk's time it was read at."""
 
     id: UserId
-    version: int
-    """1, 2, 3 …: one step for each change that is published, with no gap."""
+    version: int  # 1, 2, 3 …: one step for each change that is published, with no gap
     profile: Profile = field(repr=False)
-    updated_at: int
-    """Clerk's `updated_at` (ms) of the snapshot that brought the last published change."""
+    updated_at: int  # Clerk's `updated_at` (ms) of the snapshot that brought the last published change
     source: SourceVersion
 
 
@@ -84,9 +74,7 @@ class Tombstone:
 
     id: UserId
     version: int
-    deleted_at: int
-    """When it was deleted at Clerk, in milliseconds."""
+    deleted_at: int  # when it was deleted at Clerk, in milliseconds
 
 
-Known = User | Tombstone | None
-"""What we hold of a user id: a living user, a tombstone, or nothing yet."""
+Known = User | Tombstone | None  # what we hold of a user id: a living user, a tombstone, or nothing yet

@@ -3,11 +3,8 @@
 from importlib.metadata import entry_points
 from typing import Any
 
-COMMANDS = "auth_service.commands"
-"""Tables of commands by name, in the form of `entrypoints.cli.main.COMMANDS`."""
-
-SETTINGS = "auth_service.settings"
-"""Tables of the settings that these commands read."""
+COMMANDS = "auth_service.commands"  # tables of commands by name, in the form of `entrypoints.cli.main.COMMANDS`
+SETTINGS = "auth_service.settings"  # tables of the settings that these commands read
 
 ENVIRONMENT = "auth_service.environment"
 """Functions that return variables to use below the environment and `.env`, and where they come from; or None."""

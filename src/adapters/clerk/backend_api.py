@@ -20,11 +20,7 @@ from adapters.clerk.connectivity import cause_of
 from adapters.clerk.nesting import decoded
 from adapters.clerk.response_capture import LARGEST_BYTES, KeepingClient, Received, received
 from adapters.clerk.throttle import WINDOW_S, Throttle
-from application.errors import (
-    ClerkLimitedError,
-    ClerkNotConfiguredError,
-    ClerkUnavailableError,
-)
+from application.errors import ClerkLimitedError, ClerkNotConfiguredError, ClerkUnavailableError
 from application.failure import Cause
 
 if TYPE_CHECKING:
@@ -35,8 +31,7 @@ AT_ONCE, ATTEMPT_S = 16, 10.0
 LIVE, TEST = 1000, 100
 """Requests in ten seconds that Clerk allows a production and a development instance (Clerk, System limits)."""
 
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 5.0
-"""Between attempts: doubling, with jitter; after a 429 what Clerk says instead."""
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 5.0  # between attempts: doubling, with jitter; after a 429 what Clerk says instead
 
 _LONGEST_RETRY_AFTER_S = 3600.0
 _DIGITS = 9
@@ -48,8 +43,7 @@ class RetryBudget:
     """How hard to try before giving up."""
 
     attempts: int
-    budget_s: float
-    """For all attempts, and for what is waited between them."""
+    budget_s: float  # for all attempts, and for what is waited between them
 
 
 @frozen(kw_only=True)
@@ -58,8 +52,7 @@ class ClerkResponse:
 
     status: int
     body: bytes
-    unclear: bool
-    """An earlier attempt was sent and got no answer, so what was asked for may have been done already."""
+    unclear: bool  # an earlier attempt was sent and got no answer, so what was asked for may have been done already
 
     @property
     def codes(self) -> tuple[str, ...]:

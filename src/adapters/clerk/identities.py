@@ -29,14 +29,12 @@ if TYPE_CHECKING:
     from clerk_backend_api import Clerk
     from clerk_backend_api.models import GetUserListRequestTypedDict
 
-INTERACTIVE = RetryBudget(attempts=2, budget_s=3.0)
-"""Somebody waits on `/v1/me`."""
+INTERACTIVE = RetryBudget(attempts=2, budget_s=3.0)  # somebody waits on `/v1/me`
 
 BACKGROUND = RetryBudget(attempts=5, budget_s=20.0)
 """A command or another service wants it done; below the 30 s that most proxies give."""
 
-PAGE_AT_MOST = 500
-"""Clerk's limit; a request for more is answered with ten users."""
+PAGE_AT_MOST = 500  # Clerk's limit; a request for more is answered with ten users
 
 SESSIONS_AT_MOST = 500
 
@@ -46,11 +44,7 @@ _SESSION_ID = re.compile(r"sess_[A-Za-z0-9_-]{1,123}", re.ASCII)
 
 
 class ClerkIdentities:
-    """Fills `application.users.ports.ClerkUsers` with the Clerk SDK.
-
-    Args:
-        now_ms: the clock, milliseconds since 1970.
-    """
+    """Fills `application.users.ports.ClerkUsers` with the Clerk SDK; `now_ms` is the wall clock."""
 
     def __init__(self, api: BackendApi, effort: RetryBudget, *, now_ms: Callable[[], int]) -> None:
         self._api = api
@@ -205,10 +199,7 @@ class _Entry(msgspec.Struct):
 
 
 def _says_not_found(answer: ClerkResponse) -> bool:
-    """Only Clerk's own 404 counts: one of a proxy, or of a wrong CLERK_API_URL, must delete no user.
-
-    Nor may one that is about something else than the user.
-    """
+    """Only Clerk's own 404, about the user, counts: a proxy's, or one of a wrong CLERK_API_URL, must delete nobody."""
     return answer.status == HTTPStatus.NOT_FOUND and "resource_not_found" in answer.codes
 
 

@@ -90,14 +90,9 @@ def decode(text: Json, shape: type[T], *, at: str) -> T:
 
 
 def snapshot_of(data: Json, *, timestamp: int | None) -> Snapshot:
-    """Read Clerk's user object, from a webhook's `data` or from the Backend API.
+    """Read Clerk's user object, or raise UnusableWebhookError: a kept field is missing or not as documented.
 
-    Args:
-        data: the object as JSON text.
-        timestamp: when Clerk said so, ms; `None` when it did not tell, then `updated_at` stands in.
-
-    Raises:
-        UnusableWebhookError: a kept field is missing or not of the documented type.
+    `timestamp` is when Clerk said so, ms; `None` when it did not tell, then `updated_at` stands in.
     """
     user = decode(data, _User, at="data")
     emails = tuple(
@@ -141,20 +136,12 @@ def snapshot_of(data: Json, *, timestamp: int | None) -> Snapshot:
 
 
 def deletion_of(data: Json, *, timestamp: int) -> Deletion:
-    """Read the object that Clerk leaves of a deleted user: all but `id` is optional in it.
-
-    Raises:
-        UnusableWebhookError: there is no usable `id`.
-    """
+    """Read what Clerk leaves of a deleted user, or raise UnusableWebhookError: there is no usable `id`."""
     return Deletion(id=_user_id(decode(data, Identified, at="data").id), deleted_at=timestamp)
 
 
 def revoked_session_of(data: Json, *, timestamp: int) -> RevokedSession:
-    """Read the session that ended, whatever Clerk calls its end.
-
-    Raises:
-        UnusableWebhookError: `id` or `user_id` is missing or is not what it must be.
-    """
+    """Read the session that ended, or raise UnusableWebhookError: `id` or `user_id` is missing or wrong."""
     session = decode(data, _Session, at="data")
     try:
         session_id = parse_session_id(session.id)

@@ -6,8 +6,7 @@ from typing import Any
 import httpx
 from attrs import field, frozen
 
-LARGEST_BYTES = 64 * 1024 * 1024
-"""Of an answer: 500 users with as much metadata as Clerk takes are 20 MB."""
+LARGEST_BYTES = 64 * 1024 * 1024  # of an answer: 500 users with as much metadata as Clerk takes are 20 MB
 
 
 @frozen(kw_only=True)
@@ -19,8 +18,7 @@ class Received:
     body: bytes = field(repr=False)
 
 
-received: ContextVar[Received | None] = ContextVar("received_from_clerk")
-"""What came, for the task that asked."""
+received: ContextVar[Received | None] = ContextVar("received_from_clerk")  # what came, for the task that asked
 
 
 class KeepingClient(httpx.AsyncClient):

@@ -5,8 +5,7 @@ import time
 
 from attrs import define
 
-WINDOW_S = 10.0
-"""Clerk counts requests in this time (Clerk, System limits)."""
+WINDOW_S = 10.0  # Clerk counts requests in this time (Clerk, System limits)
 
 
 @define(eq=False)

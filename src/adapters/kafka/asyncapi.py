@@ -5,14 +5,7 @@ from typing import Any
 
 import msgspec
 
-from adapters.kafka.cloudevents import (
-    CONTENT_TYPE,
-    SOURCE,
-    TYPES,
-    SessionRevokedData,
-    UserChangedData,
-    UserDeletedData,
-)
+from adapters.kafka import cloudevents
 from adapters.kafka.user_state import STATE_TYPE, UserStateData
 from application.relay.topics import EVENTS, SESSIONS, STATE, TopicDefinition
 from domain.events import Event, SessionRevoked, UserCreated, UserDeleted, UserUpdated
@@ -23,10 +16,10 @@ _BOUND_SETTINGS = {"cleanup.policy", "retention.ms", "delete.retention.ms", "max
 """The topic's settings that the binding has a place for."""
 
 _DATA: dict[type[Event], Any] = {
-    UserCreated: UserChangedData,
-    UserUpdated: UserChangedData,
-    UserDeleted: UserDeletedData,
-    SessionRevoked: SessionRevokedData,
+    UserCreated: cloudevents.UserChangedData,
+    UserUpdated: cloudevents.UserChangedData,
+    UserDeleted: cloudevents.UserDeletedData,
+    SessionRevoked: cloudevents.SessionRevokedData,
 }
 _SUMMARIES: dict[type[Event], str] = {
     UserCreated: "A user is known for the first time; `changed` is empty.",
@@ -40,7 +33,7 @@ _TOMBSTONE_SUMMARY = "The user is gone for good: no value, so compaction erases 
 _HEADERS: dict[str, tuple[dict[str, Any], str]] = {
     "ce_specversion": ({"const": "1.0"}, "CloudEvents version."),
     "ce_id": ({"type": "string", "format": "uuid"}, "The same on every retry of one event."),
-    "ce_source": ({"const": SOURCE}, "Who says so."),
+    "ce_source": ({"const": cloudevents.SOURCE}, "Who says so."),
     "ce_type": ({"type": "string"}, "The type and its version."),
     "ce_subject": ({"type": "string"}, "The user's id."),
     "ce_time": ({"type": "string", "format": "date-time"}, "When it changed at Clerk."),
@@ -49,7 +42,7 @@ _HEADERS: dict[str, tuple[dict[str, Any], str]] = {
         {"type": "string", "pattern": "^[0-9]{20}$"},
         "The user's version, zero-padded. Drop what is not greater than the last you saw of this user.",
     ),
-    "content-type": ({"const": CONTENT_TYPE}, "Of the value."),
+    "content-type": ({"const": cloudevents.CONTENT_TYPE}, "Of the value."),
     "traceparent": ({"type": "string"}, "W3C Trace Context of the request that caused it, when there was one."),
 }
 
@@ -66,7 +59,7 @@ _SESSION_HEADERS = {
 def schemas() -> dict[str, dict[str, Any]]:
     """Return a self-contained JSON Schema of the value for each event type; new fields may be added to a version."""
     documents = {}
-    for event, name in TYPES.items():
+    for event, name in cloudevents.TYPES.items():
         document = msgspec.json.schema(_DATA[event])
         documents[name] = {"$schema": SCHEMA_DIALECT, "title": name, "description": _SUMMARIES[event], **document}
     state = msgspec.json.schema(UserStateData)
@@ -77,8 +70,8 @@ def schemas() -> dict[str, dict[str, Any]]:
 def document(
     topic: str, state_topic: str = STATE.default_name, session_topic: str = SESSIONS.default_name
 ) -> dict[str, Any]:
-    events = {name: _event(event, name) for event, name in TYPES.items() if event is not SessionRevoked}
-    revoked = TYPES[SessionRevoked]
+    events = {name: _event(event, name) for event, name in cloudevents.TYPES.items() if event is not SessionRevoked}
+    revoked = cloudevents.TYPES[SessionRevoked]
     sessions = {revoked: _event(SessionRevoked, revoked, _SESSION_HEADERS)}
     states = {
         STATE_TYPE: _message(STATE_TYPE, _STATE_SUMMARY, {"$ref": f"#/components/schemas/{UserStateData.__name__}"}),
@@ -98,7 +91,7 @@ def document(
                 "sessions ended, for a service that refuses their tokens at once."
             ),
         },
-        "defaultContentType": CONTENT_TYPE,
+        "defaultContentType": cloudevents.CONTENT_TYPE,
         "channels": {
             "userEvents": {
                 "address": topic,
@@ -168,7 +161,7 @@ def _message(name: str, summary: str, payload: dict[str, Any], descriptions: Map
     return {
         "name": name,
         "summary": summary,
-        "contentType": CONTENT_TYPE,
+        "contentType": cloudevents.CONTENT_TYPE,
         "headers": {
             "type": "object",
             "properties": {

@@ -24,8 +24,7 @@ from anomalyze_auth.kafka.security import broker_options, client_options
 BATCH_BYTES = 512 * 1024
 """A partition's part of one request; brokers count a whole batch against `max.message.bytes` (1 MiB by default)."""
 
-LARGEST_BYTES = 64 * 1024 * 1024
-"""No limit of ours on a message: how large is too large is the topic's to say."""
+LARGEST_BYTES = 64 * 1024 * 1024  # no limit of ours on a message: how large is too large is the topic's to say
 
 REQUEST_S = 5.0
 
@@ -41,8 +40,7 @@ class Record(Struct, frozen=True, gc=False):
 class RecordProducer(AioKafkaFastProducerImpl):
     """FastStream's producer for batches of `Record`: its own (0.7.8) sends each message's key, and no headers."""
 
-    client: AIOKafkaProducer
-    """The last one; there is none before `RelayBroker.connect`."""
+    client: AIOKafkaProducer  # the last one; there is none before `RelayBroker.connect`
 
     async def disconnect(self) -> None:
         if client := getattr(self, "client", None):
@@ -85,12 +83,7 @@ class RelayBroker(KafkaBroker):
         """Wait for the first batch to `connect`: a relay starts while Kafka is away, and says so."""
 
     async def connect(self, **options: Any) -> Callable[..., AIOKafkaConsumer]:
-        """Connect to a server that answers; `options` are aiokafka's, such as `transactional_id`.
-
-        Raises:
-            BrokerUnavailableError: none does, and why.
-            KafkaError, OSError: the brokers do not let us.
-        """
+        """Connect with aiokafka's `options`; BrokerUnavailableError: nobody answers, KafkaError, OSError: refused."""
         server = await answering(self.bootstrap_servers, self.security_options)
         try:
             with self.client_tasks.owned():

@@ -9,8 +9,7 @@ from typing import Any
 
 from aiokafka.errors import KafkaError
 
-CLOSE_S = 1.0
-"""How long a client may take to close: a broker that does not read would hold it up for ever."""
+CLOSE_S = 1.0  # how long a client may take to close: a broker that does not read would hold it up for ever
 
 
 class ClientTasks:

@@ -7,15 +7,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from application.relay.messages import OutboxMessage
-from application.users.representation import (
-    ProfileDocument,
-    SessionDocument,
-    TombstoneDocument,
-    profile_document,
-    rfc3339,
-    session_document,
-    tombstone_document,
-)
+from application.users import representation
 from domain.events import Event, SessionRevoked, UserCreated, UserDeleted, UserUpdated, occurred_at
 
 SOURCE = "/auth-service"
@@ -41,20 +33,20 @@ _NAMESPACE = UUID("5c0f1d0a-4d0c-5f9b-9d55-0d7f3f6b3a11")
 class UserChangedData(TypedDict):
     """The value of a created or updated event: the whole user, and what differs from the version before."""
 
-    user: ProfileDocument
+    user: representation.ProfileDocument
     changed: Sequence[str]
 
 
 class UserDeletedData(TypedDict):
     """The value of a deleted event: no personal data."""
 
-    user: TombstoneDocument
+    user: representation.TombstoneDocument
 
 
 class SessionRevokedData(TypedDict):
     """The value of a session's only event."""
 
-    session: SessionDocument
+    session: representation.SessionDocument
 
 
 def encode(event: Event, traceparent: str | None = None) -> OutboxMessage:
@@ -83,7 +75,7 @@ def record_headers(message: OutboxMessage) -> list[tuple[str, bytes]]:
         _SOURCE,
         ("ce_type", message.type.encode()),
         ("ce_subject", key),
-        ("ce_time", rfc3339(message.occurred_at).encode()),
+        ("ce_time", representation.rfc3339(message.occurred_at).encode()),
         ("ce_partitionkey", key),
         # The `sequence` extension orders as text; without `sequencetype` it is free of the 32-bit limit.
         ("ce_sequence", str(message.version).zfill(SEQUENCE_DIGITS).encode()),
@@ -102,10 +94,10 @@ def headers(message: OutboxMessage) -> dict[str, str]:
 def _data(event: Event) -> UserChangedData | UserDeletedData | SessionRevokedData:
     match event:
         case UserCreated(user):
-            return {"user": profile_document(user), "changed": []}
+            return {"user": representation.profile_document(user), "changed": []}
         case UserUpdated(user, changed):
-            return {"user": profile_document(user), "changed": changed}
+            return {"user": representation.profile_document(user), "changed": changed}
         case UserDeleted(user):
-            return {"user": tombstone_document(user)}
+            return {"user": representation.tombstone_document(user)}
         case SessionRevoked(session):
-            return {"session": session_document(session)}
+            return {"session": representation.session_document(session)}

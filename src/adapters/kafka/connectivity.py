@@ -9,16 +9,8 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
+from aiokafka import errors
 from aiokafka.conn import AIOKafkaConnection, create_conn
-from aiokafka.errors import (
-    AuthenticationFailedError,
-    AuthenticationMethodNotSupported,
-    IllegalSaslStateError,
-    KafkaConnectionError,
-    KafkaError,
-    SaslAuthenticationFailed,
-    UnsupportedSaslMechanismError,
-)
 from attrs import frozen
 
 from adapters.kafka.metadata import NOT_AUTHORIZED, UNKNOWN_TOPIC, Described, metadata_of
@@ -30,16 +22,12 @@ from application.failure import KAFKA, Cause, Failure
 CONNECT_MS = 3_000
 LOOK_UP_S = 2.0
 
-Security: TypeAlias = Mapping[str, Any]
-"""aiokafka's own options."""
+Security: TypeAlias = Mapping[str, Any]  # aiokafka's own options
 
 REFUSALS = (
-    AuthenticationFailedError,
-    AuthenticationMethodNotSupported,
-    IllegalSaslStateError,
-    SaslAuthenticationFailed,
-    UnsupportedSaslMechanismError,
-)
+    errors.AuthenticationFailedError, errors.AuthenticationMethodNotSupported, errors.IllegalSaslStateError,
+    errors.SaslAuthenticationFailed, errors.UnsupportedSaslMechanismError,
+)  # fmt: skip
 """A broker does not accept our credentials."""
 
 _ALERT = re.compile(
@@ -48,8 +36,7 @@ _ALERT = re.compile(
     r"|HANDSHAKE_FAILURE)"
 )
 
-_SAYS_ADDRESS = (Cause.NO_ANSWER, Cause.NAME_RESOLUTION)
-"""Causes whose detail is the address alone."""
+_SAYS_ADDRESS = (Cause.NO_ANSWER, Cause.NAME_RESOLUTION)  # causes whose detail is the address alone
 _NOBODY_THERE = (Cause.OUT_OF_REACH, *_SAYS_ADDRESS)
 
 
@@ -58,18 +45,12 @@ class Answer:
     """What a broker says."""
 
     server: str
-    brokers: Sequence[str]
-    """The addresses that it sends clients to, itself included, each as `host:port`."""
-    topic: Described | None
-    """None when it was not asked."""
+    brokers: Sequence[str]  # the addresses that it sends clients to, itself included, each as `host:port`
+    topic: Described | None  # None when it was not asked
 
 
 async def answering(bootstrap_servers: Sequence[str], security: Security) -> str:
-    """Return the first of the servers to answer: those that are away must not cost the others their time.
-
-    Raises:
-        BrokerUnavailableError: none of them does, and why.
-    """
+    """Return the first server to answer: those that are away cost it no time; BrokerUnavailableError: none does."""
     asking = [asyncio.create_task(ask(server, security)) for server in bootstrap_servers]
     failures = []
     try:
@@ -140,12 +121,16 @@ async def ask(server: str, security: Security, topic: str | None = None) -> Answ
             if tokens is not None and not brokers:
                 # A broker says by a message of its own that it refuses a token (RFC 7628 3.2.3). aiokafka takes that
                 # for a success, and the broker answers whatever comes next with nothing in it.
-                raise SaslAuthenticationFailed
+                raise errors.SaslAuthenticationFailed
             described = (await metadata_of(connection.send, [topic])).topics[topic] if topic else None
-    except (KafkaError, OSError, ValueError) as error:  # an answer of another protocol is a ValueError
+    except (errors.KafkaError, OSError, ValueError) as error:  # an answer of another protocol is a ValueError
         _forget_frames(error)
         context = security.get("ssl_context")
-        if isinstance(context, RenewableContext) and isinstance(error, KafkaConnectionError) and not _alert(error):
+        if (
+            isinstance(context, RenewableContext)
+            and isinstance(error, errors.KafkaConnectionError)
+            and not _alert(error)
+        ):
             # A broker that closes at once, with our request unread, may have said why in an alert that got lost.
             host, _, port = server.rpartition(":")
             alert = await asyncio.to_thread(context.alert_of, host.strip("[]"), int(port))
@@ -158,11 +143,7 @@ async def ask(server: str, security: Security, topic: str | None = None) -> Answ
 async def connection_to(
     server: str, security: Security, *, request_ms: int = CONNECT_MS
 ) -> AsyncIterator[AIOKafkaConnection]:
-    """Connect to one server, `host:port`, for questions that a client would put to any of its brokers.
-
-    Raises:
-        KafkaError, OSError, ValueError: no connection was made; `socket.gaierror` when the name does not resolve.
-    """
+    """Connect to `host:port`, or raise KafkaError, OSError, ValueError; socket.gaierror: the name does not resolve."""
     host, _, port = server.rpartition(":")
     host = host.strip("[]")
     # uvloop goes on with a look-up whose connection is given up, and then complains that nobody took its error. So the
@@ -217,7 +198,7 @@ def _why(error: Exception, server: str, security: Security) -> Failure:
         cause, detail = Cause.NO_ANSWER, server
     elif isinstance(error, OSError) and _is_refused(error):
         detail = f"{server}: connection refused"
-    elif isinstance(error, KafkaError | ConnectionResetError | ConnectionAbortedError | ValueError):
+    elif isinstance(error, errors.KafkaError | ConnectionResetError | ConnectionAbortedError | ValueError):
         protocol = security.get("security_protocol", "PLAINTEXT")
         detail = f"{server} hangs up on us: does it speak {protocol}? {kind}"
     return Failure(KAFKA, cause, detail)
@@ -230,7 +211,7 @@ def _refusal(error: Exception, security: Security) -> str:
         if isinstance(context, RenewableContext) and context.presents_certificate:
             return f"does not take the client certificate in KAFKA_SSL_CERT_FILE: {alert}"
         return f"demands a client certificate, and KAFKA_SSL_CERT_FILE is not set: {alert}"
-    if isinstance(error, UnsupportedSaslMechanismError):
+    if isinstance(error, errors.UnsupportedSaslMechanismError):
         return "does not offer this KAFKA_SASL_MECHANISM"
     if not isinstance(error, REFUSALS):
         return ""
@@ -241,10 +222,7 @@ def _refusal(error: Exception, security: Security) -> str:
 
 
 def _alert(error: BaseException | None) -> str:
-    """Return what a broker says of our certificate, by a TLS alert (RFC 8446 6.2); empty when it says nothing of it.
-
-    With TLS 1.3 it says so after the handshake, and aiokafka puts that behind an error of its own.
-    """
+    """Return a broker's TLS alert (RFC 8446 6.2), which aiokafka may put behind an error of its own; else nothing."""
     while error is not None:
         if isinstance(error, ssl.SSLError) and (found := _ALERT.search(error.reason or "")):
             return found[1].replace("_", " ").lower()
@@ -253,10 +231,7 @@ def _alert(error: BaseException | None) -> str:
 
 
 def _forget_frames(error: BaseException | None) -> None:
-    """Free the connection that failed. Its frames keep it in a cycle with an error that nobody takes out of a future.
-
-    The garbage collector may come to that future first, and asyncio then complains.
-    """
+    """Free the connection that failed from a cycle with its error, of which asyncio would complain when collected."""
     chain = [error] if error else []
     for each in chain:
         each.__traceback__ = None

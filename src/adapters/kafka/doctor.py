@@ -22,11 +22,7 @@ _NO_PARTITION = 2**31 - 1
 async def examine_topics(
     bootstrap_servers: Sequence[str], topics: Sequence[Topic], security: BaseSecurity | None
 ) -> list[TopicFacts]:
-    """Ask the brokers about the topics, without making any.
-
-    Raises:
-        BrokerUnavailableError: no broker answers, or it refuses; the message says why.
-    """
+    """Ask the brokers about the topics, making none, or raise BrokerUnavailableError: none answers, or it refuses."""
     async with questioning(bootstrap_servers, client_options(security)) as (connection, away):
         known = await metadata_of(connection.send, [topic.name for topic in topics])
         return [

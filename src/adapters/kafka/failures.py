@@ -4,23 +4,7 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
-from aiokafka.errors import (
-    BrokerResponseError,
-    ClusterAuthorizationFailedError,
-    InvalidTimestampError,
-    KafkaConnectionError,
-    KafkaError,
-    KafkaTimeoutError,
-    MessageSizeTooLargeError,
-    NodeNotReadyError,
-    NotEnoughReplicasAfterAppendError,
-    NotEnoughReplicasError,
-    RecordListTooLargeError,
-    RequestTimedOutError,
-    TopicAuthorizationFailedError,
-    TransactionalIdAuthorizationFailed,
-    kafka_errors,
-)
+from aiokafka import errors
 
 from adapters.kafka.broker import RelayBroker
 from adapters.kafka.connectivity import REFUSALS, diagnose
@@ -29,7 +13,7 @@ from application.errors import BrokerUnavailableError
 from application.failure import KAFKA, Cause, Failure
 
 
-class InvalidRecordError(BrokerResponseError):  # type: ignore[misc]  # aiokafka's errors have no types
+class InvalidRecordError(errors.BrokerResponseError):  # type: ignore[misc]  # aiokafka's errors have no types
     """A broker has validated a record and will not have it (Kafka protocol guide, error codes)."""
 
     errno = 87
@@ -41,12 +25,12 @@ class UnroutedError(Exception):
 
 
 # aiokafka 0.14 does not know this one, and would call it an unknown error of the server, which may pass.
-kafka_errors[InvalidRecordError.errno] = InvalidRecordError
+errors.kafka_errors[InvalidRecordError.errno] = InvalidRecordError
 
-REFUSED = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidRecordError)
+REFUSED = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError, InvalidRecordError)
 """What a broker holds against a record for ever; everything else may pass."""
 
-TROUBLE = (KafkaError, OSError, TimeoutError, TopicMissingError)
+TROUBLE = (errors.KafkaError, OSError, TimeoutError, TopicMissingError)
 """Everything that a producer may raise when the brokers are at fault or out of reach."""
 
 # The first that fits: TimeoutError is an OSError.
@@ -54,14 +38,18 @@ _CAUSES: Sequence[tuple[tuple[type[BaseException], ...], Cause]] = (
     ((TopicMissingError,), Cause.TOPIC_MISSING),
     ((UnroutedError,), Cause.CONFIGURATION),
     (
-        (TopicAuthorizationFailedError, ClusterAuthorizationFailedError, TransactionalIdAuthorizationFailed),
+        (
+            errors.TopicAuthorizationFailedError,
+            errors.ClusterAuthorizationFailedError,
+            errors.TransactionalIdAuthorizationFailed,
+        ),
         Cause.NOT_AUTHORIZED,
     ),
-    ((InvalidTimestampError,), Cause.CLOCK),
+    ((errors.InvalidTimestampError,), Cause.CLOCK),
     (REFUSALS, Cause.NOT_AUTHENTICATED),
-    ((NotEnoughReplicasError, NotEnoughReplicasAfterAppendError), Cause.NOT_ENOUGH_REPLICAS),
-    ((RequestTimedOutError, KafkaTimeoutError, TimeoutError), Cause.NO_ANSWER),
-    ((KafkaConnectionError, NodeNotReadyError, OSError), Cause.OUT_OF_REACH),
+    ((errors.NotEnoughReplicasError, errors.NotEnoughReplicasAfterAppendError), Cause.NOT_ENOUGH_REPLICAS),
+    ((errors.RequestTimedOutError, errors.KafkaTimeoutError, TimeoutError), Cause.NO_ANSWER),
+    ((errors.KafkaConnectionError, errors.NodeNotReadyError, OSError), Cause.OUT_OF_REACH),
 )
 
 _CERTAIN = (Cause.TOPIC_MISSING, Cause.CONFIGURATION, Cause.NOT_AUTHORIZED, Cause.CLOCK)
@@ -97,7 +85,7 @@ async def explained(error: BaseException, broker: RelayBroker, topic: str | None
             detail = f"no topic for {error}"
         case TimeoutError():
             detail = str(error) or f"no acknowledgement of {topic}"
-        case _ if type(error) is KafkaError:
+        case _ if type(error) is errors.KafkaError:
             detail = str(error)  # one of aiokafka's own sentences, which name no value
         case _:
             detail = type(error).__name__

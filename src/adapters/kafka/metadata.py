@@ -10,8 +10,7 @@ from attrs import frozen
 
 UNKNOWN_TOPIC, NOT_AUTHORIZED = UnknownTopicOrPartitionError.errno, TopicAuthorizationFailedError.errno
 READ_COMMITTED = 1
-LATEST, EARLIEST = -1, -2
-"""Instead of a time, the end and the beginning of a partition."""
+LATEST, EARLIEST = -1, -2  # instead of a time, the end and the beginning of a partition
 
 Send: TypeAlias = Callable[[Any], Awaitable[Any]]
 """`AIOKafkaConnection.send`, or `AIOKafkaClient.send` to one node; raises KafkaError and OSError."""
@@ -31,8 +30,7 @@ class Described:
 
 @frozen
 class Metadata:
-    brokers: Mapping[int, str]
-    """The addresses that clients are sent to, `host:port`, by node."""
+    brokers: Mapping[int, str]  # the addresses that clients are sent to, `host:port`, by node
     topics: Mapping[str, Described]
 
 
@@ -54,10 +52,7 @@ async def metadata_of(send: Send, topics: Collection[str] = ()) -> Metadata:
 
 
 async def offsets_of(send: Send, topic: str, times: Iterable[tuple[int, int]]) -> dict[int, int]:
-    """Return by partition, for pairs of partition and time (ms), the first offset that was committed then or later.
-
-    -1 when nothing was. Raises KafkaError also when the broker is not the leader of one of the partitions.
-    """
+    """Return each partition's first offset committed at its time (ms) or later, or -1; KafkaError: no leader of one."""
     answer = await send(OffsetRequest(-1, READ_COMMITTED, [(topic, list(times))]))
     found = {}
     for partition, code, _, offset in (each for _, partitions in answer.topics for each in partitions):

@@ -14,8 +14,7 @@ from adapters.kafka.broker import Record, RelayBroker
 from adapters.kafka.client_tasks import take_error
 from application.relay.messages import OutboxMessage, Pending
 
-_HASHES = 2**16
-"""Hashing a key in Python costs as much as a fifth of all else that a message costs; 12 MB when full."""
+_HASHES = 2**16  # hashing a key in Python costs as much as a fifth of all else that a message costs; 12 MB when full
 
 
 @frozen
@@ -24,8 +23,7 @@ class Fates:
 
     arrived: set[int] = field(factory=set)
     failed: dict[int, BaseException] = field(factory=dict)
-    unsent: set[int] = field(factory=set)
-    """Those that failed before anything was sent."""
+    unsent: set[int] = field(factory=set)  # those that failed before anything was sent
     ends: dict[int, int] = field(factory=dict)
     """The offset behind the last record that arrived, by partition (of one topic)."""
 

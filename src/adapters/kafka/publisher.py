@@ -9,8 +9,7 @@ from adapters.kafka.partition_batches import Fates, publish_in_order
 from application.failure import Failure
 from application.relay.messages import DeliveryResults, OutboxMessage, Pending, RefusedMessage
 
-DEADLINE_S = 15.0
-"""How long a batch may take. aiokafka never gives up an idempotent batch by itself; a relay has to."""
+DEADLINE_S = 15.0  # How long a batch may take. aiokafka never gives up an idempotent batch by itself; a relay has to.
 
 
 class KafkaPublisher:

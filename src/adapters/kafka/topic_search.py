@@ -9,33 +9,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from aiokafka.errors import (
-    CorruptRecordException,
-    KafkaError,
-    LeaderNotAvailableError,
-    OffsetOutOfRangeError,
-    TopicAuthorizationFailedError,
-    UnsupportedCodecError,
-    for_code,
-)
+from aiokafka import errors
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import encode_varint
 from attrs import define, field, frozen
 from faststream.security import BaseSecurity
 
+from adapters.kafka import metadata
 from adapters.kafka.connectivity import answering, connection_to, why_unavailable
 from adapters.kafka.consumer import headers_of
-from adapters.kafka.metadata import (
-    EARLIEST,
-    LATEST,
-    NOT_AUTHORIZED,
-    READ_COMMITTED,
-    UNKNOWN_TOPIC,
-    Send,
-    metadata_of,
-    offsets_of,
-)
 from adapters.kafka.partition_batches import partition_of
 from anomalyze_auth.kafka.security import client_options
 from application.errors import BrokerUnavailableError
@@ -43,16 +26,14 @@ from application.failure import Cause
 from application.history.ports import TopicSearch
 from application.relay.topic_tail import Record
 
-PATIENCE_S = 20.0
-"""Without progress, until a partition's leader is given up: a failover takes a few seconds."""
+PATIENCE_S = 20.0  # without progress, until a partition's leader is given up: a failover takes a few seconds
 
 _PAUSE_S = 0.2
 _REQUEST_MS = 10_000
 _WAIT_MS = 500
 _FETCH_BYTES = 8 * 1024 * 1024
 
-_HEAD = struct.Struct(">qi")
-"""Of a batch of records in every version: its first offset, and how many bytes follow."""
+_HEAD = struct.Struct(">qi")  # of a batch of records in every version: its first offset, and how many bytes follow
 
 
 @frozen
@@ -79,11 +60,7 @@ class KafkaTopicSearch:
         return await self._search(topic, needle, lambda record: needle in (record.value or b""), list, rolled_back=True)
 
     async def since(self, topic: str, since_ms: int, take: Callable[[Any], object]) -> None:
-        """Hand over aiokafka's record of all that was written at this time (ms) or later, partition by partition.
-
-        Raises:
-            BrokerUnavailableError: the brokers are out of reach, or do not let us read.
-        """
+        """Hand over aiokafka's records since this time (ms), by partition; raises BrokerUnavailableError."""
         await self._search(topic, b"", lambda record: bool(take(record)), list, rolled_back=False, start=since_ms)
 
     async def _search(  # noqa: PLR0913  # what to look for, and where
@@ -94,7 +71,7 @@ class KafkaTopicSearch:
         choose: Callable[[Sequence[int]], Sequence[int]],
         *,
         rolled_back: bool,
-        start: int = EARLIEST,
+        start: int = metadata.EARLIEST,
     ) -> TopicSearch:
         partitions = sorted(await self._leaders(topic))
         chosen = choose(partitions)
@@ -111,42 +88,38 @@ class KafkaTopicSearch:
             try:
                 leader = (await self._leaders(reading.topic)).get(reading.partition)
                 if leader is None:
-                    raise LeaderNotAvailableError  # as a broker would say of a partition without one
+                    raise errors.LeaderNotAvailableError  # as a broker would say of a partition without one
                 options = client_options(self.security)
                 async with connection_to(leader, options, request_ms=_REQUEST_MS) as connection:
                     await reading.read(connection.send)
-            except TopicAuthorizationFailedError as error:
+            except errors.TopicAuthorizationFailedError as error:
                 raise BrokerUnavailableError(f"reading {reading.topic}", Cause.NOT_AUTHORIZED) from error
-            except UnsupportedCodecError as error:
+            except errors.UnsupportedCodecError as error:
                 detail = f"{reading.topic} is compressed in a way that this client cannot read: {error}"
                 raise BrokerUnavailableError(detail, Cause.CONFIGURATION) from error
             except BrokerUnavailableError:  # of whoever was asked for the leader
                 if reading.stalled_s > PATIENCE_S:
                     raise
                 await asyncio.sleep(_PAUSE_S)
-            except (KafkaError, OSError) as error:
+            except (errors.KafkaError, OSError) as error:
                 if reading.stalled_s > PATIENCE_S:
                     options = client_options(self.security)
                     raise await why_unavailable(error, self.bootstrap_servers, options, reading.topic) from error
                 await asyncio.sleep(_PAUSE_S)
 
     async def _leaders(self, topic: str) -> dict[int, str | None]:
-        """Return the address of each partition's leader; None where there is none.
-
-        Raises:
-            BrokerUnavailableError: there is no such topic, it is hidden from us, or no broker answers.
-        """
+        """Return each partition's leader or None; BrokerUnavailableError: no such topic, hidden, or no answer."""
         options = client_options(self.security)
         server = await answering(self.bootstrap_servers, options)
         try:
             async with connection_to(server, options) as connection:
-                known = await metadata_of(connection.send, [topic])
-        except (KafkaError, OSError) as error:
+                known = await metadata.metadata_of(connection.send, [topic])
+        except (errors.KafkaError, OSError) as error:
             raise await why_unavailable(error, self.bootstrap_servers, options, topic) from error
         found = known.topics[topic]
-        if found.error_code == NOT_AUTHORIZED:
+        if found.error_code == metadata.NOT_AUTHORIZED:
             raise BrokerUnavailableError(f"{topic} is hidden from us", Cause.NOT_AUTHORIZED)
-        if found.error_code == UNKNOWN_TOPIC or not found.partitions:
+        if found.error_code == metadata.UNKNOWN_TOPIC or not found.partitions:
             raise BrokerUnavailableError(f"{topic} at {server}", Cause.TOPIC_MISSING)
         return {entry["partition"]: known.brokers.get(entry["leader"]) for entry in found.partitions}
 
@@ -160,11 +133,9 @@ class _Reading:
     needle: bytes | bytearray
     is_wanted: Callable[[Any], bool]
     rolled_back: bool
-    start: int
-    """Where it begins: at a time (ms), or `EARLIEST`."""
+    start: int  # where it begins: at a time (ms), or `EARLIEST`
     position: int = -1
-    end: int = -1
-    """The end when the reading began: a topic that grows is read no further."""
+    end: int = -1  # the end when the reading began: a topic that grows is read no further
     found: list[Record] = field(factory=list)
     progressed_at: float = field(factory=time.monotonic)
 
@@ -176,28 +147,24 @@ class _Reading:
     def stalled_s(self) -> float:
         return time.monotonic() - self.progressed_at
 
-    async def read(self, send: Send) -> None:
-        """Read on until the end.
-
-        Raises:
-            KafkaError, OSError: the leader does not answer, or it is another.
-        """
+    async def read(self, send: metadata.Send) -> None:
+        """Read on until the end, or raise KafkaError, OSError: the leader does not answer, or it is another."""
         if self.end < 0:
             position = await self._offset(send, self.start)
-            self.end = await self._offset(send, LATEST)
+            self.end = await self._offset(send, metadata.LATEST)
             self.position = self.end if position < 0 else position  # nothing was written since
         while not self.done:
             # What is rolled back is listed in the answer to readers of what is committed.
             asked = [(self.topic, [(self.partition, self.position, _FETCH_BYTES)])]
-            answer = await send(FetchRequest(_WAIT_MS, 1, _FETCH_BYTES, READ_COMMITTED, asked))
+            answer = await send(FetchRequest(_WAIT_MS, 1, _FETCH_BYTES, metadata.READ_COMMITTED, asked))
             [part] = answer.to_object()["topics"][0]["partitions"]
-            if part["error_code"] == OffsetOutOfRangeError.errno:
+            if part["error_code"] == errors.OffsetOutOfRangeError.errno:
                 # Retention removed the oldest meanwhile; or the newest got lost with a leader.
-                self.position = max(self.position, await self._offset(send, EARLIEST))
-                self.end = min(self.end, await self._offset(send, LATEST))
+                self.position = max(self.position, await self._offset(send, metadata.EARLIEST))
+                self.end = min(self.end, await self._offset(send, metadata.LATEST))
                 continue
             if part["error_code"]:
-                raise for_code(part["error_code"])
+                raise errors.for_code(part["error_code"])
             before = self.position
             self._take(part["message_set"] or b"", part["aborted_transactions"] or ())
             if self.position > before:
@@ -207,8 +174,8 @@ class _Reading:
             else:  # a quota is exceeded
                 await asyncio.sleep(answer.throttle_time_ms / 1000)
 
-    async def _offset(self, send: Send, time_ms: int) -> int:
-        return (await offsets_of(send, self.topic, [(self.partition, time_ms)]))[self.partition]
+    async def _offset(self, send: metadata.Send, time_ms: int) -> int:
+        return (await metadata.offsets_of(send, self.topic, [(self.partition, time_ms)]))[self.partition]
 
     def _take(self, data: bytes, aborted: Sequence[dict[str, int]]) -> None:
         """Look through whole batches, and move the position behind them."""
@@ -241,7 +208,7 @@ class _Reading:
                 if self.position <= record.offset < self.end and self.is_wanted(record):
                     self.found.append(self._record(record, rolled_back=rolled_back))
                 offset = record.offset + 1
-        except (ValueError, CorruptRecordException):  # such as a header's name that is not UTF-8
+        except (ValueError, errors.CorruptRecordException):  # such as a header's name that is not UTF-8
             self.found.append(Record(partition=self.partition, offset=offset, readable=False))
 
     def _record(self, record: Any, *, rolled_back: bool) -> Record:

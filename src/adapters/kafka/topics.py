@@ -9,15 +9,8 @@ from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from faststream.security import BaseSecurity
 
+from adapters.kafka import connectivity
 from adapters.kafka.client_tasks import ClientTasks
-from adapters.kafka.connectivity import (
-    Security,
-    answering,
-    connection_to,
-    out_of_reach,
-    unavailable,
-    why_unavailable,
-)
 from adapters.kafka.metadata import metadata_of
 from anomalyze_auth.kafka.security import client_options
 from application.errors import BrokerUnavailableError
@@ -30,37 +23,31 @@ _POLL_S = 0.02
 
 @asynccontextmanager
 async def questioning(
-    bootstrap_servers: Sequence[str], options: Security
+    bootstrap_servers: Sequence[str], options: connectivity.Security
 ) -> AsyncIterator[tuple[AIOKafkaConnection, list[Failure]]]:
-    """Give a connection to one broker for `_REQUEST_MS`, and what is wrong with those that cannot be reached.
-
-    Raises:
-        BrokerUnavailableError: no broker is within reach, or they refuse, and why.
-    """
-    server = await answering(bootstrap_servers, options)
+    """Give a connection to one broker, and why others are out of reach; BrokerUnavailableError: all are, or refuse."""
+    server = await connectivity.answering(bootstrap_servers, options)
     try:
-        async with asyncio.timeout(_REQUEST_MS / 1000), connection_to(server, options) as connection:
+        async with asyncio.timeout(_REQUEST_MS / 1000), connectivity.connection_to(server, options) as connection:
             brokers = set((await metadata_of(connection.send)).brokers.values())
-            away = await out_of_reach(brokers, options)
+            away = await connectivity.out_of_reach(brokers, options)
             if len(away) == len(brokers):
-                raise unavailable(away)
+                raise connectivity.unavailable(away)
             yield connection, away
     except (KafkaError, OSError) as error:  # TimeoutError is an OSError, and has no text
-        raise await why_unavailable(error, bootstrap_servers, options) from error
+        raise await connectivity.why_unavailable(error, bootstrap_servers, options) from error
 
 
 @asynccontextmanager
 async def administering(
     bootstrap_servers: Sequence[str], security: BaseSecurity | None
 ) -> AsyncIterator[AIOKafkaAdminClient]:
-    """Give an admin client for `_REQUEST_MS`.
-
-    Raises:
-        BrokerUnavailableError: no broker is within reach, or they refuse, and why.
-    """
+    """Give an admin client for `_REQUEST_MS`, or raise BrokerUnavailableError: none is within reach, or they refuse."""
     options = client_options(security)
     admin = AIOKafkaAdminClient(
-        bootstrap_servers=[await answering(bootstrap_servers, options)], request_timeout_ms=_REQUEST_MS, **options
+        bootstrap_servers=[await connectivity.answering(bootstrap_servers, options)],
+        request_timeout_ms=_REQUEST_MS,
+        **options,
     )
     tasks = ClientTasks()
     try:
@@ -69,7 +56,7 @@ async def administering(
                 await admin.start()
             yield admin
     except (KafkaError, OSError) as error:
-        raise await why_unavailable(error, bootstrap_servers, options) from error
+        raise await connectivity.why_unavailable(error, bootstrap_servers, options) from error
     finally:
         await tasks.close(admin.close())
 
@@ -82,13 +69,7 @@ async def create_topics(
     partitions: int | None = None,
     copies: int | None = None,
 ) -> list[str]:
-    """Create those of the topics that are missing, and return their names.
-
-    Without `partitions` each gets as many as are defined; without `copies` as many as are defined and have brokers.
-
-    Raises:
-        BrokerUnavailableError: the brokers are out of reach or refuse.
-    """
+    """Create the missing topics, as defined unless told otherwise, and return their names; BrokerUnavailableError."""
     async with (
         questioning(bootstrap_servers, client_options(security)) as (connection, _),
         administering(bootstrap_servers, security) as admin,
@@ -112,11 +93,7 @@ async def create_topics(
 async def add_partitions(
     bootstrap_servers: Sequence[str], topic: str, security: BaseSecurity | None, *, partitions: int
 ) -> None:
-    """Raise the number of the topic's partitions to `partitions`. Keys move to other ones by it.
-
-    Raises:
-        BrokerUnavailableError: the brokers are out of reach or refuse.
-    """
+    """Raise the topic to `partitions`, by which keys move; BrokerUnavailableError: the brokers are away or refuse."""
     async with administering(bootstrap_servers, security) as admin:
         try:
             await admin.create_partitions({topic: NewPartitions(partitions)})

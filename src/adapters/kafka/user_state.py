@@ -21,10 +21,7 @@ class UserStateData(TypedDict):
 
 
 def state_value(message: OutboxMessage) -> bytes | None:
-    """Cut the state out of an event's bytes; `None`, a tombstone, for a deletion.
-
-    `changed` stays out: consumers of a compacted topic have not seen the version before.
-    """
+    """Cut the state, without `changed`, out of an event's bytes; `None`, a tombstone, for a deletion."""
     if message.type == _DELETED_TYPE:
         return None
     user, found, _ = message.payload.rpartition(_CHANGED)

@@ -4,7 +4,7 @@ from sqlalchemy import QueuePool
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.user_store import PostgresUserStore
-from application.users.database_load import DatabaseLoad
+from application.users.ports import DatabaseLoad
 
 
 def read_database_load(engine: AsyncEngine, store: PostgresUserStore) -> DatabaseLoad:

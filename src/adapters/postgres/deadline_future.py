@@ -32,11 +32,7 @@ class DeadlineFuture(Generic[T]):
             self._future.set_exception(error)
 
     async def wait(self) -> T:
-        """Return the answer.
-
-        Raises:
-            StoreUnavailableError: there was none in time.
-        """
+        """Return the answer, or raise StoreUnavailableError: there was none in time."""
         # A timer of the loop: asyncio.timeout() costs five times as much, for every request.
         timer = self._loop.call_later(self._limit_s, self._expire)
         try:

@@ -16,8 +16,7 @@ from application.doctor.cluster import ClusterFacts, why_not_distributable
 from application.errors import StoreUnavailableError
 from application.failure import Cause
 
-COPIED_AT_ONCE = 5_000
-"""Rows that are copied while writes wait; a larger table is copied beside them."""
+COPIED_AT_ONCE = 5_000  # rows that are copied while writes wait; a larger table is copied beside them
 
 _IS_SMALL = "SELECT count(*) <= {limit} FROM (SELECT FROM {table} LIMIT {limit} + 1) AS first_rows"
 
@@ -35,10 +34,7 @@ async def distribute_at(target: Target) -> AsyncIterator[str]:
 async def distribute(engine: AsyncEngine) -> AsyncIterator[str]:
     """Distribute by user what is not distributed yet, and yield each table when it is.
 
-    The schema must be this version's. Safe to run again after an interruption, and twice at once.
-
-    Raises:
-        StoreUnavailableError: it cannot be done, or the database refused; the message says what to do.
+    The schema must be this version's. Safe to run again, and twice at once. StoreUnavailableError says what to do.
     """
     try:
         async with engine.connect() as connection:

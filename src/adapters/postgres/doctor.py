@@ -57,11 +57,7 @@ _UNSTORE_SESSION = text("DELETE FROM revoked_session WHERE user_id = :key AND se
 
 
 async def examine_database(engine: AsyncEngine) -> DatabaseFacts:
-    """Ask the database about itself.
-
-    Raises:
-        StoreUnavailableError: it does not answer; the message has the cause.
-    """
+    """Ask the database about itself, or raise StoreUnavailableError: it does not answer, and why."""
     async with connected(engine) as connection:
         asked = time.time()
         facts = dict((await connection.execute(_FACTS)).mappings().one())
@@ -83,12 +79,9 @@ async def examine_database(engine: AsyncEngine) -> DatabaseFacts:
 
 
 async def try_writing(engine: AsyncEngine) -> None:
-    """Store a user, an event and a session and take them back, unseen by other sessions.
+    """Store a user, an event and a session and take them back, unseen by others, or raise StoreUnavailableError.
 
     Only a write shows whether writes work.
-
-    Raises:
-        StoreUnavailableError: it cannot be done; the message has the cause.
     """
     key = f"doctor-{uuid4()}"
     with raised_as_unavailable():

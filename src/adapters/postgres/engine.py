@@ -12,11 +12,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from adapters.postgres.connection.dial import STATEMENT_TIMEOUT_S, Dialer
 from adapters.postgres.connection.target import Target
 
-POOL_SIZE = 8
-"""Connections of one process: one writes at a time (group commit), one wakes relays, the rest read."""
-
-READ_ONLY = "25006"
-"""SQLSTATE of a server that takes no writes (PostgreSQL documentation, appendix A)."""
+POOL_SIZE = 8  # connections of one process: one writes at a time (group commit), one wakes relays, the rest read
+READ_ONLY = "25006"  # SQLSTATE of a server that takes no writes (PostgreSQL documentation, appendix A)
 
 
 def create_engine(

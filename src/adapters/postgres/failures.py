@@ -23,20 +23,16 @@ DATABASE_ERRORS = (DBAPIError, PoolTimeoutError, OSError)
 class Responsible(Enum):
     """Who has to act."""
 
-    RACE = auto()
-    """Another writer was in the way: the same again, at once."""
-    CONNECTION = auto()
-    """The connection broke: the same again, on a new one."""
-    CHANGE = auto()
-    """This very data can never be stored."""
+    RACE = auto()  # another writer was in the way: the same again, at once
+    CONNECTION = auto()  # the connection broke: the same again, on a new one
+    CHANGE = auto()  # this very data can never be stored
     DATABASE = auto()
     """Anything else: read-only, full, not migrated, overloaded, gone. The operator's to mend, the sender's to retry."""
 
 
 # PostgreSQL documentation, appendix A, by class (the first two characters).
 _CHANGE_CLASSES = ("22", "23", "54", "P0")
-_NOT_UTF8 = "22P05"
-"""The data is well, but the database's encoding has no such character."""
+_NOT_UTF8 = "22P05"  # the data is well, but the database's encoding has no such character
 _RACES = ("40001", "40P01")
 
 # The same appendix; the first that fits.
@@ -110,11 +106,7 @@ def words_of_server(error: BaseException) -> str | None:
 
 @asynccontextmanager
 async def connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """Give a connection for one statement.
-
-    Raises:
-        StoreUnavailableError: the database does not answer, or refuses; the message has the code of the error.
-    """
+    """Give a connection for one statement; StoreUnavailableError has the code of what the database says."""
     with raised_as_unavailable():
         async with engine.begin() as connection:
             yield connection

@@ -18,12 +18,7 @@ _USERS = text("SELECT FROM users LIMIT 0")
 
 
 async def check_database(engine: AsyncEngine) -> None:
-    """Ask for the connection, the encoding, the rights and the migrated schema.
-
-    Raises:
-        StoreUnavailableError: it does not answer, takes no writes, cannot hold every text, or has an older schema than
-            this version expects; a newer one is fine.
-    """
+    """Ask for connection, encoding, rights and schema, which may be newer, or raise StoreUnavailableError."""
     async with connected(engine) as connection:
         await require_utf8(connection)
         read_only = (await connection.execute(_READ_ONLY)).scalar()
@@ -39,11 +34,7 @@ async def check_database(engine: AsyncEngine) -> None:
 
 
 async def require_utf8(connection: AsyncConnection) -> None:
-    """Make sure that every name can be stored as it is written: other encodings lack most letters.
-
-    Raises:
-        StoreUnavailableError: the database has another encoding, which cannot be changed.
-    """
+    """Raise StoreUnavailableError where not every name can be stored: other encodings than UTF-8 lack most letters."""
     encoding = (await connection.execute(_ENCODING)).scalar()
     if encoding != ENCODING:
         raise StoreUnavailableError(f"encoding {encoding}", Cause.ENCODING)

@@ -17,8 +17,7 @@ from application.doctor.schema_state import SchemaState
 from application.errors import StoreUnavailableError
 from application.failure import Cause
 
-LOCK = 7166_0001
-"""An arbitrary number that only migrations of this service lock on."""
+LOCK = 7166_0001  # an arbitrary number that only migrations of this service lock on
 
 LOCK_TIMEOUT_MS = 4_000
 """Shorter than the statement timeout of a webhook: while a migration waits for a lock, writes wait behind it."""
@@ -31,11 +30,8 @@ async def migrate(
 ) -> tuple[str | None, str | None]:
     """Upgrade or downgrade to `revision` (`base` is the empty database) and return the revisions before and after.
 
-    Safe to run twice at once. A schema that a newer release has made is left as it is.
-
-    Raises:
-        StoreUnavailableError: the database is out of reach, refuses, or is another application's; the message says what
-            to do.
+    Safe to run twice at once. A schema that a newer release has made is left as it is. StoreUnavailableError says what
+    to do.
     """
     try:
         return await _locked(engine, revision, lock_timeout_ms)

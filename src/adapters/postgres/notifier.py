@@ -15,8 +15,7 @@ from adapters.postgres.failures import DATABASE_ERRORS
 
 CHANNEL = "outbox_wake"
 
-DEBOUNCE_S = 0.005
-"""Between two notifications; more would only wake a relay that is awake."""
+DEBOUNCE_S = 0.005  # between two notifications; more would only wake a relay that is awake
 
 # NOTIFY takes a lock that every committing transaction in the database queues for: inside the write it was measured
 # to cost 44 % (8 writers) to 77 % (64 writers) of the commits. Here it is a transaction of its own.

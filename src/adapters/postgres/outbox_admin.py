@@ -101,8 +101,7 @@ _DISCARD = text("""
 """)
 _LEFT = text("SELECT id, discarded_at FROM outbox_dead WHERE id = ANY(:ids)")
 
-BLOCKER_AGE_S = 60
-"""A shorter transaction is everyday life."""
+BLOCKER_AGE_S = 60  # a shorter transaction is everyday life
 
 
 class PostgresOutboxAdmin:

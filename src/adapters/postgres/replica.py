@@ -61,22 +61,15 @@ _COMMIT = text("SELECT pg_current_xact_id()")
 class State:
     """What a server says of itself."""
 
-    follows: bool
-    """It replays what another server writes."""
-    cluster: int
-    """PostgreSQL's system identifier: a primary and its standbys have the same."""
-    timeline: int
-    """Of the WAL that it receives; each promotion begins a new one."""
+    follows: bool  # it replays what another server writes
+    cluster: int  # PostgreSQL's system identifier: a primary and its standbys have the same
+    timeline: int  # of the WAL that it receives; each promotion begins a new one
     behind_s: float | None
-    distributed: bool = False
-    """It follows a Citus coordinator, so users are not there but on the workers."""
+    distributed: bool = False  # it follows a Citus coordinator, so users are not there but on the workers
 
 
 def judged(state: State, primary: tuple[int, int] | None) -> Failure | None:
-    """Return why a server is not to be read.
-
-    `primary` are the primary's system identifier and timeline, None while they are not known.
-    """
+    """Return why not to read a server, by the primary's system identifier and timeline; None where unknown."""
     if not state.follows:
         return Failure(REPLICA, Cause.NOT_A_STANDBY)
     if state.distributed:
@@ -99,8 +92,7 @@ class _Replica:
     name: str
     engine: AsyncEngine
     reader: PostgresUserReader
-    failure: Failure | None = NOT_ASKED
-    """Why it is not in use."""
+    failure: Failure | None = NOT_ASKED  # why it is not in use
     failed_at: float = float("-inf")
 
 
@@ -110,14 +102,11 @@ class PostgresReplicas:
 
     Each is asked every second whether it follows the primary's cluster closely, and can be read. One that is no standby
     is left out: the primary may be among the addresses, and a standby that is promoted leaves by itself.
-
-    Args:
-        on_change: called with an address that goes out of use, and why, or comes into use again (None).
-        clock: seconds that only ever go forward.
     """
 
     target: Target
     primary: AsyncEngine
+    # Called with an address that goes out of use, and why, or comes into use again (None).
     on_change: Callable[[str, Failure | None], None] = lambda _name, _failure: None
     clock: Callable[[], float] = time.monotonic
     limit_s: float = READ_LIMIT_S

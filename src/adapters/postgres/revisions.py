@@ -31,10 +31,8 @@ def known_revisions() -> tuple[str, ...]:
 class Schema:
     """The schema of a database."""
 
-    revisions: Sequence[str]
-    """As `alembic_version` has them: one, or none yet; several are not ours."""
-    has_tables: bool
-    """The tables of this service are there."""
+    revisions: Sequence[str]  # as `alembic_version` has them: one, or none yet; several are not ours
+    has_tables: bool  # the tables of this service are there
 
     @property
     def revision(self) -> str | None:

@@ -28,20 +28,11 @@ metadata = MetaData(
     }
 )
 
+# A digest of personal data can be guessed back.
 _PERSONAL = (
-    "email",
-    "emails",
-    "phone",
-    "username",
-    "first_name",
-    "last_name",
-    "image_url",
-    "external_id",
-    "public_metadata",
-    "created_at",
-    "updated_at",
-    "source_digest",  # a digest of personal data can be guessed back
-)
+    "email", "emails", "phone", "username", "first_name", "last_name", "image_url", "external_id", "public_metadata",
+    "created_at", "updated_at", "source_digest",
+)  # fmt: skip
 
 users = Table(
     "users",

@@ -13,37 +13,26 @@ class KeySet:
     """A key set that was asked for."""
 
     address: str
-    status: int | None
-    """Of the answer; None when there was none."""
-    problem: str = ""
-    """Why its keys cannot be used; empty when they can."""
-    cause: Cause | None = None
-    """The cause, where there was no answer."""
-    keys: Mapping[str, str] = field(factory=dict)
-    """RFC 7638 thumbprints by `kid`."""
-    clock_ahead_s: float | None = None
-    """How far the server's clock is ahead of ours, seconds."""
+    status: int | None  # of the answer; None when there was none
+    problem: str = ""  # why its keys cannot be used; empty when they can
+    cause: Cause | None = None  # the cause, where there was no answer
+    keys: Mapping[str, str] = field(factory=dict)  # RFC 7638 thumbprints by `kid`
+    clock_ahead_s: float | None = None  # how far the server's clock is ahead of ours, seconds
 
 
 @frozen(kw_only=True)
 class ClerkFacts:
     """What is configured of Clerk, and what Clerk says to it."""
 
-    secret_key_kind: str | None
-    """`test` or `live`; None without CLERK_SECRET_KEY."""
+    secret_key_kind: str | None  # `test` or `live`; None without CLERK_SECRET_KEY
     publishable_key_kind: str | None
-    tokens: bool
-    """How session tokens are verified is configured."""
-    issuer: str | None
-    """What tokens must name; None when nothing says."""
+    tokens: bool  # how session tokens are verified is configured
+    issuer: str | None  # what tokens must name; None when nothing says
     issuer_of_publishable_key: str | None
-    pem_thumbprint: str | None
-    """Of CLERK_JWT_KEY, when it is configured."""
+    pem_thumbprint: str | None  # of CLERK_JWT_KEY, when it is configured
     authorized_parties: int
-    of_secret_key: KeySet | None = None
-    """The instance's keys as the Backend API tells them to the holder of CLERK_SECRET_KEY."""
-    published: KeySet | None = None
-    """The keys at CLERK_JWKS_URL, or where the publishable key says."""
+    of_secret_key: KeySet | None = None  # the instance's keys, as the Backend API tells the holder of CLERK_SECRET_KEY
+    published: KeySet | None = None  # the keys at CLERK_JWKS_URL, or where the publishable key says
 
     @property
     def clock_ahead_s(self) -> float | None:

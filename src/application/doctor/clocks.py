@@ -5,11 +5,8 @@ from collections.abc import Iterator, Mapping
 from application.doctor.findings import Finding, Severity
 from application.failure import Cause
 
-TOLERATED_S = 5
-"""The leeway for session tokens; a webhook has 300 s."""
-
-_ALIKE_S = 3
-"""An HTTP date is in whole seconds, and an answer takes its time."""
+TOLERATED_S = 5  # the leeway for session tokens; a webhook has 300 s
+_ALIKE_S = 3  # an HTTP date is in whole seconds, and an answer takes its time
 
 
 def clock_findings(ahead_s: Mapping[str, float]) -> Iterator[Finding]:

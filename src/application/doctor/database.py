@@ -13,14 +13,9 @@ from application.failure import ADVICE, Cause, Failure
 OUTBOX_OPTIONS = {"autovacuum_vacuum_scale_factor": "0", "autovacuum_vacuum_cost_delay": "0"}
 """Storage parameters without which the outbox bloats: it is vacuumed by count, and without pauses."""
 
-OLDEST_VERSION = 150_000
-"""`server_version_num` of the oldest major version that this service was run on."""
-
-CONNECTIONS_OF_A_PROCESS = 10
-"""About what one more process may take: a worker of `serve` 8, a relay 11."""
-
-WORTH_ANALYZING_BYTES = 8_000_000
-"""A smaller table is read as quickly whatever the planner believes."""
+OLDEST_VERSION = 150_000  # `server_version_num` of the oldest major version that this service was run on
+CONNECTIONS_OF_A_PROCESS = 10  # about what one more process may take: a worker of `serve` 8, a relay 11
+WORTH_ANALYZING_BYTES = 8_000_000  # a smaller table is read as quickly whatever the planner believes
 
 _DURABILITY = {
     "fsync": "a crash of the machine may damage the whole database",
@@ -32,43 +27,27 @@ _VACUUM = {"autovacuum": "deleted rows stay on disk", "track_counts": "autovacuu
 
 @frozen(kw_only=True)
 class DatabaseFacts:
-    ignored: Sequence[str]
-    """Parameters in `DATABASE_URL` that change nothing."""
-    server: str
-    """Version, as people write it."""
-    version: int
-    """`server_version_num`."""
-    encoding: str
-    """Of everything that is stored."""
-    pooled: bool
-    """A transaction-mode pooler is in between."""
-    revision: str | None
-    """The schema that the database has; None before the first migration."""
-    revisions: Sequence[str]
-    """The schemas that this version knows, oldest first; it expects the last."""
+    ignored: Sequence[str]  # parameters in `DATABASE_URL` that change nothing
+    server: str  # version, as people write it
+    version: int  # `server_version_num`
+    encoding: str  # of everything that is stored
+    pooled: bool  # a transaction-mode pooler is in between
+    revision: str | None  # the schema that the database has; None before the first migration
+    revisions: Sequence[str]  # the schemas that this version knows, oldest first; it expects the last
     schema: SchemaState
-    standby: bool
-    """It follows a primary."""
-    clock_ahead_s: float
-    """How far the database's clock is ahead of ours, seconds."""
+    standby: bool  # it follows a primary
+    clock_ahead_s: float  # how far the database's clock is ahead of ours, seconds
     settings: Mapping[str, str]
     """The server's settings that decide whether an acknowledged write is kept and deleted rows are removed."""
-    connections: int
-    """That are in use."""
-    waiting_for_standby: int
-    """Of these, the ones whose COMMIT waits for a synchronous standby."""
-    connections_allowed: int
-    """For roles like ours."""
-    idle_limit_ms: int
-    """How long a session like ours may sit in a transaction; 0 is for ever."""
+    connections: int  # that are in use
+    waiting_for_standby: int  # of these, the ones whose COMMIT waits for a synchronous standby
+    connections_allowed: int  # for roles like ours
+    idle_limit_ms: int  # how long a session like ours may sit in a transaction; 0 is for ever
     outbox_options: Mapping[str, str]
-    outbox_bytes: int
-    """The outbox on disk, indexes included."""
+    outbox_bytes: int  # the outbox on disk, indexes included
     users_bytes: int
-    users_analyzed: bool
-    """The planner has statistics of the users table."""
-    cluster: ClusterFacts | None = None
-    """Where the database is a Citus cluster."""
+    users_analyzed: bool  # the planner has statistics of the users table
+    cluster: ClusterFacts | None = None  # where the database is a Citus cluster
 
 
 def database_findings(facts: DatabaseFacts | Unanswered) -> Iterator[Finding]:

@@ -10,8 +10,7 @@ from application.failure import ADVICE, Failure
 
 class Severity(StrEnum):
     OK = "ok"
-    WARNING = "warning"
-    """Works, and something will go wrong one day; or it could not be checked."""
+    WARNING = "warning"  # works, and something will go wrong one day; or it could not be checked
     FAILURE = "failure"
 
 
@@ -20,8 +19,7 @@ class Finding:
     check: str
     grade: Severity
     says: str
-    advice: str = ""
-    """What to do about it; empty when nothing is to be done."""
+    advice: str = ""  # what to do about it; empty when nothing is to be done
 
 
 @frozen

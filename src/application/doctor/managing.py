@@ -9,12 +9,9 @@ from application.doctor.findings import Finding, Severity
 
 @frozen(kw_only=True)
 class ManagingFacts:
-    organizations: int | None
-    """Whose people may, with the permission; None when any organization's."""
-    keys: int
-    """Other services that may."""
-    keys_for_everything: Sequence[str]
-    """Names of those keys that have no scopes, or all of them."""
+    organizations: int | None  # whose people may, with the permission; None when any organization's
+    keys: int  # other services that may
+    keys_for_everything: Sequence[str]  # names of those keys that have no scopes, or all of them
 
 
 def managing_findings(facts: ManagingFacts) -> Iterator[Finding]:

@@ -5,14 +5,11 @@ from enum import Enum, auto
 
 
 class SchemaState(Enum):
-    EMPTY = auto()
-    """Never migrated."""
+    EMPTY = auto()  # never migrated
     BEHIND = auto()
     CURRENT = auto()
-    NEWER = auto()
-    """A newer release migrated it; a new schema always fits the release before it too (docs/zero-downtime.md)."""
-    FOREIGN = auto()
-    """`alembic_version` is another application's."""
+    NEWER = auto()  # a newer release migrated it, which always fits the release before it (docs/zero-downtime.md)
+    FOREIGN = auto()  # `alembic_version` is another application's
 
 
 def schema_state(revisions: Sequence[str], known: Sequence[str], *, has_tables: bool) -> SchemaState:

@@ -34,12 +34,9 @@ _VITAL = {
 class ServingFacts:
     address: str
     answers: bool
-    checks: Mapping[str, str] = field(factory=dict)
-    """`ok`, `degraded`, `unavailable`, by name."""
-    causes: Mapping[str, str] = field(factory=dict)
-    """Why, in words, by name."""
-    labels: Mapping[str, str] = field(factory=dict)
-    """Why, as metrics label it, by name."""
+    checks: Mapping[str, str] = field(factory=dict)  # `ok`, `degraded`, `unavailable`, by name
+    causes: Mapping[str, str] = field(factory=dict)  # why, in words, by name
+    labels: Mapping[str, str] = field(factory=dict)  # why, as metrics label it, by name
 
 
 def serving_findings(facts: ServingFacts) -> Iterator[Finding]:

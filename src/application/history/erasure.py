@@ -14,28 +14,22 @@ from application.users.ports import UserReader
 from domain.session import TOKEN_LIFETIME_MS
 from domain.user import Known, Tombstone, User, UserId
 
-_NEVER_MS = 2**62
-"""A time from here on is Kafka's way to say without bound: its default for `max.compaction.lag.ms` is 2^63 - 1."""
+_NEVER_MS = 2**62  # from here on Kafka means without bound: `max.compaction.lag.ms` is 2^63 - 1 by default
 
 CHECK_MS = 10 * 60_000
 """The brokers look at segments every `log.retention.check.interval.ms`, 5 minutes unless set otherwise, and remove the
 files a minute later; the relay forgets sessions every minute."""
 
-PULSE_MS = HOUR_MS
-"""The relay's empty transaction, which closes the segments of quiet partitions, and the cleaner after it."""
+PULSE_MS = HOUR_MS  # the relay's empty transaction, which closes segments of quiet partitions, and then the cleaner
 
 
 @frozen(kw_only=True)
 class Place:
     name: str
-    left: int | None
-    """How many rows or records hold personal data, or ids of sessions; None when that is not known."""
-    what: str
-    """What is there, in words."""
-    until: int | None = None
-    """When the last of it is gone at the latest, ms; None when nothing is left, or nothing says when."""
-    why: str = ""
-    """What removes it, or what does not."""
+    left: int | None  # how many rows or records hold personal data, or ids of sessions; None when that is not known
+    what: str  # what is there, in words
+    until: int | None = None  # when the last of it is gone at the latest, ms; None: nothing is left, or nothing says
+    why: str = ""  # what removes it, or what does not
 
     def is_due(self, now_ms: int) -> bool:
         """Tell whether something is left, or may be, that should be gone by now or that has no date."""
@@ -57,11 +51,7 @@ class CheckErasure:
     examine_topics: Callable[[], Awaitable[Sequence[TopicFacts]]]
 
     async def __call__(self, user_id: UserId) -> Erasure:
-        """Look into every place. A user who was never there leaves nothing, and is no error.
-
-        Raises:
-            StoreUnavailableError, BrokerUnavailableError: it could not be found out.
-        """
+        """Look into every place, also of a user never seen; raises StoreUnavailableError, BrokerUnavailableError."""
         row = await self.users.get(user_id)
         stored = await self.traces.of_user(user_id)
         places = [*places_in_database(row, stored)]

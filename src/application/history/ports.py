@@ -16,16 +16,14 @@ class StoredEvent:
     version: int
     type: str
     occurred_at: int
-    payload: bytes | None = field(repr=False)
-    """None when it was erased: the user was deleted, or the dead letter discarded."""
+    payload: bytes | None = field(repr=False)  # None when erased: the user was deleted, or the dead letter discarded
     traceparent: str | None
     stored_at: int
 
 
 @frozen(kw_only=True)
 class WaitingEvent(StoredEvent):
-    state_only: bool
-    """It was published, or is none, and waits for the state topic."""
+    state_only: bool  # it was published, or is none, and waits for the state topic
 
 
 @frozen(kw_only=True)
@@ -40,8 +38,7 @@ class DeadEvent(StoredEvent):
 class EndedSession:
     id: str
     revoked_at: int
-    recorded_at: int
-    """By the database's clock."""
+    recorded_at: int  # by the database's clock
 
 
 @frozen(kw_only=True)
@@ -55,12 +52,7 @@ class StoredTracesReader(Protocol):
     """What the database holds of a user beside the row."""
 
     async def of_user(self, user_id: UserId) -> StoredTraces:
-        """Return the user's events in version order and the ended sessions, all as of one moment.
-
-        Raises:
-            StoreUnavailableError: no answer in time, or no database.
-        """
-        ...
+        """Return events in version order, and ended sessions, of one moment; StoreUnavailableError: no answer."""
 
 
 @frozen(kw_only=True)
@@ -68,20 +60,13 @@ class TopicSearch:
     """What a topic holds of a user, as it was when the search began."""
 
     topic: str
-    partitions: int
-    """How many the topic has; 0 when there is no such topic."""
-    searched: Sequence[int]
-    """Those that were read."""
-    records: Sequence[Record] = ()
-    """By partition, each in the order of its offsets. One that is not `readable` may be anybody's."""
+    partitions: int  # how many the topic has; 0 when there is no such topic
+    searched: Sequence[int]  # those that were read
+    records: Sequence[Record] = ()  # by partition, by offset; one that is not `readable` may be anybody's
 
 
 class SearchTopics(Protocol):
-    """Reads topics to the end that they have now, outside of any consumer group, and keeps what is of one user.
-
-    Both methods raise:
-        BrokerUnavailableError: the brokers are out of reach, or do not let us read.
-    """
+    """Reads topics to their present end, in no group, for one user's records; raises BrokerUnavailableError."""
 
     async def by_key(self, topic: str, key: str, *, all_partitions: bool, rolled_back: bool = False) -> TopicSearch:
         """Return the records of this key.
@@ -90,8 +75,6 @@ class SearchTopics(Protocol):
         another. Records of transactions that were rolled back are left out, unless `rolled_back`: no consumer sees
         them, and they are on the brokers' disks.
         """
-        ...
 
     async def mentioning(self, topic: str, text: str) -> TopicSearch:
         """Return the records of any key that have this text in quotation marks in their value."""
-        ...

@@ -8,16 +8,7 @@ from typing import Any
 from attrs import field, frozen
 
 from application.errors import UserUnknownError
-from application.history.ports import (
-    DeadEvent,
-    EndedSession,
-    SearchTopics,
-    StoredEvent,
-    StoredTraces,
-    StoredTracesReader,
-    TopicSearch,
-    WaitingEvent,
-)
+from application.history import ports
 from application.relay.topic_tail import Record
 from application.users.ports import UserReader
 from application.users.representation import rfc3339
@@ -31,28 +22,22 @@ _OF_A_TOMBSTONE = {"id", "version", "deleted_at"}
 class Change:
     """A field that differs from the version before."""
 
-    field: str
-    """Its name in the profile; what is in an object has a path, such as `public_metadata.plan`."""
+    field: str  # its name in the profile; what is in an object has a path, such as `public_metadata.plan`
     before: Any
     after: Any
-    before_known: bool = True
-    """Not when the version before is nowhere any more."""
+    before_known: bool = True  # not when the version before is nowhere any more
 
 
 @frozen(kw_only=True)
 class Version:
     number: int
-    type: str
-    """The CloudEvents type."""
-    time: str
-    """When it changed at Clerk (RFC 3339)."""
+    type: str  # the CloudEvents type
+    time: str  # when it changed at Clerk (RFC 3339)
     traceparent: str | None
-    published: Sequence[Record] = ()
-    """Where it is in the topic; more than once when it was delivered again."""
-    waiting: WaitingEvent | None = None
-    dead: DeadEvent | None = None
-    changed: Sequence[str] = ()
-    """Names of the profile's fields, as the event has them."""
+    published: Sequence[Record] = ()  # where it is in the topic; more than once when it was delivered again
+    waiting: ports.WaitingEvent | None = None
+    dead: ports.DeadEvent | None = None
+    changed: Sequence[str] = ()  # names of the profile's fields, as the event has them
     changes: Sequence[Change] | None = field(default=None, repr=False)
     """None when the values are gone, or not to be shown because the user was deleted."""
 
@@ -71,17 +56,16 @@ class UserHistory:
     versions: Sequence[Version]
     missing: Sequence[tuple[int, int]]
     """The first and last of versions that are neither in the database nor where the topic was searched."""
-    unreadable: Sequence[Record]
-    """Records of the user's key, or that nobody can read, that are no events of ours."""
-    sessions: Sequence[EndedSession]
-    search: TopicSearch
+    unreadable: Sequence[Record]  # records of the user's key, or that nobody can read, that are no events of ours
+    sessions: Sequence[ports.EndedSession]
+    search: ports.TopicSearch
 
 
 @frozen
 class ReadHistory:
     users: UserReader
-    traces: StoredTracesReader
-    topics: SearchTopics
+    traces: ports.StoredTracesReader
+    topics: ports.SearchTopics
     topic: str
 
     async def __call__(self, user_id: UserId, *, all_partitions: bool = False) -> UserHistory:
@@ -102,11 +86,8 @@ class ReadHistory:
         return history
 
 
-def history_of(user_id: UserId, row: Known, stored: StoredTraces, search: TopicSearch) -> UserHistory:
-    """Put together what the places know of each version.
-
-    Of a deleted user no value is shown, wherever one is left.
-    """
+def history_of(user_id: UserId, row: Known, stored: ports.StoredTraces, search: ports.TopicSearch) -> UserHistory:
+    """Put together what the places know of each version; of a deleted user no value is shown, wherever one is left."""
     published: dict[int, list[Record]] = {}
     unreadable = []
     for record in search.records:
@@ -126,7 +107,7 @@ def history_of(user_id: UserId, row: Known, stored: StoredTraces, search: TopicS
 
     def version(number: int) -> Version:
         document, records = documents[number], published.get(number, ())
-        event: StoredEvent | None = waiting.get(number) or dead.get(number)
+        event: ports.StoredEvent | None = waiting.get(number) or dead.get(number)
         headers = records[0].headers if records else {}
         return Version(
             number=number,

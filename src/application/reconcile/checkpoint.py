@@ -12,11 +12,8 @@ from application.reconcile.gone import GoneUsers
 from application.reconcile.listing import PageResult, UserCursor
 from application.reconcile.options import Checkpoint, Checkpoints, Run
 
-SAVE_EVERY_S = 1.0
-"""A checkpoint names every user who is to be deleted, so one for each page would be too many."""
-
-RESUMED_FOR_MS = 24 * 3_600_000
-"""How old a run may be that is resumed: what it has compared is as old."""
+SAVE_EVERY_S = 1.0  # a checkpoint names every user who is to be deleted, so one for each page would be too many
+RESUMED_FOR_MS = 24 * 3_600_000  # how old a run may be that is resumed: what it has compared is as old
 
 
 @define

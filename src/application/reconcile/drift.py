@@ -16,20 +16,14 @@ from domain.user import Known, Tombstone, User, UserId
 class Drift(StrEnum):
     """How one user differs; the first three can be repaired."""
 
-    MISSING = "missing"
-    """Clerk has the user, and we have nothing."""
-    STALE = "stale"
-    """Clerk's state is newer than ours, and a kept field differs."""
-    GONE = "gone"
-    """We hold the user, and Clerk has none."""
-    DELETED_HERE = "deleted-here"
-    """Clerk has the user, and we keep a tombstone, which nothing resurrects."""
+    MISSING = "missing"  # Clerk has the user, and we have nothing
+    STALE = "stale"  # Clerk's state is newer than ours, and a kept field differs
+    GONE = "gone"  # we hold the user, and Clerk has none
+    DELETED_HERE = "deleted-here"  # Clerk has the user, and we keep a tombstone, which nothing resurrects
     NEWER_HERE = "newer-here"
     """What we hold claims a later place in Clerk's time than what Clerk says now, and a kept field differs."""
-    UNREADABLE = "unreadable"
-    """Clerk has the user in a shape that Clerk does not document."""
-    UNSTORABLE = "unstorable"
-    """PostgreSQL refuses what Clerk has, whatever the time."""
+    UNREADABLE = "unreadable"  # Clerk has the user in a shape that Clerk does not document
+    UNSTORABLE = "unstorable"  # PostgreSQL refuses what Clerk has, whatever the time
 
 
 @frozen(kw_only=True)
@@ -39,16 +33,14 @@ class Difference:
     user_id: UserId
     drift: Drift
     repaired: bool = False
-    detail: str = ""
-    """Names of fields, or what was wrong with one; never a value."""
+    detail: str = ""  # names of fields, or what was wrong with one; never a value
 
 
 @frozen(order=True)
 class CreationKey:
     """A place among our living users, in the order of their creation at Clerk."""
 
-    created_at: int
-    """Milliseconds since 1970."""
+    created_at: int  # milliseconds since 1970
     user_id: UserId
 
 
@@ -57,24 +49,18 @@ class LivingUsers(Protocol):
 
     async def created(self, after: CreationKey, before: int, limit: int) -> Sequence[CreationKey]:
         """Return up to `limit` marks beyond `after`, in their order, of users created before `before` (ms)."""
-        ...
 
     async def count(self) -> int:
         """Tell how many there are."""
-        ...
 
     async def sample(self) -> Sequence[UserId]:
         """Return up to ten of them, the oldest and the newest."""
-        ...
 
 
 async def require_our_instance(living: LivingUsers, identities: ClerkUsers, *, absent: UserId | None = None) -> None:
-    """Make sure that Clerk knows one of our users other than `absent`, which may be the only one that we have.
+    """Raise SafetyStopError unless Clerk knows one of our users beside `absent`, which may be the only one we have.
 
     A tombstone is for ever, and with the key of another instance everybody would seem to be gone.
-
-    Raises:
-        SafetyStopError: Clerk knows none.
     """
     others = [user_id for user_id in await living.sample() if user_id != absent]
     for user_id in others:
@@ -96,11 +82,7 @@ def drift_of(snapshot: Snapshot, known: Known) -> Drift | None:
 
 
 def lags(snapshot: Snapshot, known: Known) -> bool:
-    """Tell whether the same content stands at an older place here than at Clerk.
-
-    It has to move (`SyncUser` does so without an event): or else a late webhook about a state in between would pass
-    for news.
-    """
+    """Tell whether equal content has an older place here: unmoved, a late webhook in between would pass for news."""
     return (
         isinstance(known, User)
         and snapshot.source.digest == known.source.digest
@@ -112,11 +94,9 @@ def lags(snapshot: Snapshot, known: Known) -> bool:
 class DeletionLimit:
     """How many users a run may delete; more of them look like the wrong key, or a list cut short."""
 
-    share: float = 0.05
-    """Of our living users."""
+    share: float = 0.05  # of our living users
     at_least: int = 10
-    explicit: bool = False
-    """Somebody has said so."""
+    explicit: bool = False  # somebody has said so
 
     def of(self, living: int) -> int:
         return max(self.at_least, int(living * self.share))
@@ -141,13 +121,7 @@ class DeletionLimit:
             raise SafetyStopError(f"Clerk counts {counted(at_clerk, 'user')} and listed {listed:,}")
 
     def require_few(self, *, gone: int, unlisted: int, living: int) -> None:
-        """Raise SafetyStopError where nobody should be deleted, from what is known so far.
-
-        Args:
-            gone: those that Clerk neither listed nor has.
-            unlisted: those that Clerk did not list, and has.
-            living: our users.
-        """
+        """Raise SafetyStopError if too many are gone, or `unlisted`: not in Clerk's list, and at Clerk."""
         allowed = self.of(living)
         if gone > allowed:
             says = f"more than {allowed:,} of the {counted(living, 'user')} that we hold would be deleted"

@@ -6,12 +6,7 @@ from functools import partial
 from attrs import define, field
 
 from application.errors import SafetyStopError
-from application.reconcile.drift import (
-    CreationKey,
-    Difference,
-    Drift,
-    LivingUsers,
-)
+from application.reconcile.drift import CreationKey, Difference, Drift, LivingUsers
 from application.reconcile.listing import Complete, PageSizes
 from application.reconcile.options import Run
 from application.reconcile.repair import RepairUsers
@@ -27,25 +22,20 @@ class GoneUsers:
     """Collects them page by page."""
 
     users: LivingUsers
-    living: int
-    """How many users we had at the beginning."""
+    living: int  # how many users we had at the beginning
     repair: RepairUsers
     delete_user: DeleteUser
     now_ms: Callable[[], int]
     sizes: PageSizes
     run: Run
     ids: list[UserId] = field(factory=list, init=False)
-    _unlisted: int = field(default=0, init=False)
-    """Users whom Clerk did not list, and has."""
+    _unlisted: int = field(default=0, init=False)  # users whom Clerk did not list, and has
 
     async def compare(self, complete: Complete, *, began_at: int) -> None:
-        """Look up those of ours whom a complete part of Clerk's list does not have.
+        """Look up those of ours whom a complete part of Clerk's list does not have; raises as `look_up`.
 
         Users created since the run began (ms) are left out: a list, and even a single answer of Clerk's, may be older
         than a webhook by a moment.
-
-        Raises:
-            SafetyStopError: too many would be deleted.
         """
         before = min(began_at, complete.created_before or began_at)
         after = CreationKey(complete.created_from, UserId(""))
@@ -54,11 +44,7 @@ class GoneUsers:
             await self.look_up([key.user_id for key in keys if key.user_id not in complete.ids])
 
     async def look_up(self, suspects: Sequence[UserId]) -> None:
-        """Ask Clerk for each of these users.
-
-        Raises:
-            SafetyStopError: too many would be deleted.
-        """
+        """Ask Clerk for each of these users, or raise SafetyStopError: too many would be deleted."""
         allowance = self.run.options.allowance
         for some in self._batches(suspects):
             gone = await self.repair.look_up(some)

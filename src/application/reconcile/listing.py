@@ -20,29 +20,22 @@ from application.users.ports import ClerkUsers, Listed
 from domain.snapshot import Snapshot
 from domain.user import UserId
 
-PAGE = 500
-"""Users in one request: the most that Clerk gives. It answers more with 10 (clerk-sdk-python issue 166)."""
-
-REREADS = 3
-"""How often the users of one millisecond are read from the beginning because more than that were deleted."""
+PAGE = 500  # Users in one request: the most that Clerk gives. It answers more with 10 (clerk-sdk-python issue 166).
+REREADS = 3  # how often the users of one millisecond are read from the beginning because more than that were deleted
 
 
 @frozen(kw_only=True)
 class PageSizes:
-    clerk: int = PAGE
-    """Users in one request to Clerk."""
-    overlap: int = 10
-    """Users that a page read by offset repeats of the one before: so many may be deleted in between, none is missed."""
-    ours: int = 1000
-    """Users in one statement."""
+    clerk: int = PAGE  # users in one request to Clerk
+    overlap: int = 10  # users that a page read by offset repeats: so many may be deleted in between, none is missed
+    ours: int = 1000  # users in one statement
 
 
 @frozen(kw_only=True)
 class UserCursor:
     """Where to read on, by time of creation."""
 
-    created_from: int = 0
-    """Milliseconds since 1970, inclusive."""
+    created_from: int = 0  # milliseconds since 1970, inclusive
     offset: int = 0
     seen: frozenset[UserId] = frozenset()
     """Those of `created_from` that were listed before: a handful, unless thousands were created in one millisecond."""
@@ -54,8 +47,7 @@ class Complete:
     """Every user that Clerk has, created in this span, is among `ids`, but for those created since it was read."""
 
     created_from: int
-    created_before: int | None
-    """None when the span has no end."""
+    created_before: int | None  # None when the span has no end
     ids: frozenset[UserId]
 
 
@@ -63,21 +55,16 @@ class Complete:
 class PageResult:
     """What one page brought."""
 
-    users: Sequence[Listed]
-    """Those that were not listed before."""
+    users: Sequence[Listed]  # those that were not listed before
     complete: Complete | None
-    next: UserCursor | None
-    """None at the end of the list."""
+    next: UserCursor | None  # None at the end of the list
 
 
 def turn_page(cursor: UserCursor, page: Sequence[Listed], *, sizes: PageSizes, began_at: int) -> PageResult:
-    """Take the page that was read at `cursor`, and decide where to read on.
+    """Take the page read at `cursor` and decide where to read on, or raise ClerkUnavailableError: it is not in order.
 
-    The list ends with a page that is short and has no new user, or has come to those created since `began_at` (ms).
-    A short page alone is not the end: Clerk may give fewer than it was asked for.
-
-    Raises:
-        ClerkUnavailableError: the page is not in the order that was asked for.
+    The list ends with a page that is short and has no new user, or has come to those created since `began_at` (ms). A
+    short page alone is not the end: Clerk may give fewer than it was asked for.
     """
     times = [created for user in page if (created := created_at(user)) is not None]
     _require_order([cursor.created_from, *times])
@@ -129,12 +116,9 @@ async def by_creation(
 async def by_change(
     run: Run, identities: ClerkUsers, *, since: int, sizes: PageSizes
 ) -> AsyncGenerator[Sequence[Listed], None]:
-    """Read the users that changed since then (ms), the newest first.
+    """Read the users that changed since then (ms), newest first, or raise ClerkUnavailableError: in another order.
 
     Who changes meanwhile moves to the front, and its webhook brings it.
-
-    Raises:
-        ClerkUnavailableError: a page is not in the order that was asked for.
     """
     offset, seen = 0, frozenset[UserId]()
     while True:

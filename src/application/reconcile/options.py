@@ -15,30 +15,23 @@ from domain.user import UserId
 class ReconcileOptions:
     """What to do."""
 
-    since: int | None = None
-    """Only users that changed since then (ms); such a run finds no user who is gone."""
-    user: UserId | None = None
-    """Only this one."""
+    since: int | None = None  # only users that changed since then (ms); such a run finds no user who is gone
+    user: UserId | None = None  # only this one
     dry_run: bool = False
     allowance: DeletionLimit = field(factory=DeletionLimit)
-    patience_s: float = 300.0
-    """Seconds for which Clerk or the database may fail without a success in between."""
-    restart: bool = False
-    """Begin anew, even if a run was interrupted."""
+    patience_s: float = 300.0  # seconds for which Clerk or the database may fail without a success in between
+    restart: bool = False  # begin anew, even if a run was interrupted
 
 
 @define(kw_only=True)
 class ReconcileProgress:
     """What a run has done so far; of a resumed run, since it began."""
 
-    began_at: int = 0
-    """Milliseconds since 1970."""
+    began_at: int = 0  # milliseconds since 1970
     resumed: bool = False
-    at_clerk: int = 0
-    """Users that Clerk counts."""
+    at_clerk: int = 0  # users that Clerk counts
     listed: int = 0
-    moved: int = 0
-    """Users whose content was equal and whose place in Clerk's time was not: stored, no event."""
+    moved: int = 0  # users whose content was equal and whose place in Clerk's time was not: stored, no event
     found: Counter[Drift] = field(factory=Counter)
     repaired: Counter[Drift] = field(factory=Counter)
 
@@ -57,10 +50,8 @@ class Checkpoint:
     """What an interrupted run leaves to the next."""
 
     began_at: int
-    created_from: int | None
-    """Where to read on, ms; None when the whole list has been read."""
-    gone: tuple[UserId, ...]
-    """Users that Clerk no longer has and who are not deleted yet: as many as may be deleted at most."""
+    created_from: int | None  # where to read on, ms; None when the whole list has been read
+    gone: tuple[UserId, ...]  # whom Clerk no longer has, and who are not deleted yet: at most as many as may be deleted
     listed: int
     moved: int
     found: dict[Drift, int]
@@ -75,15 +66,12 @@ class Checkpoints(Protocol):
 
         If the one before still lives, it is no longer the unfinished run: it goes on and saves nothing.
         """
-        ...
 
     async def save(self, run: str, checkpoint: Checkpoint) -> None:
         """Keep how far `run` has come, if it is still the unfinished run."""
-        ...
 
     async def finish(self, run: str) -> None:
         """Forget `run`, if it is still the unfinished run."""
-        ...
 
 
 class ReconcileObserver(Protocol):
@@ -96,7 +84,6 @@ class ReconcileObserver(Protocol):
 
     async def may_delete(self, gone: Sequence[UserId]) -> bool:
         """Tell whether these users, one or more, may be deleted here, for ever; asked once, at the end of a run."""
-        ...
 
 
 @frozen

@@ -16,8 +16,7 @@ from domain.snapshot import Deletion
 from domain.sync_user import sync_user
 from domain.user import Known, Tombstone, UserId
 
-PAGE = 1000
-"""Users in one statement."""
+PAGE = 1000  # users in one statement
 
 
 @frozen
@@ -25,18 +24,12 @@ class Seen:
     """What a consumer holds of a user: the first record of the highest version."""
 
     version: int
-    user: Mapping[str, Any] = field(repr=False)
-    """`data.user` of the event."""
+    user: Mapping[str, Any] = field(repr=False)  # `data.user` of the event
 
 
 class ReadSeen(Protocol):
     async def __call__(self, since_ms: int) -> Mapping[UserId, Seen]:
-        """Read the event topic from the first record at or after this time (ms) to its present end.
-
-        Raises:
-            BrokerUnavailableError: the brokers are out of reach or refuse, or there is no such topic.
-        """
-        ...
+        """Read the topic from this time (ms) to its present end; BrokerUnavailableError: no access, or no topic."""
 
 
 @define(kw_only=True)
@@ -44,10 +37,7 @@ class OvertakeSeen:
     """Publish again, above what consumers have seen, every user whose row is behind the topic or differs from it.
 
     What Clerk has now is applied in the same step. A user of whom only the topic knows is one that Clerk deleted, or
-    one whose row was lost: Clerk is asked.
-
-    Args:
-        living: our users; at least one of them must be known to Clerk before anybody is deleted.
+    one whose row was lost: Clerk is asked, and must know one of our users before anybody is deleted.
     """
 
     read_seen: ReadSeen

@@ -16,11 +16,8 @@ from domain.events import UserCreated, UserUpdated
 from domain.snapshot import Snapshot, changed_fields
 from domain.user import Known, User, UserId
 
-LOOK_UPS = 8
-"""Users that Clerk is asked for one by one, at the same time."""
-
-TRIES = 3
-"""How often a user is asked for that Clerk has no usable answer about, while it answers other questions."""
+LOOK_UPS = 8  # users that Clerk is asked for one by one, at the same time
+TRIES = 3  # how often a user is asked for that Clerk has no usable answer about, while it answers other questions
 
 
 @define(eq=False, kw_only=True)
@@ -34,12 +31,7 @@ class RepairUsers:
     _look_ups: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(LOOK_UPS), init=False)
 
     async def __call__(self, listed: Sequence[Listed]) -> None:
-        """Repair those that Clerk listed, and count them.
-
-        Raises:
-            ClerkUnavailableError, StoreUnavailableError: a failure that outlasted the retries. What was
-                repaired until then has been reported.
-        """
+        """Repair and count those that Clerk listed; raises the failure that outlasted the retries."""
         snapshots = [user for user in listed if isinstance(user, Snapshot)]
         ours = await self.run.retry(partial(self.users.get_many, [user.id for user in snapshots]))
         doubtful: list[UserId] = []
@@ -95,10 +87,7 @@ class RepairUsers:
         return None
 
     async def ask(self, user_id: UserId) -> Listed | None:
-        """Read one user from Clerk; `None` when Clerk has none.
-
-        An outage is waited out. A user about whom alone there is no usable answer must not pass for one.
-        """
+        """Read one user, None when Clerk has none; an outage is waited out, `Unreadable` is about this user alone."""
         tries = 0
 
         async def attempt() -> Listed | None:

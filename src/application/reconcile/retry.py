@@ -7,12 +7,7 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 
-from application.errors import (
-    ClerkKeyRefusedError,
-    ClerkLimitedError,
-    ClerkUnavailableError,
-    StoreUnavailableError,
-)
+from application.errors import ClerkKeyRefusedError, ClerkLimitedError, ClerkUnavailableError, StoreUnavailableError
 
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 """Between tries while Clerk or the database is out of reach, with jitter; after a 429, what Clerk asks for."""
@@ -22,24 +17,15 @@ T = TypeVar("T")
 
 @frozen
 class Retry:
-    """Ask again while nothing but time is needed, for `limit_s` seconds without a success.
-
-    Args:
-        clock: seconds that only ever go forward.
-        on_wait: called with each reason to wait, and the seconds.
-    """
+    """Ask again while nothing but time is needed, for `limit_s` seconds without a success."""
 
     limit_s: float
-    clock: Callable[[], float]
+    clock: Callable[[], float]  # seconds that only ever go forward
     sleep: Callable[[float], Awaitable[None]]
-    on_wait: Callable[[str, float], None]
+    on_wait: Callable[[str, float], None]  # called with each reason to wait, and the seconds
 
     async def __call__(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Return the answer.
-
-        Raises:
-            ClerkUnavailableError, StoreUnavailableError: it failed for longer, or would.
-        """
+        """Return the answer, or raise ClerkUnavailableError or StoreUnavailableError when it fails for longer."""
         since, pause = self.clock(), SHORTEST_PAUSE_S
         while True:
             try:

@@ -24,11 +24,6 @@ class Reconcile:
 
     What was read is older than what a webhook brings meanwhile, and its place in Clerk's time says so: `SyncUser` keeps
     the newer of the two, in whatever order they come. Two runs at once do the same twice and do no harm.
-
-    Args:
-        now_ms: the wall clock, milliseconds since 1970.
-        clock: monotonic seconds.
-        new_run: returns a new name for each run.
     """
 
     identities: ClerkUsers
@@ -37,10 +32,10 @@ class Reconcile:
     sync_user: SyncUser
     delete_user: DeleteUser
     checkpoints: Checkpoints
-    now_ms: Callable[[], int]
-    clock: Callable[[], float]
+    now_ms: Callable[[], int]  # the wall clock
+    clock: Callable[[], float]  # monotonic seconds
     sleep: Callable[[float], Awaitable[None]]
-    new_run: Callable[[], str]
+    new_run: Callable[[], str]  # a new name for each run
     sizes: PageSizes = field(factory=PageSizes)
 
     async def __call__(
@@ -83,11 +78,7 @@ class Reconcile:
             await self._all(repair, gone, run)
 
     async def _count_living(self, run: Run, repair: RepairUsers) -> int:
-        """Count our living users, and check that this looks like the Clerk instance that they are from.
-
-        Raises:
-            SafetyStopError: it does not.
-        """
+        """Count our living users, or raise SafetyStopError: they do not look like users of this Clerk instance."""
         run.progress.at_clerk = at_clerk = await run.retry(self.identities.count)
         living = await run.retry(self.living.count)
         in_common = False

@@ -14,41 +14,30 @@ from application.relay.lane_leases import LEASE_S
 @frozen(kw_only=True)
 class LaneBacklog:
     lane: int
-    owner: str | None
-    """The relay that holds its lease."""
-    waiting: int
-    """Events that are not known to be published."""
-    oldest_s: float | None
-    """Age of the oldest of them, seconds."""
+    owner: str | None  # the relay that holds its lease
+    waiting: int  # events that are not known to be published
+    oldest_s: float | None  # age of the oldest of them, seconds
 
 
 @frozen(kw_only=True)
 class VacuumBlocker:
     """Who keeps PostgreSQL from removing deleted rows, so that the outbox grows on disk although it is empty."""
 
-    kind: str
-    """`session`, `prepared transaction` or `replication slot`."""
-    name: str
-    """Process id and application name, or the transaction's or slot's name."""
-    age_s: float | None
-    """Since when its transaction runs, seconds; a slot does not say."""
+    kind: str  # `session`, `prepared transaction` or `replication slot`
+    name: str  # process id and application name, or the transaction's or slot's name
+    age_s: float | None  # since when its transaction runs, seconds; a slot does not say
 
 
 @frozen(kw_only=True)
 class OutboxStatus:
     """One reading, all of it at about one moment."""
 
-    read_at: float
-    """Seconds since 1970, by the database's clock."""
-    stored: int
-    """Events ever stored."""
+    read_at: float  # seconds since 1970, by the database's clock
+    stored: int  # events ever stored
     lanes: Sequence[LaneBacklog]
-    dead: int
-    """Dead letters that nobody has retried or discarded."""
-    relays: Mapping[str, float]
-    """Seconds since each relay was last seen."""
-    vacuum_blocker: VacuumBlocker | None
-    """The oldest transaction of any kind that holds back vacuum for more than a minute."""
+    dead: int  # dead letters that nobody has retried or discarded
+    relays: Mapping[str, float]  # seconds since each relay was last seen
+    vacuum_blocker: VacuumBlocker | None  # the oldest transaction that holds back vacuum for over a minute
 
     @property
     def waiting(self) -> int:
@@ -85,8 +74,7 @@ class DeadLetter:
     attempts: int
     created_at: datetime
     died_at: datetime
-    erased: bool
-    """Its payload is gone: its user was deleted, or it was discarded."""
+    erased: bool  # its payload is gone: its user was deleted, or it was discarded
     discarded_at: datetime | None
     discard_reason: str | None
 
@@ -111,11 +99,9 @@ class OutboxAdministration(Protocol):
 
     async def status(self) -> OutboxStatus:
         """Read how it stands; the cost grows with what waits, about 0.6 s for a million events."""
-        ...
 
     async def dead(self, *, limit: int, discarded: bool = False) -> Sequence[DeadLetter]:
         """Return up to `limit` dead letters, those that died last first; with `discarded` also those given up."""
-        ...
 
     async def retry(self, ids: Sequence[int]) -> Mapping[int, Repair]:
         """Put these dead letters back into the outbox, each as it was and under its event id.
@@ -123,8 +109,6 @@ class OutboxAdministration(Protocol):
         Returns what became of each, by id: one that cannot be retried keeps none of the others from it. A letter whose
         user is deleted is never put back, not even when the deletion happens at the same time.
         """
-        ...
 
     async def discard(self, ids: Sequence[int], reason: str) -> Mapping[int, Repair]:
         """Give these dead letters up: the trace and the reason stay, the payload is erased. Returns as `retry` does."""
-        ...

@@ -8,11 +8,8 @@ from attrs import frozen
 
 from domain.user import UserId
 
-PAGE = 1000
-"""Users in one statement."""
-
-MOST_WAITING = 10_000
-"""More are not put: what waits takes room in the outbox, and the relays are not any faster for it."""
+PAGE = 1000  # users in one statement
+MOST_WAITING = 10_000  # more are not put: what waits takes room in the outbox, and the relays are not any faster for it
 
 PAUSE_S = 0.2
 
@@ -26,19 +23,15 @@ class StateFill(Protocol):
         The order is the database's. A user whose newest version waits already is left as it is; one that changes
         meanwhile loses nothing, because a relay writes only what is the newest when it gets there.
         """
-        ...
 
     async def waiting(self) -> int:
         """Return how many of those that were put no relay has written yet."""
-        ...
 
 
 @frozen(kw_only=True)
 class Filled:
-    put: int
-    """Users so far, in this run."""
-    last: UserId | None
-    """Where to go on after an interruption."""
+    put: int  # users so far, in this run
+    last: UserId | None  # where to go on after an interruption
     waiting: int
 
 

@@ -5,26 +5,21 @@ from typing import Protocol
 
 from attrs import frozen
 
-LEASE_S = 9
-"""How long a lane stays with a relay that does not renew it: the longest that a dead relay's events wait."""
+LEASE_S = 9  # how long a lane stays with a relay that does not renew it: the longest that a dead relay's events wait
 
 
 @frozen(kw_only=True)
 class LaneTable:
     """The leases as one relay just read them."""
 
-    owners: Mapping[int, str | None]
-    """Who holds each lane; `None` when nobody does or the lease has run out."""
-    relays: Collection[str]
-    """The relays that were seen within a lease's time, this one among them."""
+    owners: Mapping[int, str | None]  # who holds each lane; `None` when nobody does or the lease has run out
+    relays: Collection[str]  # the relays that were seen within a lease's time, this one among them
 
 
 @frozen
 class LaneShare:
-    hold: frozenset[int]
-    """Lanes to renew or to take."""
-    release: frozenset[int]
-    """Lanes that another relay should have."""
+    hold: frozenset[int]  # lanes to renew or to take
+    release: frozenset[int]  # lanes that another relay should have
 
 
 def share_lanes(table: LaneTable, me: str) -> LaneShare:
@@ -49,15 +44,9 @@ class LaneLeases(Protocol):
 
     async def read(self, relay: str) -> LaneTable:
         """Say that `relay` is alive, and return the leases as they are now."""
-        ...
 
     async def write(self, relay: str, share: LaneShare) -> frozenset[int]:
-        """Renew and take `hold`, give up `release`; return the lanes that are now held.
-
-        A lane that another relay took in between is not among them: of two that take one lane, one gets it.
-        """
-        ...
+        """Renew and take `hold`, give up `release`; return the lanes now held: of two that take one, one gets it."""
 
     async def leave(self, relay: str) -> None:
         """Give up every lane and be forgotten."""
-        ...

@@ -2,8 +2,7 @@
 
 from zlib import crc32
 
-LANES = 64
-"""Fixed with the first migration; docs/operations.md tells how to change it."""
+LANES = 64  # fixed with the first migration; docs/operations.md tells how to change it
 
 
 def lane_of(key: str) -> int:
@@ -20,5 +19,4 @@ def session_lane(lane: int) -> int:
     return lane + LANES
 
 
-SESSIONS = "sessions"
-"""What a wake-up says when session events were stored; of users' events it says nothing."""
+SESSIONS = "sessions"  # what a wake-up says when session events were stored; of users' events it says nothing

@@ -14,8 +14,7 @@ from application.failure import Failure
 from application.relay.lane_leases import LEASE_S, LaneLeases, share_lanes
 from application.relay.relay_events import Round
 
-BATCH = 1000
-"""Messages in one round: two statements and one pipeline of sends."""
+BATCH = 1000  # messages in one round: two statements and one pipeline of sends
 
 ROUND_S, LONGEST_ROUND_S = 0.004, 0.02
 """Between the beginnings of two rounds while fewer than `BATCH` wait: what comes meanwhile shares the next one."""
@@ -29,8 +28,7 @@ SHORTEST_PAUSE_S, LONGEST_PAUSE_S, LONGER = 0.01, 1.6, 4
 LONGEST_SESSION_PAUSE_S = 5.0
 """The same for session events, which are few: two carriers poll little more often than one."""
 
-SHORTEST_BACKOFF_S, LONGEST_BACKOFF_S = 0.2, 5.0
-"""Between rounds while the broker or the database fails, with jitter."""
+SHORTEST_BACKOFF_S, LONGEST_BACKOFF_S = 0.2, 5.0  # between rounds while the broker or the database fails, with jitter
 
 LEAVE_S = 20.0
 """How long the current round may go on after `stop`: an orchestrator kills after 30 s. Cutting it off
@@ -42,11 +40,9 @@ class Rounds(Protocol):
 
     async def __call__(self, lanes: Sequence[int], limit: int) -> Round:
         """Carry up to `limit` messages of these lanes."""
-        ...
 
     async def settle(self) -> None:
         """Delete what the last round published, when no other round follows soon."""
-        ...
 
 
 class RoundObserver(Protocol):
@@ -74,8 +70,7 @@ class Carrier:
 
     rounds: Rounds
     observer: RoundObserver
-    longest_pause_s: float = LONGEST_PAUSE_S
-    """Between two polls of an idle relay."""
+    longest_pause_s: float = LONGEST_PAUSE_S  # between two polls of an idle relay
     shortest_pause_s: float = SHORTEST_PAUSE_S
     _lanes: list[int] = field(factory=list, init=False)
     _wake: asyncio.Event = field(factory=asyncio.Event, init=False)
@@ -151,8 +146,7 @@ class Relay:
     leave_s: float = LEAVE_S
     _lanes: frozenset[int] = field(default=frozenset(), init=False)
     _stopping: asyncio.Event = field(factory=asyncio.Event, init=False)
-    _known: bool = field(default=False, init=False)
-    """Whether the table of leases has this relay."""
+    _known: bool = field(default=False, init=False)  # whether the table of leases has this relay
 
     def stop(self) -> None:
         """Finish the rounds in hand, in `leave_s`, and leave."""

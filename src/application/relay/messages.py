@@ -14,18 +14,13 @@ from domain.events import Event
 class OutboxMessage:
     """One event of one user or session, as stored beside the row and as published."""
 
-    key: str
-    """The id of the user or session."""
+    key: str  # the id of the user or session
     version: int
     event_id: UUID
-    type: str
-    """The CloudEvents type, such as `anomalyze.user.updated.v1`."""
-    occurred_at: int
-    """When it changed at Clerk, ms."""
-    payload: bytes = field(repr=False)
-    """The JSON value, byte for byte as consumers get it."""
-    traceparent: str | None = None
-    """W3C Trace Context of the request that caused it."""
+    type: str  # the CloudEvents type, such as `anomalyze.user.updated.v1`
+    occurred_at: int  # when it changed at Clerk, ms
+    payload: bytes = field(repr=False)  # the JSON value, byte for byte as consumers get it
+    traceparent: str | None = None  # W3C Trace Context of the request that caused it
 
 
 def kind_of(event_type: str) -> str:
@@ -43,11 +38,9 @@ Encode = Callable[[Event, str | None], OutboxMessage]
 class Pending:
     """A stored message that is not known to be published."""
 
-    id: int
-    """The same at every read, and no other message's; says nothing of order, which is the version's alone."""
+    id: int  # the same at every read, and no other message's; says nothing of order, which is the version's alone
     lane: int
-    stored_at: float
-    """Seconds since 1970, by the database's clock."""
+    stored_at: float  # seconds since 1970, by the database's clock
     message: OutboxMessage
 
 
@@ -69,15 +62,12 @@ class Outbox(Protocol):
         Whatever is returned of a key is the lowest versions of it that are stored, in order and without a hole:
         a relay that publishes what it got, in the order it got it, cannot reorder.
         """
-        ...
 
     async def delete(self, published: Collection[Pending]) -> None:
         """Forget messages that the broker has acknowledged; those already gone are no error."""
-        ...
 
     async def move_to_dead_letters(self, refusals: Collection[RefusedMessage]) -> None:
         """Move refused messages to the dead letters in one step; the error is kept, later versions go on."""
-        ...
 
 
 @frozen
@@ -86,8 +76,7 @@ class DeliveryResults:
 
     acknowledged: Sequence[Pending] = ()
     refused: Sequence[RefusedMessage] = ()
-    outage: Failure | None = None
-    """Why the rest did not arrive: a failure of the brokers, not of the messages."""
+    outage: Failure | None = None  # why the rest did not arrive: a failure of the brokers, not of the messages
 
 
 class Publisher(Protocol):
@@ -99,4 +88,3 @@ class Publisher(Protocol):
         A failure of the brokers is not raised but returned as `outage`, and the next call starts on a new connection.
         After a message of a key that did not arrive, no later one of that key arrives either, unless it was refused.
         """
-        ...

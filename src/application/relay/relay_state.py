@@ -27,8 +27,7 @@ class RelayEventsAndState:
     overtook it waits in the outbox, or its state has been written. A row is deleted when both topics have it.
     """
 
-    relay: str
-    """The name that holds the lanes."""
+    relay: str  # the name that holds the lanes
     outbox: Outbox
     publisher: Publisher
     state: StatePublisher
@@ -40,8 +39,7 @@ class RelayEventsAndState:
     there: not to be sent every round while the state topic fails. An event that a failover lost has the same id when
     its version comes again."""
     _fenced_lately: float = field(default=0.0, init=False)
-    _published: Sequence[Pending] = field(default=(), init=False)
-    """See `RelayEvents`."""
+    _published: Sequence[Pending] = field(default=(), init=False)  # see `RelayEvents`
 
     async def __call__(self, lanes: Sequence[int], limit: int) -> Round:
         try:

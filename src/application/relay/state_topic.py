@@ -18,30 +18,17 @@ class StatePublisher(Protocol):
     """Kafka's state topic, written by one writer at a time; a writer that failed is replaced, never used again."""
 
     async def writer(self) -> str:
-        """Return the name of the writer that is ready; a new one, with a new name, when there is none.
-
-        Raises:
-            BrokerUnavailableError: Kafka is out of reach, or there is no such topic.
-        """
-        ...
+        """Return the ready writer, or a new one of a new name; BrokerUnavailableError: no Kafka, or no topic."""
 
     async def fence(self, writers: Collection[str]) -> None:
-        """Bar these writers for ever: when this returns, nothing that they have on its way can land any more.
-
-        Raises:
-            BrokerUnavailableError: Kafka is out of reach; some of them may be barred.
-        """
-        ...
+        """Bar these writers: nothing of theirs can land afterwards; BrokerUnavailableError: some may not be barred."""
 
     async def publish(self, writer: str, batch: Sequence[Pending]) -> DeliveryResults:
         """Write the state that these messages carry, at most one of each user, all or nothing of it but the refused.
 
-        A failure of the brokers is not raised but returned as `outage`. What is in neither list is to be tried again.
-
-        Raises:
-            FencedError: `writer` is not the one that is ready, or it was barred.
+        A failure of the brokers is not raised but returned as `outage`; what is in neither list is to be tried again.
+        Raises FencedError: `writer` is not the one that is ready, or it was barred.
         """
-        ...
 
 
 class StateLanes(Protocol):
@@ -49,18 +36,15 @@ class StateLanes(Protocol):
 
     async def writers(self, lanes: Collection[int], *, but: str) -> frozenset[str]:
         """Return everyone who may write the state of these lanes, except `but`."""
-        ...
 
     async def claim(self, relay: str, lanes: Collection[int], writer: str, fenced: Collection[str]) -> frozenset[int]:
         """Make `writer` the one that may write these lanes' state, and return the lanes where that was done.
 
         Only lanes that `relay` holds and whose writer until now is nobody, `writer` itself or one of `fenced`.
         """
-        ...
 
     async def newest(self, batch: Sequence[Pending]) -> frozenset[int]:
         """Return the ids of the messages that carry the newest version there is of their user, read at one moment."""
-        ...
 
 
 def fill_lane(lane: int) -> int:

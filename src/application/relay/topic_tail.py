@@ -14,36 +14,24 @@ class Record:
     partition: int
     offset: int
     key: bytes | None = None
-    headers: Mapping[str, str] = {}
-    """The last one of each name, unless it has no value; what is not UTF-8 in a value is replaced."""
+    headers: Mapping[str, str] = {}  # the last of each name, unless it has no value; no UTF-8 is replaced
     value: bytes | None = field(default=None, repr=False)
-    timestamp: int = 0
-    """When it was written, ms: by the producer's clock or the broker's, as the topic is set."""
-    rolled_back: bool = False
-    """Its transaction was: consumers that read what is committed do not see it."""
-    readable: bool = True
-    """Not when the client cannot take it apart, as with a header's name that is not UTF-8: the rest is then unknown."""
+    timestamp: int = 0  # when it was written, ms: by the producer's clock or the broker's, as the topic is set
+    rolled_back: bool = False  # its transaction was: consumers that read what is committed do not see it
+    readable: bool = True  # not when it cannot be taken apart (a header's name is not UTF-8): the rest is unknown
 
 
 class TopicTail(Protocol):
-    """All partitions of a topic, from outside any consumer group: nothing is committed, no consumer misses a message.
-
-    Each partition is read in its order; there is none between them.
-    """
+    """All partitions, each in its order, in no consumer group: nothing is committed, no consumer misses a message."""
 
     async def next(self) -> Record:
-        """Return the next message, however long it takes to come.
+        """Return the next message, however long it takes; BrokerUnavailableError: the brokers refuse to go on.
 
         A message that cannot be taken apart is returned once, as one that is not `readable`, and passed over.
-
-        Raises:
-            BrokerUnavailableError: the brokers do not let us read any more.
         """
-        ...
 
     async def length(self) -> int:
         """Return how many messages were ever written to the topic."""
-        ...
 
 
 class OpenTopicTail(Protocol):
@@ -54,4 +42,3 @@ class OpenTopicTail(Protocol):
 
         Entering raises BrokerUnavailableError: the brokers are out of reach or refuse, or there is no such topic.
         """
-        ...

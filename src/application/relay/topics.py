@@ -10,11 +10,8 @@ from application.failure import Failure
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 
-LONGEST_KEPT_MS = 28 * DAY_MS
-"""What a deleted user once was must leave Kafka within a month (GDPR, articles 12 and 17)."""
-
-SEGMENT_MS = DAY_MS
-"""Kafka deletes whole segments, by the newest record in each: the oldest stays for the time of a segment longer."""
+LONGEST_KEPT_MS = 28 * DAY_MS  # what a deleted user once was must leave Kafka within a month (GDPR, articles 12 and 17)
+SEGMENT_MS = DAY_MS  # Kafka deletes whole segments, by the newest record: the oldest stays a segment's time longer
 
 _WITHIN_A_MONTH = "what a deleted user once was must leave Kafka within a month (GDPR, articles 12 and 17)"
 
@@ -43,93 +40,47 @@ class Setting:
     name: str
     bound: Bound
     value: str
-    why: str
-    """What goes wrong otherwise."""
-    vital: bool = False
-    """Events are lost or withheld otherwise; the rest is a risk that an operator may accept."""
+    why: str  # what goes wrong otherwise
+    vital: bool = False  # events are lost or withheld otherwise; the rest is a risk that an operator may accept
 
 
 @frozen(kw_only=True)
 class TopicDefinition:
     """What a topic has to be, whatever it is called."""
 
-    variable: str
-    """The variable that names it."""
+    variable: str  # the variable that names it
     default_name: str
     settings: Sequence[Setting]
-    partitions: int = 6
-    """At least. Adding some later moves keys, so there are more than anybody needs at first."""
-    replication_factor: int = 3
-    """At least, where there are as many brokers."""
+    partitions: int = 6  # At least. Adding some later moves keys, so there are more than anybody needs at first.
+    replication_factor: int = 3  # at least, where there are as many brokers
 
 
-_LARGEST_EVENT = Setting(
-    "max.message.bytes",
-    Bound.AT_LEAST,
-    "2097152",
-    "a user may come with 1 MiB of metadata; an event that is refused becomes a dead letter",
-)
-
-EVENTS = TopicDefinition(
-    variable="KAFKA_USER_EVENTS_TOPIC",
-    default_name="auth.user.events.v1",
-    settings=(
-        Setting("cleanup.policy", Bound.EXACTLY, "delete", "compaction removes events that nobody has read yet", True),
-        Setting(
-            "retention.ms",
-            Bound.AT_MOST,
-            str(LONGEST_KEPT_MS - SEGMENT_MS),
-            f"{_WITHIN_A_MONTH}; a segment's time comes on top",
-        ),
-        Setting(
-            "segment.ms",
-            Bound.AT_MOST,
-            str(SEGMENT_MS),
-            f"a record stays until the whole segment is past its retention; {_WITHIN_A_MONTH}",
-        ),
-        _LARGEST_EVENT,
-    ),
-)
-
-STATE = TopicDefinition(
-    variable="KAFKA_USER_STATE_TOPIC",
-    default_name="auth.user.state.v1",
-    settings=(
-        Setting("cleanup.policy", Bound.EXACTLY, "compact", "users that do not change would leave by retention", True),
-        Setting(
-            "delete.retention.ms",
-            Bound.AT_LEAST,
-            str(7 * DAY_MS),
-            "a consumer that was away for longer never hears of a deletion",
-        ),
-        Setting(
-            "max.compaction.lag.ms",
-            Bound.AT_MOST,
-            str(7 * DAY_MS),  # bounds segments too: Kafka closes one after this or segment.ms, whichever is less
-            _WITHIN_A_MONTH,
-        ),
-        _LARGEST_EVENT,
-    ),
-)
-
-SESSIONS = TopicDefinition(
-    variable="KAFKA_SESSION_EVENTS_TOPIC",
-    default_name="auth.session.events.v1",
-    settings=(
-        Setting(
-            "cleanup.policy", Bound.EXACTLY, "delete", "compaction removes records of consumers that begin now", True
-        ),
-        Setting(
-            "retention.ms",
-            Bound.AT_LEAST,
-            str(HOUR_MS),
-            "a consumer that begins now must find every session that a token can still name",
-            True,
-        ),
-        Setting("segment.ms", Bound.AT_MOST, str(DAY_MS), "a record stays until its whole segment is past retention"),
-    ),
-)
-
+# fmt: off
+_LARGEST_EVENT = Setting("max.message.bytes", Bound.AT_LEAST, "2097152",
+    "a user may come with 1 MiB of metadata; an event that is refused becomes a dead letter")
+EVENTS = TopicDefinition(variable="KAFKA_USER_EVENTS_TOPIC", default_name="auth.user.events.v1", settings=(
+    Setting("cleanup.policy", Bound.EXACTLY, "delete", "compaction removes events that nobody has read yet", True),
+    Setting("retention.ms", Bound.AT_MOST, str(LONGEST_KEPT_MS - SEGMENT_MS),
+        f"{_WITHIN_A_MONTH}; a segment's time comes on top"),
+    Setting("segment.ms", Bound.AT_MOST, str(SEGMENT_MS),
+        f"a record stays until the whole segment is past its retention; {_WITHIN_A_MONTH}"),
+    _LARGEST_EVENT,
+))
+STATE = TopicDefinition(variable="KAFKA_USER_STATE_TOPIC", default_name="auth.user.state.v1", settings=(
+    Setting("cleanup.policy", Bound.EXACTLY, "compact", "users that do not change would leave by retention", True),
+    Setting("delete.retention.ms", Bound.AT_LEAST, str(7 * DAY_MS),
+        "a consumer that was away for longer never hears of a deletion"),
+    # Bounds segments too: Kafka closes one after this or segment.ms, whichever is less.
+    Setting("max.compaction.lag.ms", Bound.AT_MOST, str(7 * DAY_MS), _WITHIN_A_MONTH),
+    _LARGEST_EVENT,
+))
+SESSIONS = TopicDefinition(variable="KAFKA_SESSION_EVENTS_TOPIC", default_name="auth.session.events.v1", settings=(
+    Setting("cleanup.policy", Bound.EXACTLY, "delete", "compaction removes records of consumers that begin now", True),
+    Setting("retention.ms", Bound.AT_LEAST, str(HOUR_MS),
+        "a consumer that begins now must find every session that a token can still name", True),
+    Setting("segment.ms", Bound.AT_MOST, str(DAY_MS), "a record stays until its whole segment is past retention"),
+))
+# fmt: on
 TOPICS = (EVENTS, STATE, SESSIONS)
 
 
@@ -146,22 +97,14 @@ class TopicFacts:
     """A topic as the brokers describe it."""
 
     topic: Topic
-    brokers: int
-    """How many there are."""
-    out_of_reach: Sequence[Failure] = ()
-    """Brokers that cannot be reached at the address that they advertise."""
-    partitions: int | None = None
-    """None when the topic does not exist, or is hidden from us."""
-    hidden: bool = False
-    """We have no right to know whether it exists."""
-    replication_factor: int = 0
-    """Of the partition that has the fewest copies."""
-    in_sync: int = 0
-    """Copies that are current, of the partition that has the fewest."""
-    leaderless: int = 0
-    """Partitions without a leader."""
-    settings: Mapping[str, str] | None = field(factory=dict)
-    """Its own and inherited ones; None when we may not read them."""
+    brokers: int  # how many there are
+    out_of_reach: Sequence[Failure] = ()  # brokers that cannot be reached at the address that they advertise
+    partitions: int | None = None  # None when the topic does not exist, or is hidden from us
+    hidden: bool = False  # we have no right to know whether it exists
+    replication_factor: int = 0  # of the partition that has the fewest copies
+    in_sync: int = 0  # copies that are current, of the partition that has the fewest
+    leaderless: int = 0  # partitions without a leader
+    settings: Mapping[str, str] | None = field(factory=dict)  # its own and inherited; None when we may not read them
     operations: frozenset[str] | None = None
     """What we may do with it, by Kafka's names (`write`, `read` …); None when the brokers do not say."""
 
@@ -187,10 +130,12 @@ def min_in_sync(copies: int) -> int:
 
 
 def differences(facts: TopicFacts, *, partitions: int | None = None) -> Iterator[TopicDifference]:
-    """Compare a topic that exists with its definition, or with a number of partitions of your own."""
+    """Compare a topic, if it exists, with its definition, or with a number of partitions of your own."""
     definition = facts.topic.definition
     wanted = partitions or definition.partitions
-    if (facts.partitions or 0) < wanted:
+    if facts.partitions is None:
+        return
+    if facts.partitions < wanted:
         why = "no more consumers of a group than partitions share the work; adding some later moves keys"
         yield TopicDifference("partitions", str(facts.partitions), f"{Bound.AT_LEAST} {wanted}", why)
     copies = replication_factor(definition, facts.brokers)

@@ -10,8 +10,7 @@ from application.sessions.ports import SessionCleaner
 from domain.session import TOKEN_LIFETIME_MS
 
 EVERY_S = 60.0
-PAUSE_S = 0.1
-"""Between two removals while there is more to remove: writes must not wait behind a flood's traces."""
+PAUSE_S = 0.1  # between two removals while there is more to remove: writes must not wait behind a flood's traces
 
 
 @frozen

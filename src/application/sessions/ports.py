@@ -26,18 +26,13 @@ class SessionStore(Protocol):
             StoreUnavailableError: no answer in time, or no database; trying again is safe.
             UnstorableError: this change can never be stored; others are not affected.
         """
-        ...
 
 
 class SessionCleaner(Protocol):
     """Removes revoked sessions that no token can name any more."""
 
     async def forget(self, *, after_ms: int) -> int:
-        """Remove the oldest of the sessions that were recorded longer ago than `after_ms`, and return how many.
+        """Remove the oldest sessions that were recorded longer ago than `after_ms`, and return how many.
 
-        One short statement; 0 when there is nothing left to remove. Several processes may do this at once.
-
-        Raises:
-            StoreUnavailableError: no answer in time, or no database.
+        One short statement, which several processes may run at once. Raises StoreUnavailableError.
         """
-        ...

@@ -14,8 +14,7 @@ from domain.user import Tombstone, User, UserId
 class GetCurrentUser:
     users: UserReader
     just_in_time: JustInTimeSync
-    replica: ReplicaReads | None = None
-    """Asked first."""
+    replica: ReplicaReads | None = None  # asked first
 
     async def __call__(
         self, user_id: UserId, session_id: SessionId, *, min_version: int = 0, seen_version: int = 0

@@ -13,8 +13,7 @@ from domain.user import Tombstone, User, UserId
 class GetUser:
     users: UserReader
     just_in_time: JustInTimeSync
-    replica: ReplicaReads | None = None
-    """Asked first."""
+    replica: ReplicaReads | None = None  # asked first
 
     async def __call__(self, user_id: UserId, *, min_version: int = 0) -> User:
         """Return the living user.

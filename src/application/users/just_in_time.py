@@ -5,45 +5,30 @@ from collections.abc import Callable
 
 from attrs import define, field
 
-from application.errors import (
-    ClerkNotConfiguredError,
-    ClerkUnavailableError,
-    UserUnknownError,
-)
+from application.errors import ClerkNotConfiguredError, ClerkUnavailableError, UserUnknownError
 from application.failure import Cause
 from application.users.ports import ClerkUsers, UserReader
 from application.users.sync_user import SyncUser
 from domain.user import Tombstone, User, UserId
 
-LIMIT_S = 12.0
-"""For a read, Clerk and a write, each of which has a bound of its own."""
-
-UNKNOWN_FOR_S = 5.0
-"""How long it is taken for granted that Clerk has no such user; the webhook is noticed all the same."""
-
-UNKNOWN_AT_MOST = 10_000
-"""Users of whom that is remembered; the oldest are forgotten first."""
+LIMIT_S = 12.0  # for a read, Clerk and a write, each of which has a bound of its own
+UNKNOWN_FOR_S = 5.0  # how long it is taken for granted that Clerk has no such user; the webhook is noticed all the same
+UNKNOWN_AT_MOST = 10_000  # users of whom that is remembered; the oldest are forgotten first
 
 
 @define(eq=False)
 class JustInTimeSync:
-    """Ask Clerk once, however many requests of a new user come at the same time.
-
-    Args:
-        clock: seconds that only ever go forward.
-        on_obtained: called for each user that Clerk had and we had not: a webhook is late, or lost.
-    """
+    """Ask Clerk once, however many requests of a new user come at the same time."""
 
     users: UserReader
     identities: ClerkUsers
     sync_user: SyncUser
-    clock: Callable[[], float]
-    on_obtained: Callable[[], None] = lambda: None
+    clock: Callable[[], float]  # seconds that only ever go forward
+    on_obtained: Callable[[], None] = lambda: None  # for each user that only Clerk had: a webhook is late, or lost
     limit_s: float = LIMIT_S
     unknown_at_most: int = UNKNOWN_AT_MOST
     _flights: "dict[UserId, asyncio.Task[User | Tombstone]]" = field(factory=dict, init=False)
-    _unknown_until: dict[UserId, float] = field(factory=dict, init=False)
-    """In the order of insertion, which is that of the times."""
+    _unknown_until: dict[UserId, float] = field(factory=dict, init=False)  # in the order of the times
 
     async def __call__(self, user_id: UserId) -> User | Tombstone:
         """Return a user whose row was not there a moment ago.

@@ -8,15 +8,13 @@ from application.users.ports import UserDirectory
 from application.users.replica import ReplicaReads, require_version
 from domain.user import User, UserId
 
-OF_ONE_EMAIL = 100
-"""Users returned for one email, which is not unique."""
+OF_ONE_EMAIL = 100  # users returned for one email, which is not unique
 
 
 @frozen
 class FoundUsers:
     users: Sequence[User]
-    missing: Sequence[UserId] = ()
-    """Asked for and not there: never seen, or deleted."""
+    missing: Sequence[UserId] = ()  # asked for and not there: never seen, or deleted
 
 
 @frozen
@@ -24,15 +22,10 @@ class ListUsers:
     """Both raise StoreUnavailableError. Clerk is not asked."""
 
     directory: UserDirectory
-    replica: ReplicaReads | None = None
-    """Asked first."""
+    replica: ReplicaReads | None = None  # asked first
 
     async def by_ids(self, ids: Sequence[UserId], *, min_version: int = 0) -> FoundUsers:
-        """Return the users in the order of `ids`, one for each time it is named.
-
-        Raises:
-            VersionNotReachedError: the primary has an older version than `min_version` of one of them.
-        """
+        """Return users in the order of `ids`, as often as named; VersionNotReachedError: one is below `min_version`."""
         wanted = set(ids)
         known = dict(await self.replica.get_many(wanted, min_version)) if self.replica else {}
         if missing := wanted - known.keys():

@@ -19,8 +19,7 @@ from domain.session import RevokedSession, SessionId
 from domain.snapshot import Deletion, Snapshot
 from domain.user import Known, Tombstone, User, UserId
 
-LISTING_S = 2.0
-"""How long a ban waits for the list of the user's sessions: what it is about must not be late for it."""
+LISTING_S = 2.0  # how long a ban waits for the list of the user's sessions: what it is about must not be late for it
 
 
 @frozen(kw_only=True)
@@ -33,9 +32,6 @@ class ManageUsers:
         UserDeletedError: we know that the user was deleted; Clerk is not asked.
         ClerkUnavailableError, ClerkRefusedError, ClerkNotConfiguredError: as `ClerkUsers`.
         StoreUnavailableError, UnstorableError: it was done at Clerk, and our row will follow with the webhook.
-
-    Args:
-        now_ms: the clock, milliseconds since 1970.
     """
 
     users: UserReader
@@ -44,7 +40,7 @@ class ManageUsers:
     sync_user: SyncUser
     delete_user: DeleteUser
     revoke_session: RevokeSession
-    now_ms: Callable[[], int]
+    now_ms: Callable[[], int]  # the wall clock
 
     async def ban(self, user_id: UserId) -> Decision:
         """End every session of the user, and let no new one begin.

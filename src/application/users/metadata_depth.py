@@ -2,8 +2,7 @@
 
 from typing import Any
 
-MAX_METADATA_DEPTH = 100
-"""Objects and lists inside one another; consumers of the event have stacks too."""
+MAX_METADATA_DEPTH = 100  # objects and lists inside one another; consumers of the event have stacks too
 
 
 def is_too_deep(metadata: Any) -> bool:

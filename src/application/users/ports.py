@@ -10,8 +10,7 @@ from domain.session import RevokedSession, SessionId
 from domain.snapshot import Deletion, Snapshot
 from domain.user import Known, Tombstone, User, UserId
 
-Decide = Callable[[Known], Decision]
-"""A pure decision with its news bound to it; it may be asked again on a fresher state."""
+Decide = Callable[[Known], Decision]  # a pure decision, bound to its news; it may be asked again on a fresher state
 
 
 class UserStore(Protocol):
@@ -29,7 +28,6 @@ class UserStore(Protocol):
             StoreUnavailableError: no answer in time, or no database; trying again is safe.
             UnstorableError: this change can never be stored; others are not affected.
         """
-        ...
 
 
 @frozen
@@ -37,41 +35,37 @@ class SignedIn:
     """What is known of whoever sends a session token."""
 
     user: Known
-    revoked: bool
-    """The session ended; its tokens are refused."""
-    behind_s: float | None = 0.0
-    """How far behind the primary the answer may be, seconds; None for a replica that follows nobody."""
+    revoked: bool  # the session ended; its tokens are refused
+    behind_s: float | None = 0.0  # how far behind the primary it may be, seconds; None: it follows nobody
+
+
+@frozen(kw_only=True)
+class DatabaseLoad:
+    """One reading of how busy this process keeps PostgreSQL."""
+
+    waiting_changes: int  # changes of users that have no answer yet
+    connections_in_use: int
+    connections_idle: int
 
 
 class UserReader(Protocol):
-    """The read path: one user, one statement. Both methods return what is committed.
-
-    Both raise:
-        StoreUnavailableError: no answer in time, or no database.
-    """
+    """The read path: one user, one statement, of what is committed. Both methods raise StoreUnavailableError."""
 
     async def get(self, user_id: UserId) -> Known:
         """Return the user."""
-        ...
 
     async def signed_in(self, user_id: UserId, session_id: SessionId) -> SignedIn:
         """Return the user, and whether this session of the user is revoked; the user need not be known for that."""
-        ...
 
 
 class UserDirectory(Protocol):
-    """The read path for many users at a time. All methods raise StoreUnavailableError when there is no answer in time.
-
-    What is returned is what is committed; users that we know nothing of are missing in it.
-    """
+    """The read path for many users, of what is committed; unknown ones are missing. All raise StoreUnavailableError."""
 
     async def get_many(self, user_ids: Collection[UserId]) -> Mapping[UserId, User | Tombstone]:
         """Return those of these users that we know, the deleted ones as tombstones."""
-        ...
 
     async def by_email(self, email: str, *, limit: int) -> Sequence[User]:
         """Return up to `limit` users with this primary email, whatever the case of its letters, ordered by id."""
-        ...
 
     async def page(
         self, *, after: UserId | None, limit: int, banned: bool | None = None, locked: bool | None = None
@@ -81,39 +75,29 @@ class UserDirectory(Protocol):
         The order is the database's, so go on after the last one returned and compare no ids. A flag that is `None`
         does not matter.
         """
-        ...
 
 
 class ReplicaReader(Protocol):
     """The read path at copies of the primary that follow it; each answer with how far behind it was, as `SignedIn`.
 
-    Every method raises:
-        StoreUnavailableError: no replica is in use, which is known at once, or there was no answer within a second.
+    All raise StoreUnavailableError: no replica is in use, which is known at once, or none answered within a second.
     """
 
     async def signed_in(self, user_id: UserId, session_id: SessionId | None) -> SignedIn:
         """See `UserReader.signed_in`; without a session none is revoked."""
-        ...
 
     async def get_many(self, user_ids: Collection[UserId]) -> tuple[Mapping[UserId, User | Tombstone], float | None]:
         """See `UserDirectory.get_many`."""
-        ...
 
     async def by_email(self, email: str, *, limit: int) -> tuple[Sequence[User], float | None]:
         """See `UserDirectory.by_email`; of nobody it is not known how far behind the answer was."""
-        ...
 
 
 class WebhookReader(Protocol):
     """Tell a genuine webhook from a forged one, and read the news out of it."""
 
     def in_time(self, headers: Mapping[str, str]) -> bool:
-        """Look at the headers alone, before there is a body: return whether the delivery was sent about now.
-
-        Raises:
-            ForgedWebhookError: they are not those of a signed webhook.
-        """
-        ...
+        """Tell by the headers whether it was sent about now; ForgedWebhookError: they are no signed webhook's."""
 
     def read(self, headers: Mapping[str, str], body: bytes) -> Snapshot | Deletion | RevokedSession | None:
         """Return the news; `None` for a genuine event of a kind that does not concern us.
@@ -124,7 +108,6 @@ class WebhookReader(Protocol):
             ForgedWebhookError: whatever is wrong before or with the signature; no other exception for any bytes.
             UnusableWebhookError: genuine, but not what Clerk documents.
         """
-        ...
 
 
 class ClerkUsers(Protocol):
@@ -143,50 +126,33 @@ class ClerkUsers(Protocol):
 
     async def get(self, user_id: UserId) -> Snapshot | None:
         """Read the user from Clerk; `None` when Clerk has none. What Clerk refuses is unavailable."""
-        ...
 
     async def page(self, *, created_from: int, offset: int, limit: int) -> "Sequence[Listed]":
-        """Read users by time of creation, oldest first, from `created_from` (ms, inclusive), at most 500 of them.
-
-        A user that Clerk lists and we cannot read comes as `Unreadable`, and takes nothing from its neighbours.
-        """
-        ...
+        """Read users from `created_from` (ms, inclusive), oldest first, at most 500; `Unreadable` where we cannot."""
 
     async def recently_updated(self, *, offset: int, limit: int) -> "Sequence[Listed]":
         """Read users by time of change, newest first, at most 500 of them."""
-        ...
 
     async def count(self) -> int:
         """Tell how many users Clerk has."""
-        ...
 
     async def set_banned(self, user_id: UserId, *, banned: bool) -> Snapshot:
-        """Ban or unban the user, and return the user as Clerk has it afterwards.
-
-        Raises:
-            UserUnknownError: Clerk has no such user. So do all the actions below.
-        """
-        ...
+        """Ban or unban; return the user as Clerk has it. All actions raise UserUnknownError: Clerk has no such user."""
 
     async def set_locked(self, user_id: UserId, *, locked: bool) -> Snapshot:
         """Lock or unlock the user, and return the user as Clerk has it afterwards."""
-        ...
 
     async def merge_public_metadata(self, user_id: UserId, patch: Mapping[str, Any]) -> Snapshot:
         """Merge `patch` into the public metadata, deeply; a key set to null goes (Clerk, PATCH …/metadata)."""
-        ...
 
     async def active_sessions(self, user_id: UserId) -> Collection[SessionId]:
         """Return the user's active sessions; none of a user that Clerk does not have."""
-        ...
 
     async def revoke_sessions(self, user_id: UserId, ended: Callable[[SessionId], object]) -> None:
         """End every active session of the user, and tell `ended` of each, also when a later one cannot be ended."""
-        ...
 
     async def delete(self, user_id: UserId) -> Deletion:
         """Delete the user at Clerk, for good."""
-        ...
 
 
 @frozen(kw_only=True)
@@ -194,10 +160,8 @@ class Unreadable:
     """A user that Clerk lists, in a shape that Clerk does not document."""
 
     id: UserId
-    created_at: int | None
-    """Milliseconds since 1970, when at least that can be read."""
-    reason: str
-    """Which field, never its value."""
+    created_at: int | None  # milliseconds since 1970, when at least that can be read
+    reason: str  # which field, never its value
 
 
 Listed = Snapshot | Unreadable

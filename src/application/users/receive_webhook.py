@@ -21,11 +21,7 @@ class ReceiveWebhook:
     revoke_session: RevokeSession
 
     def in_time(self, headers: Mapping[str, str]) -> bool:
-        """Tell whether the body is worth waiting for, by the headers alone.
-
-        Raises:
-            ForgedWebhookError: no body could make this delivery genuine.
-        """
+        """Tell whether the body is worth waiting for; see `WebhookReader.in_time`."""
         return self.webhooks.in_time(headers)
 
     async def __call__(self, headers: Mapping[str, str], body: bytes) -> Outcome:

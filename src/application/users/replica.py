@@ -19,22 +19,17 @@ a second; one that is further behind is paused, overloaded or cut off.
 """
 
 
-NOT_ASKED = Failure(REPLICA, Cause.NO_ANSWER, "not asked yet")
-"""Why a replica is not in use at the start."""
+NOT_ASKED = Failure(REPLICA, Cause.NO_ANSWER, "not asked yet")  # why a replica is not in use at the start
 
 
 class WhyPrimary(StrEnum):
     """Why the primary is asked; the value is a label of metrics."""
 
-    UNAVAILABLE = "unavailable"
-    """No replica is in use, or the one that was asked did not answer in time."""
-    BEHIND = "behind"
-    """It is further behind than `MAX_BEHIND_S`, or follows nobody: it was promoted, or has just started."""
+    UNAVAILABLE = "unavailable"  # no replica is in use, or the one that was asked did not answer in time
+    BEHIND = "behind"  # it is further behind than `MAX_BEHIND_S`, or follows nobody: promoted, or just started
     ABSENT = "absent"
-    BELOW_FLOOR = "below-floor"
-    """Its version is older than the one that the caller has seen."""
-    BANNED = "banned"
-    """So that nobody is refused who was unbanned meanwhile; a deletion and a revocation are never taken back."""
+    BELOW_FLOOR = "below-floor"  # its version is older than the one that the caller has seen
+    BANNED = "banned"  # who was unbanned meanwhile is not refused; a deletion or revocation is never taken back
 
 
 def is_close(behind_s: float | None) -> bool:
@@ -45,10 +40,7 @@ def is_close(behind_s: float | None) -> bool:
 def why_primary(known: Known, behind_s: float | None, at_least: int) -> WhyPrimary | None:
     """Judge what a replica has of one user; None when it may be answered.
 
-    Args:
-        known: what the replica has.
-        behind_s: how far behind the replica was; None when it follows nobody.
-        at_least: the newest version that the caller has seen; 0 for none.
+    `behind_s` is None when it follows nobody; `at_least` is the newest version that the caller has seen, 0 for none.
     """
     if not is_close(behind_s):
         return WhyPrimary.BEHIND
@@ -65,11 +57,7 @@ def why_primary(known: Known, behind_s: float | None, at_least: int) -> WhyPrima
 
 
 def require_version(user: User, min_version: int) -> User:
-    """Return the user that the primary has.
-
-    Raises:
-        VersionNotReachedError: even that is older than what the caller has seen.
-    """
+    """Return the primary's user, or raise VersionNotReachedError: it is older than what the caller has seen."""
     if user.version < min_version:
         raise VersionNotReachedError
     return user
@@ -80,13 +68,10 @@ class ReplicaReads:
     """Ask a replica; each method leaves out what the primary has to be asked for, and raises nothing.
 
     `at_least` is the newest version that the caller has seen: a replica's older answer is none.
-
-    Args:
-        on_read: called for each reading, with what sends it to the primary, or None.
     """
 
     replicas: ReplicaReader
-    on_read: Callable[[WhyPrimary | None], None]
+    on_read: Callable[[WhyPrimary | None], None]  # called for each reading, with what sends it to the primary
 
     async def signed_in(self, user_id: UserId, session_id: SessionId | None, at_least: int) -> SignedIn | None:
         try:

@@ -1,7 +1,4 @@
-"""The question before something is destroyed: every command asks it in the same way, before it does anything.
-
-On a terminal it says what will happen and asks; with `--yes` it does not; without both it ends with EX_USAGE.
-"""
+"""The question before something is destroyed: on a terminal, unless `--yes`; without both it ends with EX_USAGE."""
 
 import asyncio
 import sys

@@ -56,7 +56,7 @@ def tail(  # options of a command
         async with AsyncExitStack() as stack:
             opening = stack.enter_async_context(open_tail(from_beginning=from_beginning))
             topic_tail = await asyncio.wait_for(opening, CONNECT_S)
-            show = _print_json if json else _printer()
+            show = _printer(as_json=json)
             shown = 0
             while limit is None or shown < limit:
                 record = await topic_tail.next()
@@ -85,10 +85,7 @@ def _concerns(record: Record, user: str) -> bool:
 
 
 def cloud_event(record: Record) -> dict[str, Any]:
-    """Return the event in CloudEvents' JSON format (cloudevents/spec, formats/json-format.md).
-
-    A message that is no CloudEvent of this form comes out with what there is of it.
-    """
+    """Return the event in CloudEvents' JSON format (formats/json-format.md); of what is none, what there is of it."""
     event: dict[str, Any] = {
         name.removeprefix("ce_"): value for name, value in record.headers.items() if name.startswith("ce_")
     }
@@ -107,16 +104,13 @@ def _no_json(constant: str) -> None:
     raise ValueError(constant)
 
 
-_decoder = json_.JSONDecoder(parse_constant=_no_json)
-"""`NaN` and its like are Python's, and no other program would read them."""
+_decoder = json_.JSONDecoder(parse_constant=_no_json)  # `NaN` and its like are Python's alone
 
 
-def _print_json(record: Record) -> None:
-    print(json_.dumps(cloud_event(record)), flush=True)
-
-
-def _printer() -> Callable[[Record], None]:
-    """Print the names of the columns, and return what prints an event below them."""
+def _printer(*, as_json: bool) -> Callable[[Record], None]:
+    """Return what prints an event, as JSON or below the names of the columns, which are printed here."""
+    if as_json:
+        return lambda record: print(json_.dumps(cloud_event(record)), flush=True)
     console = console_for_stdout()
     if on_terminal():
         console.print(Text(f"{COLUMNS[0]:<24}  {COLUMNS[1]:<8}  {'  '.join(COLUMNS[2:])}", "dim"))

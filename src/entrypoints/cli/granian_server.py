@@ -19,8 +19,7 @@ from entrypoints.config.sources import ConfigurationError
 
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 
-_SEEN_WITHIN_S = 1
-"""For the main process to handle a signal to the whole group that has ended a worker already, on a busy machine."""
+_SEEN_WITHIN_S = 1  # for the main process to handle a signal to the group that has ended a worker, if busy
 
 log = structlog.get_logger("serve")
 
@@ -51,11 +50,7 @@ def _kill_all(workers: Iterable[Any]) -> None:
 
 
 class Server(MPServer):
-    """On SIGHUP new workers read `.env` and `*_FILE` again and replace the old ones, unless they could not begin.
-
-    Args:
-        can_begin: raises ConfigurationError when new workers could not begin.
-    """
+    """On SIGHUP new workers read `.env` and `*_FILE` anew and replace the old ones, unless `can_begin` raises."""
 
     def __init__(self, target: str, *, can_begin: Callable[[], object], **options: Any) -> None:
         super().__init__(target, **options)
@@ -72,10 +67,7 @@ class Server(MPServer):
             _unblock_stops()
 
     def _is_no_stop(self, record: logging.LogRecord) -> bool:
-        """Tell whether granian's record is to be logged: a worker that was stopped before it heard of it is no error.
-
-        Granian logs the end of a worker, in a thread, before it acts on it.
-        """
+        """Tell whether to log granian's record: a worker that ended before granian heard of the stop is no error."""
         if record.levelno < logging.ERROR or os.getpid() != self.pid:
             return True
         until = time.monotonic() + _SEEN_WITHIN_S

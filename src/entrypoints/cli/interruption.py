@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import NoReturn
 
-_CLEAN_UP_S = 1.5
-"""What a command may take to close its connections after SIGTERM, also where a server does not answer."""
+_CLEAN_UP_S = 1.5  # what a command may take to close its connections after SIGTERM, also where a server does not answer
 
 
 def end_at_once() -> None:

@@ -7,11 +7,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def moment(text: str, now_ms: int) -> int:
-    """Read a duration before `now_ms`, a date or a time (RFC 3339; UTC when it has no offset); return milliseconds.
-
-    Raises:
-        ValueError: it is none of them.
-    """
+    """Return ms of a duration before `now_ms`, a date or a time (RFC 3339, else UTC), or raise ValueError."""
     if found := re.fullmatch(r"([0-9]{1,9})([smhd])", text):
         return max(0, now_ms - int(found[1]) * _SECONDS[found[2]] * 1000)
     try:

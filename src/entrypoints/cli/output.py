@@ -19,8 +19,7 @@ from entrypoints.cli.terminal import console_for_stdout, on_terminal, printable
 
 _GAP = "  "
 
-_PROSE = 30
-"""Characters: sentences in a narrower column are harder to read than in a block."""
+_PROSE = 30  # characters: sentences in a narrower column are harder to read than in a block
 
 _BREAKS = str.maketrans("\t\n\r", "   ")
 

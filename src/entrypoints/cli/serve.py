@@ -24,8 +24,7 @@ from entrypoints.observability.logging import configure_logging
 from entrypoints.observability.metrics_folder import metrics_folder
 from entrypoints.observability.tracing import require_extra
 
-DRAIN_S = 20
-"""How long a request may run after SIGTERM and SHUTDOWN_DELAY_S; below the 30 s that orchestrators give by default."""
+DRAIN_S = 20  # how long a request may run after SIGTERM and SHUTDOWN_DELAY_S, below an orchestrator's usual 30 s
 
 CONNECTIONS = 8192
 """Open connections of one worker, idle ones and half-sent heads among them; the rest wait in the kernel's queue.
@@ -33,11 +32,8 @@ CONNECTIONS = 8192
 Each costs some 20 KiB, at most 26 with a head that does not end: 208 MiB of the 512 that a container is given.
 """
 
-OTHER_DESCRIPTORS = 256
-"""Of one worker: PostgreSQL's connections, Clerk's, files. Without one to accept with, the server would spin."""
-
-HEAD_TIMEOUT_MS = 10_000
-"""For a head to be complete, and for a connection to stay idle: the server knows no difference."""
+OTHER_DESCRIPTORS = 256  # a worker's: PostgreSQL, Clerk, files. Without one to accept with, the server would spin.
+HEAD_TIMEOUT_MS = 10_000  # for a head to be complete, and for a connection to stay idle: the server knows no difference
 
 log = structlog.get_logger("serve")
 
@@ -50,11 +46,7 @@ _LOG_CONFIG: dict[str, Any] = {
 
 
 def serve(
-    *,
-    host: str | None = None,
-    port: int | None = None,
-    workers: int | None = None,
-    log_level: str | None = None,
+    *, host: str | None = None, port: int | None = None, workers: int | None = None, log_level: str | None = None
 ) -> None:
     """Serve webhooks, /v1/me and forward auth over HTTP.
 

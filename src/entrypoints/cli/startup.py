@@ -22,11 +22,7 @@ Page = TypeVar("Page", bound=DeclarativeContainer)
 
 
 def container_for(page: type[Page], settings_class: type[Any]) -> Page:
-    """Return the page's container with the settings of a command.
-
-    Raises:
-        ConfigurationError: naming every variable that is missing or wrong.
-    """
+    """Return the page's container, or raise ConfigurationError: it names each variable that is missing or wrong."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the command says what is wrong, once
     settings = load(settings_class)
     if hasattr(settings, "proxies"):

@@ -6,8 +6,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
-_UNBOUNDED = 100_000
-"""Columns: what rich does not wrap at."""
+_UNBOUNDED = 100_000  # columns: what rich does not wrap at
 
 
 def on_terminal() -> bool:

@@ -4,7 +4,6 @@ import asyncio
 import json as json_
 import sys
 import time
-from collections.abc import Iterator
 from typing import Annotated, TypeAlias
 
 from attrs import asdict
@@ -16,7 +15,7 @@ from application.counting import counted
 from application.doctor.findings import advice_for
 from application.errors import SafetyStopError
 from application.relay.fill_state import Filled
-from application.relay.topics import TopicDifference, TopicFacts, differences
+from application.relay.topics import TopicFacts, differences
 from domain.user import parse_user_id
 from entrypoints.cli.confirmation import Yes, confirm
 from entrypoints.cli.exit_codes import EX_CONFIG, EX_DATAERR, EX_NOT_DONE
@@ -61,8 +60,7 @@ def create(
     """
     if add_partitions and partitions:
         confirm(
-            f"Raise topics to {counted(partitions, 'partition')}? Keys move to other partitions, for good.",
-            yes=yes,
+            f"Raise topics to {counted(partitions, 'partition')}? Keys move to other partitions, for good.", yes=yes
         )
     container = container_for(TopicsContainer, EventsSettings)
     created = asyncio.run(container.create_topics()(partitions=partitions, copies=replication_factor))
@@ -81,7 +79,7 @@ def create(
         print(f"{facts.topic.name}: {what}, {size}.")
     _print_out_of_reach(found)
     _print_differences(found, partitions)
-    sys.exit(any(difference.vital for facts in found for difference in _differences(facts, partitions)))
+    sys.exit(any(difference.vital for facts in found for difference in differences(facts, partitions=partitions)))
 
 
 @app.command
@@ -102,11 +100,14 @@ def check(*, partitions: Partitions = None, json: bool = False) -> None:
         for facts in found:
             if facts.partitions is None:
                 print(f"{facts.topic.name}: {'hidden from us by an ACL' if facts.hidden else 'does not exist'}.")
-            elif not any(_differences(facts, partitions)):
+            elif not any(differences(facts, partitions=partitions)):
                 print(f"{facts.topic.name}: as it is defined.")
         _print_differences(found, partitions)
     sys.exit(
-        any(facts.partitions is None or facts.out_of_reach or any(_differences(facts, partitions)) for facts in found)
+        any(
+            facts.partitions is None or facts.out_of_reach or any(differences(facts, partitions=partitions))
+            for facts in found
+        )
     )
 
 
@@ -183,18 +184,13 @@ def repair(*, since: str, dry_run: bool = False) -> None:
     sys.exit(EX_NOT_DONE if dry_run and found else 0)
 
 
-def _differences(facts: TopicFacts, partitions: int | None) -> Iterator[TopicDifference]:
-    if facts.partitions is not None:
-        yield from differences(facts, partitions=partitions)
-
-
 def _json(facts: TopicFacts, partitions: int | None) -> dict[str, object]:
     return {
         "exists": facts.partitions is not None,
         "partitions": facts.partitions,
         "replication_factor": facts.replication_factor or None,
         "brokers_out_of_reach": [str(failure) for failure in facts.out_of_reach],
-        "differences": [asdict(difference) for difference in _differences(facts, partitions)],
+        "differences": [asdict(difference) for difference in differences(facts, partitions=partitions)],
     }
 
 
@@ -207,7 +203,7 @@ def _print_differences(found: list[TopicFacts], partitions: int | None) -> None:
     rows = [
         (facts.topic.name, difference.what, difference.found, difference.defined, difference.why)
         for facts in found
-        for difference in _differences(facts, partitions)
+        for difference in differences(facts, partitions=partitions)
     ]
     if not rows:
         return

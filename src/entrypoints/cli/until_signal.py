@@ -7,13 +7,10 @@ from typing import Any
 
 
 def run_until_signal(main: Coroutine[Any, Any, int], *, on_signal: Callable[[], None]) -> int | None:
-    """Run `main` and return its exit status; `None` when SIGTERM ended it.
+    """Run `main` and return its exit status; `None` when SIGTERM ended it. Raises KeyboardInterrupt when SIGINT did.
 
-    The first signal cancels `main`, which then cleans up; more of them change nothing, as each thing that is stopped
-    is bounded in time.
-
-    Raises:
-        KeyboardInterrupt: SIGINT ended it.
+    The first signal cancels `main`, which then cleans up; more of them change nothing, as each thing that is stopped is
+    bounded in time.
     """
     signals: list[int] = []
     status = asyncio.run(_run(main, on_signal, signals))

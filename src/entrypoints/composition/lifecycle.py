@@ -1,7 +1,4 @@
-"""How the parts of a process start, in the running loop, and close, in reverse order.
-
-A container is `Any` here: its page would import what other commands do without.
-"""
+"""How the parts of a process start and close, in reverse. Containers are `Any`: a page imports all it names."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager

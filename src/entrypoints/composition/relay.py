@@ -46,12 +46,10 @@ class RelayContainer(DeclarativeContainer):
     outbox_admin: Provider[OutboxAdministration] = Singleton(PostgresOutboxAdmin, engine)
     lane_leases: Provider[LaneLeases] = Singleton(PostgresLaneLeases, relay_engine)
     state_lanes: Provider[StateLanes] = Singleton(PostgresStateLanes, relay_engine)
-    wake_listener = Factory(NotificationListener, database_url)
-    """Takes what is called for each notification."""
+    wake_listener = Factory(NotificationListener, database_url)  # takes what is called for each notification
 
     # Kafka
-    is_leftover = Object(is_leftover)
-    """What the event loop need not complain of."""
+    is_leftover = Object(is_leftover)  # what the event loop need not complain of
     kafka_security = Singleton(KafkaConnection.security, kafka.provided.connection)
     topics = Callable(dict.fromkeys, USER_TYPES, kafka.provided.kafka_user_events_topic)
     session_topics = Callable(dict.fromkeys, SESSION_TYPES, kafka.provided.kafka_session_events_topic)
@@ -63,8 +61,7 @@ class RelayContainer(DeclarativeContainer):
         Singleton(TimedPublisher, Singleton(KafkaPublisher, broker, topics=topics)), topics
     )
     session_publisher: Provider[Publisher] = traced.provided.publisher.call(
-        Singleton(TimedPublisher, Singleton(KafkaPublisher, session_broker, topics=session_topics)),
-        session_topics,
+        Singleton(TimedPublisher, Singleton(KafkaPublisher, session_broker, topics=session_topics)), session_topics
     )
     state_publisher = Singleton(
         KafkaStatePublisher, kafka.provided.addresses, kafka.provided.kafka_user_state_topic, kafka_security

@@ -24,17 +24,9 @@ from application.users.ports import WebhookReader
 from application.users.receive_webhook import ReceiveWebhook
 from application.users.replica import ReplicaReads
 from entrypoints.composition.users import UsersContainer
+from entrypoints.config import settings
 from entrypoints.config.clerk_values import PublishableKey
 from entrypoints.config.secret import revealed
-from entrypoints.config.settings import (
-    ClerkApiSettings,
-    HttpSettings,
-    ManagementSettings,
-    ReplicaSettings,
-    TokenSettings,
-    WebhookSettings,
-    secret_key_for_keys,
-)
 from entrypoints.http.authentication import Authentication
 from entrypoints.http.middleware.graceful_shutdown import GracefulShutdown
 from entrypoints.http.recent_failures import RecentFailures
@@ -46,12 +38,12 @@ from entrypoints.observability import metrics
 from entrypoints.observability.process_metrics import ProcessMetrics
 
 
-def _session_keys(tokens: TokenSettings, api: ClerkApiSettings) -> KeySource:
+def _session_keys(tokens: settings.TokenSettings, api: settings.ClerkApiSettings) -> KeySource:
     """Return the configured key, or else the published ones."""
     if tokens.clerk_jwt_key:
         return tokens.clerk_jwt_key.source
     assert tokens.jwks_url  # noqa: S101  # entrypoints.config.loading refuses settings without either
-    secret_key = secret_key_for_keys(tokens, api)
+    secret_key = settings.secret_key_for_keys(tokens, api)
     return JwksKeys(tokens.jwks_url, headers={"Authorization": f"Bearer {secret_key}"} if secret_key else None)
 
 
@@ -76,11 +68,13 @@ def _replicated(target: Target | None, primary: AsyncEngine) -> Replicated:
 
 class ServeContainer(UsersContainer):
     # No provider of `UsersContainer` may refer to one that is replaced here: it would keep the one there.
-    replica: Dependency[ReplicaSettings] = Dependency(instance_of=ReplicaSettings, default=ReplicaSettings())
-    webhooks: Dependency[WebhookSettings] = Dependency(instance_of=WebhookSettings)
-    tokens: Dependency[TokenSettings] = Dependency(instance_of=TokenSettings)
-    management: Dependency[ManagementSettings] = Dependency(instance_of=ManagementSettings)
-    http: Dependency[HttpSettings] = Dependency(instance_of=HttpSettings)
+    replica: Dependency[settings.ReplicaSettings] = Dependency(
+        instance_of=settings.ReplicaSettings, default=settings.ReplicaSettings()
+    )
+    webhooks: Dependency[settings.WebhookSettings] = Dependency(instance_of=settings.WebhookSettings)
+    tokens: Dependency[settings.TokenSettings] = Dependency(instance_of=settings.TokenSettings)
+    management: Dependency[settings.ManagementSettings] = Dependency(instance_of=settings.ManagementSettings)
+    http: Dependency[settings.HttpSettings] = Dependency(instance_of=settings.HttpSettings)
 
     graceful_shutdown = Singleton(GracefulShutdown, http.provided.shutdown_delay_s)
     recent_failures = Singleton(RecentFailures, time.monotonic)

@@ -1,7 +1,6 @@
 """Read Clerk's keys and addresses; every `ValueError` says what was expected and never repeats the text."""
 
 import base64
-import binascii
 import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -10,7 +9,7 @@ from attrs import field, frozen
 
 from application.users.signing_key import SigningKey, parse_signing_key
 from entrypoints.config.parsing import http_url, line
-from entrypoints.config.written import is_placeholder
+from entrypoints.config.written import from_base64, is_placeholder
 
 if TYPE_CHECKING:
     from anomalyze_auth import PemKey
@@ -20,8 +19,7 @@ SECRET_KEY_EXAMPLE = "sk_test_thisIsAnExampleAndNotTheKeyOfAnyInstance"  # noqa:
 
 BACKEND_API = "https://api.clerk.com"
 _API_HOST = "api.clerk.com"
-BACKEND_KEYS = "/v1/jwks"
-"""The instance's key set as the Backend API serves it: for the secret key (Clerk, "GET /v1/jwks")."""
+BACKEND_KEYS = "/v1/jwks"  # the key set as the Backend API serves it for the secret key (Clerk, "GET /v1/jwks")
 
 _LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
@@ -35,8 +33,7 @@ class PublishableKey:
     """Clerk's `pk_test_…` or `pk_live_…`: base64 of the Frontend API's host and `$`."""
 
     written: str
-    kind: str
-    """`test` or `live`."""
+    kind: str  # `test` or `live`
     host: str
 
     def __str__(self) -> str:
@@ -51,8 +48,7 @@ class PublishableKey:
 class PublicKey:
     """The instance's RSA public key."""
 
-    written: str
-    """In PEM."""
+    written: str  # in PEM
     source: "PemKey" = field(eq=False)
 
     def __str__(self) -> str:
@@ -84,7 +80,8 @@ def public_key(value: str) -> PublicKey:
 
     if value.lstrip().startswith("{"):
         raise ValueError("a JSON Web Key: take the key in PEM, which the dashboard shows beside it")
-    pem = _of_base64(value)
+    decoded = from_base64(value)
+    pem = decoded if decoded.lstrip().startswith("-----BEGIN") else value
     if "-----BEGIN" in pem and "-----END" not in pem:
         raise ValueError("its end is missing: write the line ends of the PEM as \\n, or name a file that holds it")
     return PublicKey(pem, PemKey(pem))
@@ -152,15 +149,6 @@ def _clerk_url(value: str) -> str:
     from anomalyze_auth import protected_url  # noqa: PLC0415  # not every command needs it, and it imports cryptography
 
     return protected_url(f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}{parts.path}")
-
-
-def _of_base64(value: str) -> str:
-    """Return the PEM that is written in base64 as a whole, or the text as it is."""
-    try:
-        decoded = base64.b64decode("".join(value.split()), validate=True).decode("ascii")
-    except (binascii.Error, ValueError):
-        return value
-    return decoded if decoded.lstrip().startswith("-----BEGIN") else value
 
 
 def _refuse_example(value: str, example: str) -> None:

@@ -18,13 +18,7 @@ S = TypeVar("S")
 
 
 def load(settings_class: type[S], *, environment: Mapping[str, str] | None = None, env_file: Path | None = None) -> S:
-    """Return the settings of a command from what `found_variables` returns.
-
-    `NAME_FILE` may name a file that holds the secret `NAME`. `settings_class` may also be a single group.
-
-    Raises:
-        ConfigurationError: naming every variable that is missing or wrong.
-    """
+    """Return a command's settings, or a group's, or raise ConfigurationError: it names all that is missing or wrong."""
     return load_from(settings_class, found_variables(environment, env_file))
 
 
@@ -71,10 +65,7 @@ def _value(variable: Variable, found: Mapping[str, SourceValue], problems: dict[
 
 
 def _contradictions(groups: Mapping[Any, Mapping[str, Any]], wrong: set[str]) -> Iterator[tuple[str, str]]:
-    """Name the fields that are wrong only together with others, and say what is wrong.
-
-    A value that was refused is still the text here: it is there, which is all that is asked of it.
-    """
+    """Name fields that are wrong only together with others, and why; a value that was refused is its text here."""
     for group, values in groups.items():
         if group in _CONTRADICTIONS:
             yield from _CONTRADICTIONS[group](group(**values), wrong)

@@ -1,25 +1,14 @@
-"""Made-up keys for development, and the rule that they are never used beside those of a Clerk instance.
-
-With a made-up token key beside a real instance, anybody who has read that key could sign in as any user.
-"""
+"""Made-up keys for development, never used beside a Clerk instance's: who has read one could sign in as anybody."""
 
 from collections.abc import Mapping
 
-INSTANCE = frozenset(
-    {
-        "CLERK_PUBLISHABLE_KEY",
-        "CLERK_JWT_KEY",
-        "CLERK_ISSUER",
-        "CLERK_JWKS_URL",
-        "CLERK_SECRET_KEY",
-        "CLERK_API_URL",
-        "CLERK_WEBHOOK_SECRET",
-    }
-)
+INSTANCE = frozenset({
+    "CLERK_PUBLISHABLE_KEY", "CLERK_JWT_KEY", "CLERK_ISSUER", "CLERK_JWKS_URL", "CLERK_SECRET_KEY", "CLERK_API_URL",
+    "CLERK_WEBHOOK_SECRET",
+})  # fmt: skip
 """Each of these, set to anything that was not made up, names a Clerk instance."""
 
-NOTE = "# Written by `auth-service dev-keys`; for development.\n"
-"""First line of an environment file that holds made-up keys."""
+NOTE = "# Written by `auth-service dev-keys`; for development.\n"  # the first line, where keys are made up
 
 _OF_INSTANCE = INSTANCE | {"CLERK_AUTHORIZED_PARTIES"}
 

@@ -42,10 +42,7 @@ def _masked(secret: Any) -> str:
 
 
 def _without_password(url: str) -> str:
-    """Show who and where, as far as it is certain that no piece of the password stands there.
-
-    A password with `/`, `@`, `?` or `#` in it that is not escaped ends up in the other parts of the URL.
-    """
+    """Show who and where, unless a piece of a password that is not escaped (with / @ ? or #) may stand there."""
     # Not `urlsplit`: newer releases of Python refuse several hosts of which one is an IPv6 address.
     scheme, _, rest = url.partition("://")
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]

@@ -5,11 +5,8 @@ from difflib import get_close_matches
 
 from attrs import frozen
 
-_ALIKE = 0.8
-"""Of two texts' characters, how many match: CLERK_WEBHOOK_SIGNING_SECRET, Clerk's own name in its SDKs, has 0.83."""
-
-_SHORT = 4
-"""HOST and PORT resemble too many variables of other programs."""
+_ALIKE = 0.8  # of two texts' characters, how many match: CLERK_WEBHOOK_SIGNING_SECRET (Clerk's SDKs) has 0.83
+_SHORT = 4  # HOST and PORT resemble too many variables of other programs
 
 
 @frozen
@@ -17,8 +14,7 @@ class Misspelled:
     """A variable that is set and never read."""
 
     name: str
-    meant: str
-    """The nearest name that is."""
+    meant: str  # the nearest name that is
 
     def __str__(self) -> str:
         return f"{self.name} is set, and nothing reads it: is {self.meant} meant?"

@@ -204,8 +204,7 @@ def _matching(pattern: str, expected: str) -> Callable[[str], str]:
 permission = _matching(r"org:[A-Za-z0-9_]+:[A-Za-z0-9_]+", "a permission of an organization (org:feature:permission)")
 """The key of a Clerk permission in its long form, as session tokens are read."""
 
-topic = _matching(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}", "a Kafka topic name")
-"""Kafka's own rule."""
+topic = _matching(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}", "a Kafka topic name")  # Kafka's own rule
 
 _organization_id = _matching(
     r"org_[A-Za-z0-9_-]{1,123}", "the id of an organization (org_…); `*` alone is any organization"

@@ -10,8 +10,7 @@ from entrypoints.config.misspelled import Misspelled, misspelled
 from entrypoints.config.settings.catalogue import Variable, all_variables, known_names
 from entrypoints.config.sources import ConfigProblem, ConfigurationError, SourceValue, look_up
 
-_NOTHING = (NOTHING, None, ())
-"""Defaults that are none."""
+_NOTHING = (NOTHING, None, ())  # defaults that are none
 
 
 @frozen(kw_only=True)
@@ -19,10 +18,8 @@ class Effective:
     """One variable as the commands read it."""
 
     name: str
-    value: str
-    """Masked, where it is a secret; empty where there is none or it is wrong."""
-    source: str
-    """`environment`, `.env line 3`, `NAME_FILE (environment)`, `default` or `unset`."""
+    value: str  # masked, where it is a secret; empty where there is none or it is wrong
+    source: str  # `environment`, `.env line 3`, `NAME_FILE (environment)`, `default` or `unset`
     required: bool
     commands: Sequence[str]
 
@@ -55,11 +52,7 @@ def _effective(variable: Variable, found: Mapping[str, SourceValue]) -> Effectiv
         source = ", ".join(found[name].origin for name in (variable.name, f"{variable.name}_FILE") if name in found)
         text = ""
     return Effective(
-        name=variable.name,
-        value=text,
-        source=source,
-        required=variable.required,
-        commands=variable.commands,
+        name=variable.name, value=text, source=source, required=variable.required, commands=variable.commands
     )
 
 

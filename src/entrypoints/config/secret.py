@@ -7,11 +7,7 @@ T = TypeVar("T")
 
 
 class Secret(Generic[T]):
-    """Masked in every text, and never written out as bytes: `get_secret_value` is the only way to it.
-
-    Raises:
-        TypeError: when it is pickled, for a cache or another process.
-    """
+    """Masked in every text: only `get_secret_value` tells it. Pickling, for a cache or a process, raises TypeError."""
 
     def __init__(self, value: T, file: Path | None = None) -> None:
         self._value = value

@@ -8,26 +8,21 @@ from hmac import compare_digest
 
 from attrs import field, frozen
 
-PREFIX = "ask_"
-"""What tells a service key from a session token, and lets secret scanners find one where it should not be."""
+PREFIX = "ask_"  # tells it from a session token, and lets secret scanners find one where it should not be
 
 READ = "read"
 EVERYTHING = "*"
 SCOPES = (READ, "ban", "unban", "lock", "unlock", "sync", "set-metadata", "revoke-sessions", "delete")
 """What a key may be made for: to look users up, and each action below `/v1/users/{id}/`, by its name."""
 
-ANY_ORGANIZATION = "*"
-"""In place of the organizations whose people may manage users."""
+ANY_ORGANIZATION = "*"  # in place of the organizations whose people may manage users
 
 _CONFIGURED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63}):(?:([a-z+*-]+):)?([0-9a-fA-F]{64})", re.ASCII)
 
 
 @frozen
 class ServiceKey:
-    """A key as it is configured: who holds it, the SHA-256 of its text, and its scopes.
-
-    A plain hash is enough: a key of 256 random bits cannot be guessed, so there is nothing to slow down.
-    """
+    """A key as configured: its holder, the SHA-256 of its text (256 random bits need no slower hash), its scopes."""
 
     name: str
     digest: bytes = field(repr=False)
@@ -44,21 +39,13 @@ class ServiceKey:
 
 
 def new_service_key(name: str, scopes: Collection[str] = (EVERYTHING,)) -> tuple[str, ServiceKey]:
-    """Make a key up, and return its text, which is kept nowhere, and what to configure of it.
-
-    Raises:
-        ValueError: the name cannot be configured, or a scope is none.
-    """
+    """Make a key up; return its text, which is kept nowhere, and what to configure of it. Raises as `service_key`."""
     text = PREFIX + secrets.token_urlsafe(32)
     return text, service_key(f"{name}:{'+'.join(scopes)}:{_digest(text).hex()}")
 
 
 def service_key(configured: str) -> ServiceKey:
-    """Read `name:scopes:hash`, or `name:hash` for a key that may do everything; the hash is in hexadecimal.
-
-    Raises:
-        ValueError: it is something else; the message does not repeat it, as it may be the key itself.
-    """
+    """Read `name:scopes:hash`, or `name:hash` for everything; a ValueError does not repeat it: it may be the key."""
     match = _CONFIGURED.fullmatch(configured)
     if match is None:
         raise ValueError("not name:scopes:hash, as `auth-service service-key new` prints it (never the key itself)")

@@ -50,10 +50,8 @@ class SourceValue:
 
     text: str = field(repr=False)
     origin: str
-    file: Path | None = None
-    """The file that `NAME_FILE` names, if it is from one."""
-    development: bool = False
-    """It comes from a running `dev`."""
+    file: Path | None = None  # the file that `NAME_FILE` names, if it is from one
+    development: bool = False  # it comes from a running `dev`
 
 
 @frozen
@@ -74,10 +72,8 @@ def found_variables(
 ) -> dict[str, SourceValue]:
     """Return what is set, by name: the environment over the environment file, over a `dev` that runs here.
 
-    An empty variable counts as unset. Where sources are named here, or by `--env-file`, no `dev` is looked for.
-
-    Raises:
-        ConfigurationError: a file is there and cannot be read, or one that is named is not there.
+    An empty variable counts as unset. Where sources are named here, or by `--env-file`, no `dev` is looked for. Raises
+    ConfigurationError: a file cannot be read, or one that is named is not there.
     """
     named = os.environ.get(ENV_FILE)
     if named and env_file is None and not os.path.exists(named):  # noqa: PTH110  # Path's raises without the right to look
@@ -117,11 +113,7 @@ def _read(environment: Mapping[str, str] | None, env_file: Path) -> dict[str, So
 
 
 def look_up(name: str, found: Mapping[str, SourceValue], *, in_file: bool) -> SourceValue | None:
-    """Return a variable, read from the file that `NAME_FILE` names where that is allowed.
-
-    Raises:
-        ConfigurationError: both are set, or the file cannot be read.
-    """
+    """Return a variable, or what `NAME_FILE` holds; ConfigurationError: both are set, or the file cannot be read."""
     direct, named = found.get(name), found.get(f"{name}_FILE") if in_file else None
     if named is None:
         return direct

@@ -1,15 +1,13 @@
 """How a value was written down: what came along with it from a file or the clipboard, and what it holds instead."""
 
 import base64
-import binascii
 import re
 from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
 
-_INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060\u00ad"
-"""Byte-order mark, zero-width characters, soft hyphen: `str.strip` leaves them."""
+_INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060\u00ad"  # byte-order mark, zero-width, soft hyphen: `str.strip` leaves them
 
 _QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”", "\u2018": "\u2019", "„": "“", "«": "»"}
 
@@ -51,10 +49,7 @@ _TEMPLATE = re.compile(
 
 
 def forgiving(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """Read a text as it is, or else without the quotes and invisible characters around it.
-
-    A value that is right as it stands is never changed: a password may begin with a quote.
-    """
+    """Read a text as it is (a password may begin with a quote), or else without what encloses it."""
 
     def parse_either(text: str) -> T:
         try:
@@ -99,7 +94,7 @@ def explain(variable: str, text: str, problem: str) -> str:
     for begins, what, belongs in _KINDS:
         if begins.match(bare) and belongs != variable:
             return f"it is {what}, which belongs in {belongs}" if belongs else f"it is {what}"
-    if (decoded := _from_base64(bare)) and any(kind.match(decoded) for kind, *_ in _KINDS):
+    if (decoded := from_base64(bare)) and any(kind.match(decoded) for kind, *_ in _KINDS):
         return "encoded in base64 once too often: what is in it is the value"
     if _LINE.match(bare) and "://" not in bare.partition("=")[0]:
         name = re.split(r"[=:]", bare, maxsplit=1)[0].removeprefix("export").strip()
@@ -111,8 +106,8 @@ def explain(variable: str, text: str, problem: str) -> str:
     return problem
 
 
-def _from_base64(bare: str) -> str:
+def from_base64(bare: str) -> str:
     try:
         return base64.b64decode("".join(bare.split()), validate=True).decode()
-    except (binascii.Error, ValueError):
+    except ValueError:
         return ""

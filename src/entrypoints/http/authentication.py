@@ -5,19 +5,7 @@ from collections.abc import Awaitable, Iterable
 from attrs import frozen
 
 from anomalyze_auth import Authenticated, KeysUnavailable, OriginRefused, RequestVerifier, TokenRejected
-from application.errors import (
-    ClerkKeyRefusedError,
-    ClerkLimitedError,
-    ClerkUnavailableError,
-    SessionRevokedError,
-    StoreBusyError,
-    StoreUnavailableError,
-    UnstorableError,
-    UserBannedError,
-    UserDeletedError,
-    UserUnknownError,
-    VersionNotReachedError,
-)
+from application import errors
 from application.users.get_current_user import GetCurrentUser
 from domain.session import parse_session_id
 from domain.user import User, parse_user_id
@@ -26,17 +14,11 @@ from entrypoints.http.rejection_throttle import RejectionThrottle
 
 TOKEN_ERRORS = (TokenMissingError, TokenRejected, KeysUnavailable)
 REQUEST_ERRORS = (*TOKEN_ERRORS, OriginRefused)
-FLOOR_ERRORS = (MinVersionError, VersionNotReachedError)
+FLOOR_ERRORS = (MinVersionError, errors.VersionNotReachedError)
 USER_ERRORS = (
-    UserDeletedError,
-    SessionRevokedError,
-    UserBannedError,
-    StoreBusyError,
-    StoreUnavailableError,
-    ClerkUnavailableError,
-    ClerkLimitedError,
-    ClerkKeyRefusedError,
-)
+    errors.UserDeletedError, errors.SessionRevokedError, errors.UserBannedError, errors.StoreBusyError,
+    errors.StoreUnavailableError, errors.ClerkUnavailableError, errors.ClerkLimitedError, errors.ClerkKeyRefusedError,
+)  # fmt: skip
 
 
 @frozen
@@ -57,11 +39,7 @@ class Authentication:
         return await self._identity(self.requests.verify(headers))
 
     async def identity_of(self, token: str) -> Authenticated:
-        """Return who is meant by a token that was read from the Authorization header.
-
-        Raises:
-            TokenRejected, KeysUnavailable: as `identity_in`.
-        """
+        """Return who a token from the Authorization header means; raises TokenRejected, KeysUnavailable."""
         return await self._identity(self.requests.verifier.verify(token))
 
     async def _identity(self, verification: Awaitable[Authenticated | None]) -> Authenticated:
@@ -75,11 +53,7 @@ class Authentication:
         return identity
 
     async def user_of(self, identity: Authenticated, *, min_version: int = 0, seen_version: int = 0) -> User:
-        """Return the living, unbanned user of a session that has not ended, in bounded time.
-
-        Raises:
-            ApplicationError: as `GetCurrentUser`; a user that the database refuses is one that cannot be obtained.
-        """
+        """Return the living, unbanned user of a session that has not ended; raises as `GetCurrentUser` does."""
         try:
             return await self.get_current_user(
                 parse_user_id(identity.user_id),
@@ -87,5 +61,5 @@ class Authentication:
                 min_version=min_version,
                 seen_version=seen_version,
             )
-        except UnstorableError:
-            raise UserUnknownError from None
+        except errors.UnstorableError:
+            raise errors.UserUnknownError from None

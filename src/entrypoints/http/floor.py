@@ -8,8 +8,7 @@ from entrypoints.http.errors import MinVersionError
 
 MIN_VERSION = "min_version"
 
-LARGEST = 2**63 - 1
-"""Of the column."""
+LARGEST = 2**63 - 1  # of the column
 
 _POSITIVE = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 _OUR_TAG = re.compile(rb'"([1-9][0-9]{0,17})-[0-9a-f]{24}')
@@ -17,11 +16,7 @@ _OUR_TAG = re.compile(rb'"([1-9][0-9]{0,17})-[0-9a-f]{24}')
 
 
 def min_version_in(query: bytes, *, before: str | None = None) -> int:
-    """Return `min_version`, 0 without one; behind the parameter `before` the query is another's.
-
-    Raises:
-        MinVersionError: it is no positive integer, or there are two.
-    """
+    """Return `min_version` if it is not behind `before`, else 0; MinVersionError: no positive integer, or two."""
     if not query:
         return 0
     found = []

@@ -1,7 +1,4 @@
-"""Limits of the server that the workers apply as well.
-
-It imports nothing: metrics that are imported before the workers share a folder for them would never be shared.
-"""
+"""Limits of server and workers. It imports nothing: metrics imported before the workers could not be shared."""
 
 HEAD_LIMIT_BYTES = 16 * 1024
 """Path, query and headers. The server stops reading there and answers 431 without a document; what it may have read

@@ -16,8 +16,7 @@ from entrypoints.http.plain_response import PlainResponse
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:anomalyze:auth:problem:"
 
-LONGEST_RETRY_AFTER_S = 300
-"""What Clerk may make our clients wait; whatever it says, it is worth asking again by then."""
+LONGEST_RETRY_AFTER_S = 300  # what Clerk may make our clients wait; whatever it says, it is worth asking again by then
 
 _INVALID_TOKEN = {"www-authenticate": 'Bearer error="invalid_token", error_description="{}"'}
 
@@ -49,168 +48,80 @@ def _of_sdk(known: sdk.Problem) -> Problem:
 
 _CLOSE = {"connection": "close"}  # this client sends more than it is to, or for longer
 
+# A row is two lines: status, code and title; detail and headers.
+# fmt: off
 TABLE: dict[type[Exception], Problem] = {
-    application.ForgedWebhookError: Problem(
-        400,
-        "webhook-not-genuine",
-        "Webhook signature not valid",
-        "The Svix signature headers are missing, malformed, expired or do not match this body and secret.",
-    ),
-    http.VerifyQueryError: Problem(
-        400,
-        "verify-query-not-valid",
-        "Query not valid",
-        "`active`, `in_person` and `cacheable` take `true` and nothing else; leave out what is not meant.",
-    ),
-    http.MinVersionError: Problem(
-        400,
-        "min-version-not-valid",
-        "Query not valid",
-        "`min_version` must be one positive integer.",
-    ),
-    http.IdentityHeaderNamedError: Problem(
-        400,
-        "identity-header-named",
-        "Connection header refused",
-        "The Connection header names an identity header, so that a proxy would drop it.",
-    ),
-    http.ClientDisconnectedError: Problem(
-        400, "client-disconnected", "Request incomplete", "The request ended too early."
-    ),
-    http.TokenMissingError: Problem(
-        401,
-        "token-missing",
-        "Session token missing",
+    application.ForgedWebhookError: Problem(400, "webhook-not-genuine", "Webhook signature not valid",
+        "The Svix signature headers are missing, malformed, expired or do not match this body and secret."),
+    http.VerifyQueryError: Problem(400, "verify-query-not-valid", "Query not valid",
+        "`active`, `in_person` and `cacheable` take `true` and nothing else; leave out what is not meant."),
+    http.MinVersionError: Problem(400, "min-version-not-valid", "Query not valid",
+        "`min_version` must be one positive integer."),
+    http.IdentityHeaderNamedError: Problem(400, "identity-header-named", "Connection header refused",
+        "The Connection header names an identity header, so that a proxy would drop it."),
+    http.ClientDisconnectedError: Problem(400, "client-disconnected", "Request incomplete",
+        "The request ended too early."),
+    http.TokenMissingError: Problem(401, "token-missing", "Session token missing",
         "Send the session token as `Authorization: Bearer …` or, where authorized parties are configured, in "
-        "the cookie `__session`.",
-        {"www-authenticate": "Bearer"},
-    ),
+        "the cookie `__session`.", {"www-authenticate": "Bearer"}),
     TokenRejected: Problem(401, "token-not-valid", "Session token not valid", "{}", _INVALID_TOKEN),
-    http.CredentialsMissingError: Problem(
-        401,
-        "credentials-missing",
-        "Credentials missing",
+    http.CredentialsMissingError: Problem(401, "credentials-missing", "Credentials missing",
         "Send a session token or a service key as `Authorization: Bearer …`; cookies are not read.",
-        {"www-authenticate": "Bearer"},
-    ),
-    http.ServiceKeyRejectedError: Problem(
-        401,
-        "service-key-not-valid",
-        "Service key not valid",
+        {"www-authenticate": "Bearer"}),
+    http.ServiceKeyRejectedError: Problem(401, "service-key-not-valid", "Service key not valid",
         "No configured key is this one.",
-        {"www-authenticate": _INVALID_TOKEN["www-authenticate"].format("No configured key is this one.")},
-    ),
+        {"www-authenticate": _INVALID_TOKEN["www-authenticate"].format("No configured key is this one.")}),
     application.UserDeletedError: _of_sdk(sdk.USER_DELETED),
     application.SessionRevokedError: _of_sdk(sdk.SESSION_REVOKED),
     application.UserBannedError: _of_sdk(sdk.USER_BANNED),
-    http.NotAdmittedError: Problem(
-        403, "user-not-admitted", "User not admitted", "The user of this token is not known."
-    ),
-    http.PermissionMissingError: Problem(
-        403,
-        "permission-missing",
-        "Permission missing",
-        "The session token lacks the permission to manage users, or its organization is not allowed to.",
-    ),
-    http.ScopeMissingError: Problem(
-        403,
-        "scope-missing",
-        "Service key lacks the scope",
+    http.NotAdmittedError: Problem(403, "user-not-admitted", "User not admitted",
+        "The user of this token is not known."),
+    http.PermissionMissingError: Problem(403, "permission-missing", "Permission missing",
+        "The session token lacks the permission to manage users, or its organization is not allowed to."),
+    http.ScopeMissingError: Problem(403, "scope-missing", "Service key lacks the scope",
         "The service key does not have this scope; create one with `auth-service service-key new --scope`.",
-        {"www-authenticate": 'Bearer error="insufficient_scope"'},
-    ),
-    OriginRefused: Problem(
-        403, "origin-refused", "Origin refused", "A page of this origin may not use the session cookie."
-    ),
-    http.ImpersonatedError: Problem(
-        403,
-        "impersonation-refused",
-        "Impersonated session",
-        "The session is impersonated, which is not allowed here.",
-    ),
+        {"www-authenticate": 'Bearer error="insufficient_scope"'}),
+    OriginRefused: Problem(403, "origin-refused", "Origin refused",
+        "A page of this origin may not use the session cookie."),
+    http.ImpersonatedError: Problem(403, "impersonation-refused", "Impersonated session",
+        "The session is impersonated, which is not allowed here."),
     application.UserUnknownError: Problem(404, "user-unknown", "User unknown", "The user is not known (yet)."),
-    http.BodyTooSlowError: Problem(
-        408,
-        "body-too-slow",
-        "Request body too slow",
-        "The body did not arrive in time, or came in too many small pieces.",
-        _CLOSE,
-    ),
+    http.BodyTooSlowError: Problem(408, "body-too-slow", "Request body too slow",
+        "The body did not arrive in time, or came in too many small pieces.", _CLOSE),
     http.UserGoneError: Problem(410, "user-gone", "User gone", "The user was deleted permanently."),
-    http.BodyTooLargeError: Problem(
-        413, "body-too-large", "Request body too large", "The body is longer than this route accepts.", _CLOSE
-    ),
+    http.BodyTooLargeError: Problem(413, "body-too-large", "Request body too large",
+        "The body is longer than this route accepts.", _CLOSE),
     http.QueryTooLongError: Problem(414, "query-too-long", "Query too long", "The query exceeds a bound: {}."),
     http.HeadTooLargeError: Problem(431, "head-too-large", "Request head too large", "The headers exceed a bound: {}."),
     application.UnusableWebhookError: Problem(422, "webhook-not-usable", "Webhook payload not usable", "{}"),
     http.RequestNotValidError: Problem(422, "request-not-valid", "Request not valid", "{}"),
     application.ClerkRefusedError: Problem(422, "identity-provider-refused", "Clerk refuses", "{}"),
-    application.UnstorableError: Problem(
-        422, "not-storable", "Change not storable", "The database refuses this content."
-    ),
-    application.SafetyStopError: Problem(
-        409,
-        "safety-stop",
-        "Nobody was deleted",
-        "Clerk has none of our users, so its answer that this user does not exist is not trusted.",
-    ),
-    application.VersionNotReachedError: Problem(
-        409,
-        "version-not-reached",
-        "Version not reached",
-        "The stored version of the user is older than `min_version`.",
-    ),
-    application.ClerkNotConfiguredError: Problem(
-        501,
-        "identity-provider-not-configured",
-        "Clerk not configured",
-        "This service has no CLERK_SECRET_KEY, so it can do nothing at Clerk.",
-    ),
-    http.BodyShedError: Problem(
-        503,
-        "body-shed",
-        "Too many request bodies at once",
-        "The body was dropped to free memory for others; sending it again is safe.",
-        {**_retry(1), **_CLOSE},
-    ),
-    application.StoreBusyError: Problem(
-        503, "store-busy", "Too many changes at once", "Nothing was stored; send it again.", _retry(1)
-    ),
-    application.StoreUnavailableError: Problem(
-        503,
-        "store-unavailable",
-        "Database out of reach",
-        "The database does not answer; sending it again is safe.",
-        _retry(5),
-    ),
-    application.ClerkUnavailableError: Problem(
-        503,
-        "identity-provider-unavailable",
-        "Clerk out of reach",
-        "Clerk does not answer; asking again is safe.",
-        _retry(5),
-    ),
-    application.ClerkLimitedError: Problem(
-        503,
-        "identity-provider-limited",
-        "Clerk limits us",
-        "Clerk's rate limit is reached until Retry-After has passed; retrying then is safe.",
-        _retry(5),
-    ),
-    application.ClerkKeyRefusedError: Problem(
-        503,
-        "identity-provider-key-refused",
-        "Clerk refuses our key",
-        "Clerk does not accept the CLERK_SECRET_KEY of this service; its operator must set the right one.",
-        _retry(60),
-    ),
-    http.NotReadyError: Problem(
-        503, "not-ready", "Not ready", "A dependency cannot be used; `checks` says which, and `causes` why.", _retry(5)
-    ),
-    KeysUnavailable: Problem(
-        503, "keys-unavailable", "Signing keys out of reach", "No token can be verified at the moment.", _retry(5)
-    ),
+    application.UnstorableError: Problem(422, "not-storable", "Change not storable",
+        "The database refuses this content."),
+    application.SafetyStopError: Problem(409, "safety-stop", "Nobody was deleted",
+        "Clerk has none of our users, so its answer that this user does not exist is not trusted."),
+    application.VersionNotReachedError: Problem(409, "version-not-reached", "Version not reached",
+        "The stored version of the user is older than `min_version`."),
+    application.ClerkNotConfiguredError: Problem(501, "identity-provider-not-configured", "Clerk not configured",
+        "This service has no CLERK_SECRET_KEY, so it can do nothing at Clerk."),
+    http.BodyShedError: Problem(503, "body-shed", "Too many request bodies at once",
+        "The body was dropped to free memory for others; sending it again is safe.", {**_retry(1), **_CLOSE}),
+    application.StoreBusyError: Problem(503, "store-busy", "Too many changes at once",
+        "Nothing was stored; send it again.", _retry(1)),
+    application.StoreUnavailableError: Problem(503, "store-unavailable", "Database out of reach",
+        "The database does not answer; sending it again is safe.", _retry(5)),
+    application.ClerkUnavailableError: Problem(503, "identity-provider-unavailable", "Clerk out of reach",
+        "Clerk does not answer; asking again is safe.", _retry(5)),
+    application.ClerkLimitedError: Problem(503, "identity-provider-limited", "Clerk limits us",
+        "Clerk's rate limit is reached until Retry-After has passed; retrying then is safe.", _retry(5)),
+    application.ClerkKeyRefusedError: Problem(503, "identity-provider-key-refused", "Clerk refuses our key",
+        "Clerk does not accept the CLERK_SECRET_KEY of this service; its operator must set the right one.", _retry(60)),
+    http.NotReadyError: Problem(503, "not-ready", "Not ready",
+        "A dependency cannot be used; `checks` says which, and `causes` why.", _retry(5)),
+    KeysUnavailable: Problem(503, "keys-unavailable", "Signing keys out of reach",
+        "No token can be verified at the moment.", _retry(5)),
 }
+# fmt: on
 
 INTERNAL = Problem(500, "internal-error", "Internal error", "The service has an internal error; it was logged.")
 

@@ -13,14 +13,9 @@ from entrypoints.observability import metrics
 _FROM_THE_FUTURE = {Reason.TOKEN_NOT_ACTIVE_YET, Reason.TOKEN_ISSUED_IN_THE_FUTURE}
 """Reasons found after the signature: Clerk made the token, so the clocks differ. An expired token proves nothing."""
 
-CAUSE_OF_KEYS = {
-    KeysFault.PROXY: Cause.PROXY,
-    KeysFault.TLS: Cause.TLS,
-    KeysFault.OUT_OF_REACH: Cause.OUT_OF_REACH,
-}
+CAUSE_OF_KEYS = {KeysFault.PROXY: Cause.PROXY, KeysFault.TLS: Cause.TLS, KeysFault.OUT_OF_REACH: Cause.OUT_OF_REACH}
 
-REMEMBERED_S = 600.0
-"""Requests may stop before one succeeds: a failure that was not seen for so long counts as over."""
+REMEMBERED_S = 600.0  # requests may stop before one succeeds: a failure that was not seen for so long counts as over
 
 
 def failure_of(error: Exception) -> Failure | None:
@@ -52,12 +47,9 @@ class _Entry:
 
 @define
 class RecentFailures:
-    """The last failure of each subject, until a request succeeds: for /health, which asks the database alone.
+    """The last failure of each subject, until a request succeeds: for /health, which asks the database alone."""
 
-    `clock` returns monotonic seconds.
-    """
-
-    clock: Callable[[], float]
+    clock: Callable[[], float]  # monotonic seconds
     _entries: dict[str, _Entry] = field(factory=dict, init=False)
 
     def failed(self, failure: Failure) -> None:

@@ -5,14 +5,9 @@ from collections.abc import Awaitable, Callable
 
 from attrs import define, field
 
-PER_SECOND = 200.0
-"""Rejections that one process answers without delay; a browser whose token ran out meets none of this."""
-
-BURST_S = 1.0
-"""How many seconds' worth may come at once."""
-
-LONGEST_S = 0.1
-"""The longest delay: half of the 200 ms that Envoy grants an authorization service by default."""
+PER_SECOND = 200.0  # rejections that a process answers without delay; one browser whose token ran out meets none
+BURST_S = 1.0  # how many seconds' worth may come at once
+LONGEST_S = 0.1  # the longest delay: half of the 200 ms that Envoy grants an authorization service by default
 
 
 @define(eq=False)
@@ -21,13 +16,9 @@ class RejectionThrottle:
 
     A client that waits for its answer before it sends again is slowed down to a few requests a second. One that opens
     ever more connections is not, but each of its rejections costs no more than before.
-
-    Args:
-        clock: seconds that only ever go forward.
-        sleep: seconds.
     """
 
-    clock: Callable[[], float]
+    clock: Callable[[], float]  # seconds that only ever go forward
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _next: float = field(default=float("-inf"), init=False)
 

@@ -8,15 +8,11 @@ import stat
 from collections import deque
 from typing import TextIO
 
-KEPT_BYTES = 1024 * 1024
-"""Of lines that are not read yet. Further lines are dropped, and counted in the first line after them."""
+KEPT_BYTES = 1024 * 1024  # of unread lines; further ones are dropped, and counted in the first line after them
 
 RETRY_S = 0.1
-LAST_WAIT_MS = 1000
-"""For each page, when the process ends."""
-
-_AT_ONCE = 4096
-"""What a pipe that is ready takes without blocking (POSIX: at least 512 bytes; Linux and macOS: a page)."""
+LAST_WAIT_MS = 1000  # for each page, when the process ends
+_AT_ONCE = 4096  # what a pipe that is ready takes without blocking (POSIX: at least 512 bytes; Linux and macOS: a page)
 
 
 class LogStream:

@@ -62,10 +62,7 @@ def configure_logging(settings: LogSettings) -> None:
 
 
 def log_loop_failures(is_expected: Callable[[Mapping[str, Any]], bool] = lambda _: False) -> None:
-    """Log errors that no task retrieves: asyncio would write the error's text, which may quote a row.
-
-    Those for which `is_expected` returns true are left out.
-    """
+    """Log errors that no task retrieves, unless expected; asyncio would write their text, which may quote a row."""
     log = structlog.get_logger("asyncio")
 
     def handle(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

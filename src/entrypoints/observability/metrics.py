@@ -45,8 +45,7 @@ _children: dict[tuple[str, str, int, str | None], tuple[Counter, Histogram, Coun
 # Of a worker that died: its counts stay true, its gauges do not.
 _LIVING = re.compile(r"gauge_live[a-z]*_(\d+)\.db")
 
-webhook_accepted_at = 0.0
-"""When this process last accepted a webhook, seconds since 1970; 0 before the first."""
+webhook_accepted_at = 0.0  # when this process last accepted a webhook, seconds since 1970; 0 before the first
 
 
 def observe(*, method: str, route: str, status: int, seconds: float, outcome: str | None) -> None:

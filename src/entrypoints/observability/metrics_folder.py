@@ -10,8 +10,7 @@ from pathlib import Path
 
 from entrypoints.config.sources import ConfigProblem, ConfigurationError
 
-VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""Read by prometheus-client, when it is imported."""
+VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # read by prometheus-client, when it is imported
 
 _PREFIX = "auth-service-metrics-"
 _LOCK = "in-use"
@@ -20,11 +19,7 @@ _IN_MEMORY = "/dev/shm"  # noqa: S108  # where Linux, and each container, has a 
 
 @contextmanager
 def metrics_folder(in_memory: str = _IN_MEMORY) -> Iterator[None]:
-    """Make a folder for the workers that are started meanwhile; first remove those that killed services left.
-
-    Raises:
-        ConfigurationError: none can be made.
-    """
+    """Make a folder for workers, and remove those that killed services left; ConfigurationError: none can be made."""
     folder = _new_folder(in_memory)
     lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
     try:

@@ -9,7 +9,7 @@ from attrs import define, field
 from prometheus_client import Counter, Gauge
 
 from anomalyze_auth import JwksKeys, KeySource
-from application.users.database_load import DatabaseLoad
+from application.users.ports import DatabaseLoad
 from entrypoints.observability import metrics
 
 EVERY_S = 1.0

@@ -18,11 +18,7 @@ class _Quiet(WSGIRequestHandler):
 
 
 def start_status_server(port: int, health: Callable[[], RelayHealth], *, host: str = "0.0.0.0") -> int:  # noqa: S104
-    """Serve in a thread that ends with the process, and return the port (`port` 0 is any).
-
-    Raises:
-        OSError: the port is taken.
-    """
+    """Serve in a thread that ends with the process, and return the port (0 is any), or raise OSError: it is taken."""
     metrics = make_wsgi_app()
 
     def respond(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

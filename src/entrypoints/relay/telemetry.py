@@ -41,11 +41,8 @@ _held_back = Gauge(
     "outbox_vacuum_blocked_seconds", "Age of the oldest transaction that holds back vacuum, over a minute."
 )
 
-BACKLOG_EVERY_S = 15.0
-"""Prometheus' own usual interval: reading more often would show nobody more."""
-
-_REST = 20
-"""Times as long as a reading took."""
+BACKLOG_EVERY_S = 15.0  # Prometheus' own usual interval: reading more often would show nobody more
+_REST = 20  # times as long as a reading took
 
 
 @frozen
@@ -160,11 +157,7 @@ class RelayTelemetry:
 
     def health(self) -> RelayHealth:
         """Return what is wrong now; events that wait while this is well are another relay's, or only just stored."""
-        failures = {
-            "events": self.users.failure,
-            "session_events": self.sessions.failure,
-            "lanes": self._lease_failure,
-        }
+        failures = {"events": self.users.failure, "session_events": self.sessions.failure, "lanes": self._lease_failure}
         return RelayHealth.of(
             {name: str(failure) if failure else None for name, failure in failures.items()}, {"vacuum": self._blocked}
         )

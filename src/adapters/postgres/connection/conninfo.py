@@ -18,11 +18,7 @@ _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 def read_conninfo(text: str) -> dict[str, str]:
-    """Return the parameters that the text sets, by libpq's names; what is set to nothing is left out.
-
-    Raises:
-        ValueError: it is no connection string.
-    """
+    """Return what the text sets to more than nothing, by libpq's names; ValueError: it is no connection string."""
     if text.startswith(SCHEMES):
         parameters = _read_url(text.partition("://")[2])
     elif scheme := _SCHEME.match(text):

@@ -45,13 +45,10 @@ class Dialer:
 
     target: Target
     application_name: str
-    settings: Mapping[str, str]
-    """PostgreSQL's own, for each connection; a pooler does without them."""
+    settings: Mapping[str, str]  # PostgreSQL's own, for each connection; a pooler does without them
     statement_timeout_s: float | None = STATEMENT_TIMEOUT_S
-    pooled: bool | None = None
-    """None: to be found out."""
-    losses: int = 0
-    """How many connections were found lost: those that are older than the last one are given up too."""
+    pooled: bool | None = None  # None: to be found out
+    losses: int = 0  # how many connections were found lost: those that are older than the last one are given up too
     route: Route = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -59,11 +56,7 @@ class Dialer:
         self.route = Route(self.target)
 
     async def __call__(self) -> Driver:
-        """Connect.
-
-        Raises:
-            OSError, asyncpg.PostgresError, asyncpg.InternalClientError: none of the addresses would have us.
-        """
+        """Connect, or raise OSError, asyncpg.PostgresError, asyncpg.InternalClientError: no address would have us."""
         if not self.pooled:
             try:
                 connection = await self._directly()

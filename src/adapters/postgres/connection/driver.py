@@ -7,8 +7,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
-STATEMENT_TIMEOUT_S = 5.0
-"""How long one statement may take before its caller gets StoreUnavailableError."""
+STATEMENT_TIMEOUT_S = 5.0  # how long one statement may take before its caller gets StoreUnavailableError
 
 Driver: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -53,8 +52,7 @@ class Abandoning(Connection):
     """
 
     __slots__ = ("abandon",)
-    abandon: Callable[[int], None]
-    """Takes the process id of the session; set once the connection is made."""
+    abandon: Callable[[int], None]  # takes the process id of the session; set once the connection is made
 
     def _cancel_current_command(self, *_: Any) -> None:
         if hasattr(self, "abandon"):
@@ -63,10 +61,7 @@ class Abandoning(Connection):
 
 
 class BehindPooler(Abandoning):
-    """A connection to a transaction-mode pooler: each transaction may meet another session of the server.
-
-    So nothing may be left in a session: no setting, no prepared statement, no LISTEN.
-    """
+    """Through a transaction-mode pooler: each transaction may meet another session, so nothing is left in one."""
 
     __slots__ = ()
 

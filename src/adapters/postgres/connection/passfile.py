@@ -7,18 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _FIELD = re.compile(r"((?:[^:\\]|\\.)*)(?::|$)")
-_SOCKET_HOST = "localhost"
-"""What a Unix socket in a default folder is called in such a file."""
+_SOCKET_HOST = "localhost"  # what a Unix socket in a default folder is called in such a file
 
 
 def password_for(named: str | None, addresses: Sequence[tuple[str, int]], database: str, user: str) -> str:
-    """Return the first password whose line fits; empty when none does.
-
-    `named` is a file that was asked for; None is `~/.pgpass`, which may be missing, or another user's.
-
-    Raises:
-        ValueError: the named file cannot be used.
-    """
+    """Return the first password whose line fits, else nothing; ValueError: the `named` file, if any, is of no use."""
     path = Path(named) if named else Path(os.environ.get("HOME", "/"), ".pgpass")
     try:
         lines = _lines(path)

@@ -11,19 +11,10 @@ from typing import Any, TypeAlias
 import asyncpg
 from attrs import define, field
 
-from adapters.postgres.connection.driver import (
-    STATEMENT_TIMEOUT_S,
-    Abandoning,
-    Connection,
-    Driver,
-    UnusableParameterError,
-    is_behind_pooler,
-    refuses_settings,
-)
+from adapters.postgres.connection import driver
 from adapters.postgres.connection.target import Target
 
-HEAD_START_S = 0.3
-"""How long a host may be silent before the next is tried beside it."""
+HEAD_START_S = 0.3  # how long a host may be silent before the next is tried beside it
 
 SILENT_HOST_S = 1.5
 """How long one of several hosts may be silent: while it is waited for, nobody sees that another was promoted."""
@@ -40,11 +31,7 @@ _NEXT_ADDRESS = (
     asyncpg.ConnectionDoesNotExistError,
     asyncpg.TargetServerAttributeNotMatched,
 )
-_PERHAPS_WITHOUT_TLS = (
-    *_NEXT_ADDRESS,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.ProtocolViolationError,
-)
+_PERHAPS_WITHOUT_TLS = (*_NEXT_ADDRESS, asyncpg.InvalidAuthorizationSpecificationError, asyncpg.ProtocolViolationError)
 _WORDS: Sequence[tuple[type[BaseException], str]] = (
     (socket.gaierror, "name not resolved"),
     (TimeoutError, "no answer in time"),
@@ -87,15 +74,10 @@ class Route:
     """Process ids of sessions that were left with a statement unanswered; each may still wait for a standby."""
     _no_primary: tuple[str, float] = field(default=("", 0.0), init=False)
     """What was told last, and until when (the loop's time) it is believed."""
-    _silent: Address | None = field(default=None, init=False)
-    """Whose session was left last: it is tried last."""
+    _silent: Address | None = field(default=None, init=False)  # whose session was left last: it is tried last
 
-    async def connect(self, **options: Any) -> Driver:
-        """Return the first connection that is what the target wants.
-
-        Raises:
-            OSError, asyncpg.PostgresError, asyncpg.InternalClientError: none of the addresses would have us.
-        """
+    async def connect(self, **options: Any) -> driver.Driver:
+        """Return the first connection that is what the target wants; raises as `Dialer` when no address has it."""
         told, until = self._no_primary
         if asyncio.get_running_loop().time() < until:
             raise NoPrimaryError(told)
@@ -118,10 +100,10 @@ class Route:
 
     async def _host(
         self, host: Address, wanted: str, failed: list[tuple[Address, BaseException]], options: Mapping[str, Any]
-    ) -> "Driver | None":
+    ) -> "driver.Driver | None":
         """Try every address that the name stands for, as libpq does: a standby may be behind the first of them."""
 
-        async def open_at(address: str) -> "Driver | None":
+        async def open_at(address: str) -> "driver.Driver | None":
             try:
                 connection = await self._address(host, address, wanted, options)
                 if wanted in WRITABLE and (len(addresses) > 1 or len(self.target.addresses) > 1):
@@ -142,9 +124,9 @@ class Route:
     @property
     def _timeout_s(self) -> float:
         several = len(self.target.addresses) > 1
-        return self.target.connect_timeout_s or (SILENT_HOST_S if several else STATEMENT_TIMEOUT_S)
+        return self.target.connect_timeout_s or (SILENT_HOST_S if several else driver.STATEMENT_TIMEOUT_S)
 
-    async def _address(self, host: Address, address: str, wanted: str, options: Mapping[str, Any]) -> Driver:
+    async def _address(self, host: Address, address: str, wanted: str, options: Mapping[str, Any]) -> driver.Driver:
         first, *second = (False,) if address.startswith("/") else self.target.tls.attempts()
         try:
             return await self._open(host, address, wanted, options, encrypted=first)
@@ -152,18 +134,18 @@ class Route:
             raise
         except _PERHAPS_WITHOUT_TLS as error:
             # A server or a pooler may admit this user only with TLS, or only without; a wrong password stays wrong.
-            told = isinstance(error, asyncpg.ProtocolViolationError) and refuses_settings(error)
+            told = isinstance(error, asyncpg.ProtocolViolationError) and driver.refuses_settings(error)
             if not second or told or isinstance(error, asyncpg.InvalidPasswordError):
                 raise
         return await self._open(host, address, wanted, options, encrypted=second[0])
 
     async def _open(
         self, host: Address, address: str, wanted: str, options: Mapping[str, Any], *, encrypted: bool
-    ) -> Driver:
+    ) -> driver.Driver:
         try:
             context = self.target.tls.context(host[0]) if encrypted else False
         except ValueError as error:
-            raise UnusableParameterError(str(error)) from None
+            raise driver.UnusableParameterError(str(error)) from None
         options = {
             "host": address,
             "port": host[1],
@@ -178,12 +160,12 @@ class Route:
         }
         try:
             async with asyncio.timeout(self._timeout_s):
-                connection: Connection = await asyncpg.connect(**options)
+                connection: driver.Connection = await asyncpg.connect(**options)
         except ConnectionError as error:
             if "SSL upgrade" in str(error):  # asyncpg has no error of its own for it
                 raise ssl.SSLError("the server has no TLS") from error
             raise
-        if issubclass(options["connection_class"], Abandoning):
+        if issubclass(options["connection_class"], driver.Abandoning):
             connection.abandon = partial(self._abandoned, host)  # type: ignore[attr-defined]
         connection.keep_alive(self.target.keepalives)
         return connection
@@ -192,23 +174,15 @@ class Route:
         self._silent = host
         self.abandoned.add(process_id)
 
-    async def require_standby(self, connection: Driver) -> None:
-        """Look whether a session that was left unanswered waits for a standby: each one more would be lost for good.
-
-        Raises:
-            StandbyMissingError: one does.
-        """
+    async def require_standby(self, connection: driver.Driver) -> None:
+        """Raise StandbyMissingError if an unanswered session waits for a standby: each more would be lost for good."""
         if self.abandoned and await connection.fetchval(_WAITING, list(self.abandoned)):
             raise StandbyMissingError
         self.abandoned.clear()
 
-    async def _require_newest(self, connection: Driver) -> None:
-        """Refuse a server that was the primary before one that we have met.
-
-        Raises:
-            FormerPrimaryError: it was.
-        """
-        if is_behind_pooler(connection):
+    async def _require_newest(self, connection: driver.Driver) -> None:
+        """Raise FormerPrimaryError for a server that was the primary before one that we have met."""
+        if driver.is_behind_pooler(connection):
             return
         try:
             row = await connection.fetchrow(_TIMELINE)
@@ -232,11 +206,11 @@ async def _addresses_of(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
 
 
-async def _race(openers: Sequence[Callable[[], Awaitable["Driver | None"]]]) -> "Driver | None":
+async def _race(openers: Sequence[Callable[[], Awaitable["driver.Driver | None"]]]) -> "driver.Driver | None":
     """Return the first connection. Each opener begins when the one before it has failed, or is silent for a moment."""
     waiting = list(openers)
-    tasks: list[asyncio.Future[Driver | None]] = []
-    winner: Driver | None = None
+    tasks: list[asyncio.Future[driver.Driver | None]] = []
+    winner: driver.Driver | None = None
     try:
         while winner is None and (waiting or not all(task.done() for task in tasks)):
             if waiting:

@@ -8,11 +8,7 @@ from adapters.postgres.connection.tls import may_read
 
 
 def read_service(service: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what the file says of the service.
-
-    Raises:
-        ValueError: there is no such service, or its file cannot be read.
-    """
+    """Return what the file says of the service, or raise ValueError: there is none, or the file cannot be read."""
     named = environment.get("PGSERVICEFILE")
     files = [Path(named)] if named else [Path(environment.get("HOME", "/"), ".pg_service.conf")]
     if "PGSYSCONFDIR" in environment:

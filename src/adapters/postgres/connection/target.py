@@ -31,37 +31,25 @@ class Target:
     addresses: tuple[tuple[str, int], ...]
     """Host and port, in the order to try them; a host that begins with `/` is the folder of a Unix socket."""
     user: str
-    password: str = field(repr=False)
-    """Empty when there is none."""
+    password: str = field(repr=False)  # empty when there is none
     database: str
     tls: Tls
-    wanted: str
-    """One of `SESSION_ATTRIBUTES`: which of several servers to stay with."""
-    shuffled: bool
-    """Try the addresses in any order."""
-    connect_timeout_s: float | None
-    """For each address; None: as the caller likes."""
+    wanted: str  # one of `SESSION_ATTRIBUTES`: which of several servers to stay with
+    shuffled: bool  # try the addresses in any order
+    connect_timeout_s: float | None  # for each address; None: as the caller likes
     application_name: str | None
     fallback_application_name: str | None
-    options: str | None
-    """Command line options for the server process, `-c name=value`."""
+    options: str | None  # command line options for the server process, `-c name=value`
     search_path: str | None
-    pooled: bool | None
-    """A transaction-mode pooler is in between; None: to be found out."""
+    pooled: bool | None  # a transaction-mode pooler is in between; None: to be found out
     keepalives: Mapping[str, int]
     """libpq's parameters of the TCP socket: `keepalives`, `keepalives_idle` (s), …, `tcp_user_timeout` (ms)."""
-    ignored: tuple[str, ...]
-    """Parameters that change nothing."""
-    written: str = field(repr=False, eq=False)
-    """The connection string itself, to be shown with its password masked."""
+    ignored: tuple[str, ...]  # parameters that change nothing
+    written: str = field(repr=False, eq=False)  # the connection string itself, to be shown with its password masked
 
 
 def read_target(text: str, environment: Mapping[str, str] = os.environ) -> Target:
-    """Read a connection string, and what libpq adds to it: a service file, the environment, a password file.
-
-    Raises:
-        ValueError: it cannot be used; the message names the part that is wrong and repeats no value.
-    """
+    """Read a connection string, and what libpq adds to it; a ValueError names the wrong part and repeats no value."""
     given = _in_libpqs_words(read_conninfo(text))
     parameters = _completed(given, environment)
     addresses = _addresses(parameters)

@@ -10,8 +10,7 @@ from typing import Any
 from attrs import field, frozen
 
 MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-SYSTEM = "system"
-"""Instead of a file: the authorities that the operating system trusts."""
+SYSTEM = "system"  # instead of a file: the authorities that the operating system trusts
 
 _VERSIONS = {"TLSv1": "TLSv1", "TLSv1.1": "TLSv1_1", "TLSv1.2": "TLSv1_2", "TLSv1.3": "TLSv1_3"}
 
@@ -30,10 +29,8 @@ class Tls:
     """How a connection is encrypted, and what the server has to prove; files are read at each connection anew."""
 
     mode: str
-    direct: bool
-    """TLS begins with the first byte, without asking for it in PostgreSQL's protocol."""
-    root: str | None
-    """File of certificate authorities, or `SYSTEM`; None: the server proves nothing."""
+    direct: bool  # TLS begins with the first byte, without asking for it in PostgreSQL's protocol
+    root: str | None  # file of certificate authorities, or `SYSTEM`; None: the server proves nothing
     certificate: str | None
     key: str | None
     key_password: str | None = field(repr=False)
@@ -47,11 +44,7 @@ class Tls:
         return {"disable": (False,), "allow": (False, True), "prefer": (True, False)}.get(self.mode, (True,))
 
     def context(self, server_name: str | None = None) -> ssl.SSLContext:
-        """Read the files; the context asks for, and verifies, this name, whatever address is connected to.
-
-        Raises:
-            ValueError: one of them cannot be used; the message names its parameter.
-        """
+        """Read the files, to verify this name whatever address is connected to; ValueError names the parameter."""
         context = _NamedContext(ssl.PROTOCOL_TLS_CLIENT)
         context.server_name = server_name
         context.check_hostname = False
@@ -82,11 +75,7 @@ class Tls:
 
 
 def read_tls(parameters: Mapping[str, str], *, over_network: bool) -> Tls:
-    """Take what concerns TLS out of the parameters of a connection; a Unix socket has none.
-
-    Raises:
-        ValueError: it cannot be used; the message names the parameter.
-    """
+    """Take what concerns TLS out of the parameters; a Unix socket has none. A ValueError names the parameter."""
     root = parameters.get("sslrootcert") or _in_home("root.crt")
     mode = parameters.get("sslmode") or ("verify-full" if root == SYSTEM else "prefer")
     if mode not in MODES:

@@ -16,13 +16,10 @@ async def examine_clerk(
     key_set_of: Callable[..., Awaitable[KeySet | None]],
     thumbprint_of: Callable[[PemKey], str],
 ) -> ClerkFacts:
-    """Return what is configured of Clerk, and what Clerk says to it.
+    """Return what is configured of Clerk (None where it cannot be used), and what Clerk says to it.
 
-    Args:
-        tokens, api: None where they cannot be used.
-        key_set_of: fetches the key set at a URL, with the `secret_key` where one is given; None without a URL. A
-            failure is part of the result, and not raised.
-        thumbprint_of: returns the RFC 7638 thumbprint of a public key.
+    `key_set_of` fetches the key set at a URL, with the `secret_key` where one is given; None without a URL. A failure
+    is part of the result, and not raised. `thumbprint_of` is of RFC 7638.
     """
     secret_key = api.clerk_secret_key.get_secret_value() if api and api.clerk_secret_key else None
     publishable_key = tokens.clerk_publishable_key if tokens else None

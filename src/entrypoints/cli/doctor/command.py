@@ -5,12 +5,12 @@ import json as json_
 import logging
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
 import httpx
-from attrs import asdict, frozen
+from attrs import asdict
 from rich.text import Text
 
 from application.counting import counted
@@ -24,23 +24,12 @@ from application.doctor.serving import ServingFacts, serving_findings
 from application.doctor.topics import topic_findings
 from application.errors import BrokerUnavailableError, StoreUnavailableError
 from application.failure import CLERK, KAFKA, POSTGRES, REPLICA, Cause, Failure
-from application.relay.dead_letters import OutboxStatus
-from application.relay.topics import TopicFacts
 from entrypoints.cli.doctor.configuration import Configured, configured
 from entrypoints.cli.output import flush, print_table
 from entrypoints.cli.terminal import on_terminal
-from entrypoints.config.settings import (
-    ClerkApiSettings,
-    DatabaseSettings,
-    HttpSettings,
-    KafkaSettings,
-    ProxySettings,
-    ReplicaSettings,
-    TokenSettings,
-)
+from entrypoints.config import settings
 
-LIMIT_S = 20.0
-"""For each check; they run side by side."""
+LIMIT_S = 20.0  # for each check; they run side by side
 
 _COLOURS = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.FAILURE: "red"}
 
@@ -60,7 +49,7 @@ def doctor(*, json: bool = False, strict: bool = False) -> None:
     """
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is wrong is said below, once
     found = configured()
-    if proxies := found.get(ProxySettings):
+    if proxies := found.get(settings.ProxySettings):
         proxies.export()
     findings = [*found.findings, *asyncio.run(_examine(found))]
     if json:
@@ -70,22 +59,9 @@ def doctor(*, json: bool = False, strict: bool = False) -> None:
     sys.exit(not passed(findings, strict=strict))
 
 
-@frozen
-class _Facts:
-    """What was found out; None where nothing is configured to ask."""
-
-    database: DatabaseFacts | Unanswered | None
-    written: Unanswered | None
-    replicas: Mapping[str, Failure | None] | Unanswered | None
-    outbox: OutboxStatus | Unanswered | None
-    topics: list[TopicFacts] | Unanswered | None
-    clerk: ClerkFacts | Unanswered
-    serving: ServingFacts | Unanswered | None
-
-
 async def _examine(found: Configured) -> list[Finding]:
-    container = found.container
-    database, replica, http = found.get(DatabaseSettings), found.get(ReplicaSettings), found.get(HttpSettings)
+    get, container = found.get, found.container
+    database, replica, http = get(settings.DatabaseSettings), get(settings.ReplicaSettings), get(settings.HttpSettings)
     has_replica = database and replica and replica.database_replica_url
     try:
         (primary, written, replicas), outbox, topics, clerk, serving = await asyncio.gather(
@@ -95,29 +71,35 @@ async def _examine(found: Configured) -> list[Finding]:
                 _ask(REPLICA, container.examine_replicas()) if has_replica else _nothing(),
             ),
             _ask(POSTGRES, container.outbox_admin().status) if database else _nothing(),
-            _ask(KAFKA, container.examine_topics()) if found.get(KafkaSettings) else _nothing(),
-            _ask(CLERK, lambda: container.examine_clerk()(found.get(TokenSettings), found.get(ClerkApiSettings))),
+            _ask(KAFKA, container.examine_topics()) if get(settings.KafkaSettings) else _nothing(),
+            _ask(CLERK, lambda: container.examine_clerk()(get(settings.TokenSettings), get(settings.ClerkApiSettings))),
             _ask("serve", partial(_ask_serve, http)) if http else _nothing(),
         )
     finally:
         if database:
             await container.engine().dispose()
-    return [*_findings(_Facts(primary, written, replicas, outbox, topics, clerk, serving))]
+    clocks = {"PostgreSQL": primary.clock_ahead_s} if isinstance(primary, DatabaseFacts) else {}
+    if isinstance(clerk, ClerkFacts) and clerk.clock_ahead_s is not None:
+        clocks["Clerk"] = clerk.clock_ahead_s
+    return [
+        *((*database_findings(primary), *write_findings(primary, written)) if primary else ()),
+        *(() if replicas is None else replica_findings(replicas)),
+        *(outbox_findings(outbox) if outbox else ()),
+        *(() if topics is None else topic_findings(topics)),
+        *([not_checked("clerk", str(clerk.failure))] if isinstance(clerk, Unanswered) else clerk_findings(clerk)),
+        *clock_findings(clocks),
+        *(serving_findings(serving) if isinstance(serving, ServingFacts) else ()),
+    ]
 
 
-async def _ask_serve(settings: HttpSettings) -> ServingFacts:
+async def _ask_serve(http: settings.HttpSettings) -> ServingFacts:
     """Ask the `serve` on this machine for its failures: a wrong signing secret shows nowhere else."""
-    address = settings.base_url
+    address = http.base_url
     try:
         async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
             document = (await client.get(f"{address}/health")).json()
-        return ServingFacts(
-            address=address,
-            answers=True,
-            checks=document["checks"],
-            causes=document["causes"],
-            labels=document.get("labels", {}),  # the release before has none
-        )
+        checks, causes, labels = document["checks"], document["causes"], document.get("labels", {})  # none: of before
+        return ServingFacts(address=address, answers=True, checks=checks, causes=causes, labels=labels)
     except (httpx.HTTPError, ValueError, KeyError, TypeError):  # no service, or another one, listens there
         return ServingFacts(address=address, answers=False)
 
@@ -137,30 +119,6 @@ async def _ask(subject: str, question: Callable[[], Awaitable[T]], limit_s: floa
 
 async def _nothing() -> None:
     return None
-
-
-def _findings(facts: _Facts) -> Iterator[Finding]:
-    clocks: dict[str, float] = {}
-    if facts.database is not None:
-        yield from database_findings(facts.database)
-        yield from write_findings(facts.database, facts.written)
-        if isinstance(facts.database, DatabaseFacts):
-            clocks["PostgreSQL"] = facts.database.clock_ahead_s
-    if facts.replicas is not None:
-        yield from replica_findings(facts.replicas)
-    if facts.outbox is not None:
-        yield from outbox_findings(facts.outbox)
-    if facts.topics is not None:
-        yield from topic_findings(facts.topics)
-    if isinstance(facts.clerk, Unanswered):
-        yield not_checked("clerk", str(facts.clerk.failure))
-    else:
-        yield from clerk_findings(facts.clerk)
-        if facts.clerk.clock_ahead_s is not None:
-            clocks["Clerk"] = facts.clerk.clock_ahead_s
-    yield from clock_findings(clocks)
-    if isinstance(facts.serving, ServingFacts):
-        yield from serving_findings(facts.serving)
 
 
 def _print_table(findings: Sequence[Finding]) -> None:

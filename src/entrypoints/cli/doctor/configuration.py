@@ -28,8 +28,7 @@ G = TypeVar("G")
 
 @frozen
 class Configured:
-    groups: Mapping[type, object]
-    """Each group's settings, or what is wrong with them."""
+    groups: Mapping[type, object]  # each group's settings, or what is wrong with them
     findings: Sequence[Finding] = ()
 
     def get(self, group: type[G]) -> G | None:

@@ -126,11 +126,7 @@ def _clear_and_print(status: OutboxStatus, rate: float) -> None:
 
 
 async def _status(
-    admin: OutboxAdministration,
-    *,
-    readings: int | None,
-    every: float,
-    show: Callable[[OutboxStatus, float], None],
+    admin: OutboxAdministration, *, readings: int | None, every: float, show: Callable[[OutboxStatus, float], None]
 ) -> None:
     before = await admin.status()
     pause = BETWEEN_READINGS_S

@@ -131,11 +131,7 @@ def _ended(output: Output, result: Result, reason: str = "") -> int:
 
 
 def allowance(text: str) -> DeletionLimit:
-    """Read how many may be deleted: a number, or a share of our users with `%`.
-
-    Raises:
-        ValueError: it is neither.
-    """
+    """Read how many may be deleted: a number, or a share of our users with `%`; ValueError: it is neither."""
     if found := re.fullmatch(r"([0-9]{1,3})%", text):
         if int(found[1]) <= 100:  # noqa: PLR2004
             return DeletionLimit(share=int(found[1]) / 100, at_least=0, explicit=True)

@@ -21,11 +21,8 @@ from entrypoints.cli.confirmation import agreed
 from entrypoints.cli.output import print_table
 from entrypoints.cli.terminal import console_for_progress
 
-NAMED = 20
-"""Users whom the question before a deletion names; `--dry-run --report` names all."""
-
-LOG_EVERY_S = 10.0
-"""Between two lines about progress, where there is no terminal to draw a bar on."""
+NAMED = 20  # users whom the question before a deletion names; `--dry-run --report` names all
+LOG_EVERY_S = 10.0  # between two lines about progress, where there is no terminal to draw a bar on
 
 log = structlog.get_logger("reconcile")
 

@@ -179,13 +179,7 @@ def revoke_sessions(*ids: Ids, yes: Yes = False, json: Json = False) -> None:
 
 
 def _act(  # noqa: PLR0913  # what the commands differ in
-    ids: Sequence[str],
-    action: Action,
-    use_case: UseCase,
-    *,
-    ask: str | None = None,
-    yes: bool = False,
-    json: bool,
+    ids: Sequence[str], action: Action, use_case: UseCase, *, ask: str | None = None, yes: bool = False, json: bool
 ) -> None:
     who = user_ids(ids)
     if ask:

@@ -12,13 +12,10 @@ from entrypoints.cli.terminal import printable
 
 @frozen
 class Failure:
-    code: str
-    """For scripts; the same words as the HTTP API's problem codes."""
+    code: str  # for scripts; the same words as the HTTP API's problem codes
     message: str
-    status: int
-    """The exit status when there is no other kind of failure."""
-    of_everybody: bool = False
-    """The next user would meet the same, so there is no use in trying."""
+    status: int  # the exit status when there is no other kind of failure
+    of_everybody: bool = False  # the next user would meet the same, so there is no use in trying
 
 
 def failure_of(error: errors.ApplicationError) -> Failure:

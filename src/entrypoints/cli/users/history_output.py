@@ -18,8 +18,7 @@ from entrypoints.cli.output import flush, print_table
 from entrypoints.cli.terminal import console_for_stdout, on_terminal, printable
 
 _COLUMNS = ("version", "event", "time", "where", "trace", "field", "before", "after")
-_LATEST_MS = 253_402_300_799_999
-"""The end of the year 9999."""
+_LATEST_MS = 253_402_300_799_999  # the end of the year 9999
 _COLOURS = {"created": "green", "updated": "yellow", "deleted": "red"}
 
 

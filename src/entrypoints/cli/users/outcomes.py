@@ -27,11 +27,7 @@ _SYNCED = {
 
 
 def outcome_of(action: Action, outcome: Outcome, user: User | Tombstone) -> str:
-    """Say what was done, and the version of our row.
-
-    For an action at Clerk, `outcome` tells only who stored it: with `unchanged` and `stale` its webhook was faster than
-    Clerk's answer, or there was nothing to do. Whether it holds is in the row.
-    """
+    """Say what was done, and our row's version: whether it holds is there, `outcome` tells only who stored it."""
     version = f"(version {user.version})"
     if isinstance(user, Tombstone):
         absent = " here: Clerk has no such user" if action is Action.SYNC else ""

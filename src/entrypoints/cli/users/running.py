@@ -49,10 +49,7 @@ def run_for_each(
     *,
     as_json: bool,
 ) -> NoReturn:
-    """Do it for one user after the other, show what came of each, and end the program.
-
-    One that cannot be done does not keep the others from it, but an outage does: each of them would wait for it again.
-    """
+    """Do it for one user after the other, show what came of each, and end the program; an outage ends it at once."""
     failures: list[Failure] = []
 
     async def do(container: UsersContainer) -> None:

@@ -22,8 +22,7 @@ GROUPS: Mapping[type, str] = {
     settings.TracingSettings: "Traces: serve, relay (none unless asked for; OpenTelemetry's other variables count too)",
 }
 
-DEPLOYED = ("serve", "relay", "migrate")
-"""The commands that a deployment is made of."""
+DEPLOYED = ("serve", "relay", "migrate")  # the commands that a deployment is made of
 
 COMMANDS: Mapping[str, type] = {
     "serve": settings.ServeSettings,
@@ -43,15 +42,13 @@ class Variable:
     """A variable as it is declared."""
 
     name: str
-    field: str
-    """Its name in the group."""
+    field: str  # its name in the group
     group: type
     help: str
     example: str
     parse: Any
     default: Any
-    in_file: bool
-    """`NAME_FILE` may name a file that holds it."""
+    in_file: bool  # `NAME_FILE` may name a file that holds it
 
     @property
     def required(self) -> bool:

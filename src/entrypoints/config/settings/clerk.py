@@ -26,35 +26,26 @@ class WebhookSettings:
 class TokenSettings:
     """How session tokens are verified: by a configured key (no network), or by Clerk's published keys."""
 
-    clerk_publishable_key: PublishableKey | None = variable(
-        clerk_values.publishable_key,
+    # fmt: off
+    clerk_publishable_key: PublishableKey | None = variable(clerk_values.publishable_key,
         "Clerk dashboard > API keys. The token issuer and the JWKS address follow from it.",
-        example="pk_test_Y2xlcmsuZXhhbXBsZS5jb20k",
-    )
-    clerk_jwt_key: PublicKey | None = variable(
-        clerk_values.public_key,
+        example="pk_test_Y2xlcmsuZXhhbXBsZS5jb20k")
+    clerk_jwt_key: PublicKey | None = variable(clerk_values.public_key,
         "The instance's RSA public key in PEM (API keys > JWKS public key): tokens are then verified without network.",
         example='"-----BEGIN PUBLIC KEY-----\\nMIIB…\\n-----END PUBLIC KEY-----"',  # a whole one fills five lines
-        in_file=True,
-    )
-    clerk_issuer: str | None = variable(
-        clerk_values.issuer,
+        in_file=True)
+    clerk_issuer: str | None = variable(clerk_values.issuer,
         "Token issuer, when it does not follow from the publishable key (a proxied Frontend API).",
-        example="https://clerk.example.com",
-    )
-    clerk_jwks_url: str | None = variable(
-        clerk_values.jwks_url,
+        example="https://clerk.example.com")
+    clerk_jwks_url: str | None = variable(clerk_values.jwks_url,
         "Where the public keys are, when it does not follow from the publishable key. The Backend API's "
         "(`https://api.clerk.com/v1/jwks`) is asked with CLERK_SECRET_KEY.",
-        example="https://clerk.example.com/.well-known/jwks.json",
-    )
-    clerk_authorized_parties: tuple[str, ...] = variable(
-        parsing.comma_separated(parsing.origin),
+        example="https://clerk.example.com/.well-known/jwks.json")
+    clerk_authorized_parties: tuple[str, ...] = variable(parsing.comma_separated(parsing.origin),
         "Origins of your frontends, comma-separated: a token's `azp` must be one of them, and CORS admits them. Unset: "
         "any, and the session cookie is not read. Apps and extensions too: `chrome-extension://<id>`, `capacitor://localhost`.",
-        example="https://app.example.com,http://localhost:5173",
-        default=(),
-    )
+        example="https://app.example.com,http://localhost:5173", default=())
+    # fmt: on
 
     @property
     def issuer(self) -> str | None:
@@ -70,13 +61,12 @@ class TokenSettings:
 
 @frozen
 class ClerkApiSettings:
-    clerk_secret_key: Secret[str] | None = variable(
-        parsing.secret(clerk_values.secret_key),
+    # fmt: off
+    clerk_secret_key: Secret[str] | None = variable(parsing.secret(clerk_values.secret_key),
         "Backend API key. With it a user who signs in before the webhook lands is fetched there and then.",
-        example=clerk_values.SECRET_KEY_EXAMPLE,
-        in_file=True,
-    )
+        example=clerk_values.SECRET_KEY_EXAMPLE, in_file=True)
     clerk_api_url: str = variable(clerk_values.api_url, "Clerk's Backend API.", default=clerk_values.BACKEND_API)
+    # fmt: on
 
 
 def asks_backend_api(tokens: TokenSettings, api: ClerkApiSettings) -> bool:

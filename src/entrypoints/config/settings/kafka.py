@@ -41,90 +41,48 @@ def _brokers(text: str) -> "tuple[Broker, ...]":
 
 @frozen
 class KafkaSettings:
-    kafka_bootstrap_servers: "tuple[Broker, ...]" = variable(
-        _brokers,
+    # fmt: off
+    kafka_bootstrap_servers: "tuple[Broker, ...]" = variable(_brokers,
         "Kafka brokers, comma-separated. Only `auth-service relay` and the event commands need them.",
-        example="localhost:9092",
-        default=NOTHING,
-    )
-    kafka_security_protocol: "SecurityProtocol" = variable(
-        _shared("KAFKA_SECURITY_PROTOCOL"),
-        "How to reach them: PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL.",
-        default="PLAINTEXT",
-    )
-    kafka_sasl_mechanism: "SaslMechanism | None" = variable(
-        _shared("KAFKA_SASL_MECHANISM"),
-        "With SASL: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER, AWS_MSK_IAM.",
-        example="SCRAM-SHA-512",
-    )
-    kafka_sasl_username: str | None = variable(
-        _shared("KAFKA_SASL_USERNAME"), "With PLAIN and SCRAM: the user name.", example="auth-service", in_file=True
-    )
-    kafka_sasl_password: Secret[str] | None = variable(
-        parsing.secret(_shared("KAFKA_SASL_PASSWORD")),
-        "With PLAIN and SCRAM: the password.",
-        example="secret",
-        in_file=True,
-    )
-    kafka_ssl_ca_file: Path | None = variable(
-        _shared("KAFKA_SSL_CA_FILE"),
-        "With SSL: the certificate authority, when it is not one the system trusts.",
-        example="/etc/ssl/kafka-ca.pem",
-    )
-    kafka_ssl_cert_file: Path | None = variable(
-        _shared("KAFKA_SSL_CERT_FILE"),
+        example="localhost:9092", default=NOTHING)
+    kafka_security_protocol: "SecurityProtocol" = variable(_shared("KAFKA_SECURITY_PROTOCOL"),
+        "How to reach them: PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL.", default="PLAINTEXT")
+    kafka_sasl_mechanism: "SaslMechanism | None" = variable(_shared("KAFKA_SASL_MECHANISM"),
+        "With SASL: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER, AWS_MSK_IAM.", example="SCRAM-SHA-512")
+    kafka_sasl_username: str | None = variable(_shared("KAFKA_SASL_USERNAME"),
+        "With PLAIN and SCRAM: the user name.", example="auth-service", in_file=True)
+    kafka_sasl_password: Secret[str] | None = variable(parsing.secret(_shared("KAFKA_SASL_PASSWORD")),
+        "With PLAIN and SCRAM: the password.", example="secret", in_file=True)
+    kafka_ssl_ca_file: Path | None = variable(_shared("KAFKA_SSL_CA_FILE"),
+        "With SSL: the certificate authority, when it is not one the system trusts.", example="/etc/ssl/kafka-ca.pem")
+    kafka_ssl_cert_file: Path | None = variable(_shared("KAFKA_SSL_CERT_FILE"),
         "With SSL: the client certificate in PEM, with its chain, for brokers that demand one.",
-        example="/etc/kafka-user/user.crt",
-    )
-    kafka_ssl_key_file: Path | None = variable(
-        _shared("KAFKA_SSL_KEY_FILE"),
-        "The private key of KAFKA_SSL_CERT_FILE, in PEM.",
-        example="/etc/kafka-user/user.key",
-    )
-    kafka_ssl_key_password: Secret[str] | None = variable(
-        parsing.secret(_shared("KAFKA_SSL_KEY_PASSWORD")),
-        "The password of KAFKA_SSL_KEY_FILE, when it is encrypted.",
-        example="secret",
-        in_file=True,
-    )
-    kafka_oauth_token_url: str | None = variable(
-        _shared("KAFKA_OAUTH_TOKEN_URL"),
+        example="/etc/kafka-user/user.crt")
+    kafka_ssl_key_file: Path | None = variable(_shared("KAFKA_SSL_KEY_FILE"),
+        "The private key of KAFKA_SSL_CERT_FILE, in PEM.", example="/etc/kafka-user/user.key")
+    kafka_ssl_key_password: Secret[str] | None = variable(parsing.secret(_shared("KAFKA_SSL_KEY_PASSWORD")),
+        "The password of KAFKA_SSL_KEY_FILE, when it is encrypted.", example="secret", in_file=True)
+    kafka_oauth_token_url: str | None = variable(_shared("KAFKA_OAUTH_TOKEN_URL"),
         "With OAUTHBEARER: the token endpoint, which grants access tokens for client credentials.",
-        example="https://keycloak.example.com/realms/platform/protocol/openid-connect/token",
-    )
-    kafka_oauth_client_id: str | None = variable(
-        _shared("KAFKA_OAUTH_CLIENT_ID"), "With OAUTHBEARER: the client.", example="auth", in_file=True
-    )
-    kafka_oauth_client_secret: Secret[str] | None = variable(
-        parsing.secret(_shared("KAFKA_OAUTH_CLIENT_SECRET")),
-        "With OAUTHBEARER: the client's secret.",
-        example="secret",
-        in_file=True,
-    )
-    kafka_oauth_scope: str | None = variable(
-        _shared("KAFKA_OAUTH_SCOPE"),
-        "With OAUTHBEARER: scopes to ask for, separated by blanks, where the endpoint wants some.",
-        example="kafka",
-    )
-    kafka_oauth_extensions: tuple[tuple[str, str], ...] = variable(
-        _shared("KAFKA_OAUTH_EXTENSIONS"),
+        example="https://keycloak.example.com/realms/platform/protocol/openid-connect/token")
+    kafka_oauth_client_id: str | None = variable(_shared("KAFKA_OAUTH_CLIENT_ID"),
+        "With OAUTHBEARER: the client.", example="auth", in_file=True)
+    kafka_oauth_client_secret: Secret[str] | None = variable(parsing.secret(_shared("KAFKA_OAUTH_CLIENT_SECRET")),
+        "With OAUTHBEARER: the client's secret.", example="secret", in_file=True)
+    kafka_oauth_scope: str | None = variable(_shared("KAFKA_OAUTH_SCOPE"),
+        "With OAUTHBEARER: scopes to ask for, separated by blanks, where the endpoint wants some.", example="kafka")
+    kafka_oauth_extensions: tuple[tuple[str, str], ...] = variable(_shared("KAFKA_OAUTH_EXTENSIONS"),
         "With OAUTHBEARER: SASL extensions as name=value, comma-separated, where the brokers want some.",
-        example="logicalCluster=lkc-abc123,identityPoolId=pool-abc1",
-        default=(),
-    )
-    kafka_user_events_topic: str = variable(
-        parsing.topic, "Where user events go. The relay never creates it.", default="auth.user.events.v1"
-    )
-    kafka_user_state_topic: str | None = variable(
-        parsing.topic,
+        example="logicalCluster=lkc-abc123,identityPoolId=pool-abc1", default=())
+    kafka_user_events_topic: str = variable(parsing.topic,
+        "Where user events go. The relay never creates it.", default="auth.user.events.v1")
+    kafka_user_state_topic: str | None = variable(parsing.topic,
         "Where each user's newest version goes, compacted, for services that begin with all users. Unset: nowhere.",
-        example="auth.user.state.v1",
-    )
-    kafka_session_events_topic: str = variable(
-        parsing.topic,
+        example="auth.user.state.v1")
+    kafka_session_events_topic: str = variable(parsing.topic,
         "Where ended sessions go, for services that refuse their tokens. The relay never creates it.",
-        default="auth.session.events.v1",
-    )
+        default="auth.session.events.v1")
+    # fmt: on
 
     @property
     def addresses(self) -> list[str]:
@@ -189,10 +147,7 @@ def _shared_topics(kafka: KafkaSettings, wrong: set[str]) -> Iterator[tuple[str,
 
 
 def unused(found: Mapping[str, SourceValue], kafka: KafkaSettings) -> Iterator[ConfigProblem]:
-    """Name what is set and left unused: credentials, say, beside a plain connection.
-
-    A protocol or mechanism in the environment stands over what `.env` says of any of them.
-    """
+    """Name what is set and left unused; a protocol or mechanism in the environment stands over all of `.env`."""
     from anomalyze_auth.kafka.contradictions import unused as of_sdk  # noqa: PLC0415  # not every command needs it
     from anomalyze_auth.kafka.values import SecurityProtocol  # noqa: PLC0415
 

@@ -11,36 +11,24 @@ from entrypoints.config import parsing
 from entrypoints.config.secret import Secret
 from entrypoints.config.settings.variable import variable
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
-"""Never asked through a proxy: another machine's loopback is not this one's."""
+LOOPBACK = ("localhost", "127.0.0.1", "::1")  # never asked through a proxy: another machine's is not this one's
 
 
 @frozen
 class ProxySettings:
-    https_proxy: Secret[str] | None = variable(
-        parsing.secret(parsing.proxy_url),
+    # fmt: off
+    https_proxy: Secret[str] | None = variable(parsing.secret(parsing.proxy_url),
         "HTTP proxy for what goes out over TLS: Clerk's API and keys, traces. Also in lower case, which goes first.",
-        example="http://user:password@proxy.example.com:3128",
-        in_file=True,
-    )
-    http_proxy: Secret[str] | None = variable(
-        parsing.secret(parsing.proxy_url),
+        example="http://user:password@proxy.example.com:3128", in_file=True)
+    http_proxy: Secret[str] | None = variable(parsing.secret(parsing.proxy_url),
         "The same for what goes out without TLS, such as traces to a collector on http://.",
-        example="http://proxy.example.com:3128",
-        in_file=True,
-    )
-    all_proxy: Secret[str] | None = variable(
-        parsing.secret(parsing.proxy_url),
-        "For both, where neither of them is set.",
-        example="http://proxy.example.com:3128",
-        in_file=True,
-    )
-    no_proxy: tuple[str, ...] = variable(
-        parsing.comma_separated(parsing.direct_host),
+        example="http://proxy.example.com:3128", in_file=True)
+    all_proxy: Secret[str] | None = variable(parsing.secret(parsing.proxy_url),
+        "For both, where neither of them is set.", example="http://proxy.example.com:3128", in_file=True)
+    no_proxy: tuple[str, ...] = variable(parsing.comma_separated(parsing.direct_host),
         "Hosts and domains that are asked directly, comma-separated. Loopback always is.",
-        example=".svc,.cluster.local,10.0.0.0/8",
-        default=(),
-    )
+        example=".svc,.cluster.local,10.0.0.0/8", default=())
+    # fmt: on
 
     def export(self) -> None:
         """Put them into the environment, before the first client is made: they may come from `.env` or a file."""

@@ -56,30 +56,19 @@ class ReplicaSettings:
 
 @frozen
 class HttpSettings:
-    host: str = variable(
-        parsing.listening_host,
-        "Address or host name to listen on; 0.0.0.0 for every interface, :: with IPv6 too.",
-        default="127.0.0.1",
-    )
+    # fmt: off
+    host: str = variable(parsing.listening_host,
+        "Address or host name to listen on; 0.0.0.0 for every interface, :: with IPv6 too.", default="127.0.0.1")
     port: int = variable(parsing.port, "Port to listen on.", example="3002", default=3002)
-    shutdown_delay_s: float = variable(
-        parsing.number(300, " of seconds"),
+    shutdown_delay_s: float = variable(parsing.number(300, " of seconds"),
         "Seconds to go on serving after SIGTERM, with /health/ready at 503: until a load balancer has noticed.",
-        example="5",
-        default=0.0,
-    )
-    web_concurrency: int = variable(
-        parsing.workers,
-        "Processes of serve. More help where there are cores to spare beside PostgreSQL's.",
-        example="2",
-        default=1,
-    )
-    root_links: tuple[tuple[str, str], ...] = variable(
-        parsing.links,
+        example="5", default=0.0)
+    web_concurrency: int = variable(parsing.workers,
+        "Processes of serve. More help where there are cores to spare beside PostgreSQL's.", example="2", default=1)
+    root_links: tuple[tuple[str, str], ...] = variable(parsing.links,
         "Links on the page at /, as name=address, comma-separated: your docs, dashboards. `dev` adds its own.",
-        example="docs=https://docs.example.com/auth",
-        default=(),
-    )
+        example="docs=https://docs.example.com/auth", default=())
+    # fmt: on
 
     @property
     def base_url(self) -> str:
@@ -90,38 +79,30 @@ class HttpSettings:
 
 @frozen
 class LogSettings:
-    log_level: LogLevel = variable(
-        parsing.one_of(LogLevel), f"{', '.join(LogLevel)}.", example="info", default=LogLevel.INFO
-    )
-    log_format: LogFormat = variable(
-        parsing.one_of(LogFormat),
+    # fmt: off
+    log_level: LogLevel = variable(parsing.one_of(LogLevel),
+        f"{', '.join(LogLevel)}.", example="info", default=LogLevel.INFO)
+    log_format: LogFormat = variable(parsing.one_of(LogFormat),
         "json for machines, console for people; auto is console on a terminal and json elsewhere.",
-        example="json",
-        default=LogFormat.AUTO,
-    )
+        example="json", default=LogFormat.AUTO)
+    # fmt: on
 
 
 @frozen
 class ManagementSettings:
     """Who may look users up and act on them over HTTP (`/v1/users`)."""
 
-    auth_service_keys: tuple[ServiceKey, ...] = variable(
-        parsing.service_keys,
+    # fmt: off
+    auth_service_keys: tuple[ServiceKey, ...] = variable(parsing.service_keys,
         "Other services' keys as name:scopes:hash, comma-separated; `auth-service service-key new NAME` makes one. "
         "Without scopes (name:hash) a key may do everything.",
-        in_file=True,
-        example="billing:read+ban:8f4b3c9b0f6d2f1a57c3d6e2b94a7d10c5e8f3a6b7d9124e0c6a8b5f3d7e9c21",
-        default=(),
-    )
-    auth_service_permission: str = variable(
-        parsing.permission,
+        in_file=True, example="billing:read+ban:8f4b3c9b0f6d2f1a57c3d6e2b94a7d10c5e8f3a6b7d9124e0c6a8b5f3d7e9c21",
+        default=())
+    auth_service_permission: str = variable(parsing.permission,
         "Permission that lets a signed-in person do the same. A session token carries it for the active organization.",
-        default="org:users:manage",
-    )
-    auth_service_organizations: tuple[str, ...] = variable(
-        parsing.organizations,
+        default="org:users:manage")
+    auth_service_organizations: tuple[str, ...] = variable(parsing.organizations,
         "Organizations in which that permission counts, comma-separated; unset: in none, so only service keys manage "
         "users. `*` is any: administrators of any organization could then manage every user.",
-        example="org_2abcDEF",
-        default=(),
-    )
+        example="org_2abcDEF", default=())
+    # fmt: on

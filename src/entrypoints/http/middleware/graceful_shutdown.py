@@ -24,8 +24,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 log = structlog.get_logger("http")
 
-SETTLE_S = 0.3
-"""From the last new connection to the stop: for the request of a client that was just connecting."""
+SETTLE_S = 0.3  # from the last new connection to the stop: for the request of a client that was just connecting
 
 _DESCRIPTORS = Path("/proc/self/fd")
 _SO_ATTACH_FILTER = 26

@@ -13,11 +13,8 @@ from entrypoints.observability.metrics import WEBHOOK_ROUTE
 
 QUERY_LIMIT_BYTES = 8 * 1024
 
-PARAMETERS_AT_MOST = 256
-"""In a query: twice what `/v1/users?ids=…&ids=…` may name."""
-
-COOKIES_AT_MOST = 256
-"""In all Cookie headers; browsers keep up to 180 for a site."""
+PARAMETERS_AT_MOST = 256  # in a query: twice what `/v1/users?ids=…&ids=…` may name
+COOKIES_AT_MOST = 256  # in all Cookie headers; browsers keep up to 180 for a site
 
 _OF_A_LINE = len(": \r\n")
 

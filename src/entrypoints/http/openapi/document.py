@@ -34,15 +34,11 @@ class ProblemDocument:
     status: int
     code: str
     detail: str
-    reason: str | None = None
-    """Why a token is refused."""
-    codes: list[str] | None = None
-    """Clerk's own codes, when it refuses."""
-    checks: dict[str, str] | None = None
-    """The state of each dependency, when the service is not ready."""
+    reason: str | None = None  # why a token is refused
+    codes: list[str] | None = None  # Clerk's own codes, when it refuses
+    checks: dict[str, str] | None = None  # the state of each dependency, when the service is not ready
     causes: dict[str, str] | None = None
-    labels: dict[str, str] | None = None
-    """Why, by the names of `checks`."""
+    labels: dict[str, str] | None = None  # why, by the names of `checks`
 
 
 def problems(*errors: type[Exception], not_modified: bool = False) -> dict[int, ResponseSpec]:
@@ -107,13 +103,9 @@ def document(handlers: Sequence[ControllerRouterHandler], injected: Sequence[str
 
 
 def _under_any_path(operation: dict[str, Any]) -> dict[str, Any]:
-    path = {"name": "path", "in": "path", "required": True, "schema": {"type": "string"}}
+    path = {"name": "path", "in": "path", "required": True, **_TEXT}
     # The query is the original request's: `true` counts here too, and another value is meant for the upstream.
-    query = [
-        {**parameter, "schema": {"type": "string"}}
-        for parameter in operation["parameters"]
-        if parameter["name"] in ("active", "in_person")
-    ]
+    query = [{**each, **_TEXT} for each in operation["parameters"] if each["name"] in ("active", "in_person")]
     return {
         **operation,
         "operationId": "V1ExtAuthzVerify",
@@ -136,25 +128,23 @@ def _json_body(description: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _header(name: str, description: str) -> dict[str, Any]:
-    return {"name": name, "in": "header", "required": True, "description": description, "schema": {"type": "string"}}
+    return {"name": name, "in": "header", "required": True, "description": description, **_TEXT}
+
+
+def _query(name: str, description: str, schema: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "description": description, **more, "schema": schema}
 
 
 def _option(name: str, description: str) -> dict[str, Any]:
-    schema = {"type": "string", "enum": ["true"]}
-    return {"name": name, "in": "query", "required": False, "description": f"`true`: {description}", "schema": schema}
+    return _query(name, f"`true`: {description}", {"type": "string", "enum": ["true"]})
 
 
 _FLOOR_OF = (
     "the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing "
     "newer is stored."
 )
-_FLOOR = {
-    "name": MIN_VERSION,
-    "in": "query",
-    "required": False,
-    "description": "Of the user, " + _FLOOR_OF,
-    "schema": {"type": "integer", "format": "int64", "minimum": 1, "maximum": LARGEST},
-}
+_INTEGER = {"type": "integer", "format": "int64", "minimum": 1, "maximum": LARGEST}
+_FLOOR = _query(MIN_VERSION, "Of the user, " + _FLOOR_OF, _INTEGER)
 
 _TAGS = (
     ("Webhooks", "What Clerk sends.", ("/webhooks",)),
@@ -184,33 +174,26 @@ _BEYOND_SIGNATURES: dict[tuple[str, str], dict[str, Any]] = {
         "requestBody": _json_body("A Clerk event, at most 1 MiB, exactly as it was signed.", {"type": "object"}),
     },
     ("/v1/me", "get"): {
-        "parameters": [
-            {"name": "If-None-Match", "in": "header", "required": False, "schema": {"type": "string"}},
-            _FLOOR,
-        ],
+        "parameters": [{"name": "If-None-Match", "in": "header", "required": False, **_TEXT}, _FLOOR],
         "headers": {"ETag": _TEXT, "Cache-Control": _TEXT, "Vary": _TEXT},
     },
     ("/v1/users/{user_id}", "get"): {"parameters": [_FLOOR]},
     ("/v1/users", "get"): {
         "parameters": [
-            {
-                "name": "ids",
-                "in": "query",
-                "required": False,
-                "description": "User ids, comma-separated or repeated. Exactly one of `ids` and `email`.",
-                "style": "form",
-                "explode": False,
-                "schema": {"type": "array", "items": _USER_ID, "minItems": 1, "maxItems": IDS_AT_MOST},
-            },
-            {
-                "name": "email",
-                "in": "query",
-                "required": False,
-                "description": "A primary email address, in any case. Answers at most 100 users.",
-                "schema": {"type": "string", "pattern": f"^{EMAIL.pattern}$", "maxLength": EMAIL_CHARACTERS_AT_MOST},
-            },
+            _query(
+                "ids",
+                "User ids, comma-separated or repeated. Exactly one of `ids` and `email`.",
+                {"type": "array", "items": _USER_ID, "minItems": 1, "maxItems": IDS_AT_MOST},
+                style="form",
+                explode=False,
+            ),
+            _query(
+                "email",
+                "A primary email address, in any case. Answers at most 100 users.",
+                {"type": "string", "pattern": f"^{EMAIL.pattern}$", "maxLength": EMAIL_CHARACTERS_AT_MOST},
+            ),
             {**_FLOOR, "description": "Of each of the users in `ids`, beside which alone it may stand: " + _FLOOR_OF},
-        ],
+        ]
     },
     ("/v1/users/{user_id}/set-metadata", "post"): {
         "requestBody": _json_body(
@@ -221,7 +204,7 @@ _BEYOND_SIGNATURES: dict[tuple[str, str], dict[str, Any]] = {
                 "properties": {"public_metadata": {"type": "object"}},
                 "additionalProperties": False,
             },
-        ),
+        )
     },
     ("/v1/verify", "get"): {
         "parameters": [

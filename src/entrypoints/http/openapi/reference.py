@@ -11,8 +11,7 @@ VERSION = "1.72.1"
 SHA256 = "bf091006bdc3af6067af77c2f534812e3e633e94a94e87138069f570f33b762c"
 """Of `dist/browser/standalone.js` in the npm package `@scalar/api-reference`."""
 
-SCRIPT = f"/schema/scalar-{VERSION}.js"
-"""The address changes with the content, so browsers may keep it."""
+SCRIPT = f"/schema/scalar-{VERSION}.js"  # the address changes with the content, so browsers may keep it
 
 _CONFIGURATION = {
     "url": "/schema/openapi.json",

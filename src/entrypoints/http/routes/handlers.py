@@ -9,10 +9,8 @@ from entrypoints.http.users.lookups import read_user, read_users
 
 _OF_USERS = (read_user, read_users, ban, unban, lock, unlock, set_metadata, revoke_sessions, sync, delete)
 
-DIRECT = (handle_webhook, read_me, verify)
-"""Nearly all requests are for these; see `middleware.direct_routes`."""
+DIRECT = (handle_webhook, read_me, verify)  # nearly all requests are for these; see `middleware.direct_routes`
 
 HANDLERS = (*DIRECT, *_OF_USERS, health, live, ready, read_metrics)
 
-INJECTED = ("receive_webhook", "authentication", "management", "dependencies")
-"""The parameters of theirs that the container fills."""
+INJECTED = ("receive_webhook", "authentication", "management", "dependencies")  # filled by the container

@@ -28,20 +28,14 @@ T = TypeVar("T")
 
 log = structlog.get_logger("http")
 
-CHECK_DEADLINE_S = 2.0
-"""Shorter than an orchestrator's own timeout, or it would see a timeout instead of an answer."""
-
-WRITE_EVERY_S = 60.0
-"""How often a write is tried while all is well: a full disk shows nowhere else, and each try leaves a dead row."""
-
-BACKLOG_EVERY_S = 5.0
-"""Counting what waits takes 0.6 s for a million events, and several may ask each second."""
+CHECK_DEADLINE_S = 2.0  # shorter than an orchestrator's own timeout, or it would see a timeout instead of an answer
+WRITE_EVERY_S = 60.0  # a write is tried while all is well: a full disk shows nowhere else; each leaves a dead row
+BACKLOG_EVERY_S = 5.0  # counting what waits takes 0.6 s for a million events, and several may ask each second
 
 
 class State(StrEnum):
     OK = "ok"
-    DEGRADED = "degraded"
-    """Requests are served; something else needs an operator."""
+    DEGRADED = "degraded"  # requests are served; something else needs an operator
     UNAVAILABLE = "unavailable"
     NOT_ASKED_YET = "not asked yet"
 
@@ -71,7 +65,6 @@ class Replicas(Protocol):
     @property
     def failures(self) -> Mapping[str, Failure | None]:
         """By address: why it is not in use, or None."""
-        ...
 
 
 @define(kw_only=True)
@@ -168,10 +161,7 @@ async def ready(dependencies: Injected[Dependencies]) -> Health:
 
 @get("/health", summary="The state of every dependency", responses=problems(NotReadyError))
 async def health(dependencies: Injected[Dependencies]) -> Health:
-    """Ask the database, look at the signing keys, at what failed lately, and at the events that wait.
-
-    Only what requests cannot do without makes it 503; the rest is `degraded`, and 200.
-    """
+    """Ask for all of it; only what requests cannot do without makes it 503, the rest is `degraded`, and 200."""
     return _verdict(
         [
             await dependencies.database(),

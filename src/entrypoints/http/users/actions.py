@@ -8,6 +8,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from application import errors as application
+from application.users.manage_users import ManageUsers
 from application.users.representation import ProfileDocument, TombstoneDocument, user_document
 from domain.decision import Decision
 from domain.user import UserId
@@ -19,6 +20,14 @@ from entrypoints.http.users.management import Management
 from entrypoints.http.users.requests import metadata_patch, nothing
 
 AnyRequest = Request[Any, Any, Any]
+Perform = Callable[[UserId, bytes], Awaitable[Decision]]
+
+_ERRORS = (
+    *ADMISSION_ERRORS, http.ImpersonatedError, http.ClientDisconnectedError, http.BodyTooSlowError, http.BodyShedError,
+    http.BodyTooLargeError, http.RequestNotValidError, application.UserUnknownError, http.UserGoneError,
+    application.UnstorableError, application.ClerkRefusedError, application.ClerkNotConfiguredError,
+    application.SafetyStopError,
+)  # fmt: skip
 
 
 class ActionDocument(TypedDict):
@@ -40,58 +49,30 @@ def _action(name: str, summary: str) -> Callable[[Callable[..., Awaitable[Any]]]
         status_code=200,
         summary=summary,
         security=MANAGERS,
-        responses=problems(
-            *ADMISSION_ERRORS,
-            http.ImpersonatedError,
-            http.ClientDisconnectedError,
-            http.BodyTooSlowError,
-            http.BodyShedError,
-            http.BodyTooLargeError,
-            http.RequestNotValidError,
-            application.UserUnknownError,
-            http.UserGoneError,
-            application.UnstorableError,
-            application.ClerkRefusedError,
-            application.ClerkNotConfiguredError,
-            application.SafetyStopError,
-        ),
+        responses=problems(*_ERRORS),
     )
 
 
-@_action("ban", "Ban a user")
-async def ban(request: AnyRequest, user_id: FromPath[str], management: Injected[Management]) -> ActionDocument:
-    """End the user's sessions and refuse new ones, until unbanned. A second time changes nothing."""
-    return await _change(request, user_id, management, "ban", management.manage_users.ban)
+def _change(name: str, summary: str, act: Callable[[ManageUsers, UserId], Awaitable[Decision]]) -> HTTPRouteHandler:
+    """Return the handler of an action that takes no body, and of which a second time changes nothing."""
+
+    async def handle(request: AnyRequest, user_id: FromPath[str], management: Injected[Management]) -> ActionDocument:
+        def perform(target: UserId, body: bytes) -> Awaitable[Decision]:
+            nothing(body)
+            return act(management.manage_users, target)
+
+        return await _act(request, user_id, management, name, perform)
+
+    handle.__name__ = name  # which is in the operation's id
+    return _action(name, summary)(handle)
 
 
-@_action("unban", "Unban a user")
-async def unban(request: AnyRequest, user_id: FromPath[str], management: Injected[Management]) -> ActionDocument:
-    """Let the user sign in again. A second time changes nothing."""
-    return await _change(request, user_id, management, "unban", management.manage_users.unban)
-
-
-@_action("lock", "Lock a user")
-async def lock(request: AnyRequest, user_id: FromPath[str], management: Injected[Management]) -> ActionDocument:
-    """Refuse sign-ins for the time that the Clerk instance is set to; sessions go on. A second time changes nothing."""
-    return await _change(request, user_id, management, "lock", management.manage_users.lock)
-
-
-@_action("unlock", "Unlock a user")
-async def unlock(request: AnyRequest, user_id: FromPath[str], management: Injected[Management]) -> ActionDocument:
-    """Let the user sign in again before the lock ends by itself. A second time changes nothing."""
-    return await _change(request, user_id, management, "unlock", management.manage_users.unlock)
-
-
-@_action("sync", "Sync a user from Clerk")
-async def sync(request: AnyRequest, user_id: FromPath[str], management: Injected[Management]) -> ActionDocument:
-    """Read the user from Clerk, and repair our row if a webhook was missed."""
-    return await _change(request, user_id, management, "sync", management.manage_users.sync)
-
-
-@_action("delete", "Delete a user")
-async def delete(request: AnyRequest, user_id: FromPath[str], management: Injected[Management]) -> ActionDocument:
-    """Delete the user at Clerk and erase every personal field here, for ever."""
-    return await _change(request, user_id, management, "delete", management.manage_users.delete)
+ban = _change("ban", "Ban a user", ManageUsers.ban)
+unban = _change("unban", "Unban a user", ManageUsers.unban)
+lock = _change("lock", "Lock a user", ManageUsers.lock)
+unlock = _change("unlock", "Unlock a user", ManageUsers.unlock)
+sync = _change("sync", "Sync a user from Clerk", ManageUsers.sync)
+delete = _change("delete", "Delete a user", ManageUsers.delete)
 
 
 @_action("set-metadata", "Merge into a user's public metadata")
@@ -101,7 +82,7 @@ async def set_metadata(request: AnyRequest, user_id: FromPath[str], management: 
     def perform(target: UserId, body: bytes) -> Awaitable[Decision]:
         return management.manage_users.set_public_metadata(target, metadata_patch(body))
 
-    return _document(await management.act(request, user_id, "set-metadata", perform, _outcome))
+    return await _act(request, user_id, management, "set-metadata", perform)
 
 
 @_action("revoke-sessions", "End a user's sessions")
@@ -118,23 +99,8 @@ async def revoke_sessions(
     return {"revoked": count}
 
 
-async def _change(
-    request: AnyRequest,
-    user_id: str,
-    management: Management,
-    action: str,
-    use_case: Callable[[UserId], Awaitable[Decision]],
+async def _act(
+    request: AnyRequest, user_id: str, management: Management, action: str, perform: Perform
 ) -> ActionDocument:
-    def perform(target: UserId, body: bytes) -> Awaitable[Decision]:
-        nothing(body)
-        return use_case(target)
-
-    return _document(await management.act(request, user_id, action, perform, _outcome))
-
-
-def _outcome(decision: Decision) -> str:
-    return decision.outcome
-
-
-def _document(decision: Decision) -> ActionDocument:
+    decision = await management.act(request, user_id, action, perform, lambda decision: decision.outcome)
     return {"outcome": decision.outcome, "user": user_document(decision.user)}

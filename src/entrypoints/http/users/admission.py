@@ -11,18 +11,13 @@ from entrypoints.http import errors
 from entrypoints.http.authentication import TOKEN_ERRORS, USER_ERRORS, Authentication
 
 ADMISSION_ERRORS = (
-    errors.CredentialsMissingError,
-    errors.ServiceKeyRejectedError,
-    *(error for error in TOKEN_ERRORS if error is not errors.TokenMissingError),
-    *USER_ERRORS,
-    errors.NotAdmittedError,
-    errors.PermissionMissingError,
-    errors.ScopeMissingError,
-)
+    errors.CredentialsMissingError, errors.ServiceKeyRejectedError,
+    *(error for error in TOKEN_ERRORS if error is not errors.TokenMissingError), *USER_ERRORS, errors.NotAdmittedError,
+    errors.PermissionMissingError, errors.ScopeMissingError,
+)  # fmt: skip
 
 
-Caller = ServiceKey | Authenticated
-"""Another service, by its key, or a person, by a session."""
+Caller = ServiceKey | Authenticated  # another service, by its key, or a person, by a session
 
 
 def described(caller: Caller) -> dict[str, str | None]:
@@ -42,8 +37,7 @@ class Admission:
     authentication: Authentication
     keys: tuple[ServiceKey, ...]
     permission: str
-    organizations: tuple[str, ...]
-    """Where the permission counts: nowhere when empty, anywhere with `ANY_ORGANIZATION`."""
+    organizations: tuple[str, ...]  # where the permission counts: nowhere when empty, anywhere with `ANY_ORGANIZATION`
 
     async def identify(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller:
         """Return who is calling, by the Authorization header alone.

@@ -37,10 +37,7 @@ class UsersDocument(TypedDict):
 async def read_user(
     request: Request[Any, Any, Any], user_id: FromPath[str], management: Injected[Management]
 ) -> Response[ProfileDocument]:
-    """Answer the profile, obtained from Clerk if the webhook has not arrived yet; 410 for a user that was deleted.
-
-    The answer is not older than `min_version`.
-    """
+    """Answer the profile, not older than `min_version`, from Clerk if no webhook came yet; 410 if it was deleted."""
     user = await management.look(
         request,
         lambda: management.get_user(named_user(user_id), min_version=min_version_in(request.scope["query_string"])),
@@ -55,10 +52,7 @@ async def read_user(
     responses=problems(*ADMISSION_ERRORS, *FLOOR_ERRORS, RequestNotValidError),
 )
 async def read_users(request: Request[Any, Any, Any], management: Injected[Management]) -> Response[UsersDocument]:
-    """Answer the users with these ids, or everybody with this email: several may have one. Clerk is not asked.
-
-    No user with one of these ids is answered older than `min_version`.
-    """
+    """Answer the users with these ids, none older than `min_version`, or all with this email; Clerk is not asked."""
     document = await management.look(request, lambda: _found(management, request.scope["query_string"]))
     return Response(document, headers=_PRIVATE)
 

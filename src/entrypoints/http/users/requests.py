@@ -14,23 +14,18 @@ from domain.user import InvalidUserIdError, UserId, parse_user_id
 from entrypoints.http.errors import RequestNotValidError
 from entrypoints.http.floor import MIN_VERSION
 
-IDS_AT_MOST = 100
-"""In one request, repeated ones included."""
+IDS_AT_MOST = 100  # in one request, repeated ones included
 
 EMAIL = re.compile(r"[^\x00-\x1f\x7f]*@[^\x00-\x1f\x7f]*")
 """Anything that may be an address; the pattern stands in the OpenAPI document too."""
 
-EMAIL_CHARACTERS_AT_MOST = 320
-"""64 before the @ and 255 behind it (RFC 5321, section 4.5.3.1)."""
-
-BODY_BYTES_AT_MOST = 64 * 1024
-"""Clerk takes 8 KB of metadata."""
+EMAIL_CHARACTERS_AT_MOST = 320  # 64 before the @ and 255 behind it (RFC 5321, section 4.5.3.1)
+BODY_BYTES_AT_MOST = 64 * 1024  # Clerk takes 8 KB of metadata
 
 
 @frozen
 class ByIds:
-    ids: tuple[UserId, ...]
-    """As asked for: in that order, and as often."""
+    ids: tuple[UserId, ...]  # as asked for: in that order, and as often
 
 
 @frozen
@@ -39,11 +34,7 @@ class ByEmail:
 
 
 def named_user(text: str) -> UserId:
-    """Return the user that a path names.
-
-    Raises:
-        RequestNotValidError: it is no user id.
-    """
+    """Return the user that a path names, or raise RequestNotValidError: it is no user id."""
     try:
         return parse_user_id(text)
     except InvalidUserIdError as error:
@@ -51,13 +42,10 @@ def named_user(text: str) -> UserId:
 
 
 def wanted_users(query: bytes) -> ByIds | ByEmail:
-    """Read `ids=a,b` (which may be repeated: `ids=a&ids=b`; `min_version` may stand beside it) or `email=…`.
+    """Read `ids=a,b` (also `ids=a&ids=b`, beside `min_version`) or `email=…`, or raise RequestNotValidError.
 
     A `+` stays one, although forms write a blank so: addresses have the former, and a client that forgot to encode it
     would get no user for this address.
-
-    Raises:
-        RequestNotValidError: neither or both, something else, or not what it should be.
     """
     ids: list[str] = []
     emails: list[str] = []
@@ -82,21 +70,13 @@ def wanted_users(query: bytes) -> ByIds | ByEmail:
 
 
 def nothing(body: bytes) -> None:
-    """Check that a body is empty or `{}`, as some clients cannot send none.
-
-    Raises:
-        RequestNotValidError: it says something, which would be ignored.
-    """
+    """Raise RequestNotValidError unless a body is empty or `{}`: it would be ignored, and some cannot send none."""
     if body.strip():
         _fields(body)
 
 
 def metadata_patch(body: bytes) -> Mapping[str, Any]:
-    """Read `{"public_metadata": {…}}`: what to merge into a user's metadata.
-
-    Raises:
-        RequestNotValidError: it is something else.
-    """
+    """Return what `{"public_metadata": {…}}` merges, or raise RequestNotValidError: it is something else."""
     patch = _fields(body, "public_metadata").get("public_metadata")
     if not isinstance(patch, dict):
         raise RequestNotValidError("The body: `public_metadata` must be there, and an object.")

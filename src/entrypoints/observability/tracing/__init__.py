@@ -42,8 +42,7 @@ class WebhookUseCase(Protocol):
     async def __call__(self, headers: Mapping[str, str], body: bytes) -> Outcome: ...
 
 
-ObtainUser = Callable[[UserId], Awaitable[User | Tombstone]]
-"""`JustInTimeSync`."""
+ObtainUser = Callable[[UserId], Awaitable[User | Tombstone]]  # `JustInTimeSync`
 
 
 class Tracing:
@@ -53,10 +52,7 @@ class Tracing:
     """
 
     def requests(self, app: "ASGIApp") -> "ASGIApp":
-        """Trace each request, and the statements it sends to PostgreSQL; the application's shutdown exports the rest.
-
-        Call it before a connection is made.
-        """
+        """Trace requests and their statements, and export the rest at shutdown; call it before connecting."""
         return app
 
     def receive_webhook(self, use_case: WebhookUseCase) -> WebhookUseCase:
@@ -85,12 +81,9 @@ class Tracing:
 
 
 def tracing_of(settings: TracingSettings, *, process: str) -> Tracing:
-    """Start what the settings ask for in this process, named `process` in traces.
+    """Start what the settings ask for in this process, named `process` in traces; raises as `require_extra`.
 
     Call it before FastStream is imported and before Litestar is set up.
-
-    Raises:
-        ConfigurationError: as `require_extra`.
     """
     if settings.exporter is None:
         # Litestar and FastStream import it wherever it is installed, and use nothing of it here: 0.1 s of each start.
@@ -103,11 +96,7 @@ def tracing_of(settings: TracingSettings, *, process: str) -> Tracing:
 
 
 def require_extra(settings: TracingSettings) -> None:
-    """Return when traces can be made, or are not asked for.
-
-    Raises:
-        ConfigurationError: the extra `otel` is not installed.
-    """
+    """Raise ConfigurationError if traces are asked for and the extra `otel` is not installed."""
     if settings.exporter is None or all(map(_is_installed, _EXTRA)):
         return
     name = "OTEL_TRACES_EXPORTER" if settings.otel_traces_exporter else "OTEL_EXPORTER_OTLP_ENDPOINT"

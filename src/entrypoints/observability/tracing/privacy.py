@@ -9,29 +9,12 @@ from opentelemetry.trace import Status
 
 # Ids are not personal data here; a path, a query, a header, an address or a text of an error may hold some. PostgreSQL
 # quotes rows in its errors, and the instrumentation of asyncpg keeps an error's text and traceback.
-ALLOWED = frozenset(
-    {
-        "auth.batch.size",
-        "auth.cause",
-        "auth.outcome",
-        "db.namespace",
-        "db.query.text",
-        "db.system.name",
-        "error.type",
-        "http.request.method",
-        "http.response.status_code",
-        "http.route",
-        "messaging.destination.name",
-        "messaging.kafka.message.key",
-        "messaging.message.id",
-        "messaging.operation.name",
-        "messaging.operation.type",
-        "messaging.system",
-        "server.address",
-        "server.port",
-        "user.id",
-    }
-)
+ALLOWED = frozenset({
+    "auth.batch.size", "auth.cause", "auth.outcome", "db.namespace", "db.query.text", "db.system.name", "error.type",
+    "http.request.method", "http.response.status_code", "http.route", "messaging.destination.name",
+    "messaging.kafka.message.key", "messaging.message.id", "messaging.operation.name", "messaging.operation.type",
+    "messaging.system", "server.address", "server.port", "user.id",
+})  # fmt: skip
 
 _OF_AN_EVENT = frozenset({"exception.type"})
 

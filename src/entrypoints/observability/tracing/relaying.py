@@ -12,10 +12,7 @@ from entrypoints.observability.tracing.context import context_of, is_sampled
 
 @frozen
 class TracedPublisher:
-    """`Publisher`, with two spans for each event: how long it lay in the outbox, and its sending.
-
-    A consumer's span is a sibling of theirs: the header that it continues was fixed when the event was stored.
-    """
+    """`Publisher`, with two spans an event: in the outbox, and its sending. A consumer's is their sibling."""
 
     publisher: Publisher
     tracer: Tracer

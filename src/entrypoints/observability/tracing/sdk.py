@@ -20,20 +20,12 @@ from application.relay.messages import Publisher
 from application.users.ports import UserReader
 from entrypoints.config.secret import Secret
 from entrypoints.config.settings import TracesExporter, TracingSettings
-from entrypoints.observability.tracing import (
-    Change,
-    ObtainUser,
-    RunningStore,
-    Tracing,
-    WebhookUseCase,
-    serving,
-)
+from entrypoints.observability.tracing import Change, ObtainUser, RunningStore, Tracing, WebhookUseCase, serving
 from entrypoints.observability.tracing.privacy import OnlyAllowed
 from entrypoints.observability.tracing.relaying import TracedPublisher
 from entrypoints.observability.tracing.requests import TracedRequests
 
-FLUSH_S = 5.0
-"""How long a process that ends waits for its last spans to be taken; a collector may be away."""
+FLUSH_S = 5.0  # how long a process that ends waits for its last spans to be taken; a collector may be away
 
 
 class Requested(Sampler):
