@@ -96,8 +96,11 @@ def with_env_file(app: "App", begin: Callable[[], None]) -> "App":
         ] = None,
     ) -> object:
         if env_file is not None:
-            from entrypoints.config.sources import ENV_FILE
+            from entrypoints.config.sources import ENV_FILE, found_variables
 
+            if env_file.is_fifo():  # `<(…)` can be read once, and each worker of `serve` reads
+                os.environ |= {name: found.text for name, found in found_variables(None, env_file, []).items()}
+                env_file = Path(os.devnull)
             os.environ[ENV_FILE] = str(env_file.absolute())
         command, bound, _ = app.parse_args(tokens, exit_on_error=False)
         _require_text(bound.arguments.values())
