@@ -8,7 +8,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.record.util import calc_crc32c as crc32c
 
+from adapters.kafka.connectivity import connection_to
 from adapters.kafka.consumer import tail_topic
+from adapters.kafka.metadata import metadata_of
 from adapters.kafka.topics import add_partitions, create_topics
 from application.errors import BrokerUnavailableError
 from application.relay.topics import EVENTS, Topic
@@ -158,6 +160,17 @@ async def test_a_topic_is_made_once(kafka_address, topic):
     assert (first, second) == ([made.name], [])
     async with tail_topic([kafka_address], made.name, None, from_beginning=True) as tail:
         assert len(tail.subscriber.partitions) == 3
+
+
+async def test_partitions_that_were_added_are_known_at_once(kafka_address, topic):
+    grown = Topic(f"{topic}-grown-often", EVENTS)
+    await create_topics([kafka_address], [grown], None, partitions=1)
+
+    for number in range(2, 12):
+        await add_partitions([kafka_address], grown.name, None, partitions=number)
+        async with connection_to(kafka_address, {}) as connection:
+            [known] = (await metadata_of(connection.send, [grown.name])).topics.values()
+        assert len(known.partitions) == number
 
 
 async def test_a_name_that_kafka_refuses_is_told(kafka_address):
