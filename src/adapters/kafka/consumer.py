@@ -1,10 +1,12 @@
 """Looking at the topic, from outside any consumer group: nothing is committed and nobody's share is taken."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import TopicPartition as AIOKafkaTopicPartition
 from aiokafka.errors import KafkaError
 from attrs import frozen
 from faststream.kafka import KafkaBroker, TopicPartition
@@ -13,16 +15,17 @@ from faststream.kafka.subscriber.usecase import DefaultSubscriber
 from faststream.security import BaseSecurity
 
 from adapters.kafka.client_tasks import ClientTasks
-from adapters.kafka.connectivity import answering, connection_to, why_unavailable
+from adapters.kafka.connectivity import answering, connection_to, diagnose, why_unavailable
 from adapters.kafka.metadata import metadata_of
 from anomalyze_auth.kafka.security import broker_options, client_options
 from application.errors import BrokerUnavailableError
-from application.failure import Cause
+from application.failure import Cause, Failure
 from application.relay.topic_tail import Record
 
 _REQUEST_MS = 10_000
 
-_LOOK_S = 10.0  # how long one look for a next record takes; then there is another
+_LOOK_S = 1.0  # how long one look for a next record takes; then there is another, for partitions too
+_METADATA_MS = 1_000  # added partitions and a deleted topic are noticed within this time
 _FOUND_S = 2.0  # how long a partition's next record may take while we look for the one that cannot be read
 
 
@@ -31,10 +34,13 @@ class KafkaTopicTail:
     """`TopicTail` on a subscriber of no group."""
 
     subscriber: DefaultSubscriber
+    topic: str
+    diagnose: Callable[[], Awaitable[Failure | None]]
 
     async def next(self) -> Record:
         while True:
             try:
+                await self._follow_partitions()
                 if message := await self.subscriber.get_one(timeout=_LOOK_S):
                     return _record(message.raw_message)
             except KafkaError as error:
@@ -43,9 +49,30 @@ class KafkaTopicTail:
                 if record := await self._unreadable():
                     return record
 
+    async def _follow_partitions(self) -> None:
+        """Read added partitions too, and a topic that was made anew with fewer, from the beginning.
+
+        Raises:
+            BrokerUnavailableError: the topic was deleted.
+        """
+        consumer, before = self._consumer, self._consumer.assignment()
+        now = {AIOKafkaTopicPartition(self.topic, number) for number in consumer.partitions_for_topic(self.topic) or ()}
+        if now == before:
+            return
+        if not now:  # or it is being elected a leader
+            failure = await self.diagnose()
+            if failure and failure.cause is Cause.TOPIC_MISSING:
+                raise BrokerUnavailableError(failure.detail, Cause.TOPIC_MISSING)
+            return
+        read = {each: await consumer.position(each) for each in before} if now > before else {}
+        consumer.assign([*now])
+        for each, position in read.items():
+            consumer.seek(each, position)
+        await consumer.seek_to_beginning(*now - read.keys())
+
     async def _unreadable(self) -> Record | None:
         """Pass over the record that cannot be read; return it, one that came meanwhile, or None."""
-        for partition in self.subscriber.partitions:
+        for partition in self._consumer.assignment():
             try:
                 found = await self._consumer.getmany(partition, timeout_ms=int(_FOUND_S * 1000), max_records=1)
             except ValueError:
@@ -57,12 +84,12 @@ class KafkaTopicTail:
         return None
 
     async def length(self) -> int:
-        return sum((await self._consumer.end_offsets(self.subscriber.partitions)).values())
+        return sum((await self._consumer.end_offsets(self._consumer.assignment())).values())
 
     async def seek(self, *, from_beginning: bool) -> bool:
         """Go to the beginning or the end of all partitions, and tell whether the brokers said where that is."""
         seek = self._consumer.seek_to_beginning if from_beginning else self._consumer.seek_to_end
-        return bool(await seek(*self.subscriber.partitions))
+        return bool(await seek(*self._consumer.assignment()))
 
     @property
     def _consumer(self) -> AIOKafkaConsumer:
@@ -81,6 +108,7 @@ async def tail_topic(
         server,
         **broker_options(security),
         request_timeout_ms=_REQUEST_MS,
+        metadata_max_age_ms=_METADATA_MS,
         consumer_only=True,
         allow_auto_create_topics=False,
         logger=None,
@@ -100,7 +128,7 @@ async def tail_topic(
             )
             with tasks.owned():
                 await broker.start()
-            tail = KafkaTopicTail(subscriber)
+            tail = KafkaTopicTail(subscriber, topic, partial(diagnose, bootstrap_servers, options, topic))
             if not await tail.seek(from_beginning=from_beginning):
                 raise BrokerUnavailableError(f"where {topic} begins and ends", Cause.NO_ANSWER)
         except (KafkaError, OSError) as error:

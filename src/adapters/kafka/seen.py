@@ -8,6 +8,7 @@ import msgspec
 from faststream.security import BaseSecurity
 
 from adapters.kafka.topic_search import KafkaTopicSearch
+from anomalyze_auth.events import UnusableEvent, attributes_of, version_in
 from application.reconcile.overtake import Seen
 from domain.user import InvalidUserIdError, UserId, parse_user_id
 
@@ -16,6 +17,7 @@ class _Event(msgspec.Struct):
     user: dict[str, Any]
 
 
+_OF_USERS = "anomalyze.user."
 _decoder = msgspec.json.Decoder(_Event)
 
 
@@ -30,10 +32,13 @@ async def read_seen(
 
 def _add(seen: dict[UserId, Seen], record: Any) -> None:
     try:
+        attributes = attributes_of(record.headers)
+        if not attributes["ce_type"].startswith(_OF_USERS):
+            return
+        version = version_in(attributes)
         user_id = parse_user_id((record.key or b"").decode())
-        version = int(dict(record.headers)["ce_sequence"])
         user = _decoder.decode(record.value or b"").user
-    except (InvalidUserIdError, KeyError, TypeError, ValueError):
+    except (UnusableEvent, InvalidUserIdError, ValueError, RecursionError):
         return
     if user_id not in seen or version > seen[user_id].version:
         seen[user_id] = Seen(version, user)

@@ -99,6 +99,9 @@ async def add_partitions(
             await admin.create_partitions({topic: NewPartitions(partitions)})
         except KafkaError as error:
             raise refused(f"The partitions of {topic} cannot be added", error.errno, None) from error
+        # As with new topics, the brokers hear of it a moment later.
+        while len((await admin.describe_topics([topic]))[0]["partitions"]) < partitions:
+            await asyncio.sleep(_POLL_S)
 
 
 def refused(what: str, code: int, message: str | None) -> BrokerUnavailableError:

@@ -14,6 +14,10 @@ from application.users.ports import UserReader
 from application.users.representation import rfc3339
 from domain.user import Known, Tombstone, UserId
 
+_LONGEST_SEQUENCE = 40
+_VERSIONS_END = 2**63
+"""Of the column, and of what consumers take for a version."""
+
 _SAID_ELSEWHERE = {"id", "version", "updated_at"}
 _OF_A_TOMBSTONE = {"id", "version", "deleted_at"}
 
@@ -191,4 +195,5 @@ def _version(record: Record) -> int | None:
     """Return the version that the event's headers name; None when it is no event of a user."""
     sequence = record.headers.get("ce_sequence", "")
     known = record.readable and record.headers.get("ce_type", "").startswith("anomalyze.user.")
-    return int(sequence) if known and sequence.isascii() and sequence.isdecimal() and len(sequence) < 25 else None  # noqa: PLR2004
+    number = int(sequence) if sequence.isascii() and sequence.isdecimal() and len(sequence) <= _LONGEST_SEQUENCE else 0
+    return number if known and 0 < number < _VERSIONS_END else None

@@ -5,7 +5,7 @@
 import errno
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from entrypoints.cli import interruption
@@ -14,6 +14,9 @@ from entrypoints.cli.exit_codes import EX_CONFIG, EX_INTERRUPTED, EX_IOERR, EX_P
 if TYPE_CHECKING:
     from cyclopts import App
 
+
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""A full disk, a quota, a limit of the shell (`ulimit -f`), a terminal that is gone."""
 
 COMMANDS = {
     "serve": ("entrypoints.cli.serve:serve", "Serve webhooks, /v1/me and forward auth over HTTP."),
@@ -93,14 +96,31 @@ def with_env_file(app: "App", begin: Callable[[], None]) -> "App":
         ] = None,
     ) -> object:
         if env_file is not None:
-            from entrypoints.config.sources import ENV_FILE
+            from entrypoints.config.sources import ENV_FILE, found_variables
 
+            if env_file.is_fifo():  # `<(…)` can be read once, and each worker of `serve` reads
+                os.environ |= {name: found.text for name, found in found_variables(None, env_file, []).items()}
+                env_file = Path(os.devnull)
             os.environ[ENV_FILE] = str(env_file.absolute())
         command, bound, _ = app.parse_args(tokens, exit_on_error=False)
+        _require_text(bound.arguments.values())
         begin()
         return command(*bound.args, **bound.kwargs)
 
     return app.meta
+
+
+def _require_text(values: Iterable[object]) -> None:
+    """End the program when an argument is not UTF-8: no database, JSON or URL takes it. A path may be any bytes."""
+    from entrypoints.cli.terminal import fail
+
+    for value in values:
+        for text in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(text, str):
+                try:
+                    text.encode()
+                except UnicodeEncodeError:
+                    fail(f"{text.encode('ascii', 'backslashreplace').decode()}: not UTF-8. Nothing was done.", EX_USAGE)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -132,7 +152,7 @@ def _run(arguments: Sequence[str], begin: Callable[[], None] = lambda: None) -> 
             fail(
                 f"{error.filename}: {error.strerror}. Choose a path that this user may use, with space left.", EX_IOERR
             )
-        if error.errno != errno.ENOSPC:
+        if error.errno not in _UNWRITABLE:
             raise
         sys.stdout = None
         fail(f"The output cannot be written: {error.strerror}.", EX_IOERR)

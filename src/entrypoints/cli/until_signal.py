@@ -25,8 +25,8 @@ async def _run(main: Coroutine[Any, Any, int], on_signal: Callable[[], None], si
     def stop(number: int) -> None:
         signals.append(number)
         if len(signals) == 1:
-            on_signal()
             task.cancel()
+            on_signal()  # it may fail: in `dev | tee log`, Ctrl-C ends tee as well
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

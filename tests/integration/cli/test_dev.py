@@ -3,7 +3,9 @@
 import contextlib
 import os
 import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import httpx
 import psutil
@@ -115,6 +117,30 @@ def test_two_that_start_at_once_and_want_the_same_ports_both_get_ready(tmp_path,
             assert len({each[name] for each in settings}) == 2
         assert [process.stop(60) for process in started] == [0, 0]
     assert gone(tmp_path)
+
+
+def test_when_the_reader_of_its_output_leaves_it_ends_quietly(tmp_path, gone):
+    reading, writing = os.pipe()
+    with (tmp_path / "errors").open("wb") as errors:
+        process = subprocess.Popen(
+            [Path(sys.executable).with_name("auth-service"), "dev", f"--port={free_port()}"],
+            env={"PATH": os.environ["PATH"], "HOME": HOME},
+            cwd=tmp_path,
+            stdout=writing,
+            stderr=errors,
+        )
+    os.close(writing)
+    with os.fdopen(reading) as lines:
+        for line in lines:
+            if "Ctrl-C stops everything" in line:
+                break
+    try:
+        assert httpx.get(f"http://127.0.0.1:{process.args[-1].partition('=')[2]}/", trust_env=False).status_code == 200
+        assert process.wait(60) == 141
+    finally:
+        process.kill()
+    assert gone(tmp_path)
+    assert (tmp_path / "errors").read_text() == ""
 
 
 def test_on_a_clerk_instance_nothing_is_made_up_and_a_killed_dev_leaves_no_process_and_the_next_starts_at_once(

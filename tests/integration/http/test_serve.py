@@ -2,17 +2,20 @@
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
+from devkit.servers.ports import free_port
 from entrypoints.cli.exit_codes import EX_CONFIG
 from support.http_process import start
 from support.users import USER
@@ -131,6 +134,26 @@ def test_a_wrong_configuration_stops_the_start_naming_every_variable():
     assert "CLERK_WEBHOOK_SECRET" in message
     assert "hunter2" not in message
     assert "Traceback" not in message
+
+
+def test_variables_may_come_through_a_pipe_that_can_be_read_once(tmp_path):
+    port = free_port()
+    lines = "".join(f"{name}={shlex.quote(text)}\n" for name, text in environment().items())
+    (tmp_path / "variables").write_text(lines)
+    program = Path(sys.executable).with_name("auth-service")
+    script = f"exec {program} --env-file <(cat variables) serve --workers 2 --port {port}"
+    process = subprocess.Popen(["bash", "-c", script], env={"PATH": os.environ["PATH"]}, cwd=tmp_path)
+    try:
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            with suppress(httpx.ConnectError):
+                assert httpx.get(f"http://127.0.0.1:{port}/health/live").status_code == 200
+                break
+            time.sleep(0.05)
+        process.terminate()
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
 
 
 def test_a_taken_port_is_told_by_name():

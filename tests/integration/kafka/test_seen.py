@@ -10,15 +10,18 @@ from adapters.kafka.seen import read_seen
 from application.reconcile.overtake import Seen
 from integration.kafka.test_topic_tail import publish_raw_header_name
 
+EVENT = {"ce_specversion": "1.0", "ce_id": "x", "ce_type": "anomalyze.user.updated.v1"}
+
 
 async def publish(address, topic, *records):
-    """Write records of a key, a version and a value."""
+    """Write records of a key, a version and a value, and perhaps other headers."""
     producer = AIOKafkaProducer(bootstrap_servers=address)
     await producer.start()
     try:
-        for key, version, value in records:
-            headers = [("ce_sequence", str(version).zfill(20).encode())]
-            await producer.send_and_wait(topic, value, key=key.encode(), headers=headers)
+        for key, version, value, *more in records:
+            headers = {**EVENT, "ce_sequence": str(version).zfill(20), **(more[0] if more else {})}
+            encoded = [(name, text and text.encode()) for name, text in headers.items()]
+            await producer.send_and_wait(topic, value, key=key.encode(), headers=encoded)
     finally:
         await producer.stop()
 
@@ -35,6 +38,13 @@ async def test_the_first_record_of_the_highest_version_counts_and_what_is_no_eve
         ("user_2", 5, b'{"user": {"n": 5}}'),
         ("user_2", 6, b"no JSON"),
         ("somebody", 1, b'{"user": {}}'),
+        ("user_2", 7, b'{"user": {}}', {"ce_type": "acme.user.updated.v1"}),
+        ("user_2", 7, b'{"user": {}}', {"ce_specversion": None}),
+        ("user_2", 7, b'{"user": {"n": ' + b"[" * 20_000 + b"]" * 20_000 + b"}}"),
+        ("user_2", 2**63, b'{"user": {}}'),
+        ("user_2", "1_0", b'{"user": {}}'),
+        ("user_2", "9" * 5_000, b'{"user": {}}'),
+        ("user_2", 0, b'{"user": {}}', {"ce_sequence": None}),
     )
 
     assert await read_seen([kafka_address], topic, None, 0) == {

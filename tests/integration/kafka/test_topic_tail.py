@@ -5,11 +5,13 @@ import json
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.record.util import calc_crc32c as crc32c
 
+from adapters.kafka.connectivity import connection_to
 from adapters.kafka.consumer import tail_topic
-from adapters.kafka.topics import create_topics
+from adapters.kafka.metadata import metadata_of
+from adapters.kafka.topics import add_partitions, create_topics
 from application.errors import BrokerUnavailableError
 from application.relay.topics import EVENTS, Topic
 from entrypoints.cli.events import cells, cloud_event, line
@@ -25,6 +27,31 @@ async def publish(address, topic, *values, **headers):
             )
     finally:
         await producer.stop()
+
+
+async def put(address, topic, *records):
+    """Write pairs of partition and value."""
+    producer = AIOKafkaProducer(bootstrap_servers=address)
+    await producer.start()
+    try:
+        for partition, value in records:
+            await producer.send_and_wait(topic, value, partition=partition)
+    finally:
+        await producer.stop()
+
+
+async def make_anew(address, topic, partitions):
+    """Delete the topic, and make it again unless it is to have no partitions."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=address)
+    await admin.start()
+    try:
+        await admin.delete_topics([topic])
+        while topic in await admin.list_topics():
+            await asyncio.sleep(0.05)
+        if partitions:
+            await admin.create_topics([NewTopic(topic, partitions, 1)])
+    finally:
+        await admin.close()
 
 
 async def take(tail, count):
@@ -55,6 +82,47 @@ async def test_at_the_end_exactly_what_comes_later_is_read(kafka_address, topic)
         records = await take(tail, 1)
 
     assert [record.value for record in records] == [b"after"]
+
+
+async def test_partitions_that_are_added_are_read_from_their_beginning_and_nothing_is_read_twice(kafka_address, topic):
+    grown = Topic(f"{topic}-grown", EVENTS)
+    await create_topics([kafka_address], [grown], None, partitions=1)
+    await put(kafka_address, grown.name, (0, b"before"), (0, b"1"))
+
+    async with tail_topic([kafka_address], grown.name, None, from_beginning=True) as tail:
+        first = await take(tail, 1)
+        await add_partitions([kafka_address], grown.name, None, partitions=3)
+        await put(kafka_address, grown.name, (1, b"2"), (2, b"3"), (0, b"4"))
+        others = await take(tail, 4)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(tail.next(), 1.5)
+
+    assert [record.value for record in first] == [b"before"]
+    assert sorted((record.value, record.partition) for record in others) == [(b"1", 0), (b"2", 1), (b"3", 2), (b"4", 0)]
+
+
+async def test_a_topic_that_is_deleted_meanwhile_is_told(kafka_address, topic):
+    gone = Topic(f"{topic}-gone", EVENTS)
+    await create_topics([kafka_address], [gone], None, partitions=2)
+
+    async with tail_topic([kafka_address], gone.name, None, from_beginning=True) as tail:
+        await make_anew(kafka_address, gone.name, 0)
+        with pytest.raises(BrokerUnavailableError, match=rf"topic missing \({gone.name}\)"):
+            await take(tail, 1)
+
+
+async def test_a_topic_that_is_made_anew_with_fewer_partitions_is_read_from_its_beginning(kafka_address, topic):
+    anew = Topic(f"{topic}-anew", EVENTS)
+    await create_topics([kafka_address], [anew], None, partitions=3)
+    await put(kafka_address, anew.name, *((0, b"old") for _ in range(5)))
+
+    async with tail_topic([kafka_address], anew.name, None, from_beginning=True) as tail:
+        await take(tail, 5)
+        await make_anew(kafka_address, anew.name, 1)
+        await put(kafka_address, anew.name, (0, b"new 1"), (0, b"new 2"))
+        records = await take(tail, 2)
+
+    assert [(record.value, record.offset) for record in records] == [(b"new 1", 0), (b"new 2", 1)]
 
 
 async def test_an_empty_topic_has_a_beginning_and_an_end(kafka_address, topic):
@@ -92,6 +160,17 @@ async def test_a_topic_is_made_once(kafka_address, topic):
     assert (first, second) == ([made.name], [])
     async with tail_topic([kafka_address], made.name, None, from_beginning=True) as tail:
         assert len(tail.subscriber.partitions) == 3
+
+
+async def test_partitions_that_were_added_are_known_at_once(kafka_address, topic):
+    grown = Topic(f"{topic}-grown-often", EVENTS)
+    await create_topics([kafka_address], [grown], None, partitions=1)
+
+    for number in range(2, 12):
+        await add_partitions([kafka_address], grown.name, None, partitions=number)
+        async with connection_to(kafka_address, {}) as connection:
+            [known] = (await metadata_of(connection.send, [grown.name])).topics.values()
+        assert len(known.partitions) == number
 
 
 async def test_a_name_that_kafka_refuses_is_told(kafka_address):

@@ -91,6 +91,37 @@ def test_what_a_command_cannot_understand_is_status_2(capsys, arguments):
     assert "Traceback" not in shown
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["users", "list", "--email", "\udcff"],
+        ["users", "set-metadata", "user_a", "--set", "plan=\udcff"],
+        ["users", "set-metadata", "user_a", "--patch", '{"plan": "\udcff"}'],
+        ["outbox", "discard", "1", "--yes", "--reason", "\udcff"],
+        ["events", "tail", "--user", "\udcff"],
+        ["relay", "--name", "\udcff"],
+        ["trigger", "user.created", "--set", "first_name=\udcff"],
+        ["trigger", "--again", "msg_\udcff"],
+        ["token", "--org", "org_\udcff"],
+    ],
+    ids=lambda arguments: " ".join(arguments[:3]),
+)
+def test_an_argument_that_is_no_utf_8_is_named(capsys, arguments):
+    status, shown = output_of(capsys, *arguments)
+
+    assert status == 2
+    assert shown.endswith(f"{arguments[-1].replace(chr(0xDCFF), chr(92) + 'udcff')}: not UTF-8. Nothing was done.")
+
+
+def test_a_path_may_have_bytes_that_are_no_utf_8(capsys, tmp_path):
+    folder = tmp_path / "\udcff"
+
+    status, _ = output_of(capsys, "dev-keys", "--folder", str(folder))
+
+    assert status == 0
+    assert (folder / ".env").is_file()
+
+
 def test_a_wrong_configuration_names_the_variable_and_is_status_78(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATABASE_URL", "mysql://root:topsecret@db/auth")

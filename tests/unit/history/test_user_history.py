@@ -133,6 +133,8 @@ def test_of_a_deleted_user_no_value_is_shown_wherever_one_is_left():
     [
         {"ce_sequence": "x"},
         {"ce_sequence": "9" * 30},
+        {"ce_sequence": "0" * 20},
+        {"ce_sequence": str(2**63)},
         {"ce_sequence": "²"},
         {"ce_type": "com.example.thing"},
     ],

@@ -158,6 +158,13 @@ VALUES = ["", "=", "=yes", "=1", "=TRUE", "=True", "=true+", "=true%20", "=%74ru
         *("activ=true", "actve=true", "acitve=true", "actives=true", "activate=true", "is_active=true"),
         "&".join(f"x{number}" for number in range(17)),
         *("in_persn=true", "in_persons=true", "person=true", "x=1&activ=true", "ac\u0442ive=true"),
+        *(
+            "active%3Dtrue",
+            "x=1&in_person%3dtrue",
+            "active%3Dtrue%26in_person%3Dtrue",
+            "%3Factive=true",
+            "x" + "%3Bx" * 16,
+        ),
         *("cachable=true", "Cacheable=true", "is_cacheable=true", "cacheable=true&cacheable=false"),
     ]
     + ["active=true/orders", "active=true?x=1"],

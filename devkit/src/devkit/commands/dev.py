@@ -35,7 +35,8 @@ from entrypoints.composition.topics import TopicsContainer
 from entrypoints.config.loading import load
 from entrypoints.config.settings import EventsSettings, MigrateSettings
 
-READY_S = 30.0
+READY_S = 120.0
+"""A machine under load takes a minute; a process that ends is told at once, however long this is."""
 _WATCH_S = 0.2
 _COLOURS = {"serve": "cyan", "relay": "magenta", "clerk-stand-in": "yellow"}
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")

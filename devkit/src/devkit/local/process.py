@@ -43,8 +43,11 @@ class ServiceProcess:
         environment: all of it; nothing is inherited.
         cwd: the folder it runs in; a `.env` there counts.
         lock: a file descriptor that it holds as long as it lives.
-        on_line: called with each line of its output, from another thread.
+        on_line: called with each line of its output, from another thread, until it raises OSError.
     """
+
+    unshown: OSError | None = None
+    """Why `on_line` is not called any more. The output is read on, or the process would wait for a reader."""
 
     def __init__(
         self,
@@ -107,7 +110,11 @@ class ServiceProcess:
             for line in lines:
                 text = line.decode("utf-8", "replace").rstrip()
                 self._tail.append(text)
-                self._on_line(text)
+                if self.unshown is None:
+                    try:
+                        self._on_line(text)
+                    except OSError as error:
+                        self.unshown = error
 
 
 async def until_ready(url: str, parts: Sequence[Part], *, within_s: float) -> None:
@@ -132,9 +139,18 @@ async def until_ready(url: str, parts: Sequence[Part], *, within_s: float) -> No
 
 
 def raise_if_ended(parts: Sequence[Part]) -> None:
+    """Raise ProcessFailedError or EmbeddedStackError when one of them has ended, and what `raise_if_unshown` does."""
+    raise_if_unshown(parts)
     for part in parts:
         if part.status is not None:
             raise part.fail(f"ended (exit status {part.status})")
+
+
+def raise_if_unshown(parts: Sequence[Part]) -> None:
+    """Raise OSError when what one of them says cannot be shown any more: the reader of our output has left."""
+    for part in parts:
+        if isinstance(part, ServiceProcess) and part.unshown:
+            raise part.unshown
 
 
 async def stop_all(processes: Sequence[ServiceProcess]) -> None:

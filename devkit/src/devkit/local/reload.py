@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import entrypoints
-from devkit.local.process import Part, ServiceProcess, raise_if_ended, stop_all
+from devkit.local.process import Part, ServiceProcess, raise_if_ended, raise_if_unshown, stop_all
 from devkit.servers.errors import EmbeddedStackError
 
 RELOADED = ("serve", "relay")
@@ -28,10 +28,12 @@ async def reload_on_change(
 
     Raises:
         ProcessFailedError, EmbeddedStackError: anything else has ended.
+        OSError: nobody can be shown any more what they say.
     """
     told: set[ServiceProcess] = set()
     while True:
         ours = [process for process in processes if process.name in RELOADED]
+        raise_if_unshown(ours)
         raise_if_ended([*servers, *(process for process in processes if process not in ours)])
         if name := changed():
             say(f"{name} has changed: serve and relay start anew.")

@@ -32,6 +32,8 @@ def locked(data_dir: Path, name: str) -> Iterator[int]:
             yield lock
         finally:
             os.close(lock)
+    except BrokenPipeError:
+        raise  # of the output, which nobody reads any more
     except OSError as error:
         raise EmbeddedStackError(
             f"{name} cannot use the folder {data_dir}: {error.strerror or error} ({error.filename or data_dir}).",

@@ -29,6 +29,7 @@ ORIGINAL = "path"  # the parameter behind which Envoy appends path and query of 
 _ALIKE = 0.8  # of two names' letters, how many match: `activ`, `is_active` and `in_persn` are meant for a check
 _CHECKS_IN_LETTERS = ("active", "inperson", "cacheable")
 _LONGEST_ALIKE = 12  # Letters. A longer name is like neither, which need not be found out.
+_SEPARATORS = re.compile("[=&;?#]")
 _OTHERS_AT_MOST = 16
 """Parameters that are no check, in a proxy's own query: each is compared with the names of the checks."""
 
@@ -167,9 +168,10 @@ def _checks(query: bytes) -> set[str]:
         if value == "true" and (name in (ACTIVE, IN_PERSON) or (name == CACHEABLE and not original)):
             checks.add(name)
         elif not original and name != ORIGINAL:
-            others += 1
-            if others > _OTHERS_AT_MOST or _may_mean_a_check(name):
-                raise VerifyQueryError
+            for part in _SEPARATORS.split(name):  # `active%3Dtrue`, encoded once too often
+                others += 1
+                if others > _OTHERS_AT_MOST or _may_mean_a_check(part):
+                    raise VerifyQueryError
         original = original or name == ORIGINAL
     return checks
 
