@@ -22,8 +22,11 @@ from application.relay.topic_tail import Record
 
 _REQUEST_MS = 10_000
 
-_LOOK_S = 10.0  # how long one look for a next record takes; then there is another
-_FOUND_S = 2.0  # how long a partition's next record may take while we look for the one that cannot be read
+_LOOK_S = 10.0
+"""How long one look for a next record takes; then there is another."""
+
+_FOUND_S = 2.0
+"""How long a partition's next record may take while we look for the one that cannot be read."""
 
 
 @frozen
@@ -44,7 +47,10 @@ class KafkaTopicTail:
                     return record
 
     async def _unreadable(self) -> Record | None:
-        """Pass over the record that cannot be read; return it, one that came meanwhile, or None."""
+        """Pass over the record that cannot be read, which aiokafka would meet again and again.
+
+        Returns it, or a record that another partition had in the meantime; none when there was neither.
+        """
         for partition in self.subscriber.partitions:
             try:
                 found = await self._consumer.getmany(partition, timeout_ms=int(_FOUND_S * 1000), max_records=1)
@@ -74,7 +80,11 @@ class KafkaTopicTail:
 async def tail_topic(
     bootstrap_servers: Sequence[str], topic: str, security: BaseSecurity | None, *, from_beginning: bool
 ) -> AsyncIterator[KafkaTopicTail]:
-    """Fills `OpenTopicTail`."""
+    """Stand at the topic's beginning, or at its end: what is written after entering is then what comes next.
+
+    Raises:
+        BrokerUnavailableError: the brokers are out of reach or refuse, or there is no such topic.
+    """
     options = client_options(security)
     server = await answering(bootstrap_servers, options)
     broker = KafkaBroker(
