@@ -100,7 +100,11 @@ class ClerkWebhooks:
 
 
 def _well_formed(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers as svix reads them, or raise ForgedWebhookError: one is missing or has another form."""
+    """Return the three headers as svix reads them, each in its form.
+
+    Raises:
+        ForgedWebhookError: one is missing or has another form.
+    """
     message_id = _header(headers, "id")
     timestamp = _header(headers, "timestamp")
     signatures = _header(headers, "signature")

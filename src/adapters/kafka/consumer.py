@@ -101,7 +101,11 @@ class KafkaTopicTail:
 async def tail_topic(
     bootstrap_servers: Sequence[str], topic: str, security: BaseSecurity | None, *, from_beginning: bool
 ) -> AsyncIterator[KafkaTopicTail]:
-    """Fills `OpenTopicTail`."""
+    """Stand at the topic's beginning, or at its end: what is written after entering is then what comes next.
+
+    Raises:
+        BrokerUnavailableError: the brokers are out of reach or refuse, or there is no such topic.
+    """
     options = client_options(security)
     server = await answering(bootstrap_servers, options)
     broker = KafkaBroker(

@@ -7,26 +7,37 @@ from attrs import frozen
 from application.counting import counted
 from application.doctor.findings import Finding, Severity
 
-OLDEST_VERSION = 13  # the oldest major version of Citus that this service was run on
+OLDEST_VERSION = 13
+"""The oldest major version of Citus that this service was run on."""
 
 
 @frozen(kw_only=True)
 class Distribution:
-    column: str | None  # None: a copy on each server, or a single shard
-    colocation: int  # the same number: rows with the same value are on the same server
+    column: str | None
+    """None: a copy on each server, or a single shard."""
+    colocation: int
+    """The same number: rows with the same value are on the same server."""
     shards: int
 
 
 @frozen(kw_only=True)
 class ClusterFacts:
-    version: str  # of the extension
-    coordinator: bool  # this server plans for the cluster
-    knows_itself: bool  # the coordinator has an address in its own list of servers
-    logical: bool  # `wal_level` allows a table to be distributed while it is written
-    servers: Sequence[str]  # that may have shards
-    silent: Sequence[str]  # workers that did not answer the coordinator
-    wanted: Mapping[str, str]  # by table, the column to distribute it by
-    tables: Mapping[str, Distribution]  # by table, how it is distributed; without those that are not
+    version: str
+    """Of the extension."""
+    coordinator: bool
+    """This server plans for the cluster."""
+    knows_itself: bool
+    """The coordinator has an address in its own list of servers."""
+    logical: bool
+    """`wal_level` allows a table to be distributed while it is written."""
+    servers: Sequence[str]
+    """That may have shards."""
+    silent: Sequence[str]
+    """Workers that did not answer the coordinator."""
+    wanted: Mapping[str, str]
+    """By table, the column to distribute it by."""
+    tables: Mapping[str, Distribution]
+    """By table, how it is distributed; without those that are not."""
 
     @property
     def missing(self) -> Sequence[str]:

@@ -25,8 +25,11 @@ PATH = "/v1/verify"
 PREFIX = "/v1/ext-authz"
 
 ACTIVE, IN_PERSON, CACHEABLE = "active", "in_person", "cacheable"
-ORIGINAL = "path"  # the parameter behind which Envoy appends path and query of the original request
-_ALIKE = 0.8  # of two names' letters, how many match: `activ`, `is_active` and `in_persn` are meant for a check
+ORIGINAL = "path"
+"""The parameter behind which Envoy appends path and query of the original request."""
+
+_ALIKE = 0.8
+"""Of two names' letters, how many match: `activ`, `is_active` and `in_persn` are meant for a check."""
 _CHECKS_IN_LETTERS = ("active", "inperson", "cacheable")
 _LONGEST_ALIKE = 12  # Letters. A longer name is like neither, which need not be found out.
 _SEPARATORS = re.compile("[=&;?#]")
@@ -42,7 +45,8 @@ _IDENTITY_HEADERS = (
 )
 _CONTENT_TYPE = (b"content-type", b"text/plain; charset=utf-8")
 _NO_STORE = ((b"cache-control", b"no-store"),)
-_VARY = (b"vary", b"Authorization, Cookie, Origin, Connection")  # every header that the verdict depends on
+_VARY = (b"vary", b"Authorization, Cookie, Origin, Connection")
+"""Every header that the verdict depends on."""
 _CACHED_AT_MOST_S = 60
 """A session token's usual life. Of one that lives longer, the keys and the configuration may change meanwhile."""
 _IDENTITY_HEADER = re.compile(rb"x[^a-z0-9]auth[^a-z0-9]", re.IGNORECASE)
