@@ -100,7 +100,7 @@ async def add_partitions(
         except KafkaError as error:
             raise refused(f"The partitions of {topic} cannot be added", error.errno, None) from error
         # As with new topics, the brokers hear of it a moment later.
-        while len((await admin.describe_topics([topic]))[0]["partitions"]) < partitions:
+        while len((await admin.describe_topics([topic]))[0]["partitions"]) < partitions:  # noqa: ASYNC110
             await asyncio.sleep(_POLL_S)
 
 

@@ -15,7 +15,7 @@ from application.counting import counted
 from application.doctor.findings import advice_for
 from application.errors import SafetyStopError
 from application.relay.fill_state import Filled
-from application.relay.topics import TopicFacts, differences
+from application.relay.topics import STATE, TopicFacts, differences
 from domain.user import parse_user_id
 from entrypoints.cli.confirmation import Yes, confirm
 from entrypoints.cli.exit_codes import EX_CONFIG, EX_DATAERR, EX_NOT_DONE
@@ -54,9 +54,9 @@ def create(
     Args:
         partitions: Of each topic, instead of what is defined: at most as many consumers of one group share the work.
         replication_factor: Copies of each partition, instead of three, or as many as there are brokers.
-        add_partitions: Raise a topic that exists to `--partitions`. Keys move to other partitions by it, and Kafka
-            keeps order within one only: stop the relays, let consumers read to the end, add the partitions, start the
-            relays. Asks first, as it cannot be undone.
+        add_partitions: Raise a topic that exists to `--partitions`, except the state topic. Keys move to other
+            partitions by it, and Kafka keeps order within one only: stop the relays, let consumers read to the end, add
+            the partitions, start the relays. Asks first, as it cannot be undone.
     """
     if add_partitions and partitions:
         confirm(
@@ -67,7 +67,13 @@ def create(
     found = asyncio.run(container.examine_topics()())
     if add_partitions and partitions:
         for facts in found:
-            if (facts.partitions or 0) < partitions:
+            if (facts.partitions or 0) < partitions and facts.topic.definition is STATE:
+                print(
+                    f"{facts.topic.name} keeps its partitions: states in those of before would stay, also after a "
+                    "deletion. For more, name a new topic in KAFKA_USER_STATE_TOPIC, create it and fill it.",
+                    file=sys.stderr,
+                )
+            elif (facts.partitions or 0) < partitions:
                 print(
                     f"{facts.topic.name}: {counted(facts.partitions or 0, 'partition')} become {partitions}; keys move."
                 )

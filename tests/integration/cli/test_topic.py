@@ -98,6 +98,19 @@ async def test_partitions_are_added_only_when_asked_for_outright_and_never_taken
     assert (before.partitions, after.partitions, still.partitions) == (6, 9, 9)
 
 
+async def test_the_state_topic_keeps_its_partitions_because_old_states_would_stay_in_them(run, kafka_address, name):
+    variables = {"KAFKA_USER_EVENTS_TOPIC": name, "KAFKA_USER_STATE_TOPIC": f"{name}-state"}
+    run("create", **variables)
+
+    code, added, notes = run("create", "--partitions", "8", "--add-partitions", "--yes", **variables)
+
+    assert code == 0
+    assert f"{name}: 6 partitions become 8; keys move." in added
+    assert f"{name}-state keeps its partitions" in notes
+    assert (await look(kafka_address, name)).partitions == 8
+    assert (await look(kafka_address, f"{name}-state", STATE)).partitions == 6
+
+
 async def test_what_differs_is_shown_and_left_as_it_is(run, kafka_address, name):
     await make(kafka_address, name, 2, retention_ms="-1", max_message_bytes="1000")
     code, said, notes = run("create", KAFKA_USER_EVENTS_TOPIC=name)
