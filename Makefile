@@ -17,7 +17,7 @@ PYTEST := $(BIN)/pytest --dist=loadfile --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-servers test-faults test-programs test-containers test-citus test-patroni baseline chaos failover unit check format lock generate docs bench profile clean freeze mutation
+.PHONY: help install demo dev test test-servers test-faults test-programs test-stacks test-containers test-citus test-patroni baseline chaos failover unit check format lock generate docs bench profile clean freeze mutation
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,7 +79,10 @@ test-faults: install  ## Kill, freeze and cut off everything for some minutes, a
 	@$(PYTEST) --numprocesses=2 -m faults
 
 test-programs: install .venv/proxies .venv/kubernetes .venv/node .venv/node-sdk docs  ## Tests behind nginx, PgBouncer and Chromium, which must be installed
-	@PATH="$$PATH:/usr/sbin" $(PYTEST) -m programs
+	@PATH="$$PATH:/usr/sbin" $(PYTEST) --numprocesses=2 -m programs
+
+test-stacks: install  ## `dev`, `demo` and the embedded servers themselves, started and stopped in every way
+	@$(PYTEST) --numprocesses=2 -m "stacks and not faults"
 
 test-containers: install  ## Build the images, bring docker-compose.yml up, and stop and replace it under load (needs Docker)
 	@$(PYTEST) -m containers

@@ -182,7 +182,7 @@ PROFILES = st.dictionaries(st.sampled_from(sorted(PROFILE)), JSON).map(lambda ch
 VALUES = st.none() | st.binary() | st.just(value()) | JSON.map(json.dumps).map(str.encode) | PROFILES | st.integers()
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None)
 @given(HEADERS | st.none() | st.lists(st.integers()) | HEADERS.map(dict), st.none() | st.binary() | st.text(), VALUES)
 @example(headers(), b"user_1", value())
 async def test_any_record_is_an_event_or_an_unusable_one(given_headers, key, data):

@@ -149,7 +149,7 @@ def apps(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("framework", list(PATH_APPS))
-@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     targets() | st.sampled_from(PLAIN),
     st.sampled_from([as_uvicorn, as_granian, as_the_specification_allows]),

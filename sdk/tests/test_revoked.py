@@ -151,8 +151,8 @@ def test_a_user_who_is_known_changes_also_when_nothing_more_fits():
 
 
 def test_a_flood_of_revocations_and_of_changes_costs_no_more_memory_than_what_is_held():
-    """A hundredth of a flood of 1,000 revocations and 1,000 changes a second, for four times as long as is kept."""
-    keep, rate = 330, 10
+    """A two-hundredth of a flood of 1,000 revocations and 1,000 changes a second, for four times as long as is kept."""
+    keep, rate = 330, 5
 
     def flooded(seconds: range) -> None:
         for second in seconds:

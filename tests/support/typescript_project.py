@@ -1,10 +1,12 @@
 """The TypeScript package as it is published, in projects outside of this repository."""
 
+import fcntl
 import json
+import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -51,16 +53,32 @@ class Project:
         run(["node_modules/.bin/tsc", *_OPTIONS, *files], self.folder)
 
 
+def _once(tmp_path_factory: pytest.TempPathFactory, name: str, fill: Callable[[Path], object]) -> Path:
+    """Return a folder that the first process of a run fills: `npm pack` builds in a place that all of them share."""
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent
+    folder, filled = place / name, place / f"{name}.filled"
+    with (place / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not filled.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            fill(folder)
+            filled.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `npm pack` makes."""
-    folder = tmp_path_factory.mktemp("pack")
-    run(["npm", "pack", "--silent", "--pack-destination", str(folder)], SDK)
+    pack = ["npm", "pack", "--silent", "--pack-destination"]
+    folder = _once(tmp_path_factory, "pack", lambda folder: run([*pack, str(folder)], SDK))
     (packed,) = folder.glob("*.tgz")
     return packed
 
 
-def _installed(folder: Path, package: Path, *others: str) -> Project:
+def _install(folder: Path, package: Path, *others: str) -> None:
     versions = {
         name: json.loads((SDK / "node_modules" / name / "package.json").read_text())["version"] for name in others
     }
@@ -69,30 +87,33 @@ def _installed(folder: Path, package: Path, *others: str) -> Project:
     wanted = [str(package), *(f"{name}@{version}" for name, version in versions.items())]
     quiet = ["--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts", "--silent"]
     run(["npm", "install", *quiet, *wanted], folder)
-    return Project(folder)
 
 
 @pytest.fixture(scope="session")
 def bare_project(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """With nothing but a compiler and the types of Node."""
-    return _installed(tmp_path_factory.mktemp("bare"), package, "typescript", "@types/node")
+    compiler = ("typescript", "@types/node")
+    return Project(_once(tmp_path_factory, "bare", lambda folder: _install(folder, package, *compiler)))
 
 
 @pytest.fixture(scope="session")
 def project(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Made as the README says, with its frameworks and clients; its programs, and the example, are compiled."""
+    return Project(_once(tmp_path_factory, "project", lambda folder: _make(folder, package)))
+
+
+def _make(folder: Path, package: Path) -> None:
     others = ("typescript", "@types/node", "express", "@types/express", "fastify", "kafkajs", "@platformatic/kafka")
-    made = _installed(tmp_path_factory.mktemp("project"), package, *others)
+    _install(folder, package, *others)
     for file in (ROOT / "examples/consumers/typescript").glob("*.ts"):
-        shutil.copy(file, made.folder)
+        shutil.copy(file, folder)
     programs = examples()
     separate = programs.pop("platformatic")
     for name, text in programs.items():
-        (made.folder / f"{name}.ts").write_text(text)
+        (folder / f"{name}.ts").write_text(text)
     tsc = ["node_modules/.bin/tsc"]
-    run([*tsc, "--init", "--types", "node"], made.folder)
-    run([*tsc, "--project", ".", "--skipLibCheck", "false"], made.folder)
+    run([*tsc, "--init", "--types", "node"], folder)
+    run([*tsc, "--project", ".", "--skipLibCheck", "false"], folder)
     # The types of @platformatic/kafka itself need types that it does not install; `tsc --init` has `skipLibCheck`.
-    (made.folder / "platformatic.ts").write_text(separate)
-    run([*tsc, "--project", "."], made.folder)
-    return made
+    (folder / "platformatic.ts").write_text(separate)
+    run([*tsc, "--project", "."], folder)

@@ -113,7 +113,9 @@ class BackendApi:
         import clerk_backend_api as sdk  # noqa: PLC0415
 
         limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once)
+        tls = httpx.create_ssl_context()  # one for both clients: each would read the authorities' certificates, 20 ms
         self._http = KeepingClient(
+            verify=tls,
             largest_bytes=largest_bytes,
             limits=limits,
             timeout=attempt_s,
@@ -122,6 +124,7 @@ class BackendApi:
         self._sdk = sdk.Clerk(
             bearer_auth=secret_key,
             server_url=api_url.rstrip("/").removesuffix("/v1") + "/v1",
+            client=httpx.Client(verify=tls),  # which nobody asks; the SDK would make one
             async_client=self._http,
             retry_config=None,  # its own would go on for an hour
         )

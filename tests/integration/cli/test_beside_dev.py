@@ -26,6 +26,8 @@ from support.second_terminal import (
     wait_until_healthy,
 )
 
+pytestmark = pytest.mark.stacks
+
 NOWHERE = "http://127.0.0.1:1"
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from support.processes import running
 
+pytestmark = pytest.mark.stacks
+
 
 def demo_environment(folder, **more):
     return {"TMPDIR": str(folder), "HOME": os.environ.get("HOME", str(folder)), **more}

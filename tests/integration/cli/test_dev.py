@@ -17,6 +17,8 @@ from support.processes import running
 from support.second_terminal import HOME, command, dev, events, me, wait_for
 from support.web import PUBLISHABLE_KEY, SECRET
 
+pytestmark = pytest.mark.stacks
+
 INSTANCE = {
     "CLERK_SECRET_KEY": "sk_test_of_an_instance",
     "CLERK_PUBLISHABLE_KEY": PUBLISHABLE_KEY,

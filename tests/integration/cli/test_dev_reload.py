@@ -14,6 +14,8 @@ from devkit.servers.ports import free_port
 from support.python_path import PYTHON_PATH
 from support.second_terminal import command, dev, events, wait_for
 
+pytestmark = pytest.mark.stacks
+
 WORDS = "the HTTP API, to read and to try"
 START = 'log = structlog.get_logger("relay")'
 

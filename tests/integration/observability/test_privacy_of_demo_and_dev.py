@@ -13,10 +13,13 @@ import sys
 import time
 
 import httpx
+import pytest
 
 from devkit.servers.ports import free_port
 from support.leaks import leaks, secrets_of
 from support.second_terminal import command, dev
+
+pytestmark = pytest.mark.stacks
 
 INVENTED = ("ada@example.org", "ada@lovelace.example", "Lovelace", "Augusta", "+15555550100", "Ada")
 CANARIES = {"first_name": "Canarygiven", "last_name": "Canarysurname", "username": "canaryhandle"}

@@ -59,7 +59,10 @@ MAKE = {
     "demo": f"{CLI}/test_demo.py",
     "dev": f"{CLI}/test_dev.py",
     **dict.fromkeys(
-        ("check", "docs", "install", "lock", "test", "test-containers", "test-faults", "test-programs", "test-servers"),
+        (
+            *("check", "docs", "install", "lock", "test"),
+            *("test-containers", "test-faults", "test-programs", "test-servers", "test-stacks"),
+        ),
         ".ci/run",
     ),
     "unit": "not run by itself: a part of `make test`",
