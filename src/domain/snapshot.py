@@ -37,15 +37,16 @@ class Deletion:
 def changed_fields(before: Profile, after: Profile) -> tuple[str, ...]:
     """Name the kept fields that differ, in the order of the profile."""
     values = zip(_FIELDS, _of_profile(before), _of_profile(after), strict=True)
-    return tuple([name for name, old, new in values if old is not new and _differ(old, new)])
-
-
-def _differ(before: Any, after: Any) -> bool:
-    if before != after:
-        return True
     # Python's == takes `1`, `1.0` and `True` inside metadata for the same. Metadata is what JSON readers make, a dict;
     # asking for a Mapping would cost more than all the rest.
-    return isinstance(before, dict) and bool(before) and _canonical(before) != _canonical(after)
+    return tuple(
+        [
+            name
+            for name, old, new in values
+            if old is not new
+            and (old != new or (isinstance(old, dict) and bool(old) and _canonical(old) != _canonical(new)))
+        ]
+    )
 
 
 _FIELDS = tuple(field.name for field in fields(Profile))

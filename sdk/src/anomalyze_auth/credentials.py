@@ -53,7 +53,8 @@ def credentials_in(headers: Iterable[tuple[bytes, bytes]], *, cookie_suffix: str
             case b"origin":
                 origins.append(value.decode("latin-1"))
     token = b", ".join(bearer).decode("latin-1") if bearer else None
-    return Credentials(token, _session_cookies(cookies, cookie_suffix), tuple(origins))
+    tokens = _session_cookies(cookies, cookie_suffix) if cookies else ()
+    return Credentials(token, tokens, tuple(origins))
 
 
 def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str | None:

@@ -96,13 +96,15 @@ def snapshot_of(data: Json, *, timestamp: int | None) -> Snapshot:
     """
     user = decode(data, _User, at="data")
     emails = tuple(
-        EmailAddress(
-            id=entry.id,
-            email=entry.email_address,
-            verified=(status := entry.verification.status if entry.verification else None) == "verified",
-            status=status,
-        )
-        for entry in user.email_addresses or ()
+        [
+            EmailAddress(
+                id=entry.id,
+                email=entry.email_address,
+                verified=(status := entry.verification.status if entry.verification else None) == "verified",
+                status=status,
+            )
+            for entry in user.email_addresses or ()
+        ]
     )
     # The primary id may name no entry (Clerk's own example does); two entries of one id: the first.
     primary_email = next((entry for entry in emails if entry.id == user.primary_email_address_id), None)
@@ -166,7 +168,7 @@ def _check_texts(profile: Profile) -> None:
         ("last_name", profile.last_name),
         ("image_url", profile.image_url),
         ("external_id", profile.external_id),
-        *(("email_addresses", text) for entry in profile.emails for text in (entry.id, entry.email, entry.status)),
+        *[("email_addresses", text) for entry in profile.emails for text in (entry.id, entry.email, entry.status)],
     ]
     for name, text in texts:
         if text is not None and "\0" in text:

@@ -2,8 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 from attrs import define, field, frozen
 from litestar.enums import ScopeType
@@ -72,14 +71,17 @@ class Budget:
     _large: dict[_Body, None] = field(factory=dict, init=False)
     _turns: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(LARGE_AT_ONCE), init=False)
 
-    @contextmanager
-    def body(self) -> Iterator[_Body]:
+    def begin(self) -> _Body:
+        """Count a body until `end`."""
         body = _Body()
         self._take(body, BYTES_OF_A_REQUEST)
-        try:
-            yield body
-        finally:
-            self._release(body)
+        return body
+
+    def end(self, body: _Body) -> None:
+        self._held -= self._bodies.pop(body, 0)
+        if body in self._large:
+            del self._large[body]
+            self._turns.release()
 
     def keep(self, body: _Body, chunk: bytes) -> None:
         """Add what has arrived.
@@ -116,17 +118,11 @@ class Budget:
             self._shed(next(iter(self._bodies)))
 
     def _shed(self, body: _Body) -> None:
-        self._release(body)
+        self.end(body)
         body.shed = True
         body.received.clear()
         if body.patience and not body.patience.expired():
             body.patience.reschedule(_now())
-
-    def _release(self, body: _Body) -> None:
-        self._held -= self._bodies.pop(body, 0)
-        if body in self._large:
-            del self._large[body]
-            self._turns.release()
 
 
 def _now() -> float:
@@ -155,26 +151,28 @@ async def read_body(
     refuse_announced(scope, limit)
     announced = announced_bytes(scope)
     pieces = 0
-    with budget.body() as body:
-        try:
-            async with asyncio.timeout(seconds) as body.patience:
-                while True:
-                    message = await receive()
-                    pieces += 1
-                    if message["type"] != "http.request":
-                        raise ClientDisconnectedError
-                    budget.keep(body, message.get("body", b""))
-                    if len(body.received) > limit:
-                        raise BodyTooLargeError
-                    # Granian tells of the end by another message, which costs as much as the first.
-                    if not message.get("more_body", False) or len(body.received) == announced:
-                        return bytes(body.received)
-                    if _too_many(pieces, len(body.received)):
-                        raise BodyTooSlowError
-                    if len(body.received) > SMALL_BYTES:
-                        await budget.turn(body)
-        except TimeoutError:
-            raise (BodyShedError if body.shed else BodyTooSlowError) from None
+    body = budget.begin()
+    try:
+        async with asyncio.timeout(seconds) as body.patience:
+            while True:
+                message = await receive()
+                pieces += 1
+                if message["type"] != "http.request":
+                    raise ClientDisconnectedError
+                budget.keep(body, message.get("body", b""))
+                if len(body.received) > limit:
+                    raise BodyTooLargeError
+                # Granian tells of the end by another message, which costs as much as the first.
+                if not message.get("more_body", False) or len(body.received) == announced:
+                    return bytes(body.received)
+                if _too_many(pieces, len(body.received)):
+                    raise BodyTooSlowError
+                if len(body.received) > SMALL_BYTES:
+                    await budget.turn(body)
+    except TimeoutError:
+        raise (BodyShedError if body.shed else BodyTooSlowError) from None
+    finally:
+        budget.end(body)
 
 
 def _too_many(pieces: int, size: int) -> bool:
@@ -194,11 +192,11 @@ class AnswerFirst:
     """More at a time would be an attack, and are cut off."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP or not _announces_body(scope):
+        if scope["type"] != ScopeType.HTTP or not _announces_body(head := dict(scope["headers"])):
             await self.app(scope, receive, send)
             return
         body = _Unread(receive, announced_bytes(scope))
-        sends = not _waits_for_our_word(scope)
+        sends = not _waits_for_our_word(head)
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start" and body.unread and not _closes(message):
@@ -244,8 +242,7 @@ def _closes(message: Message) -> bool:
     return any(name == b"connection" for name, _ in message["headers"])  # type: ignore[typeddict-item]
 
 
-def _announces_body(scope: Scope) -> bool:
-    head = dict(scope["headers"])
+def _announces_body(head: Mapping[bytes, bytes]) -> bool:
     return b"transfer-encoding" in head or head.get(b"content-length", b"0").strip() != b"0"
 
 
@@ -266,6 +263,6 @@ def refuse_announced(scope: Scope, limit: int = BODY_LIMIT_BYTES) -> None:
             raise BodyTooLargeError
 
 
-def _waits_for_our_word(scope: Scope) -> bool:
+def _waits_for_our_word(head: Mapping[bytes, bytes]) -> bool:
     """Whether the client sends nothing before we ask for it (RFC 9110, section 10.1.1)."""
-    return dict(scope["headers"]).get(b"expect", b"").lower() == b"100-continue"
+    return head.get(b"expect", b"").lower() == b"100-continue"
