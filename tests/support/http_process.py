@@ -55,7 +55,10 @@ class Served:
 
 
 def everything(connection: socket.socket, *, silence: float = 1.0) -> bytes:
-    """All that comes until the other side closes, or says nothing for a second after it spoke."""
+    """All that comes until the other side closes, or says nothing for a second after it spoke.
+
+    One that said that it closes has more time for it.
+    """
     received = b""
     while True:
         try:
@@ -67,7 +70,7 @@ def everything(connection: socket.socket, *, silence: float = 1.0) -> bytes:
         if not chunk:
             return received + b"<closed>"
         received += chunk
-        connection.settimeout(silence)
+        connection.settimeout(10 if b"connection: close" in received.lower() else silence)
 
 
 def start(
