@@ -1,11 +1,17 @@
 """The stand-in knows what somebody else's webhook tells, and tells nobody of it."""
 
+import asyncio
+import threading
+
 import httpx
+import msgspec
 import pytest
 
+from devkit.fake_clerk import assembly
 from devkit.fake_clerk.instance import ClerkInstance
 from devkit.fake_clerk.refusals import RefusedError
 from devkit.fake_clerk.samples import sample_user
+from devkit.local.keys import new_keys
 from support.clerk_stand_in import running_stand_in
 
 NOW = 1_795_503_190_733
@@ -107,3 +113,35 @@ def test_the_end_of_a_session_is_taken_in_once(clerk, told):
     assert not clerk.take_in("session.ended", {"id": "sess_nobody", "user_id": "user_ada"})
     assert clerk.session(session["id"])["status"] == "ended"
     assert told == []
+
+
+def test_what_changes_while_the_file_is_written_is_in_it_at_the_end(tmp_path, monkeypatch):
+    begun, going_on = threading.Event(), threading.Event()
+    encode = msgspec.json.encode
+
+    def slowly(document):
+        encoded = encode(document)
+        if not begun.is_set():
+            begun.set()
+            going_on.wait(10)
+        return encoded
+
+    monkeypatch.setattr(assembly, "_SAVE_EVERY_S", 0.01)
+    monkeypatch.setattr(assembly.msgspec.json, "encode", slowly)
+    file = tmp_path / "clerk.json"
+    private_key = new_keys().private_key
+
+    async def main():
+        made = assembly.stand_in(secret_key="sk_test_x", private_key=private_key, issuer="https://x.test", file=file)
+        running = asyncio.create_task(made.run())
+        await asyncio.sleep(0.05)  # what was there before it runs is in the file
+        made.instance.take_in("user.created", user("user_before"))
+        assert await asyncio.to_thread(begun.wait, 10)
+        made.instance.take_in("user.created", user("user_after"))
+        running.cancel()
+        threading.Timer(0.2, going_on.set).start()
+        await asyncio.wait([running])
+
+    asyncio.run(main())  # which waits for its threads
+
+    assert {each["id"] for each in msgspec.json.decode(file.read_bytes())["users"]} == {"user_before", "user_after"}

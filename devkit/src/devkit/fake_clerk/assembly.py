@@ -38,20 +38,25 @@ class StandIn:
 
     async def _keep(self, file: Path) -> None:
         kept = self.instance.changes
+        saving: asyncio.Future[None] | None = None
         try:
             while True:
                 await asyncio.sleep(_SAVE_EVERY_S)
                 if self.instance.changes != kept:
                     kept = self.instance.changes
-                    await asyncio.to_thread(self._save, file)
+                    saving = asyncio.ensure_future(asyncio.to_thread(_save, self.instance.dump(), file))
+                    await asyncio.shield(saving)
         finally:
+            if saving:  # the thread goes on when this is cancelled, and would replace what is saved now by older users
+                await asyncio.wait([saving])
             if self.instance.changes != kept:
-                self._save(file)
+                _save(self.instance.dump(), file)
 
-    def _save(self, file: Path) -> None:
-        unfinished = file.with_name(file.name + ".unfinished")
-        unfinished.write_bytes(msgspec.json.encode(self.instance.dump()))
-        unfinished.replace(file)
+
+def _save(dump: object, file: Path) -> None:
+    unfinished = file.with_name(file.name + ".unfinished")
+    unfinished.write_bytes(msgspec.json.encode(dump))
+    unfinished.replace(file)
 
 
 def stand_in(  # noqa: PLR0913  # all go by name, and most have a default
