@@ -7,7 +7,7 @@ a function at its worker: on a connection to that worker, or through the coordin
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from attrs import define, evolve, field
@@ -15,9 +15,10 @@ from sqlalchemy import ARRAY, JSON, Column, Text, bindparam, column, func, selec
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from adapters.postgres.asyncpg_execution import Compiled
+from adapters.postgres.asyncpg_execution import Compiled, directly
 from adapters.postgres.connection.dial import Dialer, Driver
 from adapters.postgres.engine import create_engine
+from adapters.postgres.failures import DATABASE_ERRORS
 from adapters.postgres.revisions import known_revisions
 from adapters.postgres.statements import EVENT_COLUMNS, USER_COLUMNS, Stored, Write, arrays_from, arrays_of, stored_from
 from adapters.postgres.tables import outbox, outbox_dead, users
@@ -109,6 +110,18 @@ class Workers:
     def leave_alone(self, address: Address) -> None:
         """Have the coordinator asked for a while."""
         self._left_alone_until[address] = self.clock() + LEFT_ALONE_S
+
+    async def unreached(self, servers: Iterable[str]) -> list[str]:
+        """Return those of the servers, `host:port`, to which no connection can be had."""
+        found = []
+        for server in servers:
+            host, _, port = server.rpartition(":")
+            try:
+                async with directly(self.at((host, int(port)))):
+                    pass
+            except DATABASE_ERRORS:
+                found.append(server)
+        return found
 
     async def aclose(self) -> None:
         for engine in self._engines.values():
