@@ -100,3 +100,11 @@ async def test_sessions_that_a_worker_ends_are_replaced_without_a_sender_noticin
 
     assert min(ended) > 0
     assert await change_all(store, 2000) == [2] * len(USERS)
+
+
+async def test_workers_that_cannot_be_reached_from_here_are_told_by_name(engine, workers):
+    there = [url.partition("@")[2].partition("/")[0] for url in workers]
+    connections = Workers(engine)
+
+    assert await connections.unreached([*there, "127.0.0.1:1"]) == ["127.0.0.1:1"]
+    await connections.aclose()
