@@ -1,23 +1,38 @@
 """Users distributed over the workers of a Citus cluster: who is where, and a write that one worker does alone.
 
 A batch written by one statement over several workers is planned for each of its parts, moved between the servers and
-committed in two phases: a fifth of the rate of one server. So a batch is divided by worker, and each part is one call
-of a function that the coordinator passes on whole (Citus documentation, `create_distributed_function`).
+committed in two phases: a fifth of the rate of one server. So a batch is divided by worker, and each part is written by
+a function at its worker: on a connection to that worker, or through the coordinator, which passes a call on whole
+(Citus documentation, `create_distributed_function`) at twice the cost.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
+from attrs import define, evolve, field
 from sqlalchemy import ARRAY, JSON, Column, Text, bindparam, column, func, select, text
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from adapters.postgres.asyncpg_execution import Compiled
-from adapters.postgres.connection.dial import Driver
+from adapters.postgres.asyncpg_execution import Compiled, directly
+from adapters.postgres.connection.dial import Dialer, Driver
+from adapters.postgres.engine import create_engine
+from adapters.postgres.failures import DATABASE_ERRORS
 from adapters.postgres.revisions import known_revisions
 from adapters.postgres.statements import EVENT_COLUMNS, USER_COLUMNS, Stored, Write, arrays_from, arrays_of, stored_from
 from adapters.postgres.tables import outbox, outbox_dead, users
 from domain.user import UserId
+
+CONNECTIONS = 2
+"""Of a process to each worker: one writes at a time, and one takes its place when it breaks."""
+
+CONNECT_TIMEOUT_S = 1.0
+"""Webhooks wait for it, once in `LEFT_ALONE_S`."""
+
+LEFT_ALONE_S = 30.0
+
+Address: TypeAlias = tuple[str, int]
 
 READER, WRITER = f"read_users_{known_revisions()[-1]}", f"write_users_{known_revisions()[-1]}"
 """The functions of this release's schema; those of the release before stay, for its processes."""
@@ -26,9 +41,11 @@ _IS_DISTRIBUTED = Compiled(text(f"SELECT to_regproc('{WRITER}') IS NOT NULL AS d
 # Wherever a shard is when the function gets there, the write is right; where it is now makes it fast.
 _SERVERS = Compiled(
     text("""
-        SELECT id, (SELECT min(groupid) FROM pg_dist_placement
-                    WHERE shardid = get_shard_id_for_distribution_column('users', id)) AS server
+        SELECT id, nodename AS host, nodeport AS port
         FROM unnest(:ids) AS id
+        JOIN pg_dist_placement ON shardid = get_shard_id_for_distribution_column('users', id)
+        JOIN pg_dist_node USING (groupid)
+        WHERE noderole = 'primary'
     """).bindparams(bindparam("ids", type_=ARRAY(Text)))
 )
 _USERS_ARE_DISTRIBUTED = text("""
@@ -56,9 +73,59 @@ async def is_distributed(driver: Driver) -> bool:
     return bool(row["distributed"])
 
 
-async def servers_of(driver: Driver, ids: Sequence[UserId]) -> Mapping[UserId, int]:
-    """Return the number of the server that has each of these users, or will have."""
-    return {row["id"]: row["server"] for row in await _SERVERS.fetch(driver, {"ids": list(ids)})}
+async def servers_of(driver: Driver, ids: Sequence[UserId]) -> Mapping[UserId, Address]:
+    """Return the address of the worker that has each of these users, or will have."""
+    return {row["id"]: (row["host"], row["port"]) for row in await _SERVERS.fetch(driver, {"ids": list(ids)})}
+
+
+@define(eq=False)
+class Workers:
+    """Connections to the workers themselves, as the coordinator's are made.
+
+    They are taken where they can be had: a worker whose address nobody but the coordinator reaches is left alone.
+    """
+
+    coordinator: AsyncEngine
+    clock: Callable[[], float] = time.monotonic
+    _engines: dict[Address, AsyncEngine] = field(factory=dict, init=False)
+    _left_alone_until: dict[Address, float] = field(factory=dict, init=False)
+
+    def at(self, address: Address | None) -> AsyncEngine:
+        """Return the worker's connections, or the coordinator's."""
+        dialer: Dialer = self.coordinator.get_execution_options()["dialer"]
+        # Behind a pooler connections are few, and at the workers nothing pools them. A Unix socket in DATABASE_URL says
+        # nothing of what protects a connection over the network.
+        indirect = dialer.pooled or any(host.startswith("/") for host, _ in dialer.target.addresses)
+        if address is None or indirect or self.clock() < self._left_alone_until.get(address, 0):
+            return self.coordinator
+        if address not in self._engines:
+            self._engines[address] = create_engine(
+                evolve(dialer.target, addresses=(address,), connect_timeout_s=CONNECT_TIMEOUT_S),
+                pool_size=CONNECTIONS,
+                application_name=dialer.application_name,
+                settings=dialer.settings,
+            )
+        return self._engines[address]
+
+    def leave_alone(self, address: Address) -> None:
+        """Have the coordinator asked for a while."""
+        self._left_alone_until[address] = self.clock() + LEFT_ALONE_S
+
+    async def unreached(self, servers: Iterable[str]) -> list[str]:
+        """Return those of the servers, `host:port`, to which no connection can be had."""
+        found = []
+        for server in servers:
+            host, _, port = server.rpartition(":")
+            try:
+                async with directly(self.at((host, int(port)))):
+                    pass
+            except DATABASE_ERRORS:
+                found.append(server)
+        return found
+
+    async def aclose(self) -> None:
+        for engine in self._engines.values():
+            await engine.dispose()
 
 
 async def read_on_worker(driver: Driver, ids: Sequence[UserId]) -> dict[UserId, Stored]:

@@ -5,9 +5,11 @@ import time
 from typing import cast
 from uuid import uuid4
 
+from attrs import evolve
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.postgres.citus import Workers
 from adapters.postgres.cluster import read_cluster
 from adapters.postgres.connection.dial import Dialer, Driver, is_behind_pooler
 from adapters.postgres.failures import connected, raised_as_unavailable
@@ -65,6 +67,10 @@ async def examine_database(engine: AsyncEngine) -> DatabaseFacts:
         schema = await read_schema(connection)
         cluster = await read_cluster(connection)
         driver = cast("Driver", (await connection.get_raw_connection()).driver_connection)
+    if cluster and cluster.coordinator:
+        workers = Workers(engine)
+        cluster = evolve(cluster, unreached=await workers.unreached(cluster.servers))
+        await workers.aclose()
     dialer: Dialer = engine.get_execution_options()["dialer"]
     return DatabaseFacts(
         clock_ahead_s=facts.pop("now") - (asked + answered) / 2,

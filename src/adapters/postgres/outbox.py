@@ -1,6 +1,7 @@
 """The outbox as a relay reads it: the oldest of each lane, deleted once published."""
 
 from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
 
@@ -15,7 +16,6 @@ from sqlalchemy import (
     Subquery,
     Text,
     Uuid,
-    all_,
     and_,
     any_,
     bindparam,
@@ -24,6 +24,7 @@ from sqlalchemy import (
     delete,
     func,
     literal_column,
+    not_,
     select,
     text,
     true,
@@ -112,13 +113,18 @@ _told = case(
     (outbox.c.lane < literal_column("0"), bindparam("fills", type_=ARRAY(Uuid))),
     else_=bindparam("events", type_=ARRAY(Uuid)),
 )
+# The event's id stands for key and version, which a server that lost commits gives to another event: Citus connects to
+# a worker's successor without an error that would make a relay forget what it published. The time tells them apart.
+_published = and_(
+    outbox.c.event_id == any_(_told),
+    outbox.c.created_at == any_(bindparam("times", type_=ARRAY(outbox.c.created_at.type))),
+)
 # By the key, which says on which server a row is, and found by the primary key alone: nothing to join, so statistics
 # of a table that was empty cannot mislead the planner. A user's later versions are not read, however many wait.
 _gone = and_(
     outbox.c.key == any_(bindparam("keys", type_=ARRAY(Text))),
     outbox.c.version <= bindparam("newest", type_=BigInteger),
-    # It stands for key and version.
-    outbox.c.event_id == any_(_told),
+    _published,
 )
 # A deletion that a crash of the server undoes costs a repetition, so nobody has to wait for the disk.
 _not_waiting = text("(SELECT set_config('synchronous_commit', 'off', true)) = 'off'")
@@ -132,13 +138,13 @@ _few = (
     .where(
         outbox.c.key == any_(bindparam("keys", type_=ARRAY(Text))),
         outbox.c.version == any_(bindparam("versions", type_=ARRAY(BigInteger))),
-        outbox.c.event_id == any_(_told),
+        _published,
         _not_waiting,
     )
     .cte("few")
 )
 # Both parts see the table as it was before the statement, so the read has to leave out what the other part deletes.
-_DELETE_FEW_AND_READ = Compiled(_among_the_oldest(*outbox.c, where=[outbox.c.event_id != all_(_told)]).add_cte(_few))
+_DELETE_FEW_AND_READ = Compiled(_among_the_oldest(*outbox.c, where=[not_(_published)]).add_cte(_few))
 
 _KEPT = [c.name for c in outbox.c if c.name != "payload"]
 _MOVED = [f"moved.{name}" for name in _KEPT]
@@ -151,6 +157,7 @@ _MOVE_TO_DEAD_LETTERS = text(f"""
         DELETE FROM outbox
         WHERE key = ANY (:keys) AND version <= :newest
           AND event_id = ANY (CASE WHEN lane < 0 THEN CAST(:fills AS uuid[]) ELSE CAST(:events AS uuid[]) END)
+          AND created_at = ANY (CAST(:times AS timestamptz[]))
         RETURNING *
     ), owner AS (
         UPDATE users SET revision = revision + 1 WHERE id = ANY (:keys) RETURNING id, deleted_at
@@ -288,4 +295,5 @@ def _found(part: Collection[Pending]) -> dict[str, Any]:
         "newest": max(item.message.version for item in part),
         "fills": [item.message.event_id for item in part if for_state_only(item)],
         "events": [item.message.event_id for item in part if not for_state_only(item)],
+        "times": [datetime.fromtimestamp(item.stored_at, UTC) for item in part],
     }

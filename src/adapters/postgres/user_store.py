@@ -8,9 +8,9 @@ from typing import TypeAlias
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import directly
-from adapters.postgres.citus import is_distributed, read_on_worker, servers_of, write_on_worker
+from adapters.postgres.citus import Address, Workers, is_distributed, read_on_worker, servers_of, write_on_worker
 from adapters.postgres.connection.dial import STATEMENT_TIMEOUT_S
-from adapters.postgres.failures import DATABASE_ERRORS
+from adapters.postgres.failures import DATABASE_ERRORS, Responsible, fault_of
 from adapters.postgres.group_commit import QUEUE_LIMIT, Change, GroupCommit
 from adapters.postgres.statements import Stored, Write, read, write
 from application.errors import UnstorableError
@@ -56,6 +56,9 @@ class PostgresUserStore:
             parts=self._by_worker,
         )
         self._distributed: bool | None = None  # not known yet
+        self._workers = Workers(engine)
+        self._where: Mapping[UserId, Address] = {}
+        """The workers of the batch's users."""
 
     @property
     def waiting(self) -> int:
@@ -73,30 +76,42 @@ class PostgresUserStore:
     async def aclose(self) -> None:
         """Finish what waits, bounded by the statement timeout, then stop."""
         await self._commits.aclose()
+        await self._workers.aclose()
 
     async def change(self, user_id: UserId, decide: Decide) -> Decision:
         return await self._commits.change(user_id, decide)
 
     async def _by_worker(self, batch: Sequence[_Change]) -> Sequence[Sequence[_Change]]:
         """Divide the batch by the server that has the users, where there are several: each part commits on one."""
+        self._where = {}
         if self._distributed is False or (self._distributed and len(batch) == 1):
             return [batch]
         try:
             async with directly(self._engine) as driver:
                 self._distributed = self._distributed or await is_distributed(driver)
-                servers = await servers_of(driver, [change.key for change in batch]) if self._distributed else {}
+                self._where = await servers_of(driver, [change.key for change in batch]) if self._distributed else {}
         except DATABASE_ERRORS:
             return [batch]  # the attempt meets the same, and says so
-        parts: dict[int | None, list[_Change]] = {}
+        parts: dict[Address | None, list[_Change]] = {}
         for change in batch:
-            parts.setdefault(servers.get(change.key), []).append(change)
+            parts.setdefault(self._where.get(change.key), []).append(change)
         return list(parts.values())
 
     async def _attempt(self, batch: Sequence[_Change]) -> None:
         """Read, decide, write; a change without an answer afterwards lost a race."""
+        address = self._where.get(batch[0].key)
+        engine = self._workers.at(address)
+        try:
+            await self._attempt_on(engine, batch)
+        except DATABASE_ERRORS as error:
+            if address is None or engine is self._engine or fault_of(error) in (Responsible.RACE, Responsible.CHANGE):
+                raise
+            self._workers.leave_alone(address)  # what has no answer is tried again, through the coordinator
+
+    async def _attempt_on(self, engine: AsyncEngine, batch: Sequence[_Change]) -> None:
         load, store = (read_on_worker, write_on_worker) if self._distributed else (read, write)
         with self._around_batch(batch):
-            async with directly(self._engine, commits=True) as driver:
+            async with directly(engine, commits=True) as driver:
                 known = await load(driver, [change.key for change in batch])
                 decided = self._decide(batch, known)
                 if not decided:

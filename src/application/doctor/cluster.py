@@ -34,6 +34,8 @@ class ClusterFacts:
     """That may have shards."""
     silent: Sequence[str]
     """Workers that did not answer the coordinator."""
+    unreached: Sequence[str] = ()
+    """Workers that this process could not connect to."""
     wanted: Mapping[str, str]
     """By table, the column to distribute it by."""
     tables: Mapping[str, Distribution]
@@ -92,6 +94,12 @@ def cluster_findings(facts: ClusterFacts | None) -> Iterator[Finding]:
     if facts.silent:
         says = f"no answer from {', '.join(facts.silent)}: the users that are there cannot be written or read"
         yield Finding("citus workers", Severity.FAILURE, says, "start these servers, or see why they are out of reach")
+    if unreached := [server for server in facts.unreached if server not in facts.silent]:
+        says = f"no connection from here to {', '.join(unreached)}: the coordinator passes on what is written there"
+        advice = (
+            "let serve reach the names in pg_dist_node with the user, password and TLS of DATABASE_URL: it is faster"
+        )
+        yield Finding("citus workers", Severity.WARNING, says, advice)
     if facts.different:
         advice = "undistribute_table() and auth-service migrate --distribute, in a quiet hour"
         yield Finding("distribution", Severity.FAILURE, "; ".join(facts.different), advice)

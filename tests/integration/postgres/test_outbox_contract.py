@@ -284,6 +284,43 @@ async def test_what_was_published_late_leaves_the_version_that_was_filled_in_ane
     assert left == 1
 
 
+@pytest.mark.parametrize("distributed", [False, True])
+async def test_what_was_published_of_lost_commits_leaves_what_was_stored_under_the_same_versions(
+    database_url, distributed
+):
+    """As after a fail-over to a standby that lacked commits, when no statement met the end of the old server."""
+    engine = create_engine(read_target(database_url), pool_size=1, application_name="tests", settings=INDEX_PLANS)
+    store = PostgresUserStore(engine, encode, lambda: None)
+    await store.start()
+    outbox = PostgresOutbox(engine)
+    outbox._distributed = distributed
+    admin = await asyncpg.connect(database_url)
+
+    async def change(at: int) -> None:
+        news = snapshot(UserId("user_a"), at=at, first_name=f"{at}")
+        await store.change(news.id, partial(sync_user, snapshot=news))
+
+    await change(1000)
+    await change(2000)
+    lost = await outbox.oldest(ALL, 10)
+    await admin.execute("DELETE FROM outbox")
+    await admin.execute("DELETE FROM users")
+    await change(3000)
+    await change(4000)
+    await change(5000)
+    read = await outbox.oldest(ALL, 10, published=lost)
+    await outbox.delete(lost)
+    await outbox.move_to_dead_letters([RefusedMessage(item, "too large", 2) for item in lost])
+    left = await outbox.oldest(ALL, 10)
+    await admin.close()
+    await store.aclose()
+    await engine.dispose()
+
+    assert told(lost) == [("user_a", 1), ("user_a", 2)]
+    assert told(read) == [("user_a", 1), ("user_a", 2), ("user_a", 3)]
+    assert left == read
+
+
 async def test_a_relay_that_does_not_feed_the_state_topic_never_reads_what_waits_for_it_alone(database_url):
     engine = create_engine(read_target(database_url), pool_size=1, application_name="tests", settings=INDEX_PLANS)
     admin = await asyncpg.connect(database_url)

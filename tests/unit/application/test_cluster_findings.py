@@ -72,6 +72,15 @@ def test_what_is_wrong_with_a_cluster_is_named_and_has_advice(changes, check, wo
     assert finding.advice
 
 
+def test_a_worker_that_only_the_coordinator_reaches_is_a_warning_and_one_that_nobody_reaches_is_told_once():
+    facts = evolve(WELL, unreached=["worker-1:5432", "worker-2:5432"], silent=["worker-2:5432"])
+
+    assert [(grade, says) for check, grade, says in found(facts) if check == "citus workers"] == [
+        (Severity.FAILURE, "no answer from worker-2:5432: the users that are there cannot be written or read"),
+        (Severity.WARNING, "no connection from here to worker-1:5432: the coordinator passes on what is written there"),
+    ]
+
+
 def test_a_version_that_this_service_was_not_run_on_is_a_warning():
     assert ("citus", Severity.WARNING) in [each[:2] for each in found(evolve(WELL, version="12.1-1"))]
 
