@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -53,7 +54,7 @@ class Topics:
 @asynccontextmanager
 async def made_topics(address: str) -> AsyncIterator[Topics]:
     """Two new topics of three partitions."""
-    number = next(_NUMBERS)
+    number = f"{os.getpid()}-{next(_NUMBERS)}"  # tests of other processes use the same broker
     admin = AIOKafkaAdminClient(bootstrap_servers=address, metadata_max_age_ms=500)
     await admin.start()
     async with AIOKafkaProducer(bootstrap_servers=address, metadata_max_age_ms=500) as producer:
