@@ -17,8 +17,8 @@ from support import servers
 
 _STARTS: dict[str, Callable[[], AbstractContextManager[servers.Server]]] = {
     # Databases come and go with each test, and each would wait for the disk; no test crashes this machine. Their tables
-    # are small: an ANALYZE beside a test that counts what is written would only change the count.
-    "postgres": partial(servers.postgres, fsync="off", autovacuum_naptime="1d"),
+    # are small: an ANALYZE beside a test that counts what is written would change the count, as images of pages would.
+    "postgres": partial(servers.postgres, fsync="off", full_page_writes="off", autovacuum_naptime="1d"),
     "kafka": servers.kafka,
 }
 
