@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 
@@ -168,8 +169,9 @@ async def test_what_pgbouncer_says_itself_is_told_as_what_it_is(database_url, ch
 )
 async def test_tls_is_what_was_asked_for(database_url, tmp_path, host, query, expected):
     make_certificates(tmp_path)
-    for path in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
-        path.chmod(0o755)
+    for path in (tmp_path, *tmp_path.parents):
+        if path.is_relative_to(tempfile.gettempdir()) and str(path) != tempfile.gettempdir():
+            path.chmod(0o755)
     for name in ("server.key", "server.pem"):
         (tmp_path / name).chmod(0o644)  # PgBouncer runs as somebody else
     settings = {
