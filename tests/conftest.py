@@ -15,11 +15,6 @@ settings.register_profile("default", deadline=None, suppress_health_check=[Healt
 settings.register_profile("ci", parent=settings.get_profile("default"), print_blob=True)
 settings.register_profile("few", parent=settings.get_profile("default"), max_examples=20, derandomize=True)
 settings.register_profile("many", parent=settings.get_profile("default"), max_examples=2500, print_blob=True)
-# Each client of httpx reads 150 certificates of authorities, 20 ms of CPU, and nearly all tests ask without TLS.
-# Processes that tests start have an environment of their own.
-os.environ["SSL_CERT_DIR"] = os.devnull
-os.environ.pop("SSL_CERT_FILE", None)
-
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "default"))
 
 
