@@ -14,7 +14,7 @@ from bench.peers import relays
 from bench.requests import user_ids, webhooks
 from bench.stage import Stage
 
-_CONNECTIONS = 32
+CONNECTIONS = 32
 _RAMP = (1_000, 1_500, 2_000, 2_500, 3_000, 3_500, 4_000)
 _BUSY = 600
 _BARE = "bare parts of one webhook, idle"
@@ -107,7 +107,7 @@ def send(service: Service, rate: float, seconds: float) -> tuple[load.Load, list
     requests, news = webhooks(service.stage, user_ids(service.stage, max(count // 4, 1)), count)
     consumer = Consumer(service.stage.kafka.bootstrap_servers, service.topic)
     loaded = load.run(
-        load.Plan(port=service.port, requests=requests, connections=_CONNECTIONS, rate=rate, seconds=seconds + 5)
+        load.Plan(port=service.port, requests=requests, connections=CONNECTIONS, rate=rate, seconds=seconds + 5)
     )
     arrivals = _all(service, consumer, loaded)
     due = dict(zip(news, loaded.due_s, strict=False))

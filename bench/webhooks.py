@@ -15,6 +15,7 @@ _STORING = ('{"outcome":"created"}', '{"outcome":"updated"}')
 def measure(stage: Stage, *, quick: bool) -> Iterator[Figure]:
     """Compare webhooks/s, each a user's row and its event, with transactions/s that write the same by hand."""
     runs, count, seconds = (1, 4_000, 3) if quick else (3, 12_000, 6)
+    sizes = ((1, count // 6), (32, count), (128, count))
     url = stage.database("bench_webhooks")
     pgbench.prepare(stage, url)
     for protocol in ("simple", "prepared"):
@@ -23,25 +24,26 @@ def measure(stage: Stage, *, quick: bool) -> Iterator[Figure]:
         yield Figure(what=f"pgbench, {protocol}, 32 clients", unit="transactions/s", runs=rates, note=note)
     for workers in (1, 2):
         with stage.serve(url, workers) as (port, _):
-            for connections in (1, 32, 128):
+            for connections, sized in sizes:
                 what = f"serve, {workers} worker{'s' * (workers > 1)}, {connections} connections"
-                sized = count if connections > 1 else count // 6
                 yield _figure(what, [_run(stage, url, port, connections, sized) for _ in range(runs)])
     topic = stage.topic("bench-webhooks")
     with stage.serve(url) as (port, _), stage.relay(url, topic):
-        figure = _figure("serve and relay, 32 connections", [_run(stage, url, port, 32, count) for _ in range(runs)])
-        yield figure
+        for connections, sized in sizes:
+            done = [_run(stage, url, port, connections, sized) for _ in range(runs)]
+            yield _figure(f"serve and relay, {connections} connections", done)
     for name, peer in (("Express + Prisma", express), ("FastAPI + ORM", fastapi)):
         peer_url = stage.database("bench_peer", ours=False)
         stage.sql(peer_url, USERS)
         with peer(stage, peer_url, stage.topic(f"bench-{peer.__name__}")) as (port, _):
-            loads = []
-            for _ in range(runs):
-                stage.settle(peer_url, "users")
-                loads.append(_load(stage, port, 32, count // 3)[-1])
-            note = f"{loads[-1].summary}; row, then Kafka, then 200"
-            what, rates = f"{name} dual write, 32 connections", [load.rate for load in loads]
-            yield Figure(what=what, unit="webhooks/s", runs=rates, against=_REFERENCE, note=note)
+            for connections, sized in sizes:
+                loads = []
+                for _ in range(runs):
+                    stage.settle(peer_url, "users")
+                    loads.append(_load(stage, port, connections, min(sized, count // 3))[-1])
+                note = f"{loads[-1].summary}; row, then Kafka, then 200"
+                what, rates = f"{name} dual write, {connections} connections", [load.rate for load in loads]
+                yield Figure(what=what, unit="webhooks/s", runs=rates, against=_REFERENCE, note=note)
     again = [pgbench.transactions(stage, url, "simple", clients=32, seconds=seconds) for _ in range(runs)]
     what = "pgbench, simple, 32 clients, at the end"
     yield Figure(what=what, unit="transactions/s", runs=again, against=_REFERENCE, note="how steady the machine was")

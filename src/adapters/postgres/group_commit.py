@@ -101,7 +101,8 @@ class GroupCommit(Generic[Key, State, Decided]):
         """
         if self._count >= self._queue_limit:
             raise StoreBusyError(f"{self._queue_limit} wait already")
-        change = Change(key, decide, traceparent.get(), DeadlineFuture[Decided](self._limit_s))
+        answer: DeadlineFuture[Decided] = DeadlineFuture(self._limit_s)
+        change = Change(key, decide, traceparent.get(), answer)
         self._waiting.setdefault(key, deque()).append(change)
         self._arrived.set()
         self._idle.clear()
