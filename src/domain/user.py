@@ -51,13 +51,13 @@ class Profile:
     last_name: str | None
     image_url: str | None
     external_id: str | None
-    public_metadata: Mapping[str, Any] = field(repr=False)
+    public_metadata: Mapping[str, Any] = field(repr=False, eq=repr)  # a dict has no hash, and takes 1 for True
     banned: bool
     locked: bool
     created_at: int  # milliseconds since 1970, UTC, at Clerk
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, cache_hash=True)
 class User:
     """A living user: the profile, its version, and the place in Clerk's time it was read at."""
 

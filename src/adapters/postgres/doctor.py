@@ -5,6 +5,7 @@ import time
 from typing import cast
 from uuid import uuid4
 
+import msgspec
 from attrs import evolve
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -63,6 +64,7 @@ async def examine_database(engine: AsyncEngine) -> DatabaseFacts:
     async with connected(engine) as connection:
         asked = time.time()
         facts = dict((await connection.execute(_FACTS)).mappings().one())
+        facts |= {name: msgspec.json.decode(facts[name]) for name in ("settings", "outbox_options")}
         answered = time.time()
         schema = await read_schema(connection)
         cluster = await read_cluster(connection)

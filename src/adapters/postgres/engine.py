@@ -52,7 +52,7 @@ def create_engine(
         pool_use_lifo=True,
         hide_parameters=True,  # they are personal data, and errors are logged
         json_serializer=lambda value: msgspec.json.encode(value).decode(),
-        json_deserializer=msgspec.json.decode,
+        json_deserializer=str,  # whoever reads a column knows its shape
     )
     event.listen(engine.sync_engine, "handle_error", _leave_a_former_primary)
 

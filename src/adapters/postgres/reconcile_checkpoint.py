@@ -33,7 +33,7 @@ class PostgresCheckpoints:
             state = (await connection.execute(_RESUME, asked)).scalar_one_or_none()
             if state is not None:
                 with suppress(msgspec.ValidationError):  # of another version of this service
-                    return msgspec.convert(state, Checkpoint)
+                    return msgspec.json.decode(state, type=Checkpoint)
             await connection.execute(_BEGIN, {"run": run})
             return None
 

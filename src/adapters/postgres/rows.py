@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from operator import attrgetter, itemgetter
 from typing import Any
 
@@ -16,9 +17,13 @@ from domain.user import EmailAddress, Profile, Tombstone, User, UserId
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
-_SAME = [field.name for field in fields(Profile) if field.name not in ("emails", "created_at")]
+_SAME = [field.name for field in fields(Profile) if field.name not in ("emails", "public_metadata", "created_at")]
 """Fields of the profile that are read as they are stored."""
 _same_in_row, _same_in_profile = itemgetter(*_SAME), attrgetter(*_SAME)
+
+_COLUMNS = [column.name for column in users.c]
+_columns = itemgetter(*_COLUMNS)
+_emails = msgspec.json.Decoder(tuple[EmailAddress, ...])
 
 _ERASED: dict[str, Any] = {column.name: None if column.nullable else False for column in users.c}
 """A row that says nothing of its user, so that a field that is added here or there is erased with the others."""
@@ -34,7 +39,13 @@ def to_milliseconds(moment: datetime) -> int:
 
 
 def user_from(row: Mapping[str, Any] | Row) -> User | Tombstone:
-    """Read one row of `users`."""
+    """Read one row of `users`; JSON columns are text. A row that was read before gives the same object."""
+    return _user_of(_columns(row))
+
+
+@lru_cache(maxsize=1024)  # an application asks for the same users again and again
+def _user_of(values: tuple[Any, ...]) -> User | Tombstone:
+    row = dict(zip(_COLUMNS, values, strict=True))
     if row["deleted_at"] is not None:
         return Tombstone(id=UserId(row["id"]), version=row["version"], deleted_at=to_milliseconds(row["deleted_at"]))
     return User(
@@ -42,7 +53,8 @@ def user_from(row: Mapping[str, Any] | Row) -> User | Tombstone:
         version=row["version"],
         profile=Profile(
             **dict(zip(_SAME, _same_in_row(row), strict=True)),
-            emails=tuple(EmailAddress(**entry) for entry in row["emails"]),
+            emails=_emails.decode(row["emails"]),
+            public_metadata=msgspec.json.decode(row["public_metadata"]),
             created_at=to_milliseconds(row["created_at"]),
         ),
         updated_at=to_milliseconds(row["updated_at"]),

@@ -27,7 +27,7 @@ class Authentication:
     get_current_user: GetCurrentUser
     rejections: RejectionThrottle
 
-    async def identity_in(self, headers: Iterable[tuple[bytes, bytes]]) -> Authenticated:
+    def identity_in(self, headers: Iterable[tuple[bytes, bytes]]) -> Awaitable[Authenticated]:
         """Return who sends a request, by its Bearer token or its session cookies; see `RequestVerifier`.
 
         Raises:
@@ -36,11 +36,11 @@ class Authentication:
             OriginRefused: the token is in a cookie, and a page of another origin made the request.
             KeysUnavailable: the keys to verify it with cannot be fetched.
         """
-        return await self._identity(self.requests.verify(headers))
+        return self._identity(self.requests.verify(headers))
 
-    async def identity_of(self, token: str) -> Authenticated:
+    def identity_of(self, token: str) -> Awaitable[Authenticated]:
         """Return who a token from the Authorization header means; raises TokenRejected, KeysUnavailable."""
-        return await self._identity(self.requests.verifier.verify(token))
+        return self._identity(self.requests.verifier.verify(token))
 
     async def _identity(self, verification: Awaitable[Authenticated | None]) -> Authenticated:
         try:

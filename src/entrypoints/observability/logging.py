@@ -21,7 +21,7 @@ def _completed(_: Any, method: str, event: structlog.typing.EventDict) -> struct
     event["level"] = "error" if method == "exception" else method
     if trace := traceparent.get():
         event["trace_id"] = trace[3:35]
-    event["timestamp"] = f"{datetime.now(UTC).isoformat()[:-6]}Z"
+    event["timestamp"] = datetime.now(UTC)
     return event
 
 
@@ -31,10 +31,11 @@ def configure_logging(settings: LogSettings) -> None:
     as_json = settings.log_format is LogFormat.JSON or (
         settings.log_format is LogFormat.AUTO and not sys.stderr.isatty()
     )
-    renderer: Any = _as_json if as_json else structlog.dev.ConsoleRenderer(exception_formatter=_write_traceback)
+    console = structlog.dev.ConsoleRenderer(exception_formatter=_write_traceback)
+    rendered: list[Any] = [_as_json] if as_json else [structlog.processors.TimeStamper("iso"), console]
     stream = LogStream(sys.stderr)
     structlog.configure(
-        processors=[_completed, renderer],
+        processors=[_completed, *rendered],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(cast("TextIO", stream)),
         cache_logger_on_first_use=True,
@@ -46,7 +47,7 @@ def configure_logging(settings: LogSettings) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 *([structlog.processors.ExceptionRenderer(_traceback)] if as_json else []),
-                renderer,
+                *rendered,
             ],
         )
     )

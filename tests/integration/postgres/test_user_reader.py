@@ -4,6 +4,7 @@ import asyncio
 from functools import partial
 
 import asyncpg
+import msgspec
 import pytest
 
 from adapters.postgres.connection.target import read_target
@@ -127,5 +128,5 @@ async def test_a_row_that_cannot_be_read_is_told_at_once(store, engine, database
     await connection.close()
     reader = PostgresUserReader(engine)
 
-    with pytest.raises(TypeError):
+    with pytest.raises(msgspec.ValidationError):
         await reader.get(USER)

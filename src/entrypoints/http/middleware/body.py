@@ -2,11 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 from attrs import define, field, frozen
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from entrypoints.http.errors import BodyShedError, BodyTooLargeError, BodyTooSlowError, ClientDisconnectedError
 
@@ -191,10 +191,12 @@ class AnswerFirst:
     _discards: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(DISCARDS_AT_ONCE), init=False)
     """More at a time would be an attack, and are cut off."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != ScopeType.HTTP or not _announces_body(head := dict(scope["headers"])):
-            await self.app(scope, receive, send)
-            return
+            return self.app(scope, receive, send)
+        return self._answer(scope, receive, send, head)
+
+    async def _answer(self, scope: HTTPScope, receive: Receive, send: Send, head: Mapping[bytes, bytes]) -> None:
         body = _Unread(receive, announced_bytes(scope))
         sends = not _waits_for_our_word(head)
 

@@ -1,6 +1,7 @@
 """CORS for the authorized parties (Fetch standard, "CORS protocol"): who may carry a token may read the answer."""
 
 import re
+from collections.abc import Awaitable
 
 from attrs import frozen
 from litestar.enums import ScopeType
@@ -24,23 +25,21 @@ class Cors:
     app: ASGIApp
     origins: frozenset[bytes]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         # Forward auth sees other services' requests, preflights among them: those are theirs to answer.
         if scope["type"] != ScopeType.HTTP or not self.origins or is_forward_auth(scope["path"]):
-            await self.app(scope, receive, send)
-            return
+            return self.app(scope, receive, send)
         origin = _single(scope, b"origin")
         allowed = origin if origin in self.origins else None
         if scope["method"] == "OPTIONS" and origin and _single(scope, b"access-control-request-method"):
-            await self._preflight(scope, receive, send, allowed)
-            return
+            return self._preflight(scope, receive, send, allowed)
 
-        async def send_with_cors(message: Message) -> None:
+        def send_with_cors(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], (b"vary", b"Origin"), *_grant(allowed)]
-            await send(message)
+            return send(message)
 
-        await self.app(scope, receive, send_with_cors)
+        return self.app(scope, receive, send_with_cors)
 
     async def _preflight(self, scope: Scope, receive: Receive, send: Send, allowed: bytes | None) -> None:
         """Answer 204 always; without the grant the browser refuses, and tells the developer.

@@ -5,7 +5,7 @@ method, a trailing slash, a Host that is not one.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from inspect import signature
 from typing import Any, TypeAlias
 
@@ -15,7 +15,7 @@ from litestar.enums import ScopeType
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
-from entrypoints.http.middleware.head_bounds import HeadBounds
+from entrypoints.http.middleware.head_bounds import HeadBounds, excess
 from entrypoints.http.plain_response import PlainResponse
 
 _HOST = re.compile(rb"[A-Za-z0-9.:\[\]-]*")
@@ -62,25 +62,30 @@ class DirectRoutes:
     bounds: HeadBounds
     answer: Callable[[HTTPScope, Exception], PlainResponse[Any]]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == ScopeType.HTTP:
             route = self.routes.get((scope["method"], scope["path"]))
             if route is not None and _has_plain_host(scope["headers"]):
-                await (await self._response(scope, receive, *route)).send(send)
-                return
-        await self.app(scope, receive, send)
+                return self._handle(scope, receive, send, *route)
+        return self.app(scope, receive, send)
 
-    async def _response(
-        self, scope: HTTPScope, receive: Receive, handle: Callable[..., Any], dependency: Callable[[], Any]
-    ) -> PlainResponse[Any]:
+    async def _handle(
+        self,
+        scope: HTTPScope,
+        receive: Receive,
+        send: Send,
+        handle: Callable[..., Any],
+        dependency: Callable[[], Any],
+    ) -> None:
         scope["path_template"] = scope["path"]
         request = Received(scope, receive)
         try:
-            await self.bounds(request)
+            if excess(scope):
+                await self.bounds(request)
             response: PlainResponse[Any] = await handle(request, dependency())
         except Exception as error:  # noqa: BLE001  # whatever it is
-            return self.answer(scope, error)
-        return response
+            response = self.answer(scope, error)
+        await response.send(send)
 
 
 def _has_plain_host(headers: Iterable[tuple[bytes, bytes]]) -> bool:

@@ -12,7 +12,7 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -99,11 +99,10 @@ class GracefulShutdownMiddleware:
     app: ASGIApp
     departure: GracefulShutdown
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == ScopeType.HTTP:
-            await self.app(scope, receive, self._closing(send) if self.departure.begun else send)
-            return
-        await self.app(scope, receive, self._noting_the_start(send))
+            return self.app(scope, receive, self._closing(send) if self.departure.begun else send)
+        return self.app(scope, receive, self._noting_the_start(send))
 
     def _noting_the_start(self, send: Send) -> Send:
         async def note_and_send(message: Any) -> None:  # Litestar has no type for all of them

@@ -1,5 +1,7 @@
 """Refuse a path that programs read in different ways, before anything here goes by its text."""
 
+from collections.abc import Awaitable
+
 from attrs import frozen
 from litestar.enums import ScopeType
 from litestar.exceptions import ClientException
@@ -21,12 +23,11 @@ class OneReading:
 
     app: ASGIApp
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == ScopeType.HTTP and not keeps_original_path(scope["path"]) and _has_two_readings(scope):
             note_outcome(scope, problems.BAD_REQUEST.code)
-            await problems.response_to(ClientException()).send(send)
-            return
-        await self.app(scope, receive, send)
+            return problems.response_to(ClientException()).send(send)
+        return self.app(scope, receive, send)
 
 
 def _has_two_readings(scope: Scope) -> bool:

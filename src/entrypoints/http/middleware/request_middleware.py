@@ -3,6 +3,7 @@
 import random
 import re
 import time
+from collections.abc import Awaitable
 from typing import Any
 
 import structlog
@@ -33,12 +34,14 @@ class RequestMiddleware:
     app: ASGIApp
     failures: RecentFailures
 
-    async def __call__(self, outer: Scope, receive: Receive, send: Send) -> None:
-        if outer["type"] != ScopeType.HTTP:
-            await self.app(outer, receive, send)
-            return
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] != ScopeType.HTTP:
+            return self.app(scope, receive, send)
+        return self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Handle a request; notes for the log line and the metrics are left in its scope."""
         started = time.perf_counter()
-        scope: Any = {**outer}  # notes for the log line and the metrics are left in it
         method = scope["method"]
         request_id, trace = _ids(scope["headers"])
         scope["request_id"] = request_id
@@ -46,7 +49,7 @@ class RequestMiddleware:
             scope["method"] = "GET"  # every GET route answers it, without the body
         status = 0
 
-        async def send_with_id(message: Message) -> None:
+        def send_with_id(message: Message) -> Awaitable[None]:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -56,7 +59,7 @@ class RequestMiddleware:
                 message["headers"] = [*headers, (b"x-request-id", request_id.encode())]
             elif method == "HEAD" and message["type"] == "http.response.body":
                 message = {"type": "http.response.body", "body": b"", "more_body": message["more_body"]}
-            await send(message)
+            return send(message)
 
         context = traceparent.set(trace)
         try:

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -38,12 +39,17 @@ async def read_me(
     min_version, seen_version = min_version_in(request.scope["query_string"]), seen_version_in(request.scope["headers"])
     identity = await authentication.identity_in(request.scope["headers"])
     user = await authentication.user_of(identity, min_version=min_version, seen_version=seen_version)
-    body = msgspec.json.encode(profile_document(user))
-    tag = entity_tag(user, body)
+    body, tag = _representation(user)
     headers = [*_HEADERS, (b"etag", tag.encode())]
     if _matches(request.scope["headers"], tag):
         return PlainResponse(headers=headers, status=NOT_MODIFIED)
     return PlainResponse(body, [_JSON, *headers])
+
+
+@lru_cache(maxsize=1024)  # an application asks for the same users again and again
+def _representation(user: User) -> tuple[bytes, str]:
+    body = msgspec.json.encode(profile_document(user))
+    return body, entity_tag(user, body)
 
 
 def entity_tag(user: User, body: bytes) -> str:

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from difflib import get_close_matches
 from typing import Any
 from urllib.parse import unquote_plus
@@ -58,7 +58,7 @@ class AnyMethodAnyPath:
 
     app: ASGIApp
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == ScopeType.HTTP and is_forward_auth(scope["path"]):
             if scope["path"].rstrip("/") != PATH:  # the query is the original request's, as it is behind `path=`
                 scope["query_string"] = f"{ORIGINAL}=&".encode() + scope["query_string"]
@@ -66,7 +66,7 @@ class AnyMethodAnyPath:
             scope["path"] = PATH
             # The verdict is on the token: a Host that the original request got wrong is the upstream's to judge.
             scope["headers"] = [header for header in scope["headers"] if header[0] != b"host"]
-        await self.app(scope, receive, send)
+        return self.app(scope, receive, send)
 
 
 def is_forward_auth(path: str) -> bool:
@@ -135,7 +135,7 @@ def identity_headers(identity: Authenticated) -> list[tuple[bytes, bytes]]:
     joined = "".join(values)
     if not (joined.isascii() and joined.isprintable()):
         raise TokenRejected(Reason.CLAIM_INVALID, "A claim holds characters that fit no header.")
-    return [(name, value.encode()) for name, value in zip(_IDENTITY_HEADERS, values, strict=True)]
+    return list(zip(_IDENTITY_HEADERS, map(str.encode, values), strict=True))
 
 
 def cache_headers(expires_at: float, now: float) -> Headers:
