@@ -17,6 +17,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.util.concurrency import greenlet_spawn
 
 from adapters.postgres.connection.dial import Dialer, Driver, is_behind_pooler
+from adapters.postgres.connection.driver import require_replicated
 from adapters.postgres.engine import READ_ONLY
 
 Row: TypeAlias = asyncpg.Record
@@ -62,7 +63,8 @@ async def directly(engine: AsyncEngine, *, commits: bool = False) -> AsyncIterat
 
     Args:
         engine: whose pool.
-        commits: what is written must be kept, so its COMMIT waits for a synchronous standby, where there is one.
+        commits: what is written must be kept, and what is read there too, so it waits for a synchronous standby, where
+            there is one.
 
     Raises:
         DBAPIError: as from the engine; after a connection that broke, the pool has fresh ones.
@@ -83,6 +85,7 @@ async def directly(engine: AsyncEngine, *, commits: bool = False) -> AsyncIterat
             else:
                 if commits:
                     await dialer.route.require_standby(driver)
+                    await require_replicated(driver)
                 yield driver
         except asyncio.CancelledError:
             # The statement that was cancelled takes its connection along, in the next turn of the loop.
