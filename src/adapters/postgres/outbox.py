@@ -34,7 +34,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import Compiled, Row, directly
 from adapters.postgres.connection.dial import Driver
-from adapters.postgres.connection.driver import require_replicated
 from adapters.postgres.failures import code_of, connected, raised_as_unavailable
 from adapters.postgres.rows import to_milliseconds
 from adapters.postgres.tables import outbox, outbox_dead
@@ -231,8 +230,7 @@ class PostgresOutbox:
 
     async def _of_one_server(self, lanes: Sequence[int], limit: int, published: Collection[Pending]) -> list[Row]:
         asked: dict[str, Any] = {"lanes": list(lanes), "limit": limit}
-        async with directly(self._engine) as driver:
-            await require_replicated(driver)
+        async with directly(self._engine, publishes=True) as driver:
             if published and (self._more_wait or len(published) > FEW):
                 await _delete(driver, published)
                 published = ()
@@ -255,8 +253,7 @@ class PostgresOutbox:
             sharing.setdefault(max(lane, ~lane), []).append(lane)
         step = _LANES_OF_A_BACKLOG if self._more_wait else len(sharing)
         rows: list[Row] = []
-        async with directly(self._engine) as driver:
-            await require_replicated(driver)
+        async with directly(self._engine, publishes=True) as driver:
             if published:
                 await _delete(driver, published)
             while sharing and len(rows) < limit:

@@ -39,6 +39,7 @@ _WORDS: Sequence[tuple[type[BaseException], str]] = (
     (TimeoutError, "no answer in time"),
     (ConnectionRefusedError, "connection refused"),
     (asyncpg.CannotConnectNowError, "starting up or shutting down"),
+    (asyncpg.ConnectionDoesNotExistError, "closed the connection"),
 )
 WRITABLE = ("read-write", "primary")
 
