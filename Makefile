@@ -69,7 +69,7 @@ baseline: install  ## Write down what requests and relayed events cost now (test
 
 # What has embedded servers of its own whatever is chosen: `make test` has run it.
 EMBEDDED := $(addprefix --ignore=tests/integration/,postgres/test_replicas.py \
-	postgres/test_replicas_after_failover.py postgres/test_several_hosts.py \
+	postgres/test_replicas_after_failover.py postgres/test_several_hosts.py postgres/test_commits_without_standby.py \
 	kafka/test_state_compaction.py)
 test-servers: install  ## The part of `make test` that talks to PostgreSQL and Kafka, on containers (needs Docker)
 	@TEST_SERVERS=containers $(PYTEST) --numprocesses=2 $(EMBEDDED) tests/integration/postgres tests/integration/kafka \

@@ -10,8 +10,8 @@ from sqlalchemy import event
 from sqlalchemy.engine.interfaces import AdaptedConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-# asyncpg asks each new connection once for the types that it meets.
-_INTROSPECTION = ("typeinfo_tree", "set_config('jit'")
+# What each new connection is asked once: by asyncpg for the types that it meets, and for the standby (`driver.py`).
+_ONCE = ("typeinfo_tree", "set_config('jit'", "pg_logical_emit_message")
 
 
 @asynccontextmanager
@@ -21,7 +21,7 @@ async def statements(engine: AsyncEngine) -> AsyncIterator[list[str]]:
     watched: set[Any] = set()
 
     def note(query: LoggedQuery) -> None:
-        if not any(mark in query.query for mark in _INTROSPECTION):
+        if not any(mark in query.query for mark in _ONCE):
             seen.append(query.query)
 
     def watch(connection: AdaptedConnection, _record: object, _proxy: object) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.util.concurrency import greenlet_spawn
 
 from adapters.postgres.connection.dial import Dialer, Driver, is_behind_pooler
+from adapters.postgres.connection.driver import Connection
 from adapters.postgres.engine import READ_ONLY
 
 Row: TypeAlias = asyncpg.Record
@@ -55,14 +56,16 @@ class Compiled:
 
 
 @asynccontextmanager
-async def directly(engine: AsyncEngine, *, commits: bool = False) -> AsyncIterator[Driver]:
+async def directly(engine: AsyncEngine, *, commits: bool = False, publishes: bool = False) -> AsyncIterator[Driver]:
     """Give a connection of the engine's pool as asyncpg has it, each statement a transaction.
 
     Behind a pooler all statements are one transaction, so that they meet the same session of the server.
 
     Args:
         engine: whose pool.
-        commits: what is written must be kept, so its COMMIT waits for a synchronous standby, where there is one.
+        commits: what is written must be kept, and what is acknowledged because it was there, so it waits for a
+            synchronous standby, where there is one.
+        publishes: what is read must be kept.
 
     Raises:
         DBAPIError: as from the engine; after a connection that broke, the pool has fresh ones.
@@ -74,15 +77,16 @@ async def directly(engine: AsyncEngine, *, commits: bool = False) -> AsyncIterat
         # The pool tells it as the driver did, and `connect()` would not: a password refused, no connection left.
         raise DBAPIError(None, None, error, hide_parameters=True) from error
     try:
-        driver = cast("Driver", pooled_connection.driver_connection)
+        driver = cast("Connection", pooled_connection.driver_connection)
         dialer: Dialer = engine.get_execution_options()["dialer"]
         try:
             if is_behind_pooler(driver):
                 async with _transaction(driver):
                     yield driver
             else:
-                if commits:
+                if commits or (publishes and not driver.sees_what_lasts):
                     await dialer.route.require_standby(driver)
+                    await driver.require_replicated()
                 yield driver
         except asyncio.CancelledError:
             # The statement that was cancelled takes its connection along, in the next turn of the loop.

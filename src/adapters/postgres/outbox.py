@@ -230,7 +230,7 @@ class PostgresOutbox:
 
     async def _of_one_server(self, lanes: Sequence[int], limit: int, published: Collection[Pending]) -> list[Row]:
         asked: dict[str, Any] = {"lanes": list(lanes), "limit": limit}
-        async with directly(self._engine) as driver:
+        async with directly(self._engine, publishes=True) as driver:
             if published and (self._more_wait or len(published) > FEW):
                 await _delete(driver, published)
                 published = ()
@@ -253,7 +253,7 @@ class PostgresOutbox:
             sharing.setdefault(max(lane, ~lane), []).append(lane)
         step = _LANES_OF_A_BACKLOG if self._more_wait else len(sharing)
         rows: list[Row] = []
-        async with directly(self._engine) as driver:
+        async with directly(self._engine, publishes=True) as driver:
             if published:
                 await _delete(driver, published)
             while sharing and len(rows) < limit:

@@ -87,6 +87,24 @@ async def test_none_that_is_wanted_is_told_host_by_host(servers):
     ]
 
 
+async def test_a_server_without_a_free_connection_says_nothing_of_the_others(servers, pg_test):
+    """A standby may be full of readers, and a former primary of connections that nobody has closed."""
+    for address, limit in (("127.0.0.2", 0), ("127.0.0.1", -1)):
+        admin = await asyncpg.connect(servers.replace("127.0.0.1", address))
+        await admin.execute("SET default_transaction_read_only = off")
+        await admin.execute(f"CREATE ROLE app LOGIN PASSWORD 'x' CONNECTION LIMIT {limit}")
+        await admin.close()
+    port = urlsplit(servers).port
+    url = f"postgresql://app:x@127.0.0.2:{port},127.0.0.1:{port}/postgres"
+
+    assert await address_of(dialer(url)) == "127.0.0.1"
+    assert await address_of(dialer(f"postgresql://app:x@pg.test:{port}/postgres?target_session_attrs=read-write")) == (
+        "127.0.0.1"
+    )
+    with pytest.raises(asyncpg.TooManyConnectionsError):  # it may be the primary
+        await dialer(f"postgresql://app:x@127.0.0.2:{port},127.0.0.1:1/postgres")()
+
+
 async def test_a_server_that_another_was_promoted_over_is_refused(servers):
     to = urlsplit(servers)
     dial = dialer(servers.replace(f"@127.0.0.1:{to.port}", f"@127.0.0.1:{to.port},127.0.0.1:1"))

@@ -26,12 +26,33 @@ class UnusableParameterError(OSError):
 class Connection(asyncpg.Connection):
     """A connection that knows its socket: asyncpg gives its transport to the constructor alone."""
 
-    __slots__ = ("peer",)
+    __slots__ = ("peer", "sees_what_lasts")
     peer: "socket.socket | None"
+    sees_what_lasts: bool
+    """A synchronous standby, where there is one, has all that was committed before this connection."""
 
     def __init__(self, protocol: Any, transport: asyncio.BaseTransport, *others: Any) -> None:
         super().__init__(protocol, transport, *others)
         self.peer = transport.get_extra_info("socket")
+        self.sees_what_lasts = False
+
+    async def require_replicated(self) -> None:
+        """Return when the connection `sees_what_lasts`.
+
+        When a primary crashes and comes back, commits that waited for their standby are visible, although no standby
+        has them: to answer that such a change is known, or to publish its event, would be wrong after a failover. WAL
+        is sent in order, so one commit that the standby has vouches for all before it; later ones show only when it
+        has them.
+        """
+        if self.sees_what_lasts:
+            return
+        try:
+            await self.execute("SELECT pg_logical_emit_message(true, 'auth-service', '')")
+        except asyncpg.PostgresError:
+            if self.is_closed():
+                raise
+            return  # a service that looks like PostgreSQL, or a server that takes no writes: what follows says so
+        self.sees_what_lasts = True
 
     def keep_alive(self, keepalives: Mapping[str, int]) -> None:
         """Notice a peer that is gone without a word, as libpq does."""

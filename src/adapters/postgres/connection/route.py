@@ -24,12 +24,14 @@ NO_PRIMARY_S = 0.1
 
 Address: TypeAlias = tuple[str, int]
 
-# What may be different at the next address; a refused password, say, is an answer (libpq's rule).
+# What may be different at the next address; a refused password, say, is an answer (libpq's rule). Not libpq's: a server
+# that is full, as a standby of many readers or a former primary with half-open connections may be.
 _NEXT_ADDRESS = (
     OSError,
     asyncpg.CannotConnectNowError,
     asyncpg.ConnectionDoesNotExistError,
     asyncpg.TargetServerAttributeNotMatched,
+    asyncpg.TooManyConnectionsError,
 )
 _PERHAPS_WITHOUT_TLS = (*_NEXT_ADDRESS, asyncpg.InvalidAuthorizationSpecificationError, asyncpg.ProtocolViolationError)
 _WORDS: Sequence[tuple[type[BaseException], str]] = (
@@ -37,6 +39,7 @@ _WORDS: Sequence[tuple[type[BaseException], str]] = (
     (TimeoutError, "no answer in time"),
     (ConnectionRefusedError, "connection refused"),
     (asyncpg.CannotConnectNowError, "starting up or shutting down"),
+    (asyncpg.ConnectionDoesNotExistError, "closed the connection"),
 )
 WRITABLE = ("read-write", "primary")
 
@@ -88,6 +91,9 @@ class Route:
             if made:
                 return made
         errors = [error for _, error in failed]
+        for error in errors:
+            if isinstance(error, asyncpg.TooManyConnectionsError):
+                raise error  # it may be the one that is wanted
         if any(isinstance(error, asyncpg.TargetServerAttributeNotMatched) for error in errors):
             told = ", ".join(dict.fromkeys(f"{host}:{port}: {_described(error)}" for (host, port), error in failed))
             self._no_primary = (told, asyncio.get_running_loop().time() + NO_PRIMARY_S)
@@ -130,7 +136,12 @@ class Route:
         first, *second = (False,) if address.startswith("/") else self.target.tls.attempts()
         try:
             return await self._open(host, address, wanted, options, encrypted=first)
-        except (TimeoutError, ConnectionRefusedError, asyncpg.TargetServerAttributeNotMatched):
+        except (
+            TimeoutError,
+            ConnectionRefusedError,
+            asyncpg.TargetServerAttributeNotMatched,
+            asyncpg.TooManyConnectionsError,
+        ):
             raise
         except _PERHAPS_WITHOUT_TLS as error:
             # A server or a pooler may admit this user only with TLS, or only without; a wrong password stays wrong.
