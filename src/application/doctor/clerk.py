@@ -1,4 +1,4 @@
-"""Clerk: the keys are valid, of one instance, and its key set is within reach."""
+"""Clerk: the keys are valid, of one instance, and its key set is reachable."""
 
 from collections.abc import Iterator, Mapping
 
@@ -10,29 +10,29 @@ from application.failure import ADVICE, Cause
 
 @frozen(kw_only=True)
 class KeySet:
-    """A key set that was asked for."""
+    """A key set that was requested."""
 
     address: str
     status: int | None  # of the answer; None when there was none
-    problem: str = ""  # why its keys cannot be used; empty when they can
-    cause: Cause | None = None  # the cause, where there was no answer
+    problem: str = ""  # why its keys cannot be used; empty if they can
+    cause: Cause | None = None  # the cause, if there was no answer
     keys: Mapping[str, str] = field(factory=dict)  # RFC 7638 thumbprints by `kid`
     clock_ahead_s: float | None = None  # how far the server's clock is ahead of ours, seconds
 
 
 @frozen(kw_only=True)
 class ClerkFacts:
-    """What is configured of Clerk, and what Clerk says to it."""
+    """Clerk's configured variables, and Clerk's answers to them."""
 
     secret_key_kind: str | None  # `test` or `live`; None without CLERK_SECRET_KEY
     publishable_key_kind: str | None
     tokens: bool  # how session tokens are verified is configured
-    issuer: str | None  # what tokens must name; None when nothing says
+    issuer: str | None  # the issuer that tokens must name; None if it is not configured
     issuer_of_publishable_key: str | None
     pem_thumbprint: str | None  # of CLERK_JWT_KEY, when it is configured
     authorized_parties: int
-    of_secret_key: KeySet | None = None  # the instance's keys, as the Backend API tells the holder of CLERK_SECRET_KEY
-    published: KeySet | None = None  # the keys at CLERK_JWKS_URL, or where the publishable key says
+    of_secret_key: KeySet | None = None  # the instance's keys, as the Backend API returns them for CLERK_SECRET_KEY
+    published: KeySet | None = None  # the keys at CLERK_JWKS_URL, or at the publishable key's address
 
     @property
     def clock_ahead_s(self) -> float | None:
@@ -84,7 +84,7 @@ def _key_set(facts: ClerkFacts) -> Iterator[Finding]:
 
 
 def _advice(answer: KeySet, otherwise: str) -> str:
-    """Return what to do about a fault on the way, which no other address mends."""
+    """Return what to do about a network failure that another address would not repair."""
     return ADVICE[answer.cause] if answer.cause in (Cause.PROXY, Cause.TLS) else otherwise
 
 

@@ -1,4 +1,4 @@
-"""PostgreSQL: reachable, migrated, writable, and set up so that what it acknowledged is kept."""
+"""PostgreSQL: reachable, migrated, writable, and configured so that acknowledged writes are kept."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -13,9 +13,9 @@ from application.failure import ADVICE, Cause, Failure
 OUTBOX_OPTIONS = {"autovacuum_vacuum_scale_factor": "0", "autovacuum_vacuum_cost_delay": "0"}
 """Storage parameters without which the outbox bloats: it is vacuumed by count, and without pauses."""
 
-OLDEST_VERSION = 150_000  # `server_version_num` of the oldest major version that this service was run on
-CONNECTIONS_OF_A_PROCESS = 10  # about what one more process may take: a worker of `serve` 8, a relay 11
-WORTH_ANALYZING_BYTES = 8_000_000  # a smaller table is read as quickly whatever the planner believes
+OLDEST_VERSION = 150_000  # `server_version_num` of the oldest major version that this service was tested on
+CONNECTIONS_OF_A_PROCESS = 10  # about what one more process may open: a worker of `serve` 8, a relay 11
+WORTH_ANALYZING_BYTES = 8_000_000  # a smaller table is read as quickly with any plan
 
 _DURABILITY = {
     "fsync": "a crash of the machine may damage the whole database",
@@ -42,7 +42,7 @@ class DatabaseFacts:
     connections: int  # that are in use
     waiting_for_standby: int  # of these, the ones whose COMMIT waits for a synchronous standby
     connections_allowed: int  # for roles like ours
-    idle_limit_ms: int  # how long a session like ours may sit in a transaction; 0 is for ever
+    idle_limit_ms: int  # how long a session of our role may stay in a transaction; 0: without a limit
     outbox_options: Mapping[str, str]
     outbox_bytes: int  # the outbox on disk, indexes included
     users_bytes: int

@@ -8,7 +8,7 @@ from application.failure import ADVICE, Cause
 from application.relay.topics import DAY_MS, HOUR_MS, TopicFacts, differences
 
 RIGHTS = {"write": "the relay cannot publish", "read": "nobody can read with these credentials (events tail)"}
-"""What is needed, and what cannot be done without it."""
+"""By right: what cannot be done without it."""
 
 
 def topic_findings(found: Sequence[TopicFacts] | Unanswered) -> Iterator[Finding]:
@@ -91,6 +91,6 @@ def _summary(facts: TopicFacts) -> str:
 
 
 def _grant(*rights: str, topic: str) -> str:
-    """Kafka's own tool, because who may hand out rights is not us."""
+    """The command of Kafka's own tool: this service may not grant rights."""
     operations = " ".join(f"--operation {right}" for right in rights)
     return f"kafka-acls.sh --add --allow-principal User:… {operations} --topic {topic}"
