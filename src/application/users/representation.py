@@ -17,7 +17,7 @@ class EmailDocument(TypedDict):
 
 
 class ProfileDocument(TypedDict):
-    """A published user; times are RFC 3339 in UTC with milliseconds."""
+    """A user's profile; times are RFC 3339 in UTC with milliseconds."""
 
     id: str
     version: int
@@ -38,7 +38,7 @@ class ProfileDocument(TypedDict):
 
 
 class TombstoneDocument(TypedDict):
-    """The published part of a deleted user: no personal data."""
+    """A deleted user, without personal data."""
 
     id: str
     version: int
@@ -46,7 +46,7 @@ class TombstoneDocument(TypedDict):
 
 
 class SessionDocument(TypedDict):
-    """The published part of a revoked session: two ids and a time."""
+    """A revoked session: two ids and a time."""
 
     id: str
     user_id: str
