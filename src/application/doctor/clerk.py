@@ -50,18 +50,18 @@ def clerk_findings(facts: ClerkFacts) -> Iterator[Finding]:
 def _secret_key(facts: ClerkFacts) -> Iterator[Finding]:
     answer = facts.of_secret_key
     if answer is None:
-        advice = "set it, so that a user who signs in before the webhook lands is found; users and reconcile need it"
+        advice = "set it, so that a user who signs in before the webhook arrives is found; users and reconcile need it"
         yield not_checked("clerk secret key", "CLERK_SECRET_KEY is not set", advice)
         return
     match answer.status:
         case 200:
-            yield Finding("clerk secret key", Severity.OK, f"{answer.address} takes it")
+            yield Finding("clerk secret key", Severity.OK, f"{answer.address} accepts it")
         case 401:
             says = f"{answer.address} refuses it (401): CLERK_SECRET_KEY is wrong, or was revoked"
-            yield Finding("clerk secret key", Severity.FAILURE, says, "take it anew from Clerk dashboard > API keys")
+            yield Finding("clerk secret key", Severity.FAILURE, says, "copy it again from Clerk dashboard > API keys")
         case status:
             says = f"{answer.address} cannot be asked: {answer.problem}"
-            advice = "see status.clerk.com" if status else _advice(answer, "check CLERK_API_URL, and the way to it")
+            advice = "see status.clerk.com" if status else _advice(answer, "check CLERK_API_URL, and the network to it")
             yield Finding("clerk secret key", Severity.FAILURE, says, advice)
 
 
@@ -79,7 +79,7 @@ def _key_set(facts: ClerkFacts) -> Iterator[Finding]:
         yield Finding("signing keys", Severity.WARNING, says, "tokens are verified without it; check the address")
     else:
         says = f"{answer.address}: {answer.problem}; no token can be verified"
-        advice = "check CLERK_PUBLISHABLE_KEY or CLERK_JWKS_URL, and the way there; or set CLERK_JWT_KEY"
+        advice = "check CLERK_PUBLISHABLE_KEY or CLERK_JWKS_URL, and the network to it; or set CLERK_JWT_KEY"
         yield Finding("signing keys", Severity.FAILURE, says, _advice(answer, advice))
 
 
@@ -121,6 +121,6 @@ def _tokens(facts: ClerkFacts) -> Iterator[Finding]:
         says = f"CLERK_ISSUER is {facts.issuer}, the publishable key says {facts.issuer_of_publishable_key}"
         yield Finding("token issuer", Severity.WARNING, says, "right only behind a proxied Frontend API; else unset it")
     if not facts.authorized_parties:
-        says = "a token that any site of the instance got is accepted, and the session cookie is not read: "
+        says = "tokens of any site of the instance are accepted, and the session cookie is not read: "
         says += "CLERK_AUTHORIZED_PARTIES is not set"
         yield Finding("authorized parties", Severity.WARNING, says, "set it to the origins of your frontends")

@@ -95,7 +95,7 @@ def cluster_findings(facts: ClusterFacts | None) -> Iterator[Finding]:
         says = f"no answer from {', '.join(facts.silent)}: the users that are there cannot be written or read"
         yield Finding("citus workers", Severity.FAILURE, says, "start these servers, or see why they are out of reach")
     if unreached := [server for server in facts.unreached if server not in facts.silent]:
-        says = f"no connection from here to {', '.join(unreached)}: the coordinator passes on what is written there"
+        says = f"no connection from here to {', '.join(unreached)}: the coordinator forwards their writes"
         advice = (
             "let serve reach the names in pg_dist_node with the user, password and TLS of DATABASE_URL: it is faster"
         )

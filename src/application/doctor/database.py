@@ -20,9 +20,9 @@ WORTH_ANALYZING_BYTES = 8_000_000  # a smaller table is read as quickly with any
 _DURABILITY = {
     "fsync": "a crash of the machine may damage the whole database",
     "full_page_writes": "a crash of the machine may damage the whole database",
-    "synchronous_commit": "an acknowledged webhook may be forgotten in a crash",
+    "synchronous_commit": "an acknowledged webhook may be lost in a crash",
 }
-_VACUUM = {"autovacuum": "deleted rows stay on disk", "track_counts": "autovacuum does not know what to do"}
+_VACUUM = {"autovacuum": "deleted rows stay on disk", "track_counts": "autovacuum has no statistics"}
 
 
 @frozen(kw_only=True)
@@ -61,7 +61,7 @@ def database_findings(facts: DatabaseFacts | Unanswered) -> Iterator[Finding]:
         says = f"{Cause.ENCODING} (encoding {facts.encoding}): names with other letters cannot be stored"
         yield Finding("encoding", Severity.FAILURE, says, ADVICE[Cause.ENCODING])
     if facts.pooled:
-        says = "a transaction pooler is in between: statements are not prepared, relays poll instead of being woken"
+        says = "a transaction pooler is in between: statements are not prepared, relays poll instead of being notified"
         yield Finding("pooler", Severity.OK, says)
     if facts.version < OLDEST_VERSION:
         yield Finding(
@@ -124,7 +124,7 @@ def _durability(facts: DatabaseFacts) -> Iterator[Finding]:
         if facts.settings.get(name) == "off":
             yield Finding("autovacuum", Severity.FAILURE, f"{name} is off: {consequence}", f"set {name} = on")
     if facts.idle_limit_ms == 0:
-        says = "a session may sit in a transaction for ever, and nothing it could see is vacuumed meanwhile"
+        says = "a session may stay in a transaction without limit, which holds back vacuum"
         advice = "ALTER ROLE … SET idle_in_transaction_session_timeout = '30s' (a pooler does not pass ours on)"
         yield Finding("idle transactions", Severity.WARNING, says, advice)
 

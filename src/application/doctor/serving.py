@@ -19,7 +19,7 @@ _ADVICE = {
     Failure(WEBHOOKS, Forgery.MALFORMED).label: "the sender is not Clerk, or a proxy drops the svix-… headers",
     Failure(TOKENS, Cause.CLOCK).label: ADVICE[Cause.CLOCK],
     Failure(CLERK, Cause.PROXY).label: ADVICE[Cause.PROXY],
-    Failure(CLERK, Cause.NOT_AUTHENTICATED).label: "take CLERK_SECRET_KEY anew from Clerk dashboard > API keys",
+    Failure(CLERK, Cause.NOT_AUTHENTICATED).label: "copy CLERK_SECRET_KEY again from Clerk dashboard > API keys",
     Failure(KEYS, Cause.PROXY).label: ADVICE[Cause.PROXY],
 }
 _VITAL = {

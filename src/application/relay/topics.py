@@ -67,17 +67,17 @@ EVENTS = TopicDefinition(variable="KAFKA_USER_EVENTS_TOPIC", default_name="auth.
     _LARGEST_EVENT,
 ))
 STATE = TopicDefinition(variable="KAFKA_USER_STATE_TOPIC", default_name="auth.user.state.v1", settings=(
-    Setting("cleanup.policy", Bound.EXACTLY, "compact", "users that do not change would leave by retention", True),
+    Setting("cleanup.policy", Bound.EXACTLY, "compact", "users that do not change would be removed by retention", True),
     Setting("delete.retention.ms", Bound.AT_LEAST, str(7 * DAY_MS),
-        "a consumer that was away for longer never hears of a deletion"),
+        "a consumer that was stopped for longer misses deletions"),
     # Bounds segments too: Kafka closes one after this or segment.ms, whichever is less.
     Setting("max.compaction.lag.ms", Bound.AT_MOST, str(7 * DAY_MS), _WITHIN_A_MONTH),
     _LARGEST_EVENT,
 ))
 SESSIONS = TopicDefinition(variable="KAFKA_SESSION_EVENTS_TOPIC", default_name="auth.session.events.v1", settings=(
-    Setting("cleanup.policy", Bound.EXACTLY, "delete", "compaction removes records of consumers that begin now", True),
+    Setting("cleanup.policy", Bound.EXACTLY, "delete", "compaction removes records that a new consumer needs", True),
     Setting("retention.ms", Bound.AT_LEAST, str(HOUR_MS),
-        "a consumer that begins now must find every session that a token can still name", True),
+        "a starting consumer must find every session that a token can still name", True),
     Setting("segment.ms", Bound.AT_MOST, str(DAY_MS), "a record stays until its whole segment is past retention"),
 ))
 # fmt: on
@@ -140,7 +140,7 @@ def differences(facts: TopicFacts, *, partitions: int | None = None) -> Iterator
         yield TopicDifference("partitions", str(facts.partitions), f"{Bound.AT_LEAST} {wanted}", why)
     copies = replication_factor(definition, facts.brokers)
     if facts.replication_factor < copies:
-        why = "events are gone with the broker that has the only copy"
+        why = "events are lost with the broker that has the only copy"
         yield TopicDifference("replication factor", str(facts.replication_factor), f"{Bound.AT_LEAST} {copies}", why)
     if facts.settings is None:
         return
@@ -160,7 +160,7 @@ def _min_in_sync(settings: Mapping[str, str], copies: int) -> Iterator[TopicDiff
         why = "there are never as many copies, so nothing can be written"
         yield TopicDifference("min.insync.replicas", found, f"{Bound.AT_MOST} {copies}", why, vital=True)
     elif int(found) < min_in_sync(copies):
-        why = "an event counts as stored when a single broker has it, and is gone with that broker"
+        why = "an event counts as stored when a single broker has it, and is lost with that broker"
         yield TopicDifference("min.insync.replicas", found, f"{Bound.AT_LEAST} {min_in_sync(copies)}", why)
 
 
