@@ -61,7 +61,7 @@ const REVOCATIONS_UNAVAILABLE: Problem = {
   status: 503,
   code: "revocations-unavailable",
   title: "Revocations out of reach",
-  detail: "Whether the session was revoked cannot be told at the moment.",
+  detail: "It is not known at the moment whether the session was revoked.",
   retryAfterSeconds: 5,
 };
 export const FORBIDDEN = {

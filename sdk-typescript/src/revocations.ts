@@ -133,7 +133,7 @@ export class Revocations implements RevocationCheck {
     if (this.fresh() < this.#staleAfter) return;
     if (this.#refuseWhenStale) {
       this.#counts.staleRefused += 1;
-      throw new RevocationsUnavailable(this.#lastError ?? "what was revoked of late is not known yet");
+      throw new RevocationsUnavailable(this.#lastError ?? "recent revocations are not known yet");
     }
     this.#counts.staleAllowed += 1;
   }

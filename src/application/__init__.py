@@ -1,1 +1,1 @@
-"""What the service does: one module a use case, on the ports that adapters fill."""
+"""What the service does: one module for each use case, on ports that adapters implement."""

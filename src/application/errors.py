@@ -7,11 +7,11 @@ from application.failure import CLERK, KAFKA, POSTGRES, Cause, Failure
 
 
 class ApplicationError(Exception):
-    """One of the failures below, so that an entrypoint can tell the expected from a bug."""
+    """The base of the errors below, by which an entrypoint tells an expected failure from a bug."""
 
 
 class Forgery(StrEnum):
-    """What speaks against a webhook; the value is a label of metrics."""
+    """Why a webhook is not genuine; the value is a label of metrics."""
 
     MALFORMED = "malformed"
     SIGNATURE = "wrong signature"
@@ -27,7 +27,7 @@ class ForgedWebhookError(ApplicationError):
 
 
 class UnusableWebhookError(ApplicationError):
-    """Genuine, but it does not say what Clerk documents; the message names the field, never its value."""
+    """Genuine, but not as Clerk documents it; the message names the field, never its value."""
 
 
 class UserUnknownError(ApplicationError):
@@ -35,11 +35,11 @@ class UserUnknownError(ApplicationError):
 
 
 class UserDeletedError(ApplicationError):
-    """The user was deleted; a token may outlive its user by a minute."""
+    """The user was deleted; a token is valid for up to a minute after that."""
 
 
 class SessionRevokedError(ApplicationError):
-    """The session of this token ended; the token may outlive it by a minute."""
+    """The session of this token ended; the token is valid for up to a minute after that."""
 
 
 class UserBannedError(ApplicationError):
@@ -47,7 +47,7 @@ class UserBannedError(ApplicationError):
 
 
 class VersionNotReachedError(ApplicationError):
-    """The primary has an older version of the user than the one that the caller says to have seen."""
+    """The primary has an older version of the user than the caller has seen, as the caller says."""
 
 
 class UnavailableError(ApplicationError):
@@ -65,7 +65,7 @@ class UnavailableError(ApplicationError):
 
 
 class StoreUnavailableError(UnavailableError):
-    """PostgreSQL refused, or did not answer in time; whether it was stored is unknown, trying again is safe."""
+    """PostgreSQL refused, or did not answer in time; whether it was stored is unknown; a retry is safe."""
 
     SUBJECT = POSTGRES
     CAUSE = Cause.NO_ANSWER
@@ -78,7 +78,7 @@ class StoreBusyError(StoreUnavailableError):
 
 
 class UnstorableError(ApplicationError):
-    """PostgreSQL refuses this change whatever the time, so trying again is of no use."""
+    """PostgreSQL refuses this change permanently; a retry does not help."""
 
 
 class ClerkUnavailableError(UnavailableError):
@@ -108,7 +108,7 @@ class ClerkNotConfiguredError(ApplicationError):
 
 
 class ClerkRefusedError(ApplicationError):
-    """Clerk will not do it, whatever the time; the message holds Clerk's words, which name no secret."""
+    """Clerk refuses permanently; the message contains Clerk's own text, which names no secret."""
 
     def __init__(self, message: str, *, status: int, codes: tuple[str, ...]) -> None:
         super().__init__(message)
@@ -117,7 +117,7 @@ class ClerkRefusedError(ApplicationError):
 
 
 class SafetyStopError(ApplicationError):
-    """Going on might delete users whom Clerk still has; the message says why, and no user was deleted."""
+    """To continue might delete users whom Clerk still has; the message says why, and no user was deleted."""
 
 
 class BrokerUnavailableError(UnavailableError):

@@ -1,4 +1,4 @@
-"""Failures of what this service depends on, as values: which system, why, and what differs from time to time."""
+"""Failures of the systems that this service depends on, as values: which system, why, and the details."""
 
 from enum import StrEnum
 
@@ -50,7 +50,7 @@ class Cause(StrEnum):
 class Failure:
     subject: str  # what fails, such as `POSTGRES`
     cause: StrEnum  # `Cause`, or `application.errors.Forgery` of a webhook
-    detail: str = ""  # what may differ each time; holds no value, no secret and no text of another server's
+    detail: str = ""  # details, which may differ each time; no value, no secret and no text from another server
 
     @property
     def label(self) -> str:

@@ -9,7 +9,7 @@ from domain.user import Tombstone, User
 
 
 class Outcome(StrEnum):
-    """What came of a piece of news; every one of them is a success for its sender."""
+    """The outcome of a change; every outcome is a success for the sender of the webhook."""
 
     CREATED = "created"
     UPDATED = "updated"
@@ -22,10 +22,10 @@ class Outcome(StrEnum):
 
 @frozen(kw_only=True)
 class Decision:
-    """The state afterwards and what to tell others.
+    """The state afterwards, and the events to publish.
 
-    `user` is never nothing: every piece of news leaves a user or a tombstone. It is the very object that was decided on
-    when there is nothing to store.
+    `user` is never None: every change leaves a user or a tombstone. It is the object that was passed in when there is
+    nothing to store.
     """
 
     outcome: Outcome

@@ -1,4 +1,4 @@
-"""What a deletion does: it wins over everything, for ever."""
+"""What a deletion does: it overrides every other change, permanently."""
 
 from domain.decision import Decision, Outcome
 from domain.events import UserDeleted
@@ -7,7 +7,7 @@ from domain.user import Known, Tombstone
 
 
 def delete_user(known: Known, deletion: Deletion) -> Decision:
-    """Leave a tombstone, also for a user never seen: the news about it may still be on its way."""
+    """Leave a tombstone, also for an unknown user, whose earlier webhooks may still arrive."""
     if isinstance(known, Tombstone):
         return Decision(outcome=Outcome.UNCHANGED, user=known)
 

@@ -1,4 +1,4 @@
-"""What repairs a user whose version went back, as after a failover that lost commits."""
+"""Repair a user whose version went back, for example after a failover that lost commits."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from domain.user import Known, Tombstone
 
 
 def overtake(known: Known, news: Callable[[Known], Decision], published: int) -> Decision:
-    """Decide on the news, and publish it above `published` in any case: consumers drop every version up to that."""
+    """Apply the snapshot or deletion, and always publish above `published`, which consumers have seen and drop."""
     decision = news(known)
     if decision.events and decision.user.version > published:
         return decision

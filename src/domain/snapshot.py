@@ -37,8 +37,8 @@ class Deletion:
 def changed_fields(before: Profile, after: Profile) -> tuple[str, ...]:
     """Name the kept fields that differ, in the order of the profile."""
     values = zip(_FIELDS, _of_profile(before), _of_profile(after), strict=True)
-    # Python's == takes `1`, `1.0` and `True` inside metadata for the same. Metadata is what JSON readers make, a dict;
-    # asking for a Mapping would cost more than all the rest.
+    # Python's == treats `1`, `1.0` and `True` inside metadata as equal. Metadata is a JSON parser's dict;
+    # a check for Mapping would cost more than the rest of this function.
     return tuple(
         [
             name

@@ -17,6 +17,6 @@ class SourceVersion:
     digest: bytes  # SHA-256 of the kept content; equal digests mean that no kept field differs
 
     def __lt__(self, other: "SourceVersion") -> bool:
-        # What attrs makes of `order=True` calls twenty functions, for each webhook about a known user.
+        # What attrs generates for `order=True` calls twenty functions, for each webhook about a known user.
         mine = self.updated_at, self.timestamp, self.digest
         return mine < (other.updated_at, other.timestamp, other.digest)

@@ -1,4 +1,4 @@
-"""Whether a snapshot from Clerk changes what we hold, and how."""
+"""Whether a snapshot from Clerk changes the stored user, and how."""
 
 from attrs import evolve
 
@@ -15,7 +15,7 @@ def sync_user(known: Known, snapshot: Snapshot) -> Decision:
     overtakes its `user.created` creates the user, and the `created` that follows is stale.
     """
     if isinstance(known, Tombstone):
-        return Decision(outcome=Outcome.STALE, user=known)  # nothing resurrects a deleted user
+        return Decision(outcome=Outcome.STALE, user=known)  # a deleted user is never restored
 
     if known is None:
         user = User(
@@ -30,7 +30,7 @@ def sync_user(known: Known, snapshot: Snapshot) -> Decision:
     if snapshot.source < known.source:
         return Decision(outcome=Outcome.STALE, user=known)  # a newer snapshot was applied already
     if snapshot.source == known.source:
-        return Decision(outcome=Outcome.UNCHANGED, user=known)  # the same news again
+        return Decision(outcome=Outcome.UNCHANGED, user=known)  # the same snapshot again
 
     if snapshot.source.digest == known.source.digest:
         # Most of Clerk's updates (every sign-in) change nothing that we keep: store the place, publish no event.

@@ -21,7 +21,7 @@ class InvalidUserIdError(ValueError):
 def parse_user_id(text: object) -> UserId:
     """Return `text` as a user id, or raise InvalidUserIdError: it is not of the form `user_…`.
 
-    The shape is checked before the id reaches a URL, a header or a key, so that none of them can be bent.
+    The form is checked before the id is put into a URL, a header or a key, so that it cannot change their meaning.
     """
     if not isinstance(text, str) or not USER_ID.fullmatch(text):
         raise InvalidUserIdError("not a Clerk user id (user_…)")
@@ -40,7 +40,7 @@ class EmailAddress:
 
 @frozen(kw_only=True)
 class Profile:
-    """Every field kept of a user; what has none (private and unsafe metadata, client address) is never stored."""
+    """Every stored field of a user; nothing else (private and unsafe metadata, client address) is ever stored."""
 
     email: str | None
     email_verified: bool
@@ -59,7 +59,7 @@ class Profile:
 
 @frozen(kw_only=True, cache_hash=True)
 class User:
-    """A living user: the profile, its version, and the place in Clerk's time it was read at."""
+    """A living user: the profile, its version, and its source version."""
 
     id: UserId
     version: int  # 1, 2, 3 …: one step for each change that is published, with no gap
@@ -70,11 +70,11 @@ class User:
 
 @frozen(kw_only=True)
 class Tombstone:
-    """What stays of a deleted user, for ever: no personal data, only that it was and is gone."""
+    """What is kept of a deleted user, permanently: id, version and time, no personal data."""
 
     id: UserId
     version: int
     deleted_at: int  # when it was deleted at Clerk, in milliseconds
 
 
-Known = User | Tombstone | None  # what we hold of a user id: a living user, a tombstone, or nothing yet
+Known = User | Tombstone | None  # what is stored about a user id: a living user, a tombstone, or nothing yet

@@ -9,7 +9,7 @@ export interface Data {
   [k: string]: unknown;
 }
 /**
- * What is published of a revoked session: two ids and a time.
+ * A revoked session: two ids and a time.
  */
 export interface SessionDocument {
   id: string;
@@ -29,7 +29,7 @@ export interface Data {
   [k: string]: unknown;
 }
 /**
- * A user as the platform shows it; times are RFC 3339 in UTC with milliseconds.
+ * A user's profile; times are RFC 3339 in UTC with milliseconds.
  */
 export interface ProfileDocument {
   banned: boolean;
@@ -70,7 +70,7 @@ export interface Data {
   [k: string]: unknown;
 }
 /**
- * What is published of a deleted user: no personal data.
+ * A deleted user, without personal data.
  */
 export interface TombstoneDocument {
   deleted_at: string;
@@ -89,7 +89,7 @@ export interface Data {
   [k: string]: unknown;
 }
 /**
- * A user as the platform shows it; times are RFC 3339 in UTC with milliseconds.
+ * A user's profile; times are RFC 3339 in UTC with milliseconds.
  */
 export interface ProfileDocument {
   banned: boolean;
@@ -131,7 +131,7 @@ export interface Data {
   [k: string]: unknown;
 }
 /**
- * A user as the platform shows it; times are RFC 3339 in UTC with milliseconds.
+ * A user's profile; times are RFC 3339 in UTC with milliseconds.
  */
 export interface ProfileDocument {
   banned: boolean;

@@ -352,7 +352,7 @@ export interface components {
         };
         /**
          * Outcome
-         * @description What came of a piece of news; every one of them is a success for its sender.
+         * @description The outcome of a change; every outcome is a success for the sender of the webhook.
          * @enum {string}
          */
         Outcome: "created" | "updated" | "deleted" | "revoked" | "unchanged" | "stale" | "ignored";

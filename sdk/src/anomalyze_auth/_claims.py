@@ -142,7 +142,7 @@ def _require_active(claims: Mapping[str, Any]) -> None:
 
 
 def _actor_id(claims: Mapping[str, Any]) -> str | None:
-    """The impersonator. An `act` that names nobody is refused: it must not pass for the user's own doing."""
+    """The impersonator. An `act` without a name is refused: it must not count as the user's own action."""
     actor = claims.get("act")
     if actor is None:
         return None

@@ -51,7 +51,7 @@ class Revoked:
         return len(self._users)
 
     def verdict(self, session_id: str, user_id: str) -> Reason | None:
-        """Why a token with these ids must be refused; None if nothing is known against it."""
+        """Why a token with these ids must be refused; None if it is not known to be revoked."""
         user = self._users.get(user_id)
         if user is not None and user[1] is not None:
             return user[1]

@@ -92,7 +92,7 @@ REVOCATIONS_UNAVAILABLE = Problem(
     status=503,
     code="revocations-unavailable",
     title="Revocations out of reach",
-    detail="Whether the session was revoked cannot be told at the moment.",
+    detail="It is not known at the moment whether the session was revoked.",
     retry_after_seconds=5,
 )
 SESSION_REVOKED = _signed_out("session-revoked", "Session revoked", "The session of this token was ended.")

@@ -183,7 +183,7 @@ class Revocations:
         await self.aclose()
 
     def check(self, caller: Authenticated) -> None:
-        """Return if nothing is known against the caller. Call it again in long-lived connections such as WebSockets.
+        """Return if the caller is not known to be revoked. Call it again in long-lived connections such as WebSockets.
 
         Raises:
             TokenRejected: the session was revoked, or the user deleted or banned.
@@ -196,7 +196,7 @@ class Revocations:
         if self._clock() >= self._stale_from:
             if self._refuse_when_stale:
                 self._stale_refused += 1
-                raise RevocationsUnavailable(self._last_error or "what was revoked of late is not known yet")
+                raise RevocationsUnavailable(self._last_error or "recent revocations are not known yet")
             self._stale_allowed += 1
 
     def fresh(self) -> float:
@@ -231,7 +231,7 @@ class Revocations:
                 connection = client_options(self._security) | self._connection  # each time: a password may have changed
                 await follow(self._servers, topics, time.time() - self._kept, following, **connection)
             except TopicChangedError as changed:
-                _LOG.info("reading of revocations begins anew: %s", changed)
+                _LOG.info("reading revocations again after an error: %s", changed)
             except TopicMissingError as missing:
                 self._failed(f"there is no topic {missing}, or it may not be read")
             except asyncio.CancelledError:
@@ -268,9 +268,7 @@ class Revocations:
 
     def _overflowed(self) -> None:
         if self._stale_from > -math.inf:
-            _LOG.error(
-                "more sessions and users than `most` are held; what is new cannot be told until some are forgotten"
-            )
+            _LOG.error("more sessions and users than `most`: new events are dropped until older ones expire")
         self._stale_from = -math.inf
 
     def _known(self, as_of: float) -> None:

@@ -21,7 +21,7 @@ class RevocationCheck(Protocol):
     """Refuses valid tokens whose session was revoked or whose user was deleted or banned; see `Revocations`."""
 
     def check(self, caller: Authenticated) -> None:
-        """Return if nothing is known against the caller.
+        """Return if the caller is not known to be revoked.
 
         Raises:
             TokenRejected: `SESSION_REVOKED`, `USER_DELETED` or `USER_BANNED`.

@@ -1,4 +1,4 @@
-"""Clerk: the keys are valid, of one instance, and its key set is within reach."""
+"""Clerk: the keys are valid, of one instance, and its key set is reachable."""
 
 from collections.abc import Iterator, Mapping
 
@@ -10,29 +10,29 @@ from application.failure import ADVICE, Cause
 
 @frozen(kw_only=True)
 class KeySet:
-    """A key set that was asked for."""
+    """A key set that was requested."""
 
     address: str
     status: int | None  # of the answer; None when there was none
-    problem: str = ""  # why its keys cannot be used; empty when they can
-    cause: Cause | None = None  # the cause, where there was no answer
+    problem: str = ""  # why its keys cannot be used; empty if they can
+    cause: Cause | None = None  # the cause, if there was no answer
     keys: Mapping[str, str] = field(factory=dict)  # RFC 7638 thumbprints by `kid`
     clock_ahead_s: float | None = None  # how far the server's clock is ahead of ours, seconds
 
 
 @frozen(kw_only=True)
 class ClerkFacts:
-    """What is configured of Clerk, and what Clerk says to it."""
+    """Clerk's configured variables, and Clerk's answers to them."""
 
     secret_key_kind: str | None  # `test` or `live`; None without CLERK_SECRET_KEY
     publishable_key_kind: str | None
     tokens: bool  # how session tokens are verified is configured
-    issuer: str | None  # what tokens must name; None when nothing says
+    issuer: str | None  # the issuer that tokens must name; None if it is not configured
     issuer_of_publishable_key: str | None
     pem_thumbprint: str | None  # of CLERK_JWT_KEY, when it is configured
     authorized_parties: int
-    of_secret_key: KeySet | None = None  # the instance's keys, as the Backend API tells the holder of CLERK_SECRET_KEY
-    published: KeySet | None = None  # the keys at CLERK_JWKS_URL, or where the publishable key says
+    of_secret_key: KeySet | None = None  # the instance's keys, as the Backend API returns them for CLERK_SECRET_KEY
+    published: KeySet | None = None  # the keys at CLERK_JWKS_URL, or at the publishable key's address
 
     @property
     def clock_ahead_s(self) -> float | None:
@@ -50,18 +50,18 @@ def clerk_findings(facts: ClerkFacts) -> Iterator[Finding]:
 def _secret_key(facts: ClerkFacts) -> Iterator[Finding]:
     answer = facts.of_secret_key
     if answer is None:
-        advice = "set it, so that a user who signs in before the webhook lands is found; users and reconcile need it"
+        advice = "set it, so that a user who signs in before the webhook arrives is found; users and reconcile need it"
         yield not_checked("clerk secret key", "CLERK_SECRET_KEY is not set", advice)
         return
     match answer.status:
         case 200:
-            yield Finding("clerk secret key", Severity.OK, f"{answer.address} takes it")
+            yield Finding("clerk secret key", Severity.OK, f"{answer.address} accepts it")
         case 401:
             says = f"{answer.address} refuses it (401): CLERK_SECRET_KEY is wrong, or was revoked"
-            yield Finding("clerk secret key", Severity.FAILURE, says, "take it anew from Clerk dashboard > API keys")
+            yield Finding("clerk secret key", Severity.FAILURE, says, "copy it again from Clerk dashboard > API keys")
         case status:
             says = f"{answer.address} cannot be asked: {answer.problem}"
-            advice = "see status.clerk.com" if status else _advice(answer, "check CLERK_API_URL, and the way to it")
+            advice = "see status.clerk.com" if status else _advice(answer, "check CLERK_API_URL, and the network to it")
             yield Finding("clerk secret key", Severity.FAILURE, says, advice)
 
 
@@ -79,12 +79,12 @@ def _key_set(facts: ClerkFacts) -> Iterator[Finding]:
         yield Finding("signing keys", Severity.WARNING, says, "tokens are verified without it; check the address")
     else:
         says = f"{answer.address}: {answer.problem}; no token can be verified"
-        advice = "check CLERK_PUBLISHABLE_KEY or CLERK_JWKS_URL, and the way there; or set CLERK_JWT_KEY"
+        advice = "check CLERK_PUBLISHABLE_KEY or CLERK_JWKS_URL, and the network to it; or set CLERK_JWT_KEY"
         yield Finding("signing keys", Severity.FAILURE, says, _advice(answer, advice))
 
 
 def _advice(answer: KeySet, otherwise: str) -> str:
-    """Return what to do about a fault on the way, which no other address mends."""
+    """Return what to do about a network failure that another address would not repair."""
     return ADVICE[answer.cause] if answer.cause in (Cause.PROXY, Cause.TLS) else otherwise
 
 
@@ -121,6 +121,6 @@ def _tokens(facts: ClerkFacts) -> Iterator[Finding]:
         says = f"CLERK_ISSUER is {facts.issuer}, the publishable key says {facts.issuer_of_publishable_key}"
         yield Finding("token issuer", Severity.WARNING, says, "right only behind a proxied Frontend API; else unset it")
     if not facts.authorized_parties:
-        says = "a token that any site of the instance got is accepted, and the session cookie is not read: "
+        says = "tokens of any site of the instance are accepted, and the session cookie is not read: "
         says += "CLERK_AUTHORIZED_PARTIES is not set"
         yield Finding("authorized parties", Severity.WARNING, says, "set it to the origins of your frontends")

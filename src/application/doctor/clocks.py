@@ -6,7 +6,7 @@ from application.doctor.findings import Finding, Severity
 from application.failure import Cause
 
 TOLERATED_S = 5  # the leeway for session tokens; a webhook has 300 s
-_ALIKE_S = 3  # an HTTP date is in whole seconds, and an answer takes its time
+_ALIKE_S = 3  # an HTTP date is in whole seconds, and an answer takes some time
 
 
 def clock_findings(ahead_s: Mapping[str, float]) -> Iterator[Finding]:
@@ -18,7 +18,7 @@ def clock_findings(ahead_s: Mapping[str, float]) -> Iterator[Finding]:
         says = ", ".join(f"{name} {seconds:+z.1f} s" for name, seconds in ahead_s.items())
         yield Finding("clock", Severity.OK, f"compared with ours: {says}")
         return
-    # The same distance from everybody: it is our own that is wrong.
+    # The same difference from every other clock: this machine's is wrong.
     ours = wrong.keys() == ahead_s.keys() and max(wrong.values()) - min(wrong.values()) < _ALIKE_S
     for name, seconds in wrong.items():
         apart = f"{abs(seconds):.0f} s {'behind' if seconds > 0 else 'ahead of'} {name}'s"

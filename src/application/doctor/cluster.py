@@ -8,7 +8,7 @@ from application.counting import counted
 from application.doctor.findings import Finding, Severity
 
 OLDEST_VERSION = 13
-"""The oldest major version of Citus that this service was run on."""
+"""The oldest major version of Citus that this service was tested on."""
 
 
 @frozen(kw_only=True)
@@ -16,7 +16,7 @@ class Distribution:
     column: str | None
     """None: a copy on each server, or a single shard."""
     colocation: int
-    """The same number: rows with the same value are on the same server."""
+    """Tables with the same number are colocated: rows with the same value are on the same server."""
     shards: int
 
 
@@ -31,7 +31,7 @@ class ClusterFacts:
     logical: bool
     """`wal_level` allows a table to be distributed while it is written."""
     servers: Sequence[str]
-    """That may have shards."""
+    """Servers that may have shards."""
     silent: Sequence[str]
     """Workers that did not answer the coordinator."""
     unreached: Sequence[str] = ()
@@ -39,7 +39,7 @@ class ClusterFacts:
     wanted: Mapping[str, str]
     """By table, the column to distribute it by."""
     tables: Mapping[str, Distribution]
-    """By table, how it is distributed; without those that are not."""
+    """By table, how it is distributed; only distributed tables."""
 
     @property
     def missing(self) -> Sequence[str]:
@@ -48,7 +48,7 @@ class ClusterFacts:
 
     @property
     def different(self) -> Sequence[str]:
-        """Say of each table that is distributed in another way how it differs."""
+        """Say how each table differs that is distributed in another way."""
         users = self.tables.get("users")
         found = []
         for name, table in self.tables.items():
@@ -82,7 +82,7 @@ def why_not_distributable(facts: ClusterFacts | None) -> str | None:
 
 
 def cluster_findings(facts: ClusterFacts | None) -> Iterator[Finding]:
-    """Judge a cluster; there is nothing to say of an ordinary PostgreSQL, or of an extension that nothing uses."""
+    """Judge a cluster; no finding for an ordinary PostgreSQL, or for an extension that is not used."""
     if facts is None or not (facts.tables or facts.servers):
         return
     if is_too_old(facts.version):
@@ -95,7 +95,7 @@ def cluster_findings(facts: ClusterFacts | None) -> Iterator[Finding]:
         says = f"no answer from {', '.join(facts.silent)}: the users that are there cannot be written or read"
         yield Finding("citus workers", Severity.FAILURE, says, "start these servers, or see why they are out of reach")
     if unreached := [server for server in facts.unreached if server not in facts.silent]:
-        says = f"no connection from here to {', '.join(unreached)}: the coordinator passes on what is written there"
+        says = f"no connection from here to {', '.join(unreached)}: the coordinator forwards their writes"
         advice = (
             "let serve reach the names in pg_dist_node with the user, password and TLS of DATABASE_URL: it is faster"
         )

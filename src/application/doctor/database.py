@@ -1,4 +1,4 @@
-"""PostgreSQL: reachable, migrated, writable, and set up so that what it acknowledged is kept."""
+"""PostgreSQL: reachable, migrated, writable, and configured so that acknowledged writes are kept."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -13,16 +13,16 @@ from application.failure import ADVICE, Cause, Failure
 OUTBOX_OPTIONS = {"autovacuum_vacuum_scale_factor": "0", "autovacuum_vacuum_cost_delay": "0"}
 """Storage parameters without which the outbox bloats: it is vacuumed by count, and without pauses."""
 
-OLDEST_VERSION = 150_000  # `server_version_num` of the oldest major version that this service was run on
-CONNECTIONS_OF_A_PROCESS = 10  # about what one more process may take: a worker of `serve` 8, a relay 11
-WORTH_ANALYZING_BYTES = 8_000_000  # a smaller table is read as quickly whatever the planner believes
+OLDEST_VERSION = 150_000  # `server_version_num` of the oldest major version that this service was tested on
+CONNECTIONS_OF_A_PROCESS = 10  # about what one more process may open: a worker of `serve` 8, a relay 11
+WORTH_ANALYZING_BYTES = 8_000_000  # a smaller table is read as quickly with any plan
 
 _DURABILITY = {
     "fsync": "a crash of the machine may damage the whole database",
     "full_page_writes": "a crash of the machine may damage the whole database",
-    "synchronous_commit": "an acknowledged webhook may be forgotten in a crash",
+    "synchronous_commit": "an acknowledged webhook may be lost in a crash",
 }
-_VACUUM = {"autovacuum": "deleted rows stay on disk", "track_counts": "autovacuum does not know what to do"}
+_VACUUM = {"autovacuum": "deleted rows stay on disk", "track_counts": "autovacuum has no statistics"}
 
 
 @frozen(kw_only=True)
@@ -42,7 +42,7 @@ class DatabaseFacts:
     connections: int  # that are in use
     waiting_for_standby: int  # of these, the ones whose COMMIT waits for a synchronous standby
     connections_allowed: int  # for roles like ours
-    idle_limit_ms: int  # how long a session like ours may sit in a transaction; 0 is for ever
+    idle_limit_ms: int  # how long a session of our role may stay in a transaction; 0: without a limit
     outbox_options: Mapping[str, str]
     outbox_bytes: int  # the outbox on disk, indexes included
     users_bytes: int
@@ -61,7 +61,7 @@ def database_findings(facts: DatabaseFacts | Unanswered) -> Iterator[Finding]:
         says = f"{Cause.ENCODING} (encoding {facts.encoding}): names with other letters cannot be stored"
         yield Finding("encoding", Severity.FAILURE, says, ADVICE[Cause.ENCODING])
     if facts.pooled:
-        says = "a transaction pooler is in between: statements are not prepared, relays poll instead of being woken"
+        says = "a transaction pooler is in between: statements are not prepared, relays poll instead of being notified"
         yield Finding("pooler", Severity.OK, says)
     if facts.version < OLDEST_VERSION:
         yield Finding(
@@ -124,7 +124,7 @@ def _durability(facts: DatabaseFacts) -> Iterator[Finding]:
         if facts.settings.get(name) == "off":
             yield Finding("autovacuum", Severity.FAILURE, f"{name} is off: {consequence}", f"set {name} = on")
     if facts.idle_limit_ms == 0:
-        says = "a session may sit in a transaction for ever, and nothing it could see is vacuumed meanwhile"
+        says = "a session may stay in a transaction without limit, which holds back vacuum"
         advice = "ALTER ROLE … SET idle_in_transaction_session_timeout = '30s' (a pooler does not pass ours on)"
         yield Finding("idle transactions", Severity.WARNING, says, advice)
 

@@ -10,7 +10,7 @@ from application.failure import ADVICE, Failure
 
 class Severity(StrEnum):
     OK = "ok"
-    WARNING = "warning"  # works, and something will go wrong one day; or it could not be checked
+    WARNING = "warning"  # it works now, but may fail later; or it could not be checked
     FAILURE = "failure"
 
 
@@ -19,12 +19,12 @@ class Finding:
     check: str
     grade: Severity
     says: str
-    advice: str = ""  # what to do about it; empty when nothing is to be done
+    advice: str = ""  # what to do about it; empty if nothing
 
 
 @frozen
 class Unanswered:
-    """Instead of facts: why there are none."""
+    """In place of facts: why they could not be read."""
 
     failure: Failure
 
@@ -42,6 +42,6 @@ def not_checked(check: str, why: str, advice: str = "") -> Finding:
 
 
 def passed(findings: Iterable[Finding], *, strict: bool = False) -> bool:
-    """Tell whether all is well enough; `strict` takes warnings for failures."""
+    """Tell whether the check passed; `strict` counts warnings as failures."""
     bad = {Severity.FAILURE, Severity.WARNING} if strict else {Severity.FAILURE}
     return not any(finding.grade in bad for finding in findings)

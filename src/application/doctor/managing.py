@@ -9,9 +9,9 @@ from application.doctor.findings import Finding, Severity
 
 @frozen(kw_only=True)
 class ManagingFacts:
-    organizations: int | None  # whose people may, with the permission; None when any organization's
-    keys: int  # other services that may
-    keys_for_everything: Sequence[str]  # names of those keys that have no scopes, or all of them
+    organizations: int | None  # organizations whose members may, with the permission; None: any organization
+    keys: int  # number of other services that may
+    keys_for_everything: Sequence[str]  # names of the keys that have no scopes, or all scopes
 
 
 def managing_findings(facts: ManagingFacts) -> Iterator[Finding]:

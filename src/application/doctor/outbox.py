@@ -1,4 +1,4 @@
-"""The outbox: whether events leave it, and what is in their way."""
+"""The outbox: whether events are published, and what prevents it."""
 
 from collections.abc import Iterator
 
@@ -36,6 +36,6 @@ def outbox_findings(status: OutboxStatus | Unanswered) -> Iterator[Finding]:
 
 
 def blocked_by(blocker: VacuumBlocker) -> str:
-    """Name who keeps deleted rows on disk."""
+    """Name what keeps deleted rows on disk."""
     since = "" if blocker.age_s is None else f" for {blocker.age_s:.0f} s"
     return f"{blocker.kind} {blocker.name} has held back vacuum{since}: deleted rows stay on disk"

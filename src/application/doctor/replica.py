@@ -6,7 +6,7 @@ from application.doctor.findings import Finding, Severity, Unanswered, advice_fo
 from application.failure import Cause, Failure
 
 _READS_GO_TO_THE_PRIMARY = (Cause.NOT_A_STANDBY, Cause.TOO_FAR_BEHIND, Cause.OTHER_TIMELINE)
-"""Which may be meant so, or pass."""
+"""Causes that may be intended, or temporary."""
 
 
 def replica_findings(states: Mapping[str, Failure | None] | Unanswered) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""What a database's schema is to this version of the service, from what Alembic noted there."""
+"""How a database's schema relates to this version of the service, from Alembic's table."""
 
 from collections.abc import Sequence
 from enum import Enum, auto
@@ -15,8 +15,8 @@ class SchemaState(Enum):
 def schema_state(revisions: Sequence[str], known: Sequence[str], *, has_tables: bool) -> SchemaState:
     """Judge the revisions in `alembic_version`.
 
-    `known` are those of this version, oldest first: numbers of one length. Other applications may count like that too,
-    so a revision alone proves nothing: `has_tables` says whether our tables are there.
+    `known` are those of this version, oldest first: numbers of one length. Other applications may use such numbers
+    too, so a revision alone proves nothing: `has_tables` says whether our tables are there.
     """
     if not revisions:
         return SchemaState.EMPTY

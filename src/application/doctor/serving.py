@@ -19,7 +19,7 @@ _ADVICE = {
     Failure(WEBHOOKS, Forgery.MALFORMED).label: "the sender is not Clerk, or a proxy drops the svix-… headers",
     Failure(TOKENS, Cause.CLOCK).label: ADVICE[Cause.CLOCK],
     Failure(CLERK, Cause.PROXY).label: ADVICE[Cause.PROXY],
-    Failure(CLERK, Cause.NOT_AUTHENTICATED).label: "take CLERK_SECRET_KEY anew from Clerk dashboard > API keys",
+    Failure(CLERK, Cause.NOT_AUTHENTICATED).label: "copy CLERK_SECRET_KEY again from Clerk dashboard > API keys",
     Failure(KEYS, Cause.PROXY).label: ADVICE[Cause.PROXY],
 }
 _VITAL = {
@@ -35,7 +35,7 @@ class ServingFacts:
     address: str
     answers: bool
     checks: Mapping[str, str] = field(factory=dict)  # `ok`, `degraded`, `unavailable`, by name
-    causes: Mapping[str, str] = field(factory=dict)  # why, in words, by name
+    causes: Mapping[str, str] = field(factory=dict)  # why, as text, by name
     labels: Mapping[str, str] = field(factory=dict)  # why, as metrics label it, by name
 
 
@@ -43,7 +43,7 @@ def serving_findings(facts: ServingFacts) -> Iterator[Finding]:
     if not facts.answers:
         yield Finding("serve", Severity.OK, f"no answer at {facts.address}, so its failures were not checked")
         return
-    # An `ok` with a cause: wrong signatures, which anybody can send, and which a wrong secret of ours makes too.
+    # An `ok` with a cause: wrong signatures, which anybody can send, and which a wrong configured secret causes too.
     troubles = {
         name: state
         for name, state in facts.checks.items()

@@ -8,7 +8,7 @@ from application.failure import ADVICE, Cause
 from application.relay.topics import DAY_MS, HOUR_MS, TopicFacts, differences
 
 RIGHTS = {"write": "the relay cannot publish", "read": "nobody can read with these credentials (events tail)"}
-"""What is needed, and what cannot be done without it."""
+"""By right: what cannot be done without it."""
 
 
 def topic_findings(found: Sequence[TopicFacts] | Unanswered) -> Iterator[Finding]:
@@ -20,7 +20,7 @@ def topic_findings(found: Sequence[TopicFacts] | Unanswered) -> Iterator[Finding
     brokers = found[0].brokers
     for failure in found[0].out_of_reach:
         yield Finding("kafka", Severity.FAILURE, str(failure), advice_for(failure))
-    yield Finding("kafka", Severity.OK, f"{counted(brokers, 'broker')}, and we are admitted")
+    yield Finding("kafka", Severity.OK, f"{counted(brokers, 'broker')}, access granted")
     for facts in found:
         yield from _of(facts)
 
@@ -28,7 +28,7 @@ def topic_findings(found: Sequence[TopicFacts] | Unanswered) -> Iterator[Finding
 def _of(facts: TopicFacts) -> Iterator[Finding]:
     name = facts.topic.name
     if facts.hidden:
-        says = f"{name} is hidden from us: an ACL denies Describe"
+        says = f"{name} is hidden: an ACL denies Describe"
         yield Finding("topic", Severity.FAILURE, says, _grant("Describe", "Write", topic=name))
         return
     if facts.partitions is None:
@@ -58,7 +58,7 @@ def _rights(facts: TopicFacts) -> Iterator[Finding]:
         says = f"{name}: an ACL denies {right.capitalize()}: {RIGHTS[right]}"
         yield Finding("topic rights", grade, says, _grant(right.capitalize(), topic=name))
     if not denied:
-        yield Finding("topic rights", Severity.OK, f"{name}: we may write and read it")
+        yield Finding("topic rights", Severity.OK, f"{name}: write and read are permitted")
 
 
 def _copies(facts: TopicFacts) -> Iterator[Finding]:
@@ -91,6 +91,6 @@ def _summary(facts: TopicFacts) -> str:
 
 
 def _grant(*rights: str, topic: str) -> str:
-    """Kafka's own tool, because who may hand out rights is not us."""
+    """The command of Kafka's own tool: this service may not grant rights."""
     operations = " ".join(f"--operation {right}" for right in rights)
     return f"kafka-acls.sh --add --allow-principal User:… {operations} --topic {topic}"

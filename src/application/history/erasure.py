@@ -1,4 +1,4 @@
-"""What personal data of a user is left in each place, and by when it leaves."""
+"""Which personal data of a user is left in each place, and by when it is removed."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from itertools import groupby
@@ -14,7 +14,7 @@ from application.users.ports import UserReader
 from domain.session import TOKEN_LIFETIME_MS
 from domain.user import Known, Tombstone, User, UserId
 
-_NEVER_MS = 2**62  # from here on Kafka means without bound: `max.compaction.lag.ms` is 2^63 - 1 by default
+_NEVER_MS = 2**62  # from here on a value means without a bound: `max.compaction.lag.ms` is 2^63 - 1 by default
 
 CHECK_MS = 10 * 60_000
 """The brokers look at segments every `log.retention.check.interval.ms`, 5 minutes unless set otherwise, and remove the
@@ -26,13 +26,13 @@ PULSE_MS = HOUR_MS  # the relay's empty transaction, which closes segments of qu
 @frozen(kw_only=True)
 class Place:
     name: str
-    left: int | None  # how many rows or records hold personal data, or ids of sessions; None when that is not known
-    what: str  # what is there, in words
-    until: int | None = None  # when the last of it is gone at the latest, ms; None: nothing is left, or nothing says
+    left: int | None  # how many rows or records hold personal data, or ids of sessions; None if unknown
+    what: str  # what is there, as text
+    until: int | None = None  # by when all of it is removed, ms; None: nothing is left, or the date is unknown
     why: str = ""  # what removes it, or what does not
 
     def is_due(self, now_ms: int) -> bool:
-        """Tell whether something is left, or may be, that should be gone by now or that has no date."""
+        """Tell whether something is left, or may be left, after its date or without a date."""
         return self.left != 0 and (self.until is None or self.until < now_ms)
 
 
@@ -51,7 +51,7 @@ class CheckErasure:
     examine_topics: Callable[[], Awaitable[Sequence[TopicFacts]]]
 
     async def __call__(self, user_id: UserId) -> Erasure:
-        """Look into every place, also of a user never seen; raises StoreUnavailableError, BrokerUnavailableError."""
+        """Search every place, also for an unknown user; raises StoreUnavailableError, BrokerUnavailableError."""
         row = await self.users.get(user_id)
         stored = await self.traces.of_user(user_id)
         places = [*places_in_database(row, stored)]
@@ -90,7 +90,7 @@ def places_in_database(row: Known, stored: StoredTraces) -> Iterator[Place]:
 
 
 def events(search: TopicSearch, settings: Mapping[str, str] | None) -> Place:
-    """The event topic: a record stays for the retention and the time of a segment."""
+    """The event topic: a record stays for the retention plus the time of a segment."""
     return _by_retention(search, [record for record in search.records if _is_left(record)], "event", settings)
 
 
@@ -100,13 +100,13 @@ def session_events(search: TopicSearch, settings: Mapping[str, str] | None) -> P
 
 
 def states(search: TopicSearch, settings: Mapping[str, str] | None) -> Place:
-    """The state topic: compaction removes what a later record of the same partition stands for."""
+    """The state topic: compaction removes a record after a later one of the same key in the same partition."""
     left, last_replaced, kept = 0, 0, 0
     for _, of_partition in groupby(search.records, lambda record: record.partition):
         records = list(of_partition)
         for number, record in enumerate(records):
             if _is_left(record):
-                # What was rolled back replaces nothing, and is removed with what is replaced.
+                # Rolled back records replace nothing, and are removed together with replaced ones.
                 behind = [record] if record.rolled_back else records[number + 1 :]
                 later = next((each for each in behind if each is record or not each.rolled_back), None)
                 left += 1
@@ -158,5 +158,5 @@ def _is_left(record: Record) -> bool:
 
 
 def _is_personal(value: bytes | None) -> bool:
-    """Whether there is more than a deletion; what cannot be read may be anything."""
+    """Whether there is more than a deletion; an unreadable record counts as personal data."""
     return value is not None and not is_tombstone(document_of(value))

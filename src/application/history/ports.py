@@ -1,4 +1,4 @@
-"""Where traces of one user are: the database, and the topics. Each docstring is the contract of the adapters' tests."""
+"""Where data of one user is: the database and the topics. Each docstring is the contract of the adapters' tests."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -23,7 +23,7 @@ class StoredEvent:
 
 @frozen(kw_only=True)
 class WaitingEvent(StoredEvent):
-    state_only: bool  # it was published, or is none, and waits for the state topic
+    state_only: bool  # it was published, or is no event, and waits for the state topic
 
 
 @frozen(kw_only=True)
@@ -49,10 +49,10 @@ class StoredTraces:
 
 
 class StoredTracesReader(Protocol):
-    """What the database holds of a user beside the row."""
+    """What the database holds of a user besides the row."""
 
     async def of_user(self, user_id: UserId) -> StoredTraces:
-        """Return events in version order, and ended sessions, of one moment; StoreUnavailableError: no answer."""
+        """Return events in version order, and ended sessions, from one snapshot; StoreUnavailableError: no answer."""
 
 
 @frozen(kw_only=True)
@@ -62,18 +62,18 @@ class TopicSearch:
     topic: str
     partitions: int  # how many the topic has; 0 when there is no such topic
     searched: Sequence[int]  # those that were read
-    records: Sequence[Record] = ()  # by partition, by offset; one that is not `readable` may be anybody's
+    records: Sequence[Record] = ()  # by partition, by offset; one that is not `readable` may be of any user
 
 
 class SearchTopics(Protocol):
-    """Reads topics to their present end, in no group, for one user's records; raises BrokerUnavailableError."""
+    """Reads topics to their current end, outside of groups, for one user's records; raises BrokerUnavailableError."""
 
     async def by_key(self, topic: str, key: str, *, all_partitions: bool, rolled_back: bool = False) -> TopicSearch:
         """Return the records of this key.
 
-        Only the partition that the key has now is read, unless `all_partitions`: while the topic had fewer, the key had
-        another. Records of transactions that were rolled back are left out, unless `rolled_back`: no consumer sees
-        them, and they are on the brokers' disks.
+        Only the partition that the key has now is read, unless `all_partitions`: with fewer partitions, the key had
+        another one. Records of transactions that were rolled back are left out, unless `rolled_back`: no consumer sees
+        them, but they are on the brokers' disks.
         """
 
     async def mentioning(self, topic: str, text: str) -> TopicSearch:

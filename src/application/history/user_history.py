@@ -16,7 +16,7 @@ from domain.user import Known, Tombstone, UserId
 
 _LONGEST_SEQUENCE = 40
 _VERSIONS_END = 2**63
-"""Of the column, and of what consumers take for a version."""
+"""The largest value of the column, and the largest version that consumers accept."""
 
 _SAID_ELSEWHERE = {"id", "version", "updated_at"}
 _OF_A_TOMBSTONE = {"id", "version", "deleted_at"}
@@ -26,10 +26,10 @@ _OF_A_TOMBSTONE = {"id", "version", "deleted_at"}
 class Change:
     """A field that differs from the version before."""
 
-    field: str  # its name in the profile; what is in an object has a path, such as `public_metadata.plan`
+    field: str  # its name in the profile; a field in an object has a path, such as `public_metadata.plan`
     before: Any
     after: Any
-    before_known: bool = True  # not when the version before is nowhere any more
+    before_known: bool = True  # absent when the version before is not found any more
 
 
 @frozen(kw_only=True)
@@ -43,7 +43,7 @@ class Version:
     dead: ports.DeadEvent | None = None
     changed: Sequence[str] = ()  # names of the profile's fields, as the event has them
     changes: Sequence[Change] | None = field(default=None, repr=False)
-    """None when the values are gone, or not to be shown because the user was deleted."""
+    """None if the values were removed, or are not shown because the user was deleted."""
 
     @property
     def trace_id(self) -> str | None:
@@ -59,8 +59,8 @@ class UserHistory:
     deleted: bool
     versions: Sequence[Version]
     missing: Sequence[tuple[int, int]]
-    """The first and last of versions that are neither in the database nor where the topic was searched."""
-    unreadable: Sequence[Record]  # records of the user's key, or that nobody can read, that are no events of ours
+    """The first and last of consecutive versions that are neither in the database nor in the searched partitions."""
+    unreadable: Sequence[Record]  # records of the user's key, or unreadable ones, that are not events of this service
     sessions: Sequence[ports.EndedSession]
     search: ports.TopicSearch
 
@@ -79,7 +79,7 @@ class ReadHistory:
 
         Raises:
             UserUnknownError: there is neither a row nor an event.
-            StoreUnavailableError, BrokerUnavailableError: it could not be found out.
+            StoreUnavailableError, BrokerUnavailableError: the history could not be read.
         """
         row = await self.users.get(user_id)
         stored = await self.traces.of_user(user_id)
@@ -91,7 +91,7 @@ class ReadHistory:
 
 
 def history_of(user_id: UserId, row: Known, stored: ports.StoredTraces, search: ports.TopicSearch) -> UserHistory:
-    """Put together what the places know of each version; of a deleted user no value is shown, wherever one is left."""
+    """Merge what each place has of each version; for a deleted user no value is shown, even if one is left."""
     published: dict[int, list[Record]] = {}
     unreadable = []
     for record in search.records:
@@ -144,7 +144,7 @@ def _gaps(numbers: Sequence[int], newest: int) -> Iterator[tuple[int, int]]:
 
 
 def document_of(value: bytes | None) -> Mapping[str, Any] | None:
-    """Return an event's value as the object that it is; None for anything else."""
+    """Return an event's value as a JSON object; None if it is anything else."""
     try:
         document = json.loads(value or b"null")
         json.dumps(document, allow_nan=False)  # Python reads NaN, which is no JSON
@@ -154,7 +154,7 @@ def document_of(value: bytes | None) -> Mapping[str, Any] | None:
 
 
 def is_tombstone(document: Mapping[str, Any] | None) -> bool:
-    """Tell whether an event says of its user only that it was deleted."""
+    """Tell whether an event says only that its user was deleted."""
     return document is not None and "deleted_at" in document["user"] and document["user"].keys() <= _OF_A_TOMBSTONE
 
 

@@ -1,4 +1,4 @@
-"""Where an interrupted run goes on."""
+"""Where an interrupted run continues."""
 
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -12,13 +12,13 @@ from application.reconcile.gone import GoneUsers
 from application.reconcile.listing import PageResult, UserCursor
 from application.reconcile.options import Checkpoint, Checkpoints, Run
 
-SAVE_EVERY_S = 1.0  # a checkpoint names every user who is to be deleted, so one for each page would be too many
-RESUMED_FOR_MS = 24 * 3_600_000  # how old a run may be that is resumed: what it has compared is as old
+SAVE_EVERY_S = 1.0  # a checkpoint names every user who is to be deleted, so one for each page would cost too much
+RESUMED_FOR_MS = 24 * 3_600_000  # the age up to which a run is resumed: its comparisons are as old
 
 
 @define
 class UnfinishedRun:
-    """What is saved of a run; of a dry run nothing."""
+    """What is saved of a run; nothing for a dry run."""
 
     checkpoints: Checkpoints
     name: str
@@ -28,7 +28,7 @@ class UnfinishedRun:
     _saved_at: float = field(default=float("-inf"), init=False)
 
     async def resume(self) -> UserCursor | None:
-        """Take over what an interrupted run has left, and return where to read on; None at the end of the list."""
+        """Load the state of an interrupted run, and return where to continue reading; None at the end of the list."""
         progress, options = self.run.progress, self.run.options
         if options.dry_run:
             return UserCursor()
@@ -44,14 +44,14 @@ class UnfinishedRun:
         return None if left.created_from is None else UserCursor(created_from=left.created_from)
 
     async def reached(self, page: PageResult) -> None:
-        """Note that all up to the end of this page is compared, and save it now and then."""
+        """Note that all users up to the end of this page are compared, and save that from time to time."""
         self._reached = page
         if self.run.retry.clock() - self._saved_at > SAVE_EVERY_S:
             await self.run.retry(partial(self._save, page))
 
     @asynccontextmanager
     async def saved_at_the_end(self) -> AsyncIterator[None]:
-        """Save how far the block came, however it ends, if the database answers."""
+        """Save the progress of the block, however it ends, if the database answers."""
         try:
             yield
         finally:
@@ -71,7 +71,7 @@ class UnfinishedRun:
             began_at=progress.began_at,
             created_from=cursor.created_from if cursor else None,
             gone=tuple(self.gone.ids),
-            listed=progress.listed - len(cursor.seen if cursor else ()),  # those will be listed again
+            listed=progress.listed - len(cursor.seen if cursor else ()),  # these will be listed again
             moved=progress.moved,
             found=dict(progress.found),
             repaired=dict(progress.repaired),

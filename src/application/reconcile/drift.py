@@ -16,14 +16,14 @@ from domain.user import Known, Tombstone, User, UserId
 class Drift(StrEnum):
     """How one user differs; the first three can be repaired."""
 
-    MISSING = "missing"  # Clerk has the user, and we have nothing
-    STALE = "stale"  # Clerk's state is newer than ours, and a kept field differs
-    GONE = "gone"  # we hold the user, and Clerk has none
-    DELETED_HERE = "deleted-here"  # Clerk has the user, and we keep a tombstone, which nothing resurrects
+    MISSING = "missing"  # Clerk has the user, and there is no row
+    STALE = "stale"  # Clerk's state is newer than the row, and a kept field differs
+    GONE = "gone"  # there is a row, and Clerk has no such user
+    DELETED_HERE = "deleted-here"  # Clerk has the user, and the row is a tombstone, which is never undone
     NEWER_HERE = "newer-here"
-    """What we hold claims a later place in Clerk's time than what Clerk says now, and a kept field differs."""
+    """The row has a later source version than Clerk's answer, and a kept field differs."""
     UNREADABLE = "unreadable"  # Clerk has the user in a shape that Clerk does not document
-    UNSTORABLE = "unstorable"  # PostgreSQL refuses what Clerk has, whatever the time
+    UNSTORABLE = "unstorable"  # PostgreSQL permanently refuses what Clerk has
 
 
 @frozen(kw_only=True)
@@ -45,13 +45,13 @@ class CreationKey:
 
 
 class LivingUsers(Protocol):
-    """Our living users, without what is in them. All methods raise StoreUnavailableError when there is no answer."""
+    """The ids of the living users in the table. All methods raise StoreUnavailableError when there is no answer."""
 
     async def created(self, after: CreationKey, before: int, limit: int) -> Sequence[CreationKey]:
-        """Return up to `limit` marks beyond `after`, in their order, of users created before `before` (ms)."""
+        """Return up to `limit` positions after `after`, in order, of users created before `before` (ms)."""
 
     async def count(self) -> int:
-        """Tell how many there are."""
+        """Return how many there are."""
 
     async def sample(self) -> Sequence[UserId]:
         """Return up to ten of them, the oldest and the newest."""
@@ -60,7 +60,7 @@ class LivingUsers(Protocol):
 async def require_our_instance(living: LivingUsers, identities: ClerkUsers, *, absent: UserId | None = None) -> None:
     """Raise SafetyStopError unless Clerk knows one of our users beside `absent`, which may be the only one we have.
 
-    A tombstone is for ever, and with the key of another instance everybody would seem to be gone.
+    A tombstone is permanent, and with the key of another instance every user would seem to be deleted.
     """
     others = [user_id for user_id in await living.sample() if user_id != absent]
     for user_id in others:
@@ -71,7 +71,7 @@ async def require_our_instance(living: LivingUsers, identities: ClerkUsers, *, a
 
 
 def drift_of(snapshot: Snapshot, known: Known) -> Drift | None:
-    """Compare what Clerk has with what we hold; `None` when no kept field differs."""
+    """Compare Clerk's user with the row; `None` if no kept field differs."""
     if known is None:
         return Drift.MISSING
     if isinstance(known, Tombstone):
@@ -82,7 +82,7 @@ def drift_of(snapshot: Snapshot, known: Known) -> Drift | None:
 
 
 def lags(snapshot: Snapshot, known: Known) -> bool:
-    """Tell whether equal content has an older place here: unmoved, a late webhook in between would pass for news."""
+    """Tell whether equal content has an older source version here: left so, a late webhook would count as newer."""
     return (
         isinstance(known, User)
         and snapshot.source.digest == known.source.digest
@@ -92,17 +92,17 @@ def lags(snapshot: Snapshot, known: Known) -> bool:
 
 @frozen(kw_only=True)
 class DeletionLimit:
-    """How many users a run may delete; more of them look like the wrong key, or a list cut short."""
+    """How many users a run may delete; more suggest a wrong key, or an incomplete list."""
 
-    share: float = 0.05  # of our living users
+    share: float = 0.05  # of the living users in the table
     at_least: int = 10
-    explicit: bool = False  # somebody has said so
+    explicit: bool = False  # an operator has allowed it
 
     def of(self, living: int) -> int:
         return max(self.at_least, int(living * self.share))
 
     def require_this_instance(self, *, living: int, at_clerk: int, in_common: bool) -> None:
-        """Raise SafetyStopError where nothing should be compared at all, by two counts and a sample."""
+        """Raise SafetyStopError if two counts and a sample show that nothing should be compared."""
         allowed = self.of(living)
         if not living or (self.explicit and allowed >= living):
             return
@@ -116,7 +116,7 @@ class DeletionLimit:
             raise SafetyStopError(says)
 
     def require_whole_list(self, *, listed: int, at_clerk: int) -> None:
-        """Raise SafetyStopError where a finished list is no ground for deleting anybody."""
+        """Raise SafetyStopError if the complete list does not justify any deletion."""
         if at_clerk - listed > self.of(at_clerk):
             raise SafetyStopError(f"Clerk counts {counted(at_clerk, 'user')} and listed {listed:,}")
 

@@ -1,4 +1,4 @@
-"""Users whom Clerk no longer has: found among ours, looked up one by one, and deleted within a limit."""
+"""Users whom Clerk no longer has: found in the table, looked up one by one, and deleted within a limit."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -22,20 +22,20 @@ class GoneUsers:
     """Collects them page by page."""
 
     users: LivingUsers
-    living: int  # how many users we had at the beginning
+    living: int  # how many users the table had at the beginning
     repair: RepairUsers
     delete_user: DeleteUser
     now_ms: Callable[[], int]
     sizes: PageSizes
     run: Run
     ids: list[UserId] = field(factory=list, init=False)
-    _unlisted: int = field(default=0, init=False)  # users whom Clerk did not list, and has
+    _unlisted: int = field(default=0, init=False)  # users whom Clerk has but did not list
 
     async def compare(self, complete: Complete, *, began_at: int) -> None:
-        """Look up those of ours whom a complete part of Clerk's list does not have; raises as `look_up`.
+        """Look up our users who are missing in a complete part of Clerk's list; raises as `look_up`.
 
-        Users created since the run began (ms) are left out: a list, and even a single answer of Clerk's, may be older
-        than a webhook by a moment.
+        Users created since the run began (ms) are left out: a list, and even a single answer of Clerk's, may be
+        slightly older than a webhook.
         """
         before = min(began_at, complete.created_before or began_at)
         after = CreationKey(complete.created_from, UserId(""))
@@ -57,12 +57,12 @@ class GoneUsers:
                 raise
 
     def report_all(self) -> None:
-        """Report them as they are, because none is deleted."""
+        """Report them without deleting any."""
         for user_id in self.ids:
             self.run.report(Difference(user_id=user_id, drift=Drift.GONE))
 
     async def delete(self) -> None:
-        """Delete those that were found, if they may be deleted."""
+        """Delete the users that were found, if that is allowed."""
         run = self.run
         if run.options.dry_run or (self.ids and not await run.observer.may_delete(self.ids)):
             self.report_all()

@@ -1,8 +1,8 @@
-"""Reading all of Clerk's users page by page, while users come, change and go.
+"""Read all of Clerk's users page by page, while users are created, changed and deleted.
 
-Clerk offers `limit` and `offset`, a lower bound of `created_at`, and one field to order by. So the place is a time of
-creation, not an offset, which would slip with each user that is deleted before it; only users created in one and the
-same millisecond, which Clerk returns in whatever order, are read by offset.
+Clerk offers `limit` and `offset`, a lower bound of `created_at`, and one field to order by. So a position is a time of
+creation, not an offset, which would shift with each user that is deleted before it; only users created in the same
+millisecond, which Clerk returns in any order, are read by offset.
 """
 
 import asyncio
@@ -20,31 +20,31 @@ from application.users.ports import ClerkUsers, Listed
 from domain.snapshot import Snapshot
 from domain.user import UserId
 
-PAGE = 500  # Users in one request: the most that Clerk gives. It answers more with 10 (clerk-sdk-python issue 166).
+PAGE = 500  # Users in one request: Clerk's maximum. It answers a larger limit with 10 (clerk-sdk-python issue 166).
 REREADS = 3  # how often the users of one millisecond are read from the beginning because more than that were deleted
 
 
 @frozen(kw_only=True)
 class PageSizes:
     clerk: int = PAGE  # users in one request to Clerk
-    overlap: int = 10  # users that a page read by offset repeats: so many may be deleted in between, none is missed
+    overlap: int = 10  # overlap of pages read by offset: if so many users are deleted in between, none is missed
     ours: int = 1000  # users in one statement
 
 
 @frozen(kw_only=True)
 class UserCursor:
-    """Where to read on, by time of creation."""
+    """Where to continue reading, by time of creation."""
 
     created_from: int = 0  # milliseconds since 1970, inclusive
     offset: int = 0
     seen: frozenset[UserId] = frozenset()
-    """Those of `created_from` that were listed before: a handful, unless thousands were created in one millisecond."""
+    """Users of `created_from` that were listed before: few, unless thousands were created in one millisecond."""
     rereads: int = 0
 
 
 @frozen(kw_only=True)
 class Complete:
-    """Every user that Clerk has, created in this span, is among `ids`, but for those created since it was read."""
+    """`ids` has every user of Clerk's that was created in this span, except those created since it was read."""
 
     created_from: int
     created_before: int | None  # None when the span has no end
@@ -53,7 +53,7 @@ class Complete:
 
 @frozen(kw_only=True)
 class PageResult:
-    """What one page brought."""
+    """The result of one page."""
 
     users: Sequence[Listed]  # those that were not listed before
     complete: Complete | None
@@ -61,10 +61,10 @@ class PageResult:
 
 
 def turn_page(cursor: UserCursor, page: Sequence[Listed], *, sizes: PageSizes, began_at: int) -> PageResult:
-    """Take the page read at `cursor` and decide where to read on, or raise ClerkUnavailableError: it is not in order.
+    """Decide where to continue after the page read at `cursor`, or raise ClerkUnavailableError: it is not in order.
 
-    The list ends with a page that is short and has no new user, or has come to those created since `began_at` (ms). A
-    short page alone is not the end: Clerk may give fewer than it was asked for.
+    The list ends with a short page without a new user, or one that reaches users created since `began_at` (ms). A
+    short page alone is not the end: Clerk may return fewer users than requested.
     """
     times = [created for user in page if (created := created_at(user)) is not None]
     _require_order([cursor.created_from, *times])
@@ -90,7 +90,7 @@ def turn_page(cursor: UserCursor, page: Sequence[Listed], *, sizes: PageSizes, b
 async def by_creation(
     run: Run, identities: ClerkUsers, cursor: UserCursor | None, *, sizes: PageSizes, began_at: int
 ) -> AsyncGenerator[PageResult, None]:
-    """Read from `cursor` to the end of the list; the next page is under way while one is worked on."""
+    """Read from `cursor` to the end of the list; the next page is requested while one is processed."""
     if cursor is None:
         return
 
@@ -118,7 +118,7 @@ async def by_change(
 ) -> AsyncGenerator[Sequence[Listed], None]:
     """Read the users that changed since then (ms), newest first, or raise ClerkUnavailableError: in another order.
 
-    Who changes meanwhile moves to the front, and its webhook brings it.
+    A user who changes meanwhile moves to the front; the webhook about the change delivers it.
     """
     offset, seen = 0, frozenset[UserId]()
     while True:

@@ -1,4 +1,4 @@
-"""What a reconcile is asked for, what it counts, and what it leaves behind when it is cut short."""
+"""The options of a reconcile, what it counts, and what it saves when it is interrupted."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,29 +15,29 @@ from domain.user import UserId
 class ReconcileOptions:
     """What to do."""
 
-    since: int | None = None  # only users that changed since then (ms); such a run finds no user who is gone
+    since: int | None = None  # only users that changed since then (ms); such a run finds no deleted user
     user: UserId | None = None  # only this one
     dry_run: bool = False
     allowance: DeletionLimit = field(factory=DeletionLimit)
     patience_s: float = 300.0  # seconds for which Clerk or the database may fail without a success in between
-    restart: bool = False  # begin anew, even if a run was interrupted
+    restart: bool = False  # start from the beginning, even if a run was interrupted
 
 
 @define(kw_only=True)
 class ReconcileProgress:
-    """What a run has done so far; of a resumed run, since it began."""
+    """What a run has done so far; a resumed run, since its first start."""
 
     began_at: int = 0  # milliseconds since 1970
     resumed: bool = False
     at_clerk: int = 0  # users that Clerk counts
     listed: int = 0
-    moved: int = 0  # users whose content was equal and whose place in Clerk's time was not: stored, no event
+    moved: int = 0  # users with equal content and another source version: stored, no event
     found: Counter[Drift] = field(factory=Counter)
     repaired: Counter[Drift] = field(factory=Counter)
 
     @property
     def left(self) -> int:
-        """Differences that still stand."""
+        """Differences that remain."""
         return self.found.total() - self.repaired.total()
 
     def add(self, difference: Difference) -> None:
@@ -47,10 +47,10 @@ class ReconcileProgress:
 
 @frozen(kw_only=True)
 class Checkpoint:
-    """What an interrupted run leaves to the next."""
+    """What an interrupted run saves for the next."""
 
     began_at: int
-    created_from: int | None  # where to read on, ms; None when the whole list has been read
+    created_from: int | None  # where to continue reading, ms; None when the whole list has been read
     gone: tuple[UserId, ...]  # whom Clerk no longer has, and who are not deleted yet: at most as many as may be deleted
     listed: int
     moved: int
@@ -62,16 +62,16 @@ class Checkpoints(Protocol):
     """Where the unfinished run is kept: there is one at most. All methods raise StoreUnavailableError."""
 
     async def take(self, run: str, *, began_after: int) -> Checkpoint | None:
-        """Make `run` the unfinished run, and return where the one before was, unless that began too long ago (ms).
+        """Make `run` the unfinished run; return the checkpoint of the one before, unless that began too long ago (ms).
 
-        If the one before still lives, it is no longer the unfinished run: it goes on and saves nothing.
+        If the one before still runs, it is no longer the unfinished run: it continues and saves nothing.
         """
 
     async def save(self, run: str, checkpoint: Checkpoint) -> None:
-        """Keep how far `run` has come, if it is still the unfinished run."""
+        """Save the progress of `run`, if it is still the unfinished run."""
 
     async def finish(self, run: str) -> None:
-        """Forget `run`, if it is still the unfinished run."""
+        """Delete the checkpoint of `run`, if it is still the unfinished run."""
 
 
 class ReconcileObserver(Protocol):
@@ -83,7 +83,7 @@ class ReconcileObserver(Protocol):
     def waits(self, reason: str, seconds: float) -> None: ...
 
     async def may_delete(self, gone: Sequence[UserId]) -> bool:
-        """Tell whether these users, one or more, may be deleted here, for ever; asked once, at the end of a run."""
+        """Tell whether these users, one or more, may be deleted here, permanently; asked once, at the end of a run."""
 
 
 @frozen

@@ -21,7 +21,7 @@ PAGE = 1000  # users in one statement
 
 @frozen
 class Seen:
-    """What a consumer holds of a user: the first record of the highest version."""
+    """What a consumer has of a user: the first record of the highest version."""
 
     version: int
     user: Mapping[str, Any] = field(repr=False)  # `data.user` of the event
@@ -29,15 +29,15 @@ class Seen:
 
 class ReadSeen(Protocol):
     async def __call__(self, since_ms: int) -> Mapping[UserId, Seen]:
-        """Read the topic from this time (ms) to its present end; BrokerUnavailableError: no access, or no topic."""
+        """Read the topic from this time (ms) to its current end; BrokerUnavailableError: no access, or no topic."""
 
 
 @define(kw_only=True)
 class OvertakeSeen:
-    """Publish again, above what consumers have seen, every user whose row is behind the topic or differs from it.
+    """Publish every user again whose row is behind the topic or differs from it, above the version consumers have seen.
 
-    What Clerk has now is applied in the same step. A user of whom only the topic knows is one that Clerk deleted, or
-    one whose row was lost: Clerk is asked, and must know one of our users before anybody is deleted.
+    Clerk's current state is applied in the same step. A user who is only in the topic was deleted at Clerk, or the row
+    was lost: Clerk is asked, and must know one of our users before any user is deleted.
     """
 
     read_seen: ReadSeen
@@ -49,11 +49,11 @@ class OvertakeSeen:
     _is_our_instance: bool = field(default=False, init=False)
 
     async def __call__(self, since_ms: int, *, dry_run: bool) -> AsyncIterator[UserId]:
-        """Yield each user who had to be published again, or would have to be.
+        """Yield each user who was published again, or in a dry run would be.
 
         Raises:
-            SafetyStopError: Clerk knows none of our users; nobody was deleted.
-            BrokerUnavailableError, ClerkUnavailableError, StoreUnavailableError: what was repaired until then stays.
+            SafetyStopError: Clerk knows none of our users; no user was deleted.
+            BrokerUnavailableError, ClerkUnavailableError, StoreUnavailableError: earlier repairs stay.
         """
         seen = await self.read_seen(since_ms)
         everyone = list(seen)
@@ -72,7 +72,7 @@ class OvertakeSeen:
         if snapshot is not None:
             return partial(sync_user, snapshot=snapshot)
         if known is not None:
-            return _no_news  # whom Clerk has no more, `reconcile` deletes, within its limit
+            return _no_news  # users whom Clerk no longer has are deleted by `reconcile`, within its limit
         if not self._is_our_instance:
             await require_our_instance(self.living, self.identities)
             self._is_our_instance = True
@@ -80,7 +80,7 @@ class OvertakeSeen:
 
 
 def is_behind(known: Known, seen: Seen) -> bool:
-    """Tell whether consumers would drop what this user's next event carries, or keep what we do not hold."""
+    """Tell whether consumers would drop this user's next event, or keep a state that differs from the row."""
     if known is None or known.version < seen.version:
         return True
     document: Mapping[str, Any] = tombstone_document(known) if isinstance(known, Tombstone) else profile_document(known)

@@ -1,4 +1,4 @@
-"""Bring users that Clerk listed up to date, and find those that Clerk no longer has."""
+"""Update users that Clerk listed, and find those that Clerk no longer has."""
 
 import asyncio
 from collections.abc import Collection, Sequence
@@ -16,8 +16,8 @@ from domain.events import UserCreated, UserUpdated
 from domain.snapshot import Snapshot, changed_fields
 from domain.user import Known, User, UserId
 
-LOOK_UPS = 8  # users that Clerk is asked for one by one, at the same time
-TRIES = 3  # how often a user is asked for that Clerk has no usable answer about, while it answers other questions
+LOOK_UPS = 8  # users that are requested from Clerk one by one, at the same time
+TRIES = 3  # how often a user is requested while Clerk has no usable answer about this user but answers other requests
 
 
 @define(eq=False, kw_only=True)
@@ -31,7 +31,7 @@ class RepairUsers:
     _look_ups: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(LOOK_UPS), init=False)
 
     async def __call__(self, listed: Sequence[Listed]) -> None:
-        """Repair and count those that Clerk listed; raises the failure that outlasted the retries."""
+        """Repair and count the users that Clerk listed; raises the failure that lasted longer than the retries."""
         snapshots = [user for user in listed if isinstance(user, Snapshot)]
         ours = await self.run.retry(partial(self.users.get_many, [user.id for user in snapshots]))
         doubtful: list[UserId] = []
@@ -59,9 +59,9 @@ class RepairUsers:
         self.run.progress.listed += len(listed)
 
     async def look_up(self, ids: Collection[UserId]) -> list[UserId]:
-        """Ask Clerk for each of these one by one, repair what it has, and return those of ours that it has not.
+        """Ask Clerk for each of these one by one, repair those that it has, and return those that it does not have.
 
-        The answer is newer than any list, so a user that a webhook changed or deleted meanwhile is no longer in doubt.
+        The answer is newer than any list, so it also decides about users that a webhook changed or deleted meanwhile.
         """
         if not ids:
             return []
@@ -87,7 +87,7 @@ class RepairUsers:
         return None
 
     async def ask(self, user_id: UserId) -> Listed | None:
-        """Read one user, None when Clerk has none; an outage is waited out, `Unreadable` is about this user alone."""
+        """Read one user, None if Clerk has none; waits during an outage; `Unreadable` concerns this user alone."""
         tries = 0
 
         async def attempt() -> Listed | None:
@@ -115,7 +115,7 @@ class RepairUsers:
         except UnstorableError as error:
             self.run.report(Difference(user_id=snapshot.id, drift=Drift.UNSTORABLE, detail=str(error)))
             return
-        # No event: a webhook was faster, or only the place in Clerk's time moved.
+        # No event: a webhook was faster, or only the source version changed.
         for event in decision.events:
             match event:
                 case UserCreated():

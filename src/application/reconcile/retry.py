@@ -10,22 +10,22 @@ from attrs import frozen
 from application.errors import ClerkKeyRefusedError, ClerkLimitedError, ClerkUnavailableError, StoreUnavailableError
 
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
-"""Between tries while Clerk or the database is out of reach, with jitter; after a 429, what Clerk asks for."""
+"""Between attempts while Clerk or the database is unreachable, with jitter; after a 429, Clerk's `Retry-After`."""
 
 T = TypeVar("T")
 
 
 @frozen
 class Retry:
-    """Ask again while nothing but time is needed, for `limit_s` seconds without a success."""
+    """Retry temporary failures, for at most `limit_s` seconds without a success."""
 
     limit_s: float
-    clock: Callable[[], float]  # seconds that only ever go forward
+    clock: Callable[[], float]  # monotonic seconds
     sleep: Callable[[float], Awaitable[None]]
     on_wait: Callable[[str, float], None]  # called with each reason to wait, and the seconds
 
     async def __call__(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Return the answer, or raise ClerkUnavailableError or StoreUnavailableError when it fails for longer."""
+        """Return the result, or raise ClerkUnavailableError or StoreUnavailableError if it fails for longer."""
         since, pause = self.clock(), SHORTEST_PAUSE_S
         while True:
             try:
@@ -44,7 +44,7 @@ class Retry:
 
 
 async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Run all of it at once; when one fails, the others are stopped before its error is passed on."""
+    """Run all concurrently; if one fails, the others are cancelled before its error is raised."""
     tasks = [asyncio.create_task(part) for part in work]
     try:
         return await asyncio.gather(*tasks)

@@ -1,4 +1,4 @@
-"""Make our users equal to Clerk's: the answer to webhooks that never came, and the first import."""
+"""Make the table equal to Clerk's users: after lost webhooks, and for the first import."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
@@ -22,8 +22,8 @@ from domain.snapshot import Snapshot
 class Reconcile:
     """Read Clerk's users, compare, repair both ways through the use cases.
 
-    What was read is older than what a webhook brings meanwhile, and its place in Clerk's time says so: `SyncUser` keeps
-    the newer of the two, in whatever order they come. Two runs at once do the same twice and do no harm.
+    A webhook that arrives meanwhile has a newer source version than what was read: `SyncUser` keeps the newer of the
+    two, in either order. Two runs at once do the same work twice, without harm.
     """
 
     identities: ClerkUsers
@@ -41,12 +41,12 @@ class Reconcile:
     async def __call__(
         self, options: ReconcileOptions, progress: ReconcileProgress, observer: ReconcileObserver
     ) -> None:
-        """Run once; `progress` counts, also when the run is cut short.
+        """Run once; `progress` counts, also if the run is interrupted.
 
         Raises:
-            SafetyStopError: too many would be deleted; nobody was.
+            SafetyStopError: too many users would be deleted; none was.
             ClerkUnavailableError, StoreUnavailableError: a failure that lasted longer than `options.patience_s`; the
-                next run goes on from the last checkpoint.
+                next run continues from the last checkpoint.
             ClerkRefusedError, ClerkKeyRefusedError, ClerkNotConfiguredError: Clerk does not answer at all.
         """
         progress.began_at = self.now_ms()
@@ -78,7 +78,7 @@ class Reconcile:
             await self._all(repair, gone, run)
 
     async def _count_living(self, run: Run, repair: RepairUsers) -> int:
-        """Count our living users, or raise SafetyStopError: they do not look like users of this Clerk instance."""
+        """Count the living users in the table, or raise SafetyStopError: they seem to be of another Clerk instance."""
         run.progress.at_clerk = at_clerk = await run.retry(self.identities.count)
         living = await run.retry(self.living.count)
         in_common = False

@@ -1,4 +1,4 @@
-"""What an operator wants to know of the outbox, and what was done about a dead letter."""
+"""The state of the outbox for an operator, and what was done about a dead letter."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -15,29 +15,29 @@ from application.relay.lane_leases import LEASE_S
 class LaneBacklog:
     lane: int
     owner: str | None  # the relay that holds its lease
-    waiting: int  # events that are not known to be published
+    waiting: int  # events that Kafka has not acknowledged
     oldest_s: float | None  # age of the oldest of them, seconds
 
 
 @frozen(kw_only=True)
 class VacuumBlocker:
-    """Who keeps PostgreSQL from removing deleted rows, so that the outbox grows on disk although it is empty."""
+    """What keeps PostgreSQL from removing deleted rows: the outbox then grows on disk although it is empty."""
 
     kind: str  # `session`, `prepared transaction` or `replication slot`
     name: str  # process id and application name, or the transaction's or slot's name
-    age_s: float | None  # since when its transaction runs, seconds; a slot does not say
+    age_s: float | None  # how long its transaction has run, seconds; None for a slot
 
 
 @frozen(kw_only=True)
 class OutboxStatus:
-    """One reading, all of it at about one moment."""
+    """One reading, all values from about the same time."""
 
     read_at: float  # seconds since 1970, by the database's clock
     stored: int  # events ever stored
     lanes: Sequence[LaneBacklog]
-    dead: int  # dead letters that nobody has retried or discarded
+    dead: int  # dead letters that were neither retried nor discarded
     relays: Mapping[str, float]  # seconds since each relay was last seen
-    vacuum_blocker: VacuumBlocker | None  # the oldest transaction that holds back vacuum for over a minute
+    vacuum_blocker: VacuumBlocker | None  # the oldest transaction that has held back vacuum for over a minute
 
     @property
     def waiting(self) -> int:
@@ -45,17 +45,17 @@ class OutboxStatus:
 
     @property
     def oldest_s(self) -> float:
-        """Age of the oldest event that waits, seconds; 0 when none does."""
+        """Age of the oldest waiting event, seconds; 0 if none waits."""
         return max((lane.oldest_s for lane in self.lanes if lane.oldest_s is not None), default=0.0)
 
     @property
     def alive(self) -> Collection[str]:
-        """The relays that were seen within a lease's time."""
+        """The relays that were seen within the duration of a lease."""
         return [name for name, seen_s in self.relays.items() if seen_s <= LEASE_S]
 
 
 def publish_rate(before: OutboxStatus, after: OutboxStatus) -> float:
-    """Return events per second that left the outbox alive between two readings."""
+    """Return events per second that were published between two readings."""
     seconds = after.read_at - before.read_at
     left = (after.stored - before.stored) - (after.waiting - before.waiting) - (after.dead - before.dead)
     return max(0.0, left / seconds) if seconds > 0 else 0.0
@@ -63,7 +63,7 @@ def publish_rate(before: OutboxStatus, after: OutboxStatus) -> float:
 
 @frozen(kw_only=True)
 class DeadLetter:
-    """An event that Kafka refused for good, without its data."""
+    """An event that Kafka refused permanently, without its data."""
 
     id: int
     key: str
@@ -80,7 +80,7 @@ class DeadLetter:
 
 
 class Repair(StrEnum):
-    """What became of one dead letter that an operator named."""
+    """The result for one dead letter that an operator named."""
 
     RETRIED = "retried"
     OVERTAKEN = "retried; a later version is out already, so consumers that saw it will drop this one"
@@ -98,17 +98,17 @@ class OutboxAdministration(Protocol):
     """The outbox for its operator. All methods raise StoreUnavailableError when there is no database."""
 
     async def status(self) -> OutboxStatus:
-        """Read how it stands; the cost grows with what waits, about 0.6 s for a million events."""
+        """Read its state; the cost grows with the number of waiting events, about 0.6 s for a million events."""
 
     async def dead(self, *, limit: int, discarded: bool = False) -> Sequence[DeadLetter]:
-        """Return up to `limit` dead letters, those that died last first; with `discarded` also those given up."""
+        """Return up to `limit` dead letters, the newest first; with `discarded` also the discarded ones."""
 
     async def retry(self, ids: Sequence[int]) -> Mapping[int, Repair]:
-        """Put these dead letters back into the outbox, each as it was and under its event id.
+        """Put these dead letters back into the outbox, unchanged and with the same event id.
 
-        Returns what became of each, by id: one that cannot be retried keeps none of the others from it. A letter whose
+        Returns the result of each, by id: one that cannot be retried does not affect the others. A letter whose
         user is deleted is never put back, not even when the deletion happens at the same time.
         """
 
     async def discard(self, ids: Sequence[int], reason: str) -> Mapping[int, Repair]:
-        """Give these dead letters up: the trace and the reason stay, the payload is erased. Returns as `retry` does."""
+        """Discard these dead letters: record and reason stay, the payload is erased. Returns as `retry` does."""

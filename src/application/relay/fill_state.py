@@ -1,4 +1,4 @@
-"""Write the state of users whose events are long gone: after the state topic is switched on, or was made anew."""
+"""Write the state of users without waiting events: after the state topic was enabled, or was created again."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -9,35 +9,35 @@ from attrs import frozen
 from domain.user import UserId
 
 PAGE = 1000  # users in one statement
-MOST_WAITING = 10_000  # more are not put: what waits takes room in the outbox, and the relays are not any faster for it
+MOST_WAITING = 10_000  # more are not queued: waiting rows take space in the outbox and do not make the relays faster
 
 PAUSE_S = 0.2
 
 
 class StateFill(Protocol):
-    """Hands users over to the relays that feed the state topic, which keep the order. Raises StoreUnavailableError."""
+    """Queues users for the relays that write the state topic, which keep the order. Raises StoreUnavailableError."""
 
     async def put(self, after: UserId | None, limit: int) -> Sequence[UserId]:
-        """Let the state of the next `limit` users beyond `after`, deleted ones too, wait for a relay; return their ids.
+        """Queue the state of the next `limit` users after `after`, deleted ones too, for a relay; return their ids.
 
-        The order is the database's. A user whose newest version waits already is left as it is; one that changes
-        meanwhile loses nothing, because a relay writes only what is the newest when it gets there.
+        The order is the database's. A user whose newest version waits already is not queued again; one that
+        changes meanwhile is safe, because a relay writes only the version that is the newest at that time.
         """
 
     async def waiting(self) -> int:
-        """Return how many of those that were put no relay has written yet."""
+        """Return how many queued users no relay has written yet."""
 
 
 @frozen(kw_only=True)
 class Filled:
     put: int  # users so far, in this run
-    last: UserId | None  # where to go on after an interruption
+    last: UserId | None  # where to continue after an interruption
     waiting: int
 
 
 @frozen
 class FillState:
-    """Put all users, as fast as the relays write them; what it yields is how far it got, the last one when all are."""
+    """Queue all users, as fast as the relays write them; yields the progress, the last time when all are written."""
 
     fill: StateFill
 

@@ -1,4 +1,4 @@
-"""How the relays that are alive share the lanes."""
+"""How the live relays share the lanes."""
 
 from collections.abc import Collection, Mapping
 from typing import Protocol
@@ -10,29 +10,29 @@ LEASE_S = 9  # how long a lane stays with a relay that does not renew it: the lo
 
 @frozen(kw_only=True)
 class LaneTable:
-    """The leases as one relay just read them."""
+    """The leases as read by one relay."""
 
-    owners: Mapping[int, str | None]  # who holds each lane; `None` when nobody does or the lease has run out
-    relays: Collection[str]  # the relays that were seen within a lease's time, this one among them
+    owners: Mapping[int, str | None]  # the relay that holds each lane; `None` if none does or the lease has expired
+    relays: Collection[str]  # the relays that were seen within the duration of a lease, this one included
 
 
 @frozen
 class LaneShare:
     hold: frozenset[int]  # lanes to renew or to take
-    release: frozenset[int]  # lanes that another relay should have
+    release: frozenset[int]  # lanes to release for another relay
 
 
 def share_lanes(table: LaneTable, me: str) -> LaneShare:
-    """Decide which lanes to hold: my fair share, keeping what I have, taking only what is free.
+    """Decide which lanes to hold: a fair share, keeping held lanes, taking only free ones.
 
-    Nothing is taken from a living relay; one that holds too many gives up the surplus itself. Whatever the order in
-    which relays decide, they end with shares that differ by one at most and leave no lane alone.
+    No lane is taken from a live relay; one that holds too many releases the surplus itself. In whatever order relays
+    decide, they end with shares that differ by at most one, and with every lane held.
     """
     mine = sorted(lane for lane, owner in table.owners.items() if owner == me)
     free = sorted(lane for lane, owner in table.owners.items() if owner is None)
     relays = sorted(table.relays)
     fair, rest = divmod(len(table.owners), len(relays))
-    # The first `rest` relays by name take one more, so that all of them agree on who does.
+    # The first `rest` relays by name take one more, so that all relays come to the same result.
     most = fair + (relays.index(me) < rest)
     keep = mine[:most]
     take = free[: most - len(keep)]
@@ -40,13 +40,13 @@ def share_lanes(table: LaneTable, me: str) -> LaneShare:
 
 
 class LaneLeases(Protocol):
-    """The leases, kept in the database. All methods raise StoreUnavailableError when there is none."""
+    """The leases, in the database. All methods raise StoreUnavailableError."""
 
     async def read(self, relay: str) -> LaneTable:
-        """Say that `relay` is alive, and return the leases as they are now."""
+        """Record that `relay` is alive, and return the current leases."""
 
     async def write(self, relay: str, share: LaneShare) -> frozenset[int]:
-        """Renew and take `hold`, give up `release`; return the lanes now held: of two that take one, one gets it."""
+        """Renew or take `hold`, give up `release`; return the lanes now held: if two relays take one, one gets it."""
 
     async def leave(self, relay: str) -> None:
-        """Give up every lane and be forgotten."""
+        """Give up every lane, and remove the relay from the list."""

@@ -1,4 +1,4 @@
-"""Which lane the events of a user or session travel in."""
+"""Which lane the events of a user or session belong to."""
 
 from zlib import crc32
 
@@ -6,17 +6,17 @@ LANES = 64  # fixed with the first migration; docs/operations.md tells how to ch
 
 
 def lane_of(key: str) -> int:
-    """Return the lane of a key: CRC-32 (IEEE), because a hash of the database's may change with its version."""
+    """Return the lane of a key: CRC-32 (IEEE), because the database's own hash may change between versions."""
     return crc32(key.encode()) % LANES
 
 
 def session_lane(lane: int) -> int:
-    """Return where the session events of a lane wait, for whichever relay holds the lane.
+    """Return the lane in which the session events of `lane` wait; the relay that holds `lane` sends them.
 
-    A lane of their own keeps them out of the way of relays that know one topic only, which are those of the release
-    before: such a relay would publish them among the users'. They wait until a newer one holds the lane.
+    Relays of the previous release, which know only the topic of users and would publish them there, do not read these
+    lanes. Until a newer relay holds the lane, the events wait.
     """
     return lane + LANES
 
 
-SESSIONS = "sessions"  # what a wake-up says when session events were stored; of users' events it says nothing
+SESSIONS = "sessions"  # payload of a notification about session events; one about user events has no payload

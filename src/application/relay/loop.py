@@ -1,4 +1,4 @@
-"""When to run the next round, and on which lanes."""
+"""When a relay runs its next round, on which lanes, and how it retries."""
 
 import asyncio
 import contextlib
@@ -17,55 +17,56 @@ from application.relay.relay_events import Round
 BATCH = 1000  # messages in one round: two statements and one pipeline of sends
 
 ROUND_S, LONGEST_ROUND_S = 0.004, 0.02
-"""Between the beginnings of two rounds while fewer than `BATCH` wait: what comes meanwhile shares the next one."""
+"""Between the starts of two rounds while fewer than `BATCH` wait: events that arrive meanwhile share the next one."""
 
 EVENTS_PER_S = 2000
-"""Above this rate rounds grow, to `LONGEST_ROUND_S`, and are not more frequent: one costs Kafka what ten events do."""
+"""Above this rate rounds grow, to `LONGEST_ROUND_S`, instead of being more frequent: one costs Kafka as much as ten
+events."""
 
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S, LONGER = 0.01, 1.6, 4
-"""An idle relay polls at intervals that grow four times as long; a wake-up that was lost costs at most the longest."""
+"""An idle relay polls at intervals that grow fourfold; a lost notification costs at most the longest of them."""
 
 LONGEST_SESSION_PAUSE_S = 5.0
-"""The same for session events, which are few: two carriers poll little more often than one."""
+"""The same for session events, which are few: two carriers together poll hardly more often than one."""
 
 SHORTEST_BACKOFF_S, LONGEST_BACKOFF_S = 0.2, 5.0  # between rounds while the broker or the database fails, with jitter
 
 LEAVE_S = 20.0
-"""How long the current round may go on after `stop`: an orchestrator kills after 30 s. Cutting it off
-costs a repetition, never an event."""
+"""How long the current round may continue after `stop`: an orchestrator kills after 30 s. An aborted round
+is repeated; no event is lost."""
 
 
 class Rounds(Protocol):
     """`RelayEvents` or `RelayEventsAndState`."""
 
     async def __call__(self, lanes: Sequence[int], limit: int) -> Round:
-        """Carry up to `limit` messages of these lanes."""
+        """Publish up to `limit` messages of these lanes."""
 
     async def settle(self) -> None:
-        """Delete what the last round published, when no other round follows soon."""
+        """Delete what the last round published, if no other round follows soon."""
 
 
 class RoundObserver(Protocol):
-    """Whom a carrier tells what came of its rounds."""
+    """Receives the results of a carrier's rounds."""
 
     def round_done(self, done: Round) -> None: ...
     def round_failed(self, failure: Failure) -> None: ...
 
 
 class RelayObserver(Protocol):
-    """Whom a relay tells which lanes it holds."""
+    """Receives the lanes that a relay holds."""
 
     def leases_renewed(self, failure: Failure | None) -> None:
-        """Report the outcome of each attempt to renew."""
+        """Report the result of each attempt to renew."""
 
     def lanes_changed(self, lanes: frozenset[int]) -> None: ...
 
 
 @define
 class Carrier:
-    """Carries the events of one topic: round after round, on the lanes that its relay holds.
+    """Publishes the events of one topic: round after round, from the lanes that its relay holds.
 
-    Each topic has its own, so that an outage or a backlog of one holds back nothing of another.
+    Each topic has its own carrier, so that an outage or a backlog of one topic does not delay another.
     """
 
     rounds: Rounds
@@ -77,11 +78,11 @@ class Carrier:
     _stopping: asyncio.Event = field(factory=asyncio.Event, init=False)
 
     def wake(self) -> None:
-        """There is work: do not wait for the next poll."""
+        """Start a round now, without waiting for the next poll."""
         self._wake.set()
 
     def stop(self) -> None:
-        """Let the round in hand be the last one."""
+        """End after the current round."""
         self._stopping.set()
         self._wake.set()
 
@@ -90,7 +91,7 @@ class Carrier:
         self._wake.set()
 
     async def run(self) -> None:
-        """Return after `stop`, when the round in hand is finished."""
+        """Return after `stop`, when the current round is finished."""
         pause, backoff = self.shortest_pause_s, SHORTEST_BACKOFF_S
         while not self._stopping.is_set():
             # Cleared before the read: what is stored after it sets the event again.
@@ -108,12 +109,12 @@ class Carrier:
                 await asyncio.sleep(began + length - time.monotonic())
             busy = done.taken > 0 or await self._sleep(pause)
             pause = self.shortest_pause_s if busy else min(pause * LONGER, self.longest_pause_s)
-        with contextlib.suppress(StoreUnavailableError):  # it costs a repetition
+        with contextlib.suppress(StoreUnavailableError):  # its events are sent again
             await self.rounds.settle()
 
     async def _round(self) -> tuple[Round, Failure | None]:
         lanes = self._lanes
-        # The next round starts one lane further on, so that one full lane does not starve the others.
+        # The next round starts with the next lane, so that one full lane does not starve the others.
         self._lanes = lanes[1:] + lanes[:1]
         try:
             if not lanes:
@@ -126,7 +127,7 @@ class Carrier:
         return done, done.outage
 
     async def _sleep(self, seconds: float) -> bool:
-        """Wait, and tell whether a wake-up (or `stop`) ended it early."""
+        """Wait, and tell whether a notification (or `stop`) ended it early."""
         try:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
@@ -137,7 +138,7 @@ class Carrier:
 
 @define
 class Relay:
-    """One relay: `run` returns after `stop`, when the rounds in hand are finished."""
+    """One relay: `run` returns after `stop`, when the current rounds are finished."""
 
     name: str
     carriers: Sequence[Carrier]
@@ -149,7 +150,7 @@ class Relay:
     _known: bool = field(default=False, init=False)  # whether the table of leases has this relay
 
     def stop(self) -> None:
-        """Finish the rounds in hand, in `leave_s`, and leave."""
+        """Finish the current rounds within `leave_s`, and end."""
         self._stopping.set()
         for carrier in self.carriers:
             carrier.stop()
@@ -168,7 +169,7 @@ class Relay:
                 task.cancel()
             await asyncio.gather(keeper, rounds, deadline, return_exceptions=True)
             if self._known:  # else the database may not answer at all
-                with contextlib.suppress(StoreUnavailableError):  # then the leases run out by themselves
+                with contextlib.suppress(StoreUnavailableError):  # then the leases expire
                     await self.leases.leave(self.name)
 
     async def _run_carriers(self) -> None:
@@ -189,13 +190,13 @@ class Relay:
             except StoreUnavailableError as error:  # without waiting events, rounds write nothing and do not fail
                 self.observer.leases_renewed(error.failure)
                 if time.monotonic() - renewed > LEASE_S:
-                    self._hold(frozenset())  # another relay has them by now
+                    self._hold(frozenset())  # another relay holds them by now
             else:
                 self.observer.leases_renewed(None)
                 self._known = True
                 renewed = time.monotonic()
                 self._hold(held)
-            await asyncio.sleep(LEASE_S / 3)  # three chances to renew in the time of a lease
+            await asyncio.sleep(LEASE_S / 3)  # three attempts to renew within the duration of a lease
 
     def _hold(self, lanes: frozenset[int]) -> None:
         if lanes != self._lanes:

@@ -1,4 +1,4 @@
-"""An event on its way to Kafka: its bytes are fixed when it is stored, so every retry sends the same."""
+"""Stored events, as relays send them: the bytes are fixed when an event is stored, so every retry sends the same."""
 
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
@@ -24,21 +24,21 @@ class OutboxMessage:
 
 
 def kind_of(event_type: str) -> str:
-    """`anomalyze.user.updated.v1` is `updated`, and so for sessions; a type of another family stays whole."""
+    """`anomalyze.user.updated.v1` is `updated`, and so for sessions; any other type is returned unchanged."""
     parts = event_type.split(".")
     ours = event_type.startswith(("anomalyze.user.", "anomalyze.session."))
     return parts[2] if ours and len(parts) == 4 else event_type  # noqa: PLR2004
 
 
 Encode = Callable[[Event, str | None], OutboxMessage]
-"""Turn an event, and the trace context that caused it, into its published form; the same always gives the same."""
+"""Encode an event, with the trace context that caused it, in its published form; the result is deterministic."""
 
 
 @frozen(kw_only=True)
 class Pending:
-    """A stored message that is not known to be published."""
+    """A stored message that Kafka has not acknowledged."""
 
-    id: int  # the same at every read, and no other message's; says nothing of order, which is the version's alone
+    id: int  # stable and unique; it implies no order, only the version does
     lane: int
     stored_at: float  # seconds since 1970, by the database's clock
     message: OutboxMessage
@@ -46,7 +46,7 @@ class Pending:
 
 @frozen
 class RefusedMessage:
-    """A message that the broker will never take, however often it is sent."""
+    """A message that the broker refuses permanently."""
 
     pending: Pending
     error: str
@@ -54,25 +54,25 @@ class RefusedMessage:
 
 
 class Outbox(Protocol):
-    """The stored messages, as a relay sees them. All methods raise StoreUnavailableError when there is no database."""
+    """The stored messages, for a relay. All methods raise StoreUnavailableError."""
 
     async def oldest(self, lanes: Sequence[int], limit: int, *, published: Collection[Pending] = ()) -> list[Pending]:
-        """Delete the `published`, and return up to `limit` messages of these lanes, the earlier lanes first.
+        """Delete the `published`, and return up to `limit` messages of these lanes, in the order of `lanes`.
 
-        Whatever is returned of a key is the lowest versions of it that are stored, in order and without a hole:
-        a relay that publishes what it got, in the order it got it, cannot reorder.
+        For each key the lowest stored versions are returned, in order and without a gap: a relay that publishes them in
+        this order cannot reorder events.
         """
 
     async def delete(self, published: Collection[Pending]) -> None:
-        """Forget messages that the broker has acknowledged; those already gone are no error."""
+        """Delete messages that the broker has acknowledged; one that is deleted already is no error."""
 
     async def move_to_dead_letters(self, refusals: Collection[RefusedMessage]) -> None:
-        """Move refused messages to the dead letters in one step; the error is kept, later versions go on."""
+        """Move refused messages to the dead letters in one step, with the error; later versions are still sent."""
 
 
 @frozen
 class DeliveryResults:
-    """What became of one call to `Publisher.publish`; what is in neither list is not known to have arrived."""
+    """The result of `Publisher.publish`; of a message in neither list it is unknown whether it arrived."""
 
     acknowledged: Sequence[Pending] = ()
     refused: Sequence[RefusedMessage] = ()
@@ -80,11 +80,11 @@ class DeliveryResults:
 
 
 class Publisher(Protocol):
-    """Kafka, as a relay sees it."""
+    """Kafka, for a relay."""
 
     async def publish(self, batch: Sequence[Pending]) -> DeliveryResults:
-        """Send the batch, pipelined and in order, and return when each message's fate is known or time is up.
+        """Send the batch, pipelined and in order, and return when each message's result is known or the time is up.
 
-        A failure of the brokers is not raised but returned as `outage`, and the next call starts on a new connection.
-        After a message of a key that did not arrive, no later one of that key arrives either, unless it was refused.
+        A failure of the brokers is not raised but returned as `outage`, and the next call uses a new connection. After
+        a message of a key that did not arrive, no later one of that key arrives, unless the earlier one was refused.
         """

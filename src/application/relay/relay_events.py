@@ -1,4 +1,4 @@
-"""Carry one batch of stored events to Kafka, in order, and delete what arrived."""
+"""Publish one batch of stored events to Kafka, in order, and delete what was acknowledged."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
@@ -11,7 +11,7 @@ from application.relay.messages import DeliveryResults, Outbox, Pending, Publish
 
 @frozen
 class Round:
-    """What one round did."""
+    """The result of one round."""
 
     taken: int
     published: Sequence[Pending] = ()
@@ -21,26 +21,26 @@ class Round:
 
 @define
 class RelayEvents:
-    """One round: read the oldest, send them, move what was refused to the dead letters.
+    """One round: read the oldest events, send them, move refused ones to the dead letters.
 
-    What was acknowledged is deleted by the next read, so that a small round costs one statement. While a full batch is
-    on its way, the next one is read from other lanes, hence of other keys: the database works beside the broker.
+    Acknowledged events are deleted by the next read, so that a small round costs one statement. While a full batch is
+    being sent, the next one is read from other lanes, hence with other keys: database and broker work in parallel.
 
-    A crash at any point costs a repetition, never an event and never the order. A round sends, for each key, the lowest
-    stored versions in rising order, and a version is deleted only after it was acknowledged. So when a version first
-    reaches the broker, all lower ones have reached it: also when two relays hold one lane for a moment, or when one
-    that was frozen wakes up and sends what it still had in hand. Leases only save work.
+    A crash at any point repeats events, but loses or reorders none. A round sends, for each key, the lowest stored
+    versions in rising order, and a version is deleted only after it was acknowledged. So when a version first
+    reaches the broker, all lower ones have reached it: also when two relays briefly hold one lane, or when a frozen
+    relay resumes and sends its current batch. Leases only avoid duplicate work.
     """
 
     outbox: Outbox
     publisher: Publisher
     waiting_in: Callable[[int], int] = int
-    """Where the events of a lane that this relay holds wait: in the lane itself, or in `session_lane`."""
+    """The lane in which events of a held lane wait: the lane itself, or its `session_lane`."""
     _published: Sequence[Pending] = field(default=(), init=False)
-    """By the last round, and not deleted yet. Forgotten when that fails: a standby that lost commits may be the primary
-    next, and what it stores under the same versions has to be published."""
+    """Published by the last round, not deleted yet. Cleared if the deletion fails: the next primary may have lost
+    commits, and what it stores under the same versions must be published."""
     _ahead: Sequence[Pending] = field(default=(), init=False)
-    """Read while the last batch was on its way, and not sent yet."""
+    """Read while the last batch was being sent, not sent yet."""
 
     async def __call__(self, lanes: Sequence[int], limit: int) -> Round:
         waiting = [*map(self.waiting_in, lanes)]
@@ -55,7 +55,7 @@ class RelayEvents:
             others = [lane for lane in waiting if lane not in busy] if len(batch) >= limit else []
             deliveries = await self._publish_beside(batch, before, others, limit)
         if deliveries.refused:
-            self._ahead = ()  # read again: should the database fail now, it may not have those events afterwards
+            self._ahead = ()  # read again: if the database fails now, it may not have those events afterwards
             await self.outbox.move_to_dead_letters(deliveries.refused)
         self._published = published = settled(batch, deliveries)
         if deliveries.outage:
@@ -63,20 +63,20 @@ class RelayEvents:
         return Round(len(batch), published, len(deliveries.refused), deliveries.outage)
 
     async def settle(self) -> None:
-        """Delete what the last round published, when no other round follows soon."""
+        """Delete what the last round published, if no other round follows soon."""
         published, self._published, self._ahead = self._published, (), ()
         await self._delete(published)
 
     async def _publish_beside(
         self, batch: Sequence[Pending], before: Sequence[Pending], others: Sequence[int], limit: int
     ) -> DeliveryResults:
-        """Publish the batch; meanwhile delete what was published `before`, and read the next one from other lanes."""
+        """Publish the batch; meanwhile delete those published `before`, and read the next batch from other lanes."""
         ahead, deleted, deliveries = await asyncio.gather(
             # First, so that the database has work while the batch is encoded.
             self._read(others, limit),
             self._delete(before),
             self.publisher.publish(batch),
-            # All to their end: a send that is cut off says nothing of what arrived.
+            # Await all: after an aborted send it is unknown what arrived.
             return_exceptions=True,
         )
         if isinstance(deliveries, BaseException):
@@ -103,8 +103,8 @@ class RelayEvents:
 def settled(batch: Iterable[Pending], deliveries: DeliveryResults) -> list[Pending]:
     """Return what may be deleted: acknowledged, with nothing unsettled before it in its key.
 
-    The publisher promises that nothing is acknowledged behind a gap. Should a broker ever break that, the whole run is
-    sent again from the gap on, in order.
+    The publisher guarantees that nothing is acknowledged after a gap. If a broker violates that, everything from the
+    gap on is sent again, in order.
     """
     if not deliveries.outage:
         return list(deliveries.acknowledged)

@@ -1,4 +1,4 @@
-"""Carry one batch of stored events to both topics: every event to one, each user's newest version to the other."""
+"""Publish one batch of stored events to both topics: every event to one, each user's newest version to the other."""
 
 import asyncio
 from collections.abc import Collection, Sequence
@@ -12,19 +12,19 @@ from application.relay.relay_events import Round, settled
 from application.relay.state_topic import FencedError, StateLanes, StatePublisher, fill_lane, for_state_only
 
 OFTEN, FORGOTTEN = 10, 0.99
-"""More often in a row than lanes change hands; each round that goes well lets a hundredth be forgotten. Two relays
-under one name fence each other in turn, every few rounds."""
+"""More consecutive fencings than changes of lanes cause; each successful round reduces the count by a hundredth. Two
+relays with one name fence each other in turn, every few rounds."""
 
 
 @define
 class RelayEventsAndState:
-    """One round of a relay that feeds the state topic too; it takes the place of `RelayEvents`.
+    """One round of a relay that also writes the state topic; it replaces `RelayEvents`.
 
     In the state topic no version of a user ever comes after a newer one. Before a relay reads a lane for the first
     time, it fences the earlier writer of that lane's state (`StatePublisher.fence`), itself after a failure included;
     after the read it writes a version only if that was the user's newest (`StateLanes.newest`). So what it writes is at
-    least as new as all that can have landed. What is not the newest needs no record: the row of the version that
-    overtook it waits in the outbox, or its state has been written. A row is deleted when both topics have it.
+    least as new as everything that can have been written. An older version needs no record: the row of the newer one
+    waits in the outbox, or its state has been written. A row is deleted when both topics have it.
     """
 
     relay: str  # the name that holds the lanes
@@ -35,9 +35,9 @@ class RelayEventsAndState:
     _writer: str | None = field(default=None, init=False)
     _claimed: frozenset[int] = field(default=frozenset(), init=False)
     _arrived: frozenset[tuple[int, float]] = field(default=frozenset(), init=False)
-    """Events of the last batch, by id and when they were stored, that the event topic has and whose rows are still
-    there: not to be sent every round while the state topic fails. An event that a failover lost has the same id when
-    its version comes again."""
+    """Events of the last batch, by id and time of storing, that the event topic has and whose rows are still there:
+    they are not sent in every round while the state topic fails. An event that a failover lost has the same id when its
+    version is stored again."""
     _fenced_lately: float = field(default=0.0, init=False)
     _published: Sequence[Pending] = field(default=(), init=False)  # see `RelayEvents`
 
@@ -45,8 +45,8 @@ class RelayEventsAndState:
         try:
             return await self._carry(lanes, limit)
         except StoreUnavailableError:
-            # A standby that lost commits may be the primary next: without the last claims, and with versions that come
-            # again, with other content.
+            # The next primary may have lost commits: it lacks the last claims, and stores versions again with other
+            # content.
             self._claimed, self._arrived, self._published = frozenset(), frozenset(), ()
             raise
 
@@ -57,12 +57,12 @@ class RelayEventsAndState:
         except BrokerUnavailableError as error:
             await self.settle()
             return Round(0, outage=error.failure)
-        # What waits for the state topic alone comes last: a fill must not hold up the events.
+        # Rows for the state topic alone come last: a fill must not delay the events.
         published, self._published = self._published, ()
         batch = await self.outbox.oldest([*mine, *map(fill_lane, mine)], limit, published=published)
         if not batch:
             return Round(0)
-        # Both to their end, whatever becomes of the other: a send that is cut off says nothing of what arrived.
+        # Await both, even if one fails: after an aborted send it is unknown what arrived.
         events, state = await asyncio.gather(
             self._publish_events(batch), self._publish_state(writer, batch), return_exceptions=True
         )
@@ -90,7 +90,7 @@ class RelayEventsAndState:
             await self.outbox.delete(published)
 
     async def _claim(self, lanes: Sequence[int], writer: str) -> list[int]:
-        """Return the lanes whose state this writer may write, after barring those who might still do so."""
+        """Return the lanes whose state this writer may write, after fencing earlier writers."""
         if writer != self._writer:
             self._writer, self._claimed = writer, frozenset()
         new = frozenset(lanes) - self._claimed
@@ -102,7 +102,7 @@ class RelayEventsAndState:
         return [lane for lane in lanes if lane in self._claimed]
 
     async def _publish_events(self, batch: Sequence[Pending]) -> DeliveryResults:
-        """Publish what the event topic does not have; everything that it need not take counts as acknowledged."""
+        """Publish what the event topic does not have; everything that it does not need counts as acknowledged."""
         there = [item for item in batch if for_state_only(item) or (item.id, item.stored_at) in self._arrived]
         left = [item for item in batch if not (for_state_only(item) or (item.id, item.stored_at) in self._arrived)]
         deliveries = await self.publisher.publish(left) if left else DeliveryResults()
@@ -116,14 +116,14 @@ class RelayEventsAndState:
         return DeliveryResults([*overtaken, *deliveries.acknowledged], deliveries.refused, deliveries.outage)
 
     def _fenced(self, taken: int, events: DeliveryResults) -> Round:
-        """Begin again with a new writer, at once: each relay that takes lanes over fences the one that had them."""
+        """Start again with a new writer, at once: each relay that takes over lanes fences the one that had them."""
         self._fenced_lately += 1
         repeated = Failure(KAFKA, Cause.FENCED, "do two relays run under one --name?")
         return Round(taken, outage=events.outage or (repeated if self._fenced_lately > OFTEN else None))
 
 
 def _in_both(batch: Collection[Pending], events: DeliveryResults, state: DeliveryResults) -> DeliveryResults:
-    """Join what became of each message: known when both know, refused when one of them refused it."""
+    """Merge the results of each message: known if both are known, refused if one topic refused it."""
     sides = (events, state)
     arrived = [{item.id for item in side.acknowledged} for side in sides]
     refusals = [{refusal.pending.id: refusal for refusal in side.refused} for side in sides]

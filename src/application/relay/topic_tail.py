@@ -1,4 +1,4 @@
-"""A topic read as it grows, outside of any consumer group."""
+"""Follow a topic, without a consumer group."""
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
@@ -9,36 +9,36 @@ from attrs import field, frozen
 
 @frozen(kw_only=True)
 class Record:
-    """One message as it stands in the topic."""
+    """One message of the topic."""
 
     partition: int
     offset: int
     key: bytes | None = None
-    headers: Mapping[str, str] = {}  # the last of each name, unless it has no value; no UTF-8 is replaced
+    headers: Mapping[str, str] = {}  # the last of each name, unless it has no value; invalid UTF-8 is replaced
     value: bytes | None = field(default=None, repr=False)
     timestamp: int = 0  # when it was written, ms: by the producer's clock or the broker's, as the topic is set
-    rolled_back: bool = False  # its transaction was: consumers that read what is committed do not see it
-    readable: bool = True  # not when it cannot be taken apart (a header's name is not UTF-8): the rest is unknown
+    rolled_back: bool = False  # its transaction was aborted: consumers with `read_committed` do not see it
+    readable: bool = True  # False if it cannot be parsed (a header's name is not UTF-8): the rest is unknown
 
 
 class TopicTail(Protocol):
-    """All partitions, each in its order, in no consumer group: nothing is committed, no consumer misses a message."""
+    """All partitions, each in its order, without a consumer group: no offset is committed."""
 
     async def next(self) -> Record:
-        """Return the next message, however long it takes; BrokerUnavailableError: the brokers refuse to go on.
+        """Wait for the next message, without a timeout; BrokerUnavailableError: the brokers refuse.
 
-        A message that cannot be taken apart is returned once, as one that is not `readable`, and passed over.
+        A message that cannot be parsed is returned once, with `readable` false, and skipped.
         """
 
     async def length(self) -> int:
-        """Return how many messages were ever written to the topic."""
+        """Return how many messages were written to the topic in total."""
 
 
 class OpenTopicTail(Protocol):
     """Opens the topic's tail, and closes it at the end of the block."""
 
     def __call__(self, *, from_beginning: bool) -> AbstractAsyncContextManager[TopicTail]:
-        """Stand at the topic's beginning, or at its end: what is written after entering is then what comes next.
+        """Start at the topic's beginning, or at its end: then the next message is one written after entering.
 
-        Entering raises BrokerUnavailableError: the brokers are out of reach or refuse, or there is no such topic.
+        Entering raises BrokerUnavailableError: the brokers are unreachable or refuse, or there is no such topic.
         """

@@ -10,7 +10,7 @@ from application.sessions.ports import SessionCleaner
 from domain.session import TOKEN_LIFETIME_MS
 
 EVERY_S = 60.0
-PAUSE_S = 0.1  # between two removals while there is more to remove: writes must not wait behind a flood's traces
+PAUSE_S = 0.1  # between two removals while there is more to remove, so that writes need not wait for them
 
 
 @frozen
@@ -18,7 +18,7 @@ class ForgetSessions:
     sessions: SessionCleaner
 
     async def __call__(self) -> None:
-        """Do it until cancelled. Without a database nothing is removed, and the next time more is."""
+        """Run until cancelled. While the database is unavailable nothing is removed; later runs remove more."""
         while True:
             removed = 0
             with suppress(StoreUnavailableError):

@@ -1,4 +1,4 @@
-"""What the use cases of sessions need from the world. Each docstring is the contract that the adapters' tests hold."""
+"""The ports of the use cases of sessions. Each docstring is the contract that the adapters' tests check."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -8,22 +8,22 @@ from domain.session import RevokedSession, SessionId
 from domain.user import UserId
 
 Decide = Callable[[RevokedSession | None], SessionDecision]
-"""A pure decision with its news bound to it; it may be asked again on a fresher state."""
+"""A pure decision, with its arguments bound; it may be called again with a newer state."""
 
 
 class SessionStore(Protocol):
     """The write path: a revoked session and its event, stored together or not at all."""
 
     async def change(self, user_id: UserId, session_id: SessionId, decide: Decide) -> SessionDecision:
-        """Decide on what is known of the session, store what was decided, and return after COMMIT.
+        """Decide on the stored state of the session, store the result, and return after COMMIT.
 
-        Of concurrent changes of one session, in this process or another, one stores its decision; the others are asked
-        again, on what that one stored. The user need not be known. Nothing is written when the decision returns the
-        state it was given.
+        Of concurrent changes of one session, in this process or another, one stores its decision; the others are called
+        again with what that one stored. The user need not be known. Nothing is written if the decision returns the
+        state that it was called with.
 
         Raises:
             StoreBusyError: too many changes wait already; nothing was tried.
-            StoreUnavailableError: no answer in time, or no database; trying again is safe.
+            StoreUnavailableError: no answer in time, or no database; a retry is safe.
             UnstorableError: this change can never be stored; others are not affected.
         """
 

@@ -20,7 +20,7 @@ class RevokeSession:
         return await self.sessions.change(news.user_id, news.id, partial(revoke_session, news=news))
 
     async def each(self, ended: Iterable[RevokedSession]) -> None:
-        """Record all of them, together; one that fails keeps none of the others from it, and is raised afterwards."""
+        """Record all of them together; one that fails does not prevent the others, and is raised afterwards."""
         results = await asyncio.gather(*map(self, ended), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):

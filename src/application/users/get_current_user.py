@@ -1,4 +1,4 @@
-"""Answer who the caller is."""
+"""Return the user who calls."""
 
 from attrs import frozen
 
@@ -24,13 +24,13 @@ class GetCurrentUser:
         Nothing older than `min_version` is returned, and nothing older than `seen_version` unless the primary has
         nothing newer.
 
-        What is said of the user comes before what is said of the session: who is banned need not sign in again.
-        Clerk is not asked for the sake of a session that ended.
+        Errors about the user precede those about the session: a banned user need not sign in again. Clerk is not asked
+        because of a session that ended.
 
         Raises:
-            UserUnknownError, UserDeletedError, UserBannedError, SessionRevokedError: the verdict on this caller.
+            UserUnknownError, UserDeletedError, UserBannedError, SessionRevokedError: the caller is refused.
             VersionNotReachedError: the primary has an older version than `min_version`.
-            StoreUnavailableError, ClerkUnavailableError, UnstorableError: there is no verdict.
+            StoreUnavailableError, ClerkUnavailableError, UnstorableError: it cannot be decided.
         """
         at_least = max(min_version, seen_version)
         found = await self.replica.signed_in(user_id, session_id, at_least) if self.replica else None

@@ -1,4 +1,4 @@
-"""Look up any user, asking Clerk when the webhook has not arrived yet."""
+"""Look up any user, at Clerk too if the webhook has not arrived yet."""
 
 from attrs import frozen
 
@@ -21,7 +21,7 @@ class GetUser:
         Raises:
             UserUnknownError, UserDeletedError: there is none.
             VersionNotReachedError: the primary has an older version than `min_version`.
-            StoreUnavailableError, ClerkUnavailableError, UnstorableError: it could not be found out.
+            StoreUnavailableError, ClerkUnavailableError, UnstorableError: it cannot be decided.
         """
         found = await self.replica.get(user_id, min_version) if self.replica else None
         user = found or await self.users.get(user_id) or await self.just_in_time(user_id)

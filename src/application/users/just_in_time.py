@@ -1,4 +1,4 @@
-"""Obtain a user from Clerk when a token arrives before the webhook does."""
+"""Read a user from Clerk if a token arrives before the webhook."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,19 +11,19 @@ from application.users.ports import ClerkUsers, UserReader
 from application.users.sync_user import SyncUser
 from domain.user import Tombstone, User, UserId
 
-LIMIT_S = 12.0  # for a read, Clerk and a write, each of which has a bound of its own
-UNKNOWN_FOR_S = 5.0  # how long it is taken for granted that Clerk has no such user; the webhook is noticed all the same
-UNKNOWN_AT_MOST = 10_000  # users of whom that is remembered; the oldest are forgotten first
+LIMIT_S = 12.0  # for a read, Clerk and a write, each of which has its own bound
+UNKNOWN_FOR_S = 5.0  # how long it is remembered that Clerk has no such user; a webhook takes effect meanwhile
+UNKNOWN_AT_MOST = 10_000  # users of whom that is remembered; the oldest are dropped first
 
 
 @define(eq=False)
 class JustInTimeSync:
-    """Ask Clerk once, however many requests of a new user come at the same time."""
+    """Ask Clerk once for all concurrent requests of a new user."""
 
     users: UserReader
     identities: ClerkUsers
     sync_user: SyncUser
-    clock: Callable[[], float]  # seconds that only ever go forward
+    clock: Callable[[], float]  # monotonic seconds
     on_obtained: Callable[[], None] = lambda: None  # for each user that only Clerk had: a webhook is late, or lost
     limit_s: float = LIMIT_S
     unknown_at_most: int = UNKNOWN_AT_MOST
@@ -31,12 +31,12 @@ class JustInTimeSync:
     _unknown_until: dict[UserId, float] = field(factory=dict, init=False)  # in the order of the times
 
     async def __call__(self, user_id: UserId) -> User | Tombstone:
-        """Return a user whose row was not there a moment ago.
+        """Return a user who had no row when the caller read it.
 
         Raises:
-            UserUnknownError: Clerk has none, or said so a few seconds ago; or there is no key to ask it with.
-            ClerkUnavailableError, StoreUnavailableError, UnstorableError: it could not be obtained in
-                bounded time. Nothing of that is remembered.
+            UserUnknownError: Clerk has none, or said so a few seconds ago; or CLERK_SECRET_KEY is not set.
+            ClerkUnavailableError, StoreUnavailableError, UnstorableError: it could not be read in
+                bounded time. The failure is not remembered.
         """
         flight = self._flights.get(user_id)
         if flight is None:
@@ -45,7 +45,7 @@ class JustInTimeSync:
             flight = asyncio.create_task(self._obtain_in_time(user_id))
             self._flights[user_id] = flight
             flight.add_done_callback(lambda done: self._land(user_id, done))
-        # Others wait for the same: a client that leaves must not take the answer from them.
+        # Other requests wait for the same task: a client that disconnects must not cancel it.
         return await asyncio.shield(flight)
 
     def _land(self, user_id: UserId, flight: "asyncio.Task[User | Tombstone]") -> None:
@@ -61,7 +61,7 @@ class JustInTimeSync:
             raise ClerkUnavailableError(f"{self.limit_s:g} s", Cause.NO_ANSWER) from None
 
     async def _obtain(self, user_id: UserId) -> User | Tombstone:
-        # The caller's reading may be older than the end of the flight before this one.
+        # The caller may have read the row before the previous task ended.
         if known := await self.users.get(user_id):
             return known
         try:
@@ -70,7 +70,7 @@ class JustInTimeSync:
             snapshot = None
         except ClerkUnavailableError:
             if known := await self.users.get(user_id):
-                return known  # the webhook landed meanwhile
+                return known  # the webhook arrived meanwhile
             raise
         if snapshot is None:
             if known := await self.users.get(user_id):

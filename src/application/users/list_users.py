@@ -1,4 +1,4 @@
-"""Look up many users at a time, in our own table."""
+"""Look up many users at once, in the table."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ OF_ONE_EMAIL = 100  # users returned for one email, which is not unique
 @frozen
 class FoundUsers:
     users: Sequence[User]
-    missing: Sequence[UserId] = ()  # asked for and not there: never seen, or deleted
+    missing: Sequence[UserId] = ()  # requested but not found: unknown, or deleted
 
 
 @frozen
@@ -39,6 +39,6 @@ class ListUsers:
         )
 
     async def by_email(self, email: str) -> FoundUsers:
-        """Return everybody with this primary email, whatever the case of its letters."""
+        """Return every user with this primary email, ignoring case."""
         users = await self.replica.by_email(email, limit=OF_ONE_EMAIL) if self.replica else None
         return FoundUsers(users or await self.directory.by_email(email, limit=OF_ONE_EMAIL))

@@ -1,4 +1,4 @@
-"""What is done to a user through Clerk: Clerk carries it out, and what it answers is applied like any other news."""
+"""Actions on users: Clerk carries them out, and its answer is applied like a webhook."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -19,17 +19,17 @@ from domain.session import RevokedSession, SessionId
 from domain.snapshot import Deletion, Snapshot
 from domain.user import Known, Tombstone, User, UserId
 
-LISTING_S = 2.0  # how long a ban waits for the list of the user's sessions: what it is about must not be late for it
+LISTING_S = 2.0  # how long a ban waits for the list of the user's sessions, which must not delay it further
 
 
 @frozen(kw_only=True)
 class ManageUsers:
-    """Act at Clerk, then sync what Clerk has now: the caller reads its own write, whenever the webhook comes.
+    """Act at Clerk, then sync Clerk's current state: the caller reads its own write, whenever the webhook arrives.
 
-    `ban`, `unban`, `lock`, `unlock` and `set_public_metadata` return what came of the sync; `user` is the living user
-    with the action in it. They raise:
-        UserUnknownError: Clerk has no such user. Our row stays as it is: an action is no reason to delete anybody.
-        UserDeletedError: we know that the user was deleted; Clerk is not asked.
+    `ban`, `unban`, `lock`, `unlock` and `set_public_metadata` return the result of the sync; `user` is the living user
+    after the action. They raise:
+        UserUnknownError: Clerk has no such user. The row is left as it is: an action never deletes a user.
+        UserDeletedError: the row is a tombstone; Clerk is not asked.
         ClerkUnavailableError, ClerkRefusedError, ClerkNotConfiguredError: as `ClerkUsers`.
         StoreUnavailableError, UnstorableError: it was done at Clerk, and our row will follow with the webhook.
     """
@@ -43,10 +43,10 @@ class ManageUsers:
     now_ms: Callable[[], int]  # the wall clock
 
     async def ban(self, user_id: UserId) -> Decision:
-        """End every session of the user, and let no new one begin.
+        """End every session of the user, and prevent new ones.
 
-        The sessions that Clerk lists are recorded as revoked. If it does not list them soon, the ban is tried all the
-        same: the user's row refuses every session, and Clerk's webhooks name them.
+        The sessions that Clerk lists are recorded as revoked. If it does not list them in time, the ban is done
+        nevertheless: the user's row refuses every session, and Clerk's webhooks name them.
         """
         await self._require_not_deleted(user_id)
         sessions: Collection[SessionId] = ()
@@ -64,7 +64,7 @@ class ManageUsers:
         return await self._act(user_id, partial(self.identities.set_banned, banned=False))
 
     async def lock(self, user_id: UserId) -> Decision:
-        """Let no session of the user begin for the time that the Clerk instance is set to."""
+        """Prevent sign-ins of the user, for the time that the Clerk instance is set to."""
         return await self._act(user_id, partial(self.identities.set_locked, locked=True))
 
     async def unlock(self, user_id: UserId) -> Decision:
@@ -80,8 +80,8 @@ class ManageUsers:
 
         Raises:
             UserUnknownError, UserDeletedError: as `ban`; no session was ended.
-            ClerkUnavailableError, ClerkRefusedError, ClerkNotConfiguredError: what was ended until then is recorded.
-            StoreUnavailableError: before anything is ended; or not all is recorded, and will be by Clerk's webhooks.
+            ClerkUnavailableError, ClerkRefusedError, ClerkNotConfiguredError: what was ended before is recorded.
+            StoreUnavailableError: before anything is ended; or not all are recorded; Clerk's webhooks record the rest.
         """
         await self._require_not_deleted(user_id)
         ended: list[SessionId] = []
@@ -92,12 +92,12 @@ class ManageUsers:
         return len(ended)
 
     async def delete(self, user_id: UserId) -> Decision:
-        """Delete the user at Clerk, and here; a user whom only we still have is deleted as well.
+        """Delete the user at Clerk, and here; a user who exists only here is deleted too.
 
         Returns `deleted`, or `unchanged` when the user had been deleted before.
 
         Raises:
-            UserUnknownError: neither Clerk nor we have such a user.
+            UserUnknownError: there is no such user, at Clerk or here.
             ClerkUnavailableError, ClerkRefusedError, ClerkNotConfiguredError: as `ClerkUsers`; nothing changed here.
             StoreUnavailableError: it was done at Clerk, and our row will follow with the webhook.
         """
@@ -107,17 +107,17 @@ class ManageUsers:
             if await self.users.get(user_id) is None:
                 raise
             return await self.delete_user(self._deletion(user_id))
-        # Clerk's webhook about this very deletion may have been faster.
+        # Clerk's webhook about this deletion may have been faster.
         return evolve(await self.delete_user(deletion), outcome=Outcome.DELETED)
 
     async def sync(self, user_id: UserId) -> Decision:
-        """Make our user equal to Clerk's, whichever webhooks were missed; any outcome but `ignored`.
+        """Make the row equal to Clerk's user, after missed webhooks; returns any outcome but `ignored`.
 
-        A user whom Clerk does not have is deleted here, if it is the Clerk instance that our users are from.
+        A user whom Clerk does not have is deleted here, if the users in the table are of this Clerk instance.
 
         Raises:
             UserUnknownError: neither Clerk nor we have such a user.
-            SafetyStopError: Clerk knows none of our users; nobody was deleted.
+            SafetyStopError: Clerk knows none of our users; no user was deleted.
             ClerkUnavailableError, ClerkNotConfiguredError: as `ClerkUsers`.
             StoreUnavailableError, UnstorableError: it could not be applied.
         """

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-MAX_METADATA_DEPTH = 100  # objects and lists inside one another; consumers of the event have stacks too
+MAX_METADATA_DEPTH = 100  # levels of nested objects and lists; consumers of the event parse them recursively
 
 
 def is_too_deep(metadata: Any) -> bool:
-    """Tell whether objects and lists are nested deeper than that, without a stack of our own."""
+    """Tell whether objects and lists are nested deeper than that, without recursion."""
     level = [metadata]
     for _ in range(MAX_METADATA_DEPTH):
         level = [

@@ -1,4 +1,4 @@
-"""Take Clerk's news in: verify it, apply it, and say what came of it."""
+"""Receive a webhook of Clerk's: verify it, apply it, and return the outcome."""
 
 from collections.abc import Mapping
 
@@ -21,14 +21,14 @@ class ReceiveWebhook:
     revoke_session: RevokeSession
 
     def in_time(self, headers: Mapping[str, str]) -> bool:
-        """Tell whether the body is worth waiting for; see `WebhookReader.in_time`."""
+        """Tell by the headers whether to wait for the body; see `WebhookReader.in_time`."""
         return self.webhooks.in_time(headers)
 
     async def __call__(self, headers: Mapping[str, str], body: bytes) -> Outcome:
-        """Return after COMMIT what came of the delivery; `headers` has lower-case names.
+        """Return the outcome of the delivery, after COMMIT; `headers` has lower-case names.
 
         Raises:
-            ForgedWebhookError, UnusableWebhookError: there is no news in it.
+            ForgedWebhookError, UnusableWebhookError: it is not applied.
             StoreUnavailableError, UnstorableError: it could not be applied.
         """
         match self.webhooks.read(headers, body):

@@ -1,4 +1,4 @@
-"""Reads at a replica: which of its answers may be given, and why the primary has to be asked instead."""
+"""Reads at a replica: which of its answers may be used, and why the primary is read instead."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import StrEnum
@@ -12,10 +12,10 @@ from domain.session import SessionId
 from domain.user import Known, Tombstone, User, UserId
 
 MAX_BEHIND_S = 5.0
-"""How far behind a replica may be: for so long a ban or a revoked session may count at the primary alone.
+"""How far behind a replica may be: for so long a ban or a revoked session may take effect at the primary alone.
 
-A token lives for a minute, and a webhook takes about a second to arrive. A replica that works is behind by less than
-a second; one that is further behind is paused, overloaded or cut off.
+A token lives for a minute, and a webhook takes about a second to arrive. A healthy replica is behind by less than
+a second; one that is further behind is paused, overloaded or disconnected.
 """
 
 
@@ -23,24 +23,25 @@ NOT_ASKED = Failure(REPLICA, Cause.NO_ANSWER, "not asked yet")  # why a replica 
 
 
 class WhyPrimary(StrEnum):
-    """Why the primary is asked; the value is a label of metrics."""
+    """Why the primary is read; the value is a label of metrics."""
 
     UNAVAILABLE = "unavailable"  # no replica is in use, or the one that was asked did not answer in time
-    BEHIND = "behind"  # it is further behind than `MAX_BEHIND_S`, or follows nobody: promoted, or just started
+    BEHIND = "behind"  # it is further behind than `MAX_BEHIND_S`, or follows no primary: promoted, or just started
     ABSENT = "absent"
     BELOW_FLOOR = "below-floor"  # its version is older than the one that the caller has seen
-    BANNED = "banned"  # who was unbanned meanwhile is not refused; a deletion or revocation is never taken back
+    BANNED = "banned"  # a user who was unbanned meanwhile is not refused; a deletion or revocation is never undone
 
 
 def is_close(behind_s: float | None) -> bool:
-    """Tell whether a replica is close enough; by clocks of two servers, of which either may be ahead."""
+    """Tell whether a replica is close enough; it compares clocks of two servers, either of which may be ahead."""
     return behind_s is not None and abs(behind_s) <= MAX_BEHIND_S
 
 
 def why_primary(known: Known, behind_s: float | None, at_least: int) -> WhyPrimary | None:
-    """Judge what a replica has of one user; None when it may be answered.
+    """Judge a replica's answer about one user; None if it may be used.
 
-    `behind_s` is None when it follows nobody; `at_least` is the newest version that the caller has seen, 0 for none.
+    `behind_s` is None if the server follows no primary; `at_least` is the newest version that the caller has seen, or
+    0.
     """
     if not is_close(behind_s):
         return WhyPrimary.BEHIND
@@ -65,13 +66,13 @@ def require_version(user: User, min_version: int) -> User:
 
 @frozen
 class ReplicaReads:
-    """Ask a replica; each method leaves out what the primary has to be asked for, and raises nothing.
+    """Read from a replica; each method omits what must be read at the primary, and raises nothing.
 
-    `at_least` is the newest version that the caller has seen: a replica's older answer is none.
+    `at_least` is the newest version that the caller has seen: an older answer of a replica is not used.
     """
 
     replicas: ReplicaReader
-    on_read: Callable[[WhyPrimary | None], None]  # called for each reading, with what sends it to the primary
+    on_read: Callable[[WhyPrimary | None], None]  # called for each read, with the reason for reading the primary
 
     async def signed_in(self, user_id: UserId, session_id: SessionId | None, at_least: int) -> SignedIn | None:
         try:
@@ -98,7 +99,7 @@ class ReplicaReads:
         return {user_id: user for user_id, user in users.items() if not reasons[user_id]}
 
     async def by_email(self, email: str, *, limit: int) -> Sequence[User] | None:
-        """Return None for nobody, too: who signed up a moment ago must be found."""
+        """Return None for an empty answer too: a user who signed up a moment ago must be found."""
         try:
             users, behind_s = await self.replicas.by_email(email, limit=limit)
         except StoreUnavailableError:

@@ -17,7 +17,7 @@ class EmailDocument(TypedDict):
 
 
 class ProfileDocument(TypedDict):
-    """A user as the platform shows it; times are RFC 3339 in UTC with milliseconds."""
+    """A user's profile; times are RFC 3339 in UTC with milliseconds."""
 
     id: str
     version: int
@@ -38,7 +38,7 @@ class ProfileDocument(TypedDict):
 
 
 class TombstoneDocument(TypedDict):
-    """What is published of a deleted user: no personal data."""
+    """A deleted user, without personal data."""
 
     id: str
     version: int
@@ -46,7 +46,7 @@ class TombstoneDocument(TypedDict):
 
 
 class SessionDocument(TypedDict):
-    """What is published of a revoked session: two ids and a time."""
+    """A revoked session: two ids and a time."""
 
     id: str
     user_id: str
@@ -59,7 +59,7 @@ def rfc3339(milliseconds: int) -> str:
     return f"{_to_the_second(seconds)}.{rest:03d}Z"
 
 
-@lru_cache(maxsize=1024)  # news comes together
+@lru_cache(maxsize=1024)  # changes often fall into the same second
 def _to_the_second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
 
@@ -98,5 +98,5 @@ def session_document(session: RevokedSession) -> SessionDocument:
 
 
 def user_document(user: User | Tombstone) -> ProfileDocument | TombstoneDocument:
-    """Return what is shown of a user who may have been deleted."""
+    """Return the published shape of a user who may have been deleted."""
     return tombstone_document(user) if isinstance(user, Tombstone) else profile_document(user)

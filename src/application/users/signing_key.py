@@ -10,7 +10,7 @@ KEY_BYTES = range(24, 65)  # length of a signing key (Standard Webhooks, "Signat
 @frozen
 class SigningKey:
     key: bytes = field(repr=False)
-    written: str = field(repr=False)  # as it is configured, `whsec_…`
+    written: str = field(repr=False)  # as configured, `whsec_…`
 
 
 def parse_signing_key(secret: str) -> SigningKey:

@@ -1,4 +1,4 @@
-"""Bring one user up to a snapshot from Clerk."""
+"""Apply a snapshot from Clerk to one user."""
 
 from functools import partial
 

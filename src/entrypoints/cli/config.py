@@ -22,7 +22,7 @@ def config(command: str | None = None, /, *, json: bool = False) -> None:
     nothing. Ends with 78 (EX_CONFIG) when something is wrong or missing, after naming all of it.
 
     Args:
-        command: Look at what this command reads, and no more: `serve`, `relay`, … All of serve, relay and migrate if
+        command: Show only what this command reads: `serve`, `relay`, … All of serve, relay and migrate if
             left out.
         json: One object, for other programs.
     """

@@ -43,7 +43,7 @@ def tail(  # options of a command
     Needs KAFKA_BOOTSTRAP_SERVERS, from the environment, `.env`, or the `auth-service dev` that runs here.
 
     Args:
-        sessions: The ends of sessions, in KAFKA_SESSION_EVENTS_TOPIC, instead of what happened to users.
+        sessions: Events of ended sessions, from KAFKA_SESSION_EVENTS_TOPIC, instead of user events.
         from_beginning: Start with the oldest event that the topic holds, not with the next one.
         user: Only the events of this user (`user_…`).
         limit: Stop after so many.

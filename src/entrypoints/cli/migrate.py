@@ -11,16 +11,16 @@ from entrypoints.config.settings import MigrateSettings
 
 
 def migrate(*, revision: str = "head", distribute: bool = False, yes: Yes = False) -> None:
-    """Bring the database to the schema this version expects; running it again changes nothing.
+    """Migrate the database to the schema that this version expects; running it again changes nothing.
 
     Needs DATABASE_URL, with a role that may create tables. Run it before the new version serves: a new schema always
-    fits the version before it too, so an older version leaves a newer schema as it is and ends well.
+    works with the previous version too, so an older version leaves a newer schema unchanged and ends with 0.
 
     Args:
         revision: `head`, a revision to upgrade or downgrade to, or `base` to drop everything. Asks first when it is not
             `head`, because a downgrade drops what the newer schema has stored.
         distribute: Then distribute users, their events and sessions over the servers of a Citus cluster, by user id.
-            Asks first, because nothing here takes it back. The service may run meanwhile (docs/citus.md).
+            Asks first, because it cannot be undone by a command. The service may run meanwhile (docs/citus.md).
     """
     container = container_for(DatabaseContainer, MigrateSettings)
     if distribute:

@@ -38,7 +38,7 @@ def relay(
     name: str | None = None,
     metrics_port: Annotated[int | None, Parameter(validator=Number(gte=1, lte=65_535))] = None,
 ) -> None:
-    """Carry stored events to Kafka, in order for each user. Run one, or several: they share the work.
+    """Send stored events to Kafka, in order for each user. Run one, or several: they share the work.
 
     Needs DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS. The topic must exist. Stop it with SIGTERM or Ctrl-C: it finishes
     what it is sending. Killing it loses nothing.

@@ -56,7 +56,7 @@ def serve(
     Args:
         host: Address to listen on, instead of HOST.
         port: Port to listen on, instead of PORT.
-        workers: Processes, instead of WEB_CONCURRENCY. More help where there are cores to spare beside PostgreSQL's;
+        workers: Processes, instead of WEB_CONCURRENCY. More are faster only if PostgreSQL leaves cores idle;
             each forms smaller batches.
         log_level: debug, info, warning, error or critical, instead of LOG_LEVEL.
     """

@@ -15,15 +15,15 @@ app = App(name="service-key", help="Create keys for other services that manage u
 
 @app.command
 def new(name: str, /, *, scope: Annotated[Sequence[str], Parameter(negative="")] = (READ,), json: bool = False) -> None:
-    """Make a key up for another service, and say what to configure here. The key is shown once and kept nowhere.
+    """Create a key for another service, and print what to configure here. The key is printed once and not stored.
 
     Several keys may be configured, so rotate by adding the new one, giving it to the other service, and removing the
     old one.
 
     Args:
-        name: Who will hold it, for the log: letters, digits, `.`, `_` and `-`. One service may hold several while it
+        name: Name of the service, for the log: letters, digits, `.`, `_` and `-`. One service may hold several while it
             rotates: billing-1, billing-2.
-        scope: What it is for, as often as you like: read, ban, unban, lock, unlock, sync, set-metadata,
+        scope: What the key may do; repeatable: read, ban, unban, lock, unlock, sync, set-metadata,
             revoke-sessions, delete; `*` is all of them.
         json: One object for other programs: `name`, `key`, `scopes`, and `configure`, which is what AUTH_SERVICE_KEYS
             takes.

@@ -30,7 +30,7 @@ from entrypoints.config.loading import load
 from entrypoints.config.settings import EventsSettings, FillSettings, RepairSettings
 
 app = App(
-    name="topic", help="Make the topics, compare them with their definition, fill the state topic, repair versions."
+    name="topic", help="Create the topics, compare them with their definition, fill the state topic, repair versions."
 )
 
 Partitions: TypeAlias = Annotated[int | None, Parameter(validator=Number(gte=1, lte=2**31 - 1))]
@@ -45,7 +45,7 @@ def create(
     add_partitions: bool = False,
     yes: Yes = False,
 ) -> None:
-    """Create the topics that are missing; what exists is compared, and left as it is.
+    """Create the topics that are missing; existing ones are compared, not changed.
 
     Needs KAFKA_BOOTSTRAP_SERVERS and the right to create topics. Creates KAFKA_USER_EVENTS_TOPIC,
     KAFKA_SESSION_EVENTS_TOPIC, and KAFKA_USER_STATE_TOPIC where it is set, with the settings that they are defined
@@ -90,7 +90,7 @@ def create(
 
 @app.command
 def check(*, partitions: Partitions = None, json: bool = False) -> None:
-    """Compare the topics with their definition, and end with 1 when something is missing, differs or is out of reach.
+    """Compare the topics with their definition, and end with 1 if one is missing, differs or is unreachable.
 
     Needs KAFKA_BOOTSTRAP_SERVERS, and changes nothing. More than is defined (partitions, copies) is no difference.
 
@@ -119,13 +119,13 @@ def check(*, partitions: Partitions = None, json: bool = False) -> None:
 
 @app.command
 def fill(*, after: Annotated[str | None, Parameter(name="--after")] = None) -> None:
-    """Write every user's newest version into the state topic: when it is new, or was lost.
+    """Write every user's newest version to the state topic, when it is new or was lost.
 
-    Needs DATABASE_URL and KAFKA_USER_STATE_TOPIC, and relays that have it too: they do the writing, after their events,
+    Needs DATABASE_URL and KAFKA_USER_STATE_TOPIC, and relays with the same variable: they write it, after their events,
     so it can run beside everything else and be repeated. Ends when all are written; interrupting it loses nothing.
 
     Args:
-        after: Go on behind this user (`user_…`), as an interrupted run said.
+        after: Continue after this user (`user_…`), which an interrupted run printed.
     """
     settings = load(FillSettings)
     if settings.kafka.kafka_user_state_topic is None:
@@ -144,7 +144,7 @@ def fill(*, after: Annotated[str | None, Parameter(name="--after")] = None) -> N
                     progress.update(task, description=says)
         except BaseException:
             if done.last:
-                print(f"Not finished. Go on with: auth-service topic fill --after {done.last}", file=sys.stderr)
+                print(f"Not finished. Continue with: auth-service topic fill --after {done.last}", file=sys.stderr)
             raise
         print(f"{counted(done.put, 'user is', 'users are')} in the state topic.")
 
@@ -157,8 +157,8 @@ def repair(*, since: str, dry_run: bool = False) -> None:
 
     Needs DATABASE_URL, KAFKA_BOOTSTRAP_SERVERS and CLERK_SECRET_KEY. Run `reconcile` first, and this while the relays
     run. It reads the event topic and compares: a user of whom the topic has a later version than the table, or the same
-    version with other content, is brought up to what Clerk has now and published under the next free version, which no
-    consumer drops. A user of whom only the topic knows, and whom Clerk does not have, is published as deleted. Running
+    version with other content, gets Clerk's current state and is published under the next free version, which no
+    consumer drops. A user who is only in the topic, and whom Clerk does not have, is published as deleted. Running
     it again changes nothing.
 
     Exit status: 0 nothing to do, or all is repaired; 1 --dry-run found users; 65 safety stop; 69 out of reach.

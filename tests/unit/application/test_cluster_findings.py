@@ -77,7 +77,7 @@ def test_a_worker_that_only_the_coordinator_reaches_is_a_warning_and_one_that_no
 
     assert [(grade, says) for check, grade, says in found(facts) if check == "citus workers"] == [
         (Severity.FAILURE, "no answer from worker-2:5432: the users that are there cannot be written or read"),
-        (Severity.WARNING, "no connection from here to worker-1:5432: the coordinator passes on what is written there"),
+        (Severity.WARNING, "no connection from here to worker-1:5432: the coordinator forwards their writes"),
     ]
 
 

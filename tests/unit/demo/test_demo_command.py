@@ -50,7 +50,7 @@ async def test_a_difference_is_status_1_and_named_at_the_end(on_stage, console):
     status = await demo._demo(console)
 
     assert status == 1
-    assert "✗ Not as it should be: The same delivery again" in console.file.getvalue()
+    assert "✗ Other than expected: The same delivery again" in console.file.getvalue()
     assert "What to try next" not in console.file.getvalue()
 
 
@@ -66,7 +66,7 @@ async def test_a_step_that_breaks_off_is_status_1_and_shows_the_logs(on_stage, c
     status = await demo._demo(console)
 
     assert status == 1
-    assert "✗ BROKE OFF  TimeoutError: no event" in console.file.getvalue()
+    assert "✗ STOPPED  TimeoutError: no event" in console.file.getvalue()
     assert "the last line of its log" in console.file.getvalue()
 
 

@@ -14,15 +14,28 @@ SUFFIXES = {".py", ".html", ".md", ".json", ".java", ".js", ".ts"}
 NAMED = re.compile(r"`((?:src|sdk|sdk-typescript|devkit|docs|tests|examples)/[^`\s]*)`")
 
 EXAMPLES = {
-    "Keep one more field of a user": (r"\bexternal_id\b", (*SOURCES, "docs", "tests/support", "sdk/tests/sdktest")),
-    "Add an action on a user": (r"\bunlock\b|UnlockUser|\bUNLOCK\b", (*SOURCES, "docs")),
-    "Add an event type": (r"\bUserUpdated\b|anomalyze\.user\.updated", (*SOURCES, "docs", "examples", "tests/support")),
+    "Keep one more field of a user": (r"\bexternal_id\b", (*SOURCES, "docs", "tests", "sdk/tests/sdktest")),
+    "Add an action on a user": (r"\bunlock\b|UnlockUser|\bUNLOCK\b", (*SOURCES, "docs", "tests")),
+    "Add an event type": (
+        r'\bUserUpdated\b|anomalyze\.user\.updated|"updated":',
+        (*SOURCES, "docs", "examples", "tests/support"),
+    ),
 }
 """By recipe: what its example is called in code, and where it is looked for."""
 
 NEEDS_NO_CHANGE = {
     "docs/recipes.md": "the page itself",
     "src/application/relay/messages.py": "an example in a docstring",
+    "devkit/src/devkit/console/why.py": "outcomes of a delivery, which stay as they are",
+    "tests/unit/docs/test_recipes.py": "this test",
+    **dict.fromkeys(
+        (
+            "tests/fixtures/clerk/user.created.docs-overview.json",
+            "tests/fixtures/clerk/user.created.event-catalog.json",
+            "tests/fixtures/clerk/user.updated.event-catalog.json",
+        ),
+        "payloads as Clerk documents them",
+    ),
 }
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.kafka.asyncapi import document, schemas
-from adapters.kafka.cloudevents import TYPES, encode, headers
+from adapters.kafka.cloudevents import SESSION_TYPES, TYPES, USER_TYPES, encode, headers
 from anomalyze_auth import events as sdk
 from application.relay.messages import OutboxMessage
 from application.users.representation import profile_document
@@ -73,6 +73,10 @@ def test_the_same_event_always_makes_the_same_message_and_another_one_another_id
     assert encode(created()) == encode(created())
     ids = {encode(created()).event_id, encode(other).event_id, encode(type(created())(second)).event_id}
     assert len(ids) == 3
+
+
+def test_every_type_goes_to_one_topic():
+    assert sorted([*USER_TYPES, *SESSION_TYPES]) == sorted(TYPES.values())
 
 
 def test_the_sequence_orders_as_text_like_the_versions_do():

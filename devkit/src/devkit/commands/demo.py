@@ -29,7 +29,7 @@ def demo() -> None:
     """Play a user's life through a real PostgreSQL, a real Kafka and this service, and check every step.
 
     Needs no configuration, no Docker and no Clerk account. Uses free ports and a temporary folder, and leaves nothing
-    behind. The first run downloads Kafka (45 MB). Ends with status 1 when anything comes out other than it should.
+    behind. The first run downloads Kafka (45 MB). Ends with status 1 if a result is not as expected.
     """
     logging.basicConfig(level=logging.CRITICAL)  # the steps show what matters
     console = console_for_stdout()
@@ -69,7 +69,7 @@ async def _play(stage: Stage, console: Console, scenes: list[Scene]) -> None:
         except FAULTS as error:
             # The later steps build on this one.
             scene.differences.append(type(error).__name__)
-            console.print(Text(f"✗ BROKE OFF  {type(error).__name__}: {error}", style="bold red"))
+            console.print(Text(f"✗ STOPPED  {type(error).__name__}: {error}", style="bold red"))
             for process in (stage.serve, stage.relay):
                 console.print(Text(f"The end of the output of {process.name}:\n{process.tail}", style="red"))
             return
@@ -81,7 +81,7 @@ def _verdict(scenes: list[Scene], *, failed: bool, seconds: float) -> Text:
     checks = sum(scene.checks for scene in scenes)
     if failed:
         wrong = [scene.title for scene in scenes if scene.differences]
-        return Text(f"✗ Not as it should be: {', '.join(wrong)} ({seconds:.1f} s)", style="bold red")
+        return Text(f"✗ Other than expected: {', '.join(wrong)} ({seconds:.1f} s)", style="bold red")
     return Text(f"✓ All {checks} checks hold, in {seconds:.1f} s, servers started and stopped", style="bold green")
 
 

@@ -93,7 +93,7 @@ class Stage:
             return await asyncio.wait_for(tail.next(), PATIENCE_S)
         except TimeoutError:
             raise_if_ended([self.relay, self.serve])
-            raise self.relay.fail(f"brought no event to Kafka within {PATIENCE_S:g} s") from None
+            raise self.relay.fail(f"published no event within {PATIENCE_S:g} s") from None
 
     async def events_ever(self) -> int:
         """Return how many events there ever were, in the topic and on their way to it, once all have arrived.

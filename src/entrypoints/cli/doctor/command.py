@@ -37,10 +37,10 @@ T = TypeVar("T")
 
 
 def doctor(*, json: bool = False, strict: bool = False) -> None:
-    """Examine configuration, database, outbox, Kafka and Clerk, and say what to do about each finding.
+    """Check configuration, database, outbox, Kafka and Clerk, and say what to do about each finding.
 
-    Looks at whatever is configured, in the environment, `.env`, or the `auth-service dev` that runs here, and says
-    what it could not look at. Changes nothing: the one write that it tries is rolled back. Ends with 1 when something
+    Checks whatever is configured, in the environment, `.env`, or the `auth-service dev` that runs here, and names
+    what it could not check. Changes nothing: its one trial write is rolled back. Ends with 1 when something
     has failed, and with 0 otherwise.
 
     Args:

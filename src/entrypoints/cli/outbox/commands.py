@@ -34,13 +34,13 @@ def status(
     every: Annotated[float, Parameter(validator=Number(gte=0.2))] = 2.0,
     json: bool = False,  # the option's name
 ) -> None:
-    """Show what waits, for how long, how fast it leaves, who carries it, and what is in the way.
+    """Show waiting events, their age, the rate of publication, relays and lanes, and what blocks vacuum.
 
     Needs DATABASE_URL, from the environment, `.env`, or the `auth-service dev` that runs here. A transaction that
     holds back vacuum is seen in other roles' sessions only by a member of pg_monitor.
 
     Args:
-        watch: Again and again, until Ctrl-C.
+        watch: Repeat until Ctrl-C.
         every: Seconds between two readings of --watch.
         json: One object a reading, with all lanes, for other programs.
     """
@@ -55,11 +55,11 @@ def dead(
     limit: Annotated[int, Parameter(validator=Number(gte=1, lte=1_000_000))] = 100,
     json: bool = False,  # the option's name
 ) -> None:
-    """List the dead letters: events that Kafka refused for good. Never shows what is in them.
+    """List the dead letters: events that Kafka refused permanently. Their content is never shown.
 
     Args:
         discarded: Also those that were discarded, and why.
-        limit: At most so many, those that died last first.
+        limit: At most so many, the newest first.
         json: One object a line, for other programs.
     """
     letters = _run(lambda admin: admin.dead(limit=limit, discarded=discarded))
@@ -74,7 +74,7 @@ def dead(
 
 @app.command
 def retry(*ids: Ids) -> None:
-    """Send dead letters once more, each under the event id it had: first remove the cause, such as a topic's limit.
+    """Send dead letters again, with the same event ids; remove the cause first, such as a topic's limit.
 
     Exit status 1 when any of them could not be retried; the others were.
 
@@ -87,7 +87,7 @@ def retry(*ids: Ids) -> None:
 
 @app.command
 def discard(*ids: Ids, reason: str | None = None, yes: Yes = False) -> None:
-    """Give dead letters up: their data is erased, that they were and why they went is kept.
+    """Discard dead letters: their data is erased; the record and the reason are kept.
 
     A user's next event carries the full state, so consumers lose a step, not the user. Exit status 1 when any of them
     could not be discarded; the others were.

@@ -54,25 +54,25 @@ def reconcile(  # noqa: PLR0913  # a command's options
     """Compare all users with Clerk's, and repair both ways: after lost webhooks, and as the first import.
 
     Needs DATABASE_URL and CLERK_SECRET_KEY, from the environment, `.env`, or the `auth-service dev` that runs here. It
-    may run beside webhooks, which are newer than what it reads and win; two at once do no harm. A user is deleted here
-    only after Clerk was asked for it by id and has none. A run that was interrupted goes on where it was when it is
-    started again within a day.
+    may run while webhooks arrive, which are newer than what it reads; two at once do no harm. A user is deleted here
+    only after Clerk has confirmed that the id does not exist. An interrupted run continues if it is started again
+    within a day.
 
-    Before users are deleted it asks on the terminal. Where there is none, say --yes, --dry-run or --since: it does not
-    begin otherwise.
+    Before users are deleted it asks on the terminal. Without a terminal it needs --yes, --dry-run or --since, else it
+    does not start.
 
     Exit status: 0 equal, or everything is repaired; 1 differences are left (--dry-run: were found); 2 wrong usage, and
-    nothing was done; 65 safety stop, too many would be deleted and nobody was; 69 Clerk refuses; 75 stopped before the
+    nothing was done; 65 safety stop, too many would be deleted and none was; 69 Clerk refuses; 75 stopped before the
     end, run it again; 130 stopped by Ctrl-C, the same.
 
     Args:
-        dry_run: Only tell what differs.
+        dry_run: Only report what differs.
         since: Only users who changed at Clerk since then: `90m`, `24h`, `7d`, a date, or a time with its offset. Finds
-            nobody who is gone.
+            no deleted users.
         user: Only this one.
         allow_deletes: How many users may be deleted here, a number or a share such as `20%`. 5 % when left out, or 10
             if that is more.
-        restart: Begin anew, also when a run was interrupted.
+        restart: Start from the beginning, even if a run was interrupted.
         patience: Seconds for which Clerk or the database may fail before the run ends.
         report: Write every difference to this file as a line of JSON, and the summary as the last one. A run that goes
             on where another was interrupted adds to the file.

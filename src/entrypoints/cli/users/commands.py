@@ -44,9 +44,9 @@ UseCase = Callable[[ManageUsers, UserId], Awaitable[Decision]]
 
 @app.command
 def get(*ids: Ids, json: Json = False) -> None:
-    """Show users with all that is kept of them. Needs DATABASE_URL.
+    """Show users with all stored fields. Needs DATABASE_URL.
 
-    With CLERK_SECRET_KEY a user whose webhook has not arrived yet is obtained from Clerk. The objects of --json have
+    With CLERK_SECRET_KEY a user whose webhook has not arrived yet is read from Clerk. The objects of --json have
     the shape of `/v1/me` and of the events.
     """
 
@@ -70,14 +70,14 @@ def list_users(  # noqa: PLR0913  # the options of a command
     at_clerk: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
 ) -> None:
-    """List users in the order of their ids, from our own rows. Needs DATABASE_URL.
+    """List users in the order of their ids, from the table. Needs DATABASE_URL.
 
     Args:
         email: Only those with this primary email, in any case.
         banned: Only those who are banned, or are not.
         locked: Only those who are locked, or are not.
         limit: At most so many.
-        after: Go on after this id, the last one of the list before.
+        after: Continue after this id, the last one of the previous list.
         at_clerk: What Clerk has, the last changed first; needs CLERK_SECRET_KEY, and takes --limit alone.
     """
     if at_clerk:
@@ -121,7 +121,7 @@ def unban(*ids: Ids, json: Json = False) -> None:
 
 @app.command
 def lock(*ids: Ids, yes: Yes = False, json: Json = False) -> None:
-    """Refuse the users' sign-ins for the time that the Clerk instance is set to; their sessions go on."""
+    """Refuse the users' sign-ins for the time that the Clerk instance is set to; their sessions continue."""
     question = "Lock {who}? No sign-in until the lock ends; sessions go on."
     _act(ids, Action.LOCK, ManageUsers.lock, ask=question, yes=yes, json=json)
 
@@ -134,14 +134,14 @@ def unlock(*ids: Ids, json: Json = False) -> None:
 
 @app.command
 def sync(*ids: Ids, yes: Yes = False, json: Json = False) -> None:
-    """Read the users from Clerk, and repair our rows if a webhook was missed. Who is not there is deleted here."""
+    """Read the users from Clerk, and repair their rows after missed webhooks. A user not at Clerk is deleted."""
     question = "Read {who} from Clerk? A user whom Clerk does not have is deleted here, permanently."
     _act(ids, Action.SYNC, ManageUsers.sync, ask=question, yes=yes, json=json)
 
 
 @app.command
 def delete(*ids: Ids, yes: Yes = False, json: Json = False) -> None:
-    """Delete the users at Clerk, and erase every personal field here. Nothing brings them back."""
+    """Delete the users at Clerk, and erase every personal field here. This cannot be undone."""
     question = "Delete {who} at Clerk and here, for ever?"
     _act(ids, Action.DELETE, ManageUsers.delete, ask=question, yes=yes, json=json)
 

@@ -30,7 +30,7 @@ AsJson = Annotated[bool, Parameter(help="One object, for other programs.", negat
 def history(user: Who, /, *, all_partitions: bool = False, json: AsJson = False) -> None:
     """Show a user's versions: what changed, when, and where each event is (topic, outbox or dead letters).
 
-    Needs DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS, asks nobody else and changes nothing. Reads the partition of
+    Needs DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS, does not ask Clerk and changes nothing. Reads the partition of
     KAFKA_USER_EVENTS_TOPIC that holds the user's events, from its oldest record to the end that it has now. Versions
     that the topic's retention has removed are named as missing. Of a deleted user no value is shown.
 
@@ -46,12 +46,12 @@ def history(user: Who, /, *, all_partitions: bool = False, json: AsJson = False)
 
 
 def erased(user: Who, /, *, json: AsJson = False) -> None:
-    """Show for each place what personal data of a user is left, and by when it is gone at the latest.
+    """Show for each place what personal data of a user is left, and by when it is removed at the latest.
 
     Places: the row, the outbox, dead letters, ended sessions, and all partitions of the topics. Needs DATABASE_URL and
-    KAFKA_BOOTSTRAP_SERVERS, and changes nothing. Ends with 0 when nothing is left, or all of it leaves by a date that
-    is still to come; with 1 when something is left without such a date: a living user's row, a dead letter, a topic
-    without retention, a record that should be gone, or when the brokers do not tell. A user never seen is no error.
+    KAFKA_BOOTSTRAP_SERVERS, and changes nothing. Ends with 0 when nothing is left, or all of it is removed by a date in
+    the future; with 1 when something is left without such a date: a living user's row, a dead letter, a topic
+    without retention, a record after its date, or a date that the brokers do not report. An unknown user is no error.
     """
     [who] = user_ids([user])
     now_ms = time.time_ns() // 1_000_000

@@ -10,7 +10,7 @@ from entrypoints.config.sources import ENV_FILE
 
 GROUPS: Mapping[type, str] = {
     settings.DatabaseSettings: "PostgreSQL: serve, relay, migrate",
-    settings.ReplicaSettings: "Replicas of it: serve (optional)",
+    settings.ReplicaSettings: "Read replicas: serve (optional)",
     settings.WebhookSettings: "Webhooks: serve",
     settings.TokenSettings: "Session tokens: serve (one of the first two, or CLERK_JWKS_URL)",
     settings.ClerkApiSettings: "Clerk's Backend API: serve (optional), users, reconcile",

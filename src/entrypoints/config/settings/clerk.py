@@ -38,7 +38,7 @@ class TokenSettings:
         "Token issuer, when it does not follow from the publishable key (a proxied Frontend API).",
         example="https://clerk.example.com")
     clerk_jwks_url: str | None = variable(clerk_values.jwks_url,
-        "Where the public keys are, when it does not follow from the publishable key. The Backend API's "
+        "Address of the public keys, if it does not follow from the publishable key. The Backend API's "
         "(`https://api.clerk.com/v1/jwks`) is asked with CLERK_SECRET_KEY.",
         example="https://clerk.example.com/.well-known/jwks.json")
     clerk_authorized_parties: tuple[str, ...] = variable(parsing.comma_separated(parsing.origin),
@@ -63,7 +63,7 @@ class TokenSettings:
 class ClerkApiSettings:
     # fmt: off
     clerk_secret_key: Secret[str] | None = variable(parsing.secret(clerk_values.secret_key),
-        "Backend API key. With it a user who signs in before the webhook lands is fetched there and then.",
+        "Backend API key. With it a user who signs in before the webhook arrives is read from Clerk.",
         example=clerk_values.SECRET_KEY_EXAMPLE, in_file=True)
     clerk_api_url: str = variable(clerk_values.api_url, "Clerk's Backend API.", default=clerk_values.BACKEND_API)
     # fmt: on

@@ -46,7 +46,7 @@ class KafkaSettings:
         "Kafka brokers, comma-separated. Only `auth-service relay` and the event commands need them.",
         example="localhost:9092", default=NOTHING)
     kafka_security_protocol: "SecurityProtocol" = variable(_shared("KAFKA_SECURITY_PROTOCOL"),
-        "How to reach them: PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL.", default="PLAINTEXT")
+        "The protocol of the brokers: PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL.", default="PLAINTEXT")
     kafka_sasl_mechanism: "SaslMechanism | None" = variable(_shared("KAFKA_SASL_MECHANISM"),
         "With SASL: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER, AWS_MSK_IAM.", example="SCRAM-SHA-512")
     kafka_sasl_username: str | None = variable(_shared("KAFKA_SASL_USERNAME"),
@@ -54,9 +54,9 @@ class KafkaSettings:
     kafka_sasl_password: Secret[str] | None = variable(parsing.secret(_shared("KAFKA_SASL_PASSWORD")),
         "With PLAIN and SCRAM: the password.", example="secret", in_file=True)
     kafka_ssl_ca_file: Path | None = variable(_shared("KAFKA_SSL_CA_FILE"),
-        "With SSL: the certificate authority, when it is not one the system trusts.", example="/etc/ssl/kafka-ca.pem")
+        "With SSL: the certificate authority, if the system does not trust it.", example="/etc/ssl/kafka-ca.pem")
     kafka_ssl_cert_file: Path | None = variable(_shared("KAFKA_SSL_CERT_FILE"),
-        "With SSL: the client certificate in PEM, with its chain, for brokers that demand one.",
+        "With SSL: the client certificate in PEM, with its chain, for brokers that require one.",
         example="/etc/kafka-user/user.crt")
     kafka_ssl_key_file: Path | None = variable(_shared("KAFKA_SSL_KEY_FILE"),
         "The private key of KAFKA_SSL_CERT_FILE, in PEM.", example="/etc/kafka-user/user.key")
@@ -70,17 +70,17 @@ class KafkaSettings:
     kafka_oauth_client_secret: Secret[str] | None = variable(parsing.secret(_shared("KAFKA_OAUTH_CLIENT_SECRET")),
         "With OAUTHBEARER: the client's secret.", example="secret", in_file=True)
     kafka_oauth_scope: str | None = variable(_shared("KAFKA_OAUTH_SCOPE"),
-        "With OAUTHBEARER: scopes to ask for, separated by blanks, where the endpoint wants some.", example="kafka")
+        "With OAUTHBEARER: scopes to request, separated by blanks, if the endpoint requires them.", example="kafka")
     kafka_oauth_extensions: tuple[tuple[str, str], ...] = variable(_shared("KAFKA_OAUTH_EXTENSIONS"),
-        "With OAUTHBEARER: SASL extensions as name=value, comma-separated, where the brokers want some.",
+        "With OAUTHBEARER: SASL extensions as name=value, comma-separated, if the brokers require them.",
         example="logicalCluster=lkc-abc123,identityPoolId=pool-abc1", default=())
     kafka_user_events_topic: str = variable(parsing.topic,
-        "Where user events go. The relay never creates it.", default="auth.user.events.v1")
+        "Topic of user events. The relay never creates it.", default="auth.user.events.v1")
     kafka_user_state_topic: str | None = variable(parsing.topic,
-        "Where each user's newest version goes, compacted, for services that begin with all users. Unset: nowhere.",
+        "Compacted topic with each user's newest version, for services that need all users. Unset: none.",
         example="auth.user.state.v1")
     kafka_session_events_topic: str = variable(parsing.topic,
-        "Where ended sessions go, for services that refuse their tokens. The relay never creates it.",
+        "Topic of ended sessions, for services that refuse their tokens. The relay never creates it.",
         default="auth.session.events.v1")
     # fmt: on
 

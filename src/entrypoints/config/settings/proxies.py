@@ -18,15 +18,15 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")  # never asked through a proxy: ano
 class ProxySettings:
     # fmt: off
     https_proxy: Secret[str] | None = variable(parsing.secret(parsing.proxy_url),
-        "HTTP proxy for what goes out over TLS: Clerk's API and keys, traces. Also in lower case, which goes first.",
+        "HTTP proxy for outgoing https requests: Clerk's API and keys, traces. The lower-case name takes precedence.",
         example="http://user:password@proxy.example.com:3128", in_file=True)
     http_proxy: Secret[str] | None = variable(parsing.secret(parsing.proxy_url),
-        "The same for what goes out without TLS, such as traces to a collector on http://.",
+        "The same for outgoing http requests, such as traces to a collector on http://.",
         example="http://proxy.example.com:3128", in_file=True)
     all_proxy: Secret[str] | None = variable(parsing.secret(parsing.proxy_url),
-        "For both, where neither of them is set.", example="http://proxy.example.com:3128", in_file=True)
+        "For both, if neither of them is set.", example="http://proxy.example.com:3128", in_file=True)
     no_proxy: tuple[str, ...] = variable(parsing.comma_separated(parsing.direct_host),
-        "Hosts and domains that are asked directly, comma-separated. Loopback always is.",
+        "Hosts and domains that are connected to directly, comma-separated. Loopback always is.",
         example=".svc,.cluster.local,10.0.0.0/8", default=())
     # fmt: on
 

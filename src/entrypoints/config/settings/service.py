@@ -36,7 +36,7 @@ class LogFormat(StrEnum):
 class DatabaseSettings:
     database_url: "Secret[Target]" = variable(
         parsing.secret(parsing.primary_url),
-        "PostgreSQL, as libpq and every host writes it (docs/hosting.md); several hosts too.",
+        "PostgreSQL: a connection string of libpq, with one or several hosts (docs/hosting.md).",
         example="postgresql://auth:secret@localhost:5432/auth",
         default=NOTHING,
         in_file=True,
@@ -47,8 +47,8 @@ class DatabaseSettings:
 class ReplicaSettings:
     database_replica_url: "Secret[Target] | None" = variable(
         parsing.secret(parsing.database_url),
-        "Standbys of that PostgreSQL, written alike: `/v1/me`, `/v1/verify?active=true` and look-ups are read there "
-        "(docs/replicas.md). Each host is asked whether it is one, so the primary may be among them.",
+        "Standbys of that PostgreSQL, in the same format: `/v1/me`, `/v1/verify?active=true` and look-ups read there "
+        "(docs/replicas.md). The primary may be among them: it is detected.",
         example="postgresql://auth:secret@localhost:5433/auth",
         in_file=True,
     )
@@ -61,10 +61,10 @@ class HttpSettings:
         "Address or host name to listen on; 0.0.0.0 for every interface, :: with IPv6 too.", default="127.0.0.1")
     port: int = variable(parsing.port, "Port to listen on.", example="3002", default=3002)
     shutdown_delay_s: float = variable(parsing.number(300, " of seconds"),
-        "Seconds to go on serving after SIGTERM, with /health/ready at 503: until a load balancer has noticed.",
+        "Seconds to serve on after SIGTERM, with /health/ready at 503, until load balancers have noticed.",
         example="5", default=0.0)
     web_concurrency: int = variable(parsing.workers,
-        "Processes of serve. More help where there are cores to spare beside PostgreSQL's.", example="2", default=1)
+        "Worker processes of serve. More are faster only if PostgreSQL leaves cores idle.", example="2", default=1)
     root_links: tuple[tuple[str, str], ...] = variable(parsing.links,
         "Links on the page at /, as name=address, comma-separated: your docs, dashboards. `dev` adds its own.",
         example="docs=https://docs.example.com/auth", default=())
@@ -94,7 +94,7 @@ class ManagementSettings:
 
     # fmt: off
     auth_service_keys: tuple[ServiceKey, ...] = variable(parsing.service_keys,
-        "Other services' keys as name:scopes:hash, comma-separated; `auth-service service-key new NAME` makes one. "
+        "Other services' keys as name:scopes:hash, comma-separated; `auth-service service-key new NAME` creates one. "
         "Without scopes (name:hash) a key may do everything.",
         in_file=True, example="billing:read+ban:8f4b3c9b0f6d2f1a57c3d6e2b94a7d10c5e8f3a6b7d9124e0c6a8b5f3d7e9c21",
         default=())

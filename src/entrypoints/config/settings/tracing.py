@@ -36,17 +36,17 @@ class Sampler(StrEnum):
 class TracingSettings:
     # fmt: off
     otel_exporter_otlp_endpoint: str | None = variable(parsing.http_url,
-        "Where traces go: an OpenTelemetry collector that takes OTLP over HTTP. Unset: there are none.",
+        "The OpenTelemetry collector that receives traces, by OTLP over HTTP. Unset: no traces.",
         example="http://localhost:4318")
     otel_traces_exporter: TracesExporter | None = variable(parsing.one_of(TracesExporter),
         f"{', '.join(TracesExporter)}; otlp when there is an endpoint.", example="otlp")
     otel_exporter_otlp_protocol: OtlpProtocol = variable(parsing.one_of(OtlpProtocol),
-        "How it is sent; gRPC is not spoken here.", example="http/protobuf", default=OtlpProtocol.HTTP)
+        "The protocol; gRPC is not supported.", example="http/protobuf", default=OtlpProtocol.HTTP)
     otel_exporter_otlp_headers: Secret[str] | None = variable(parsing.secret(parsing.line),
-        "Sent along, name=value with commas between: most often a key of the collector's.",
+        "Headers of each export, name=value, comma-separated: usually the collector's API key.",
         example="api-key=secret", in_file=True)
     otel_service_name: str | None = variable(parsing.line,
-        "What the process is called in traces; auth-service or auth-service-relay by default.", example="auth-service")
+        "Name of the process in traces; auth-service or auth-service-relay by default.", example="auth-service")
     otel_traces_sampler: Sampler = variable(parsing.one_of(Sampler),
         f"Which requests: {', '.join(Sampler)}.", example="parentbased_traceidratio", default=Sampler.PARENT_OR_ON)
     otel_traces_sampler_arg: float | None = variable(parsing.number(1), "With a ratio: from 0 to 1.", example="0.05")

@@ -93,7 +93,7 @@ async def test_an_acl_that_hides_the_topic_is_not_taken_for_a_missing_one(start,
     reason = "Kafka: not authorized (TopicAuthorizationFailedError)"
     found = await named_by_all(service, sql, reason, "topic")
 
-    assert "hidden is hidden from us: an ACL denies Describe" in found["says"]
+    assert "hidden is hidden: an ACL denies Describe" in found["says"]
 
 
 async def test_a_wrong_password(start, database_url, kafka, sasl, sql):
