@@ -263,8 +263,12 @@ def _run(request: Mapping[str, Any], streams: Sequence[int]) -> None:
 
 def main() -> None:
     atexit.register(_end_early)  # before all imports, and so called after all that they register
+    from entrypoints import plugins  # noqa: PLC0415
+
     for name in IMPORTS:
         importlib.import_module(name)
+    for group in (plugins.COMMANDS, plugins.ENVIRONMENT, plugins.SETTINGS):
+        plugins.installed(group)
     _shared.update(sys.modules)
     gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as requests:
