@@ -4,6 +4,7 @@ httpx reads its file of authorities for each client, also for one that asks with
 times in a run. Here clients share what was read; none of them changes it.
 """
 
+import os
 import ssl
 from functools import cache
 from typing import Any
@@ -11,15 +12,17 @@ from typing import Any
 import certifi
 
 _create = ssl.create_default_context
+_FILES = {certifi.where(), os.environ.get("SSL_CERT_FILE")} - {None}
+"""Those of httpx, and of this machine."""
 
 
 @cache
-def _of_httpx() -> ssl.SSLContext:
-    return _create(cafile=certifi.where())
+def _shared(file: str) -> ssl.SSLContext:
+    return _create(cafile=file)
 
 
 def create_default_context(purpose: ssl.Purpose = ssl.Purpose.SERVER_AUTH, **files: Any) -> ssl.SSLContext:
     """Take the place of `ssl.create_default_context`: what httpx asks for without being told otherwise is shared."""
-    if purpose is ssl.Purpose.SERVER_AUTH and files == {"cafile": certifi.where()}:
-        return _of_httpx()
+    if purpose is ssl.Purpose.SERVER_AUTH and files.keys() == {"cafile"} and files["cafile"] in _FILES:
+        return _shared(files["cafile"])
     return _create(purpose, **files)
