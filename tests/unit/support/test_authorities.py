@@ -15,7 +15,7 @@ def test_clients_of_httpx_share_what_they_trust_and_it_is_what_they_would_read()
     assert (first.verify_mode, first.check_hostname) == (ssl.CERT_REQUIRED, True)
     alone = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     alone.load_verify_locations(cafile=certifi.where())
-    assert first.get_ca_certs() == alone.get_ca_certs()
+    assert sorted(first.get_ca_certs(binary_form=True)) == sorted(alone.get_ca_certs(binary_form=True))
 
 
 def test_who_names_other_authorities_or_is_a_server_gets_what_nobody_else_has(tmp_path, monkeypatch):
