@@ -7,7 +7,8 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 	--no-emit-index-url --no-header --no-annotate --no-emit-package anomalyze-auth \
 	--no-emit-package auth-service --no-emit-package auth-service-devkit
 
-TEST_PROCESSES ?= 4
+# Three for each of two cores: tests of servers wait half of their time.
+TEST_PROCESSES ?= 6
 # Whole files go to one process, in their order, integration before unit: short ones come last, so that all processes end
 # at about the same time.
 PYTEST := $(BIN)/pytest --dist=loadfile --no-loadscope-reorder
@@ -17,7 +18,7 @@ PYTEST := $(BIN)/pytest --dist=loadfile --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-servers test-faults test-programs test-stacks test-containers test-citus test-patroni baseline chaos failover unit check format lock generate docs bench profile clean freeze mutation
+.PHONY: help install demo dev test test-servers test-faults test-programs test-stacks test-containers test-citus test-patroni baseline chaos failover unit check check-style check-types check-sdk-types check-structure format lock generate docs bench profile clean freeze mutation
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,7 +77,7 @@ test-servers: install  ## The part of `make test` that talks to PostgreSQL and K
 		tests/integration/relay sdk/tests/test_events_on_kafka.py sdk/tests/test_state_on_kafka.py
 
 test-faults: install  ## Kill, freeze and cut off everything for some minutes, and compare what was acknowledged
-	@$(PYTEST) --numprocesses=2 -m faults
+	@$(PYTEST) --numprocesses=4 -m faults
 
 test-programs: install .venv/proxies .venv/kubernetes .venv/node .venv/node-sdk docs  ## Tests behind nginx, PgBouncer and Chromium, which must be installed
 	@PATH="$$PATH:/usr/sbin" $(PYTEST) --numprocesses=2 -m programs
@@ -113,12 +114,21 @@ test-patroni: install .venv/patroni/bin/patroni  ## Fail over and switch over by
 unit: install  ## The tests that need no server: seconds
 	@$(BIN)/pytest tests/unit
 
-check: install  ## Everything CI checks, but the tests
+# Parts, so that `make --jobs=2 check` has something to do at the same time: types take longest.
+check: check-style check-types check-sdk-types check-structure  ## Everything CI checks, but the tests
+
+check-style: install
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+
+check-types: install
 	@$(BIN)/mypy
+
+check-sdk-types: install
 	@$(BIN)/mypy --cache-dir .mypy_cache/sdk-tests --allow-incomplete-defs --allow-untyped-calls --allow-untyped-decorators \
 		--allow-untyped-defs --no-warn-return-any sdk/tests
+
+check-structure: install
 	@$(BIN)/lint-imports --no-logo
 	@for project in . sdk devkit; do (cd $$project && "$(CURDIR)/$(BIN)/deptry" src) || exit 1; done
 	@$(BIN)/python -m tools.generate --check

@@ -3,13 +3,16 @@
 import gc
 import os
 import signal
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from support import servers, shared_servers
+from support import authorities, servers, shared_servers
+
+ssl.create_default_context = authorities.create_default_context
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.register_profile("ci", parent=settings.get_profile("default"), print_blob=True)

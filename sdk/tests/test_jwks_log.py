@@ -94,7 +94,7 @@ def test_the_readme_example_says_why_it_answers_503_without_any_configuration_of
         deadline = time.monotonic() + 60
         while True:
             try:
-                answers = [httpx.get(f"http://127.0.0.1:{port}/hello", headers=bearer) for _ in range(3)]
+                answers = [httpx.get(f"http://127.0.0.1:{port}/hello", headers=bearer, timeout=30) for _ in range(3)]
                 break
             except httpx.ConnectError:
                 assert time.monotonic() < deadline

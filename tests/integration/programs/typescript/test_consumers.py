@@ -27,13 +27,30 @@ setInterval(() => {
 }, 50).unref();
 """
 EVENTS = 300
+STATE_TOPIC = "auth.user.state.v1"
+GROUP = "greeter"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def kafka() -> Iterator[servers.Server]:
-    """A broker of its own, because the programs name their topic and their group."""
+    """A broker of these tests alone, because the programs name their topics and their group."""
     with servers.kafka() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def consumers(project: Project) -> Project:
+    """The project with some of its programs as they are tested: made to tell what they have."""
+    texts = {name: (project.folder / f"{name}.ts").read_text() for name in ("kafkajs", "platformatic")}
+    made = {"kafkajs-shown": texts["kafkajs"] + SHOW_NAMES}
+    # Each program says what it has handled, as the one with @platformatic/kafka does.
+    told = "names.set(event.userId"
+    for name, text in texts.items():
+        made[f"{name}-told"] = text.replace(told, f"console.log(event.kind, event.userId, event.version), {told}")
+    for name, text in made.items():
+        (project.folder / f"{name}.ts").write_text(text)
+    project.compile("--skipLibCheck", *(f"{name}.ts" for name in made))
+    return project
 
 
 @asynccontextmanager
@@ -52,8 +69,12 @@ async def running(
         yield process, process.stdout
     finally:
         if process.returncode is None:
-            process.kill()
-        await process.wait()
+            process.terminate()  # it leaves its group, which the next test's consumer would wait for otherwise
+        try:
+            await asyncio.wait_for(process.communicate(), LINE_S)
+        finally:
+            if process.returncode is None:
+                process.kill()
 
 
 async def until(output: asyncio.StreamReader, *wanted: str) -> list[str]:
@@ -80,22 +101,47 @@ class Users:
 
 @asynccontextmanager
 async def users(kafka: servers.Server) -> AsyncIterator[Users]:
+    """Make the topic, which is deleted in the end, and what the group has committed with it."""
     await create_topic(kafka.address, TOPIC, partitions=1)
-    async with AIOKafkaProducer(bootstrap_servers=kafka.address) as producer:
-        yield Users(producer)
+    try:
+        async with AIOKafkaProducer(bootstrap_servers=kafka.address) as producer:
+            yield Users(producer)
+    finally:
+        await delete_topic(kafka, TOPIC)
+        async with asyncio.timeout(LINE_S):
+            while await standing(kafka, GROUP) not in {("Empty", ()), ("Dead", ())}:
+                await asyncio.sleep(0.05)
+
+
+async def delete_topic(kafka: servers.Server, name: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.address)
+    await admin.start()
+    try:
+        await admin.delete_topics([name])
+    finally:
+        await admin.close()
+
+
+async def standing(kafka: servers.Server, group: str) -> tuple[str, tuple[tuple[str, int], ...]]:
+    """Return the state of a consumer group, and what it has committed, by topic, of the one partition."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.address)
+    await admin.start()
+    try:
+        (described,) = await admin.describe_consumer_groups([group])
+        ((_, _, state, *_),) = described.groups
+        offsets = await admin.list_consumer_group_offsets(group)
+        return state, tuple((partition.topic, found.offset) for partition, found in offsets.items())
+    finally:
+        await admin.close()
 
 
 @pytest.mark.parametrize("node", NODES.values(), ids=NODES)
 async def test_the_consumer_with_kafkajs_keeps_the_names_of_the_living(
-    node: str, project: Project, kafka: servers.Server
+    node: str, consumers: Project, kafka: servers.Server
 ):
-    text = (project.folder / "kafkajs.ts").read_text()
-    (project.folder / "kafkajs-shown.ts").write_text(text + SHOW_NAMES)
-    project.compile("kafkajs-shown.ts")
-
     async with users(kafka) as told:
         await told.tell("created", "user_a", 1, user={"first_name": "Ada"})
-        async with running(node, project, "kafkajs-shown", kafka) as (_, output):
+        async with running(node, consumers, "kafkajs-shown", kafka) as (_, output):
             await until(output, '{"user_a":"Ada"}')
             await told.tell("updated", "user_a", 2, value="no JSON")
             await told.tell("updated", "user_a", 3, headers={"ce_type": "anomalyze.user.updated.v2"})
@@ -152,44 +198,24 @@ async def test_the_consumer_with_platformatic_outlasts_an_outage(node: str, proj
             assert await until(output, "user_a 2") == ["updated user_a 2"]
 
 
-async def standing(kafka: servers.Server, group: str) -> tuple[str, dict[str, int]]:
-    """Return the state of a consumer group, and what it has committed, by topic, of the one partition."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.address)
-    await admin.start()
-    try:
-        (described,) = await admin.describe_consumer_groups([group])
-        ((_, _, state, *_),) = described.groups
-        offsets = await admin.list_consumer_group_offsets(group)
-        return state, {partition.topic: found.offset for partition, found in offsets.items()}
-    finally:
-        await admin.close()
-
-
 @pytest.mark.parametrize("node", NODES.values(), ids=NODES)
 @pytest.mark.parametrize("name", ["kafkajs", "platformatic"])
 @pytest.mark.parametrize("told_by", [signal.SIGTERM, signal.SIGINT])
 async def test_a_consumer_that_is_told_to_stop_commits_what_it_handled_and_leaves_its_group(
-    name: str, node: str, told_by: signal.Signals, project: Project, kafka: servers.Server
+    name: str, node: str, told_by: signal.Signals, consumers: Project, kafka: servers.Server
 ):
-    text = (project.folder / f"{name}.ts").read_text()
-    # Each program says what it has handled, as the one with @platformatic/kafka does.
-    told = "names.set(event.userId"
-    text = text.replace(told, f"console.log(event.kind, event.userId, event.version), {told}")
-    (project.folder / f"{name}-stopped.ts").write_text(text)
-    project.compile("--skipLibCheck", f"{name}-stopped.ts")
-
     async with users(kafka) as tell:
         for version in range(1, EVENTS):
             await tell.tell("created" if version == 1 else "updated", "user_a", version)
-        async with running(node, project, f"{name}-stopped", kafka) as (process, output):
+        async with running(node, consumers, f"{name}-told", kafka) as (process, output):
             lines = await until(output, "user_a 1")
             process.send_signal(told_by)
             rest = (await asyncio.wait_for(output.read(), LINE_S)).decode().splitlines()
             status = await process.wait()
         handled = [line for line in lines + rest if " user_a " in line]
-        assert (status, await standing(kafka, "greeter")) == (0, ("Empty", {TOPIC: len(handled)})), rest
+        assert (status, await standing(kafka, GROUP)) == (0, ("Empty", ((TOPIC, len(handled)),))), rest
         await tell.tell("updated", "user_a", EVENTS)
-        async with running(node, project, f"{name}-stopped", kafka) as (_, output):
+        async with running(node, consumers, f"{name}-told", kafka) as (_, output):
             after = [line for line in await until(output, f"user_a {EVENTS}") if " user_a " in line]
         assert handled + after == [f"{'created' if n == 1 else 'updated'} user_a {n}" for n in range(1, EVENTS + 1)]
 
@@ -197,7 +223,7 @@ async def test_a_consumer_that_is_told_to_stop_commits_what_it_handled_and_leave
 async def test_the_example_that_keeps_users_in_memory_leaves_its_group_when_it_is_told_to_stop(
     project: Project, kafka: servers.Server
 ):
-    await create_topic(kafka.address, "auth.user.state.v1", cleanup_policy="compact")
+    await create_topic(kafka.address, STATE_TOPIC, cleanup_policy="compact")
     async with users(kafka) as tell:
         await tell.tell("created", "user_a", 1)
         async with running("node", project, "follow-users", kafka) as (process, output):
@@ -207,7 +233,8 @@ async def test_the_example_that_keeps_users_in_memory_leaves_its_group_when_it_i
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.address)
     await admin.start()
     try:
-        states = {(await standing(kafka, group))[0] for group, *_ in await admin.list_consumer_groups()}
+        states = {group: (await standing(kafka, group))[0] for group, *_ in await admin.list_consumer_groups()}
+        await admin.delete_topics([STATE_TOPIC])
     finally:
         await admin.close()
-    assert states <= {"Empty", "Dead"}
+    assert set(states.values()) <= {"Empty", "Dead"}, states
