@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from adapters.kafka.cloudevents import encode
-from adapters.postgres.citus import Workers
+from adapters.postgres.shards import Workers
 from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.user_store import PostgresUserStore
