@@ -16,7 +16,7 @@ POOL_SIZE = 8  # connections of one process: one writes at a time (group commit)
 READ_ONLY = "25006"  # SQLSTATE of a server that takes no writes (PostgreSQL documentation, appendix A)
 
 
-def create_engine(
+def create_engine(  # noqa: PLR0913  # what its connections differ in
     target: Target,
     *,
     pool_size: int = POOL_SIZE,

@@ -15,7 +15,7 @@ from sqlalchemy import ARRAY, BigInteger, BindParameter, Text, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import Compiled, Row, directly
-from adapters.postgres.citus import HOLDER, names, values
+from adapters.postgres.citus import HOLDER, SHARD_ELSEWHERE, names, values
 from adapters.postgres.connection.dial import Dialer, Driver
 from adapters.postgres.engine import create_engine
 from adapters.postgres.failures import DATABASE_ERRORS
@@ -46,6 +46,9 @@ MOVED_S = 1.0
 
 MAP_S = 5.0
 """How long the map is believed: after that a worker whose successor is in the cluster is not written to any more."""
+
+ELSEWHERE = (SHARD_ELSEWHERE, "42P01")
+"""SQLSTATEs of a shard that was moved or split, and then of its table, which is dropped later."""
 
 Address: TypeAlias = tuple[str, int]
 

@@ -8,11 +8,11 @@ from typing import TypeAlias
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import directly
-from adapters.postgres.citus import SHARD_ELSEWHERE, is_distributed, read_on_worker, write_on_worker
+from adapters.postgres.citus import is_distributed, read_on_worker, write_on_worker
 from adapters.postgres.connection.dial import STATEMENT_TIMEOUT_S, Driver
 from adapters.postgres.failures import DATABASE_ERRORS, Responsible, code_of, fault_of
 from adapters.postgres.group_commit import QUEUE_LIMIT, Change, GroupCommit
-from adapters.postgres.shards import LEFT_ALONE_S, MOVED_S, Place, ShardMap, Workers
+from adapters.postgres.shards import ELSEWHERE, LEFT_ALONE_S, MOVED_S, Place, ShardMap, Workers
 from adapters.postgres.statements import Stored, Write, read, write
 from application.errors import UnstorableError
 from application.relay.messages import Encode
@@ -112,7 +112,7 @@ class PostgresUserStore:
             if fault_of(error) in (Responsible.RACE, Responsible.CHANGE):
                 raise
             # What has no answer is tried again, through the coordinator.
-            self._workers.leave_alone(place.address, MOVED_S if code_of(error) == SHARD_ELSEWHERE else LEFT_ALONE_S)
+            self._workers.leave_alone(place.address, MOVED_S if code_of(error) in ELSEWHERE else LEFT_ALONE_S)
 
     async def _attempt_on(
         self,
