@@ -86,7 +86,9 @@ async def change(store: PostgresUserStore, user: UserId, at: int) -> int:
 async def move(sql: asyncpg.Connection, user: UserId, mode: str) -> None:
     """Move the user's shard to another worker."""
     shard = await sql.fetchrow(_SHARD, user)
+    assert shard is not None
     other = await sql.fetchrow(_OTHER, shard["host"], shard["port"])
+    assert other is not None
     await sql.execute("CALL citus_cleanup_orphaned_resources()")  # of the move before
     await sql.execute(
         f"SELECT citus_move_shard_placement({shard['id']}, '{shard['host']}', {shard['port']}, '{other['host']}',"

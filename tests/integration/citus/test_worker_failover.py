@@ -65,9 +65,8 @@ class Server:
         return f"postgresql://postgres@127.0.0.1:{self.port}/drill?sslmode=disable"
 
     def run(self, program: str, *arguments: str) -> None:
-        owner = (
-            {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid, "extra_groups": ()} if os.geteuid() == 0 else {}
-        )
+        # PostgreSQL refuses to run as root.
+        nobody = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
         subprocess.run(
             [self.programs / program, "-D", self.data, *arguments],
             check=True,
@@ -75,7 +74,9 @@ class Server:
             env={"PATH": os.environ["PATH"], "HOME": str(self.data.parent)},  # libpq would read root's certificates
             timeout=120,
             stdout=subprocess.DEVNULL,
-            **owner,
+            user=nobody and nobody.pw_uid,
+            group=nobody and nobody.pw_gid,
+            extra_groups=[] if nobody else None,
         )
 
     def configure(self, lines: str) -> None:
