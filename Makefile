@@ -93,6 +93,8 @@ CITUS_SUITES := $(addprefix tests/integration/postgres/test_,user_store_contract
 	user_reader.py user_directory_contract.py session_store_contract.py outbox_contract.py outbox_order.py \
 	dead_letters.py stored_traces.py state_fill.py state_lanes_contract.py lane_leases_contract.py \
 	reconcile_contracts.py)
+# A relay's polls are its own there.
+CITUS_SUITES += tests/integration/relay/test_relay_processes.py::test_an_idle_relay_costs_at_most_two_statements_a_second
 test-citus: install  ## The same contracts, properties and a short chaos on Citus: the cluster of TEST_CITUS_URL, or Docker's
 	@TEST_CITUS_URL=$${TEST_CITUS_URL:-image} $(BIN)/pytest -m "not one_server" tests/integration/citus $(CITUS_SUITES)
 

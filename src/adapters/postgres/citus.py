@@ -1,53 +1,33 @@
 """Users distributed over the workers of a Citus cluster: who is where, and a write that one worker does alone.
 
 A batch written by one statement over several workers is planned for each of its parts, moved between the servers and
-committed in two phases: a fifth of the rate of one server. So a batch is divided by worker, and each part is written by
-a function at its worker: on a connection to that worker, or through the coordinator, which passes a call on whole
-(Citus documentation, `create_distributed_function`) at twice the cost.
+committed in two phases: a fifth of the rate of one server. So a batch is divided by worker, and each part is written
+to its shards on a connection to that worker (`shards.py`), or, where that cannot be, by a function that the coordinator
+has its worker run (Citus documentation, `create_distributed_function`), at five times the cost.
 """
 
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import Any
 
-from attrs import define, evolve, field
 from sqlalchemy import ARRAY, JSON, Column, Text, bindparam, column, func, select, text
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.postgres.asyncpg_execution import Compiled, directly
-from adapters.postgres.connection.dial import Dialer, Driver
-from adapters.postgres.engine import create_engine
-from adapters.postgres.failures import DATABASE_ERRORS
+from adapters.postgres.asyncpg_execution import Compiled
+from adapters.postgres.connection.dial import Driver
 from adapters.postgres.revisions import known_revisions
 from adapters.postgres.statements import EVENT_COLUMNS, USER_COLUMNS, Stored, Write, arrays_from, arrays_of, stored_from
 from adapters.postgres.tables import outbox, outbox_dead, users
 from domain.user import UserId
 
-CONNECTIONS = 2
-"""Of a process to each worker: one writes at a time, and one takes its place when it breaks."""
-
-CONNECT_TIMEOUT_S = 1.0
-"""Webhooks wait for it, once in `LEFT_ALONE_S`."""
-
-LEFT_ALONE_S = 30.0
-
-Address: TypeAlias = tuple[str, int]
-
 READER, WRITER = f"read_users_{known_revisions()[-1]}", f"write_users_{known_revisions()[-1]}"
 """The functions of this release's schema; those of the release before stay, for its processes."""
 
+HOLDER = "hold_shards_of_users"
+SHARD_ELSEWHERE = "SH001"
+"""SQLSTATE of `HOLDER`: a user's shard is not on this server, or not among those that the statement knows."""
+
 _IS_DISTRIBUTED = Compiled(text(f"SELECT to_regproc('{WRITER}') IS NOT NULL AS distributed"))
-# Wherever a shard is when the function gets there, the write is right; where it is now makes it fast.
-_SERVERS = Compiled(
-    text("""
-        SELECT id, nodename AS host, nodeport AS port
-        FROM unnest(:ids) AS id
-        JOIN pg_dist_placement ON shardid = get_shard_id_for_distribution_column('users', id)
-        JOIN pg_dist_node USING (groupid)
-        WHERE noderole = 'primary'
-    """).bindparams(bindparam("ids", type_=ARRAY(Text)))
-)
 _USERS_ARE_DISTRIBUTED = text("""
     SELECT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = to_regclass('users') AND partmethod = 'h')
 """)
@@ -73,68 +53,13 @@ async def is_distributed(driver: Driver) -> bool:
     return bool(row["distributed"])
 
 
-async def servers_of(driver: Driver, ids: Sequence[UserId]) -> Mapping[UserId, Address]:
-    """Return the address of the worker that has each of these users, or will have."""
-    return {row["id"]: (row["host"], row["port"]) for row in await _SERVERS.fetch(driver, {"ids": list(ids)})}
-
-
-@define(eq=False)
-class Workers:
-    """Connections to the workers themselves, as the coordinator's are made.
-
-    They are taken where they can be had: a worker whose address nobody but the coordinator reaches is left alone.
-    """
-
-    coordinator: AsyncEngine
-    clock: Callable[[], float] = time.monotonic
-    _engines: dict[Address, AsyncEngine] = field(factory=dict, init=False)
-    _left_alone_until: dict[Address, float] = field(factory=dict, init=False)
-
-    def at(self, address: Address | None) -> AsyncEngine:
-        """Return the worker's connections, or the coordinator's."""
-        dialer: Dialer = self.coordinator.get_execution_options()["dialer"]
-        # Behind a pooler connections are few, and at the workers nothing pools them. A Unix socket in DATABASE_URL says
-        # nothing of what protects a connection over the network.
-        indirect = dialer.pooled or any(host.startswith("/") for host, _ in dialer.target.addresses)
-        if address is None or indirect or self.clock() < self._left_alone_until.get(address, 0):
-            return self.coordinator
-        if address not in self._engines:
-            self._engines[address] = create_engine(
-                evolve(dialer.target, addresses=(address,), connect_timeout_s=CONNECT_TIMEOUT_S),
-                pool_size=CONNECTIONS,
-                application_name=dialer.application_name,
-                settings=dialer.settings,
-            )
-        return self._engines[address]
-
-    def leave_alone(self, address: Address) -> None:
-        """Have the coordinator asked for a while."""
-        self._left_alone_until[address] = self.clock() + LEFT_ALONE_S
-
-    async def unreached(self, servers: Iterable[str]) -> list[str]:
-        """Return those of the servers, `host:port`, to which no connection can be had."""
-        found = []
-        for server in servers:
-            host, _, port = server.rpartition(":")
-            try:
-                async with directly(self.at((host, int(port)))):
-                    pass
-            except DATABASE_ERRORS:
-                found.append(server)
-        return found
-
-    async def aclose(self) -> None:
-        for engine in self._engines.values():
-            await engine.dispose()
-
-
 async def read_on_worker(driver: Driver, ids: Sequence[UserId]) -> dict[UserId, Stored]:
-    """Do as `statements.read`, on the worker that has these users."""
+    """Do as `statements.read`, through the coordinator on the worker that has these users."""
     return stored_from(await _READ.fetch(driver, {"first": ids[0], "ids": list(ids)}))
 
 
 async def write_on_worker(driver: Driver, writes: Sequence[Write]) -> set[UserId]:
-    """Do as `statements.write`, on the worker that has these users."""
+    """Do as `statements.write`, through the coordinator on the worker that has these users."""
     arrays = arrays_from(writes)
     stored = await _WRITE.fetch(driver, {"first": arrays["users_id"][0], **arrays})
     return {row["id"] for row in stored}
@@ -144,18 +69,49 @@ async def create_functions(connection: AsyncConnection) -> None:
     """Create what runs on a worker, where users are distributed and this schema's functions are not there yet."""
     if not (await connection.execute(text("SELECT to_regclass('pg_dist_partition') IS NOT NULL"))).scalar():
         return
-    exists = text(f"SELECT to_regproc('{WRITER}') IS NOT NULL")
-    if (await connection.execute(exists)).scalar() or not (await connection.execute(_USERS_ARE_DISTRIBUTED)).scalar():
+    if not (await connection.execute(_USERS_ARE_DISTRIBUTED)).scalar():
         return
     schema = (await connection.execute(text("SELECT quote_ident(current_schema())"))).scalar_one()
-    for name, definition in ((READER, _reader(schema)), (WRITER, _writer(schema))):
-        await connection.exec_driver_sql(definition)
-        await connection.execute(
-            text(f"""
-                SELECT create_distributed_function(to_regproc('{name}')::oid::regprocedure, 'first',
-                                                   colocate_with => 'users')
-            """)
-        )
+    by_first = ", 'first', colocate_with => 'users'"
+    for name, definition, run in (
+        (HOLDER, _holder(schema), ""),
+        (READER, _reader(schema), by_first),
+        (WRITER, _writer(schema), by_first),
+    ):
+        if not (await connection.execute(text(f"SELECT to_regproc('{name}') IS NOT NULL"))).scalar():
+            await connection.exec_driver_sql(definition)
+            function = f"to_regproc('{name}')::oid::regprocedure"
+            await connection.execute(text(f"SELECT create_distributed_function({function}{run})"))
+
+
+def _holder(schema: str) -> str:
+    """Return the function that keeps users' shards where they are until the transaction ends, or refuses.
+
+    What moves or splits a shard takes the same lock on all servers, exclusively, before it lets go of the old place,
+    and Citus' own writes share it (Citus, `src/backend/distributed/README.md`). Each of the function's statements sees
+    what was committed before it began, hence the place after the lock.
+    """
+    return f"""
+        CREATE FUNCTION {schema}.{HOLDER}(ids text[], known bigint[]) RETURNS boolean
+        LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+        DECLARE
+            held bigint[] := ARRAY(
+                SELECT DISTINCT get_shard_id_for_distribution_column('{schema}.{users.name}', id)
+                FROM unnest(ids) AS id ORDER BY 1
+            );
+        BEGIN
+            PERFORM lock_shard_metadata(5, held);
+            -- Each has one place, and it is here.
+            IF NOT held <@ known OR (
+                SELECT count(*) <> cardinality(held) OR bool_or(groupid <> (SELECT groupid FROM pg_dist_local_group))
+                FROM pg_dist_placement WHERE shardid = ANY (held)
+            ) THEN
+                RAISE EXCEPTION 'a shard is elsewhere' USING ERRCODE = '{SHARD_ELSEWHERE}';
+            END IF;
+            RETURN true;
+        END
+        $body$
+    """  # noqa: S608  # names of ours
 
 
 def _reader(schema: str) -> str:
@@ -189,8 +145,8 @@ def _writer(schema: str) -> str:
             erased text[];
         BEGIN
             FOR written IN
-                INSERT INTO {schema}.{users.name} AS kept ({_names(USER_COLUMNS)})
-                SELECT {_values("change", USER_COLUMNS)} FROM unnest({changes}) AS change({_names(USER_COLUMNS)})
+                INSERT INTO {schema}.{users.name} AS kept ({names(USER_COLUMNS)})
+                SELECT {values("change", USER_COLUMNS)} FROM unnest({changes}) AS change({names(USER_COLUMNS)})
                 ON CONFLICT (id) DO UPDATE SET {kept} WHERE kept.revision = EXCLUDED.revision - 1
                 RETURNING id, deleted_at
             LOOP
@@ -202,8 +158,8 @@ def _writer(schema: str) -> str:
             IF erased IS NOT NULL THEN
                 UPDATE {schema}.{outbox_dead.name} SET payload = NULL WHERE key = ANY (erased);
             END IF;
-            INSERT INTO {schema}.{outbox.name} ({_names(EVENT_COLUMNS)})
-            SELECT {_values("event", EVENT_COLUMNS)} FROM unnest({events}) AS event({_names(EVENT_COLUMNS)})
+            INSERT INTO {schema}.{outbox.name} ({names(EVENT_COLUMNS)})
+            SELECT {values("event", EVENT_COLUMNS)} FROM unnest({events}) AS event({names(EVENT_COLUMNS)})
             WHERE key = ANY (stored);
             RETURN QUERY SELECT unnest(stored);
         END
@@ -219,9 +175,9 @@ def _type(c: Column[Any]) -> str:
     return "text" if isinstance(c.type, JSON) else c.type.compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call]
 
 
-def _names(columns: Sequence[Column[Any]]) -> str:
+def names(columns: Sequence[Column[Any]]) -> str:
     return ", ".join(c.name for c in columns)
 
 
-def _values(record: str, columns: Sequence[Column[Any]]) -> str:
+def values(record: str, columns: Sequence[Column[Any]]) -> str:
     return ", ".join(f"{record}.{c.name}" + "::json" * isinstance(c.type, JSON) for c in columns)

@@ -10,11 +10,11 @@ from attrs import evolve
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.citus import Workers
 from adapters.postgres.cluster import read_cluster
 from adapters.postgres.connection.dial import Dialer, Driver, is_behind_pooler
 from adapters.postgres.failures import connected, raised_as_unavailable
 from adapters.postgres.revisions import known_revisions, read_schema
+from adapters.postgres.shards import Workers
 from application.doctor.database import DatabaseFacts
 
 # By the names of `DatabaseFacts`, but for the clock.

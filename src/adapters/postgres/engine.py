@@ -16,24 +16,26 @@ POOL_SIZE = 8  # connections of one process: one writes at a time (group commit)
 READ_ONLY = "25006"  # SQLSTATE of a server that takes no writes (PostgreSQL documentation, appendix A)
 
 
-def create_engine(
+def create_engine(  # noqa: PLR0913  # what its connections differ in
     target: Target,
     *,
     pool_size: int = POOL_SIZE,
     application_name: str = "auth-service",
     settings: Mapping[str, str] | None = None,
     statement_timeout_s: float | None = STATEMENT_TIMEOUT_S,
+    of_shards: bool = False,
 ) -> AsyncEngine:
     """Return an engine; nothing is connected yet.
 
     `settings` are PostgreSQL's own, for each connection; a pooler does without them. Without a statement timeout a
-    migration may build an index for as long as it takes.
+    migration may build an index for as long as it takes. `of_shards`: its statements name shards of a Citus cluster.
     """
     dialer = Dialer(
         target=target,
         application_name=application_name,
         settings=settings or {},
         statement_timeout_s=statement_timeout_s,
+        of_shards=of_shards,
     )
     engine = create_async_engine(
         "postgresql+asyncpg://",

@@ -2,16 +2,17 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import directly
-from adapters.postgres.citus import Address, Workers, is_distributed, read_on_worker, servers_of, write_on_worker
-from adapters.postgres.connection.dial import STATEMENT_TIMEOUT_S
-from adapters.postgres.failures import DATABASE_ERRORS, Responsible, fault_of
+from adapters.postgres.citus import is_distributed, read_on_worker, write_on_worker
+from adapters.postgres.connection.dial import STATEMENT_TIMEOUT_S, Driver
+from adapters.postgres.failures import DATABASE_ERRORS, Responsible, code_of, fault_of
 from adapters.postgres.group_commit import QUEUE_LIMIT, Change, GroupCommit
+from adapters.postgres.shards import ELSEWHERE, LEFT_ALONE_S, MOVED_S, Place, ShardMap, Workers
 from adapters.postgres.statements import Stored, Write, read, write
 from application.errors import UnstorableError
 from application.relay.messages import Encode
@@ -57,8 +58,7 @@ class PostgresUserStore:
         )
         self._distributed: bool | None = None  # not known yet
         self._workers = Workers(engine)
-        self._where: Mapping[UserId, Address] = {}
-        """The workers of the batch's users."""
+        self._shards = ShardMap(())
 
     @property
     def waiting(self) -> int:
@@ -83,33 +83,44 @@ class PostgresUserStore:
 
     async def _by_worker(self, batch: Sequence[_Change]) -> Sequence[Sequence[_Change]]:
         """Divide the batch by the server that has the users, where there are several: each part commits on one."""
-        self._where = {}
-        if self._distributed is False or (self._distributed and len(batch) == 1):
+        if self._distributed is False:
             return [batch]
         try:
-            async with directly(self._engine) as driver:
-                self._distributed = self._distributed or await is_distributed(driver)
-                self._where = await servers_of(driver, [change.key for change in batch]) if self._distributed else {}
+            if not self._distributed:
+                async with directly(self._engine) as driver:
+                    self._distributed = await is_distributed(driver)
+            self._shards = await self._workers.shards() if self._distributed else ShardMap(())
         except DATABASE_ERRORS:
+            self._shards = ShardMap(())
             return [batch]  # the attempt meets the same, and says so
-        parts: dict[Address | None, list[_Change]] = {}
+        parts: dict[Place | None, list[_Change]] = {}
         for change in batch:
-            parts.setdefault(self._where.get(change.key), []).append(change)
+            parts.setdefault(self._shards.place_of(change.key), []).append(change)
         return list(parts.values())
 
     async def _attempt(self, batch: Sequence[_Change]) -> None:
         """Read, decide, write; a change without an answer afterwards lost a race."""
-        address = self._where.get(batch[0].key)
-        engine = self._workers.at(address)
+        place = self._shards.place_of(batch[0].key)
+        engine = self._workers.at(place.address if place and place.direct else None)
+        if place is None or engine is self._engine:
+            load, store = (read_on_worker, write_on_worker) if self._distributed else (read, write)
+            await self._attempt_on(engine, batch, load, store)
+            return
         try:
-            await self._attempt_on(engine, batch)
+            await self._attempt_on(engine, batch, place.read, place.write)
         except DATABASE_ERRORS as error:
-            if address is None or engine is self._engine or fault_of(error) in (Responsible.RACE, Responsible.CHANGE):
+            if fault_of(error) in (Responsible.RACE, Responsible.CHANGE):
                 raise
-            self._workers.leave_alone(address)  # what has no answer is tried again, through the coordinator
+            # What has no answer is tried again, through the coordinator.
+            self._workers.leave_alone(place.address, MOVED_S if code_of(error) in ELSEWHERE else LEFT_ALONE_S)
 
-    async def _attempt_on(self, engine: AsyncEngine, batch: Sequence[_Change]) -> None:
-        load, store = (read_on_worker, write_on_worker) if self._distributed else (read, write)
+    async def _attempt_on(
+        self,
+        engine: AsyncEngine,
+        batch: Sequence[_Change],
+        load: Callable[[Driver, Sequence[UserId]], Awaitable[Mapping[UserId, Stored]]],
+        store: Callable[[Driver, Sequence[Write]], Awaitable[set[UserId]]],
+    ) -> None:
         with self._around_batch(batch):
             async with directly(engine, commits=True) as driver:
                 known = await load(driver, [change.key for change in batch])

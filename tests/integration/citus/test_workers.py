@@ -7,9 +7,9 @@ import asyncpg
 import pytest
 
 from adapters.kafka.cloudevents import encode
-from adapters.postgres.citus import Workers
 from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
+from adapters.postgres.shards import Workers
 from adapters.postgres.user_store import PostgresUserStore
 from domain.sync_user import sync_user
 from domain.user import UserId
@@ -63,7 +63,7 @@ async def test_each_part_of_a_batch_is_written_on_a_connection_to_its_worker(sto
     assert await at_each(
         workers,
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'tests'"
-        " AND query LIKE '%write_users%'",
+        " AND query LIKE '%WITH change AS MATERIALIZED%'",
     ) == [1] * len(workers)
 
 

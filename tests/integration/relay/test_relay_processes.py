@@ -109,7 +109,8 @@ async def test_an_idle_relay_costs_at_most_two_statements_a_second(start_relay, 
     address = urlsplit(database_url)
     with proxy.proxy(address.hostname, address.port, tap=lambda _, data: sent.append(data)) as between:
         through = database_url.replace(f"{address.hostname}:{address.port}", between.address)
-        relay = start_relay(url=through)
+        # Citus turns TLS on at its servers, and what is encrypted cannot be counted.
+        relay = start_relay(url=f"{through}?sslmode=disable")
         await asyncio.to_thread(relay.wait_for, "lanes_held")
         await asyncio.sleep(4)  # until it polls at its longest interval
         sent.clear()

@@ -47,6 +47,8 @@ class Dialer:
     application_name: str
     settings: Mapping[str, str]  # PostgreSQL's own, for each connection; a pooler does without them
     statement_timeout_s: float | None = STATEMENT_TIMEOUT_S
+    of_shards: bool = False
+    """Statements name the shards of Citus themselves: they are long, and their plans are PostgreSQL's."""
     pooled: bool | None = None  # None: to be found out
     losses: int = 0  # how many connections were found lost: those that are older than the last one are given up too
     route: Route = field(init=False)
@@ -67,7 +69,8 @@ class Dialer:
             else:
                 try:
                     if self.pooled is False or await _is_the_server(connection):
-                        await connection.execute(_ON_CITUS)
+                        if not self.of_shards:
+                            await connection.execute(_ON_CITUS)
                         return connection
                 except BaseException:
                     connection.terminate()  # nobody else has it, and the loop would keep it open
@@ -87,6 +90,7 @@ class Dialer:
             # A migration may run for long: when it is interrupted, its statement must not hold its locks any longer.
             connection_class=Connection if timeout_s is None else Abandoning,
             command_timeout=timeout_s and timeout_s + ANSWER_MARGIN_S,
+            **({"max_cacheable_statement_size": 0} if self.of_shards else {}),  # no limit
             server_settings={
                 "jit": "off",
                 "statement_timeout": f"{int((timeout_s or 0) * 1000)}",

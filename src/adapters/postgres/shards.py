@@ -1,0 +1,244 @@
+"""Users written to the shards of a Citus cluster, on connections to its workers.
+
+A statement that Citus plans costs several times what PostgreSQL takes for it. So the shards' own tables are named here,
+as a map says that was read some time ago. It may be wrong: each statement holds the shards of its users at their server
+first, and is refused if one is elsewhere (`citus.HOLDER`).
+"""
+
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
+
+from attrs import define, evolve, field, frozen
+from sqlalchemy import ARRAY, BigInteger, BindParameter, Text, bindparam, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters.postgres.asyncpg_execution import Compiled, Row, directly
+from adapters.postgres.citus import HOLDER, SHARD_ELSEWHERE, names, values
+from adapters.postgres.connection.dial import Dialer, Driver
+from adapters.postgres.engine import create_engine
+from adapters.postgres.failures import DATABASE_ERRORS
+from adapters.postgres.hashtext import hashtext
+from adapters.postgres.statements import (
+    BY_KEY,
+    EVENT_COLUMNS,
+    USER_COLUMNS,
+    Stored,
+    Write,
+    arrays_from,
+    arrays_of,
+    stored_from,
+)
+from adapters.postgres.tables import outbox, users
+from domain.user import UserId
+
+CONNECTIONS = 2
+"""Of a process to each worker: one writes at a time, and one takes its place when it breaks."""
+
+CONNECT_TIMEOUT_S = 1.0
+"""Webhooks wait for it, once in `LEFT_ALONE_S`."""
+
+LEFT_ALONE_S = 30.0
+
+MOVED_S = 1.0
+"""How long the coordinator is asked for a worker's users when one of their shards was not there."""
+
+MAP_S = 5.0
+"""How long the map is believed: after that a worker whose successor is in the cluster is not written to any more."""
+
+ELSEWHERE = (SHARD_ELSEWHERE, "42P01")
+"""SQLSTATEs of a shard that was moved or split, and then of its table, which is dropped later."""
+
+Address: TypeAlias = tuple[str, int]
+
+# `direct`: everything is there that the statements need. Names are quoted by the server, which knows the search path.
+_SHARDS = Compiled(
+    text(f"""
+        SELECT shard.shardminvalue::int AS low, shard.shardmaxvalue::int AS high, shard.shardid AS id,
+               nodename AS host, nodeport AS port, shard_name('users', shard.shardid) AS users,
+               shard_name('outbox', events.shardid) AS outbox, shard_name('outbox_dead', dead.shardid) AS outbox_dead,
+               quote_literal(pg_get_serial_sequence('outbox', 'id')) AS sequence,
+               to_regproc('{HOLDER}') IS NOT NULL
+                   AND has_sequence_privilege(pg_get_serial_sequence('outbox', 'id'), 'USAGE') AS direct
+        FROM pg_dist_shard AS shard
+        JOIN pg_dist_shard AS events USING (shardminvalue)
+        JOIN pg_dist_shard AS dead USING (shardminvalue)
+        JOIN pg_dist_placement ON pg_dist_placement.shardid = shard.shardid
+        JOIN pg_dist_node USING (groupid)
+        WHERE shard.logicalrelid = to_regclass('users') AND events.logicalrelid = to_regclass('outbox')
+          AND dead.logicalrelid = to_regclass('outbox_dead') AND noderole = 'primary'
+        ORDER BY low
+    """)  # noqa: S608  # a name of ours
+)
+
+
+@frozen(eq=False)
+class Place:
+    """A worker, and the statements that name all of its shards: one reads users, one stores them and their events."""
+
+    address: Address
+    direct: bool
+    _shards: Sequence[int]
+    _reading: Compiled
+    _writing: Compiled
+
+    @classmethod
+    def of(cls, address: Address, shards: Sequence[Row]) -> "Place":
+        ids = [shard["id"] for shard in shards]
+        return cls(address, all(shard["direct"] for shard in shards), ids, _reading(shards), _writing(shards))
+
+    async def read(self, driver: Driver, ids: Sequence[UserId]) -> dict[UserId, Stored]:
+        """Do as `statements.read`."""
+        return stored_from(await self._reading.fetch(driver, {"ids": list(ids), "shards": self._shards}))
+
+    async def write(self, driver: Driver, writes: Sequence[Write]) -> set[UserId]:
+        """Do as `statements.write`."""
+        return {row["id"] for row in await self._writing.fetch(driver, arrays_from(writes) | {"shards": self._shards})}
+
+
+@frozen
+class ShardMap:
+    """Which place each hash has."""
+
+    rows: Sequence[Row]
+    _lows: Sequence[int] = field(init=False, eq=False)
+    _places: Sequence[Place] = field(init=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        by_address: dict[Address, list[Row]] = {}
+        for row in self.rows:
+            by_address.setdefault((row["host"], row["port"]), []).append(row)
+        places = {address: Place.of(address, rows) for address, rows in by_address.items()}
+        object.__setattr__(self, "_lows", [row["low"] for row in self.rows])
+        object.__setattr__(self, "_places", [places[row["host"], row["port"]] for row in self.rows])
+
+    def place_of(self, user_id: UserId) -> Place | None:
+        """Return where the user is, or will be."""
+        return self._places[bisect_right(self._lows, hashtext(user_id)) - 1] if self.rows else None
+
+
+@define(eq=False)
+class Workers:
+    """Connections to the workers themselves, as the coordinator's are made.
+
+    They are taken where they can be had: a worker whose address nobody but the coordinator reaches is left alone.
+    """
+
+    coordinator: AsyncEngine
+    clock: Callable[[], float] = time.monotonic
+    _map: ShardMap = field(factory=lambda: ShardMap(()), init=False)
+    _believed_until: float = field(default=float("-inf"), init=False)
+    _engines: dict[Address, AsyncEngine] = field(factory=dict, init=False)
+    _left_alone_until: dict[Address, float] = field(factory=dict, init=False)
+
+    async def shards(self) -> ShardMap:
+        """Return the map as it was `MAP_S` ago or later, and later than the last failure."""
+        if self.clock() >= self._believed_until:
+            until = self.clock() + MAP_S
+            async with directly(self.coordinator) as driver:
+                rows = await _SHARDS.fetch(driver, {})
+            if rows != self._map.rows:
+                self._map = ShardMap(rows)
+            self._believed_until = until
+        return self._map
+
+    def at(self, address: Address | None) -> AsyncEngine:
+        """Return the worker's connections, or the coordinator's."""
+        dialer: Dialer = self.coordinator.get_execution_options()["dialer"]
+        # Behind a pooler connections are few, and at the workers nothing pools them. A Unix socket in DATABASE_URL says
+        # nothing of what protects a connection over the network.
+        indirect = dialer.pooled or any(host.startswith("/") for host, _ in dialer.target.addresses)
+        if address is None or indirect or self.clock() < self._left_alone_until.get(address, 0):
+            return self.coordinator
+        if address not in self._engines:
+            self._engines[address] = create_engine(
+                evolve(dialer.target, addresses=(address,), connect_timeout_s=CONNECT_TIMEOUT_S),
+                pool_size=CONNECTIONS,
+                application_name=dialer.application_name,
+                # Citus would hide shards from asyncpg's questions about types, which then take seconds.
+                settings={**BY_KEY, "citus.override_table_visibility": "off"},
+                of_shards=True,
+            )
+        return self._engines[address]
+
+    def leave_alone(self, address: Address, for_s: float = LEFT_ALONE_S) -> None:
+        """Have the coordinator asked for a while, and its map too."""
+        self._left_alone_until[address] = self.clock() + for_s
+        self._believed_until = float("-inf")
+
+    async def unreached(self, servers: Iterable[str]) -> list[str]:
+        """Return those of the servers, `host:port`, to which no connection can be had."""
+        found = []
+        for server in servers:
+            host, _, port = server.rpartition(":")
+            try:
+                async with directly(self.at((host, int(port)))):
+                    pass
+            except DATABASE_ERRORS:
+                found.append(server)
+        return found
+
+    async def aclose(self) -> None:
+        for engine in self._engines.values():
+            await engine.dispose()
+
+
+def _reading(shards: Iterable[Row]) -> Compiled:
+    columns = ", ".join(f"kept.{c.name}" for c in USER_COLUMNS)
+    parts = [
+        f"SELECT {columns} FROM asked JOIN {shard['users']} AS kept ON kept.id = asked.id WHERE {_within(shard)}"  # noqa: S608
+        for shard in shards
+    ]
+    return Compiled(
+        text(f"""
+            WITH asked AS MATERIALIZED (
+                SELECT id, worker_hash(id) AS hash FROM unnest(:ids) AS id WHERE (SELECT {HOLDER}(:ids, :shards))
+            )
+            {" UNION ALL ".join(parts)}
+        """).bindparams(bindparam("ids", type_=ARRAY(Text)), bindparam("shards", type_=ARRAY(BigInteger)))  # noqa: S608
+    )
+
+
+def _writing(shards: Iterable[Row]) -> Compiled:
+    """Make one statement of what `statements.WRITE` is for each of the shards."""
+    kept = ", ".join(f"{c.name} = EXCLUDED.{c.name}" for c in USER_COLUMNS if not c.primary_key)
+    parts, stored = [], []
+    for number, shard in enumerate(shards):
+        parts.append(f"""
+            stored_{number} AS (
+                INSERT INTO {shard["users"]} AS kept ({names(USER_COLUMNS)})
+                SELECT {values("change", USER_COLUMNS)} FROM change WHERE {_within(shard)}
+                ON CONFLICT (id) DO UPDATE SET {kept} WHERE kept.revision = EXCLUDED.revision - 1
+                RETURNING id, deleted_at
+            ), queued_{number} AS (
+                INSERT INTO {shard["outbox"]} (id, {names(EVENT_COLUMNS)})
+                SELECT nextval({shard["sequence"]}), {values("event", EVENT_COLUMNS)}
+                FROM event JOIN stored_{number} AS stored ON stored.id = event.key
+            ), erased_{number} AS (
+                UPDATE {shard["outbox_dead"]} AS letter SET payload = NULL FROM stored_{number} AS stored
+                WHERE letter.key = stored.id AND stored.deleted_at IS NOT NULL
+            )
+        """)  # noqa: S608  # names of the server's
+        stored.append(f"SELECT id FROM stored_{number}")  # noqa: S608
+    user_arrays, event_arrays = arrays_of(users, USER_COLUMNS), arrays_of(outbox, EVENT_COLUMNS)
+    return Compiled(
+        text(f"""
+            WITH change AS MATERIALIZED (
+                SELECT *, worker_hash(id) AS hash
+                FROM unnest({_parameters(user_arrays)}) AS change ({names(USER_COLUMNS)})
+                WHERE (SELECT {HOLDER}(:users_id, :shards))
+            ), event AS MATERIALIZED (
+                SELECT * FROM unnest({_parameters(event_arrays)}) AS event ({names(EVENT_COLUMNS)})
+            ), {", ".join(parts)}
+            {" UNION ALL ".join(stored)}
+        """).bindparams(*user_arrays, *event_arrays, bindparam("shards", type_=ARRAY(BigInteger)))  # noqa: S608
+    )
+
+
+def _parameters(arrays: Iterable[BindParameter[Any]]) -> str:
+    return ", ".join(f":{array.key}" for array in arrays)
+
+
+def _within(shard: Row) -> str:
+    return f"hash BETWEEN {shard['low']} AND {shard['high']}"
