@@ -66,9 +66,10 @@ class PostgresUserStore:
         return self._commits.waiting
 
     async def start(self) -> None:
-        # The first webhook should not be the one to pay for a connection and for preparing the statement.
+        # The first webhook should not be the one to pay for a connection, for asking whether a standby has what is seen
+        # there, and for preparing the statement.
         with contextlib.suppress(*DATABASE_ERRORS):
-            async with directly(self._engine) as driver:
+            async with directly(self._engine, commits=True) as driver:
                 await read(driver, [])
                 self._distributed = await is_distributed(driver)
         self._commits.start()

@@ -8,6 +8,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from adapters.postgres.connection.target import read_target
 from adapters.postgres.doctor import examine_database
@@ -68,9 +69,10 @@ async def test_up_down_and_up_again_gives_the_same_schema(engine):
     assert len(first) == 7
 
 
-async def test_the_migrated_schema_equals_the_tables_in_code(engine):
+async def test_the_migrated_schema_equals_the_tables_in_code(engine, database_url):
     await migrate(engine)
-    async with engine.begin() as connection:
+    reflecting = create_async_engine(database_url.replace("postgresql://", "postgresql+asyncpg://"))  # JSON is read
+    async with reflecting.begin() as connection:
         differences = await connection.run_sync(
             lambda sync: compare_metadata(MigrationContext.configure(sync, opts={"compare_type": True}), metadata)
         )
@@ -79,6 +81,7 @@ async def test_the_migrated_schema_equals_the_tables_in_code(engine):
         await connection.run_sync(metadata.drop_all)
         await connection.run_sync(metadata.create_all)
         from_code = await connection.run_sync(described)
+    await reflecting.dispose()
 
     assert differences == []
     assert migrated == from_code
