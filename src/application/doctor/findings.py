@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from attrs import frozen
 
+from application.doctor.runbooks import RUNBOOKS
 from application.failure import ADVICE, Failure
 
 
@@ -20,6 +21,14 @@ class Finding:
     grade: Severity
     says: str
     advice: str = ""  # what to do about it; empty if nothing
+
+    @property
+    def runbook(self) -> str:
+        """Where the documentation says more; empty if nothing is wrong."""
+        if self.grade is Severity.OK:
+            return ""
+        # The `serve` that answers may be of another release, and check something that this one does not know.
+        return f"docs/{RUNBOOKS.get(self.check.removeprefix('serve: '), RUNBOOKS['serve'])}"
 
 
 @frozen

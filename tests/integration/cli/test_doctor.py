@@ -45,6 +45,7 @@ def test_a_database_without_its_schema_is_told_to_migrate(examine, empty_databas
 
     assert code == 1
     assert findings["schema"]["advice"] == "auth-service migrate"
+    assert findings["schema"]["runbook"] == "docs/runbooks.md#databaseunavailable"
 
 
 def test_servers_that_are_not_there_are_both_named(examine):

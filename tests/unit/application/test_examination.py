@@ -301,6 +301,20 @@ def test_a_serve_without_trouble_and_no_serve_at_all_are_fine():
     assert [finding.grade for finding in serving_findings(ServingFacts(address="a", answers=False))] == [OK]
 
 
+@each_row(
+    ("check", "runbook"),
+    [
+        ("relay", "docs/runbooks.md#relayabsent"),
+        ("serve: webhooks", "docs/runbooks.md#webhooksrejected"),
+        ("serve: clerk", "docs/runbooks.md#meerrors"),
+        ("serve: a check of a later release", "docs/operations.md#finding-the-cause"),
+    ],
+)
+def test_what_is_wrong_names_its_entry_in_the_documentation(check, runbook):
+    assert Finding(check, WARNING, "").runbook == Finding(check, FAILURE, "").runbook == runbook
+    assert Finding(check, OK, "").runbook == ""
+
+
 def test_warnings_pass_unless_asked_to_be_strict():
     warned = [Finding("a", OK, ""), not_checked("b", "nobody knows")]
 

@@ -6,6 +6,7 @@ import os
 import pytest
 from sdktest.rows import each_row
 
+from application.doctor.findings import not_checked
 from entrypoints.cli.doctor import command as doctor_module
 from entrypoints.cli.main import main
 from support.authority import Authority
@@ -42,6 +43,19 @@ def test_without_anything_it_says_what_is_missing_and_what_was_not_checked(docto
     for check in ("kafka", "webhook secret", "clerk secret key", "session tokens"):
         assert by_grade[check, "warning"]["says"].startswith("not checked: ")
         assert by_grade[check, "warning"]["advice"]
+
+
+def test_what_is_wrong_names_its_entry_in_the_documentation(doctor, capsys):
+    _, found = doctor(AUTH_SERVICE_ORGANIZATIONS="*")
+    with pytest.raises(SystemExit):
+        main(["doctor"])
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()[1:]]
+
+    assert grades(found)["managing users", "warning"]["runbook"] == "docs/operations.md#who-may-manage-users"
+    assert {each["runbook"] for each in found if each["grade"] == "ok"} == {""}
+    assert [(row[0], row[3]) for row in rows] == [
+        (each["check"], f"{each['advice']}; see {each['runbook']}" if each["runbook"] else "") for each in found
+    ]
 
 
 def test_all_that_is_wrong_is_told_and_the_rest_is_still_looked_at(doctor):
@@ -96,6 +110,12 @@ def test_an_env_file_that_cannot_be_read_is_a_finding(doctor, tmp_path):
 
     assert code
     assert found[0]["says"].startswith(".env: cannot be read")
+
+
+def test_a_finding_without_advice_shows_its_entry_alone(capsys):
+    doctor_module._print_table([not_checked("clerk", "Clerk: no answer in time")])
+
+    assert capsys.readouterr().out.endswith("\tdocs/runbooks.md#meerrors\n")
 
 
 async def test_a_check_that_fails_by_a_bug_or_takes_for_ever_hides_no_other():

@@ -8,6 +8,7 @@ from attrs import evolve
 from cryptography.hazmat.primitives.asymmetric import rsa
 from structlog.testing import capture_logs
 
+from application.doctor.runbooks import RUNBOOKS
 from application.errors import (
     ClerkKeyRefusedError,
     ClerkUnavailableError,
@@ -50,6 +51,7 @@ async def test_all_is_well(web):
 
     assert (status, set(checks.values()), causes) == (200, {"ok"}, {})
     assert set(checks) == {"database", "session_keys", "session_tokens", "webhooks", "clerk", "events", "vacuum"}
+    assert set(checks) <= set(RUNBOOKS)
 
 
 async def refuse(web, times: int = 1) -> None:

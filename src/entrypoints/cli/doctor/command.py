@@ -53,7 +53,7 @@ def doctor(*, json: bool = False, strict: bool = False) -> None:
         proxies.export()
     findings = [*found.findings, *asyncio.run(_examine(found))]
     if json:
-        print(json_.dumps([asdict(finding) for finding in findings], indent=2))
+        print(json_.dumps([{**asdict(finding), "runbook": finding.runbook} for finding in findings], indent=2))
     else:
         _print_table(findings)
     sys.exit(not passed(findings, strict=strict))
@@ -121,9 +121,13 @@ async def _nothing() -> None:
     return None
 
 
+def _what_to_do(finding: Finding) -> str:
+    return "; see ".join(filter(None, (finding.advice, finding.runbook)))
+
+
 def _print_table(findings: Sequence[Finding]) -> None:
     rows = [
-        (finding.check, Text(finding.grade, _COLOURS[finding.grade]), finding.says, finding.advice)
+        (finding.check, Text(finding.grade, _COLOURS[finding.grade]), finding.says, _what_to_do(finding))
         for finding in findings
     ]
     print_table(("check", "grade", "finding", "what to do"), rows, prose={"finding", "what to do"})
