@@ -39,13 +39,7 @@ def to_milliseconds(moment: datetime) -> int:
 
 
 def user_from(row: Mapping[str, Any] | Row) -> User | Tombstone:
-    """Read one row of `users`; JSON columns are text. A row that was read before gives the same object."""
-    return _user_of(_columns(row))
-
-
-@lru_cache(maxsize=1024)  # an application asks for the same users again and again
-def _user_of(values: tuple[Any, ...]) -> User | Tombstone:
-    row = dict(zip(_COLUMNS, values, strict=True))
+    """Read one row of `users`; JSON columns are text."""
     if row["deleted_at"] is not None:
         return Tombstone(id=UserId(row["id"]), version=row["version"], deleted_at=to_milliseconds(row["deleted_at"]))
     return User(
@@ -60,6 +54,16 @@ def _user_of(values: tuple[Any, ...]) -> User | Tombstone:
         updated_at=to_milliseconds(row["updated_at"]),
         source=SourceVersion(row["source_updated_at"], row["source_timestamp"], row["source_digest"]),
     )
+
+
+def user_again_from(row: Mapping[str, Any] | Row) -> User | Tombstone:
+    """Do as `user_from`; a row that was read before gives the same object. For reading: what is written is new."""
+    return _remembered(_columns(row))
+
+
+@lru_cache(maxsize=1024)  # an application asks for the same users again and again
+def _remembered(values: tuple[Any, ...]) -> User | Tombstone:
+    return user_from(dict(zip(_COLUMNS, values, strict=True)))
 
 
 def row_from(user: User | Tombstone, *, revision: int) -> dict[str, Any]:

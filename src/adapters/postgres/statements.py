@@ -28,7 +28,7 @@ from sqlalchemy.sql.selectable import TableValuedAlias
 
 from adapters.postgres.asyncpg_execution import Compiled, Row
 from adapters.postgres.connection.dial import Driver
-from adapters.postgres.rows import row_from, to_datetime, user_from
+from adapters.postgres.rows import row_from, to_datetime, user_again_from, user_from
 from adapters.postgres.tables import outbox, outbox_dead, revoked_session, users
 from application.relay.lanes import lane_of
 from application.relay.messages import OutboxMessage
@@ -175,7 +175,7 @@ async def read_with_sessions(
     `statement` is `READ_WITH_SESSIONS` or `READ_AT_REPLICA`.
     """
     rows = await statement.fetch(driver, {"ids": list(ids), "sessions": list(sessions)})
-    known = {row["id"]: user_from(row) for row in rows if row["id"]}
+    known = {row["id"]: user_again_from(row) for row in rows if row["id"]}
     return known, frozenset(rows[0]["revoked"] or ()), rows[0].get("behind_s", 0.0)
 
 
