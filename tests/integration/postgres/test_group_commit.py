@@ -125,6 +125,7 @@ async def test_a_commit_that_fails_leaves_neither_row_nor_event(store, database_
     assert await fetch(database_url, "SELECT 1 FROM users UNION ALL SELECT 1 FROM outbox") == []
 
 
+@pytest.mark.one_server  # on Citus a lock that is taken at the coordinator does not hold up what is written to shards
 async def test_a_database_that_does_not_answer_is_told_in_bounded_time_and_nothing_is_lost(engine, database_url):
     store = PostgresUserStore(engine, encode, lambda: None, limit_s=0.5)
     await store.start()
