@@ -141,7 +141,7 @@ def test_variables_may_come_through_a_pipe_that_can_be_read_once(tmp_path):
     lines = "".join(f"{name}={shlex.quote(text)}\n" for name, text in environment().items())
     (tmp_path / "variables").write_text(lines)
     program = Path(sys.executable).with_name("auth-service")
-    script = f"exec {program} --env-file <(cat variables) serve --workers 2 --port {port}"
+    script = f"exec {shlex.quote(str(program))} --env-file <(cat variables) serve --workers 2 --port {port}"
     process = subprocess.Popen(["bash", "-c", script], env={"PATH": os.environ["PATH"]}, cwd=tmp_path)
     try:
         deadline = time.monotonic() + 60

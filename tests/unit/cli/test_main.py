@@ -1,3 +1,4 @@
+import shlex
 import subprocess
 import sys
 
@@ -145,7 +146,7 @@ def test_a_folder_that_cannot_be_used_is_named(capsys, tmp_path, arguments):
 
 
 def test_the_status_is_the_same_when_stderr_is_closed(tmp_path):
-    command = f"exec {sys.executable} -m entrypoints.cli.main --env-file /dev/null migrate 2>&-"
+    command = f"exec {shlex.quote(sys.executable)} -m entrypoints.cli.main --env-file /dev/null migrate 2>&-"
     environment = {"PATH": "/usr/bin:/bin", "DATABASE_URL": "mysql://h/db"}
 
     assert subprocess.run(["/bin/sh", "-c", command], env=environment, cwd=tmp_path, check=False).returncode == 78
