@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import math
+import time
 from collections.abc import Callable
 
 import asyncpg
@@ -12,8 +14,7 @@ from adapters.postgres.asyncpg_execution import Compiled, directly
 from adapters.postgres.connection.dial import Dialer, is_behind_pooler
 from adapters.postgres.connection.target import Target
 from adapters.postgres.failures import DATABASE_ERRORS
-
-CHANNEL = "outbox_wake"
+from adapters.postgres.statements import CHANNEL
 
 DEBOUNCE_S = 0.005  # between two notifications; more would only wake a relay that is awake
 
@@ -30,6 +31,12 @@ class OutboxNotifier:
         self._events = events
         self._stored = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._stored_at = -math.inf
+
+    def is_first(self) -> bool:
+        """Tell whether no event was stored for `DEBOUNCE_S`, so that the next may be stored with its notification."""
+        last, self._stored_at = self._stored_at, time.monotonic()
+        return self._stored_at - last > DEBOUNCE_S
 
     def set(self) -> None:
         """Events have been stored."""

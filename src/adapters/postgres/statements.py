@@ -5,6 +5,7 @@ from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
+import asyncpg
 from attrs import frozen
 from sqlalchemy import (
     ARRAY,
@@ -78,6 +79,9 @@ def rows_of(name: str, table: Table, columns: Sequence[Column[Any]]) -> TableVal
     )
 
 
+CHANNEL = "outbox_wake"
+"""What relays listen to."""
+
 USER_COLUMNS = list(users.c)
 EVENT_COLUMNS = [
     outbox.c[name] for name in ("key", "version", "lane", "event_id", "type", "occurred_at", "payload", "traceparent")
@@ -121,6 +125,7 @@ _erased = (
     .cte("erased")
 )
 WRITE = Compiled(select(_stored.c.id).add_cte(_queued, _erased))
+WRITE_AND_NOTIFY = Compiled(select(_stored.c.id, func.pg_notify(CHANNEL, "")).add_cte(_queued, _erased))
 _ids = bindparam("ids", type_=ARRAY(Text))
 READ = Compiled(select(users).where(users.c.id == any_(_ids)))
 # One row at least, also when none of the users is known; each row has all revoked sessions of the batch, mostly none.
@@ -179,12 +184,20 @@ async def read_with_sessions(
     return known, frozenset(rows[0]["revoked"] or ()), rows[0].get("behind_s", 0.0)
 
 
-async def write(driver: Driver, writes: Sequence[Write]) -> set[UserId]:
+async def write(driver: Driver, writes: Sequence[Write], statement: Compiled = WRITE) -> set[UserId]:
     """Store all of them in one statement, hence at one moment, and return who was stored.
 
-    The others lost a race against another process and left no trace.
+    The others lost a race against another process and left no trace. `statement` is `WRITE` or `WRITE_AND_NOTIFY`.
     """
-    return {row["id"] for row in await WRITE.fetch(driver, arrays_from(writes))}
+    return {row["id"] for row in await statement.fetch(driver, arrays_from(writes))}
+
+
+async def write_and_notify(driver: Driver, writes: Sequence[Write]) -> set[UserId]:
+    """Do as `write`, and notify relays with the same COMMIT (ADR 0035)."""
+    try:
+        return await write(driver, writes, WRITE_AND_NOTIFY)
+    except asyncpg.ProgramLimitExceededError:  # the server's queue of notifications is full: a listener reads none
+        return await write(driver, writes)
 
 
 def arrays_from(writes: Sequence[Write]) -> dict[str, Sequence[Any]]:

@@ -9,11 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import directly
 from adapters.postgres.citus import is_distributed, read_on_worker, write_on_worker
-from adapters.postgres.connection.dial import STATEMENT_TIMEOUT_S, Driver
+from adapters.postgres.connection.dial import STATEMENT_TIMEOUT_S, Driver, is_behind_pooler
 from adapters.postgres.failures import DATABASE_ERRORS, Responsible, code_of, fault_of
 from adapters.postgres.group_commit import QUEUE_LIMIT, Change, GroupCommit
 from adapters.postgres.shards import ELSEWHERE, LEFT_ALONE_S, MOVED_S, Place, ShardMap, Workers
-from adapters.postgres.statements import Stored, Write, read, write
+from adapters.postgres.statements import Stored, Write, read, write, write_and_notify
 from application.errors import UnstorableError
 from application.relay.messages import Encode
 from application.users.ports import Decide
@@ -38,17 +38,20 @@ class PostgresUserStore:
         on_commit: Callable[[], None],
         around_batch: AroundBatch = lambda _: _nothing,
         *,
+        is_first: Callable[[], bool] = lambda: False,
         limit_s: float = STATEMENT_TIMEOUT_S,
         queue_limit: int = QUEUE_LIMIT,
     ) -> None:
-        """`on_commit` is called after a COMMIT that stored events, and must not block.
+        """`on_commit` is called after a COMMIT that stored events and notified nobody, and must not block.
 
-        `limit_s` is how long a caller waits for its answer.
+        `is_first` tells that a write may notify relays itself: nothing was stored lately (ADR 0035). `limit_s` is how
+        long a caller waits for its answer.
         """
         self._engine = engine
         self._encode = encode
         self._on_commit = on_commit
         self._around_batch = around_batch
+        self._is_first = is_first
         self._commits: GroupCommit[UserId, Known, Decision] = GroupCommit(
             self._attempt,
             name="user-store-writer",
@@ -129,9 +132,11 @@ class PostgresUserStore:
                 if not decided:
                     return
                 has_events = any(prepared.events for _, _, prepared in decided)
-                written = await store(driver, [prepared for _, _, prepared in decided])
+                notifies = has_events and self._is_first() and store is write and not is_behind_pooler(driver)
+                write_all = write_and_notify if notifies else store
+                written = await write_all(driver, [prepared for _, _, prepared in decided])
         # Behind a pooler this is the first moment after COMMIT.
-        if has_events:
+        if has_events and not notifies:
             self._on_commit()
             # A turn of the loop for the wake-up to leave before answers are composed: 0.3 ms of an idle relay's time.
             await asyncio.sleep(0)

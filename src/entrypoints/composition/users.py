@@ -49,7 +49,14 @@ class UsersContainer(DeclarativeContainer):
     outbox_wake = Singleton(OutboxNotifier, engine)
     session_wake = Singleton(OutboxNotifier, engine, SESSIONS)
     user_store: Provider[UserStore] = traced.provided.user_store.call(
-        Singleton(PostgresUserStore, engine, encode, outbox_wake.provided.set, traced.provided.batch)
+        Singleton(
+            PostgresUserStore,
+            engine,
+            encode,
+            outbox_wake.provided.set,
+            traced.provided.batch,
+            is_first=outbox_wake.provided.is_first,
+        )
     )
     user_reader: Provider[UserReader] = traced.provided.user_reader.call(Singleton(PostgresUserReader, engine))
     session_store: Provider[SessionStore] = Singleton(

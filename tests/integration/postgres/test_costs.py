@@ -41,11 +41,13 @@ async def measured(database_url: str) -> dict[str, dict[str, float]]:
     async with meter(database_url) as postgres:
         engine = create_engine(read_target(postgres.url), pool_size=1, application_name="tests", settings=INDEX_PLANS)
         store = PostgresUserStore(engine, encode, lambda: None)
+        first = PostgresUserStore(engine, encode, lambda: None, is_first=lambda: True)
         outbox, leases = PostgresOutbox(engine), PostgresLaneLeases(engine)
         relay = RelayEvents(outbox, MemoryPublisher())
         await store.start()
+        await first.start()
 
-        async def webhook(user: UserId, at: int) -> None:
+        async def webhook(user: UserId, at: int, store: PostgresUserStore = store) -> None:
             await store.change(user, partial(sync_user, snapshot=snapshot(user, at=at, first_name=f"Ada {at}")))
 
         async def lease() -> None:
@@ -62,21 +64,23 @@ async def measured(database_url: str) -> dict[str, dict[str, float]]:
             costs[name] = {kind: round(value / of * per_second, 3) for kind, value in asdict(counted).items()}
 
         # asyncpg prepares each statement when it first meets it.
-        for at in (1, 2):
+        for at in (1, 4):
             await webhook(UserId("user_first"), at)
+            await webhook(UserId("user_first"), at + 2, first)
             await asyncio.gather(*(webhook(UserId(f"user_first{number}"), at) for number in range(3)))
             await round_to_the_end()
             await lease()
 
         await cost("webhook, alone, of a new user", webhook(UserId("user_alone"), 1))
         await cost("webhook, alone, of a known user", webhook(UserId("user_alone"), 2))
+        await cost("webhook, alone, with its notification", webhook(UserId("user_alone"), 3, first))
         await cost("webhook, alone, that is stale", webhook(UserId("user_alone"), 1))
         await round_to_the_end()
         await cost(f"webhook, one of {BATCH} at once, of new users", *(webhook(user, 1) for user in USERS), of=BATCH)
         await cost(f"relayed event, one of {BATCH}, and the read that finds no more", round_to_the_end(), of=BATCH)
         await cost(f"webhook, one of {BATCH} at once, of known users", *(webhook(user, 2) for user in USERS), of=BATCH)
         await round_to_the_end()
-        await webhook(UserId("user_alone"), 3)
+        await webhook(UserId("user_alone"), 4)
         await cost("relayed event, alone, and the read that finds no more", round_to_the_end())
         await cost("idle relay, polls, in a second", relay(range(LANES), 1000), per_second=1 / LONGEST_PAUSE_S)
         await cost("idle relay, leases, in a second", lease(), per_second=3 / LEASE_S)
@@ -86,6 +90,7 @@ async def measured(database_url: str) -> dict[str, dict[str, float]]:
         reads = (reader.signed_in(user, session) for user in USERS)
         await cost(f"read of who is signed in, one of {BATCH} at once", *reads, of=BATCH)
         await store.aclose()
+        await first.aclose()
         await engine.dispose()
     return costs
 

@@ -6,9 +6,18 @@ from collections.abc import AsyncIterator, Callable
 import asyncpg
 import pytest
 
+from adapters.kafka.cloudevents import encode
 from adapters.postgres.connection.target import read_target
-from adapters.postgres.notifier import CHANNEL, NotificationListener, OutboxNotifier
+from adapters.postgres.engine import create_engine
+from adapters.postgres.migrate import migrate
+from adapters.postgres.notifier import DEBOUNCE_S, NotificationListener, OutboxNotifier
+from adapters.postgres.statements import CHANNEL
+from adapters.postgres.user_store import PostgresUserStore
 from application.relay.lanes import SESSIONS
+from domain.user import UserId
+from integration.postgres.test_group_commit import creation
+from support import servers
+from support.users import USER
 
 
 @pytest.fixture
@@ -70,3 +79,50 @@ async def test_a_notification_says_whose_events_were_stored(engine, database_url
         await part.aclose()
 
     assert said == [None, "", SESSIONS]
+
+
+async def test_the_first_event_after_a_pause_is_notified_by_its_own_write(engine, heard):
+    """And the events that follow by the notifier, which has not started here."""
+    notifier = OutboxNotifier(engine)
+    told: list[float] = []
+    store = PostgresUserStore(
+        engine, encode, lambda: told.append(asyncio.get_running_loop().time()), is_first=notifier.is_first
+    )
+    await store.start()
+    await creation(store, USER)
+    await until(lambda: len(heard) == 1)
+    assert told == []
+
+    began = asyncio.get_running_loop().time()
+    users = [UserId(f"user_{number}") for number in range(20)]
+    for user in users:
+        await creation(store, user)
+    took = asyncio.get_running_loop().time() - began
+    await store.aclose()
+    await until(lambda: len(heard) - 1 + len(told) == len(users))
+
+    assert len(heard) - 1 <= took / DEBOUNCE_S + 1
+
+
+async def test_a_full_queue_of_notifications_stops_no_write():
+    """A client of the database that listens, and then leaves a transaction open, holds the queue up for everybody."""
+    with servers.postgres(max_notify_queue_pages="64") as server:
+        engine = create_engine(read_target(server.address), pool_size=4, application_name="tests")
+        await migrate(engine)
+        stuck = await asyncpg.connect(server.address)
+        await stuck.add_listener(CHANNEL, lambda *_: None)
+        await stuck.execute("BEGIN; SELECT 1")
+        filler = await asyncpg.connect(server.address)
+        with pytest.raises(asyncpg.ProgramLimitExceededError):
+            await filler.executemany(
+                "SELECT pg_notify('other', repeat($1, 1900))", [(f"{number} ",) for number in range(200)]
+            )
+        store = PostgresUserStore(engine, encode, lambda: None, is_first=lambda: True)
+        await store.start()
+        stored = await creation(store, USER)
+        await store.aclose()
+        for connection in (filler, stuck):
+            await connection.close()
+        await engine.dispose()
+
+    assert stored.user.version == 1
