@@ -8,7 +8,7 @@ from attrs import frozen
 from application.counting import counted
 from application.history.ports import SearchTopics, StoredTraces, StoredTracesReader, TopicSearch
 from application.history.user_history import document_of, is_tombstone
-from application.relay.topic_tail import Record
+from application.relay.ports import Record
 from application.relay.topics import EVENTS, HOUR_MS, SESSIONS, STATE, TopicFacts
 from application.users.ports import UserReader
 from domain.session import TOKEN_LIFETIME_MS

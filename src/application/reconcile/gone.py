@@ -6,9 +6,10 @@ from functools import partial
 from attrs import define, field
 
 from application.errors import SafetyStopError
-from application.reconcile.drift import CreationKey, Difference, Drift, LivingUsers
+from application.reconcile.drift import Difference, Drift
 from application.reconcile.listing import Complete, PageSizes
 from application.reconcile.options import Run
+from application.reconcile.ports import CreationKey, LivingUsers
 from application.reconcile.repair import RepairUsers
 from application.reconcile.retry import together
 from application.users.delete_user import DeleteUser

@@ -45,35 +45,6 @@ class ReconcileProgress:
         self.repaired[difference.drift] += difference.repaired
 
 
-@frozen(kw_only=True)
-class Checkpoint:
-    """What an interrupted run saves for the next."""
-
-    began_at: int
-    created_from: int | None  # where to continue reading, ms; None when the whole list has been read
-    gone: tuple[UserId, ...]  # whom Clerk no longer has, and who are not deleted yet: at most as many as may be deleted
-    listed: int
-    moved: int
-    found: dict[Drift, int]
-    repaired: dict[Drift, int]
-
-
-class Checkpoints(Protocol):
-    """Where the unfinished run is kept: there is one at most. All methods raise StoreUnavailableError."""
-
-    async def take(self, run: str, *, began_after: int) -> Checkpoint | None:
-        """Make `run` the unfinished run; return the checkpoint of the one before, unless that began too long ago (ms).
-
-        If the one before still runs, it is no longer the unfinished run: it continues and saves nothing.
-        """
-
-    async def save(self, run: str, checkpoint: Checkpoint) -> None:
-        """Save the progress of `run`, if it is still the unfinished run."""
-
-    async def finish(self, run: str) -> None:
-        """Delete the checkpoint of `run`, if it is still the unfinished run."""
-
-
 class ReconcileObserver(Protocol):
     """Receives the progress of a run, and decides whether it may delete."""
 

@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
 
-from application.reconcile.drift import LivingUsers, require_our_instance
+from application.reconcile.our_instance import require_our_instance
+from application.reconcile.ports import LivingUsers, ReadSeen, Seen
 from application.users.ports import ClerkUsers, UserDirectory, UserStore
 from application.users.representation import profile_document, tombstone_document
 from domain.decision import Decision, Outcome
@@ -17,19 +18,6 @@ from domain.sync_user import sync_user
 from domain.user import Known, Tombstone, UserId
 
 PAGE = 1000  # users in one statement
-
-
-@frozen
-class Seen:
-    """What a consumer has of a user: the first record of the highest version."""
-
-    version: int
-    user: Mapping[str, Any] = field(repr=False)  # `data.user` of the event
-
-
-class ReadSeen(Protocol):
-    async def __call__(self, since_ms: int) -> Mapping[UserId, Seen]:
-        """Read the topic from this time (ms) to its current end; BrokerUnavailableError: no access, or no topic."""
 
 
 @define(kw_only=True)

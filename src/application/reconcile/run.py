@@ -6,10 +6,10 @@ from contextlib import aclosing
 from attrs import define, field
 
 from application.reconcile.checkpoint import UnfinishedRun
-from application.reconcile.drift import LivingUsers
 from application.reconcile.gone import GoneUsers
 from application.reconcile.listing import PageSizes, by_change, by_creation
-from application.reconcile.options import Checkpoints, ReconcileObserver, ReconcileOptions, ReconcileProgress, Run
+from application.reconcile.options import ReconcileObserver, ReconcileOptions, ReconcileProgress, Run
+from application.reconcile.ports import Checkpoints, LivingUsers
 from application.reconcile.repair import RepairUsers
 from application.reconcile.retry import Retry
 from application.users.delete_user import DeleteUser

@@ -7,9 +7,10 @@ from attrs import define, field
 
 from application.errors import BrokerUnavailableError, StoreUnavailableError
 from application.failure import KAFKA, Cause, Failure
-from application.relay.messages import DeliveryResults, Outbox, Pending, Publisher, RefusedMessage
+from application.relay.messages import DeliveryResults, Pending, RefusedMessage
+from application.relay.ports import Outbox, Publisher, StateLanes, StatePublisher
 from application.relay.relay_events import Round, settled
-from application.relay.state_topic import FencedError, StateLanes, StatePublisher, fill_lane, for_state_only
+from application.relay.state_topic import FencedError, fill_lane, for_state_only
 
 OFTEN, FORGOTTEN = 10, 0.99
 """More consecutive fencings than changes of lanes cause; each successful round reduces the count by a hundredth. Two

@@ -9,7 +9,8 @@ from typing import Any
 from attrs import evolve, frozen
 
 from application.errors import ClerkUnavailableError, UserDeletedError, UserUnknownError
-from application.reconcile.drift import LivingUsers, require_our_instance
+from application.reconcile.our_instance import require_our_instance
+from application.reconcile.ports import LivingUsers
 from application.sessions.revoke_session import RevokeSession
 from application.users.delete_user import DeleteUser
 from application.users.ports import ClerkUsers, UserReader

@@ -14,7 +14,7 @@ from application.history.erasure import (
     states,
 )
 from application.history.ports import EndedSession, StoredTraces, TopicSearch
-from application.relay.topic_tail import Record
+from application.relay.ports import Record
 from application.relay.topics import DAY_MS, EVENTS, HOUR_MS, SESSIONS, STATE, Topic, TopicFacts
 from domain.session import TOKEN_LIFETIME_MS
 from support.users import USER, deletion, snapshot
