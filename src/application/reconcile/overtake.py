@@ -9,7 +9,7 @@ from attrs import define, field
 from application.reconcile.our_instance import require_our_instance
 from application.reconcile.ports import LivingUsers, ReadSeen, Seen
 from application.users.ports import ClerkUsers, UserDirectory, UserStore
-from application.users.representation import profile_document, tombstone_document
+from application.users.representation import user_document
 from domain.decision import Decision, Outcome
 from domain.delete_user import delete_user
 from domain.overtake import overtake
@@ -71,15 +71,12 @@ def is_behind(known: Known, seen: Seen) -> bool:
     """Tell whether consumers would drop this user's next event, or keep a state that differs from the row."""
     if known is None or known.version < seen.version:
         return True
-    document: Mapping[str, Any] = tombstone_document(known) if isinstance(known, Tombstone) else profile_document(known)
-    return known.version == seen.version and _differs(document, seen.user)
-
-
-def _differs(ours: Mapping[str, Any], published: Mapping[str, Any]) -> bool:
-    """Compare the fields that both have: another release may have published it, with more of them or fewer."""
-    if ("deleted_at" in ours) != ("deleted_at" in published):
-        return True
-    return any(ours[name] != published[name] for name in ours.keys() & published.keys())
+    if known.version > seen.version:
+        return False
+    ours: Mapping[str, Any] = user_document(known)
+    # The fields that both have: another release may have published it, with more of them or fewer.
+    differs = any(ours[name] != seen.user[name] for name in ours.keys() & seen.user.keys())
+    return differs or ("deleted_at" in ours) != ("deleted_at" in seen.user)
 
 
 def _no_news(known: Known) -> Decision:

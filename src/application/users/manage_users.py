@@ -18,7 +18,7 @@ from application.users.sync_user import SyncUser
 from domain.decision import Decision, Outcome
 from domain.session import RevokedSession, SessionId
 from domain.snapshot import Deletion, Snapshot
-from domain.user import Known, Tombstone, User, UserId
+from domain.user import Tombstone, User, UserId
 
 LISTING_S = 2.0  # how long a ban waits for the list of the user's sessions, which must not delay it further
 
@@ -125,7 +125,7 @@ class ManageUsers:
         snapshot = await self.identities.get(user_id)
         if snapshot is not None:
             return await self.sync_user(snapshot)
-        known: Known = await self.users.get(user_id)
+        known = await self.users.get(user_id)
         if known is None:
             raise UserUnknownError
         if isinstance(known, User):
@@ -144,9 +144,7 @@ class ManageUsers:
 
     async def _record(self, user_id: UserId, ended: Collection[SessionId]) -> None:
         at = self.now_ms()
-        await self.revoke_session.each(
-            RevokedSession(id=session_id, user_id=user_id, revoked_at=at) for session_id in ended
-        )
+        await self.revoke_session.each(RevokedSession(id=each, user_id=user_id, revoked_at=at) for each in ended)
 
     async def _require_not_deleted(self, user_id: UserId) -> None:
         if isinstance(await self.users.get(user_id), Tombstone):
