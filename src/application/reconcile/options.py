@@ -1,4 +1,4 @@
-"""The options of a reconcile, what it counts, and what it saves when it is interrupted."""
+"""The options of a reconcile, what it counts, and what the parts of a run share."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,6 +9,8 @@ from attrs import define, field, frozen
 from application.reconcile.drift import DeletionLimit, Difference, Drift
 from application.reconcile.retry import Retry
 from domain.user import UserId
+
+PAGE = 500  # Users in one request: Clerk's maximum. It answers a larger limit with 10 (clerk-sdk-python issue 166).
 
 
 @frozen(kw_only=True)
@@ -57,6 +59,13 @@ class ReconcileObserver(Protocol):
         """Tell whether these users, one or more, may be deleted here, permanently; asked once, at the end of a run."""
 
 
+@frozen(kw_only=True)
+class PageSizes:
+    clerk: int = PAGE  # users in one request to Clerk
+    overlap: int = 10  # overlap of pages read by offset: if so many users are deleted in between, none is missed
+    ours: int = 1000  # users in one statement
+
+
 @frozen
 class Run:
     """One run: what its parts share."""
@@ -65,6 +74,7 @@ class Run:
     progress: ReconcileProgress
     observer: ReconcileObserver
     retry: Retry
+    sizes: PageSizes
 
     def report(self, difference: Difference) -> None:
         """Count a difference, repaired or not, and tell the observer."""
