@@ -31,14 +31,7 @@ class Times:
     issued_at: float | None
 
     def require(self, leeway: float, now: float) -> None:
-        """Return if the token is valid at `now`.
-
-        Edges are those of Clerk's own SDKs: expired when `exp <= now - leeway`; not active when
-        `nbf > now + leeway`, and the same for `iat`.
-
-        Raises:
-            TokenRejected: it is not.
-        """
+        """Return if the token is valid at `now`, with the edges of Clerk's own SDKs; TokenRejected: it is not."""
         if self.expires_at <= now - leeway:
             raise TokenRejected(Reason.TOKEN_EXPIRED, "The token has expired.")
         if self.not_before is not None and self.not_before > now + leeway:
@@ -52,16 +45,11 @@ class Identity:
     """The result of verified claims; it may be reused as long as `times` allows."""
 
     times: Times
-    caller: Callable[..., Authenticated]
-    """Takes `claims`."""
+    caller: Callable[..., Authenticated]  # takes `claims`
 
 
 def identity_in(claims: Mapping[str, Any], expected: Expectations, now: float) -> Identity:
-    """The identity in claims whose signature was verified.
-
-    Raises:
-        TokenRejected: a claim is missing, of the wrong JSON type, or does not have an accepted value.
-    """
+    """The identity in claims whose signature was verified; TokenRejected: a claim is missing or not acceptable."""
     user_id = _user_id(claims)
     session_id = _session_id(claims)
     times = _times(claims)

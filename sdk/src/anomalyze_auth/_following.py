@@ -10,17 +10,13 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 Record: TypeAlias = "ConsumerRecord[bytes | None, bytes | None]"
 
-_ANSWER_MS = 5_000
-"""Timeout of each request to a broker; after it, reading starts again."""
+_ANSWER_MS = 5_000  # timeout of each request to a broker; after it, reading starts again
 _START_S = 20.0
 _ASK_EVERY_S = 0.25
 _LOOK_EVERY_S = 0.05
-_FETCH_WAIT_MS = 250
-"""A broker answers the requests of one connection in order, so each waits for a pending fetch."""
-_METADATA_MS = 1_000
-"""Added partitions and a deleted topic are noticed within this time."""
-_RECORDS_AT_ONCE = 200
-"""Handled in one step: a few milliseconds, in which the event loop does nothing else."""
+_FETCH_WAIT_MS = 250  # a broker answers the requests of one connection in order, so each waits for a pending fetch
+_METADATA_MS = 1_000  # within which added partitions and a deleted topic are noticed
+_RECORDS_AT_ONCE = 200  # handled in one step: a few milliseconds, in which the event loop does nothing else
 _STANDSTILL_S = 10.0
 _CLOSE_S = 2.0
 _SETTLE_S = 0.05

@@ -7,8 +7,7 @@ from pathlib import Path
 from anomalyze_auth.kafka.values import line
 
 _LOG = logging.getLogger(__name__)
-_LARGEST_BYTES = 64 * 1024
-"""Larger than any secret; smaller than a log file or device that was named by mistake."""
+_LARGEST_BYTES = 64 * 1024  # larger than any secret; smaller than a log file or device that was named by mistake
 
 
 class Credential:

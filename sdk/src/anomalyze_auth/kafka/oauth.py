@@ -35,11 +35,7 @@ class ClientCredentials:
     _in_body: bool = False
 
     async def __call__(self) -> AccessToken:
-        """Fetch a token.
-
-        Raises:
-            TokenUnavailable: the endpoint returned none; the message says why.
-        """
+        """Fetch a token; TokenUnavailable: the endpoint returned none, and why."""
         status, answer = await self._ask()
         if not self._in_body and _is_unknown_client(status, answer):
             self._in_body = True
@@ -48,11 +44,7 @@ class ClientCredentials:
         return self.read(status, answer)
 
     def read(self, status: int, answer: dict[str, Any] | None) -> AccessToken:
-        """The token in an answer; `answer` is None if it is not a JSON object.
-
-        Raises:
-            TokenUnavailable: it has no token.
-        """
+        """The token in an answer, which is None if it is not a JSON object; TokenUnavailable: it has no token."""
         if status != 200:  # noqa: PLR2004
             raise self._refusal(status, answer)
         return self._token(answer)

@@ -19,18 +19,13 @@ _ALERT_S = 1.0
 class TlsFiles:
     """The files of a TLS client; all of them may change at any time."""
 
-    authorities: Path | None
-    """None: the authorities that the system trusts."""
+    authorities: Path | None  # None: those that the system trusts
     certificate: Path | None
     key: Path | None
     key_password: Credential | None
 
     def read(self) -> tuple[bytes | str | None, ...]:
-        """The current contents.
-
-        Raises:
-            OSError: a file cannot be read.
-        """
+        """The current contents; OSError: a file cannot be read."""
         files = (self.authorities, self.certificate, self.key)
         contents = [None if file is None else file.read_bytes() for file in files]
         return (*contents, self.key_password.read() if self.key_password else None)
@@ -76,7 +71,6 @@ class RenewableContext(ssl.SSLContext):
 
     @property
     def presents_certificate(self) -> bool:
-        """Whether the client presents a certificate."""
         return self._files.certificate is not None
 
     def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:
