@@ -32,21 +32,13 @@ class TopicChangedError(Exception):
 
 @attrs.frozen(kw_only=True)
 class Following:
-    """The callbacks of `follow`.
+    """The callbacks of `follow`."""
 
-    Attributes:
-        take: called with each record and the time, in the order of its partition.
-        skip: called for each record that the client cannot read at all.
-        known: called with a time of `clock`, when every record that the brokers had at that time was taken.
-        rest: called with the time after each batch, and several times a second while the topics are idle.
-        clock: monotonic seconds.
-    """
-
-    take: Callable[[Record, float], None]
-    skip: Callable[[], None]
-    known: Callable[[float], None]
-    rest: Callable[[float], None]
-    clock: Callable[[], float]
+    take: Callable[[Record, float], None]  # called with each record and the time, in the order of its partition
+    skip: Callable[[], None]  # called for each record that the client cannot read at all
+    known: Callable[[float], None]  # called with a time of `clock`: all that the brokers had then was taken
+    rest: Callable[[float], None]  # called with the time after each batch, several times a second on idle topics
+    clock: Callable[[], float]  # monotonic seconds
 
 
 async def follow(
@@ -54,14 +46,8 @@ async def follow(
 ) -> NoReturn:
     """Read what was published at `since` (seconds since 1970, by the records' timestamps) or later, until an error.
 
-    After any error, call it again: it may then deliver records a second time.
-
-    Args:
-        bootstrap_servers: host:port each.
-        topics: not created if they do not exist.
-        since: of the first record, by the records' own timestamps.
-        following: what to call.
-        connection: how `AIOKafkaConsumer` connects.
+    After any error, call it again: it may then deliver records a second time. `connection`: further arguments of
+    `AIOKafkaConsumer`.
 
     Raises:
         TopicMissingError: there is no such topic.

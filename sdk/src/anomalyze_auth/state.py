@@ -54,14 +54,9 @@ _STATE = msgspec.json.Decoder(_State)
 
 
 def decode_state(headers: Headers, key: bytes | None, value: bytes | None) -> UserState | UserGone | UnknownEvent:
-    """The state in a Kafka message.
+    """The state in a Kafka message, whose value is None for a deleted user.
 
-    Tolerant as `events.decode`: an unknown `ce_type` is an `UnknownEvent`.
-
-    Args:
-        headers: as `events.decode` takes them.
-        key: the message's key.
-        value: the message's value; None is a tombstone.
+    Tolerant as `events.decode`, which takes the same headers: an unknown `ce_type` is an `UnknownEvent`.
 
     Raises:
         UnusableEvent: it is not a CloudEvent in binary mode, its data does not fit its type, or key, headers and

@@ -27,7 +27,6 @@ class RevocationCheck(Protocol):
             TokenRejected: `SESSION_REVOKED`, `USER_DELETED` or `USER_BANNED`.
             RevocationsUnavailable: whether the token was revoked is not known.
         """
-        ...
 
 
 class SessionVerifier:

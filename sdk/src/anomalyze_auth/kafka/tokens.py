@@ -86,7 +86,9 @@ class AccessTokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka shi
                 await asyncio.wait([self._start()])
             token = self._living(1.0)
         if token is None:
-            raise TokenUnavailable(*_said(self._failure))
+            # A new error for each caller: a shared one would collect all their tracebacks.
+            failure = self._failure or TokenUnavailable("the fetch was given up", TokenFault.OUT_OF_REACH)
+            raise TokenUnavailable(str(failure), failure.fault)
         return token
 
     def forget(self) -> None:
@@ -119,8 +121,3 @@ class AccessTokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka shi
 
     def _failed(self, failure: TokenUnavailable) -> None:
         self._failure, self._failed_at = failure, self._clock()
-
-
-def _said(failure: TokenUnavailable | None) -> tuple[str, TokenFault]:
-    # A new error for each caller: a shared one would collect all their tracebacks.
-    return (str(failure), failure.fault) if failure else ("the fetch was given up", TokenFault.OUT_OF_REACH)
