@@ -46,11 +46,7 @@ class Credential:
 
 
 def read_secret(path: Path) -> str:
-    """The text in a file, without its last line end.
-
-    Raises:
-        ValueError: it cannot be read, is too large, empty or not UTF-8; the message repeats neither path nor content.
-    """
+    """The text in a file, without its last line end; ValueError: why not, repeating neither path nor content."""
     try:
         if not path.is_file():
             raise ValueError("no such file" if not path.exists() else "not a regular file")
