@@ -22,12 +22,8 @@ class Outcome(StrEnum):
 
 @frozen(kw_only=True)
 class Decision:
-    """The state afterwards, and the events to publish.
-
-    `user` is never None: every change leaves a user or a tombstone. It is the object that was passed in when there is
-    nothing to store.
-    """
+    """The state afterwards, and the events to publish."""
 
     outcome: Outcome
-    user: User | Tombstone
+    user: User | Tombstone  # the object that was passed in when there is nothing to store
     events: tuple[UserEvent, ...] = ()

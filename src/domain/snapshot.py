@@ -3,7 +3,6 @@
 import hashlib
 import json
 from operator import attrgetter
-from typing import Any
 
 from attrs import fields, frozen
 
@@ -52,10 +51,8 @@ def changed_fields(before: Profile, after: Profile) -> tuple[str, ...]:
 _FIELDS = tuple(field.name for field in fields(Profile))
 _of_profile = attrgetter(*_FIELDS)
 _of_email = attrgetter(*(field.name for field in fields(EmailAddress)))
-
-
-def _values(value: Profile | EmailAddress) -> Any:
-    return _of_profile(value) if isinstance(value, Profile) else _of_email(value)
-
-
-_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_values).encode  # one text for one content
+_canonical = json.JSONEncoder(  # one text for one content
+    sort_keys=True,
+    separators=(",", ":"),
+    default=lambda value: _of_profile(value) if isinstance(value, Profile) else _of_email(value),
+).encode

@@ -19,10 +19,7 @@ class InvalidUserIdError(ValueError):
 
 
 def parse_user_id(text: object) -> UserId:
-    """Return `text` as a user id, or raise InvalidUserIdError: it is not of the form `user_…`.
-
-    The form is checked before the id is put into a URL, a header or a key, so that it cannot change their meaning.
-    """
+    """Return `text`, safe in a URL, a header or a key, or raise InvalidUserIdError: it is not of the form `user_…`."""
     if not isinstance(text, str) or not USER_ID.fullmatch(text):
         raise InvalidUserIdError("not a Clerk user id (user_…)")
     return UserId(text)

@@ -12,7 +12,7 @@ from adapters.clerk.webhooks import ClerkWebhooks
 from adapters.kafka.cloudevents import encode, headers
 from application.errors import ForgedWebhookError
 from application.relay.messages import OutboxMessage
-from application.relay.topic_tail import Record
+from application.relay.ports import Record
 from application.users.representation import profile_document
 from application.users.signing_key import parse_signing_key
 from devkit.demo.stage import StageAnswer

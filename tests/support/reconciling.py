@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from attrs import define, evolve, field
 
 from adapters.kafka.cloudevents import encode
-from application.reconcile.drift import CreationKey, Difference
-from application.reconcile.listing import PageSizes
-from application.reconcile.options import Checkpoint, ReconcileOptions, ReconcileProgress
+from application.reconcile.drift import Difference
+from application.reconcile.options import PageSizes, ReconcileOptions, ReconcileProgress
+from application.reconcile.ports import Checkpoint, CreationKey
 from application.reconcile.run import Reconcile
 from application.users.delete_user import DeleteUser
 from application.users.ports import Listed, Unreadable

@@ -31,14 +31,7 @@ class Times:
     issued_at: float | None
 
     def require(self, leeway: float, now: float) -> None:
-        """Return if the token is valid at `now`.
-
-        Edges are those of Clerk's own SDKs: expired when `exp <= now - leeway`; not active when
-        `nbf > now + leeway`, and the same for `iat`.
-
-        Raises:
-            TokenRejected: it is not.
-        """
+        """Return if the token is valid at `now`, with the edges of Clerk's own SDKs; TokenRejected: it is not."""
         if self.expires_at <= now - leeway:
             raise TokenRejected(Reason.TOKEN_EXPIRED, "The token has expired.")
         if self.not_before is not None and self.not_before > now + leeway:
@@ -52,19 +45,17 @@ class Identity:
     """The result of verified claims; it may be reused as long as `times` allows."""
 
     times: Times
-    caller: Callable[..., Authenticated]
-    """Takes `claims`."""
+    caller: Callable[..., Authenticated]  # takes `claims`
 
 
 def identity_in(claims: Mapping[str, Any], expected: Expectations, now: float) -> Identity:
-    """The identity in claims whose signature was verified.
-
-    Raises:
-        TokenRejected: a claim is missing, of the wrong JSON type, or does not have an accepted value.
-    """
+    """The identity in claims whose signature was verified; TokenRejected: a claim is missing or not acceptable."""
     user_id = _user_id(claims)
     session_id = _session_id(claims)
-    times = _times(claims)
+    expires_at, not_before, issued_at = number(claims, "exp"), number(claims, "nbf"), number(claims, "iat")
+    if expires_at is None:
+        raise missing("exp")
+    times = Times(expires_at, not_before, issued_at)
     times.require(expected.leeway, now)
     issuer = text(claims, "iss")
     if expected.issuer is not None and issuer != expected.issuer:
@@ -79,10 +70,10 @@ def identity_in(claims: Mapping[str, Any], expected: Expectations, now: float) -
     caller = partial(
         Authenticated,
         user_id=user_id,
-        expires_at=times.expires_at,
+        expires_at=expires_at,
         session_id=session_id,
         issuer=issuer,
-        issued_at=times.issued_at,
+        issued_at=issued_at,
         authorized_party=authorized_party,
         actor_id=_actor_id(claims),
         first_factor_age_minutes=first_factor,
@@ -116,15 +107,6 @@ def _session_id(claims: Mapping[str, Any]) -> str:
     if session_id is None:
         raise missing("sid")
     return session_id
-
-
-def _times(claims: Mapping[str, Any]) -> Times:
-    expires_at = number(claims, "exp")
-    not_before = number(claims, "nbf")
-    issued_at = number(claims, "iat")
-    if expires_at is None:
-        raise missing("exp")
-    return Times(expires_at, not_before, issued_at)
 
 
 def _audience(claims: Mapping[str, Any]) -> list[str]:

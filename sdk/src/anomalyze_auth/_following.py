@@ -10,17 +10,13 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 Record: TypeAlias = "ConsumerRecord[bytes | None, bytes | None]"
 
-_ANSWER_MS = 5_000
-"""Timeout of each request to a broker; after it, reading starts again."""
+_ANSWER_MS = 5_000  # timeout of each request to a broker; after it, reading starts again
 _START_S = 20.0
 _ASK_EVERY_S = 0.25
 _LOOK_EVERY_S = 0.05
-_FETCH_WAIT_MS = 250
-"""A broker answers the requests of one connection in order, so each waits for a pending fetch."""
-_METADATA_MS = 1_000
-"""Added partitions and a deleted topic are noticed within this time."""
-_RECORDS_AT_ONCE = 200
-"""Handled in one step: a few milliseconds, in which the event loop does nothing else."""
+_FETCH_WAIT_MS = 250  # a broker answers the requests of one connection in order, so each waits for a pending fetch
+_METADATA_MS = 1_000  # within which added partitions and a deleted topic are noticed
+_RECORDS_AT_ONCE = 200  # handled in one step: a few milliseconds, in which the event loop does nothing else
 _STANDSTILL_S = 10.0
 _CLOSE_S = 2.0
 _SETTLE_S = 0.05
@@ -36,21 +32,13 @@ class TopicChangedError(Exception):
 
 @attrs.frozen(kw_only=True)
 class Following:
-    """The callbacks of `follow`.
+    """The callbacks of `follow`."""
 
-    Attributes:
-        take: called with each record and the time, in the order of its partition.
-        skip: called for each record that the client cannot read at all.
-        known: called with a time of `clock`, when every record that the brokers had at that time was taken.
-        rest: called with the time after each batch, and several times a second while the topics are idle.
-        clock: monotonic seconds.
-    """
-
-    take: Callable[[Record, float], None]
-    skip: Callable[[], None]
-    known: Callable[[float], None]
-    rest: Callable[[float], None]
-    clock: Callable[[], float]
+    take: Callable[[Record, float], None]  # called with each record and the time, in the order of its partition
+    skip: Callable[[], None]  # called for each record that the client cannot read at all
+    known: Callable[[float], None]  # called with a time of `clock`: all that the brokers had then was taken
+    rest: Callable[[float], None]  # called with the time after each batch, several times a second on idle topics
+    clock: Callable[[], float]  # monotonic seconds
 
 
 async def follow(
@@ -58,14 +46,8 @@ async def follow(
 ) -> NoReturn:
     """Read what was published at `since` (seconds since 1970, by the records' timestamps) or later, until an error.
 
-    After any error, call it again: it may then deliver records a second time.
-
-    Args:
-        bootstrap_servers: host:port each.
-        topics: not created if they do not exist.
-        since: of the first record, by the records' own timestamps.
-        following: what to call.
-        connection: how `AIOKafkaConsumer` connects.
+    After any error, call it again: it may then deliver records a second time. `connection`: further arguments of
+    `AIOKafkaConsumer`.
 
     Raises:
         TopicMissingError: there is no such topic.

@@ -1,7 +1,8 @@
-"""A strict JSON decoder for untrusted input."""
+"""Read untrusted JSON: bounded and strict."""
 
 import json
 import re
+from collections.abc import AsyncIterator
 from typing import Any, Never
 
 
@@ -29,6 +30,16 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_no_repeated_names, parse_float=_f
 # Far more than real documents have, far less than the recursion limit of other decoders in this process.
 _DEEPEST = 64
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+async def body_of(chunks: AsyncIterator[bytes], *, most: int) -> bytes | None:
+    """The body of an answer; None if it is longer than `most` bytes."""
+    body = bytearray()
+    async for chunk in chunks:
+        body += chunk
+        if len(body) > most:
+            return None
+    return bytes(body)
 
 
 def decoded_object(data: bytes) -> dict[str, Any] | None:

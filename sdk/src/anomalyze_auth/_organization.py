@@ -11,13 +11,7 @@ _LONGEST_MASK = 20
 
 
 def organization_in(claims: Mapping[str, Any]) -> Organization | None:
-    """The organization that these claims name, or None.
-
-    Source: Clerk, "Session tokens" (versions of the default claims).
-
-    Raises:
-        TokenRejected: `v` or an organization claim is of the wrong JSON type.
-    """
+    """The organization that these claims name, or None (Clerk, "Session tokens": versions of the default claims)."""
     version = claims.get("v", 1)
     if type(version) is not int:
         raise invalid("v")

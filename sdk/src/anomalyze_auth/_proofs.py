@@ -13,20 +13,16 @@ from anomalyze_auth._json import decoded_object
 from anomalyze_auth._token import UnverifiedToken, base64url_decoded
 from anomalyze_auth.errors import Reason, TokenRejected
 
-REMEMBERED = 4096
-"""Tokens in the cache, about 1,000 bytes each; above that the oldest is dropped."""
+REMEMBERED = 4096  # tokens in the cache, about 1,000 bytes each; above that the oldest is dropped
 
 
 @attrs.frozen
 class Proof:
-    """A token whose signature was verified: the key that verified it, and the identity in it.
-
-    `identity` is None until the claims were accepted.
-    """
+    """A token whose signature this key verified."""
 
     key: RSAPublicKey
     key_id: str | None
-    identity: Identity | None = None
+    identity: Identity | None = None  # None until the claims were accepted
 
 
 class Proofs:
@@ -49,11 +45,7 @@ class Proofs:
         return self._proofs.get(digest)
 
     def require_signature(self, digest: bytes, token: UnverifiedToken, key: RSAPublicKey) -> None:
-        """Check the signature, unless this key has verified it before.
-
-        Raises:
-            TokenRejected: it is not valid.
-        """
+        """Check the signature, unless this key has verified it before; TokenRejected: it is not valid."""
         proof = self._proofs.get(digest)
         if proof is not None and proof.key is key:
             return

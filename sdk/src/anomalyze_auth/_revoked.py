@@ -8,8 +8,7 @@ from anomalyze_auth.errors import Reason
 from anomalyze_auth.events import UnknownEvent, UserDeleted, UserEvent
 from anomalyze_auth.sessions import SessionRevoked
 
-_STEP = 1.0
-"""Ids that arrive within this many seconds are forgotten together."""
+_STEP = 1.0  # ids that arrive within this many seconds are forgotten together
 
 
 @attrs.define

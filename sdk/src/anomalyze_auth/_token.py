@@ -36,11 +36,7 @@ class UnverifiedToken:
 
 
 def opened(token: str | bytes) -> UnverifiedToken:
-    """Check form and header.
-
-    Raises:
-        TokenRejected: the text is not a compact JWS, or the header is not that of a session token.
-    """
+    """Check form and header; TokenRejected: not a compact JWS, or the header is not that of a session token."""
     if len(token) > MAX_TOKEN_LENGTH:
         raise TokenRejected(Reason.TOKEN_TOO_LARGE, f"The token is longer than {MAX_TOKEN_LENGTH} characters.")
     text = token if isinstance(token, str) else token.decode("latin-1")
@@ -70,10 +66,10 @@ def _key_id_of_judged(header_segment: str) -> str | None:
         raise TokenRejected(Reason.UNSUPPORTED_HEADER, "The token header says that it holds another token (cty).")
     if header.get("typ", "JWT") != "JWT":
         raise TokenRejected(Reason.WRONG_TOKEN_TYPE, "The token header typ is not JWT: not a session token.")
-    if "cat" in header and not _is_session_category(header["cat"]):
-        raise TokenRejected(
-            Reason.WRONG_TOKEN_TYPE, "The token header cat is that of a JWT template or a machine token."
-        )
+    category = header.get("cat")
+    if "cat" in header and not (isinstance(category, str) and category in _SESSION_CATEGORIES):
+        what = "The token header cat is that of a JWT template or a machine token."
+        raise TokenRejected(Reason.WRONG_TOKEN_TYPE, what)
     key_id = header.get("kid")
     if not isinstance(key_id, str) and "kid" in header:
         raise TokenRejected(Reason.TOKEN_MALFORMED, "The token header kid is not a string.")
@@ -93,10 +89,6 @@ def base64url_decoded(segment: str) -> bytes | None:
 def _is_token_in_token(content_type: object) -> bool:
     # RFC 7519 section 7.2 step 8: the payload is then another token, not a set of claims.
     return isinstance(content_type, str) and content_type.lower() in ("jwt", "application/jwt")
-
-
-def _is_session_category(category: object) -> bool:
-    return isinstance(category, str) and category in _SESSION_CATEGORIES
 
 
 def _not_a_jws(text: str) -> TokenRejected:

@@ -27,11 +27,9 @@ class LastSeen(Protocol):
 
     async def version(self, user_id: str) -> int:
         """The last version handled of this user; 0 when none was."""
-        ...
 
     async def remember(self, user_id: str, version: int) -> None:
         """Store that this version was handled. It is higher than the previous one."""
-        ...
 
 
 class InMemoryLastSeen:

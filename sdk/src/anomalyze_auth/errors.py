@@ -49,12 +49,9 @@ class OriginRefused(Exception):  # noqa: N818  (a decision, not an error)
 class KeysFault(StrEnum):
     """Why the signing keys could not be fetched, as far as an operator would act on it differently."""
 
-    PROXY = "proxy"
-    """The configured HTTP proxy refused."""
-    TLS = "tls"
-    """The server's certificate was refused, or the TLS handshake failed."""
-    OUT_OF_REACH = "out-of-reach"
-    """Anything else: no connection, no answer in time, an answer that is not a key set."""
+    PROXY = "proxy"  # the configured HTTP proxy refused
+    TLS = "tls"  # the server's certificate was refused, or the TLS handshake failed
+    OUT_OF_REACH = "out-of-reach"  # anything else: no connection, no answer in time, an answer that is not a key set
 
 
 class KeysUnavailable(Exception):  # noqa: N818  (reads as what it says)

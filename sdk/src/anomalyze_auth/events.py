@@ -3,10 +3,12 @@
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import msgspec
+
+_T = TypeVar("_T")
 
 TOPIC = "auth.user.events.v1"
 
@@ -148,10 +150,11 @@ def decode(headers: Headers, value: bytes | None) -> UserEvent | UnknownEvent:
     event_id, kind = attributes["ce_id"], attributes["ce_type"]
     if kind not in _KINDS:
         return UnknownEvent(event_id=event_id, type=kind)
-    if value is None:
-        raise UnusableEvent(f"an event {kind} without data")
     event = _event(kind, event_id, _time(attributes.get("ce_time")), value)
-    _require_agreement(event, attributes)
+    if user_id_in(attributes) != event.user_id:
+        raise UnusableEvent("the header ce_subject is not the id of the user in the data")
+    if version_in(attributes) != event.version:
+        raise UnusableEvent("the header ce_sequence is not the version of the user in the data")
     return event
 
 
@@ -162,11 +165,7 @@ _KINDS = frozenset({_CREATED_V1, _UPDATED_V1, _DELETED_V1})
 
 
 def attributes_of(headers: Headers) -> dict[str, str]:
-    """The attributes of a CloudEvent in binary mode, `ce_id` and `ce_type` among them.
-
-    Raises:
-        UnusableEvent: it is not a CloudEvent in binary mode.
-    """
+    """The attributes, `ce_id` and `ce_type` among them; UnusableEvent: it is not a CloudEvent in binary mode."""
     attributes = _texts(headers)
     if attributes.get("content-type", "").startswith("application/cloudevents"):
         raise UnusableEvent("a CloudEvent in structured mode; this topic carries binary mode")
@@ -178,11 +177,7 @@ def attributes_of(headers: Headers) -> dict[str, str]:
 
 
 def version_in(attributes: Mapping[str, str]) -> int:
-    """The user's version, from the header: from 1 to the largest bigint of a database.
-
-    Raises:
-        UnusableEvent: it is missing or not a version.
-    """
+    """The user's version, from 1 to the largest bigint of a database; UnusableEvent: the header names none."""
     sequence = attributes.get("ce_sequence", "")
     if sequence.isascii() and sequence.isdecimal() and len(sequence) <= _LONGEST_SEQUENCE:
         version = int(sequence)
@@ -197,11 +192,7 @@ _HIGHEST_VERSION = 2**63 - 1
 
 
 def user_id_in(attributes: Mapping[str, str]) -> str:
-    """The user's id, from the header: visible ASCII, which is safe in keys, columns and logs.
-
-    Raises:
-        UnusableEvent: it is missing or not an id.
-    """
+    """The user's id, visible ASCII, which is safe in keys, columns and logs; UnusableEvent: the header has none."""
     user_id = attributes.get("ce_subject", "")
     if not _USER_ID.fullmatch(user_id):
         raise UnusableEvent("the header ce_subject is not a user id")
@@ -231,22 +222,28 @@ def _texts(headers: Headers) -> dict[str, str]:
     raise UnusableEvent(problem)
 
 
-def _event(kind: str, event_id: str, time: datetime | None, value: bytes) -> UserEvent:
+def data_in(value: bytes | None, decoder: msgspec.json.Decoder[_T], kind: str) -> _T:
+    """The data of an event of this type, or raise UnusableEvent: there is none, or it does not fit the type."""
+    if value is None:
+        raise UnusableEvent(f"an event {kind} without data")
     try:
-        if kind == _DELETED_V1:
-            gone = _DELETED.decode(value).user
-            return UserDeleted(
-                event_id=event_id, time=time, user_id=gone.id, version=gone.version, deleted_at=gone.deleted_at
-            )
-        data = _CHANGED.decode(value)
+        return decoder.decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError) as error:
         # msgspec's message has the path and the types, never a value.
         problem = str(error) if isinstance(error, msgspec.MsgspecError) else type(error).__name__
-    else:
-        if kind == _CREATED_V1:
-            return UserCreated(event_id=event_id, time=time, user=data.user)
-        return UserUpdated(event_id=event_id, time=time, user=data.user, changed=data.changed)
     raise UnusableEvent(f"the data of {kind}: {problem}")
+
+
+def _event(kind: str, event_id: str, time: datetime | None, value: bytes | None) -> UserEvent:
+    if kind == _DELETED_V1:
+        gone = data_in(value, _DELETED, kind).user
+        return UserDeleted(
+            event_id=event_id, time=time, user_id=gone.id, version=gone.version, deleted_at=gone.deleted_at
+        )
+    data = data_in(value, _CHANGED, kind)
+    if kind == _CREATED_V1:
+        return UserCreated(event_id=event_id, time=time, user=data.user)
+    return UserUpdated(event_id=event_id, time=time, user=data.user, changed=data.changed)
 
 
 def _time(text: str | None) -> datetime | None:
@@ -255,10 +252,3 @@ def _time(text: str | None) -> datetime | None:
     except msgspec.MsgspecError:
         pass
     raise UnusableEvent("the header ce_time is not RFC 3339")
-
-
-def _require_agreement(event: UserEvent, attributes: Mapping[str, str]) -> None:
-    if user_id_in(attributes) != event.user_id:
-        raise UnusableEvent("the header ce_subject is not the id of the user in the data")
-    if version_in(attributes) != event.version:
-        raise UnusableEvent("the header ce_sequence is not the version of the user in the data")

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import attrs
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from anomalyze_auth._json import decoded_object
+from anomalyze_auth._json import body_of, decoded_object
 from anomalyze_auth.addresses import protected_url
 from anomalyze_auth.errors import KeysFault, KeysUnavailable, Reason, TokenRejected
 from anomalyze_auth.keys import weakness
@@ -243,12 +243,10 @@ class JwksKeys:
             # Not decompressed: a small compressed answer can be huge, and none was asked for.
             if response.headers.get("content-encoding", "identity") != "identity":
                 raise _UnusableAnswerError("compressed, although it was requested without compression")
-            body = bytearray()
-            async for chunk in response.aiter_raw():
-                body += chunk
-                if len(body) > _LARGEST_ANSWER_BYTES:
-                    raise _UnusableAnswerError(f"more than {_LARGEST_ANSWER_BYTES} bytes")
-        return bytes(body)
+            body = await body_of(response.aiter_raw(), most=_LARGEST_ANSWER_BYTES)
+        if body is None:
+            raise _UnusableAnswerError(f"more than {_LARGEST_ANSWER_BYTES} bytes")
+        return body
 
 
 def _http_client() -> "httpx.AsyncClient":

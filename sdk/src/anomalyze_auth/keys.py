@@ -18,7 +18,6 @@ class KeySource(Protocol):
 
     def ready(self, key_id: str | None) -> RSAPublicKey | None:
         """The key if it is already loaded; else None, and `find` decides."""
-        ...
 
     async def find(self, key_id: str | None) -> RSAPublicKey:
         """The key, fetched if necessary.
@@ -27,7 +26,6 @@ class KeySource(Protocol):
             TokenRejected: there is no such key.
             KeysUnavailable: whether there is one is not known at the moment.
         """
-        ...
 
 
 class PemKey:

@@ -132,21 +132,14 @@ def _require(requirement: Requirement, caller: Authenticated) -> None:
 
 
 def _is_preflight(scope: Scope) -> bool:
-    return (
-        scope["type"] == "http"
-        and scope["method"] == "OPTIONS"
-        and _header(scope, b"origin") is not None
-        and _header(scope, b"access-control-request-method") is not None
-    )
+    names = {name.lower() for name, _ in scope["headers"]}
+    asks = names >= {b"origin", b"access-control-request-method"}
+    return asks and scope["type"] == "http" and scope["method"] == "OPTIONS"
 
 
 @cache  # logs it once
 def _warn_of_a_preflight() -> None:
     _LOG.warning("a CORS preflight was refused: the CORS middleware has to be outside of AuthMiddleware")
-
-
-def _header(scope: Scope, name: bytes) -> bytes | None:
-    return next((value for key, value in scope["headers"] if key.lower() == name), None)
 
 
 class _Exchange:

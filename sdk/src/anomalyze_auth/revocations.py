@@ -7,7 +7,8 @@ import random
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType, TracebackType
+from functools import partial
+from types import MappingProxyType
 from typing import Any, Literal, Self
 
 import attrs
@@ -177,9 +178,7 @@ class Revocations:
         await self.start()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     def check(self, caller: Authenticated) -> None:
@@ -222,9 +221,9 @@ class Revocations:
         )
 
     async def _follow(self) -> None:
-        following = Following(
-            take=self._take, skip=self._skip_unreadable, known=self._known, rest=self._rest, clock=self._clock
-        )
+        skip = partial(self._skip, "unreadable", "a record with a header whose name is not UTF-8")
+        rest, clock = self._revoked.forget, self._clock
+        following = Following(take=self._take, skip=skip, known=self._known, rest=rest, clock=clock)
         topics = (self._session_topic, self._user_topic)
         while True:
             try:
@@ -255,21 +254,15 @@ class Revocations:
             return
         self._revoked.apply(event, now)
         if self._revoked.overflow_until > now:
-            self._overflowed()
+            if self._stale_from > -math.inf:
+                _LOG.error("more sessions and users than `most`: new events are dropped until older ones expire")
+            self._stale_from = -math.inf
 
     def _skip(self, kind: str, cause: str) -> None:
         self._skipped[kind] += 1
         if cause not in self._causes and len(self._causes) < _CAUSES_AT_MOST:
             self._causes.add(cause)
             _LOG.warning("skipped %s", cause)
-
-    def _skip_unreadable(self) -> None:
-        self._skip("unreadable", "a record with a header whose name is not UTF-8")
-
-    def _overflowed(self) -> None:
-        if self._stale_from > -math.inf:
-            _LOG.error("more sessions and users than `most`: new events are dropped until older ones expire")
-        self._stale_from = -math.inf
 
     def _known(self, as_of: float) -> None:
         if self._last_error is not None or not self._first.is_set():
@@ -278,9 +271,6 @@ class Revocations:
         self._known_as_of = as_of
         self._stale_from = -math.inf if self._clock() < self._revoked.overflow_until else as_of + self._stale_after
         self._first.set()
-
-    def _rest(self, now: float) -> None:
-        self._revoked.forget(now)
 
     def _failed(self, error: str) -> None:
         self._failures += 1

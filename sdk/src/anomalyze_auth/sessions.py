@@ -5,7 +5,7 @@ from datetime import datetime
 import attrs
 import msgspec
 
-from anomalyze_auth.events import Headers, UnknownEvent, UnusableEvent, attributes_of
+from anomalyze_auth.events import Headers, UnknownEvent, UnusableEvent, attributes_of, data_in
 
 SESSION_TOPIC = "auth.session.events.v1"
 _REVOKED_V1 = "anomalyze.session.revoked.v1"
@@ -48,20 +48,9 @@ def decode_session(headers: Headers, value: bytes | None) -> SessionRevoked | Un
     event_id, kind = attributes["ce_id"], attributes["ce_type"]
     if kind != _REVOKED_V1:
         return UnknownEvent(event_id=event_id, type=kind)
-    if value is None:
-        raise UnusableEvent(f"an event {kind} without data")
-    session = _session(value)
+    session = data_in(value, _REVOKED, kind).session
     if not 0 < len(session.id) <= _LONGEST_ID:
         raise UnusableEvent(f"the data of {kind}: the session id is empty or too long")
     return SessionRevoked(
         event_id=event_id, session_id=session.id, user_id=session.user_id, revoked_at=session.revoked_at
     )
-
-
-def _session(value: bytes) -> _Session:
-    try:
-        return _REVOKED.decode(value).session
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError) as error:
-        # msgspec's message has the path and the types, never a value.
-        problem = str(error) if isinstance(error, msgspec.MsgspecError) else type(error).__name__
-    raise UnusableEvent(f"the data of {_REVOKED_V1}: {problem}")

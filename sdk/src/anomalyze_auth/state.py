@@ -13,6 +13,7 @@ from anomalyze_auth.events import (
     UserDeleted,
     UserEvent,
     attributes_of,
+    data_in,
     user_id_in,
     version_in,
 )
@@ -53,14 +54,9 @@ _STATE = msgspec.json.Decoder(_State)
 
 
 def decode_state(headers: Headers, key: bytes | None, value: bytes | None) -> UserState | UserGone | UnknownEvent:
-    """The state in a Kafka message.
+    """The state in a Kafka message, whose value is None for a deleted user.
 
-    Tolerant as `events.decode`: an unknown `ce_type` is an `UnknownEvent`.
-
-    Args:
-        headers: as `events.decode` takes them.
-        key: the message's key.
-        value: the message's value; None is a tombstone.
+    Tolerant as `events.decode`, which takes the same headers: an unknown `ce_type` is an `UnknownEvent`.
 
     Raises:
         UnusableEvent: it is not a CloudEvent in binary mode, its data does not fit its type, or key, headers and
@@ -76,19 +72,10 @@ def decode_state(headers: Headers, key: bytes | None, value: bytes | None) -> Us
     version = version_in(attributes)
     if value is None:
         return UserGone(user_id=user_id, version=version)
-    user = _user(value)
+    user = data_in(value, _STATE, kind).user
     if user.id != user_id or user.version != version:
         raise UnusableEvent("the user in the data is not the one that key and ce_sequence name")
     return UserState(user=user)
-
-
-def _user(value: bytes) -> Profile:
-    try:
-        return _STATE.decode(value).user
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError) as error:
-        # msgspec's message has the path and the types, never a value.
-        problem = str(error) if isinstance(error, msgspec.MsgspecError) else type(error).__name__
-    raise UnusableEvent(f"the data of {_STATE_V1}: {problem}")
 
 
 class UserStates(Mapping[str, Profile]):

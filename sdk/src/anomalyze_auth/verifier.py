@@ -27,7 +27,6 @@ class RevocationCheck(Protocol):
             TokenRejected: `SESSION_REVOKED`, `USER_DELETED` or `USER_BANNED`.
             RevocationsUnavailable: whether the token was revoked is not known.
         """
-        ...
 
 
 class SessionVerifier:
@@ -98,9 +97,7 @@ class SessionVerifier:
         if (identity := self._remembered(digest)) is not None:
             return self._let_in(identity, token)
         unverified = opened(token)
-        key = self._keys.ready(unverified.key_id)
-        if key is None:
-            key = await self._keys.find(unverified.key_id)
+        key = self._keys.ready(unverified.key_id) or await self._keys.find(unverified.key_id)
         return self._let_in(self._proven(digest, unverified, key), token)
 
     def verify_now(self, token: str | bytes) -> Authenticated:
@@ -114,17 +111,12 @@ class SessionVerifier:
         if (identity := self._remembered(digest)) is not None:
             return self._let_in(identity, token)
         unverified = opened(token)
-        key = self._keys.ready(unverified.key_id)
-        if key is None:
+        if (key := self._keys.ready(unverified.key_id)) is None:
             raise KeysUnavailable("the key is not loaded; await verify() to fetch it")
         return self._let_in(self._proven(digest, unverified, key), token)
 
     def _remembered(self, digest: bytes) -> Identity | None:
-        """The identity in a token that was accepted before, if it is still valid and signed with the same key.
-
-        Raises:
-            TokenRejected: it is not valid now.
-        """
+        """The identity in a token that was accepted before with the same key; TokenRejected: it is not valid now."""
         proof = self._proofs.of(digest)
         if proof is None or proof.identity is None or self._keys.ready(proof.key_id) is not proof.key:
             return None

@@ -20,7 +20,7 @@ from adapters.kafka.metadata import metadata_of
 from anomalyze_auth.kafka.security import broker_options, client_options
 from application.errors import BrokerUnavailableError
 from application.failure import Cause, Failure
-from application.relay.topic_tail import Record
+from application.relay.ports import Record
 
 _REQUEST_MS = 10_000
 

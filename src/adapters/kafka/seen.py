@@ -9,7 +9,7 @@ from faststream.security import BaseSecurity
 
 from adapters.kafka.topic_search import KafkaTopicSearch
 from anomalyze_auth.events import UnusableEvent, attributes_of, version_in
-from application.reconcile.overtake import Seen
+from application.reconcile.ports import Seen
 from domain.user import InvalidUserIdError, UserId, parse_user_id
 
 

@@ -24,7 +24,7 @@ from anomalyze_auth.kafka.security import client_options
 from application.errors import BrokerUnavailableError
 from application.failure import Cause
 from application.history.ports import TopicSearch
-from application.relay.topic_tail import Record
+from application.relay.ports import Record
 
 PATIENCE_S = 20.0  # without progress, until a partition's leader is given up: a failover takes a few seconds
 

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.failures import connected
 from adapters.postgres.rows import to_datetime, to_milliseconds
-from application.reconcile.drift import CreationKey
+from application.reconcile.ports import CreationKey
 from domain.user import UserId
 
 _CREATED = text("""

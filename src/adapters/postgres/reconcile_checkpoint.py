@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.failures import connected
 from adapters.postgres.rows import to_datetime
-from application.reconcile.options import Checkpoint
+from application.reconcile.ports import Checkpoint
 
 _RESUME = text("""
     UPDATE reconcile_checkpoint SET run = :run WHERE state IS NOT NULL AND began_at > :began_after RETURNING state

@@ -24,6 +24,5 @@ def clock_findings(ahead_s: Mapping[str, float]) -> Iterator[Finding]:
         apart = f"{abs(seconds):.0f} s {'behind' if seconds > 0 else 'ahead of'} {name}'s"
         says = f"{Cause.CLOCK}: this machine's clock is {apart}"
         whose = "this machine's" if ours and len(wrong) > 1 else f"this machine's or {name}'s"
-        yield Finding(
-            "clock", Severity.FAILURE, says, f"synchronise {whose} (NTP): tokens and webhooks are refused by it"
-        )
+        advice = f"synchronise {whose} (NTP): tokens and webhooks are refused by it"
+        yield Finding("clock", Severity.FAILURE, says, advice)

@@ -7,39 +7,27 @@ from attrs import frozen
 from application.counting import counted
 from application.doctor.findings import Finding, Severity
 
-OLDEST_VERSION = 13
-"""The oldest major version of Citus that this service was tested on."""
+OLDEST_VERSION = 13  # the oldest major version of Citus that this service was tested on
 
 
 @frozen(kw_only=True)
 class Distribution:
-    column: str | None
-    """None: a copy on each server, or a single shard."""
-    colocation: int
-    """Tables with the same number are colocated: rows with the same value are on the same server."""
+    column: str | None  # None: a copy on each server, or a single shard
+    colocation: int  # tables with the same number are colocated: rows with the same value are on the same server
     shards: int
 
 
 @frozen(kw_only=True)
 class ClusterFacts:
-    version: str
-    """Of the extension."""
-    coordinator: bool
-    """This server plans for the cluster."""
-    knows_itself: bool
-    """The coordinator has an address in its own list of servers."""
-    logical: bool
-    """`wal_level` allows a table to be distributed while it is written."""
-    servers: Sequence[str]
-    """Servers that may have shards."""
-    silent: Sequence[str]
-    """Workers that did not answer the coordinator."""
-    unreached: Sequence[str] = ()
-    """Workers that this process could not connect to."""
-    wanted: Mapping[str, str]
-    """By table, the column to distribute it by."""
-    tables: Mapping[str, Distribution]
-    """By table, how it is distributed; only distributed tables."""
+    version: str  # of the extension
+    coordinator: bool  # this server plans for the cluster
+    knows_itself: bool  # the coordinator has an address in its own list of servers
+    logical: bool  # `wal_level` allows a table to be distributed while it is written
+    servers: Sequence[str]  # those that may have shards
+    silent: Sequence[str]  # workers that did not answer the coordinator
+    unreached: Sequence[str] = ()  # workers that this process could not connect to
+    wanted: Mapping[str, str]  # by table, the column to distribute it by
+    tables: Mapping[str, Distribution]  # by table, how it is distributed; only distributed tables
 
     @property
     def missing(self) -> Sequence[str]:
@@ -96,9 +84,7 @@ def cluster_findings(facts: ClusterFacts | None) -> Iterator[Finding]:
         yield Finding("citus workers", Severity.FAILURE, says, "start these servers, or see why they are out of reach")
     if unreached := [server for server in facts.unreached if server not in facts.silent]:
         says = f"no connection from here to {', '.join(unreached)}: the coordinator forwards their writes"
-        advice = (
-            "let serve reach the names in pg_dist_node with the user, password and TLS of DATABASE_URL: it is faster"
-        )
+        advice = "for speed, let serve reach the names in pg_dist_node with user, password and TLS of DATABASE_URL"
         yield Finding("citus workers", Severity.WARNING, says, advice)
     if facts.different:
         advice = "undistribute_table() and auth-service migrate --distribute, in a quiet hour"

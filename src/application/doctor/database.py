@@ -8,7 +8,7 @@ from application.counting import counted
 from application.doctor.cluster import ClusterFacts, cluster_findings
 from application.doctor.findings import Finding, Severity, Unanswered, advice_for
 from application.doctor.schema_state import SchemaState
-from application.failure import ADVICE, Cause, Failure
+from application.failure import ADVICE, Cause
 
 OUTBOX_OPTIONS = {"autovacuum_vacuum_scale_factor": "0", "autovacuum_vacuum_cost_delay": "0"}
 """Storage parameters without which the outbox bloats: it is vacuumed by count, and without pauses."""
@@ -64,12 +64,9 @@ def database_findings(facts: DatabaseFacts | Unanswered) -> Iterator[Finding]:
         says = "a transaction pooler is in between: statements are not prepared, relays poll instead of being notified"
         yield Finding("pooler", Severity.OK, says)
     if facts.version < OLDEST_VERSION:
-        yield Finding(
-            "database version",
-            Severity.WARNING,
-            f"PostgreSQL {facts.server} is older than what this service was run on",
-            f"upgrade to {OLDEST_VERSION // 10_000} or newer",
-        )
+        says = f"PostgreSQL {facts.server} is older than what this service was run on"
+        advice = f"upgrade to {OLDEST_VERSION // 10_000} or newer"
+        yield Finding("database version", Severity.WARNING, says, advice)
     yield _schema(facts)
     yield from _durability(facts)
     yield from _connections(facts)
@@ -81,18 +78,15 @@ def write_findings(facts: DatabaseFacts | Unanswered, written: Unanswered | None
     """Judge a write that was tried and rolled back; `written` is None when it went well."""
     if isinstance(facts, Unanswered):
         return
-    if written is not None:
-        yield Finding("writes", Severity.FAILURE, str(written.failure), _writing_advice(facts, written.failure))
-    else:
+    if written is None:
         yield Finding("writes", Severity.OK, "a user and an event can be stored (tried, and rolled back)")
-
-
-def _writing_advice(facts: DatabaseFacts, failure: Failure) -> str:
+        return
+    advice = advice_for(written.failure)
     if facts.standby:
-        return "point DATABASE_URL at the primary: this server is a standby"
-    if failure.cause is Cause.NOT_AUTHORIZED:
-        return "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA … TO the role in DATABASE_URL"
-    return advice_for(failure)
+        advice = "point DATABASE_URL at the primary: this server is a standby"
+    elif written.failure.cause is Cause.NOT_AUTHORIZED:
+        advice = "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA … TO the role in DATABASE_URL"
+    yield Finding("writes", Severity.FAILURE, str(written.failure), advice)
 
 
 def _schema(facts: DatabaseFacts) -> Finding:

@@ -23,13 +23,8 @@ def outbox_findings(status: OutboxStatus | Unanswered) -> Iterator[Finding]:
     else:
         yield Finding("relay", Severity.OK, f"{len(status.alive)} alive; {says}")
     if status.dead:
-        advice = "auth-service outbox dead, then retry or discard"
-        yield Finding(
-            "dead letters",
-            Severity.WARNING,
-            f"{counted(status.dead, 'event was', 'events were')} refused by Kafka",
-            advice,
-        )
+        says = f"{counted(status.dead, 'event was', 'events were')} refused by Kafka"
+        yield Finding("dead letters", Severity.WARNING, says, "auth-service outbox dead, then retry or discard")
     if blocker := status.vacuum_blocker:
         advice = "end it (pg_terminate_backend, ROLLBACK PREPARED, pg_drop_replication_slot) if nobody needs it"
         yield Finding("vacuum", Severity.WARNING, blocked_by(blocker), advice)

@@ -8,25 +8,20 @@ from application.doctor.findings import Finding, Severity
 from application.errors import Forgery
 from application.failure import ADVICE, CLERK, KEYS, TOKENS, WEBHOOKS, Cause, Failure
 
+_WRONG_SIGNATURE = Failure(WEBHOOKS, Forgery.SIGNATURE).label
+_WRONG_TIME = Failure(WEBHOOKS, Forgery.TIME).label
+_WRONG_CLOCK = Failure(TOKENS, Cause.CLOCK).label
+_WRONG_KEY = Failure(CLERK, Cause.NOT_AUTHENTICATED).label
+_VITAL = {_WRONG_SIGNATURE, _WRONG_TIME, _WRONG_CLOCK, _WRONG_KEY}
 _ADVICE = {
-    Failure(WEBHOOKS, Forgery.SIGNATURE).label: (
-        "compare CLERK_WEBHOOK_SECRET with the endpoint's signing secret (Clerk dashboard > Webhooks); while rotating, "
-        "set both, comma-separated"
-    ),
-    Failure(
-        WEBHOOKS, Forgery.TIME
-    ).label: "synchronise this machine's clock (NTP); otherwise old webhooks are being replayed",
+    _WRONG_SIGNATURE: "compare CLERK_WEBHOOK_SECRET with the endpoint's signing secret (Clerk dashboard > Webhooks); "
+    "while rotating, set both, comma-separated",
+    _WRONG_TIME: "synchronise this machine's clock (NTP); otherwise old webhooks are being replayed",
+    _WRONG_CLOCK: ADVICE[Cause.CLOCK],
+    _WRONG_KEY: "copy CLERK_SECRET_KEY again from Clerk dashboard > API keys",
     Failure(WEBHOOKS, Forgery.MALFORMED).label: "the sender is not Clerk, or a proxy drops the svix-… headers",
-    Failure(TOKENS, Cause.CLOCK).label: ADVICE[Cause.CLOCK],
     Failure(CLERK, Cause.PROXY).label: ADVICE[Cause.PROXY],
-    Failure(CLERK, Cause.NOT_AUTHENTICATED).label: "copy CLERK_SECRET_KEY again from Clerk dashboard > API keys",
     Failure(KEYS, Cause.PROXY).label: ADVICE[Cause.PROXY],
-}
-_VITAL = {
-    Failure(WEBHOOKS, Forgery.SIGNATURE).label,
-    Failure(WEBHOOKS, Forgery.TIME).label,
-    Failure(TOKENS, Cause.CLOCK).label,
-    Failure(CLERK, Cause.NOT_AUTHENTICATED).label,
 }
 
 
@@ -44,11 +39,8 @@ def serving_findings(facts: ServingFacts) -> Iterator[Finding]:
         yield Finding("serve", Severity.OK, f"no answer at {facts.address}, so its failures were not checked")
         return
     # An `ok` with a cause: wrong signatures, which anybody can send, and which a wrong configured secret causes too.
-    troubles = {
-        name: state
-        for name, state in facts.checks.items()
-        if state in ("degraded", "unavailable") or name in facts.causes
-    }
+    bad = ("degraded", "unavailable")
+    troubles = {name: state for name, state in facts.checks.items() if state in bad or name in facts.causes}
     if not troubles:
         yield Finding("serve", Severity.OK, f"the one at {facts.address} reports no failure")
     for name, state in troubles.items():

@@ -13,9 +13,8 @@ RIGHTS = {"write": "the relay cannot publish", "read": "nobody can read with the
 
 def topic_findings(found: Sequence[TopicFacts] | Unanswered) -> Iterator[Finding]:
     if isinstance(found, Unanswered):
-        yield found.finding(
-            "kafka", "KAFKA_BOOTSTRAP_SERVERS, KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_…, KAFKA_SSL_…, KAFKA_OAUTH_…"
-        )
+        variables = "KAFKA_BOOTSTRAP_SERVERS, KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_…, KAFKA_SSL_…, KAFKA_OAUTH_…"
+        yield found.finding("kafka", variables)
         return
     brokers = found[0].brokers
     for failure in found[0].out_of_reach:

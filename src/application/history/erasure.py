@@ -8,8 +8,8 @@ from attrs import frozen
 from application.counting import counted
 from application.history.ports import SearchTopics, StoredTraces, StoredTracesReader, TopicSearch
 from application.history.user_history import document_of, is_tombstone
-from application.relay.topic_tail import Record
-from application.relay.topics import EVENTS, HOUR_MS, SESSIONS, STATE, TopicFacts
+from application.relay.ports import Record
+from application.relay.topics import HOUR_MS, SESSIONS, STATE, TopicFacts
 from application.users.ports import UserReader
 from domain.session import TOKEN_LIFETIME_MS
 from domain.user import Known, Tombstone, User, UserId
@@ -63,11 +63,14 @@ class CheckErasure:
             elif facts.partitions is None:
                 places.append(Place(name=name, left=0, what="there is no such topic"))
             elif definition is SESSIONS:
-                places.append(session_events(await self.topics.mentioning(name, user_id), facts.settings))
+                found = await self.topics.mentioning(name, user_id)
+                places.append(by_retention(found, "ended session", facts.settings))
             else:
                 found = await self.topics.by_key(name, user_id, all_partitions=True, rolled_back=True)
-                look = {EVENTS: events, STATE: states}[definition]
-                places.append(look(found, facts.settings))
+                if definition is STATE:
+                    places.append(states(found, facts.settings))
+                else:
+                    places.append(by_retention(found, "event", facts.settings))
         return Erasure(id=user_id, deleted=isinstance(row, Tombstone), places=places)
 
 
@@ -89,14 +92,18 @@ def places_in_database(row: Known, stored: StoredTraces) -> Iterator[Place]:
     yield _place("revoked_session", len(ended), "ended session", until, why="a relay forgets them after an hour")
 
 
-def events(search: TopicSearch, settings: Mapping[str, str] | None) -> Place:
-    """The event topic: a record stays for the retention plus the time of a segment."""
-    return _by_retention(search, [record for record in search.records if _is_left(record)], "event", settings)
-
-
-def session_events(search: TopicSearch, settings: Mapping[str, str] | None) -> Place:
-    """The topic of ended sessions, whose records hold two ids and a time."""
-    return _by_retention(search, search.records, "ended session", settings)
+def by_retention(search: TopicSearch, noun: str, settings: Mapping[str, str] | None) -> Place:
+    """A topic of events: a record stays for the retention plus the time of a segment."""
+    written = [record.timestamp for record in search.records if _is_left(record)]
+    if not written:
+        return _place(search.topic, 0, noun)
+    if settings is None:
+        return _unknown(search.topic, len(written), noun)
+    retention = int(settings.get("retention.ms", -1))
+    if "delete" not in settings.get("cleanup.policy", "") or not 0 <= retention < _NEVER_MS:
+        return _place(search.topic, len(written), noun, why="the topic keeps records without end")
+    until = max(written) + retention + int(settings.get("segment.ms", 0)) + CHECK_MS
+    return _place(search.topic, len(written), noun, until, why="retention.ms and segment.ms after it was written")
 
 
 def states(search: TopicSearch, settings: Mapping[str, str] | None) -> Place:
@@ -117,7 +124,7 @@ def states(search: TopicSearch, settings: Mapping[str, str] | None) -> Place:
     if settings is None:
         return _unknown(search.topic, left, "state")
     if "compact" not in settings.get("cleanup.policy", ""):
-        return _by_retention(search, [record for record in search.records if _is_left(record)], "state", settings)
+        return by_retention(search, "state", settings)
     lag = int(settings.get("max.compaction.lag.ms", _NEVER_MS))
     if kept:
         why = "no later record replaces it: the user is not deleted, or had another partition then"
@@ -126,21 +133,6 @@ def states(search: TopicSearch, settings: Mapping[str, str] | None) -> Place:
         return _place(search.topic, left, "state", why="max.compaction.lag.ms is not set, so compaction has no date")
     why = "max.compaction.lag.ms after the deletion, and an hour"
     return _place(search.topic, left, "state", last_replaced + lag + PULSE_MS + CHECK_MS, why=why)
-
-
-def _by_retention(
-    search: TopicSearch, records: Sequence[Record], noun: str, settings: Mapping[str, str] | None
-) -> Place:
-    if not records:
-        return _place(search.topic, 0, noun)
-    if settings is None:
-        return _unknown(search.topic, len(records), noun)
-    retention = int(settings.get("retention.ms", -1))
-    if "delete" not in settings.get("cleanup.policy", "") or not 0 <= retention < _NEVER_MS:
-        return _place(search.topic, len(records), noun, why="the topic keeps records without end")
-    segment = int(settings.get("segment.ms", 0))
-    until = max(record.timestamp for record in records) + retention + segment + CHECK_MS
-    return _place(search.topic, len(records), noun, until, why="retention.ms and segment.ms after it was written")
 
 
 def _place(name: str, left: int, noun: str, until: int | None = None, why: str = "") -> Place:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from attrs import field, frozen
 
-from application.relay.topic_tail import Record
+from application.relay.ports import Record
 from domain.user import UserId
 
 

@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from application.errors import UserUnknownError
 from application.history import ports
-from application.relay.topic_tail import Record
+from application.relay.ports import Record
 from application.users.ports import UserReader
 from application.users.representation import rfc3339
 from domain.user import Known, Tombstone, UserId

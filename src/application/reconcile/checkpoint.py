@@ -10,7 +10,8 @@ from attrs import define, field
 from application.errors import StoreUnavailableError
 from application.reconcile.gone import GoneUsers
 from application.reconcile.listing import PageResult, UserCursor
-from application.reconcile.options import Checkpoint, Checkpoints, Run
+from application.reconcile.options import Run
+from application.reconcile.ports import Checkpoint, Checkpoints
 
 SAVE_EVERY_S = 1.0  # a checkpoint names every user who is to be deleted, so one for each page would cost too much
 RESUMED_FOR_MS = 24 * 3_600_000  # the age up to which a run is resumed: its comparisons are as old

@@ -1,14 +1,11 @@
-"""How our users differ from Clerk's, and when a run must stop instead of repairing."""
+"""How our users differ from Clerk's, and how many a run may delete."""
 
-from collections.abc import Sequence
 from enum import StrEnum
-from typing import Protocol
 
 from attrs import frozen
 
 from application.counting import counted
 from application.errors import SafetyStopError
-from application.users.ports import ClerkUsers
 from domain.snapshot import Snapshot
 from domain.user import Known, Tombstone, User, UserId
 
@@ -34,40 +31,6 @@ class Difference:
     drift: Drift
     repaired: bool = False
     detail: str = ""  # names of fields, or what was wrong with one; never a value
-
-
-@frozen(order=True)
-class CreationKey:
-    """A place among our living users, in the order of their creation at Clerk."""
-
-    created_at: int  # milliseconds since 1970
-    user_id: UserId
-
-
-class LivingUsers(Protocol):
-    """The ids of the living users in the table. All methods raise StoreUnavailableError when there is no answer."""
-
-    async def created(self, after: CreationKey, before: int, limit: int) -> Sequence[CreationKey]:
-        """Return up to `limit` positions after `after`, in order, of users created before `before` (ms)."""
-
-    async def count(self) -> int:
-        """Return how many there are."""
-
-    async def sample(self) -> Sequence[UserId]:
-        """Return up to ten of them, the oldest and the newest."""
-
-
-async def require_our_instance(living: LivingUsers, identities: ClerkUsers, *, absent: UserId | None = None) -> None:
-    """Raise SafetyStopError unless Clerk knows one of our users beside `absent`, which may be the only one we have.
-
-    A tombstone is permanent, and with the key of another instance every user would seem to be deleted.
-    """
-    others = [user_id for user_id in await living.sample() if user_id != absent]
-    for user_id in others:
-        if await identities.get(user_id) is not None:
-            return
-    if others or absent is None:
-        raise SafetyStopError("Clerk knows none of our users: CLERK_SECRET_KEY seems to be of another instance")
 
 
 def drift_of(snapshot: Snapshot, known: Known) -> Drift | None:

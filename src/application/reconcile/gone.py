@@ -6,9 +6,10 @@ from functools import partial
 from attrs import define, field
 
 from application.errors import SafetyStopError
-from application.reconcile.drift import CreationKey, Difference, Drift, LivingUsers
-from application.reconcile.listing import Complete, PageSizes
+from application.reconcile.drift import Difference, Drift
+from application.reconcile.listing import Complete
 from application.reconcile.options import Run
+from application.reconcile.ports import CreationKey, LivingUsers
 from application.reconcile.repair import RepairUsers
 from application.reconcile.retry import together
 from application.users.delete_user import DeleteUser
@@ -26,20 +27,20 @@ class GoneUsers:
     repair: RepairUsers
     delete_user: DeleteUser
     now_ms: Callable[[], int]
-    sizes: PageSizes
     run: Run
     ids: list[UserId] = field(factory=list, init=False)
     _unlisted: int = field(default=0, init=False)  # users whom Clerk has but did not list
 
-    async def compare(self, complete: Complete, *, began_at: int) -> None:
+    async def compare(self, complete: Complete) -> None:
         """Look up our users who are missing in a complete part of Clerk's list; raises as `look_up`.
 
-        Users created since the run began (ms) are left out: a list, and even a single answer of Clerk's, may be
-        slightly older than a webhook.
+        Users created since the run began are left out: a list, and even a single answer of Clerk's, may be slightly
+        older than a webhook.
         """
+        began_at = self.run.progress.began_at
         before = min(began_at, complete.created_before or began_at)
         after = CreationKey(complete.created_from, UserId(""))
-        while keys := await self.run.retry(partial(self.users.created, after, before, self.sizes.ours)):
+        while keys := await self.run.retry(partial(self.users.created, after, before, self.run.sizes.ours)):
             after = keys[-1]
             await self.look_up([key.user_id for key in keys if key.user_id not in complete.ids])
 
@@ -76,5 +77,5 @@ class GoneUsers:
             self.run.report(Difference(user_id=user_id, drift=Drift.GONE, repaired=True))
 
     def _batches(self, ids: Sequence[UserId]) -> Iterator[Sequence[UserId]]:
-        for start in range(0, len(ids), self.sizes.clerk):
-            yield ids[start : start + self.sizes.clerk]
+        size = self.run.sizes.clerk
+        return (ids[start : start + size] for start in range(0, len(ids), size))

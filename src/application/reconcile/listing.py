@@ -15,20 +15,12 @@ from attrs import evolve, frozen
 
 from application.errors import ClerkUnavailableError
 from application.failure import Cause
-from application.reconcile.options import Run
+from application.reconcile.options import PageSizes, Run
 from application.users.ports import ClerkUsers, Listed
 from domain.snapshot import Snapshot
 from domain.user import UserId
 
-PAGE = 500  # Users in one request: Clerk's maximum. It answers a larger limit with 10 (clerk-sdk-python issue 166).
 REREADS = 3  # how often the users of one millisecond are read from the beginning because more than that were deleted
-
-
-@frozen(kw_only=True)
-class PageSizes:
-    clerk: int = PAGE  # users in one request to Clerk
-    overlap: int = 10  # overlap of pages read by offset: if so many users are deleted in between, none is missed
-    ours: int = 1000  # users in one statement
 
 
 @frozen(kw_only=True)
@@ -87,21 +79,19 @@ def turn_page(cursor: UserCursor, page: Sequence[Listed], *, sizes: PageSizes, b
     return PageResult(users=users, complete=None, next=further)
 
 
-async def by_creation(
-    run: Run, identities: ClerkUsers, cursor: UserCursor | None, *, sizes: PageSizes, began_at: int
-) -> AsyncGenerator[PageResult, None]:
+async def by_creation(run: Run, identities: ClerkUsers, cursor: UserCursor | None) -> AsyncGenerator[PageResult, None]:
     """Read from `cursor` to the end of the list; the next page is requested while one is processed."""
     if cursor is None:
         return
 
     def read(at: UserCursor) -> Coroutine[Any, Any, Sequence[Listed]]:
-        page = partial(identities.page, created_from=at.created_from, offset=at.offset, limit=sizes.clerk)
+        page = partial(identities.page, created_from=at.created_from, offset=at.offset, limit=run.sizes.clerk)
         return run.retry(page)
 
     reading = asyncio.create_task(read(cursor))
     try:
         while True:
-            result = turn_page(cursor, await reading, sizes=sizes, began_at=began_at)
+            result = turn_page(cursor, await reading, sizes=run.sizes, began_at=run.progress.began_at)
             if result.next is None:
                 yield result
                 return
@@ -113,23 +103,21 @@ async def by_creation(
         await asyncio.gather(reading, return_exceptions=True)
 
 
-async def by_change(
-    run: Run, identities: ClerkUsers, *, since: int, sizes: PageSizes
-) -> AsyncGenerator[Sequence[Listed], None]:
+async def by_change(run: Run, identities: ClerkUsers, *, since: int) -> AsyncGenerator[Sequence[Listed], None]:
     """Read the users that changed since then (ms), newest first, or raise ClerkUnavailableError: in another order.
 
     A user who changes meanwhile moves to the front; the webhook about the change delivers it.
     """
     offset, seen = 0, frozenset[UserId]()
     while True:
-        page = await run.retry(partial(identities.recently_updated, offset=offset, limit=sizes.clerk))
+        page = await run.retry(partial(identities.recently_updated, offset=offset, limit=run.sizes.clerk))
         times = [user.source.updated_at for user in page if isinstance(user, Snapshot)]
         _require_order(list(reversed(times)))
         users = _first_ones(page, seen)
         yield [user for user in users if not isinstance(user, Snapshot) or user.source.updated_at >= since]
-        if (times and times[-1] < since) or (len(page) < sizes.clerk and not users):
+        if (times and times[-1] < since) or (len(page) < run.sizes.clerk and not users):
             return
-        offset += max(1, len(page) - sizes.overlap)
+        offset += max(1, len(page) - run.sizes.overlap)
         seen = frozenset(user.id for user in page)
 
 

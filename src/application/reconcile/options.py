@@ -1,4 +1,4 @@
-"""The options of a reconcile, what it counts, and what it saves when it is interrupted."""
+"""The options of a reconcile, what it counts, and what the parts of a run share."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,6 +9,8 @@ from attrs import define, field, frozen
 from application.reconcile.drift import DeletionLimit, Difference, Drift
 from application.reconcile.retry import Retry
 from domain.user import UserId
+
+PAGE = 500  # Users in one request: Clerk's maximum. It answers a larger limit with 10 (clerk-sdk-python issue 166).
 
 
 @frozen(kw_only=True)
@@ -45,35 +47,6 @@ class ReconcileProgress:
         self.repaired[difference.drift] += difference.repaired
 
 
-@frozen(kw_only=True)
-class Checkpoint:
-    """What an interrupted run saves for the next."""
-
-    began_at: int
-    created_from: int | None  # where to continue reading, ms; None when the whole list has been read
-    gone: tuple[UserId, ...]  # whom Clerk no longer has, and who are not deleted yet: at most as many as may be deleted
-    listed: int
-    moved: int
-    found: dict[Drift, int]
-    repaired: dict[Drift, int]
-
-
-class Checkpoints(Protocol):
-    """Where the unfinished run is kept: there is one at most. All methods raise StoreUnavailableError."""
-
-    async def take(self, run: str, *, began_after: int) -> Checkpoint | None:
-        """Make `run` the unfinished run; return the checkpoint of the one before, unless that began too long ago (ms).
-
-        If the one before still runs, it is no longer the unfinished run: it continues and saves nothing.
-        """
-
-    async def save(self, run: str, checkpoint: Checkpoint) -> None:
-        """Save the progress of `run`, if it is still the unfinished run."""
-
-    async def finish(self, run: str) -> None:
-        """Delete the checkpoint of `run`, if it is still the unfinished run."""
-
-
 class ReconcileObserver(Protocol):
     """Receives the progress of a run, and decides whether it may delete."""
 
@@ -86,6 +59,13 @@ class ReconcileObserver(Protocol):
         """Tell whether these users, one or more, may be deleted here, permanently; asked once, at the end of a run."""
 
 
+@frozen(kw_only=True)
+class PageSizes:
+    clerk: int = PAGE  # users in one request to Clerk
+    overlap: int = 10  # overlap of pages read by offset: if so many users are deleted in between, none is missed
+    ours: int = 1000  # users in one statement
+
+
 @frozen
 class Run:
     """One run: what its parts share."""
@@ -94,6 +74,7 @@ class Run:
     progress: ReconcileProgress
     observer: ReconcileObserver
     retry: Retry
+    sizes: PageSizes
 
     def report(self, difference: Difference) -> None:
         """Count a difference, repaired or not, and tell the observer."""

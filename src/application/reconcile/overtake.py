@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
 
-from application.reconcile.drift import LivingUsers, require_our_instance
+from application.reconcile.our_instance import require_our_instance
+from application.reconcile.ports import LivingUsers, ReadSeen, Seen
 from application.users.ports import ClerkUsers, UserDirectory, UserStore
-from application.users.representation import profile_document, tombstone_document
+from application.users.representation import user_document
 from domain.decision import Decision, Outcome
 from domain.delete_user import delete_user
 from domain.overtake import overtake
@@ -17,19 +18,6 @@ from domain.sync_user import sync_user
 from domain.user import Known, Tombstone, UserId
 
 PAGE = 1000  # users in one statement
-
-
-@frozen
-class Seen:
-    """What a consumer has of a user: the first record of the highest version."""
-
-    version: int
-    user: Mapping[str, Any] = field(repr=False)  # `data.user` of the event
-
-
-class ReadSeen(Protocol):
-    async def __call__(self, since_ms: int) -> Mapping[UserId, Seen]:
-        """Read the topic from this time (ms) to its current end; BrokerUnavailableError: no access, or no topic."""
 
 
 @define(kw_only=True)
@@ -83,15 +71,12 @@ def is_behind(known: Known, seen: Seen) -> bool:
     """Tell whether consumers would drop this user's next event, or keep a state that differs from the row."""
     if known is None or known.version < seen.version:
         return True
-    document: Mapping[str, Any] = tombstone_document(known) if isinstance(known, Tombstone) else profile_document(known)
-    return known.version == seen.version and _differs(document, seen.user)
-
-
-def _differs(ours: Mapping[str, Any], published: Mapping[str, Any]) -> bool:
-    """Compare the fields that both have: another release may have published it, with more of them or fewer."""
-    if ("deleted_at" in ours) != ("deleted_at" in published):
-        return True
-    return any(ours[name] != published[name] for name in ours.keys() & published.keys())
+    if known.version > seen.version:
+        return False
+    ours: Mapping[str, Any] = user_document(known)
+    # The fields that both have: another release may have published it, with more of them or fewer.
+    differs = any(ours[name] != seen.user[name] for name in ours.keys() & seen.user.keys())
+    return differs or ("deleted_at" in ours) != ("deleted_at" in seen.user)
 
 
 def _no_news(known: Known) -> Decision:

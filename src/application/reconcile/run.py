@@ -6,10 +6,10 @@ from contextlib import aclosing
 from attrs import define, field
 
 from application.reconcile.checkpoint import UnfinishedRun
-from application.reconcile.drift import LivingUsers
 from application.reconcile.gone import GoneUsers
-from application.reconcile.listing import PageSizes, by_change, by_creation
-from application.reconcile.options import Checkpoints, ReconcileObserver, ReconcileOptions, ReconcileProgress, Run
+from application.reconcile.listing import by_change, by_creation
+from application.reconcile.options import PageSizes, ReconcileObserver, ReconcileOptions, ReconcileProgress, Run
+from application.reconcile.ports import Checkpoints, LivingUsers
 from application.reconcile.repair import RepairUsers
 from application.reconcile.retry import Retry
 from application.users.delete_user import DeleteUser
@@ -50,7 +50,8 @@ class Reconcile:
             ClerkRefusedError, ClerkKeyRefusedError, ClerkNotConfiguredError: Clerk does not answer at all.
         """
         progress.began_at = self.now_ms()
-        run = Run(options, progress, observer, Retry(options.patience_s, self.clock, self.sleep, observer.waits))
+        retry = Retry(options.patience_s, self.clock, self.sleep, observer.waits)
+        run = Run(options, progress, observer, retry, self.sizes)
         repair = RepairUsers(identities=self.identities, users=self.users, sync_user=self.sync_user, run=run)
         gone = GoneUsers(
             users=self.living,
@@ -58,7 +59,6 @@ class Reconcile:
             repair=repair,
             delete_user=self.delete_user,
             now_ms=self.now_ms,
-            sizes=self.sizes,
             run=run,
         )
         if options.user is not None:
@@ -70,7 +70,7 @@ class Reconcile:
             await gone.delete()
         elif options.since is not None:
             observer.began(progress)
-            async with aclosing(by_change(run, self.identities, since=options.since, sizes=self.sizes)) as pages:
+            async with aclosing(by_change(run, self.identities, since=options.since)) as pages:
                 async for users in pages:
                     await repair(users)
                     observer.progressed(progress)
@@ -93,15 +93,14 @@ class Reconcile:
         unfinished = UnfinishedRun(self.checkpoints, self.new_run(), gone, run)
         cursor = await unfinished.resume()
         run.observer.began(progress)
-        began_at = progress.began_at
-        pages = by_creation(run, self.identities, cursor, sizes=self.sizes, began_at=began_at)
+        pages = by_creation(run, self.identities, cursor)
         async with unfinished.saved_at_the_end(), aclosing(pages):
             async for page in pages:
                 await repair(page.users)
                 if page.next is None:
                     run.options.allowance.require_whole_list(listed=progress.listed, at_clerk=progress.at_clerk)
                 if page.complete:
-                    await gone.compare(page.complete, began_at=began_at)
+                    await gone.compare(page.complete)
                 await unfinished.reached(page)
                 run.observer.progressed(progress)
         await gone.delete()

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
 from uuid import UUID
 
 from attrs import frozen
@@ -92,23 +91,3 @@ class Repair(StrEnum):
     @property
     def done(self) -> bool:
         return self in {Repair.RETRIED, Repair.OVERTAKEN, Repair.DISCARDED}
-
-
-class OutboxAdministration(Protocol):
-    """The outbox for its operator. All methods raise StoreUnavailableError when there is no database."""
-
-    async def status(self) -> OutboxStatus:
-        """Read its state; the cost grows with the number of waiting events, about 0.6 s for a million events."""
-
-    async def dead(self, *, limit: int, discarded: bool = False) -> Sequence[DeadLetter]:
-        """Return up to `limit` dead letters, the newest first; with `discarded` also the discarded ones."""
-
-    async def retry(self, ids: Sequence[int]) -> Mapping[int, Repair]:
-        """Put these dead letters back into the outbox, unchanged and with the same event id.
-
-        Returns the result of each, by id: one that cannot be retried does not affect the others. A letter whose
-        user is deleted is never put back, not even when the deletion happens at the same time.
-        """
-
-    async def discard(self, ids: Sequence[int], reason: str) -> Mapping[int, Repair]:
-        """Discard these dead letters: record and reason stay, the payload is erased. Returns as `retry` does."""

@@ -1,31 +1,17 @@
 """Write the state of users without waiting events: after the state topic was enabled, or was created again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from typing import Protocol
+from collections.abc import AsyncIterator
 
 from attrs import frozen
 
+from application.relay.ports import StateFill
 from domain.user import UserId
 
 PAGE = 1000  # users in one statement
 MOST_WAITING = 10_000  # more are not queued: waiting rows take space in the outbox and do not make the relays faster
 
 PAUSE_S = 0.2
-
-
-class StateFill(Protocol):
-    """Queues users for the relays that write the state topic, which keep the order. Raises StoreUnavailableError."""
-
-    async def put(self, after: UserId | None, limit: int) -> Sequence[UserId]:
-        """Queue the state of the next `limit` users after `after`, deleted ones too, for a relay; return their ids.
-
-        The order is the database's. A user whose newest version waits already is not queued again; one that
-        changes meanwhile is safe, because a relay writes only the version that is the newest at that time.
-        """
-
-    async def waiting(self) -> int:
-        """Return how many queued users no relay has written yet."""
 
 
 @frozen(kw_only=True)

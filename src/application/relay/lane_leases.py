@@ -1,7 +1,6 @@
 """How the live relays share the lanes."""
 
 from collections.abc import Collection, Mapping
-from typing import Protocol
 
 from attrs import frozen
 
@@ -37,16 +36,3 @@ def share_lanes(table: LaneTable, me: str) -> LaneShare:
     keep = mine[:most]
     take = free[: most - len(keep)]
     return LaneShare(frozenset(keep + take), frozenset(mine[most:]))
-
-
-class LaneLeases(Protocol):
-    """The leases, in the database. All methods raise StoreUnavailableError."""
-
-    async def read(self, relay: str) -> LaneTable:
-        """Record that `relay` is alive, and return the current leases."""
-
-    async def write(self, relay: str, share: LaneShare) -> frozenset[int]:
-        """Renew or take `hold`, give up `release`; return the lanes now held: if two relays take one, one gets it."""
-
-    async def leave(self, relay: str) -> None:
-        """Give up every lane, and remove the relay from the list."""

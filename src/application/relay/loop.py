@@ -11,7 +11,8 @@ from attrs import define, field
 
 from application.errors import StoreUnavailableError
 from application.failure import Failure
-from application.relay.lane_leases import LEASE_S, LaneLeases, share_lanes
+from application.relay.lane_leases import LEASE_S, share_lanes
+from application.relay.ports import LaneLeases
 from application.relay.relay_events import Round
 
 BATCH = 1000  # messages in one round: two statements and one pipeline of sends

@@ -1,7 +1,6 @@
 """Stored events, as relays send them: the bytes are fixed when an event is stored, so every retry sends the same."""
 
-from collections.abc import Callable, Collection, Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from attrs import field, frozen
@@ -53,23 +52,6 @@ class RefusedMessage:
     attempts: int
 
 
-class Outbox(Protocol):
-    """The stored messages, for a relay. All methods raise StoreUnavailableError."""
-
-    async def oldest(self, lanes: Sequence[int], limit: int, *, published: Collection[Pending] = ()) -> list[Pending]:
-        """Delete the `published`, and return up to `limit` messages of these lanes, in the order of `lanes`.
-
-        For each key the lowest stored versions are returned, in order and without a gap: a relay that publishes them in
-        this order cannot reorder events.
-        """
-
-    async def delete(self, published: Collection[Pending]) -> None:
-        """Delete messages that the broker has acknowledged; one that is deleted already is no error."""
-
-    async def move_to_dead_letters(self, refusals: Collection[RefusedMessage]) -> None:
-        """Move refused messages to the dead letters in one step, with the error; later versions are still sent."""
-
-
 @frozen
 class DeliveryResults:
     """The result of `Publisher.publish`; of a message in neither list it is unknown whether it arrived."""
@@ -77,14 +59,3 @@ class DeliveryResults:
     acknowledged: Sequence[Pending] = ()
     refused: Sequence[RefusedMessage] = ()
     outage: Failure | None = None  # why the rest did not arrive: a failure of the brokers, not of the messages
-
-
-class Publisher(Protocol):
-    """Kafka, for a relay."""
-
-    async def publish(self, batch: Sequence[Pending]) -> DeliveryResults:
-        """Send the batch, pipelined and in order, and return when each message's result is known or the time is up.
-
-        A failure of the brokers is not raised but returned as `outage`, and the next call uses a new connection. After
-        a message of a key that did not arrive, no later one of that key arrives, unless the earlier one was refused.
-        """

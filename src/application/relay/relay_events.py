@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from attrs import define, field, frozen
 
 from application.failure import Failure
-from application.relay.messages import DeliveryResults, Outbox, Pending, Publisher
+from application.relay.messages import DeliveryResults, Pending
+from application.relay.ports import Outbox, Publisher
 
 
 @frozen

@@ -7,9 +7,10 @@ from attrs import define, field
 
 from application.errors import BrokerUnavailableError, StoreUnavailableError
 from application.failure import KAFKA, Cause, Failure
-from application.relay.messages import DeliveryResults, Outbox, Pending, Publisher, RefusedMessage
+from application.relay.messages import DeliveryResults, Pending, RefusedMessage
+from application.relay.ports import Outbox, Publisher, StateLanes, StatePublisher
 from application.relay.relay_events import Round, settled
-from application.relay.state_topic import FencedError, StateLanes, StatePublisher, fill_lane, for_state_only
+from application.relay.state_topic import FencedError, fill_lane, for_state_only
 
 OFTEN, FORGOTTEN = 10, 0.99
 """More consecutive fencings than changes of lanes cause; each successful round reduces the count by a hundredth. Two
@@ -70,7 +71,10 @@ class RelayEventsAndState:
             raise events
         self._arrived = frozenset((item.id, item.stored_at) for item in settled(batch, events))
         if isinstance(state, FencedError):
-            return self._fenced(len(batch), events)
+            # With a new writer, at once: each relay that takes over lanes fences the one that had them.
+            self._fenced_lately += 1
+            often = Failure(KAFKA, Cause.FENCED, "do two relays run under one --name?")
+            return Round(len(batch), outage=events.outage or (often if self._fenced_lately > OFTEN else None))
         if isinstance(state, BaseException):
             raise state
         self._fenced_lately *= FORGOTTEN
@@ -114,12 +118,6 @@ class RelayEventsAndState:
         deliveries = await self.state.publish(writer, [item for item in batch if item.id in newest])
         overtaken = [item for item in batch if item.id not in newest]
         return DeliveryResults([*overtaken, *deliveries.acknowledged], deliveries.refused, deliveries.outage)
-
-    def _fenced(self, taken: int, events: DeliveryResults) -> Round:
-        """Start again with a new writer, at once: each relay that takes over lanes fences the one that had them."""
-        self._fenced_lately += 1
-        repeated = Failure(KAFKA, Cause.FENCED, "do two relays run under one --name?")
-        return Round(taken, outage=events.outage or (repeated if self._fenced_lately > OFTEN else None))
 
 
 def _in_both(batch: Collection[Pending], events: DeliveryResults, state: DeliveryResults) -> DeliveryResults:

@@ -10,9 +10,8 @@ from application.failure import Failure
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 
-LONGEST_KEPT_MS = 28 * DAY_MS  # what a deleted user once was must leave Kafka within a month (GDPR, articles 12 and 17)
+LONGEST_KEPT_MS = 28 * DAY_MS
 SEGMENT_MS = DAY_MS  # Kafka deletes whole segments, by their newest record: the oldest one stays longer by `segment.ms`
-
 _WITHIN_A_MONTH = "what a deleted user once was must leave Kafka within a month (GDPR, articles 12 and 17)"
 
 

@@ -35,8 +35,7 @@ class JustInTimeSync:
 
         Raises:
             UserUnknownError: Clerk has none, or said so a few seconds ago; or CLERK_SECRET_KEY is not set.
-            ClerkUnavailableError, StoreUnavailableError, UnstorableError: it could not be read in
-                bounded time. The failure is not remembered.
+            ClerkUnavailableError, StoreUnavailableError, UnstorableError: not read in time; not remembered.
         """
         flight = self._flights.get(user_id)
         if flight is None:
@@ -75,14 +74,11 @@ class JustInTimeSync:
         if snapshot is None:
             if known := await self.users.get(user_id):
                 return known
-            self._remember_unknown(user_id)
+            self._unknown_until.pop(user_id, None)
+            while len(self._unknown_until) >= self.unknown_at_most:
+                del self._unknown_until[next(iter(self._unknown_until))]
+            self._unknown_until[user_id] = self.clock() + UNKNOWN_FOR_S
             raise UserUnknownError
         synced = (await self.sync_user(snapshot)).user
         self.on_obtained()
         return synced
-
-    def _remember_unknown(self, user_id: UserId) -> None:
-        self._unknown_until.pop(user_id, None)
-        while len(self._unknown_until) >= self.unknown_at_most:
-            del self._unknown_until[next(iter(self._unknown_until))]
-        self._unknown_until[user_id] = self.clock() + UNKNOWN_FOR_S

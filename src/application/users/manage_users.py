@@ -9,7 +9,8 @@ from typing import Any
 from attrs import evolve, frozen
 
 from application.errors import ClerkUnavailableError, UserDeletedError, UserUnknownError
-from application.reconcile.drift import LivingUsers, require_our_instance
+from application.reconcile.our_instance import require_our_instance
+from application.reconcile.ports import LivingUsers
 from application.sessions.revoke_session import RevokeSession
 from application.users.delete_user import DeleteUser
 from application.users.ports import ClerkUsers, UserReader
@@ -17,7 +18,7 @@ from application.users.sync_user import SyncUser
 from domain.decision import Decision, Outcome
 from domain.session import RevokedSession, SessionId
 from domain.snapshot import Deletion, Snapshot
-from domain.user import Known, Tombstone, User, UserId
+from domain.user import Tombstone, User, UserId
 
 LISTING_S = 2.0  # how long a ban waits for the list of the user's sessions, which must not delay it further
 
@@ -124,7 +125,7 @@ class ManageUsers:
         snapshot = await self.identities.get(user_id)
         if snapshot is not None:
             return await self.sync_user(snapshot)
-        known: Known = await self.users.get(user_id)
+        known = await self.users.get(user_id)
         if known is None:
             raise UserUnknownError
         if isinstance(known, User):
@@ -143,9 +144,7 @@ class ManageUsers:
 
     async def _record(self, user_id: UserId, ended: Collection[SessionId]) -> None:
         at = self.now_ms()
-        await self.revoke_session.each(
-            RevokedSession(id=session_id, user_id=user_id, revoked_at=at) for session_id in ended
-        )
+        await self.revoke_session.each(RevokedSession(id=each, user_id=user_id, revoked_at=at) for each in ended)
 
     async def _require_not_deleted(self, user_id: UserId) -> None:
         if isinstance(await self.users.get(user_id), Tombstone):

@@ -18,7 +18,6 @@ A token lives for a minute, and a webhook takes about a second to arrive. A heal
 a second; one that is further behind is paused, overloaded or disconnected.
 """
 
-
 NOT_ASKED = Failure(REPLICA, Cause.NO_ANSWER, "not asked yet")  # why a replica is not in use at the start
 
 
@@ -38,18 +37,12 @@ def is_close(behind_s: float | None) -> bool:
 
 
 def why_primary(known: Known, behind_s: float | None, at_least: int) -> WhyPrimary | None:
-    """Judge a replica's answer about one user; None if it may be used.
-
-    `behind_s` is None if the server follows no primary; `at_least` is the newest version that the caller has seen, or
-    0.
-    """
+    """Judge a replica's answer about one user; None if it may be used."""
     if not is_close(behind_s):
         return WhyPrimary.BEHIND
     match known:
         case None:
             return WhyPrimary.ABSENT
-        case Tombstone():
-            return None
         case User() if known.version < at_least:
             return WhyPrimary.BELOW_FLOOR
         case User() if known.profile.banned:

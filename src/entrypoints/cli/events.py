@@ -14,7 +14,7 @@ from rich.text import Text
 
 from application.errors import BrokerUnavailableError
 from application.relay.messages import kind_of
-from application.relay.topic_tail import Record
+from application.relay.ports import Record
 from entrypoints.cli.output import separated
 from entrypoints.cli.startup import container_for
 from entrypoints.cli.terminal import console_for_stdout, on_terminal, printable

@@ -15,8 +15,8 @@ from adapters.postgres.engine import create_engine
 from adapters.postgres.outbox_admin import PostgresOutboxAdmin
 from adapters.postgres.state_fill import PostgresStateFill
 from adapters.postgres.statements import BY_KEY
-from application.relay.dead_letters import OutboxAdministration
 from application.relay.fill_state import FillState
+from application.relay.ports import OutboxAdministration
 from entrypoints.config.secret import revealed
 from entrypoints.config.settings import DatabaseSettings
 

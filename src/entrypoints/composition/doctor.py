@@ -14,7 +14,7 @@ from adapters.postgres.outbox_admin import PostgresOutboxAdmin
 from adapters.postgres.replica import examine_replicas
 from adapters.postgres.statements import BY_KEY
 from anomalyze_auth.kafka import KafkaConnection
-from application.relay.dead_letters import OutboxAdministration
+from application.relay.ports import OutboxAdministration
 from entrypoints.cli.doctor import clerk
 from entrypoints.config.secret import revealed
 from entrypoints.config.settings import DatabaseSettings, KafkaSettings, ReplicaSettings

@@ -17,13 +17,10 @@ from adapters.postgres.session_store import PostgresSessionCleaner
 from adapters.postgres.state_lanes import PostgresStateLanes
 from adapters.postgres.statements import BY_KEY
 from anomalyze_auth.kafka import KafkaConnection
-from application.relay.dead_letters import OutboxAdministration
-from application.relay.lane_leases import LaneLeases
 from application.relay.lanes import session_lane
-from application.relay.messages import Outbox, Publisher
+from application.relay.ports import LaneLeases, Outbox, OutboxAdministration, Publisher, StateLanes
 from application.relay.relay_events import RelayEvents
 from application.relay.relay_state import RelayEventsAndState
-from application.relay.state_topic import StateLanes
 from application.sessions.forget_sessions import ForgetSessions
 from entrypoints.config.secret import revealed
 from entrypoints.config.settings import DatabaseSettings, KafkaSettings

@@ -6,7 +6,8 @@ from dependency_injector.providers import Dependency, Factory, Provider, Singlet
 
 from adapters.kafka.seen import read_seen
 from anomalyze_auth.kafka import KafkaConnection
-from application.reconcile.overtake import OvertakeSeen, ReadSeen
+from application.reconcile.overtake import OvertakeSeen
+from application.reconcile.ports import ReadSeen
 from entrypoints.composition.users import UsersContainer
 from entrypoints.config.settings import KafkaSettings
 

@@ -15,7 +15,7 @@ from adapters.postgres.connection.target import Target
 from adapters.postgres.outbox_admin import PostgresOutboxAdmin
 from adapters.postgres.replica import PostgresReplicas
 from anomalyze_auth import JwksKeys, KeySource, RequestVerifier, SessionVerifier, cookie_suffix_of
-from application.relay.dead_letters import OutboxAdministration
+from application.relay.ports import OutboxAdministration
 from application.users.get_current_user import GetCurrentUser
 from application.users.get_user import GetUser
 from application.users.just_in_time import JustInTimeSync

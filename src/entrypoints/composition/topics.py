@@ -8,7 +8,7 @@ from dependency_injector.providers import Dependency, Provider, Singleton
 
 from adapters.kafka import consumer, doctor, topics
 from anomalyze_auth.kafka import KafkaConnection
-from application.relay.topic_tail import OpenTopicTail
+from application.relay.ports import OpenTopicTail
 from entrypoints.config.settings import KafkaSettings
 
 

@@ -20,8 +20,7 @@ from adapters.postgres.statements import BY_KEY
 from adapters.postgres.user_directory import PostgresUserDirectory
 from adapters.postgres.user_reader import PostgresUserReader
 from adapters.postgres.user_store import PostgresUserStore
-from application.reconcile.drift import LivingUsers
-from application.reconcile.options import Checkpoints
+from application.reconcile.ports import Checkpoints, LivingUsers
 from application.reconcile.run import Reconcile
 from application.relay.lanes import SESSIONS
 from application.sessions.ports import SessionStore

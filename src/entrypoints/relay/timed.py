@@ -6,7 +6,8 @@ from contextlib import nullcontext
 from attrs import frozen
 from prometheus_client import Histogram
 
-from application.relay.messages import DeliveryResults, Outbox, Pending, Publisher, RefusedMessage
+from application.relay.messages import DeliveryResults, Pending, RefusedMessage
+from application.relay.ports import Outbox, Publisher
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15)
 

@@ -7,7 +7,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from adapters.kafka.seen import read_seen
-from application.reconcile.overtake import Seen
+from application.reconcile.ports import Seen
 from integration.kafka.test_topic_tail import publish_raw_header_name
 
 EVENT = {"ce_specversion": "1.0", "ce_id": "x", "ce_type": "anomalyze.user.updated.v1"}

@@ -16,7 +16,8 @@ from adapters.kafka.state_publisher import KafkaStatePublisher
 from application.errors import BrokerUnavailableError
 from application.relay.lanes import lane_of
 from application.relay.messages import Pending
-from application.relay.state_topic import FencedError, StatePublisher
+from application.relay.ports import StatePublisher
+from application.relay.state_topic import FencedError
 from domain.delete_user import delete_user
 from domain.events import UserEvent
 from domain.sync_user import sync_user

@@ -9,8 +9,9 @@ import pytest
 from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.lane_leases import PostgresLaneLeases
-from application.relay.lane_leases import LaneLeases, LaneShare, share_lanes
+from application.relay.lane_leases import LaneShare, share_lanes
 from application.relay.lanes import LANES
+from application.relay.ports import LaneLeases
 from support.memory import MemoryLeases
 
 ALL = frozenset(range(LANES))

@@ -14,7 +14,8 @@ from adapters.postgres.outbox import INDEX_PLANS, PostgresOutbox
 from adapters.postgres.user_store import PostgresUserStore
 from application.errors import StoreUnavailableError
 from application.relay.lanes import LANES, lane_of
-from application.relay.messages import Outbox, Pending, RefusedMessage
+from application.relay.messages import Pending, RefusedMessage
+from application.relay.ports import Outbox
 from application.relay.state_topic import fill_lane
 from domain.sync_user import sync_user
 from domain.user import Known, UserId

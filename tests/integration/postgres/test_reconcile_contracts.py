@@ -14,8 +14,8 @@ from adapters.postgres.reconcile_checkpoint import PostgresCheckpoints
 from adapters.postgres.statements import BY_KEY
 from adapters.postgres.user_store import PostgresUserStore
 from application.errors import StoreUnavailableError
-from application.reconcile.drift import CreationKey, Drift, LivingUsers
-from application.reconcile.options import Checkpoint, Checkpoints
+from application.reconcile.drift import Drift
+from application.reconcile.ports import Checkpoint, Checkpoints, CreationKey, LivingUsers
 from application.users.delete_user import DeleteUser
 from application.users.ports import UserStore
 from application.users.sync_user import SyncUser

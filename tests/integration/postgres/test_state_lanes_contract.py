@@ -16,7 +16,7 @@ from adapters.postgres.user_store import PostgresUserStore
 from application.relay.lane_leases import LaneShare
 from application.relay.lanes import LANES
 from application.relay.messages import Pending
-from application.relay.state_topic import StateLanes
+from application.relay.ports import StateLanes
 from domain.sync_user import sync_user
 from domain.user import Known, UserId
 from support.memory import MemoryOutbox

@@ -1,6 +1,6 @@
 import pytest
 
-from application.reconcile.listing import PageSizes
+from application.reconcile.options import PageSizes
 from support.reconciling import World, twenty_users
 
 

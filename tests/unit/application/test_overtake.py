@@ -6,7 +6,8 @@ import pytest
 
 from adapters.kafka.cloudevents import encode
 from application.errors import SafetyStopError
-from application.reconcile.overtake import OvertakeSeen, Seen
+from application.reconcile.overtake import OvertakeSeen
+from application.reconcile.ports import Seen
 from application.users.representation import profile_document
 from domain.delete_user import delete_user
 from domain.sync_user import sync_user

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from application.reconcile.drift import DeletionLimit
-from application.reconcile.listing import PageSizes
+from application.reconcile.options import PageSizes
 from domain.snapshot import Deletion, Snapshot
 from domain.user import Tombstone, User, UserId
 from support.reconciling import World

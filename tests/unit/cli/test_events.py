@@ -1,7 +1,7 @@
 import pytest
 
 from adapters.kafka.cloudevents import encode, headers
-from application.relay.topic_tail import Record
+from application.relay.ports import Record
 from domain.delete_user import delete_user
 from domain.events import UserUpdated
 from domain.snapshot import Deletion

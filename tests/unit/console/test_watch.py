@@ -6,7 +6,7 @@ from sdktest.rows import each_row
 
 from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
-from application.relay.topic_tail import Record
+from application.relay.ports import Record
 from devkit.console import watch
 from devkit.console.watch import Watch, published
 from devkit.local.environment import NO_FILE

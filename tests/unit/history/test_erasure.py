@@ -8,13 +8,12 @@ from application.history.erasure import (
     CHECK_MS,
     PULSE_MS,
     CheckErasure,
-    events,
+    by_retention,
     places_in_database,
-    session_events,
     states,
 )
 from application.history.ports import EndedSession, StoredTraces, TopicSearch
-from application.relay.topic_tail import Record
+from application.relay.ports import Record
 from application.relay.topics import DAY_MS, EVENTS, HOUR_MS, SESSIONS, STATE, Topic, TopicFacts
 from domain.session import TOKEN_LIFETIME_MS
 from support.users import USER, deletion, snapshot
@@ -74,7 +73,7 @@ def test_what_the_database_holds_has_no_date_but_ended_sessions():
 
 
 def test_the_last_personal_record_decides_when_the_event_topic_is_clean():
-    place = events(found(at(CREATED, 0, NOW - 9), at(UPDATED, 1, NOW - 5), at(DELETED, 2, NOW)), DELETE)
+    place = by_retention(found(at(CREATED, 0, NOW - 9), at(UPDATED, 1, NOW - 5), at(DELETED, 2, NOW)), "event", DELETE)
 
     assert (place.left, place.until) == (2, NOW - 5 + 28 * DAY_MS + CHECK_MS)
     assert not place.is_due(NOW)
@@ -91,7 +90,7 @@ def test_the_last_personal_record_decides_when_the_event_topic_is_clean():
     ],
 )
 def test_a_topic_that_keeps_records_without_end_or_does_not_tell_has_no_date(settings):
-    place = events(found(at(CREATED, 0, NOW)), settings)
+    place = by_retention(found(at(CREATED, 0, NOW)), "event", settings)
 
     assert (place.left, place.until, place.is_due(NOW)) == (1, None, True)
     assert place.why.startswith("unknown") is (settings is None)
@@ -101,7 +100,7 @@ def test_a_stranger_s_record_under_the_user_s_key_counts():
     odd = Record(partition=0, offset=0, key=USER.encode(), value=b"no JSON", timestamp=NOW)
     unreadable = Record(partition=0, offset=1, readable=False)
 
-    assert events(found(odd, unreadable), DELETE).left == 1
+    assert by_retention(found(odd, unreadable), "event", DELETE).left == 1
 
 
 def test_a_state_that_a_tombstone_replaces_is_gone_by_the_compaction_lag():
@@ -145,7 +144,7 @@ def test_a_state_topic_that_deletes_goes_by_its_retention():
 def test_ended_sessions_leave_with_their_topic():
     named = Record(partition=0, offset=0, key=b"sess_1", value=b"{}", timestamp=NOW)
 
-    assert session_events(found(named), DELETE).until == NOW + 28 * DAY_MS + CHECK_MS
+    assert by_retention(found(named), "ended session", DELETE).until == NOW + 28 * DAY_MS + CHECK_MS
 
 
 class Nothing:

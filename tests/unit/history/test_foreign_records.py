@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from adapters.kafka.cloudevents import encode
-from application.history.erasure import Erasure, events
+from application.history.erasure import Erasure, by_retention
 from application.history.ports import StoredTraces
 from application.history.user_history import history_of
 from domain.sync_user import sync_user
@@ -46,7 +46,7 @@ def shown(*records):
 )
 def test_a_time_that_no_calendar_has_is_told_as_the_nearest_that_one_has(timestamp, time):
     written = evolve(record(MESSAGE, 1), timestamp=timestamp)
-    places = [events(found(written), DELETE)]
+    places = [by_retention(found(written), "event", DELETE)]
     erasure = Erasure(id=USER, deleted=True, places=places)
     history_output.print_erasure(erasure, 1)
 

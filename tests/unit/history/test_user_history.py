@@ -10,7 +10,7 @@ from adapters.kafka.cloudevents import encode, headers
 from application.errors import UserUnknownError
 from application.history.ports import DeadEvent, EndedSession, StoredTraces, TopicSearch, WaitingEvent
 from application.history.user_history import ReadHistory, history_of
-from application.relay.topic_tail import Record
+from application.relay.ports import Record
 from domain.delete_user import delete_user
 from domain.sync_user import sync_user
 from support.users import USER, deletion, snapshot, snapshots

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from anomalyze_auth.kafka import KafkaConnection
 from anomalyze_auth.kafka.security import client_options
 from application.errors import ApplicationError
-from application.relay.topic_tail import OpenTopicTail, Record
+from application.relay.ports import OpenTopicTail, Record
 from devkit.console.composition import rows_of
 from devkit.console.records import Event, Records, payload_of
 from devkit.fake_clerk.deliveries import MOST

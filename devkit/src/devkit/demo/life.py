@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
-from application.relay.topic_tail import Record
+from application.relay.ports import Record
 from devkit.demo.differences import ANY_UUID
 from devkit.demo.screen import Scene, as_json, headers, pairs
 from devkit.demo.stage import Stage, StageAnswer

@@ -13,7 +13,7 @@ import asyncpg
 import httpx
 from attrs import field, frozen
 
-from application.relay.topic_tail import Record, TopicTail
+from application.relay.ports import Record, TopicTail
 from application.relay.topics import EVENTS
 from devkit.fake_clerk import ClerkStandIn
 from devkit.fake_clerk.session_tokens import mint_session_token

@@ -90,21 +90,13 @@ def pem_file(value: str, kind: str) -> Path:
 
 
 def validity(certificate: bytes) -> Validity:
-    """The validity period of the first certificate of a chain in PEM.
-
-    Raises:
-        ValueError: there is none.
-    """
+    """The validity period of the first certificate of a chain in PEM; ValueError: there is none."""
     first = x509.load_pem_x509_certificates(certificate)[0]
     return Validity(first.not_valid_before_utc, first.not_valid_after_utc)
 
 
 def check_pair(certificate: bytes, key: bytes, password: str | None, *, now: datetime | None = None) -> None:
-    """Check that a client can present this certificate with this key, both in PEM.
-
-    Raises:
-        CertificateProblem: it cannot, with the variable that is wrong.
-    """
+    """Check that a client can present this certificate with this key, both in PEM; CertificateProblem: it cannot."""
     try:
         first = x509.load_pem_x509_certificates(certificate)[0]
     except ValueError:

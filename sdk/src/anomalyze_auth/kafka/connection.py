@@ -31,8 +31,7 @@ class KafkaConfigurationError(Exception):
 class KafkaConnection:
     """Connection settings of a cluster. Certificates, keys and secrets in files are read again when they change."""
 
-    bootstrap_servers: tuple[str, ...]
-    """`host:port` each."""
+    bootstrap_servers: tuple[str, ...]  # `host:port` each
     protocol: SecurityProtocol = SecurityProtocol.PLAINTEXT
     mechanism: SaslMechanism | None = None
     username: str | None = None
@@ -46,8 +45,7 @@ class KafkaConnection:
     client_secret: Credential | None = None
     scope: str | None = None
     extensions: tuple[tuple[str, str], ...] = ()
-    region: str | None = None
-    """Of AWS, for AWS_MSK_IAM."""
+    region: str | None = None  # of AWS, for AWS_MSK_IAM
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "KafkaConnection":

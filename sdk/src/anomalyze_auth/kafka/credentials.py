@@ -7,8 +7,7 @@ from pathlib import Path
 from anomalyze_auth.kafka.values import line
 
 _LOG = logging.getLogger(__name__)
-_LARGEST_BYTES = 64 * 1024
-"""Larger than any secret; smaller than a log file or device that was named by mistake."""
+_LARGEST_BYTES = 64 * 1024  # larger than any secret; smaller than a log file or device that was named by mistake
 
 
 class Credential:
@@ -47,11 +46,7 @@ class Credential:
 
 
 def read_secret(path: Path) -> str:
-    """The text in a file, without its last line end.
-
-    Raises:
-        ValueError: it cannot be read, is too large, empty or not UTF-8; the message repeats neither path nor content.
-    """
+    """The text in a file, without its last line end; ValueError: why not, repeating neither path nor content."""
     try:
         if not path.is_file():
             raise ValueError("no such file" if not path.exists() else "not a regular file")

@@ -16,12 +16,8 @@ class MskIam:
     region: str
 
     async def __call__(self) -> AccessToken:
-        """Sign a token, in a thread: AWS's library may request credentials from the instance's metadata service.
-
-        Raises:
-            TokenUnavailable: there are no credentials.
-        """
-        try:
+        """A new token; TokenUnavailable: there are no credentials."""
+        try:  # in a thread: AWS's library may request credentials from the instance's metadata service
             text, ends_ms = await asyncio.to_thread(MSKAuthTokenProvider.generate_auth_token, self.region)
         except Exception as error:  # noqa: BLE001  (without credentials even an AttributeError)
             what = f"AWS credentials cannot be used or found: {type(error).__name__}"

@@ -11,7 +11,7 @@ from urllib.parse import quote_plus, urlsplit
 import attrs
 import httpx
 
-from anomalyze_auth._json import decoded_object
+from anomalyze_auth._json import body_of, decoded_object
 from anomalyze_auth.kafka.credentials import Credential
 from anomalyze_auth.kafka.tokens import FETCH_S, AccessToken, TokenFault, TokenUnavailable
 
@@ -35,11 +35,7 @@ class ClientCredentials:
     _in_body: bool = False
 
     async def __call__(self) -> AccessToken:
-        """Fetch a token.
-
-        Raises:
-            TokenUnavailable: the endpoint returned none; the message says why.
-        """
+        """Fetch a token; TokenUnavailable: the endpoint returned none, and why."""
         status, answer = await self._ask()
         if not self._in_body and _is_unknown_client(status, answer):
             self._in_body = True
@@ -48,11 +44,7 @@ class ClientCredentials:
         return self.read(status, answer)
 
     def read(self, status: int, answer: dict[str, Any] | None) -> AccessToken:
-        """The token in an answer; `answer` is None if it is not a JSON object.
-
-        Raises:
-            TokenUnavailable: it has no token.
-        """
+        """The token in an answer, which is None if it is not a JSON object; TokenUnavailable: it has no token."""
         if status != 200:  # noqa: PLR2004
             raise self._refusal(status, answer)
         return self._token(answer)
@@ -77,11 +69,12 @@ class ClientCredentials:
                 httpx.AsyncClient(timeout=FETCH_S, follow_redirects=False) as client,
                 client.stream("POST", self.url, data=form, headers=headers) as response,
             ):
-                return response.status_code, decoded_object(await _body(response))
-        except _TooLargeError:
-            raise self._unavailable(f"more than {_LARGEST_BYTES} bytes", TokenFault.UNUSABLE) from None
+                body = await body_of(response.aiter_raw(), most=_LARGEST_BYTES)
         except httpx.HTTPError as error:
             raise self._unavailable(_cause(error), TokenFault.OUT_OF_REACH) from None
+        if body is None:
+            raise self._unavailable(f"more than {_LARGEST_BYTES} bytes", TokenFault.UNUSABLE)
+        return response.status_code, decoded_object(body)
 
     def _token(self, answer: dict[str, Any] | None) -> AccessToken:
         if answer is None:
@@ -106,19 +99,6 @@ class ClientCredentials:
 
     def _unavailable(self, what: str, fault: TokenFault) -> TokenUnavailable:
         return TokenUnavailable(f"{self.shown_url}: {what}", fault)
-
-
-class _TooLargeError(Exception):
-    pass
-
-
-async def _body(response: httpx.Response) -> bytes:
-    body = bytearray()
-    async for chunk in response.aiter_raw():
-        body += chunk
-        if len(body) > _LARGEST_BYTES:
-            raise _TooLargeError
-    return bytes(body)
 
 
 def _is_unknown_client(status: int, answer: dict[str, Any] | None) -> bool:

@@ -19,29 +19,19 @@ _ALERT_S = 1.0
 class TlsFiles:
     """The files of a TLS client; all of them may change at any time."""
 
-    authorities: Path | None
-    """None: the authorities that the system trusts."""
+    authorities: Path | None  # None: those that the system trusts
     certificate: Path | None
     key: Path | None
     key_password: Credential | None
 
     def read(self) -> tuple[bytes | str | None, ...]:
-        """The current contents.
-
-        Raises:
-            OSError: a file cannot be read.
-        """
+        """The current contents; OSError: a file cannot be read."""
         files = (self.authorities, self.certificate, self.key)
         contents = [None if file is None else file.read_bytes() for file in files]
         return (*contents, self.key_password.read() if self.key_password else None)
 
     def context(self) -> ssl.SSLContext:
-        """A context with the current contents.
-
-        Raises:
-            CertificateProblem: certificate and key cannot be used together.
-            OSError: a file cannot be read, or OpenSSL refuses its content (`ssl.SSLError`).
-        """
+        """A context with the current contents; CertificateProblem, OSError (`ssl.SSLError` too): none is usable."""
         context = ssl.create_default_context(cafile=self.authorities)
         if self.authorities:
             # Since Python 3.13 the default requires extensions (an authority key identifier, for example) that
@@ -58,11 +48,8 @@ class TlsFiles:
 class RenewableContext(ssl.SSLContext):
     """A client context that reads its files again before each connection.
 
-    If they are not usable, the previous ones stay in use, and one line is logged. asyncio and uvloop begin each
-    connection with `wrap_bio`; they use nothing else of this object.
-
-    Raises:
-        CertificateProblem, OSError: the files are not usable at the start.
+    If they are not usable, the previous ones stay in use, and one line is logged; at the start it raises as
+    `TlsFiles.context`. asyncio and uvloop begin each connection with `wrap_bio`; they use nothing else of this object.
     """
 
     def __new__(cls, files: TlsFiles) -> Self:  # noqa: ARG004  (of __init__)
@@ -76,7 +63,6 @@ class RenewableContext(ssl.SSLContext):
 
     @property
     def presents_certificate(self) -> bool:
-        """Whether the client presents a certificate."""
         return self._files.certificate is not None
 
     def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:

@@ -9,22 +9,16 @@ import attrs
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.errors import KafkaError
 
-FETCH_S = 5.0
-"""Timeout of fetching one token, in total."""
-
-RETRY_S = 1.0
-"""Time without a new fetch after a failure, because many connections fail at once."""
+FETCH_S = 5.0  # timeout of fetching one token, in total
+RETRY_S = 1.0  # time without a new fetch after a failure, because many connections fail at once
 
 
 class TokenFault(Enum):
     """Why there is no token, by who has to repair it."""
 
-    OUT_OF_REACH = "out of reach"
-    """No connection, or no answer in time."""
-    REFUSED = "refused"
-    """Client id, secret, scope or AWS credentials are not accepted."""
-    UNUSABLE = "unusable answer"
-    """The answer is not that of a token endpoint."""
+    OUT_OF_REACH = "out of reach"  # no connection, or no answer in time
+    REFUSED = "refused"  # client id, secret, scope or AWS credentials are not accepted
+    UNUSABLE = "unusable answer"  # the answer is not that of a token endpoint
 
 
 class TokenUnavailable(KafkaError):  # type: ignore[misc]  # noqa: N818  # aiokafka's errors have no types
@@ -85,18 +79,16 @@ class AccessTokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka shi
         return self._extensions
 
     async def token(self) -> str:
-        """A valid token.
-
-        Raises:
-            TokenUnavailable: there is none; the message says why.
-        """
+        """A valid token; TokenUnavailable: there is none, and why."""
         if (token := self._living(0.8)) is None:
             if self._failure is None or self._clock() - self._failed_at >= RETRY_S:
                 # Not awaited directly: a caller that is cancelled must not cancel the fetch that others wait for.
                 await asyncio.wait([self._start()])
             token = self._living(1.0)
         if token is None:
-            raise TokenUnavailable(*_said(self._failure))
+            # A new error for each caller: a shared one would collect all their tracebacks.
+            failure = self._failure or TokenUnavailable("the fetch was given up", TokenFault.OUT_OF_REACH)
+            raise TokenUnavailable(str(failure), failure.fault)
         return token
 
     def forget(self) -> None:
@@ -129,8 +121,3 @@ class AccessTokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka shi
 
     def _failed(self, failure: TokenUnavailable) -> None:
         self._failure, self._failed_at = failure, self._clock()
-
-
-def _said(failure: TokenUnavailable | None) -> tuple[str, TokenFault]:
-    # A new error for each caller: a shared one would collect all their tracebacks.
-    return (str(failure), failure.fault) if failure else ("the fetch was given up", TokenFault.OUT_OF_REACH)

@@ -33,8 +33,7 @@ class SaslMechanism(StrEnum):
     SCRAM_SHA_256 = "SCRAM-SHA-256"
     SCRAM_SHA_512 = "SCRAM-SHA-512"
     OAUTHBEARER = "OAUTHBEARER"
-    AWS_MSK_IAM = "AWS_MSK_IAM"
-    """OAUTHBEARER, with a token signed with AWS credentials."""
+    AWS_MSK_IAM = "AWS_MSK_IAM"  # OAUTHBEARER, with a token signed with AWS credentials
 
     @property
     def password(self) -> bool:
@@ -46,10 +45,8 @@ class SaslMechanism(StrEnum):
 class Broker:
     """One entry of `KAFKA_BOOTSTRAP_SERVERS`."""
 
-    address: str
-    """`host:port`, an IPv6 address in brackets."""
-    protocols: frozenset[SecurityProtocol] = frozenset(SecurityProtocol)
-    """Protocols that its scheme allows; all if it has no scheme."""
+    address: str  # `host:port`, an IPv6 address in brackets
+    protocols: frozenset[SecurityProtocol] = frozenset(SecurityProtocol)  # those that its scheme allows
 
     def __str__(self) -> str:
         return self.address
@@ -195,10 +192,8 @@ def aws_region(addresses: Iterable[str], environment: Mapping[str, str]) -> str 
 
 
 def _one_of(choices: type[E], value: str, letters: str) -> E:
-    if not value.isascii():
-        raise ValueError(f"not one of {', '.join(choices)}")
     for choice in choices:
-        if _letters(choice) == letters:
+        if value.isascii() and _letters(choice) == letters:
             return choice
     raise ValueError(f"not one of {', '.join(choices)}")
 

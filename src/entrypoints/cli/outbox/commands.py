@@ -10,7 +10,8 @@ from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 from application.counting import counted
-from application.relay.dead_letters import OutboxAdministration, OutboxStatus, Repair, publish_rate
+from application.relay.dead_letters import OutboxStatus, Repair, publish_rate
+from application.relay.ports import OutboxAdministration
 from entrypoints.cli.confirmation import Yes, confirm
 from entrypoints.cli.exit_codes import EX_NOT_DONE, EX_USAGE
 from entrypoints.cli.outbox.output import as_json, print_json, print_letters, print_status

@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 from application.counting import counted
-from application.reconcile.listing import PAGE
+from application.reconcile.options import PAGE
 from application.users.manage_users import ManageUsers
 from application.users.metadata_depth import MAX_METADATA_DEPTH, is_too_deep
 from application.users.ports import Listed

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
-from application.relay.messages import Publisher
+from application.relay.ports import Publisher
 from application.users.ports import UserReader, UserStore
 from domain.decision import Outcome
 from domain.user import Tombstone, User, UserId

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from attrs import frozen
 from opentelemetry.trace import SpanKind, StatusCode, Tracer
 
-from application.relay.messages import DeliveryResults, Pending, Publisher
+from application.relay.messages import DeliveryResults, Pending
+from application.relay.ports import Publisher
 from entrypoints.observability.tracing.context import context_of, is_sampled
 
 

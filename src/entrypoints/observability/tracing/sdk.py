@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import Link, SpanKind, Tracer, TraceState, get_current_span
 from opentelemetry.util.types import Attributes
 
-from application.relay.messages import Publisher
+from application.relay.ports import Publisher
 from application.users.ports import UserReader
 from entrypoints.config.secret import Secret
 from entrypoints.config.settings import TracesExporter, TracingSettings
