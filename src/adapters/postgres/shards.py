@@ -8,29 +8,35 @@ first, and is refused if one is elsewhere (`citus.HOLDER`).
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from attrs import define, evolve, field, frozen
-from sqlalchemy import ARRAY, BigInteger, BindParameter, Text, bindparam, text
+from sqlalchemy import ARRAY, BigInteger, Text, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import Compiled, Row, directly
-from adapters.postgres.citus import HOLDER, SHARD_ELSEWHERE, names, values
+from adapters.postgres.citus import HOLDER, SHARD_ELSEWHERE
 from adapters.postgres.connection.dial import Dialer, Driver
 from adapters.postgres.engine import create_engine
 from adapters.postgres.failures import DATABASE_ERRORS
 from adapters.postgres.hashtext import hashtext
 from adapters.postgres.statements import (
     BY_KEY,
+    CHANGES,
+    EVENT_ARRAYS,
     EVENT_COLUMNS,
+    EVENT_NAMES,
+    EVENTS,
+    UPSERT,
+    USER_ARRAYS,
     USER_COLUMNS,
+    USER_NAMES,
     Stored,
     Write,
     arrays_from,
-    arrays_of,
     stored_from,
+    values,
 )
-from adapters.postgres.tables import outbox, users
 from domain.user import UserId
 
 CONNECTIONS = 2
@@ -202,17 +208,15 @@ def _reading(shards: Iterable[Row]) -> Compiled:
 
 def _writing(shards: Iterable[Row]) -> Compiled:
     """Make one statement of what `statements.WRITE` is for each of the shards."""
-    kept = ", ".join(f"{c.name} = EXCLUDED.{c.name}" for c in USER_COLUMNS if not c.primary_key)
     parts, stored = [], []
     for number, shard in enumerate(shards):
         parts.append(f"""
             stored_{number} AS (
-                INSERT INTO {shard["users"]} AS kept ({names(USER_COLUMNS)})
+                INSERT INTO {shard["users"]} AS kept ({USER_NAMES})
                 SELECT {values("change", USER_COLUMNS)} FROM change WHERE {_within(shard)}
-                ON CONFLICT (id) DO UPDATE SET {kept} WHERE kept.revision = EXCLUDED.revision - 1
-                RETURNING id, deleted_at
+                {UPSERT}
             ), queued_{number} AS (
-                INSERT INTO {shard["outbox"]} (id, {names(EVENT_COLUMNS)})
+                INSERT INTO {shard["outbox"]} (id, {EVENT_NAMES})
                 SELECT nextval({shard["sequence"]}), {values("event", EVENT_COLUMNS)}
                 FROM event JOIN stored_{number} AS stored ON stored.id = event.key
             ), erased_{number} AS (
@@ -221,23 +225,14 @@ def _writing(shards: Iterable[Row]) -> Compiled:
             )
         """)  # noqa: S608  # names of the server's
         stored.append(f"SELECT id FROM stored_{number}")  # noqa: S608
-    user_arrays, event_arrays = arrays_of(users, USER_COLUMNS), arrays_of(outbox, EVENT_COLUMNS)
     return Compiled(
         text(f"""
             WITH change AS MATERIALIZED (
-                SELECT *, worker_hash(id) AS hash
-                FROM unnest({_parameters(user_arrays)}) AS change ({names(USER_COLUMNS)})
-                WHERE (SELECT {HOLDER}(:users_id, :shards))
-            ), event AS MATERIALIZED (
-                SELECT * FROM unnest({_parameters(event_arrays)}) AS event ({names(EVENT_COLUMNS)})
-            ), {", ".join(parts)}
+                SELECT *, worker_hash(id) AS hash FROM {CHANGES} WHERE (SELECT {HOLDER}(:users_id, :shards))
+            ), event AS MATERIALIZED (SELECT * FROM {EVENTS}), {", ".join(parts)}
             {" UNION ALL ".join(stored)}
-        """).bindparams(*user_arrays, *event_arrays, bindparam("shards", type_=ARRAY(BigInteger)))  # noqa: S608
+        """).bindparams(*USER_ARRAYS, *EVENT_ARRAYS, bindparam("shards", type_=ARRAY(BigInteger)))  # noqa: S608
     )
-
-
-def _parameters(arrays: Iterable[BindParameter[Any]]) -> str:
-    return ", ".join(f":{array.key}" for array in arrays)
 
 
 def _within(shard: Row) -> str:
