@@ -1,4 +1,4 @@
-"""Users distributed over the workers of a Citus cluster: who is where, and a write that one worker does alone.
+"""Users distributed over the workers of a Citus cluster: reads and writes that one worker runs alone.
 
 A batch written by one statement over several workers is planned for each of its parts, moved between the servers and
 committed in two phases: a fifth of the rate of one server. So a batch is divided by worker, and each part is written
@@ -68,7 +68,7 @@ async def write_on_worker(driver: Driver, writes: Sequence[Write]) -> set[UserId
 
 
 async def create_functions(connection: AsyncConnection) -> None:
-    """Create what runs on a worker, where users are distributed and this schema's functions are not there yet."""
+    """Create the functions that run on a worker, if users are distributed and this schema's do not exist yet."""
     if not (await connection.execute(text("SELECT to_regclass('pg_dist_partition') IS NOT NULL"))).scalar():
         return
     if not (await connection.execute(_USERS_ARE_DISTRIBUTED)).scalar():
@@ -87,11 +87,11 @@ async def create_functions(connection: AsyncConnection) -> None:
 
 
 def _holder(schema: str) -> str:
-    """Return the function that keeps users' shards where they are until the transaction ends, or refuses.
+    """Return the function that locks users' shards in their place until the transaction ends, or fails.
 
-    What moves or splits a shard takes the same lock on all servers, exclusively, before it lets go of the old place,
-    and Citus' own writes share it (Citus, `src/backend/distributed/README.md`). Each of the function's statements sees
-    what was committed before it began, hence the place after the lock.
+    A move or split of a shard takes the same lock on all servers, exclusively, before it gives up the old place, and
+    Citus' own writes share it (Citus, `src/backend/distributed/README.md`). Each of the function's statements sees what
+    was committed before it began, hence the place after the lock.
     """
     return f"""
         CREATE FUNCTION {schema}.{HOLDER}(ids text[], known bigint[]) RETURNS boolean
@@ -130,8 +130,8 @@ def _reader(schema: str) -> str:
 def _writer(schema: str) -> str:
     """Return the function that stores users and their events as `statements.WRITE` does.
 
-    Its first argument is one of the users: its worker runs the function. Three statements, because one that modifies
-    several tables is planned piece by piece; row by row, each row would be planned (50 times as long).
+    Its first argument is one of the users, whose worker runs the function. Three statements, because Citus plans one
+    that modifies several tables in parts; row by row, each row would be planned (50 times as long).
     """
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     arrays = ", ".join(f"{array.key} {array.type.compile(dialect)}" for array in _ARRAYS)

@@ -1,4 +1,4 @@
-"""Users on their way to the state topic alone: rows of the outbox in lanes of their own."""
+"""Users for the state topic alone: rows of the outbox in lanes of their own."""
 
 from collections.abc import Sequence
 

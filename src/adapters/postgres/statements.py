@@ -102,7 +102,7 @@ def _write(columns: str) -> Compiled:
 WRITE, WRITE_AND_NOTIFY = _write("id"), _write(f"id, pg_notify('{CHANNEL}', '')")
 _ids = sa.bindparam("ids", type_=sa.ARRAY(sa.Text))
 READ = Compiled(sa.select(users).where(users.c.id == sa.any_(_ids)))
-# One row at least, also when none of the users is known; each row has all revoked sessions of the batch, mostly none.
+# At least one row, also if no user is known; each row has all revoked sessions of the batch, mostly none.
 _ended = (
     sa.select(sa.func.array_agg(revoked_session.c.session_id).label("revoked"))
     .where(
@@ -124,18 +124,18 @@ BEHIND_S = sa.literal_column(
 READ_AT_REPLICA = Compiled(_with_sessions.add_columns(BEHIND_S))
 """`READ_WITH_SESSIONS`, and how far behind the server was."""
 
-# A new users table has no statistics, and its plan is a sequential scan that a connection then keeps: measured at 5 ms
-# a batch when 30,000 users have come, 0.02 ms by the index. The joins stay free: a batch is joined with its own events.
+# A new users table has no statistics, and a connection would keep the plan of a sequential scan: 5 ms a batch with
+# 30,000 users, 0.02 ms by the index. Joins are not restricted: a batch is joined with its own events.
 BY_KEY = {
     **dict.fromkeys(("enable_seqscan", "enable_bitmapscan"), "off"),
-    # A generic plan looks dearer for arrays of unknown length, so each read was planned anew: 0.09 of 0.2 ms.
+    # For arrays of unknown length a generic plan looks more expensive, so each read was planned again: 0.09 of 0.2 ms.
     "plan_cache_mode": "force_generic_plan",
 }
 """Server settings of the connections that read and write users."""
 
 
 async def read(driver: Driver, ids: Collection[UserId]) -> dict[UserId, Stored]:
-    """Read the committed state of these users; unknown ones are missing in the answer."""
+    """Read the committed state of these users; unknown ones are missing in the result."""
     return stored_from(await READ.fetch(driver, {"ids": list(ids)}))
 
 
@@ -149,10 +149,7 @@ async def read_with_sessions(
     sessions: Collection[SessionId],
     statement: Compiled = READ_WITH_SESSIONS,
 ) -> tuple[dict[UserId, User | Tombstone], frozenset[SessionId], float | None]:
-    """Read these users, which of these sessions are revoked, as committed at one moment, and how long ago that was.
-
-    `statement` is `READ_WITH_SESSIONS` or `READ_AT_REPLICA`.
-    """
+    """Read these users, the revoked ones of these sessions, and how far behind the server is, from one snapshot."""
     rows = await statement.fetch(driver, {"ids": list(ids), "sessions": list(sessions)})
     known = {row["id"]: user_again_from(row) for row in rows if row["id"]}
     return known, frozenset(rows[0]["revoked"] or ()), rows[0].get("behind_s", 0.0)
@@ -176,7 +173,7 @@ async def write_and_notify(driver: Driver, writes: Sequence[Write]) -> set[UserI
 
 def arrays_from(writes: Sequence[Write]) -> dict[str, Sequence[Any]]:
     """Fill the arrays of `arrays_of`, for users and for the outbox."""
-    # One order in every process, so that two batches can wait for each other but never in a circle.
+    # The same order in every process, so that batches cannot deadlock.
     ordered = sorted(writes, key=lambda change: change.user_id)
     rows = [change.row for change in ordered]
     events = [event for change in ordered for event in change.events]
