@@ -1,14 +1,14 @@
-"""How Clerk's Backend API is asked: through its official SDK, bounded in time, number and size.
+"""Requests to Clerk's Backend API: through its official SDK, bounded in time, number and size.
 
-The SDK makes each request; its answer is taken as raw JSON, because the SDK's models refuse a 200 at the first field
-that Clerk left out or set to null (ADR 0015).
+The SDK makes each request; the answer is read as raw JSON, because the SDK's models refuse a 200 at the first
+field that Clerk left out or set to null (ADR 0015).
 """
 
 import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,7 +31,7 @@ AT_ONCE, ATTEMPT_S = 16, 10.0
 LIVE, TEST = 1000, 100
 """Requests in ten seconds that Clerk allows a production and a development instance (Clerk, System limits)."""
 
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 5.0  # between attempts: doubling, with jitter; after a 429 what Clerk says instead
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 5.0  # between attempts: doubling, with jitter; after a 429 Clerk's Retry-After
 
 _LONGEST_RETRY_AFTER_S = 3600.0
 _DIGITS = 9
@@ -40,23 +40,23 @@ _LONGEST_MESSAGE = 200
 
 @frozen(kw_only=True)
 class RetryBudget:
-    """How hard to try before giving up."""
+    """How often and how long to try."""
 
     attempts: int
-    budget_s: float  # for all attempts, and for what is waited between them
+    budget_s: float  # for all attempts and the waits between them
 
 
 @frozen(kw_only=True)
 class ClerkResponse:
-    """What Clerk said in the end."""
+    """Clerk's last answer."""
 
     status: int
     body: bytes
-    unclear: bool  # an earlier attempt was sent and got no answer, so what was asked for may have been done already
+    unclear: bool  # an earlier attempt got no answer, so it may have been executed
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """Clerk's own words for what is wrong; none when the body is not Clerk's."""
+        """Clerk's error codes; none if the body is not Clerk's."""
         return tuple(error.code for error in self._errors)
 
     @property
@@ -82,12 +82,12 @@ class _Errors(msgspec.Struct):
 
 
 class BackendApi:
-    """One connection pool and one throttle for everything that this process asks of Clerk.
+    """One connection pool and one throttle for all requests of this process to Clerk.
 
     Args:
-        secret_key: `sk_…`; it goes into requests and nowhere else. Without one every question is refused.
+        secret_key: `sk_…`; used in requests only. Without one every request is refused.
         api_url: Clerk's Backend API, with or without its `/v1`.
-        at_once: requests under way at the same time, and connections.
+        at_once: concurrent requests, and connections.
         attempt_s: for one answer, its last byte included.
         largest_bytes: of an answer.
     """
@@ -108,25 +108,25 @@ class BackendApi:
         self._http: KeepingClient | None = None
         if secret_key is None:
             return
-        # Most commands do without the SDK, which takes most of a second to import; `serve` takes it here, before it
-        # listens, and not in the middle of the first request that needs it.
+        # Most commands do not need the SDK, whose import takes most of a second; `serve` imports it here, before it
+        # listens, not in the first request that needs it.
         import clerk_backend_api as sdk  # noqa: PLC0415
 
         limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once)
-        tls = httpx.create_ssl_context()  # one for both clients: each would read the authorities' certificates, 20 ms
+        tls = httpx.create_ssl_context()  # one for both clients: reading the certificate authorities takes 20 ms
         self._http = KeepingClient(
             verify=tls,
             largest_bytes=largest_bytes,
             limits=limits,
             timeout=attempt_s,
-            headers={"accept-encoding": "identity"},  # or a bound on what travels would be none on what is kept
+            headers={"accept-encoding": "identity"},  # compressed, an answer within the limit could expand beyond it
         )
         self._sdk = sdk.Clerk(
             bearer_auth=secret_key,
             server_url=api_url.rstrip("/").removesuffix("/v1") + "/v1",
-            client=httpx.Client(verify=tls),  # which nobody asks; the SDK would make one
+            client=httpx.Client(verify=tls),  # not used; the SDK would create one
             async_client=self._http,
-            retry_config=None,  # its own would go on for an hour
+            retry_config=None,  # the default retries for an hour
         )
         self._sdk_error = sdk.models.ClerkBaseError
         _ = self._sdk.users, self._sdk.sessions, sdk.models.User, sdk.models.Session  # imported on first use
@@ -134,15 +134,15 @@ class BackendApi:
     async def ask(
         self, question: "Callable[[Clerk], Awaitable[object]]", effort: RetryBudget, *, limited_by_itself: bool = False
     ) -> ClerkResponse:
-        """Ask until there is an answer other than 429 and 5xx; everything that is asked may be asked twice.
+        """Retry until there is an answer other than 429 and 5xx; every request must be idempotent.
 
-        With `limited_by_itself` a 429 says nothing about other questions: Clerk counts changes of metadata for each
-        user too, 10 in 10 s (Clerk, System limits).
+        With `limited_by_itself` a 429 does not apply to other requests: Clerk limits changes of metadata for each user
+        too, 10 in 10 s (Clerk, System limits).
 
         Raises:
             ClerkNotConfiguredError: there is no secret key.
-            ClerkLimitedError: Clerk asks for a longer wait than the effort allows.
-            ClerkUnavailableError: no such answer within the effort.
+            ClerkLimitedError: Clerk demands a longer wait than the budget allows.
+            ClerkUnavailableError: no such answer within the budget.
         """
         if self._sdk is None:
             raise ClerkNotConfiguredError("there is no CLERK_SECRET_KEY to ask Clerk with")
@@ -184,31 +184,25 @@ class BackendApi:
 
     @asynccontextmanager
     async def _turn(self, within_s: float) -> AsyncIterator[None]:
-        """Wait for a turn, and hold it. Nothing was sent when none comes, so nothing is unclear either."""
-        try:
-            async with asyncio.timeout(within_s):
-                await self._at_once.acquire()
-                try:
+        """Wait for a turn, and hold it; on a timeout nothing was sent."""
+        async with AsyncExitStack() as turn:
+            try:
+                async with asyncio.timeout(within_s):
+                    await turn.enter_async_context(self._at_once)
                     await self._throttle.take()
-                except BaseException:
-                    self._at_once.release()
-                    raise
-        except TimeoutError:
-            if (closed := self._throttle.closed_for()) > 0:
-                raise _limited(closed) from None
-            raise ClerkUnavailableError("too many requests of this process wait already", Cause.BUSY) from None
-        try:
+            except TimeoutError:
+                if (closed := self._throttle.closed_for()) > 0:
+                    raise _limited(closed) from None
+                raise ClerkUnavailableError("too many requests of this process wait already", Cause.BUSY) from None
             yield
-        finally:
-            self._at_once.release()
 
     async def _send(self, asked: Awaitable[object]) -> Received:
         received.set(None)
-        # The SDK finds nothing in the empty answer that it is shown, and raises.
+        # The SDK cannot parse the empty answer of `KeepingClient`, and raises.
         with suppress(self._sdk_error):
             await asked
         if (came := received.get()) is None:
-            raise AssertionError("the SDK asked nothing")
+            raise AssertionError("the SDK sent no request")
         return came
 
 
@@ -227,7 +221,7 @@ def _backoff(attempt: int) -> float:
     return min(FIRST_WAIT_S * (1 << (attempt - 1)), LONGEST_WAIT_S) * random.uniform(0.5, 1)  # noqa: S311  # jitter
 
 
-def _seconds(said: str) -> float:
-    """Clerk says seconds (Clerk, System limits); anything else is taken for one."""
-    seconds = int(said[:_DIGITS]) if said.isascii() and said.isdigit() else 1
+def _seconds(text: str) -> float:
+    """Clerk sends seconds (Clerk, System limits); any other value counts as one."""
+    seconds = int(text[:_DIGITS]) if text.isascii() and text.isdigit() else 1
     return min(float(seconds), _LONGEST_RETRY_AFTER_S) + random.uniform(0, 0.1)  # noqa: S311  # jitter

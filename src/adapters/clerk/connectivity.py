@@ -1,4 +1,4 @@
-"""Why Clerk could not be reached, as far as the HTTP client tells."""
+"""Why Clerk could not be reached, by the HTTP client's error."""
 
 import re
 import ssl
@@ -9,7 +9,7 @@ from application.failure import Cause
 
 
 def cause_of(error: Exception) -> tuple[Cause, str]:
-    """Return the cause, and a detail that holds no text of another server's."""
+    """Return the cause, and a detail without text of another server."""
     if isinstance(error, httpx.ProxyError):
         status = re.match(r"\d{3}\b", str(error))
         return Cause.PROXY, status[0] if status else type(error).__name__

@@ -1,4 +1,4 @@
-"""What `doctor` wants to know of Clerk: two key sets, and the date on their answers."""
+"""Facts about Clerk, for `doctor`: two key sets, and the date on their answers."""
 
 import asyncio
 import base64
@@ -85,7 +85,7 @@ def _base64url(number: int) -> str:
 
 def _ahead_s(date: str | None, now: float) -> float | None:
     try:
-        # A date is cut to the second: half of one is what is missing on average.
+        # A date is truncated to the second, half a second on average.
         return parsedate_to_datetime(date or "").timestamp() + 0.5 - now
     except ValueError:
         return None

@@ -29,10 +29,9 @@ if TYPE_CHECKING:
     from clerk_backend_api import Clerk
     from clerk_backend_api.models import GetUserListRequestTypedDict
 
-INTERACTIVE = RetryBudget(attempts=2, budget_s=3.0)  # somebody waits on `/v1/me`
+INTERACTIVE = RetryBudget(attempts=2, budget_s=3.0)  # for `/v1/me`
 
-BACKGROUND = RetryBudget(attempts=5, budget_s=20.0)
-"""A command or another service wants it done; below the 30 s that most proxies give."""
+BACKGROUND = RetryBudget(attempts=5, budget_s=20.0)  # for commands and services; below the 30 s of most proxies
 
 PAGE_AT_MOST = 500  # Clerk's limit; a request for more is answered with ten users
 
@@ -65,7 +64,7 @@ class ClerkIdentities:
     async def page(self, *, created_from: int, offset: int, limit: int) -> Sequence[Listed]:
         request: GetUserListRequestTypedDict = {"order_by": "+created_at", "offset": offset, "limit": _clamped(limit)}
         if created_from > 0:
-            # Clerk does not say whether "after" includes the moment itself: one before it does either way.
+            # Clerk does not document whether "after" is inclusive.
             request["created_at_after"] = created_from - 1
         return await self._list(request)
 
@@ -111,7 +110,7 @@ class ClerkIdentities:
 
     async def revoke_sessions(self, user_id: UserId, ended: Callable[[SessionId], object]) -> None:
         if await self.get(user_id) is None:
-            # Clerk lists no sessions of a user whom it does not know, and says nothing.
+            # For an unknown user Clerk returns an empty list of sessions.
             raise UserUnknownError(NO_SUCH_USER)
         revoked = set[SessionId]()
         try:
@@ -123,7 +122,7 @@ class ClerkIdentities:
 
     async def _revoke_all(self, user_id: UserId, revoked: set[SessionId], ended: Callable[[SessionId], object]) -> None:
         while True:
-            # One that was revoked a moment ago may still be listed; a second look at it alone finds no end.
+            # A session that was just revoked may still be listed.
             left = [session_id for session_id in await self._active(user_id) if session_id not in revoked]
             if not left:
                 return
@@ -132,7 +131,7 @@ class ClerkIdentities:
                 try:
                     await self._revoke(session_id)
                 except asyncio.CancelledError:
-                    ended(session_id)  # time is up, and Clerk may have ended it
+                    ended(session_id)  # the time is up, and Clerk may have ended it
                     raise
                 ended(session_id)
 
@@ -175,7 +174,7 @@ class ClerkIdentities:
         if not _SESSION_ID.fullmatch(session_id):  # it becomes a part of a path
             raise ClerkUnavailableError("list of sessions", Cause.BAD_ANSWER)
         answer = await self._api.ask(lambda clerk: clerk.sessions.revoke_async(session_id=session_id), self._effort)
-        # Ended by itself, or by an attempt whose answer was lost: what was wanted is so.
+        # Expired, or ended by an attempt whose answer was lost.
         if not _says_not_found(answer) and answer.codes != ("invalid_action_for_session",):
             _expected(answer, acting=True)
 
@@ -199,7 +198,7 @@ class _Entry(msgspec.Struct):
 
 
 def _says_not_found(answer: ClerkResponse) -> bool:
-    """Only Clerk's own 404, about the user, counts: a proxy's, or one of a wrong CLERK_API_URL, must delete nobody."""
+    """Only Clerk's own 404 about the user counts: that of a proxy, or a wrong CLERK_API_URL, must delete no user."""
     return answer.status == HTTPStatus.NOT_FOUND and "resource_not_found" in answer.codes
 
 
@@ -207,17 +206,16 @@ def _expected(answer: ClerkResponse, *, acting: bool = False) -> bytes:
     """Return the body of a success.
 
     Raises:
-        ClerkRefusedError: Clerk will not act. 403 is also its answer to what the instance's plan or settings
-            do not have.
-        ClerkKeyRefusedError: there is no asking with this key.
-        ClerkUnavailableError: anything else; a question that Clerk refuses is a bug.
+        ClerkRefusedError: Clerk refuses an action; 403 also for what the instance's plan or settings lack.
+        ClerkKeyRefusedError: Clerk refuses the key.
+        ClerkUnavailableError: anything else.
     """
     status = answer.status
     if status == HTTPStatus.OK:
         return answer.body
     if acting and answer.codes and status != HTTPStatus.UNAUTHORIZED:
-        said = "".join(char for char in answer.message if char.isprintable())
-        raise ClerkRefusedError(said or "no reason given", status=status, codes=answer.codes)
+        reason = "".join(char for char in answer.message if char.isprintable())
+        raise ClerkRefusedError(reason or "no reason given", status=status, codes=answer.codes)
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         raise ClerkKeyRefusedError(f"it answered {status}: check CLERK_SECRET_KEY")
     raise ClerkUnavailableError(f"it answered {status}", Cause.BAD_ANSWER)
@@ -253,7 +251,7 @@ def _decoded(body: bytes | msgspec.Raw, shape: Any, what: str) -> Any:
 
 
 def _sessions(body: bytes) -> Sequence[Identified]:
-    """A bare list, or a page when Clerk answers with one (`paginated`)."""
+    """A plain list, or a page (`paginated`)."""
     found = _decoded(body, list[Identified] | _Page, "list of sessions")
     return found.data if isinstance(found, _Page) else found
 

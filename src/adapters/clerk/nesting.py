@@ -1,4 +1,4 @@
-"""Decode JSON however deep it is nested: what is too deep is never kept, so it is cut out before it is read."""
+"""Decodes JSON of any depth: what is too deep is never kept, so it is removed before decoding."""
 
 import re
 from typing import Any
@@ -10,20 +10,17 @@ from application.users.metadata_depth import MAX_METADATA_DEPTH
 Json = bytes | str | msgspec.Raw
 
 _DEEPEST = 2 * MAX_METADATA_DEPTH
-"""Beyond anything that is kept, its envelope included: what was cut is still seen to be too deep."""
+"""Deeper than anything that is kept, its envelope included, so what was removed still counts as too deep."""
 
-# A string, to its end or that of the text, so that brackets in it do not count; or a bracket.
+# A string, to its end or that of the text, whose brackets do not count; or a bracket.
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)
 
 
 def decoded(text: Json, shape: Any) -> Any:
     """Decode JSON into `shape`, a type of msgspec's.
 
-    msgspec also walks through the values that the shape leaves out, and gives up where the interpreter's stack ends:
-    at a depth of 1,000 on Python 3.11.
-
-    Raises:
-        msgspec.DecodeError, UnicodeDecodeError: it is not JSON, or has another shape.
+    msgspec also parses values that the shape leaves out, up to the interpreter's recursion limit: 1,000 on Python 3.11.
+    Raises msgspec.DecodeError, UnicodeDecodeError: it is not JSON, or has another shape.
     """
     try:
         return msgspec.json.decode(text, type=shape)
@@ -32,7 +29,7 @@ def decoded(text: Json, shape: Any) -> Any:
 
 
 def _shallow(text: bytes) -> bytes:
-    """Put null for each object and list that lies deeper than `_DEEPEST`."""
+    """Replace each object and list deeper than `_DEEPEST` by null."""
     kept = bytearray()
     copied = depth = 0
     for token in _TOKEN.finditer(text):

@@ -1,7 +1,7 @@
-"""Clerk's objects in our words: strict about what is kept, indifferent to everything else.
+"""Decodes Clerk's objects, of webhooks and the Backend API: strict about what is kept, and nothing else.
 
-The shapes below name only what is read, so private and unsafe metadata, client addresses and whatever Clerk adds
-tomorrow never become objects of this process. Webhooks and the Backend API share them: both speak of the same user.
+The shapes name only what is read, so private and unsafe metadata, client addresses and new fields of Clerk never become
+objects of this process.
 """
 
 from typing import Annotated, Any, TypeVar
@@ -60,24 +60,20 @@ class _User(msgspec.Struct):
 
 
 class Identified(msgspec.Struct):
-    """Of any object of Clerk's, its id alone."""
+    """The id of any object of Clerk's."""
 
     id: str
 
 
 class _Session(msgspec.Struct):
-    """Of Clerk's session object, its ids: client, activity, address and the user in it are never looked at."""
+    """The ids of Clerk's session object; client, activity, address and the user in it are never read."""
 
     id: str
     user_id: str
 
 
 def decode(text: Json, shape: type[T], *, at: str) -> T:
-    """Decode JSON into `shape`; `at` is what the text is called in messages.
-
-    Raises:
-        UnusableWebhookError: it is not JSON or has another shape; the message names the field and what it should be.
-    """
+    """Decode JSON into `shape`; UnusableWebhookError names the field, below `at`, and the expected type."""
     try:
         result: T = decoded(text, shape)
     except msgspec.DecodeError as error:
@@ -92,7 +88,7 @@ def decode(text: Json, shape: type[T], *, at: str) -> T:
 def snapshot_of(data: Json, *, timestamp: int | None) -> Snapshot:
     """Read Clerk's user object, or raise UnusableWebhookError: a kept field is missing or not as documented.
 
-    `timestamp` is when Clerk said so, ms; `None` when it did not tell, then `updated_at` stands in.
+    `timestamp` is Clerk's, ms; without one `updated_at` is used.
     """
     user = decode(data, _User, at="data")
     emails = tuple(
@@ -138,7 +134,7 @@ def snapshot_of(data: Json, *, timestamp: int | None) -> Snapshot:
 
 
 def deletion_of(data: Json, *, timestamp: int) -> Deletion:
-    """Read what Clerk leaves of a deleted user, or raise UnusableWebhookError: there is no usable `id`."""
+    """Read a deleted user, or raise UnusableWebhookError: `id` is missing or wrong."""
     return Deletion(id=_user_id(decode(data, Identified, at="data").id), deleted_at=timestamp)
 
 
@@ -160,7 +156,7 @@ def _user_id(text: str, *, at: str = "id") -> UserId:
 
 
 def _check_texts(profile: Profile) -> None:
-    """PostgreSQL has no U+0000 in text; public metadata may hold it, as its JSON is stored escaped."""
+    """PostgreSQL's text cannot contain U+0000; public metadata may, as JSON escapes it."""
     texts = [
         ("phone_numbers", profile.phone),
         ("username", profile.username),

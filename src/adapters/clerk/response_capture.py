@@ -1,4 +1,4 @@
-"""An HTTP client that keeps Clerk's answers for us, within a bound, and shows the SDK nothing of them."""
+"""An HTTP client that keeps Clerk's answers, within a limit, and returns empty ones to the SDK."""
 
 from contextvars import ContextVar
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 from attrs import field, frozen
 
-LARGEST_BYTES = 64 * 1024 * 1024  # of an answer: 500 users with as much metadata as Clerk takes are 20 MB
+LARGEST_BYTES = 64 * 1024 * 1024  # of an answer: 500 users with the most metadata that Clerk allows are 20 MB
 
 
 @frozen(kw_only=True)
@@ -18,14 +18,14 @@ class Received:
     body: bytes = field(repr=False)
 
 
-received: ContextVar[Received | None] = ContextVar("received_from_clerk")  # what came, for the task that asked
+received: ContextVar[Received | None] = ContextVar("received_from_clerk")  # the answer, in the context of the task
 
 
 class KeepingClient(httpx.AsyncClient):
     """A client that keeps each answer in `received`, and returns an empty one.
 
-    The SDK would make models of each answer, half of the time that a page of users takes, and refuse many. A client
-    and not a transport: with a transport of its own httpx would leave out the proxies that the environment names.
+    The SDK would parse each answer into models, which is half of the time of a page of users, and refuse many. Not a
+    transport: with a custom transport httpx ignores the environment's proxies.
     """
 
     def __init__(self, largest_bytes: int = LARGEST_BYTES, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""How many requests Clerk takes from us, so that it need not say no."""
+"""Keeps requests to Clerk within its rate limit."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ WINDOW_S = 10.0  # Clerk counts requests in this time (Clerk, System limits)
 
 @define(eq=False)
 class Throttle:
-    """A token bucket: a fifth of a window's requests at once, the rest evenly, so that no window holds too many."""
+    """A token bucket: a fifth of a window's requests at once, the rest evenly, so that no window has too many."""
 
     in_window: int
     _left: float = 0.0
@@ -23,14 +23,14 @@ class Throttle:
             await asyncio.sleep(wait)
 
     def close_for(self, seconds: float) -> None:
-        """Send nothing for so long: Clerk would answer 429 to every request."""
+        """Send nothing for so long, because Clerk would answer 429."""
         self._not_before = max(self._not_before, time.monotonic() + seconds)
 
     def closed_for(self) -> float:
         return self._not_before - time.monotonic()
 
     def _take(self, now: float) -> float:
-        """Return 0 when there was one to take, else the seconds until there may be."""
+        """Take a token and return 0, or return the seconds until there may be one."""
         if now < self._not_before:
             return self._not_before - now
         burst, rate = self.in_window / 5, self.in_window * 4 / 5 / WINDOW_S

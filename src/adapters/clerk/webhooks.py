@@ -1,4 +1,4 @@
-"""Genuine webhooks from Clerk: the signature first (svix), then what they say."""
+"""Webhooks from Clerk: the signature (svix) is verified before the content is read."""
 
 import hmac
 import re
@@ -16,7 +16,7 @@ from domain.session import RevokedSession
 from domain.snapshot import Deletion, Snapshot
 
 MAX_SIGNATURES_LENGTH = 4096
-"""Svix sends one signature for each secret of the last 24 h, 47 characters each; this is eighty."""
+"""Svix sends one signature of 47 characters for each secret of the last 24 h; this is room for eighty."""
 
 _TOLERANCE_S = 300
 """That of the library (Standard Webhooks, "verifying webhook authenticity"), which does not export it."""
@@ -24,12 +24,12 @@ _TOLERANCE_S = 300
 _SECONDS_BELOW = 10**11
 """Real events carry `timestamp` in ms, the dashboard's examples in seconds; below this it would be 1973 in ms."""
 
-# What is signed is `id.timestamp.body`: with a dot in the id, one signature would fit several splits of it.
+# `id.timestamp.body` is signed: with a dot in the id, one signature would match several splits of it.
 _ID = re.compile(r"[!-\-/-~]{1,255}")
-# svix would take `1e9`, `1_7…`, blanks and digits of other scripts for a number. Twelve digits are beyond any calendar.
+# svix would accept `1e9`, `1_7…`, blanks and digits of other scripts. Twelve digits are beyond `datetime`.
 _TIMESTAMP = re.compile(r"[1-9][0-9]{0,10}")
-# An HMAC-SHA256 in base64. Whatever else stands in the header (other versions, garbage, the comma of a repeated
-# header) is left out: svix would raise at the first malformed entry and never reach a valid one behind it.
+# An HMAC-SHA256 in base64. Everything else in the header (other versions, garbage, the comma of a repeated header) is
+# ignored: svix would raise at the first malformed entry, before a valid one.
 _SIGNATURE = re.compile(r"(?<![^\s,])v1,[A-Za-z0-9+/]{43}=(?![^\s,])")
 
 
@@ -70,11 +70,9 @@ class ClerkWebhooks:
     def _verify(self, headers: Mapping[str, str], body: bytes) -> int:
         """Return when the attempt was sent, seconds since 1970.
 
-        The library signs, and we compare: its `verify` judges the form and the time once more, which takes as long.
+        Not by the library's `verify`, which checks form and time again and takes as long as the signature.
 
-        Raises:
-            ForgedWebhookError: it says what speaks against it. With the right signature and the wrong time it was
-                genuine once: it is replayed, or a clock is wrong, which refuses every webhook.
+        ForgedWebhookError: with a valid signature and the wrong time it is replayed, or a clock is wrong.
         """
         cleaned = _well_formed(headers)
         try:
@@ -100,11 +98,7 @@ class ClerkWebhooks:
 
 
 def _well_formed(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the three headers as svix reads them, each in its form.
-
-    Raises:
-        ForgedWebhookError: one is missing or has another form.
-    """
+    """Return the three headers by svix's names; ForgedWebhookError: one is missing or malformed."""
     message_id = _header(headers, "id")
     timestamp = _header(headers, "timestamp")
     signatures = _header(headers, "signature")
@@ -121,7 +115,7 @@ def _well_formed(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _header(headers: Mapping[str, str], name: str) -> str:
-    """Svix brands its headers; `webhook-…` are the names of the standard, and of a white-labelled sender."""
+    """`webhook-…` are the names of Standard Webhooks, and of Svix without its brand."""
     return headers.get(f"svix-{name}") or headers.get(f"webhook-{name}") or ""
 
 

@@ -24,16 +24,16 @@ _DATA: dict[type[Event], Any] = {
 _SUMMARIES: dict[type[Event], str] = {
     UserCreated: "A user is known for the first time; `changed` is empty.",
     UserUpdated: "At least one field of the profile differs from the version before; `changed` names them.",
-    UserDeleted: "The user is gone for good; nothing follows for this id.",
+    UserDeleted: "The user was deleted permanently; no later event has this id.",
     SessionRevoked: "The session ended: refuse its tokens, which may live for a minute. A session has one such event.",
 }
 _STATE_SUMMARY = "A user's newest version, as a whole; it takes the place of every record of this user before it."
-_TOMBSTONE_SUMMARY = "The user is gone for good: no value, so compaction erases what stood under this key."
+_TOMBSTONE_SUMMARY = "The user was deleted permanently: without a value, compaction removes all records of this key."
 
 _HEADERS: dict[str, tuple[dict[str, Any], str]] = {
     "ce_specversion": ({"const": "1.0"}, "CloudEvents version."),
     "ce_id": ({"type": "string", "format": "uuid"}, "The same on every retry of one event."),
-    "ce_source": ({"const": cloudevents.SOURCE}, "Who says so."),
+    "ce_source": ({"const": cloudevents.SOURCE}, "The service that publishes the event."),
     "ce_type": ({"type": "string"}, "The type and its version."),
     "ce_subject": ({"type": "string"}, "The user's id."),
     "ce_time": ({"type": "string", "format": "date-time"}, "When it changed at Clerk."),
@@ -45,15 +45,13 @@ _HEADERS: dict[str, tuple[dict[str, Any], str]] = {
     "content-type": ({"const": cloudevents.CONTENT_TYPE}, "Of the value."),
     "traceparent": ({"type": "string"}, "W3C Trace Context of the request that caused it, when there was one."),
 }
-
-
 _SESSION_HEADERS = {
     "ce_subject": "The session's id.",
     "ce_time": "When the session ended at Clerk.",
     "ce_partitionkey": "The message key: the session's id.",
     "ce_sequence": "1, zero-padded: a session has one event.",
 }
-"""What is said otherwise of the headers of a session's event."""
+"""Descriptions of headers that differ for a session's event."""
 
 
 def schemas() -> dict[str, dict[str, Any]]:
@@ -104,7 +102,7 @@ def document(
                 "description": (
                     "Key: the user's id. No version of a user ever comes after a newer one; the last record of a key "
                     "is what the user is now. Read it from the beginning to have all users; keep reading to stay "
-                    "current. Off unless the service is told this topic's name."
+                    "current. The service writes it only if KAFKA_USER_STATE_TOPIC names it."
                 ),
                 "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in states},
                 "bindings": {"kafka": channel_binding(STATE, state_topic)},

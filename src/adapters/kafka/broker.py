@@ -24,7 +24,7 @@ from anomalyze_auth.kafka.security import broker_options, client_options
 BATCH_BYTES = 512 * 1024
 """A partition's part of one request; brokers count a whole batch against `max.message.bytes` (1 MiB by default)."""
 
-LARGEST_BYTES = 64 * 1024 * 1024  # no limit of ours on a message: how large is too large is the topic's to say
+LARGEST_BYTES = 64 * 1024 * 1024  # beyond the limit of any topic, which alone decides what is too large
 
 REQUEST_S = 5.0
 
@@ -40,11 +40,11 @@ class Record(Struct, frozen=True, gc=False):
 class RecordProducer(AioKafkaFastProducerImpl):
     """FastStream's producer for batches of `Record`: its own (0.7.8) sends each message's key, and no headers."""
 
-    client: AIOKafkaProducer  # the last one; there is none before `RelayBroker.connect`
+    client: AIOKafkaProducer  # the last one; not set before `RelayBroker.connect`
 
     async def disconnect(self) -> None:
         if client := getattr(self, "client", None):
-            await client.stop()  # also one that did not start, of which FastStream does not know
+            await client.stop()  # FastStream does not stop one that did not start
         await super().disconnect()
 
     async def publish_batch(self, cmd: KafkaPublishCommand) -> "asyncio.Future[RecordMetadata] | RecordMetadata":
@@ -59,7 +59,7 @@ class RecordProducer(AioKafkaFastProducerImpl):
 
 
 class RelayBroker(KafkaBroker):
-    """`KafkaBroker` with an idempotent producer that can be thrown away at any moment, and connected anew."""
+    """`KafkaBroker` with an idempotent producer that can be discarded at any moment and connected again."""
 
     def __init__(self, bootstrap_servers: Sequence[str], security: BaseSecurity | None = None) -> None:
         super().__init__(bootstrap_servers, **broker_options(security), logger=None)
@@ -71,23 +71,23 @@ class RelayBroker(KafkaBroker):
 
     @property
     def security_options(self) -> Security:
-        """The options of a client that is made now: a password may have changed."""
+        """The options of a new client, read each time: a password may have changed."""
         return client_options(self._security)
 
     @property
     def producer(self) -> AIOKafkaProducer:
-        """The client below, for what FastStream has no call for: transactions, and a topic's partitions."""
+        """The producer of aiokafka, for what FastStream does not offer: transactions, and a topic's partitions."""
         return self.outlet.client
 
     async def start(self) -> None:
-        """Wait for the first batch to `connect`: a relay starts while Kafka is away, and says so."""
+        """Do nothing; the first batch calls `connect`, so that a relay starts while Kafka is unreachable."""
 
     async def connect(self, **options: Any) -> Callable[..., AIOKafkaConsumer]:
-        """Connect with aiokafka's `options`; BrokerUnavailableError: nobody answers, KafkaError, OSError: refused."""
+        """Connect with aiokafka's `options`; BrokerUnavailableError: no answer, KafkaError, OSError: refused."""
         server = await answering(self.bootstrap_servers, self.security_options)
         try:
             with self.client_tasks.owned():
-                # `config.connect` would open an admin client too, which nothing here asks anything.
+                # `config.connect` would also open an admin client, which is not used.
                 self.outlet.client = AIOKafkaProducer(
                     bootstrap_servers=[server],
                     client_id="auth-service-relay",
@@ -101,7 +101,7 @@ class RelayBroker(KafkaBroker):
                 )
                 await self.outlet.connect(self.outlet.client, serializer=None)
         except AssertionError as error:
-            # aiokafka 0.14 asserts that it knows a broker; after an answer that did not come it may know none.
+            # aiokafka 0.14 asserts that it has metadata of a broker; after a timeout it may have none.
             raise NodeNotReadyError("the client knows no broker") from error
         return self.config.broker_config.builder
 
@@ -111,12 +111,12 @@ class RelayBroker(KafkaBroker):
         exc_val: BaseException | None = None,
         exc_tb: TracebackType | None = None,
     ) -> None:
-        """Close in about a second, whatever the brokers do. What is under way is sent no more; it may still arrive."""
+        """Close in about a second, whatever the brokers do; a request in flight may still arrive."""
         await self.client_tasks.cancel()  # first, or aiokafka would wait for all batches
         await self.client_tasks.close(super().stop(exc_type, exc_val, exc_tb))
 
     async def unusable(self, topics: Collection[str]) -> dict[str, Exception]:
-        """Return why each of these topics cannot be written to, of those that cannot."""
+        """Return the topics that cannot be written to, and why."""
         described = await self._described(topics)
         return {
             topic: TopicAuthorizationFailedError(topic) if code == NOT_AUTHORIZED else TopicMissingError(topic)
@@ -130,6 +130,6 @@ class RelayBroker(KafkaBroker):
         for broker in client.cluster.brokers():
             try:
                 return (await metadata_of(partial(client.send, broker.nodeId), topics)).topics
-            except (KafkaError, OSError) as error:  # a broker that died lately is among those that it knows
+            except (KafkaError, OSError) as error:  # the metadata may still list a broker that died
                 failure = error
         raise failure

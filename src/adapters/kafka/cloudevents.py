@@ -22,7 +22,7 @@ SESSION_TYPES = (TYPES[SessionRevoked],)
 CONTENT_TYPE = "application/json"
 SEQUENCE_DIGITS = 20
 
-# The same of every message, and made once.
+# The same for every message.
 _SPECVERSION = ("ce_specversion", b"1.0")
 _SOURCE = ("ce_source", SOURCE.encode())
 CONTENT_TYPE_HEADER = ("content-type", CONTENT_TYPE.encode())
@@ -50,7 +50,7 @@ class SessionRevokedData(TypedDict):
 
 
 def encode(event: Event, traceparent: str | None = None) -> OutboxMessage:
-    """Fix the event's bytes; its id follows from key and version, so it is the same however often it is made."""
+    """Encode the event; its id is derived from key and version, so it is the same however often it is encoded."""
     if isinstance(event, SessionRevoked):
         key, version = str(event.session.id), 1  # a session has one event
     else:

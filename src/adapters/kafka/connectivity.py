@@ -1,4 +1,4 @@
-"""What keeps us from the brokers: aiokafka says that something does, and keeps the reason for its log."""
+"""Why brokers cannot be used: aiokafka raises a general error and only logs the reason."""
 
 import asyncio
 import errno
@@ -28,7 +28,7 @@ REFUSALS = (
     errors.AuthenticationFailedError, errors.AuthenticationMethodNotSupported, errors.IllegalSaslStateError,
     errors.SaslAuthenticationFailed, errors.UnsupportedSaslMechanismError,
 )  # fmt: skip
-"""A broker does not accept our credentials."""
+"""A broker refuses our credentials."""
 
 _ALERT = re.compile(
     r"ALERT_("
@@ -36,21 +36,21 @@ _ALERT = re.compile(
     r"|HANDSHAKE_FAILURE)"
 )
 
-_SAYS_ADDRESS = (Cause.NO_ANSWER, Cause.NAME_RESOLUTION)  # causes whose detail is the address alone
-_NOBODY_THERE = (Cause.OUT_OF_REACH, *_SAYS_ADDRESS)
+_SAYS_ADDRESS = (Cause.NO_ANSWER, Cause.NAME_RESOLUTION)  # the detail is the address alone
+_UNREACHABLE = (Cause.OUT_OF_REACH, *_SAYS_ADDRESS)
 
 
 @frozen
 class Answer:
-    """What a broker says."""
+    """A broker's answer."""
 
     server: str
-    brokers: Sequence[str]  # the addresses that it sends clients to, itself included, each as `host:port`
+    brokers: Sequence[str]  # the advertised addresses, its own included, each as `host:port`
     topic: Described | None  # None when it was not asked
 
 
 async def answering(bootstrap_servers: Sequence[str], security: Security) -> str:
-    """Return the first server to answer: those that are away cost it no time; BrokerUnavailableError: none does."""
+    """Return the first server to answer; all are asked at once. BrokerUnavailableError: none answers."""
     asking = [asyncio.create_task(ask(server, security)) for server in bootstrap_servers]
     failures = []
     try:
@@ -67,7 +67,7 @@ async def answering(bootstrap_servers: Sequence[str], security: Security) -> str
 
 
 async def diagnose(bootstrap_servers: Sequence[str], security: Security, topic: str | None = None) -> Failure | None:
-    """Look at what a client needs, in the order in which it needs it; return what is wrong, None when nothing is."""
+    """Check what a client needs, in that order: addresses, credentials, the topic; return the failure, if any."""
     asked = await asyncio.gather(*(ask(server, security, topic) for server in bootstrap_servers))
     failures = [each for each in asked if isinstance(each, Failure)]
     answers = [each for each in asked if isinstance(each, Answer)]
@@ -84,14 +84,15 @@ async def diagnose(bootstrap_servers: Sequence[str], security: Security, topic: 
 
 
 async def out_of_reach(addresses: Iterable[str], security: Security) -> list[Failure]:
-    """Try addresses that brokers advertise, and return what is wrong with them: nothing when all are of use."""
+    """Connect to addresses that brokers advertise, and return the failures."""
     outcomes = await asyncio.gather(*(ask(address, security) for address in sorted(addresses)))
-    failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
-    return [_of_advertised(failure) if failure.cause in _NOBODY_THERE else failure for failure in failures]
+    return [_of_advertised(outcome) for outcome in outcomes if isinstance(outcome, Failure)]
 
 
 def _of_advertised(failure: Failure) -> Failure:
     """`kafka.internal:9092: name not resolved`."""
+    if failure.cause not in _UNREACHABLE:
+        return failure
     detail = f"{failure.detail}: {failure.cause}" if failure.cause in _SAYS_ADDRESS else failure.detail
     return Failure(KAFKA, Cause.BAD_ADDRESS, detail)
 
@@ -104,7 +105,7 @@ def unavailable(failures: Sequence[Failure]) -> BrokerUnavailableError:
 async def why_unavailable(
     error: Exception, bootstrap_servers: Sequence[str], security: Security, topic: str | None = None
 ) -> BrokerUnavailableError:
-    """Return the application's error for one of a client's, which says little, after a look at what a client needs."""
+    """Return the application's error for a client's, whose text is too general, after a diagnosis."""
     found = await diagnose(bootstrap_servers, security, topic)
     return unavailable([found or Failure(KAFKA, Cause.OTHER, ": ".join(filter(None, (topic, type(error).__name__))))])
 
@@ -114,16 +115,16 @@ async def ask(server: str, security: Security, topic: str | None = None) -> Answ
     tokens = security.get("sasl_oauth_token_provider")
     try:
         if tokens is not None:
-            await tokens.token()  # which has a time limit of its own: a slow token endpoint is no silent broker
+            await tokens.token()  # has its own time limit: a slow token endpoint is not a slow broker
         async with asyncio.timeout(CONNECT_MS / 1000), connection_to(server, security) as connection:
-            # A listener that wants SASL answers the first question of somebody without, and hangs up at the second.
+            # A listener with SASL answers the first request of a client without SASL, and disconnects at the second.
             brokers = (await metadata_of(connection.send)).brokers
             if tokens is not None and not brokers:
-                # A broker says by a message of its own that it refuses a token (RFC 7628 3.2.3). aiokafka takes that
-                # for a success, and the broker answers whatever comes next with nothing in it.
+                # A broker refuses a token in a message of SASL (RFC 7628 3.2.3), which aiokafka treats as success; the
+                # broker's next answer is empty.
                 raise errors.SaslAuthenticationFailed
             described = (await metadata_of(connection.send, [topic])).topics[topic] if topic else None
-    except (errors.KafkaError, OSError, ValueError) as error:  # an answer of another protocol is a ValueError
+    except (errors.KafkaError, OSError, ValueError) as error:  # ValueError: an answer in another protocol
         _forget_frames(error)
         context = security.get("ssl_context")
         if (
@@ -131,7 +132,7 @@ async def ask(server: str, security: Security, topic: str | None = None) -> Answ
             and isinstance(error, errors.KafkaConnectionError)
             and not _alert(error)
         ):
-            # A broker that closes at once, with our request unread, may have said why in an alert that got lost.
+            # A broker that closes at once may have sent a TLS alert that got lost with our unread request.
             host, _, port = server.rpartition(":")
             alert = await asyncio.to_thread(context.alert_of, host.strip("[]"), int(port))
             return _why(error if alert is None else alert, server, security)
@@ -146,14 +147,13 @@ async def connection_to(
     """Connect to `host:port`, or raise KafkaError, OSError, ValueError; socket.gaierror: the name does not resolve."""
     host, _, port = server.rpartition(":")
     host = host.strip("[]")
-    # uvloop goes on with a look-up whose connection is given up, and then complains that nobody took its error. So the
-    # name is looked up here first, where giving up ends it.
+    # uvloop continues a look-up whose connection was cancelled, and logs its error: look the name up here first.
     try:
         async with asyncio.timeout(LOOK_UP_S):
             await asyncio.get_running_loop().getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
     except UnicodeError:  # a label that is empty or too long
         raise socket.gaierror(socket.EAI_NONAME, "not a host name") from None
-    except TimeoutError:  # a resolver tries again after 5 s; it is not the broker that gives no answer
+    except TimeoutError:  # a resolver retries after 5 s; this is no timeout of the broker
         raise socket.gaierror(socket.EAI_AGAIN, "no answer from the name server") from None
     connection = await create_conn(host, int(port), request_timeout_ms=request_ms, **security)
     try:
@@ -168,17 +168,17 @@ def _of_topic(found: Described | None, topic: str | None) -> Failure | None:
     if found.error_code == UNKNOWN_TOPIC:
         return Failure(KAFKA, Cause.TOPIC_MISSING, str(topic))
     if found.error_code == NOT_AUTHORIZED:
-        return Failure(KAFKA, Cause.NOT_AUTHORIZED, f"{topic} is hidden from us")
+        return Failure(KAFKA, Cause.NOT_AUTHORIZED, f"to describe {topic}")
     if leaderless := sum(partition["leader"] < 0 for partition in found.partitions):
         return Failure(KAFKA, Cause.NOT_ENOUGH_REPLICAS, f"{leaderless} partitions of {topic} have no leader")
     if missing := sum(len(partition["isr"]) < len(partition["replicas"]) for partition in found.partitions):
-        return Failure(KAFKA, Cause.NOT_ENOUGH_REPLICAS, f"{missing} partitions of {topic} lack a current copy")
+        return Failure(KAFKA, Cause.NOT_ENOUGH_REPLICAS, f"{missing} partitions of {topic} have replicas out of sync")
     return None
 
 
 def _worst(failures: Sequence[Failure]) -> Failure:
-    """Choose a refusal before a silence, as it says more, and name every server of which the same is true."""
-    worst = next((each for each in failures if each.cause not in _NOBODY_THERE), failures[0])
+    """Prefer a refusal to an unreachable server, as it says more, and list all servers with this cause."""
+    worst = next((each for each in failures if each.cause not in _UNREACHABLE), failures[0])
     details = dict.fromkeys(each.detail for each in failures if each.cause is worst.cause)
     return Failure(KAFKA, worst.cause, "; ".join(details))
 
@@ -196,33 +196,34 @@ def _why(error: Exception, server: str, security: Security) -> Failure:
         cause, detail = Cause.NAME_RESOLUTION, server
     elif isinstance(error, TimeoutError):
         cause, detail = Cause.NO_ANSWER, server
-    elif isinstance(error, OSError) and _is_refused(error):
+    # asyncio joins the errors of a name's addresses into one text, without an errno
+    elif isinstance(error, ConnectionRefusedError) or f"[Errno {errno.ECONNREFUSED}]" in str(error):
         detail = f"{server}: connection refused"
     elif isinstance(error, errors.KafkaError | ConnectionResetError | ConnectionAbortedError | ValueError):
         protocol = security.get("security_protocol", "PLAINTEXT")
-        detail = f"{server} hangs up on us: does it speak {protocol}? {kind}"
+        detail = f"{server} closed the connection: is its security protocol {protocol}? {kind}"
     return Failure(KAFKA, cause, detail)
 
 
 def _refusal(error: Exception, security: Security) -> str:
-    """Say which of our credentials a broker does not take; empty when it is not about them."""
+    """Return which of our credentials a broker refuses; empty for other errors."""
     if alert := _alert(error):
         context = security.get("ssl_context")
         if isinstance(context, RenewableContext) and context.presents_certificate:
-            return f"does not take the client certificate in KAFKA_SSL_CERT_FILE: {alert}"
-        return f"demands a client certificate, and KAFKA_SSL_CERT_FILE is not set: {alert}"
+            return f"refuses the client certificate in KAFKA_SSL_CERT_FILE: {alert}"
+        return f"requires a client certificate, and KAFKA_SSL_CERT_FILE is not set: {alert}"
     if isinstance(error, errors.UnsupportedSaslMechanismError):
-        return "does not offer this KAFKA_SASL_MECHANISM"
+        return "does not support this KAFKA_SASL_MECHANISM"
     if not isinstance(error, REFUSALS):
         return ""
     if tokens := security.get("sasl_oauth_token_provider"):
-        tokens.forget()  # it may be good for an hour, and the next one may be accepted
-        return "does not take the access token: audience, issuer, signing key and scope must be as it expects"
-    return f"does not take KAFKA_SASL_USERNAME and password: {type(error).__name__}"
+        tokens.forget()  # it may be valid for an hour, and the next one may be accepted
+        return "refuses the access token: audience, issuer, signing key and scope must be as it expects"
+    return f"refuses KAFKA_SASL_USERNAME and password: {type(error).__name__}"
 
 
 def _alert(error: BaseException | None) -> str:
-    """Return a broker's TLS alert (RFC 8446 6.2), which aiokafka may put behind an error of its own; else nothing."""
+    """Return a broker's TLS alert (RFC 8446 6.2), which may be the cause of aiokafka's error; else nothing."""
     while error is not None:
         if isinstance(error, ssl.SSLError) and (found := _ALERT.search(error.reason or "")):
             return found[1].replace("_", " ").lower()
@@ -231,13 +232,8 @@ def _alert(error: BaseException | None) -> str:
 
 
 def _forget_frames(error: BaseException | None) -> None:
-    """Free the connection that failed from a cycle with its error, of which asyncio would complain when collected."""
+    """Break the cycle of the failed connection and its error: asyncio warns when such a connection is collected."""
     chain = [error] if error else []
     for each in chain:
         each.__traceback__ = None
         chain += [more for more in (each.__cause__, each.__context__) if more and more not in chain]
-
-
-def _is_refused(error: OSError) -> bool:
-    """Asyncio joins the errors of a name's addresses into one text without a number."""
-    return isinstance(error, ConnectionRefusedError) or f"[Errno {errno.ECONNREFUSED}]" in str(error)

@@ -1,4 +1,4 @@
-"""Looking at the topic, from outside any consumer group: nothing is committed and nobody's share is taken."""
+"""Reads the topic without a consumer group: no offset is committed, and no group is rebalanced."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -23,10 +23,9 @@ from application.failure import Cause, Failure
 from application.relay.ports import Record
 
 _REQUEST_MS = 10_000
-
-_LOOK_S = 1.0  # how long one look for a next record takes; then there is another, for partitions too
+_POLL_S = 1.0  # how long one poll waits for a record; the partitions are checked between polls
 _METADATA_MS = 1_000  # added partitions and a deleted topic are noticed within this time
-_FOUND_S = 2.0  # how long a partition's next record may take while we look for the one that cannot be read
+_FOUND_S = 2.0  # how long to wait for a partition's next record when looking for the one that cannot be parsed
 
 
 @frozen
@@ -41,7 +40,7 @@ class KafkaTopicTail:
         while True:
             try:
                 await self._follow_partitions()
-                if message := await self.subscriber.get_one(timeout=_LOOK_S):
+                if message := await self.subscriber.get_one(timeout=_POLL_S):
                     return _record(message.raw_message)
             except KafkaError as error:
                 raise BrokerUnavailableError(f"reading failed: {type(error).__name__}", Cause.OTHER) from error
@@ -50,16 +49,15 @@ class KafkaTopicTail:
                     return record
 
     async def _follow_partitions(self) -> None:
-        """Read added partitions too, and a topic that was made anew with fewer, from the beginning.
+        """Assign added partitions, or those of a topic that was recreated, from the beginning.
 
-        Raises:
-            BrokerUnavailableError: the topic was deleted.
+        BrokerUnavailableError: the topic was deleted.
         """
         consumer, before = self._consumer, self._consumer.assignment()
         now = {AIOKafkaTopicPartition(self.topic, number) for number in consumer.partitions_for_topic(self.topic) or ()}
         if now == before:
             return
-        if not now:  # or it is being elected a leader
+        if not now:  # deleted, or a leader is being elected
             failure = await self.diagnose()
             if failure and failure.cause is Cause.TOPIC_MISSING:
                 raise BrokerUnavailableError(failure.detail, Cause.TOPIC_MISSING)
@@ -71,7 +69,7 @@ class KafkaTopicTail:
         await consumer.seek_to_beginning(*now - read.keys())
 
     async def _unreadable(self) -> Record | None:
-        """Pass over the record that cannot be read; return it, one that came meanwhile, or None."""
+        """Skip the record that cannot be parsed; return it, or one that came meanwhile, or None."""
         for partition in self._consumer.assignment():
             try:
                 found = await self._consumer.getmany(partition, timeout_ms=int(_FOUND_S * 1000), max_records=1)
@@ -87,7 +85,7 @@ class KafkaTopicTail:
         return sum((await self._consumer.end_offsets(self._consumer.assignment())).values())
 
     async def seek(self, *, from_beginning: bool) -> bool:
-        """Go to the beginning or the end of all partitions, and tell whether the brokers said where that is."""
+        """Seek to the beginning or the end of all partitions; false if the brokers did not return the offsets."""
         seek = self._consumer.seek_to_beginning if from_beginning else self._consumer.seek_to_end
         return bool(await seek(*self._consumer.assignment()))
 
@@ -101,11 +99,7 @@ class KafkaTopicTail:
 async def tail_topic(
     bootstrap_servers: Sequence[str], topic: str, security: BaseSecurity | None, *, from_beginning: bool
 ) -> AsyncIterator[KafkaTopicTail]:
-    """Stand at the topic's beginning, or at its end: what is written after entering is then what comes next.
-
-    Raises:
-        BrokerUnavailableError: the brokers are out of reach or refuse, or there is no such topic.
-    """
+    """See `OpenTopicTail`."""
     options = client_options(security)
     server = await answering(bootstrap_servers, options)
     broker = KafkaBroker(
@@ -134,7 +128,7 @@ async def tail_topic(
                 await broker.start()
             tail = KafkaTopicTail(subscriber, topic, partial(diagnose, bootstrap_servers, options, topic))
             if not await tail.seek(from_beginning=from_beginning):
-                raise BrokerUnavailableError(f"where {topic} begins and ends", Cause.NO_ANSWER)
+                raise BrokerUnavailableError(f"offsets of {topic}", Cause.NO_ANSWER)
         except (KafkaError, OSError) as error:
             raise await why_unavailable(error, bootstrap_servers, options, topic) from error
         yield tail

@@ -1,4 +1,4 @@
-"""What `doctor` and `topic` want to know of the topics."""
+"""Facts about the topics, for `doctor` and `topic`."""
 
 from collections.abc import Sequence
 
@@ -16,13 +16,13 @@ from anomalyze_auth.kafka.security import client_options
 from application.relay.topics import Topic, TopicFacts
 
 _NO_PARTITION = 2**31 - 1
-"""Of no topic: what is asked of it is refused for want of a right, or because it is not there, and changes nothing."""
+"""A partition that no topic has: a request for it is refused, without the right or as unknown, and has no effect."""
 
 
 async def examine_topics(
     bootstrap_servers: Sequence[str], topics: Sequence[Topic], security: BaseSecurity | None
 ) -> list[TopicFacts]:
-    """Ask the brokers about the topics, making none, or raise BrokerUnavailableError: none answers, or it refuses."""
+    """Describe the topics without creating any; BrokerUnavailableError: no broker answers, or it refuses."""
     async with questioning(bootstrap_servers, client_options(security)) as (connection, away):
         known = await metadata_of(connection.send, [topic.name for topic in topics])
         return [
@@ -64,7 +64,7 @@ async def _settings(connection: AIOKafkaConnection, topic: str) -> dict[str, str
 
 
 async def _operations(connection: AIOKafkaConnection, topic: str) -> frozenset[str]:
-    """Return which of `write` and `read` the brokers let us do, which they check before anything else."""
+    """Return which of `write` and `read` are permitted, which brokers check first."""
     writing = await connection.send(ProduceRequest(None, -1, 1000, [(topic, [(_NO_PARTITION, b"")])]))
     reading = await connection.send(FetchRequest(0, 0, 1024, 0, [(topic, [(_NO_PARTITION, 0, 1024)])]))
     [(_, [(_, write_code, *_)])] = writing.topics

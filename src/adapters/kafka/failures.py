@@ -1,4 +1,4 @@
-"""What a Kafka error means: what an operator has to mend."""
+"""The causes of Kafka errors, as an operator can remove them."""
 
 import asyncio
 from collections.abc import Coroutine, Sequence
@@ -14,7 +14,7 @@ from application.failure import KAFKA, Cause, Failure
 
 
 class InvalidRecordError(errors.BrokerResponseError):  # type: ignore[misc]  # aiokafka's errors have no types
-    """A broker has validated a record and will not have it (Kafka protocol guide, error codes)."""
+    """A broker has validated a record and refuses it (Kafka protocol guide, error codes)."""
 
     errno = 87
     message = "INVALID_RECORD"
@@ -24,14 +24,14 @@ class UnroutedError(Exception):
     """No topic is configured for this type of event, which is the text: an older relay beside a newer service."""
 
 
-# aiokafka 0.14 does not know this one, and would call it an unknown error of the server, which may pass.
+# aiokafka 0.14 lacks this one, and would raise UnknownError, which may be temporary.
 errors.kafka_errors[InvalidRecordError.errno] = InvalidRecordError
 
 REFUSED = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError, InvalidRecordError)
-"""What a broker holds against a record for ever; everything else may pass."""
+"""Permanent refusals of a record; every other error may be temporary."""
 
 TROUBLE = (errors.KafkaError, OSError, TimeoutError, TopicMissingError)
-"""Everything that a producer may raise when the brokers are at fault or out of reach."""
+"""Everything that a producer may raise when the brokers fail or are out of reach."""
 
 # The first that fits: TimeoutError is an OSError.
 _CAUSES: Sequence[tuple[tuple[type[BaseException], ...], Cause]] = (
@@ -53,11 +53,11 @@ _CAUSES: Sequence[tuple[tuple[type[BaseException], ...], Cause]] = (
 )
 
 _CERTAIN = (Cause.TOPIC_MISSING, Cause.CONFIGURATION, Cause.NOT_AUTHORIZED, Cause.CLOCK)
-"""What a broker has said itself; everything else may have a cause that only a closer look shows."""
+"""Reported by a broker itself; every other error is diagnosed further."""
 
 
 async def failure_of(attempt: Coroutine[Any, Any, None], *, within_s: float) -> Exception | None:
-    """Make an attempt in bounded time, and return what the brokers' trouble was; `None` when there was none."""
+    """Await an attempt in bounded time, and return the brokers' error, if any."""
     try:
         async with asyncio.timeout(within_s):
             await attempt
@@ -72,7 +72,7 @@ async def failure_of(attempt: Coroutine[Any, Any, None], *, within_s: float) -> 
 
 
 async def explained(error: BaseException, broker: RelayBroker, topic: str | None) -> Failure:
-    """Return an error by its cause, the same text at every attempt."""
+    """Return the failure; its text is the same at every attempt."""
     if isinstance(error, BrokerUnavailableError):
         return error.failure
     cause = next((cause for kinds, cause in _CAUSES if isinstance(error, kinds)), Cause.OTHER)
@@ -86,7 +86,7 @@ async def explained(error: BaseException, broker: RelayBroker, topic: str | None
         case TimeoutError():
             detail = str(error) or f"no acknowledgement of {topic}"
         case _ if type(error) is errors.KafkaError:
-            detail = str(error)  # one of aiokafka's own sentences, which name no value
+            detail = str(error)  # aiokafka's own texts contain no values
         case _:
             detail = type(error).__name__
     return Failure(KAFKA, cause, detail)

@@ -1,4 +1,4 @@
-"""Whether the markers of a committed transaction have been written: its acknowledgement does not say so."""
+"""Waits for the markers of a committed transaction: they are written after the commit is acknowledged."""
 
 import asyncio
 from collections import defaultdict
@@ -11,26 +11,22 @@ from aiokafka.errors import LeaderNotAvailableError
 from adapters.kafka.metadata import LATEST, offsets_of
 
 PATIENCE_S = 1.0
-"""Another relay's transaction that stands before ours holds up the answer, for long if that relay was killed. Markers
-take milliseconds: when the brokers have gone on answering for this long, ours are written."""
+"""Another relay's open transaction before ours delays the last stable offset, for long if that relay was killed.
+Markers take milliseconds: when the brokers have answered for this long, ours are written."""
 
 
 async def until_stable(client: AIOKafkaProducer, topic: str, ends: Mapping[int, int]) -> None:
-    """Wait until what was committed before these offsets, by partition, is what `read_committed` consumers see.
+    """Wait until `read_committed` consumers see what was committed before these offsets, by partition.
 
-    A commit is acknowledged when the coordinator has noted it, and its markers are written afterwards. A broker that is
-    killed in between and comes back as the only one forgets them now and then (seen with Kafka 4.3.1: the coordinator
-    completes a transaction before it knows the topic); then the records would count as rolled back.
-
-    Raises:
-        KafkaError: a broker was lost meanwhile, so it is not known.
+    The coordinator acknowledges a commit before it writes the markers. A broker that is killed in between and restarts
+    as the only one sometimes loses them (seen with Kafka 4.3.1: the coordinator completes a transaction before it has
+    the topic's metadata); then the records would count as rolled back. KafkaError: a broker was lost meanwhile.
     """
     pause, patience = 0.001, asyncio.get_running_loop().time() + PATIENCE_S
     while True:
         stable = await _last_stable(client, topic, ends)
-        if all(stable[partition] >= end for partition, end in ends.items()):
-            return
-        if asyncio.get_running_loop().time() > patience:
+        is_stable = all(stable[partition] >= end for partition, end in ends.items())
+        if is_stable or asyncio.get_running_loop().time() > patience:
             return
         await asyncio.sleep(pause)
         pause = min(2 * pause, 0.05)

@@ -1,4 +1,4 @@
-"""What the brokers say of themselves and of topics, asked so that none is made by asking."""
+"""Metadata of brokers and topics, requested without automatic creation of topics."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any, TypeAlias
@@ -22,7 +22,7 @@ class TopicMissingError(Exception):
 
 @frozen(kw_only=True)
 class Described:
-    """A topic, as one broker knows it."""
+    """A topic, in the metadata of one broker."""
 
     error_code: int
     partitions: list[dict[str, Any]]
@@ -30,7 +30,7 @@ class Described:
 
 @frozen
 class Metadata:
-    brokers: Mapping[int, str]  # the addresses that clients are sent to, `host:port`, by node
+    brokers: Mapping[int, str]  # the advertised addresses, `host:port`, by node
     topics: Mapping[str, Described]
 
 

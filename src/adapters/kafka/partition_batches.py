@@ -1,4 +1,4 @@
-"""A round's messages on their way: a batch of records for each partition, with one acknowledgement."""
+"""Publishes a round's messages: a batch of records for each partition, with one acknowledgement."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
@@ -14,12 +14,12 @@ from adapters.kafka.broker import Record, RelayBroker
 from adapters.kafka.client_tasks import take_error
 from application.relay.messages import OutboxMessage, Pending
 
-_HASHES = 2**16  # hashing a key in Python costs as much as a fifth of all else that a message costs; 12 MB when full
+_HASHES = 2**16  # hashing a key in Python is a fifth of the cost of a message; 12 MB when full
 
 
 @frozen
 class Fates:
-    """What is known of each message of a batch, by its id; what was not handed over is in neither."""
+    """The results of a batch, by the id of the message; a message that was not queued is in neither."""
 
     arrived: set[int] = field(factory=set)
     failed: dict[int, BaseException] = field(factory=dict)
@@ -33,7 +33,7 @@ class Fates:
 
 @frozen
 class _Sent:
-    """The first messages of a partition, which it takes or refuses together, and those behind them."""
+    """The first messages of a partition, accepted or refused together, and those behind them."""
 
     items: list[Pending]
     left: list[Pending]
@@ -60,18 +60,18 @@ async def publish_in_order(
     record: Callable[[OutboxMessage], Record],
     fates: Fates,
 ) -> None:
-    """Publish each message, told with its topic, in the partition of its key; note its fate, also when cancelled.
+    """Publish each message to its topic, in the partition of its key; note the result, also when cancelled.
 
-    A partition's next batch leaves when the one before it is acknowledged, and none leaves behind one that failed. A
-    broker checks the sequence only of a producer that it has stored a batch of, so behind a new producer's first
-    batch, refused, a second one would land.
+    A partition's next batch is sent when the one before it is acknowledged, and none is sent behind one that failed: a
+    broker checks the sequence only of a producer of which it has stored a batch, so it would accept a batch behind a
+    new producer's refused first one.
     """
     waiting = await _by_partition(broker, batch, fates)
     while waiting:
         under_way: dict[tuple[str, int], _Sent] = {}
         try:
             for (topic, partition), items in waiting.items():
-                # Made for one partition at a time: Python's collector would look at all of a round's again and again.
+                # For one partition at a time: Python's collector would scan all records of a round repeatedly.
                 records = [record(item.message) for item in items]
                 try:
                     count, arrival = await _hand_over(broker, topic, partition, records)
@@ -110,24 +110,23 @@ async def _by_partition(
 async def _hand_over(
     broker: RelayBroker, topic: str, partition: int, records: Sequence[Record]
 ) -> "tuple[int, asyncio.Future[RecordMetadata]]":
-    """Queue as many of the records as one batch holds; return how many, and what is done when they are acknowledged.
+    """Queue as many of the records as one batch holds; return how many, and the future of their acknowledgement.
 
-    Raises:
-        KafkaError: they were not queued.
+    KafkaError: they were not queued.
     """
     count = len(records)
     while True:
         try:
-            # No message of ours has a correlation id; without one FastStream draws a random one for each batch.
+            # Our messages have no correlation id; without one FastStream generates a random one for each batch.
             arrival = await broker.publish_batch(
                 *records[:count], topic=topic, partition=partition, correlation_id=topic, no_confirm=True
             )
         except BatchBufferOverflowException as full:
             count = full.message_position
-        except AssertionError:  # the topic was made anew meanwhile, with fewer partitions
+        except AssertionError:  # the topic was recreated meanwhile with fewer partitions
             raise UnknownTopicOrPartitionError from None
         else:
-            # When a later batch cannot be queued, nobody waits for this one any more.
+            # If a later batch cannot be queued, this one is not awaited.
             arrival.add_done_callback(take_error)
             return count, arrival
 

@@ -9,21 +9,21 @@ from adapters.kafka.partition_batches import Fates, publish_in_order
 from application.failure import Failure
 from application.relay.messages import DeliveryResults, OutboxMessage, Pending, RefusedMessage
 
-DEADLINE_S = 15.0  # How long a batch may take. aiokafka never gives up an idempotent batch by itself; a relay has to.
+DEADLINE_S = 15.0  # How long a batch may take; aiokafka itself retries an idempotent batch without a limit.
 
 
 class KafkaPublisher:
     """`Publisher` on Kafka.
 
-    Order rests on the idempotent producer: a broker takes a partition's batches only in the sequence they were
-    numbered in, and none leaves before the one before it is acknowledged (`publish_in_order`). After a failure that
-    producer is of no more use (its numbering has a hole; aiokafka issue 1017), and the next send connects anew.
+    Order rests on the idempotent producer: a broker accepts a partition's batches only in sequence, and each is sent
+    when the one before it is acknowledged (`publish_in_order`). After a failure the sequence has a gap (aiokafka issue
+    1017), so the producer is discarded and the next call connects again.
 
-    A topic that is missing, or refuses messages, holds up its own messages alone, and later ones of the same keys.
+    A topic that is missing, or refuses messages, delays only its own messages, and later ones of the same keys.
+    `topics` are by CloudEvents type.
     """
 
     def __init__(self, broker: RelayBroker, *, topics: Mapping[str, str]) -> None:
-        """Take the topic of each CloudEvents type."""
         self._broker = broker
         self._topics = topics
         self._connected = False
@@ -38,19 +38,19 @@ class KafkaPublisher:
         settled = fates.arrived | {refusal.pending.id for refusal in refused}
         left = [item for item in batch if item.id not in settled]
         outage = await self._explained(failure, left, fates) if left else None
-        # What was sent and did not arrive left a hole in the producer's numbering.
+        # A message that was sent and did not arrive left a gap in the producer's sequence.
         if failure or any(item.id not in fates.unsent for item in left):
             await self.aclose()
         return DeliveryResults([item for item in batch if item.id in fates.arrived], refused, outage)
 
     async def aclose(self) -> None:
-        """Close the connection; what is not acknowledged by now is not sent any more."""
+        """Close the connection; what is not acknowledged is not retried."""
         if self._connected:
             self._connected, self._found = False, set()
             await self._broker.stop()
 
     async def _publish_all(self, batch: Sequence[Pending], fates: Fates, refused: list[RefusedMessage]) -> None:
-        """Send the batch, and one by one what a broker refused together, to find which of it is to blame."""
+        """Send the batch, then one by one what a broker refused together, to find the refused message."""
         await self._publish(batch, fates)
         blamed = {self._topic(item) for item in batch if isinstance(fates.failed.get(item.id), REFUSED)}
         if not blamed:
@@ -70,9 +70,9 @@ class KafkaPublisher:
             refused.append(RefusedMessage(item, f"{self._topic(item)}: {type(error).__name__}", attempts=2))
 
     async def _publish(self, batch: Sequence[Pending], fates: Fates) -> None:
-        """Send what has a topic, and nothing behind what has none in its key; note the fate of everything."""
+        """Send what has a topic, unless an earlier message of its key has none; note all results."""
         if not self._connected:
-            self._connected = True  # also when it fails on its way, or is given up
+            self._connected = True  # also if it fails or is cancelled: then it must be closed
             await self._broker.connect()
         topics = {self._topics[kind] for item in batch if (kind := item.message.type) in self._topics} - self._found
         reasons = await self._broker.unusable(topics) if topics else {}

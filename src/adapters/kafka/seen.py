@@ -24,7 +24,7 @@ _decoder = msgspec.json.Decoder(_Event)
 async def read_seen(
     bootstrap_servers: Sequence[str], topic: str, security: BaseSecurity | None, since_ms: int
 ) -> dict[UserId, Seen]:
-    """See `ReadSeen`; what is no event of ours is passed over."""
+    """See `ReadSeen`; other events are skipped."""
     seen: dict[UserId, Seen] = {}
     await KafkaTopicSearch(bootstrap_servers, security).since(topic, since_ms, partial(_add, seen))
     return seen

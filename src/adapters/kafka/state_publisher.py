@@ -1,4 +1,4 @@
-"""The state topic's producer: one transaction a round, and a way to bar a producer for ever."""
+"""The state topic's producer: one transaction a round, and the fencing of other producers."""
 
 import asyncio
 import random
@@ -8,12 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import aiokafka.producer.sender
-from aiokafka.errors import (
-    InvalidProducerEpoch,
-    InvalidProducerIdMapping,
-    InvalidTxnState,
-    ProducerFenced,
-)
+from aiokafka.errors import InvalidProducerEpoch, InvalidProducerIdMapping, InvalidTxnState, ProducerFenced
 from faststream.security import BaseSecurity
 
 from adapters.kafka.broker import Record, RelayBroker
@@ -30,29 +25,29 @@ WRITER_PREFIX = "auth-service-state-"
 
 DEADLINE_S = 15.0
 TRANSACTION_MS = 30_000
-"""After this the coordinator aborts by itself what a dead relay began; it holds up `read_committed` consumers."""
+"""After this the coordinator aborts a dead relay's transaction, which delays `read_committed` consumers."""
 
 PULSE_S = 3600.0
-"""A broker closes a segment, and compacts it, only when something is appended (seen with Kafka 4.3.1). For the sake of
-what deleted users once were, partitions that nobody writes to get the markers of an empty transaction."""
+"""A broker rolls a segment, and compacts it, only when something is appended (seen with Kafka 4.3.1). So that data of
+deleted users is removed, idle partitions get the markers of an empty transaction."""
 
-_BARRED = (ProducerFenced, InvalidProducerEpoch, InvalidTxnState, InvalidProducerIdMapping)
+_FENCED = (ProducerFenced, InvalidProducerEpoch, InvalidTxnState, InvalidProducerIdMapping)
 
-# A transaction that begins while the markers of the one before are still being written is told to come back; markers
-# take about a millisecond, and aiokafka's 20 would be most of a round.
+# A transaction that begins while the markers of the one before are written has to be retried; markers take about a
+# millisecond, and aiokafka's 20 would be most of a round.
 aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.002
 
 
 class KafkaStatePublisher:
-    """`StatePublisher` on brokers with a transactional producer, which FastStream starts, feeds and stops.
+    """`StatePublisher` with a transactional producer, which FastStream starts and stops.
 
-    FastStream has no call for transactions: they are begun and ended on aiokafka's producer below.
+    FastStream does not offer transactions: they are begun and ended on aiokafka's producer.
 
-    Its transactional id is drawn for each producer, and used for nothing but this: asking for the id's producer epoch
-    once more (`InitProducerId`) makes the coordinator refuse the older one for ever, and rolls back what it had open
-    (KIP-98; Kafka Connect bars its zombies in the same way, KIP-618). Then the newer epoch rolls back an empty
-    transaction on every partition, so that each partition's leader knows it too. After that nothing of the barred
-    writer can land, be it frozen, retrying, or waiting in a buffer of a broker.
+    Each producer has a random transactional id, used only for fencing: requesting the id's producer epoch again
+    (`InitProducerId`) makes the coordinator refuse the older epoch permanently and roll back its open transaction
+    (KIP-98; Kafka Connect fences its zombies in the same way, KIP-618). Then the newer epoch rolls back an empty
+    transaction on every partition, so that each partition's leader has it too. After that no record of the fenced
+    writer can be appended, be it frozen, retrying, or waiting in a broker's buffer.
     """
 
     def __init__(self, bootstrap_servers: Sequence[str], topic: str, security: BaseSecurity | None = None) -> None:
@@ -63,7 +58,7 @@ class KafkaStatePublisher:
         self._writer = ""
         self._broken = False
         self._pulse_at = 0.0
-        # Failed together with others and have to be tried alone, to find the one that is refused.
+        # Refused together with others, to be sent alone to find the one that is refused.
         self._suspects: set[int] = set()
 
     async def writer(self) -> str:
@@ -85,9 +80,9 @@ class KafkaStatePublisher:
         for writer in writers:
             while True:
                 try:
-                    await self._bar(writer)
+                    await self._fence(writer)
                     break
-                except FencedError:  # somebody else is barring it at this moment, and may not be done
+                except FencedError:  # another relay is fencing it at this moment, and may not be done
                     await asyncio.sleep(random.uniform(0.01, 0.1))  # noqa: S311  # jitter, not a secret
 
     async def publish(self, writer: str, batch: Sequence[Pending]) -> DeliveryResults:
@@ -101,9 +96,9 @@ class KafkaStatePublisher:
         failure = await failure_of(self._transact(self._broker, batch, fates), within_s=DEADLINE_S)
         if failure:
             outage = await explained(failure, self._broker, self._topic)
-            await self.aclose()  # or it would go on trying
+            await self.aclose()  # or it would continue to retry
             return DeliveryResults(outage=outage)
-        # A producer has no more use after a failure: its numbering has a hole (ADR 0024).
+        # After a failure the producer's sequence has a gap (ADR 0024).
         self._broken = bool(fates.failed)
         refused = [
             RefusedMessage(item, f"{self._topic}: {type(fates.failed[item.id]).__name__}", attempts=2)
@@ -115,30 +110,25 @@ class KafkaStatePublisher:
         return DeliveryResults([item for item in batch if item.id in fates.arrived], refused)
 
     async def aclose(self) -> None:
-        """Close the producer; a transaction that is open is rolled back when it is barred, or by the coordinator."""
+        """Close the producer; an open transaction is rolled back when it is fenced, or by the coordinator."""
         broker, self._broker = self._broker, None
         if broker:
             await broker.stop()
 
-    async def _bar(self, writer: str) -> None:
+    async def _fence(self, writer: str) -> None:
         broker = await self._connected(writer)
         try:
             await self._mark(broker, commit=False)
         finally:
             await broker.stop()
-        # The markers are written a moment after they are acknowledged, and before the epoch is given once more.
+        # The markers are written after the acknowledgement, and before the coordinator returns the next epoch.
         await (await self._connected(writer)).stop()
 
     async def _mark(self, broker: RelayBroker, *, commit: bool) -> None:
-        """Write the marker of an empty transaction to every partition.
-
-        Raises:
-            BrokerUnavailableError: Kafka is out of reach.
-            FencedError: somebody asked for the epoch meanwhile.
-        """
+        """Write the marker of an empty transaction to every partition; raises BrokerUnavailableError, FencedError."""
         producer = broker.producer
         try:
-            with _fenced_when_barred():
+            with _fenced():
                 async with asyncio.timeout(DEADLINE_S):
                     await producer.begin_transaction()
                     for partition in await producer.partitions_for(self._topic):
@@ -150,15 +140,12 @@ class KafkaStatePublisher:
             raise await unavailable(error, broker, self._topic) from None
 
     async def _transact(self, broker: RelayBroker, batch: Sequence[Pending], fates: Fates) -> None:
-        """Write the batch in one transaction; what is refused, or may be, is left out of it.
+        """Write the batch in one transaction, without refused messages; FencedError: another relay fenced this writer.
 
-        A broker refuses a partition's records together, so only one that is refused alone is to blame. Suspects are
-        tried alone and last, until the first that fails: nothing can be written to its partition after it.
-
-        Raises:
-            FencedError: somebody barred this writer.
+        A broker refuses a partition's records together. Suspects are sent alone and last, until the first that fails:
+        nothing can be written to its partition after it.
         """
-        with _fenced_when_barred():
+        with _fenced():
             await broker.producer.begin_transaction()
             await self._send(broker, [item for item in batch if item.id not in self._suspects], fates)
             for item in batch:
@@ -173,16 +160,16 @@ class KafkaStatePublisher:
             await until_stable(broker.producer, self._topic, fates.ends)
 
     async def _send(self, broker: RelayBroker, batch: Sequence[Pending], fates: Fates) -> None:
-        """Send the records and note each one's fate. Raise when this writer is barred."""
+        """Send the records and note each result; raise if this writer is fenced."""
         await publish_in_order(broker, ((self._topic, item) for item in batch), _record, fates)
         for error in fates.failed.values():
-            if isinstance(error, _BARRED):
+            if isinstance(error, _FENCED):
                 raise error
 
     async def _connected(self, writer: str) -> RelayBroker:
         broker = RelayBroker(self._bootstrap_servers, self._security)
         try:
-            with _fenced_when_barred():  # by another relay that asks for the same epoch at this moment
+            with _fenced():  # by another relay that requests the same epoch at this moment
                 async with asyncio.timeout(DEADLINE_S):
                     await broker.connect(transactional_id=writer, transaction_timeout_ms=TRANSACTION_MS)
                     if reasons := await broker.unusable([self._topic]):
@@ -202,9 +189,9 @@ def _record(message: OutboxMessage) -> Record:
 
 
 @contextmanager
-def _fenced_when_barred() -> Iterator[None]:
-    """Say in the application's words that the brokers take no more of this writer."""
+def _fenced() -> Iterator[None]:
+    """Translate the brokers' refusals of this writer."""
     try:
         yield
-    except _BARRED:
+    except _FENCED:
         raise FencedError from None

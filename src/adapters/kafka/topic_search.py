@@ -38,7 +38,7 @@ _HEAD = struct.Struct(">qi")  # of a batch of records in every version: its firs
 
 @frozen
 class KafkaTopicSearch:
-    """`SearchTopics` on one connection to one partition's leader after the other."""
+    """`SearchTopics`, with one connection at a time, to the leader of a partition."""
 
     bootstrap_servers: Sequence[str]
     security: BaseSecurity | None = None
@@ -83,21 +83,21 @@ class KafkaTopicSearch:
         return TopicSearch(topic=topic, partitions=len(partitions), searched=chosen, records=records)
 
     async def _read(self, reading: "_Reading") -> None:
-        """Read to the end, going on where it was when the partition's leader changes or is lost."""
+        """Read to the end; continue at the same offset when the partition's leader changes or is lost."""
         while not reading.done:
             try:
                 leader = (await self._leaders(reading.topic)).get(reading.partition)
                 if leader is None:
-                    raise errors.LeaderNotAvailableError  # as a broker would say of a partition without one
+                    raise errors.LeaderNotAvailableError
                 options = client_options(self.security)
                 async with connection_to(leader, options, request_ms=_REQUEST_MS) as connection:
                     await reading.read(connection.send)
             except errors.TopicAuthorizationFailedError as error:
                 raise BrokerUnavailableError(f"reading {reading.topic}", Cause.NOT_AUTHORIZED) from error
             except errors.UnsupportedCodecError as error:
-                detail = f"{reading.topic} is compressed in a way that this client cannot read: {error}"
+                detail = f"{reading.topic} has a compression that this client does not support: {error}"
                 raise BrokerUnavailableError(detail, Cause.CONFIGURATION) from error
-            except BrokerUnavailableError:  # of whoever was asked for the leader
+            except BrokerUnavailableError:  # from `_leaders`
                 if reading.stalled_s > PATIENCE_S:
                     raise
                 await asyncio.sleep(_PAUSE_S)
@@ -108,7 +108,7 @@ class KafkaTopicSearch:
                 await asyncio.sleep(_PAUSE_S)
 
     async def _leaders(self, topic: str) -> dict[int, str | None]:
-        """Return each partition's leader or None; BrokerUnavailableError: no such topic, hidden, or no answer."""
+        """Return each partition's leader or None; BrokerUnavailableError: no such topic, no right, or no answer."""
         options = client_options(self.security)
         server = await answering(self.bootstrap_servers, options)
         try:
@@ -118,7 +118,7 @@ class KafkaTopicSearch:
             raise await why_unavailable(error, self.bootstrap_servers, options, topic) from error
         found = known.topics[topic]
         if found.error_code == metadata.NOT_AUTHORIZED:
-            raise BrokerUnavailableError(f"{topic} is hidden from us", Cause.NOT_AUTHORIZED)
+            raise BrokerUnavailableError(f"to describe {topic}", Cause.NOT_AUTHORIZED)
         if found.error_code == metadata.UNKNOWN_TOPIC or not found.partitions:
             raise BrokerUnavailableError(f"{topic} at {server}", Cause.TOPIC_MISSING)
         return {entry["partition"]: known.brokers.get(entry["leader"]) for entry in found.partitions}
@@ -148,18 +148,18 @@ class _Reading:
         return time.monotonic() - self.progressed_at
 
     async def read(self, send: metadata.Send) -> None:
-        """Read on until the end, or raise KafkaError, OSError: the leader does not answer, or it is another."""
+        """Read until the end, or raise KafkaError, OSError: the leader does not answer, or changed."""
         if self.end < 0:
             position = await self._offset(send, self.start)
             self.end = await self._offset(send, metadata.LATEST)
             self.position = self.end if position < 0 else position  # nothing was written since
         while not self.done:
-            # What is rolled back is listed in the answer to readers of what is committed.
+            # With READ_COMMITTED the answer lists aborted transactions.
             asked = [(self.topic, [(self.partition, self.position, _FETCH_BYTES)])]
             answer = await send(FetchRequest(_WAIT_MS, 1, _FETCH_BYTES, metadata.READ_COMMITTED, asked))
             [part] = answer.to_object()["topics"][0]["partitions"]
             if part["error_code"] == errors.OffsetOutOfRangeError.errno:
-                # Retention removed the oldest meanwhile; or the newest got lost with a leader.
+                # Retention removed the oldest records meanwhile, or the newest were lost with a leader.
                 self.position = max(self.position, await self._offset(send, metadata.EARLIEST))
                 self.end = min(self.end, await self._offset(send, metadata.LATEST))
                 continue
@@ -178,7 +178,7 @@ class _Reading:
         return (await metadata.offsets_of(send, self.topic, [(self.partition, time_ms)]))[self.partition]
 
     def _take(self, data: bytes, aborted: Sequence[dict[str, int]]) -> None:
-        """Look through whole batches, and move the position behind them."""
+        """Search whole batches, and move the position behind them."""
         coming = sorted((each["first_offset"], each["producer_id"]) for each in aborted)
         rolled_back: set[int] = set()
         start = 0
@@ -186,13 +186,13 @@ class _Reading:
             base, length = _HEAD.unpack_from(data, start)
             stop = start + _HEAD.size + length
             if stop > len(data):
-                return  # cut off, and the next answer begins with it
+                return  # incomplete; the next answer begins with it
             batch = MemoryRecords(data[start:stop]).next_batch()
             while coming and coming[0][0] <= base:
                 rolled_back.add(coming.pop(0)[1])
             if batch.is_control_batch:
                 rolled_back.discard(batch.producer_id)  # the marker that ends its transaction
-            # A batch of a producer of before Kafka 0.11 does not say whether it is compressed.
+            # A batch of a producer older than Kafka 0.11 does not show whether it is compressed.
             elif getattr(batch, "compression_type", True) or data.find(self.needle, start, stop) >= 0:
                 is_rolled_back = batch.is_transactional and batch.producer_id in rolled_back
                 if self.rolled_back or not is_rolled_back:
@@ -208,7 +208,7 @@ class _Reading:
                 if self.position <= record.offset < self.end and self.is_wanted(record):
                     self.found.append(self._record(record, rolled_back=rolled_back))
                 offset = record.offset + 1
-        except (ValueError, errors.CorruptRecordException):  # such as a header's name that is not UTF-8
+        except (ValueError, errors.CorruptRecordException):  # such as a header name that is not UTF-8
             self.found.append(Record(partition=self.partition, offset=offset, readable=False))
 
     def _record(self, record: Any, *, rolled_back: bool) -> Record:

@@ -1,4 +1,4 @@
-"""Making topics, as they are defined, and adding partitions to them. Nothing else of a topic that exists is touched."""
+"""Creates topics as they are defined, and adds partitions; nothing else of an existing topic is changed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -25,7 +25,7 @@ _POLL_S = 0.02
 async def questioning(
     bootstrap_servers: Sequence[str], options: connectivity.Security
 ) -> AsyncIterator[tuple[AIOKafkaConnection, list[Failure]]]:
-    """Give a connection to one broker, and why others are out of reach; BrokerUnavailableError: all are, or refuse."""
+    """Open a connection to one broker; also return why others are out of reach. BrokerUnavailableError: all are."""
     server = await connectivity.answering(bootstrap_servers, options)
     try:
         async with asyncio.timeout(_REQUEST_MS / 1000), connectivity.connection_to(server, options) as connection:
@@ -42,7 +42,7 @@ async def questioning(
 async def administering(
     bootstrap_servers: Sequence[str], security: BaseSecurity | None
 ) -> AsyncIterator[AIOKafkaAdminClient]:
-    """Give an admin client for `_REQUEST_MS`, or raise BrokerUnavailableError: none is within reach, or they refuse."""
+    """Open an admin client for `_REQUEST_MS`; BrokerUnavailableError: no broker answers, or they refuse."""
     options = client_options(security)
     admin = AIOKafkaAdminClient(
         bootstrap_servers=[await connectivity.answering(bootstrap_servers, options)],
@@ -75,7 +75,7 @@ async def create_topics(
         administering(bootstrap_servers, security) as admin,
     ):
         known = await metadata_of(connection.send, [topic.name for topic in topics])
-        # Whatever is said of one that does not exist (unknown, not ours to know, no possible name): creating it tells.
+        # Unknown, not authorized or an invalid name: creating it returns the reason.
         missing = [topic for topic in topics if known.topics[topic.name].error_code]
         if not missing:
             return []
@@ -84,22 +84,24 @@ async def create_topics(
         for name, code, message, *_ in answer.topic_errors:
             if code == 0:
                 created.append(name)
-            elif code != TopicAlreadyExistsError.errno:  # somebody else was quicker
+            elif code != TopicAlreadyExistsError.errno:  # created by another client meanwhile
                 raise refused(f"The topic {name} cannot be created", code, message)
-        await _heard_of(connection, created)
+        # The controller created them; this broker has them a moment later.
+        while any(found.error_code for found in (await metadata_of(connection.send, created)).topics.values()):  # noqa: ASYNC110
+            await asyncio.sleep(_POLL_S)
         return created
 
 
 async def add_partitions(
     bootstrap_servers: Sequence[str], topic: str, security: BaseSecurity | None, *, partitions: int
 ) -> None:
-    """Raise the topic to `partitions`, by which keys move; BrokerUnavailableError: the brokers are away or refuse."""
+    """Raise the topic to `partitions`, which moves keys; BrokerUnavailableError: no broker answers, or they refuse."""
     async with administering(bootstrap_servers, security) as admin:
         try:
             await admin.create_partitions({topic: NewPartitions(partitions)})
         except KafkaError as error:
             raise refused(f"The partitions of {topic} cannot be added", error.errno, None) from error
-        # As with new topics, the brokers hear of it a moment later.
+        # As with new topics, the brokers have them a moment later.
         while len((await admin.describe_topics([topic]))[0]["partitions"]) < partitions:  # noqa: ASYNC110
             await asyncio.sleep(_POLL_S)
 
@@ -120,9 +122,3 @@ def _new(topic: Topic, brokers: int, partitions: int | None, copies: int | None)
         replication_factor=copies,
         topic_configs={**settings, "min.insync.replicas": str(min_in_sync(copies))},
     )
-
-
-async def _heard_of(connection: AIOKafkaConnection, topics: Sequence[str]) -> None:
-    """Wait until this broker knows: the controller made them, and tells the others a moment later."""
-    while any(found.error_code for found in (await metadata_of(connection.send, topics)).topics.values()):  # noqa: ASYNC110
-        await asyncio.sleep(_POLL_S)

@@ -22,10 +22,10 @@ from adapters.postgres.engine import READ_ONLY
 
 Row: TypeAlias = asyncpg.Record
 
-# PostgreSQL documentation, appendix A. The server announces its end before asyncpg sees the connection end; and after a
-# failover an old connection may still reach the old primary, which is read-only now: look the name up anew.
+# PostgreSQL documentation, appendix A. A server that shuts down sends its error before asyncpg sees the connection end;
+# after a failover an old connection may still reach the former primary, now read-only: connect again.
 _LEAVE = ("08", "57P", READ_ONLY)
-# The same appendix: a prepared statement that is not there, or that another client's has taken the name of.
+# The same appendix: a prepared statement that does not exist, or whose name another client's has.
 _LOST_STATEMENT = ("26000", "42P05")
 
 
@@ -57,24 +57,21 @@ class Compiled:
 
 @asynccontextmanager
 async def directly(engine: AsyncEngine, *, commits: bool = False, publishes: bool = False) -> AsyncIterator[Driver]:
-    """Give a connection of the engine's pool as asyncpg has it, each statement a transaction.
+    """Give asyncpg's connection from the engine's pool, each statement a transaction; raises DBAPIError as the engine.
 
-    Behind a pooler all statements are one transaction, so that they meet the same session of the server.
+    Behind a pooler all statements are one transaction, so that they run in the same session of the server.
 
     Args:
         engine: whose pool.
-        commits: what is written must be kept, and what is acknowledged because it was there, so it waits for a
+        commits: what is written, or acknowledged because it exists, must survive a failover, so it waits for a
             synchronous standby, where there is one.
-        publishes: what is read must be kept.
-
-    Raises:
-        DBAPIError: as from the engine; after a connection that broke, the pool has fresh ones.
+        publishes: what is read must survive a failover.
     """
-    # Not `connect()`: what SQLAlchemy's own connection adds takes as long as the driver's part of a short statement.
+    # Not `connect()`: SQLAlchemy's own connection costs as much as the driver's part of a short statement.
     try:
         pooled_connection = await engine.raw_connection()
     except engine.dialect.loaded_dbapi.Error as error:
-        # The pool tells it as the driver did, and `connect()` would not: a password refused, no connection left.
+        # The pool raises the driver's error, unlike `connect()`: a refused password, no connection left.
         raise DBAPIError(None, None, error, hide_parameters=True) from error
     try:
         driver = cast("Connection", pooled_connection.driver_connection)
@@ -89,7 +86,7 @@ async def directly(engine: AsyncEngine, *, commits: bool = False, publishes: boo
                     await driver.require_replicated()
                 yield driver
         except asyncio.CancelledError:
-            # The statement that was cancelled takes its connection along, in the next turn of the loop.
+            # The cancelled statement terminates its connection, in the next turn of the loop.
             pooled_connection.invalidate()
             raise
         except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
@@ -103,21 +100,21 @@ async def directly(engine: AsyncEngine, *, commits: bool = False, publishes: boo
                 or sqlstate.startswith((*_LEAVE, *_LOST_STATEMENT))
             )
             if lost:
-                # Drop this connection and every other of its age, as SQLAlchemy does when it meets the error itself.
+                # Drop this connection and all that are as old, as SQLAlchemy does for errors of its own.
                 if pooled_connection.info.get("losses") == dialer.losses:  # else newer ones were made since
                     dialer.losses += 1
                 await greenlet_spawn(pooled_connection.invalidate, error)
             elif isinstance(error, OSError):
-                raise  # on a connection that lives
+                raise  # the connection is usable
             raise DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=lost) from error
     finally:
-        # It waits for nothing, because SQLAlchemy began no transaction on it. A greenlet would cost twice the rest.
+        # It does not block, because SQLAlchemy began no transaction on it; a greenlet would cost twice the rest.
         pooled_connection.close()
 
 
 @asynccontextmanager
 async def _transaction(driver: Driver) -> AsyncIterator[None]:
-    """As asyncpg's, but without a ROLLBACK on a connection that is lost, whose error would hide why it is."""
+    """As asyncpg's, but without a ROLLBACK on a lost connection, whose error would hide the reason."""
     transaction = driver.transaction()
     await transaction.start()
     try:

@@ -1,4 +1,4 @@
-"""Users distributed over the workers of a Citus cluster: who is where, and a write that one worker does alone.
+"""Users distributed over the workers of a Citus cluster: reads and writes that one worker runs alone.
 
 A batch written by one statement over several workers is planned for each of its parts, moved between the servers and
 committed in two phases: a fifth of the rate of one server. So a batch is divided by worker, and each part is written
@@ -7,16 +7,28 @@ has its worker run (Citus documentation, `create_distributed_function`), at five
 """
 
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import ARRAY, JSON, Column, Text, bindparam, column, func, select, text
+from sqlalchemy import ARRAY, Text, bindparam, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.postgres.asyncpg_execution import Compiled
 from adapters.postgres.connection.dial import Driver
 from adapters.postgres.revisions import known_revisions
-from adapters.postgres.statements import EVENT_COLUMNS, USER_COLUMNS, Stored, Write, arrays_from, arrays_of, stored_from
+from adapters.postgres.statements import (
+    EVENT_ARRAYS,
+    EVENT_COLUMNS,
+    EVENT_NAMES,
+    UPSERT,
+    USER_ARRAYS,
+    USER_COLUMNS,
+    USER_NAMES,
+    Stored,
+    Write,
+    arrays_from,
+    stored_from,
+    values,
+)
 from adapters.postgres.tables import outbox, outbox_dead, users
 from domain.user import UserId
 
@@ -31,20 +43,10 @@ _IS_DISTRIBUTED = Compiled(text(f"SELECT to_regproc('{WRITER}') IS NOT NULL AS d
 _USERS_ARE_DISTRIBUTED = text("""
     SELECT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = to_regclass('users') AND partmethod = 'h')
 """)
-_READ = Compiled(
-    select(text("*")).select_from(
-        getattr(func, READER)(bindparam("first", type_=Text), bindparam("ids", type_=ARRAY(Text)))
-    )
-)
-_WRITE = Compiled(
-    select(column("id")).select_from(
-        getattr(func, WRITER)(
-            bindparam("first", type_=Text), *arrays_of(users, USER_COLUMNS), *arrays_of(outbox, EVENT_COLUMNS)
-        )
-        .table_valued(column("id", Text))
-        .render_derived(name="stored")
-    )
-)
+_ARRAYS = [*USER_ARRAYS, *EVENT_ARRAYS]
+_READ = Compiled(text(f"SELECT * FROM {READER}(:first, :ids)").bindparams(bindparam("ids", type_=ARRAY(Text))))  # noqa: S608
+_PARAMETERS = ", ".join(f":{array.key}" for array in _ARRAYS)
+_WRITE = Compiled(text(f"SELECT id FROM {WRITER}(:first, {_PARAMETERS}) AS stored (id)").bindparams(*_ARRAYS))  # noqa: S608
 
 
 async def is_distributed(driver: Driver) -> bool:
@@ -66,7 +68,7 @@ async def write_on_worker(driver: Driver, writes: Sequence[Write]) -> set[UserId
 
 
 async def create_functions(connection: AsyncConnection) -> None:
-    """Create what runs on a worker, where users are distributed and this schema's functions are not there yet."""
+    """Create the functions that run on a worker, if users are distributed and this schema's do not exist yet."""
     if not (await connection.execute(text("SELECT to_regclass('pg_dist_partition') IS NOT NULL"))).scalar():
         return
     if not (await connection.execute(_USERS_ARE_DISTRIBUTED)).scalar():
@@ -85,11 +87,11 @@ async def create_functions(connection: AsyncConnection) -> None:
 
 
 def _holder(schema: str) -> str:
-    """Return the function that keeps users' shards where they are until the transaction ends, or refuses.
+    """Return the function that locks users' shards in their place until the transaction ends, or fails.
 
-    What moves or splits a shard takes the same lock on all servers, exclusively, before it lets go of the old place,
-    and Citus' own writes share it (Citus, `src/backend/distributed/README.md`). Each of the function's statements sees
-    what was committed before it began, hence the place after the lock.
+    A move or split of a shard takes the same lock on all servers, exclusively, before it gives up the old place, and
+    Citus' own writes share it (Citus, `src/backend/distributed/README.md`). Each of the function's statements sees what
+    was committed before it began, hence the place after the lock.
     """
     return f"""
         CREATE FUNCTION {schema}.{HOLDER}(ids text[], known bigint[]) RETURNS boolean
@@ -128,15 +130,17 @@ def _reader(schema: str) -> str:
 def _writer(schema: str) -> str:
     """Return the function that stores users and their events as `statements.WRITE` does.
 
-    Its first argument is one of the users: its worker runs the function. Three statements, because one that modifies
-    several tables is planned piece by piece; row by row, each row would be planned (50 times as long).
+    Its first argument is one of the users, whose worker runs the function. Three statements, because Citus plans one
+    that modifies several tables in parts; row by row, each row would be planned (50 times as long).
     """
-    arrays = [*_declared(users.name, USER_COLUMNS), *_declared(outbox.name, EVENT_COLUMNS)]
-    changes = ", ".join(f"${2 + number}" for number in range(len(USER_COLUMNS)))
-    events = ", ".join(f"${2 + len(USER_COLUMNS) + number}" for number in range(len(EVENT_COLUMNS)))
-    kept = ", ".join(f"{c.name} = EXCLUDED.{c.name}" for c in USER_COLUMNS if not c.primary_key)
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    arrays = ", ".join(f"{array.key} {array.type.compile(dialect)}" for array in _ARRAYS)
+    changes, events = (
+        ", ".join(f"{table.name}_{c.name}" for c in columns)
+        for table, columns in ((users, USER_COLUMNS), (outbox, EVENT_COLUMNS))
+    )
     return f"""
-        CREATE OR REPLACE FUNCTION {schema}.{WRITER}(first text, {", ".join(arrays)}) RETURNS SETOF text
+        CREATE OR REPLACE FUNCTION {schema}.{WRITER}(first text, {arrays}) RETURNS SETOF text
         LANGUAGE plpgsql AS $body$
         #variable_conflict use_column
         DECLARE
@@ -145,10 +149,9 @@ def _writer(schema: str) -> str:
             erased text[];
         BEGIN
             FOR written IN
-                INSERT INTO {schema}.{users.name} AS kept ({names(USER_COLUMNS)})
-                SELECT {values("change", USER_COLUMNS)} FROM unnest({changes}) AS change({names(USER_COLUMNS)})
-                ON CONFLICT (id) DO UPDATE SET {kept} WHERE kept.revision = EXCLUDED.revision - 1
-                RETURNING id, deleted_at
+                INSERT INTO {schema}.{users.name} AS kept ({USER_NAMES})
+                SELECT {values("change", USER_COLUMNS)} FROM unnest({changes}) AS change({USER_NAMES})
+                {UPSERT}
             LOOP
                 stored := stored || written.id;
                 IF written.deleted_at IS NOT NULL THEN
@@ -158,26 +161,10 @@ def _writer(schema: str) -> str:
             IF erased IS NOT NULL THEN
                 UPDATE {schema}.{outbox_dead.name} SET payload = NULL WHERE key = ANY (erased);
             END IF;
-            INSERT INTO {schema}.{outbox.name} ({names(EVENT_COLUMNS)})
-            SELECT {values("event", EVENT_COLUMNS)} FROM unnest({events}) AS event({names(EVENT_COLUMNS)})
+            INSERT INTO {schema}.{outbox.name} ({EVENT_NAMES})
+            SELECT {values("event", EVENT_COLUMNS)} FROM unnest({events}) AS event({EVENT_NAMES})
             WHERE key = ANY (stored);
             RETURN QUERY SELECT unnest(stored);
         END
         $body$
     """  # noqa: S608  # names of ours
-
-
-def _declared(table: str, columns: Sequence[Column[Any]]) -> list[str]:
-    return [f"{table}_{c.name} {_type(c)}[]" for c in columns]
-
-
-def _type(c: Column[Any]) -> str:
-    return "text" if isinstance(c.type, JSON) else c.type.compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call]
-
-
-def names(columns: Sequence[Column[Any]]) -> str:
-    return ", ".join(c.name for c in columns)
-
-
-def values(record: str, columns: Sequence[Column[Any]]) -> str:
-    return ", ".join(f"{record}.{c.name}" + "::json" * isinstance(c.type, JSON) for c in columns)

@@ -1,4 +1,4 @@
-"""What a Citus coordinator says of its cluster and of our tables."""
+"""Facts about a Citus cluster and our tables in it, from the coordinator."""
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from adapters.postgres.tables import DISTRIBUTED_BY
 from application.doctor.cluster import ClusterFacts, Distribution
 
-# On a server without Citus the tables that the others ask do not exist.
+# On a server without Citus the other statements' tables do not exist.
 _EXTENSION = text("""
     SELECT extversion FROM pg_extension WHERE extname = 'citus' AND to_regproc('citus_is_coordinator') IS NOT NULL
 """)
@@ -47,7 +47,7 @@ async def read_cluster(connection: AsyncConnection) -> ClusterFacts | None:
         tables={
             each.name: Distribution(column=each.column, colocation=each.colocation, shards=each.shards)
             for each in found
-            # A table that only its name is known of stays where it is: an interrupted distribution leaves that.
+            # An interrupted distribution leaves an entry with only the name: that table is not distributed.
             if each.method == "h" or each.colocation
         },
     )

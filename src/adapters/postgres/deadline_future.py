@@ -1,4 +1,4 @@
-"""A caller's place in a batch: what it waits for, and no longer than its limit."""
+"""The future result of a caller in a batch, with a time limit."""
 
 import asyncio
 from typing import Generic, TypeVar
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class DeadlineFuture(Generic[T]):
-    """One caller's answer; it can also be set after the caller has gone."""
+    """One caller's answer; setting it after the time limit has no effect."""
 
     __slots__ = ("_future", "_limit_s", "_loop")
 
@@ -20,7 +20,6 @@ class DeadlineFuture(Generic[T]):
 
     @property
     def done(self) -> bool:
-        """Given, or no longer wanted."""
         return self._future.done()
 
     def give(self, answer: T) -> None:

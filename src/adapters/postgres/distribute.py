@@ -1,4 +1,4 @@
-"""Distributing the tables of users over the servers of a Citus cluster, while the service goes on."""
+"""Distributes the tables of users over the servers of a Citus cluster, while the service runs."""
 
 from collections.abc import AsyncIterator
 
@@ -16,7 +16,7 @@ from application.doctor.cluster import ClusterFacts, why_not_distributable
 from application.errors import StoreUnavailableError
 from application.failure import Cause
 
-COPIED_AT_ONCE = 5_000  # rows that are copied while writes wait; a larger table is copied beside them
+COPIED_AT_ONCE = 5_000  # rows that are copied while writes wait; a larger table is copied concurrently
 
 _IS_SMALL = "SELECT count(*) <= {limit} FROM (SELECT FROM {table} LIMIT {limit} + 1) AS first_rows"
 
@@ -32,13 +32,10 @@ async def distribute_at(target: Target) -> AsyncIterator[str]:
 
 
 async def distribute(engine: AsyncEngine) -> AsyncIterator[str]:
-    """Distribute by user what is not distributed yet, and yield each table when it is.
-
-    The schema must be this version's. Safe to run again, and twice at once. StoreUnavailableError says what to do.
-    """
+    """Distribute by user what is not distributed yet, and yield each table when it is; see `migrate`."""
     try:
         async with engine.connect() as connection:
-            # A table is distributed in several transactions of Citus' own, so none may be open here.
+            # Citus distributes a table in several transactions of its own, so none may be open here.
             await connection.execution_options(isolation_level="AUTOCOMMIT")
             await connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
             await connection.execute(text(f"SET lock_timeout = {LOCK_TIMEOUT_MS}"))
@@ -71,7 +68,7 @@ async def _distribute(connection: AsyncConnection, table: str, *, logical: bool)
         {
             "table": table,
             "column": DISTRIBUTED_BY[table],
-            # Not with tables of others, whose moves between servers would take ours along.
+            # Not with other applications' tables: moves of their shards would move ours.
             "with": "none" if table == "users" else "users",
         },
     )

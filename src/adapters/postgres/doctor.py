@@ -1,4 +1,4 @@
-"""What `doctor` wants to know of the database."""
+"""Facts about the database, for `doctor`."""
 
 import secrets
 import time
@@ -43,13 +43,13 @@ _FACTS = text("""
 """)
 
 PROBE_BYTES = 64 * 1024
-"""Of random bytes, which cannot be compressed: enough to make the table's files grow, where a disk is full."""
+"""Of random bytes, which cannot be compressed: enough to extend the table's files, which fails on a full disk."""
 
-# Only the columns that must be there; the key is no Clerk id, so that it is no user's row.
+# Only the columns without a default; the key is no Clerk id, so it is no user's row.
 _STORE_USER = text("""
     INSERT INTO users (id, version, revision, email_verified, banned, locked) VALUES (:key, 1, 1, false, false, false)
 """)
-# With an id of its own: the sequence counts the events that were ever stored.
+# With an explicit id: the sequence counts stored events.
 _STORE_EVENT = text("""
     INSERT INTO outbox (id, key, version, lane, event_id, type, occurred_at, payload) OVERRIDING SYSTEM VALUE
     VALUES (-1, :key, 1, 0, :event_id, 'doctor', clock_timestamp(), :payload)
@@ -60,7 +60,7 @@ _UNSTORE_SESSION = text("DELETE FROM revoked_session WHERE user_id = :key AND se
 
 
 async def examine_database(engine: AsyncEngine) -> DatabaseFacts:
-    """Ask the database about itself, or raise StoreUnavailableError: it does not answer, and why."""
+    """Read the facts, or raise StoreUnavailableError."""
     async with connected(engine) as connection:
         asked = time.time()
         facts = dict((await connection.execute(_FACTS)).mappings().one())
@@ -87,10 +87,7 @@ async def examine_database(engine: AsyncEngine) -> DatabaseFacts:
 
 
 async def try_writing(engine: AsyncEngine) -> None:
-    """Store a user, an event and a session and take them back, unseen by others, or raise StoreUnavailableError.
-
-    Only a write shows whether writes work.
-    """
+    """Store a user, an event and a session, and roll back, or raise StoreUnavailableError."""
     key = f"doctor-{uuid4()}"
     with raised_as_unavailable():
         async with engine.connect() as connection:

@@ -41,8 +41,8 @@ def create_engine(  # noqa: PLR0913  # what its connections differ in
         "postgresql+asyncpg://",
         connect_args={
             "async_creator_fn": dialer,
-            # Whether a pooler is in between shows when the first connection is made, so what goes through SQLAlchemy
-            # is always fit for one: unnamed statements, in transactions that keep to one session of the server.
+            # Whether there is a pooler is known after the first connection, so SQLAlchemy always works as behind one:
+            # unnamed statements, in transactions, which a pooler keeps in one session of the server.
             "prepared_statement_cache_size": 0,
             "prepared_statement_name_func": str,
         },
@@ -54,14 +54,14 @@ def create_engine(  # noqa: PLR0913  # what its connections differ in
         pool_use_lifo=True,
         hide_parameters=True,  # they are personal data, and errors are logged
         json_serializer=lambda value: msgspec.json.encode(value).decode(),
-        json_deserializer=str,  # whoever reads a column knows its shape
+        json_deserializer=str,  # the reader of a column knows its type
     )
     event.listen(engine.sync_engine, "handle_error", _leave_a_former_primary)
 
     def leave_the_older(_driver: object, connection: ConnectionPoolEntry, _proxy: object) -> None:
         """Have the pool replace a connection that is older than one that was lost in `asyncpg_execution`."""
         if connection.info.setdefault("losses", dialer.losses) < dialer.losses:
-            # Its peer may be silent too: the pool would say goodbye, and wait 2 s for the answer.
+            # Its peer may be unreachable too: the pool would close it in order, and wait 2 s for the answer.
             assert connection.driver_connection  # noqa: S101  # it was made before it is checked out
             connection.driver_connection.terminate()
             raise DisconnectionError
@@ -71,7 +71,7 @@ def create_engine(  # noqa: PLR0913  # what its connections differ in
 
 
 def _leave_a_former_primary(context: ExceptionContext) -> None:
-    """After a failover old connections may still reach the old primary: drop them and look for the new one."""
+    """After a failover old connections may still reach the former primary: drop them."""
     error = context.original_exception
     if getattr(error, "sqlstate", None) == READ_ONLY or isinstance(error, TimeoutError):
         context.is_disconnect = True

@@ -1,4 +1,4 @@
-"""What a database error means: whose fault it is and whether trying again helps."""
+"""The causes of database errors, who has to act, and whether a retry helps."""
 
 import socket
 import ssl
@@ -17,22 +17,21 @@ from application.errors import StoreUnavailableError
 from application.failure import Cause
 
 DATABASE_ERRORS = (DBAPIError, PoolTimeoutError, OSError)
-"""Everything that a statement on the engine may raise when PostgreSQL is at fault or out of reach."""
+"""Everything that a statement on the engine may raise when PostgreSQL fails or is out of reach."""
 
 
 class Responsible(Enum):
     """Who has to act."""
 
-    RACE = auto()  # another writer was in the way: the same again, at once
-    CONNECTION = auto()  # the connection broke: the same again, on a new one
-    CHANGE = auto()  # this very data can never be stored
-    DATABASE = auto()
-    """Anything else: read-only, full, not migrated, overloaded, gone. The operator's to mend, the sender's to retry."""
+    RACE = auto()  # a conflict with another writer: retry at once
+    CONNECTION = auto()  # the connection was lost: retry on a new one
+    CHANGE = auto()  # this data can never be stored
+    DATABASE = auto()  # anything else: read-only, full, not migrated, overloaded; the operator acts, the sender retries
 
 
 # PostgreSQL documentation, appendix A, by class (the first two characters).
 _CHANGE_CLASSES = ("22", "23", "54", "P0")
-_NOT_UTF8 = "22P05"  # the data is well, but the database's encoding has no such character
+_NOT_UTF8 = "22P05"  # the database's encoding lacks a character of valid data
 _RACES = ("40001", "40P01")
 
 # The same appendix; the first that fits.
@@ -57,8 +56,8 @@ _BY_CODE = {
     "08": Cause.OUT_OF_REACH,
 }
 
-# PgBouncer has one code for whatever it says itself (its source, `disconnect_client`).
-_POOLERS_WORDS = {
+# PgBouncer has one code for all errors of its own (its source, `disconnect_client`).
+_POOLER_TEXTS = {
     "no such database": Cause.NO_DATABASE,
     "does not exist": Cause.NO_DATABASE,
     "authentication failed": Cause.NOT_AUTHENTICATED,
@@ -66,7 +65,7 @@ _POOLERS_WORDS = {
     "no more connections": Cause.TOO_MANY_CONNECTIONS,
 }
 
-# What has no code of the server's; the first that fits.
+# Errors without an SQLSTATE; the first that fits.
 _BY_KIND = (
     (UnusableParameterError, Cause.CONFIGURATION),
     (socket.gaierror, Cause.NAME_RESOLUTION),
@@ -92,21 +91,21 @@ def fault_of(error: BaseException) -> Responsible:
 
 
 def code_of(error: BaseException) -> str:
-    """Name an error for a log or a message; its text is left out, because PostgreSQL puts row values into it."""
+    """Return an error's code for a log or a message; its text may contain values of a row."""
     if isinstance(error, (NoPrimaryError, StandbyMissingError)):
         return str(error)
     return _sqlstate(error) or type(error).__name__
 
 
 def words_of_server(error: BaseException) -> str | None:
-    """Return PostgreSQL's own message, for an operator's eyes alone: it may quote values; None when it said nothing."""
+    """Return PostgreSQL's message, if any, only for an operator: it may contain values."""
     cause = _cause(error)
     return str(cause) if isinstance(cause, asyncpg.PostgresError) else None
 
 
 @asynccontextmanager
 async def connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """Give a connection for one statement; StoreUnavailableError has the code of what the database says."""
+    """Give a connection in a transaction; StoreUnavailableError has the code of an error."""
     with raised_as_unavailable():
         async with engine.begin() as connection:
             yield connection
@@ -126,7 +125,7 @@ def unavailable(error: BaseException) -> StoreUnavailableError:
 
 
 def cause_of(error: BaseException) -> Cause:
-    """Return what an operator has to mend for an error from `DATABASE_ERRORS`."""
+    """Return the cause of an error from `DATABASE_ERRORS`."""
     cause = _cause(error)
     sqlstate = _sqlstate(error)
     if isinstance(cause, asyncpg.ProtocolViolationError):
@@ -141,7 +140,7 @@ def cause_of(error: BaseException) -> Cause:
 def _of_pooler(error: asyncpg.ProtocolViolationError) -> Cause:
     if refuses_settings(error):
         return Cause.POOLER
-    return next((meant for words, meant in _POOLERS_WORDS.items() if words in str(error)), Cause.OUT_OF_REACH)
+    return next((meant for part, meant in _POOLER_TEXTS.items() if part in str(error)), Cause.OUT_OF_REACH)
 
 
 def _sqlstate(error: BaseException) -> str | None:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from typing import Generic, TypeAlias, TypeVar
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from adapters.postgres.connection.dial import STATEMENT_TIMEOUT_S
 from adapters.postgres.deadline_future import DeadlineFuture
@@ -19,10 +19,10 @@ BATCH_LIMIT = 256
 """Changes in one statement; a batch forms by itself while the one before it is in flight."""
 
 QUEUE_LIMIT = 4096
-"""Changes that may wait; beyond that a sender is better told to come back later."""
+"""Changes that may wait; beyond that the sender gets 503."""
 
 TRIES = 8
-"""How often a change may lose a race or its connection before its sender has to try again."""
+"""How often a change may lose a race or its connection before its sender has to retry."""
 
 Key = TypeVar("Key", bound=Hashable)
 State = TypeVar("State")
@@ -31,7 +31,7 @@ Decided = TypeVar("Decided")
 
 @frozen(eq=False)
 class Change(Generic[Key, State, Decided]):
-    """A pure decision on what is stored under the key, and its sender's place in the queue."""
+    """A pure decision on what is stored under the key, and the future of its sender."""
 
     key: Key
     decide: Callable[[State], Decided]
@@ -42,51 +42,42 @@ class Change(Generic[Key, State, Decided]):
 Batch: TypeAlias = Sequence[Change[Key, State, Decided]]
 
 
+@define(eq=False)
 class GroupCommit(Generic[Key, State, Decided]):
-    """Forms batches of the changes that wait, and brings each change to an answer.
+    """Writes waiting changes in batches, and answers each.
 
     One batch is in flight at a time (two were measured to be no faster). Each key has at most one change in a batch,
     so its changes are decided one after the other, in the order they came.
-
-    Args:
-        attempt: writes one batch and answers its changes; one without an answer afterwards lost a race.
-        name: of the task.
-        limit_s: how long a caller waits for its answer.
-        queue_limit: changes that may wait.
-        parts: divides a batch into parts that are attempted side by side, where they go to different servers.
     """
 
-    def __init__(
-        self,
-        attempt: Callable[[Sequence[Change[Key, State, Decided]]], Awaitable[None]],
-        *,
-        name: str,
-        limit_s: float = STATEMENT_TIMEOUT_S,
-        queue_limit: int = QUEUE_LIMIT,
-        parts: Callable[[Batch[Key, State, Decided]], Awaitable[Sequence[Batch[Key, State, Decided]]]] | None = None,
-    ) -> None:
-        self._attempt = attempt
-        self._parts = parts
-        self._name = name
-        self._limit_s = limit_s
-        self._queue_limit = queue_limit
-        self._waiting: dict[Key, deque[Change[Key, State, Decided]]] = {}
-        self._count = 0
-        self._arrived = asyncio.Event()
-        self._idle = asyncio.Event()
+    # Writes one batch and answers its changes; a change without an answer afterwards lost a race.
+    _attempt: Callable[[Batch[Key, State, Decided]], Awaitable[None]]
+    _name: str = field(kw_only=True)  # of the task
+    _limit_s: float = field(default=STATEMENT_TIMEOUT_S, kw_only=True)  # how long a caller waits for its answer
+    _queue_limit: int = field(default=QUEUE_LIMIT, kw_only=True)
+    # Divides a batch into parts for different servers, which are written concurrently.
+    _parts: Callable[[Batch[Key, State, Decided]], Awaitable[Sequence[Batch[Key, State, Decided]]]] | None = field(
+        default=None, kw_only=True
+    )
+    _waiting: dict[Key, deque[Change[Key, State, Decided]]] = field(factory=dict, init=False)
+    _count: int = field(default=0, init=False)
+    _arrived: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _idle: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _writer: "asyncio.Task[None] | None" = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
         self._idle.set()
-        self._writer: asyncio.Task[None] | None = None
 
     @property
     def waiting(self) -> int:
-        """Return how many changes have no answer yet."""
+        """Changes without an answer."""
         return self._count
 
     def start(self) -> None:
         self._writer = asyncio.create_task(self._write_batches(), name=self._name)
 
     async def aclose(self) -> None:
-        """Finish what waits, bounded by the statement timeout, then stop."""
+        """Answer what waits, within the statement timeout, then stop."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), self._limit_s)
         if self._writer:
@@ -94,11 +85,7 @@ class GroupCommit(Generic[Key, State, Decided]):
             await asyncio.gather(self._writer, return_exceptions=True)
 
     async def change(self, key: Key, decide: Callable[[State], Decided]) -> Decided:
-        """Return what was decided, after COMMIT.
-
-        Raises:
-            StoreBusyError, StoreUnavailableError, UnstorableError: as the stores' ports say.
-        """
+        """Return the decision after COMMIT; raises as the stores' ports define."""
         if self._count >= self._queue_limit:
             raise StoreBusyError(f"{self._queue_limit} wait already")
         answer: DeadlineFuture[Decided] = DeadlineFuture(self._limit_s)
@@ -120,13 +107,13 @@ class GroupCommit(Generic[Key, State, Decided]):
             changes = self._waiting.pop(key)
             batch.append(changes.popleft())
             if changes:
-                self._waiting[key] = changes  # again at the end: one busy key does not hold up the others
+                self._waiting[key] = changes  # at the end: one busy key does not delay the others
         return [change for change in batch if not change.answer.done]
 
     async def _write_batches(self) -> None:
         while True:
             await self._arrived.wait()
-            # Let requests that have been received already get here first: larger batches, for no waiting.
+            # Let requests that were received already come first: larger batches without waiting.
             await asyncio.sleep(0)
             batch = self._take()
             if not self._waiting:
@@ -143,7 +130,7 @@ class GroupCommit(Generic[Key, State, Decided]):
             await self._settle(part)
 
     async def _settle(self, batch: Sequence[Change[Key, State, Decided]]) -> None:
-        """Bring every change of the batch to an answer."""
+        """Answer every change of the batch."""
         lost: BaseException | None = None
         for _ in range(TRIES):
             batch = [change for change in batch if not change.answer.done]
@@ -165,18 +152,15 @@ class GroupCommit(Generic[Key, State, Decided]):
                         for change in batch:
                             change.answer.fail(unavailable(error))
         for change in batch:
-            change.answer.fail(unavailable(lost) if lost else _overtaken())
+            overtaken = StoreUnavailableError(f"lost a race {TRIES} times", Cause.BUSY)
+            change.answer.fail(unavailable(lost) if lost else overtaken)
 
 
 @contextlib.contextmanager
 def _failing(batch: Sequence[Change[Key, State, Decided]]) -> Iterator[None]:
-    """Answer the batch with what is raised: a bug, not a fault. The next batch must still be written."""
+    """Answer the batch with what is raised, which is a bug; the next batch must still be written."""
     try:
         yield
     except Exception as error:  # noqa: BLE001
         for change in batch:
             change.answer.fail(error)
-
-
-def _overtaken() -> StoreUnavailableError:
-    return StoreUnavailableError(f"lost a race {TRIES} times", Cause.BUSY)

@@ -12,7 +12,7 @@ _FINISH = (14, 11, 25, 16, 4, 14, 24)
 @lru_cache(maxsize=65_536)
 def hashtext(value: str) -> int:
     """Return the hash of a server with little-endian bytes whose encoding is UTF-8, signed, of 32 bits."""
-    data = value.encode(errors="surrogatepass")  # no server stores it, and says so itself
+    data = value.encode(errors="surrogatepass")  # no server stores it: the write fails
     a: int = (_SEED + len(data)) & _BITS
     b = c = a
     end = len(data) - len(data) % 12

@@ -13,12 +13,12 @@ ENCODING = "UTF8"
 
 _ENCODING = text("SELECT current_setting('server_encoding')")
 _READ_ONLY = text("SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only') = 'on'")
-# It is asked for nothing: that needs the right to read it.
+# It returns no row, but needs the right to read.
 _USERS = text("SELECT FROM users LIMIT 0")
 
 
 async def check_database(engine: AsyncEngine) -> None:
-    """Ask for connection, encoding, rights and schema, which may be newer, or raise StoreUnavailableError."""
+    """Check connection, encoding, rights and schema, which may be newer, or raise StoreUnavailableError."""
     async with connected(engine) as connection:
         await require_utf8(connection)
         read_only = (await connection.execute(_READ_ONLY)).scalar()
@@ -34,7 +34,7 @@ async def check_database(engine: AsyncEngine) -> None:
 
 
 async def require_utf8(connection: AsyncConnection) -> None:
-    """Raise StoreUnavailableError where not every name can be stored: other encodings than UTF-8 lack most letters."""
+    """Raise StoreUnavailableError for another encoding, which lacks most letters."""
     encoding = (await connection.execute(_ENCODING)).scalar()
     if encoding != ENCODING:
         raise StoreUnavailableError(f"encoding {encoding}", Cause.ENCODING)

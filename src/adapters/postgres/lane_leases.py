@@ -7,7 +7,7 @@ from adapters.postgres.asyncpg_execution import Compiled, Row, directly
 from adapters.postgres.failures import raised_as_unavailable
 from application.relay.lane_leases import LEASE_S, LaneShare, LaneTable
 
-# The database's clock alone decides, so relays need not agree on the time.
+# Only the database's clock counts, so clocks of relays may differ.
 _READ = Compiled(
     text(f"""
         WITH seen AS (
@@ -48,7 +48,7 @@ class PostgresLaneLeases:
         rows = await self._fetch(_READ, me=relay)
         return LaneTable(
             owners={row["lane"]: row["name"] for row in rows if row["lane"] is not None},
-            # The statement reads what was there before it wrote: add this relay's first sign of life.
+            # The statement reads the rows as they were before it wrote: add this relay.
             relays={row["name"] for row in rows if row["lane"] is None} | {relay},
         )
 
@@ -60,7 +60,7 @@ class PostgresLaneLeases:
         await self._fetch(_LEAVE, me=relay)
 
     async def _fetch(self, statement: Compiled, **parameters: object) -> list[Row]:
-        # By the driver itself: around each of these an idle relay would send a BEGIN and a COMMIT.
+        # By the driver: SQLAlchemy would send a BEGIN and a COMMIT around each.
         with raised_as_unavailable():
             async with directly(self._engine, commits=True) as driver:
                 return await statement.fetch(driver, parameters)

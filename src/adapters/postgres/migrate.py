@@ -1,4 +1,4 @@
-"""Bringing the database to the schema that this version expects."""
+"""Migrates the database to the schema that this version expects."""
 
 from alembic import command
 from alembic.config import Config
@@ -30,8 +30,8 @@ async def migrate(
 ) -> tuple[str | None, str | None]:
     """Upgrade or downgrade to `revision` (`base` is the empty database) and return the revisions before and after.
 
-    Safe to run twice at once. A schema that a newer release has made is left as it is. StoreUnavailableError says what
-    to do.
+    Safe to repeat and to run concurrently. A newer release's schema is not changed. StoreUnavailableError says what to
+    do.
     """
     try:
         return await _locked(engine, revision, lock_timeout_ms)
@@ -54,10 +54,10 @@ async def migrate_at(target: Target, revision: str = HEAD) -> tuple[str | None, 
 async def _locked(engine: AsyncEngine, revision: str, lock_timeout_ms: int) -> tuple[str | None, str | None]:
     async with engine.begin() as connection:
         await require_utf8(connection)
-        # A deployment may start several of these: they queue here, and the later ones find nothing to do.
+        # A deployment may start several of these: they wait here, and the later ones find nothing to do.
         await connection.execute(text("SET LOCAL statement_timeout = 0"))
         await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-        # A migration that waits for a table holds up everybody who comes after it, webhooks among them.
+        # A migration that waits for a table blocks all later statements, webhooks among them.
         await connection.execute(text(f"SET LOCAL lock_timeout = {lock_timeout_ms}"))
         before = await _migratable(connection, revision)
         if before.state is not SchemaState.NEWER:

@@ -16,15 +16,15 @@ from adapters.postgres.connection.target import Target
 from adapters.postgres.failures import DATABASE_ERRORS
 from adapters.postgres.statements import CHANNEL
 
-DEBOUNCE_S = 0.005  # between two notifications; more would only wake a relay that is awake
+DEBOUNCE_S = 0.005  # between two notifications
 
-# NOTIFY takes a lock that every committing transaction in the database queues for: inside the write it was measured
-# to cost 44 % (8 writers) to 77 % (64 writers) of the commits. Here it is a transaction of its own.
+# NOTIFY takes a lock that every committing transaction in the database waits for: inside the write it cost 44 % (8
+# writers) to 77 % (64 writers) of the commits. Here it is a transaction of its own.
 _NOTIFY = Compiled(select(func.pg_notify(CHANNEL, bindparam("events", type_=Text))))
 
 
 class OutboxNotifier:
-    """Notifies `outbox_wake` soon after `set()`; a lost notification costs a relay's poll interval, nothing else."""
+    """Notifies `outbox_wake` soon after `set()`; a lost notification delays events by a relay's poll interval."""
 
     def __init__(self, engine: AsyncEngine, events: str = "") -> None:
         self._engine = engine
@@ -54,24 +54,22 @@ class OutboxNotifier:
         while True:
             await self._stored.wait()
             self._stored.clear()
-            with contextlib.suppress(*DATABASE_ERRORS):  # the relay polls, and finds the event without a notification
+            with contextlib.suppress(*DATABASE_ERRORS):  # the relay polls anyway
                 async with directly(self._engine) as driver:
                     await _NOTIFY.fetch(driver, {"events": self._events})
             await asyncio.sleep(DEBOUNCE_S)
 
 
 class NotificationListener:
-    """Calls `on_wake` for each notification, with what it says, and with None after every (re)connection.
+    """Calls `on_wake` with the payload of each notification, and with None after every (re)connection.
 
-    None stands for whatever was missed before it.
-
-    It needs a session of its own. A transaction-mode pooler has none: a LISTEN would stay on a server connection that
-    other clients use next. So nothing is listened to there, and the relay only polls.
+    None stands for all notifications that were missed before. LISTEN needs a session of its own, which a
+    transaction-mode pooler does not provide; behind one the relay only polls.
     """
 
     RECONNECT_S = 1.0
     CHECK_S = 10.0
-    """Between two looks whether the server is still there, and still the primary; no event tells it of itself."""
+    """Between two checks that the server still answers, and is still the primary."""
 
     def __init__(self, target: Target, on_wake: Callable[[str | None], None]) -> None:
         self._dial = Dialer(target=target, application_name="auth-service-wake", settings={})

@@ -6,29 +6,7 @@ from operator import itemgetter
 from typing import Any
 
 import asyncpg
-from sqlalchemy import (
-    ARRAY,
-    BigInteger,
-    ColumnElement,
-    Integer,
-    Select,
-    SmallInteger,
-    Subquery,
-    Text,
-    Uuid,
-    and_,
-    any_,
-    bindparam,
-    case,
-    column,
-    delete,
-    func,
-    literal_column,
-    not_,
-    select,
-    text,
-    true,
-)
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -40,130 +18,104 @@ from adapters.postgres.tables import outbox, outbox_dead
 from application.relay.messages import OutboxMessage, Pending, RefusedMessage
 from application.relay.state_topic import for_state_only
 
-_lanes = (
-    func.unnest(bindparam("lanes", type_=ARRAY(SmallInteger)))
-    .table_valued(column("lane", SmallInteger))
-    .render_derived(name="mine")
-)
+_COLUMNS = ", ".join(c.name for c in outbox.c)
 
 
-def _among_the_oldest(*columns: ColumnElement[Any], where: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
-    """Take so many rows of these lanes, the earlier lanes and lower ids first.
+def _among_the_oldest(columns: str, where: str = "") -> str:
+    """Select up to `limit` rows of these lanes, the earlier lanes and lower ids first.
 
-    One index descent a lane, and it stops at the limit: the cost depends neither on the backlog nor on the lanes that
-    other relays hold. Reading by "id greater than the last" would be cheaper and wrong: ids become visible out of
+    It is one index descent for each lane and stops at the limit: the cost depends neither on the backlog nor on the
+    lanes of other relays. A cursor ("id greater than the last") would be cheaper and wrong: ids become visible out of
     order.
     """
-    limit = bindparam("limit", type_=Integer)
-    of_lane = (
-        select(*columns)
-        .where(outbox.c.lane == _lanes.c.lane, *where)
-        .order_by(outbox.c.id)
-        .limit(limit)
-        .lateral("oldest")
-    )
-    return select(of_lane).select_from(_lanes.join(of_lane, true())).limit(limit)
+    return f"""
+        SELECT {columns} FROM unnest(CAST(:lanes AS smallint[])) AS mine (lane)
+        JOIN LATERAL (
+            SELECT {_COLUMNS} FROM outbox WHERE outbox.lane = mine.lane {where} ORDER BY outbox.id LIMIT :limit
+        ) AS oldest ON true
+        LIMIT :limit
+    """  # noqa: S608  # column names of ours
 
 
-_OLDEST = Compiled(_among_the_oldest(*outbox.c))
-# Ids say who has waited for long, and no more: a sequence with a cache, one of several servers, or one that a restore
-# set back, gives a later version the lower id. As many of each user's events are taken as are among the oldest, but
-# those with the lowest versions.
-_waiting = _among_the_oldest(outbox.c.key).cte("waiting")
-_share = select(_waiting.c.key, func.count().label("size")).group_by(_waiting.c.key).cte("share")
-_of_key = (
-    select(outbox)
-    .where(outbox.c.key == _share.c.key, outbox.c.lane == any_(bindparam("lanes", type_=ARRAY(SmallInteger))))
-    .order_by(outbox.c.version)
-    .limit(_share.c.size)
-    .lateral("lowest")
+_OLDEST = Compiled(text(_among_the_oldest("oldest.*")))
+# Ids show which events have waited longest, not the order of versions: a sequence with a cache, one of several servers,
+# or one that a restore set back gives a later version a lower id. For each user, as many events are returned as are
+# among the oldest, but those with the lowest versions.
+_LOWEST = Compiled(
+    text(f"""
+        WITH waiting AS ({_among_the_oldest("oldest.key")}),
+        share AS (SELECT waiting.key, count(*) AS size FROM waiting GROUP BY waiting.key)
+        SELECT lowest.* FROM share JOIN LATERAL (
+            SELECT {_COLUMNS} FROM outbox
+            WHERE outbox.key = share.key AND outbox.lane = ANY (CAST(:lanes AS smallint[]))
+            ORDER BY outbox.version LIMIT share.size
+        ) AS lowest ON true
+    """)  # noqa: S608  # column names of ours
 )
-_LOWEST = Compiled(select(_of_key).select_from(_share.join(_of_key, true())))
-
-
-def _ranked_by(*order: ColumnElement[Any], name: str) -> Subquery:
-    """Number the waiting events of each user: all of them are on one server, which can do that alone."""
-    number = func.row_number().over(partition_by=outbox.c.key, order_by=order).label("number")
-    return (
-        select(outbox, number)
-        .where(outbox.c.lane == any_(bindparam("lanes", type_=ARRAY(SmallInteger))))
-        .subquery(name)
-    )
-
-
-# The same choice where tables are distributed, and a LIMIT for each lane is refused: the place of a user's n-th oldest
-# event goes to the n-th lowest version. What waits for the state topic alone comes last.
-_place, _event = (
-    _ranked_by(outbox.c.lane < literal_column("0"), outbox.c.id, name="place"),
-    _ranked_by(outbox.c.version, name="event"),
-)
+# The same choice for distributed tables, where Citus refuses a LIMIT for each lane: a user's n-th oldest event is
+# replaced by the n-th lowest version. All events of a user are on one server, which numbers them alone. What waits for
+# the state topic alone comes last.
 _LOWEST_OF_ALL_SERVERS = Compiled(
-    select(*(_event.c[c.name] for c in outbox.c))
-    .join_from(_event, _place, and_(_event.c.key == _place.c.key, _event.c.number == _place.c.number))
-    .order_by(_place.c.lane < literal_column("0"), _place.c.id)
-    .limit(bindparam("limit", type_=Integer))
+    text(f"""
+        SELECT {", ".join(f"event.{c.name}" for c in outbox.c)}
+        FROM (
+            SELECT {_COLUMNS}, row_number() OVER (PARTITION BY outbox.key ORDER BY outbox.version) AS number
+            FROM outbox WHERE outbox.lane = ANY (CAST(:lanes AS smallint[]))
+        ) AS event JOIN (
+            SELECT {_COLUMNS}, row_number() OVER (PARTITION BY outbox.key ORDER BY outbox.lane < 0, outbox.id) AS number
+            FROM outbox WHERE outbox.lane = ANY (CAST(:lanes AS smallint[]))
+        ) AS place ON event.key = place.key AND event.number = place.number
+        ORDER BY place.lane < 0, place.id LIMIT :limit
+    """)  # noqa: S608  # column names of ours
 )
 _LANES_OF_A_BACKLOG = 4
-"""The statement above sorts all that waits in its lanes, so of a backlog it is asked for a few of them at a time."""
+"""The statement above sorts everything that waits in its lanes, so of a backlog it reads only a few lanes at a time."""
 
-# What waited for the state topic alone (`fill_lane`) may have become an event since, because an operator put the dead
-# letter back, and the other way round. Not `lane < 0 AND …`: the planner would take the lane's index for it, and read
-# all that waits, when it has statistics of a table that was empty.
-_told = case(
-    (outbox.c.lane < literal_column("0"), bindparam("fills", type_=ARRAY(Uuid))),
-    else_=bindparam("events", type_=ARRAY(Uuid)),
-)
-# The event's id stands for key and version, which a server that lost commits gives to another event: Citus connects to
-# a worker's successor without an error that would make a relay forget what it published. The time tells them apart.
-_published = and_(
-    outbox.c.event_id == any_(_told),
-    outbox.c.created_at == any_(bindparam("times", type_=ARRAY(outbox.c.created_at.type))),
-)
-# By the key, which says on which server a row is, and found by the primary key alone: nothing to join, so statistics
-# of a table that was empty cannot mislead the planner. A user's later versions are not read, however many wait.
-_gone = and_(
-    outbox.c.key == any_(bindparam("keys", type_=ARRAY(Text))),
-    outbox.c.version <= bindparam("newest", type_=BigInteger),
-    _published,
-)
-# A deletion that a crash of the server undoes costs a repetition, so nobody has to wait for the disk.
-_not_waiting = text("(SELECT set_config('synchronous_commit', 'off', true)) = 'off'")
-_DELETE = Compiled(delete(outbox).where(_gone, _not_waiting))
+# A row for the state topic alone (`fill_lane`) may have become an event since, because an operator retried the dead
+# letter, and the other way round. Not `lane < 0 AND …`: with statistics of an empty table the planner would use the
+# index on lanes and read everything that waits.
+# The event's id stands for key and version, which a server that lost commits gives to another event: Citus reconnects
+# to a worker's successor without an error that would make a relay forget what it published. `created_at` differs.
+_PUBLISHED = """
+    outbox.event_id = ANY (CASE WHEN outbox.lane < 0 THEN CAST(:fills AS uuid[]) ELSE CAST(:events AS uuid[]) END)
+    AND outbox.created_at = ANY (CAST(:times AS timestamptz[]))
+"""
+# The key determines the server of a row, and the primary key alone finds the row: without a join, statistics of an
+# empty table cannot mislead the planner. A user's later versions are not read, however many wait.
+_GONE = f"key = ANY (CAST(:keys AS text[])) AND version <= CAST(:newest AS bigint) AND {_PUBLISHED}"
+# If the server crashes, a lost deletion only repeats a publication, so COMMIT need not wait for the disk.
+_NOT_WAITING = "(SELECT set_config('synchronous_commit', 'off', true)) = 'off'"
+_DELETE = Compiled(text(f"DELETE FROM outbox WHERE {_GONE} AND {_NOT_WAITING}"))  # noqa: S608
 
 FEW = 32
-"""Rows that are deleted and looked past one by one in the statement that reads the next ones."""
+"""Up to so many rows are deleted, and left out, by the statement that reads the next ones."""
 
-_few = (
-    delete(outbox)
-    .where(
-        outbox.c.key == any_(bindparam("keys", type_=ARRAY(Text))),
-        outbox.c.version == any_(bindparam("versions", type_=ARRAY(BigInteger))),
-        _published,
-        _not_waiting,
-    )
-    .cte("few")
-)
 # Both parts see the table as it was before the statement, so the read has to leave out what the other part deletes.
-_DELETE_FEW_AND_READ = Compiled(_among_the_oldest(*outbox.c, where=[not_(_published)]).add_cte(_few))
+_DELETE_FEW_AND_READ = Compiled(
+    text(f"""
+        WITH few AS (
+            DELETE FROM outbox
+            WHERE key = ANY (CAST(:keys AS text[])) AND version = ANY (CAST(:versions AS bigint[]))
+              AND {_PUBLISHED} AND {_NOT_WAITING}
+        )
+        {_among_the_oldest("oldest.*", f"AND NOT ({_PUBLISHED})")}
+    """)  # noqa: S608  # conditions of ours
+)
 
 _KEPT = [c.name for c in outbox.c if c.name != "payload"]
-_MOVED = [f"moved.{name}" for name in _KEPT]
-# A user may be deleted at this moment, or have been before its event was refused; then the letter must not keep what
-# the deletion erased. The new revision makes a deletion that has not seen the letter yet lose its race and look again.
-# The version may have died before and been filled into the state topic since. A letter that waits stays, because it
-# stands for the event too; one that was discarded is now a letter again.
+# The user may be deleted at this moment, or may have been before the event was refused; then the dead letter must not
+# keep what the deletion erased. The new revision makes a deletion that has not seen the letter lose its race and retry.
+# The version may be a dead letter already and have been filled into the state topic since. A letter that waits stays,
+# because it stands for the event too; one that was discarded is replaced.
 _MOVE_TO_DEAD_LETTERS = text(f"""
     WITH moved AS (
-        DELETE FROM outbox
-        WHERE key = ANY (:keys) AND version <= :newest
-          AND event_id = ANY (CASE WHEN lane < 0 THEN CAST(:fills AS uuid[]) ELSE CAST(:events AS uuid[]) END)
-          AND created_at = ANY (CAST(:times AS timestamptz[]))
-        RETURNING *
+        DELETE FROM outbox WHERE {_GONE} RETURNING *
     ), owner AS (
         UPDATE users SET revision = revision + 1 WHERE id = ANY (:keys) RETURNING id, deleted_at
     )
     INSERT INTO outbox_dead ({", ".join(_KEPT)}, error, attempts, payload)
-    SELECT {", ".join(_MOVED)}, error, attempts, CASE WHEN deleted_at IS NULL THEN payload END
+    SELECT {", ".join(f"moved.{name}" for name in _KEPT)}, error, attempts,
+           CASE WHEN deleted_at IS NULL THEN payload END
     FROM moved
     JOIN unnest(CAST(:event_ids AS uuid[]), CAST(:errors AS text[]), CAST(:attempts AS integer[]))
         AS refused (event_id, error, attempts) ON refused.event_id = moved.event_id
@@ -173,20 +125,19 @@ _MOVE_TO_DEAD_LETTERS = text(f"""
         WHERE outbox_dead.discarded_at IS NOT NULL
 """)  # noqa: S608  # column names of ours
 
-# The table is empty most of the time, so its statistics advise a sequential scan; a cached plan would keep to that
-# when the broker has been away for an hour and a million rows wait. Behind a pooler nothing is cached: no need.
+# The table is empty most of the time, so its statistics suggest a sequential scan; a cached plan would keep it when
+# Kafka has been down for an hour and a million rows wait. Behind a pooler no plan is cached.
 INDEX_PLANS = {
     **dict.fromkeys(
         ("enable_seqscan", "enable_bitmapscan", "enable_sort", "enable_hashjoin", "enable_mergejoin"), "off"
     ),
-    # A generic plan looks dearer for arrays of unknown length, so each statement would be planned anew.
+    # For arrays of unknown length a generic plan looks more expensive, so each statement would be planned again.
     "plan_cache_mode": "force_generic_plan",
 }
 """Server settings of the relay's connections."""
 
-
 DELETED_AT_ONCE = 64
-"""Events in one statement: it compares each of the rows that it finds with all of them."""
+"""Events in one statement: it compares each row that it finds with all of them."""
 
 
 class PostgresOutbox:
@@ -203,7 +154,7 @@ class PostgresOutbox:
                 try:
                     rows = await self._of_one_server(lanes, limit, published)
                 except DBAPIError as error:
-                    # Citus refuses it, from the moment when the tables are distributed.
+                    # Citus refuses it once the tables are distributed.
                     if code_of(error) != asyncpg.FeatureNotSupportedError.sqlstate:
                         raise
                     self._distributed = True
@@ -241,13 +192,13 @@ class PostgresOutbox:
                 )
             elif not self._more_wait:
                 rows = await _OLDEST.fetch(driver, asked)
-            # All that waits is there unless the limit cut it; only then may a lower version have been left out.
+            # Only if the limit was reached may a lower version have been left out.
             if self._more_wait or len(rows) >= limit:
                 rows = await _LOWEST.fetch(driver, asked)
         return rows
 
     async def _of_all_servers(self, lanes: Sequence[int], limit: int, published: Collection[Pending]) -> list[Row]:
-        # A user's events and what waits of it for the state topic alone are asked for together.
+        # A user's events, and the user's rows for the state topic alone, are read together.
         sharing: dict[int, list[int]] = {}
         for lane in lanes:
             sharing.setdefault(max(lane, ~lane), []).append(lane)
@@ -270,12 +221,12 @@ class PostgresOutbox:
         refused = {refusal.pending.id: refusal for refusal in refusals}
         async with connected(self._engine) as connection:
             for part in _parts([refusal.pending for refusal in refusals], len(refusals)):
-                told = {
+                refused_now = {
                     "event_ids": [item.message.event_id for item in part],
                     "errors": [refused[item.id].error for item in part],
                     "attempts": [refused[item.id].attempts for item in part],
                 }
-                await connection.execute(_MOVE_TO_DEAD_LETTERS, {**_found(part), **told})
+                await connection.execute(_MOVE_TO_DEAD_LETTERS, {**_found(part), **refused_now})
 
 
 async def _delete(driver: Driver, published: Collection[Pending]) -> None:
@@ -283,7 +234,7 @@ async def _delete(driver: Driver, published: Collection[Pending]) -> None:
 
 
 def _parts(items: Collection[Pending], size: int) -> Iterator[Sequence[Pending]]:
-    """Divide them, those of one key, hence of one server, together."""
+    """Divide them; those of one key, and so of one server, stay together."""
     ordered = sorted(items, key=lambda each: each.message.key)
     for start in range(0, len(ordered), size):
         yield ordered[start : start + size]

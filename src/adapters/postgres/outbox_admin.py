@@ -1,4 +1,4 @@
-"""The outbox as an operator sees it: how it stands, and what to do with its dead letters."""
+"""The outbox for an operator: its status, and its dead letters."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from adapters.postgres.tables import outbox, outbox_dead
 from application.relay.dead_letters import DeadLetter, LaneBacklog, OutboxStatus, Repair, VacuumBlocker
 from application.relay.lanes import LANES
 
-# The sequence counts what was stored without a row for it: with the depth it gives the rate, exactly and for free.
+# The sequence counts stored events: with the depth it gives the exact rate at no cost.
 _LANES = text("""
     SELECT lane.lane, lane.waiting, lane.oldest_s, lane.owner,
            extract(epoch FROM clock_timestamp())::float8 AS read_at,
@@ -27,7 +27,7 @@ _LANES = text("""
                extract(epoch FROM clock_timestamp() - oldest)::float8 AS oldest_s
         FROM outbox_lane
         LEFT JOIN (
-            -- Session events wait in a lane of their own, for whoever holds the lane; below 0 no event waits.
+            -- Session events have lanes from :lanes on, sent by the holder of the lane; rows below 0 are no events.
             SELECT lane % :lanes AS lane, count(*) AS waiting, min(created_at) AS oldest
             FROM outbox WHERE lane >= 0 GROUP BY 1
         ) AS backlog
@@ -35,8 +35,8 @@ _LANES = text("""
     ) AS lane
     ORDER BY lane.lane
 """).bindparams(lanes=LANES, writer=WRITER)
-# A relay's connections keep to indexes. This statement reads every row, in that case in random order: 5.6 s for a
-# million events, during which it held up the relay's own statements, and 0.6 s in the order of the table.
+# A relay's connections use indexes only. This statement reads every row: by an index in random order, 5.6 s for a
+# million events, which delayed the relay's statements; in the order of the table, 0.6 s.
 _READ_IN_ORDER_OF_THE_TABLE = text("SET LOCAL enable_seqscan = on")
 # Each server of a cluster numbers what it stores, from a range of its own: the server's number << 48.
 _STORED_BY_ALL_SERVERS = text("""
@@ -48,7 +48,7 @@ _STORED_BY_ALL_SERVERS = text("""
 _RELAYS = text(
     "SELECT name, extract(epoch FROM clock_timestamp() - seen_at)::float8 AS seen_s FROM relay ORDER BY name"
 )
-# All three ways to hold back `xmin` (PostgreSQL documentation, "Preventing Transaction ID Wraparound Failures").
+# All three kinds of holders of `xmin` (PostgreSQL documentation, "Preventing Transaction ID Wraparound Failures").
 _BLOCKER = text("""
     SELECT kind, name, age_s FROM (
         SELECT 'session' AS kind, pid || coalesce(' ' || nullif(application_name, ''), '') AS name,
@@ -73,11 +73,9 @@ _DEAD = select(
 )
 
 _COLUMNS = ", ".join(column.name for column in outbox.c)
-
-
-# The user's row is locked: a deletion comes before, and then nothing is retried, or after, and then the old event is
-# published before the deletion's. By an update, because Citus locks no rows of several servers for a SELECT; the new
-# revision only makes a write that was decided before it be decided again.
+# The user's row is locked: a deletion commits before, and then nothing is retried, or after, and then the old event is
+# published before the deletion's. By an update, because Citus does not support SELECT FOR UPDATE on several servers;
+# the new revision only makes a concurrent write decide again.
 _RETRY = text(f"""
     WITH owner AS (
         UPDATE users SET revision = revision + 1
@@ -89,7 +87,7 @@ _RETRY = text(f"""
         RETURNING {_COLUMNS}
     ), queued AS (
         INSERT INTO outbox ({_COLUMNS}) OVERRIDING SYSTEM VALUE SELECT {_COLUMNS} FROM letter
-        -- What waits for the state topic alone goes with the event.
+        -- A row for the state topic alone becomes the event.
         ON CONFLICT (key, version) DO UPDATE SET lane = EXCLUDED.lane, type = EXCLUDED.type, payload = EXCLUDED.payload
     )
     SELECT letter.id, coalesce(owner.version > letter.version, false) AS overtaken
@@ -101,7 +99,7 @@ _DISCARD = text("""
 """)
 _LEFT = text("SELECT id, discarded_at FROM outbox_dead WHERE id = ANY(:ids)")
 
-BLOCKER_AGE_S = 60  # a shorter transaction is everyday life
+BLOCKER_AGE_S = 60  # shorter transactions are normal
 
 
 class PostgresOutboxAdmin:

@@ -1,4 +1,4 @@
-"""Where an interrupted reconcile goes on: one row, while there is an unfinished run."""
+"""Where an interrupted reconcile continues: one row, while a run is unfinished."""
 
 from contextlib import suppress
 
@@ -22,7 +22,7 @@ _FINISH = text("DELETE FROM reconcile_checkpoint WHERE run = :run")
 
 
 class PostgresCheckpoints:
-    """`Checkpoints` on PostgreSQL: what survives a container that dies with its disk."""
+    """`Checkpoints` on PostgreSQL, which survive the loss of a container."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine

@@ -1,4 +1,4 @@
-"""Replicas: standbys of the primary, each read only while it is known to follow closely."""
+"""Replicas: standbys of the primary, each read only while it follows closely."""
 
 import asyncio
 import time
@@ -27,20 +27,20 @@ from domain.session import SessionId
 from domain.user import Tombstone, User, UserId
 
 READ_LIMIT_S = 1.0
-"""For one reading, which takes a millisecond or two; the primary is asked after it, with a time limit of its own."""
+"""For one read, which takes a millisecond or two; after it the primary is read, with its own time limit."""
 
 LOOK_EVERY_S = 1.0
 
 COMMIT_AFTER_S = 1.0
-"""When nothing was replayed for so long, a commit is made at the primary, so that being idle does not look like lag."""
+"""After so long without a replayed commit one is made at the primary, so that an idle primary is no lag."""
 
 REPLAYED_WITHIN_S = 1.0
 """That commit is flushed within three times `wal_writer_delay` (PostgreSQL documentation, 28.4), which is 0.6 s."""
 
 LEFT_ALONE_S = 5.0
-"""After a failure the primary is asked at once for so long: no request waits to find out whether it still fails."""
+"""For so long after a failure reads go to the primary: no request waits for a replica that may still fail."""
 
-# `received_tli` is hidden from a role without pg_read_all_stats; the control file has a new timeline minutes later.
+# `received_tli` needs pg_read_all_stats; the control file has a new timeline minutes later.
 _STATE = f"""
     SELECT pg_is_in_recovery() AS follows, to_regproc('{WRITER}') IS NOT NULL AS distributed,
            system_identifier AS cluster,
@@ -53,23 +53,23 @@ _PRIMARY = text("""
     SELECT system_identifier AS cluster, substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS timeline
     FROM pg_control_system()
 """)
-# A transaction with an id leaves a commit record, with its time, though it wrote nothing; nobody waits for the disk.
+# A transaction with an id writes a commit record, with its time, even if it changed nothing; it is not flushed.
 _COMMIT = text("SELECT pg_current_xact_id()")
 
 
 @frozen
 class State:
-    """What a server says of itself."""
+    """The state of a server."""
 
-    follows: bool  # it replays what another server writes
+    follows: bool  # it is in recovery
     cluster: int  # PostgreSQL's system identifier: a primary and its standbys have the same
     timeline: int  # of the WAL that it receives; each promotion begins a new one
     behind_s: float | None
-    distributed: bool = False  # it follows a Citus coordinator, so users are not there but on the workers
+    distributed: bool = False  # it follows a Citus coordinator, so users are on the workers
 
 
 def judged(state: State, primary: tuple[int, int] | None) -> Failure | None:
-    """Return why not to read a server, by the primary's system identifier and timeline; None where unknown."""
+    """Return why not to read a server, by the primary's system identifier and timeline (None: unknown)."""
     if not state.follows:
         return Failure(REPLICA, Cause.NOT_A_STANDBY)
     if state.distributed:
@@ -79,7 +79,7 @@ def judged(state: State, primary: tuple[int, int] | None) -> Failure | None:
     cluster, timeline = primary
     if state.cluster != cluster:
         return Failure(REPLICA, Cause.OTHER_CLUSTER)
-    # A former primary that lives, and commits for others, looks recent for ever.
+    # A former primary that still runs and commits always looks recent.
     if state.timeline != timeline:
         return Failure(REPLICA, Cause.OTHER_TIMELINE)
     return None if is_close(state.behind_s) else Failure(REPLICA, Cause.TOO_FAR_BEHIND)
@@ -98,15 +98,15 @@ class _Replica:
 
 @define(eq=False)
 class PostgresReplicas:
-    """`ReplicaReader` on PostgreSQL: the addresses of the target in turn, as far as they are in use.
+    """`ReplicaReader` on PostgreSQL: reads from the addresses of the target in turn.
 
-    Each is asked every second whether it follows the primary's cluster closely, and can be read. One that is no standby
-    is left out: the primary may be among the addresses, and a standby that is promoted leaves by itself.
+    Each is checked every second: a standby of the primary's cluster that follows closely and can be read is in use. The
+    primary may be among the addresses, and a standby that is promoted goes out of use.
     """
 
     target: Target
     primary: AsyncEngine
-    # Called with an address that goes out of use, and why, or comes into use again (None).
+    # Called with an address that goes out of use, and why, or is in use again (None).
     on_change: Callable[[str, Failure | None], None] = lambda _name, _failure: None
     clock: Callable[[], float] = time.monotonic
     limit_s: float = READ_LIMIT_S
@@ -127,7 +127,6 @@ class PostgresReplicas:
 
     @property
     def failures(self) -> Mapping[str, Failure | None]:
-        """By address: why it is not in use, or None."""
         return {replica.name: replica.failure for replica in self._replicas}
 
     async def start(self) -> None:
@@ -164,12 +163,12 @@ class PostgresReplicas:
         return living([user_from(row) for row in rows]), rows[0]["behind_s"] if rows else None
 
     async def look(self) -> None:
-        """Ask each address once; `start` does it every second."""
+        """Check each address once; `start` does it every second."""
         await asyncio.gather(*map(self._look_at, self._replicas))
 
     @contextmanager
     def _next(self) -> Iterator[_Replica]:
-        """Give the next one that is in use; it goes out of use when it fails."""
+        """Give the next replica in use; if it fails, it goes out of use."""
         in_use = [replica for replica in self._replicas if replica.failure is None]
         if not in_use:
             raise StoreUnavailableError
@@ -191,7 +190,7 @@ class PostgresReplicas:
             state = await self._state_of(replica)
             await self._ask_primary()
             for _ in range(4):
-                if not _needs_commit(state):
+                if not state.follows or (state.behind_s is not None and state.behind_s <= COMMIT_AFTER_S):
                     break
                 await self._commit()
                 await asyncio.sleep(REPLAYED_WITHIN_S / 4)
@@ -202,7 +201,7 @@ class PostgresReplicas:
             self._note(replica, judged(state, self._at_primary))
 
     async def _state_of(self, replica: _Replica) -> State:
-        """Ask for the state, and read nobody: the rights and the schema have to be there, too."""
+        """Read the state, and no user: that needs the same rights and schema."""
         with raised_as_unavailable():
             async with self._connected(replica.engine) as driver:
                 [row] = await driver.fetch(_STATE)
@@ -213,7 +212,7 @@ class PostgresReplicas:
 
     @asynccontextmanager
     async def _connected(self, engine: AsyncEngine) -> AsyncIterator[Driver]:
-        """Give a connection for a moment; one that does not answer is cut, for cancelling would wait for the server."""
+        """Give a connection; terminate it after the time limit, because to cancel would wait for the server."""
         async with asyncio.timeout(2 * self.limit_s), directly(engine) as driver:
             try:
                 async with asyncio.timeout(self.limit_s):
@@ -223,11 +222,11 @@ class PostgresReplicas:
                 raise
 
     async def _ask_primary(self) -> None:
-        """Note which server is the primary now; without an answer it is the last one."""
+        """Note which server is the primary now; without an answer the last one counts."""
         async with self._asking:
             if self.clock() - self._asked_at < LOOK_EVERY_S / 2:  # for another address
                 return
-            with suppress(StoreUnavailableError):  # requests notice it, and /health
+            with suppress(StoreUnavailableError):  # requests and /health report it
                 async with connected(self.primary) as connection:
                     row = (await connection.execute(_PRIMARY)).one()
                     self._at_primary = (row.cluster, int(row.timeline, 16))
@@ -248,13 +247,13 @@ class PostgresReplicas:
         elif now - replica.failed_at < LEFT_ALONE_S:
             return
         replica.failure = failure
-        was_used = before is None or before is NOT_ASKED  # so that the first success is no news
+        was_used = before is None or before is NOT_ASKED  # so that the first success is not reported
         if was_used != (failure is None or failure is NOT_ASKED):
             self.on_change(replica.name, failure)
 
 
 async def examine_replicas(target: Target, primary: AsyncEngine) -> Mapping[str, Failure | None]:
-    """Return, by address, why it could not be read now, or None: for `doctor`."""
+    """Check once, for `doctor`, and return the failures by address."""
     replicas = PostgresReplicas(target, primary)
     try:
         await replicas.look()
@@ -265,13 +264,9 @@ async def examine_replicas(target: Target, primary: AsyncEngine) -> Mapping[str,
 
 def _engines(target: Target) -> Iterator[tuple[str, AsyncEngine]]:
     for host, port in target.addresses:
-        # Whether it is a standby is asked of it every second, and not only when it is connected to.
+        # Whether it is a standby is checked every second, not only at a new connection.
         alone = evolve(target, addresses=((host, port),), wanted="any")
         yield f"[{host}]:{port}" if ":" in host else f"{host}:{port}", create_engine(alone, settings=BY_KEY)
-
-
-def _needs_commit(state: State) -> bool:
-    return state.follows and (state.behind_s is None or state.behind_s > COMMIT_AFTER_S)
 
 
 def _of_replica(error: StoreUnavailableError) -> Failure:

@@ -1,4 +1,4 @@
-"""A user as a row, and back: the one place that knows both shapes."""
+"""Converts a user to a row and back."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 _SAME = [field.name for field in fields(Profile) if field.name not in ("emails", "public_metadata", "created_at")]
-"""Fields of the profile that are read as they are stored."""
+"""Fields of the profile that equal their columns."""
 _same_in_row, _same_in_profile = itemgetter(*_SAME), attrgetter(*_SAME)
 
 _COLUMNS = [column.name for column in users.c]
@@ -26,7 +26,7 @@ _columns = itemgetter(*_COLUMNS)
 _emails = msgspec.json.Decoder(tuple[EmailAddress, ...])
 
 _ERASED: dict[str, Any] = {column.name: None if column.nullable else False for column in users.c}
-"""A row that says nothing of its user, so that a field that is added here or there is erased with the others."""
+"""A row without personal data, derived from the table, so that a new column is erased too."""
 
 
 def to_datetime(milliseconds: int) -> datetime:
@@ -57,11 +57,11 @@ def user_from(row: Mapping[str, Any] | Row) -> User | Tombstone:
 
 
 def user_again_from(row: Mapping[str, Any] | Row) -> User | Tombstone:
-    """Do as `user_from`; a row that was read before gives the same object. For reading: what is written is new."""
+    """Do as `user_from`, with a cache by the row's values; for reads only, because a row that is written is new."""
     return _remembered(_columns(row))
 
 
-@lru_cache(maxsize=1024)  # an application asks for the same users again and again
+@lru_cache(maxsize=1024)  # requests repeat the same users
 def _remembered(values: tuple[Any, ...]) -> User | Tombstone:
     return user_from(dict(zip(_COLUMNS, values, strict=True)))
 

@@ -1,4 +1,4 @@
-"""Revoked sessions: written with their event in one statement for a batch, and removed when no token can name them."""
+"""Revoked sessions: a batch is written with its events in one statement, and removed when all tokens are expired."""
 
 import asyncio
 import contextlib
@@ -13,9 +13,8 @@ from adapters.postgres.asyncpg_execution import Compiled, directly
 from adapters.postgres.failures import connected
 from adapters.postgres.group_commit import Change, GroupCommit
 from adapters.postgres.rows import to_datetime, to_milliseconds
-from adapters.postgres.statements import EVENT_COLUMNS, arrays_of, event_row
-from adapters.postgres.tables import outbox
-from application.relay.lanes import session_lane
+from adapters.postgres.statements import EVENT_ARRAYS, EVENT_NAMES, EVENTS, event_arrays, event_row
+from application.relay.lanes import lane_of, session_lane
 from application.relay.messages import Encode
 from application.sessions.ports import Decide
 from domain.revoke_session import SessionDecision
@@ -28,10 +27,8 @@ _Change: TypeAlias = Change[_Key, RevokedSession | None, SessionDecision]
 REMOVED_AT_ONCE = timedelta(seconds=10)
 """Sessions recorded within this time of the oldest are removed by one statement: 10,000 rows of a flood of 1,000/s."""
 
-_EVENT = ", ".join(c.name for c in EVENT_COLUMNS)
-_arrays = arrays_of(outbox, EVENT_COLUMNS)
-# Without a time: stored by this statement. With one: it was there before. An event that is in the outbox already is of
-# a session that was forgotten, and is told of again while its event has waited for a broker all the time.
+# Without a time: stored by this statement. With one: it existed before. An event that is in the outbox already is of a
+# session that was removed and revoked again while the event waited for a broker.
 _WRITE = Compiled(
     text(f"""
         WITH stored AS (
@@ -42,16 +39,15 @@ _WRITE = Compiled(
             ON CONFLICT DO NOTHING
             RETURNING session_id, user_id
         ), queued AS (
-            INSERT INTO outbox ({_EVENT})
-            SELECT {_EVENT} FROM unnest({", ".join(f":{array.key}" for array in _arrays)}) AS event ({_EVENT})
-            JOIN stored ON stored.session_id = event.key
+            INSERT INTO outbox ({EVENT_NAMES})
+            SELECT {EVENT_NAMES} FROM {EVENTS} JOIN stored ON stored.session_id = event.key
             ON CONFLICT DO NOTHING
         )
         SELECT session_id, user_id, CAST(NULL AS timestamptz) AS revoked_at FROM stored
         UNION ALL
         SELECT session_id, user_id, revoked_at FROM revoked_session
         WHERE user_id = ANY (:user_ids) AND session_id = ANY (:ids)
-    """).bindparams(*_arrays)  # noqa: S608  # column names of ours
+    """).bindparams(*EVENT_ARRAYS)  # noqa: S608  # column names of ours
 )
 
 _FORGET = text("""
@@ -64,8 +60,8 @@ _FORGET = text("""
 class PostgresSessionStore:
     """`SessionStore` on PostgreSQL.
 
-    A revoked session never changes, so nothing is read first: the decision on an unknown session is written unless
-    there is one, and what is there answers the rest.
+    A revoked session never changes, so nothing is read first: the decision on an unknown session is inserted unless it
+    exists, and existing rows answer the rest.
     """
 
     def __init__(
@@ -90,7 +86,6 @@ class PostgresSessionStore:
         self._commits.start()
 
     async def aclose(self) -> None:
-        """Finish what waits, bounded by the statement timeout, then stop."""
         await self._commits.aclose()
 
     async def change(self, user_id: UserId, session_id: SessionId, decide: Decide) -> SessionDecision:
@@ -98,28 +93,27 @@ class PostgresSessionStore:
 
     async def _attempt(self, batch: Sequence[_Change]) -> None:
         """Write what is decided on unknown sessions; a change without an answer afterwards lost a race."""
-        # One order in every process, so that two batches can wait for each other but never in a circle.
+        # The same order in every process, so that batches cannot deadlock.
         first = {change: change.decide(None) for change in sorted(batch, key=lambda change: change.key)}
         sessions = [decision.session for decision in first.values()]
         events = [
-            row | {"lane": session_lane(row["lane"])}
+            event_row(message, session_lane(lane_of(message.key)))
             for change, decision in first.items()
-            for event in decision.events
-            for row in [event_row(self._encode(event, change.traceparent))]
+            for message in [self._encode(event, change.traceparent) for event in decision.events]
         ]
-        parameters: dict[str, Any] = {
+        parameters: dict[str, Any] = event_arrays(events) | {
             "ids": [session.id for session in sessions],
             "user_ids": [session.user_id for session in sessions],
             "times": [to_datetime(session.revoked_at) for session in sessions],
-        } | {f"outbox_{c.name}": [event[c.name] for event in events] for c in EVENT_COLUMNS}
+        }
         with self._around_batch(batch):
             async with directly(self._engine, commits=True) as driver:
                 rows = await _WRITE.fetch(driver, parameters)
-        # Where tables are distributed, what was there before is read last, and has what was just stored as well.
+        # With distributed tables the last part also returns rows that were just stored.
         found = {(row["session_id"], row["user_id"]): row["revoked_at"] for row in reversed(rows)}
         if None in found.values():
             self._on_commit()
-            await asyncio.sleep(0)  # a turn of the loop for the wake-up to leave before answers are composed
+            await asyncio.sleep(0)  # one turn of the loop, so that the notification is sent before answers are composed
         for change in batch:
             if change.key not in found:
                 continue  # another process is storing it at this moment

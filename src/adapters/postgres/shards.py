@@ -1,40 +1,46 @@
 """Users written to the shards of a Citus cluster, on connections to its workers.
 
-A statement that Citus plans costs several times what PostgreSQL takes for it. So the shards' own tables are named here,
-as a map says that was read some time ago. It may be wrong: each statement holds the shards of its users at their server
-first, and is refused if one is elsewhere (`citus.HOLDER`).
+A statement that Citus plans costs several times as much as on PostgreSQL, so the statements name the tables of the
+shards, by a map that may be outdated: each statement first locks the shards of its users at their server, and fails if
+one is elsewhere (`citus.HOLDER`).
 """
 
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from attrs import define, evolve, field, frozen
-from sqlalchemy import ARRAY, BigInteger, BindParameter, Text, bindparam, text
+from sqlalchemy import ARRAY, BigInteger, Text, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import Compiled, Row, directly
-from adapters.postgres.citus import HOLDER, SHARD_ELSEWHERE, names, values
+from adapters.postgres.citus import HOLDER, SHARD_ELSEWHERE
 from adapters.postgres.connection.dial import Dialer, Driver
 from adapters.postgres.engine import create_engine
 from adapters.postgres.failures import DATABASE_ERRORS
 from adapters.postgres.hashtext import hashtext
 from adapters.postgres.statements import (
     BY_KEY,
+    CHANGES,
+    EVENT_ARRAYS,
     EVENT_COLUMNS,
+    EVENT_NAMES,
+    EVENTS,
+    UPSERT,
+    USER_ARRAYS,
     USER_COLUMNS,
+    USER_NAMES,
     Stored,
     Write,
     arrays_from,
-    arrays_of,
     stored_from,
+    values,
 )
-from adapters.postgres.tables import outbox, users
 from domain.user import UserId
 
 CONNECTIONS = 2
-"""Of a process to each worker: one writes at a time, and one takes its place when it breaks."""
+"""Of a process to each worker: one writes at a time, and one replaces it when it is lost."""
 
 CONNECT_TIMEOUT_S = 1.0
 """Webhooks wait for it, once in `LEFT_ALONE_S`."""
@@ -42,17 +48,17 @@ CONNECT_TIMEOUT_S = 1.0
 LEFT_ALONE_S = 30.0
 
 MOVED_S = 1.0
-"""How long the coordinator is asked for a worker's users when one of their shards was not there."""
+"""How long a worker's users are written through the coordinator after one of their shards was elsewhere."""
 
 MAP_S = 5.0
-"""How long the map is believed: after that a worker whose successor is in the cluster is not written to any more."""
+"""How long the map is used: after that a worker that was replaced in the cluster is not written to."""
 
 ELSEWHERE = (SHARD_ELSEWHERE, "42P01")
-"""SQLSTATEs of a shard that was moved or split, and then of its table, which is dropped later."""
+"""SQLSTATEs of a shard that was moved or split, and of its table, which is dropped later."""
 
 Address: TypeAlias = tuple[str, int]
 
-# `direct`: everything is there that the statements need. Names are quoted by the server, which knows the search path.
+# `direct`: the statements can run at the worker. Names are quoted by the server, by its search path.
 _SHARDS = Compiled(
     text(f"""
         SELECT shard.shardminvalue::int AS low, shard.shardmaxvalue::int AS high, shard.shardid AS id,
@@ -120,10 +126,7 @@ class ShardMap:
 
 @define(eq=False)
 class Workers:
-    """Connections to the workers themselves, as the coordinator's are made.
-
-    They are taken where they can be had: a worker whose address nobody but the coordinator reaches is left alone.
-    """
+    """Connections to the workers, with the coordinator's settings; a worker that cannot be reached is not used."""
 
     coordinator: AsyncEngine
     clock: Callable[[], float] = time.monotonic
@@ -133,7 +136,7 @@ class Workers:
     _left_alone_until: dict[Address, float] = field(factory=dict, init=False)
 
     async def shards(self) -> ShardMap:
-        """Return the map as it was `MAP_S` ago or later, and later than the last failure."""
+        """Return the map, at most `MAP_S` old, and newer than the last failure."""
         if self.clock() >= self._believed_until:
             until = self.clock() + MAP_S
             async with directly(self.coordinator) as driver:
@@ -146,8 +149,8 @@ class Workers:
     def at(self, address: Address | None) -> AsyncEngine:
         """Return the worker's connections, or the coordinator's."""
         dialer: Dialer = self.coordinator.get_execution_options()["dialer"]
-        # Behind a pooler connections are few, and at the workers nothing pools them. A Unix socket in DATABASE_URL says
-        # nothing of what protects a connection over the network.
+        # Behind a pooler connections are few, and the workers have no pooler. A Unix socket in DATABASE_URL does not
+        # define the security of a connection over the network.
         indirect = dialer.pooled or any(host.startswith("/") for host, _ in dialer.target.addresses)
         if address is None or indirect or self.clock() < self._left_alone_until.get(address, 0):
             return self.coordinator
@@ -156,19 +159,19 @@ class Workers:
                 evolve(dialer.target, addresses=(address,), connect_timeout_s=CONNECT_TIMEOUT_S),
                 pool_size=CONNECTIONS,
                 application_name=dialer.application_name,
-                # Citus would hide shards from asyncpg's questions about types, which then take seconds.
+                # Citus would hide shards from asyncpg's queries of types, which then take seconds.
                 settings={**BY_KEY, "citus.override_table_visibility": "off"},
                 of_shards=True,
             )
         return self._engines[address]
 
     def leave_alone(self, address: Address, for_s: float = LEFT_ALONE_S) -> None:
-        """Have the coordinator asked for a while, and its map too."""
+        """Use the coordinator for a while, and read the map again."""
         self._left_alone_until[address] = self.clock() + for_s
         self._believed_until = float("-inf")
 
     async def unreached(self, servers: Iterable[str]) -> list[str]:
-        """Return those of the servers, `host:port`, to which no connection can be had."""
+        """Return the servers, `host:port`, that cannot be reached."""
         found = []
         for server in servers:
             host, _, port = server.rpartition(":")
@@ -202,17 +205,15 @@ def _reading(shards: Iterable[Row]) -> Compiled:
 
 def _writing(shards: Iterable[Row]) -> Compiled:
     """Make one statement of what `statements.WRITE` is for each of the shards."""
-    kept = ", ".join(f"{c.name} = EXCLUDED.{c.name}" for c in USER_COLUMNS if not c.primary_key)
     parts, stored = [], []
     for number, shard in enumerate(shards):
         parts.append(f"""
             stored_{number} AS (
-                INSERT INTO {shard["users"]} AS kept ({names(USER_COLUMNS)})
+                INSERT INTO {shard["users"]} AS kept ({USER_NAMES})
                 SELECT {values("change", USER_COLUMNS)} FROM change WHERE {_within(shard)}
-                ON CONFLICT (id) DO UPDATE SET {kept} WHERE kept.revision = EXCLUDED.revision - 1
-                RETURNING id, deleted_at
+                {UPSERT}
             ), queued_{number} AS (
-                INSERT INTO {shard["outbox"]} (id, {names(EVENT_COLUMNS)})
+                INSERT INTO {shard["outbox"]} (id, {EVENT_NAMES})
                 SELECT nextval({shard["sequence"]}), {values("event", EVENT_COLUMNS)}
                 FROM event JOIN stored_{number} AS stored ON stored.id = event.key
             ), erased_{number} AS (
@@ -221,23 +222,14 @@ def _writing(shards: Iterable[Row]) -> Compiled:
             )
         """)  # noqa: S608  # names of the server's
         stored.append(f"SELECT id FROM stored_{number}")  # noqa: S608
-    user_arrays, event_arrays = arrays_of(users, USER_COLUMNS), arrays_of(outbox, EVENT_COLUMNS)
     return Compiled(
         text(f"""
             WITH change AS MATERIALIZED (
-                SELECT *, worker_hash(id) AS hash
-                FROM unnest({_parameters(user_arrays)}) AS change ({names(USER_COLUMNS)})
-                WHERE (SELECT {HOLDER}(:users_id, :shards))
-            ), event AS MATERIALIZED (
-                SELECT * FROM unnest({_parameters(event_arrays)}) AS event ({names(EVENT_COLUMNS)})
-            ), {", ".join(parts)}
+                SELECT *, worker_hash(id) AS hash FROM {CHANGES} WHERE (SELECT {HOLDER}(:users_id, :shards))
+            ), event AS MATERIALIZED (SELECT * FROM {EVENTS}), {", ".join(parts)}
             {" UNION ALL ".join(stored)}
-        """).bindparams(*user_arrays, *event_arrays, bindparam("shards", type_=ARRAY(BigInteger)))  # noqa: S608
+        """).bindparams(*USER_ARRAYS, *EVENT_ARRAYS, bindparam("shards", type_=ARRAY(BigInteger)))  # noqa: S608
     )
-
-
-def _parameters(arrays: Iterable[BindParameter[Any]]) -> str:
-    return ", ".join(f":{array.key}" for array in arrays)
 
 
 def _within(shard: Row) -> str:

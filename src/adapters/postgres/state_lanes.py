@@ -1,4 +1,4 @@
-"""Who may write the state of which lane, and which messages are their user's newest."""
+"""The writer of each lane's state, and which messages are their user's newest."""
 
 from collections.abc import Collection, Sequence
 
@@ -12,7 +12,7 @@ from application.relay.messages import Pending
 _WRITERS = text("""
     SELECT DISTINCT state_writer FROM outbox_lane WHERE lane = ANY (:lanes) AND state_writer <> :but
 """)
-# Somebody else may have become the writer since `writers` was asked, and has not been barred.
+# Another relay may have become the writer since `writers` was read, and is not fenced.
 _CLAIM = text("""
     UPDATE outbox_lane SET state_writer = :writer
     WHERE lane = ANY (:lanes) AND owner = :relay AND (state_writer IS NULL OR state_writer = ANY (:fenced))

@@ -1,4 +1,4 @@
-"""What is in the database of one user beside the row: for `users history` and `users erased`."""
+"""What the database has of one user beside the row, for `users history` and `users erased`."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -27,7 +27,7 @@ class PostgresStoredTraces:
             select(revoked_session).where(revoked_session.c.user_id == user_id).order_by(revoked_session.c.session_id)
         )
         async with connected(self._engine) as connection:
-            # A dead letter that is retried at this moment would else be in neither table.
+            # Otherwise a dead letter that is retried meanwhile could be in neither table.
             await connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 
             async def rows(statement: Select[Any]) -> list[dict[str, Any]]:

@@ -26,8 +26,8 @@ BATCH_LIMIT = 256
 class PostgresUserReader:
     """`UserReader` on PostgreSQL.
 
-    A lone reader's statement goes at once. Whoever comes while it is in flight is in the next one, never in that one:
-    a reader sees everything that was committed before it asked.
+    A single read is sent at once. Reads that come while a statement is in flight are in the next one, never in that
+    one: a reader sees everything that was committed before it asked.
     """
 
     def __init__(
@@ -75,10 +75,9 @@ class PostgresUserReader:
                     )
         except StoreUnavailableError as error:
             for _, _, answer in batch:
-                answer.fail(StoreUnavailableError(*error.args))  # one each: a raised error keeps its caller's frames
+                answer.fail(StoreUnavailableError(*error.args))  # one each: a raised error keeps a traceback
             return
-        except Exception as error:  # noqa: BLE001
-            # A bug, not a fault: the callers must hear of it, and at once.
+        except Exception as error:  # noqa: BLE001  # a bug; without an answer the callers would wait
             for _, _, answer in batch:
                 answer.fail(error)
             return

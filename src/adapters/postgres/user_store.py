@@ -23,7 +23,7 @@ from domain.user import Known, UserId
 _Change: TypeAlias = Change[UserId, Known, Decision]
 
 AroundBatch = Callable[[Sequence[_Change]], contextlib.AbstractContextManager[None]]
-"""What a batch runs in: a span, when there are traces."""
+"""The context of a batch: a span, if tracing is on."""
 
 _nothing = contextlib.nullcontext()
 
@@ -65,12 +65,10 @@ class PostgresUserStore:
 
     @property
     def waiting(self) -> int:
-        """Return how many changes have no answer yet."""
         return self._commits.waiting
 
     async def start(self) -> None:
-        # The first webhook should not be the one to pay for a connection, for asking whether a standby has what is seen
-        # there, and for preparing the statement.
+        # So that the first webhook does not wait for a connection, the check of the standby and a prepared statement.
         with contextlib.suppress(*DATABASE_ERRORS):
             async with directly(self._engine, commits=True) as driver:
                 await read(driver, [])
@@ -78,7 +76,6 @@ class PostgresUserStore:
         self._commits.start()
 
     async def aclose(self) -> None:
-        """Finish what waits, bounded by the statement timeout, then stop."""
         await self._commits.aclose()
         await self._workers.aclose()
 
@@ -86,7 +83,7 @@ class PostgresUserStore:
         return await self._commits.change(user_id, decide)
 
     async def _by_worker(self, batch: Sequence[_Change]) -> Sequence[Sequence[_Change]]:
-        """Divide the batch by the server that has the users, where there are several: each part commits on one."""
+        """Divide the batch by the server of the users, if there are several: each part commits on one."""
         if self._distributed is False:
             return [batch]
         try:
@@ -96,7 +93,7 @@ class PostgresUserStore:
             self._shards = await self._workers.shards() if self._distributed else ShardMap(())
         except DATABASE_ERRORS:
             self._shards = ShardMap(())
-            return [batch]  # the attempt meets the same, and says so
+            return [batch]  # the attempt fails with the same error
         parts: dict[Place | None, list[_Change]] = {}
         for change in batch:
             parts.setdefault(self._shards.place_of(change.key), []).append(change)
@@ -115,7 +112,7 @@ class PostgresUserStore:
         except DATABASE_ERRORS as error:
             if fault_of(error) in (Responsible.RACE, Responsible.CHANGE):
                 raise
-            # What has no answer is tried again, through the coordinator.
+            # Changes without an answer are retried, through the coordinator.
             self._workers.leave_alone(place.address, MOVED_S if code_of(error) in ELSEWHERE else LEFT_ALONE_S)
 
     async def _attempt_on(
@@ -138,7 +135,7 @@ class PostgresUserStore:
         # Behind a pooler this is the first moment after COMMIT.
         if has_events and not notifies:
             self._on_commit()
-            # A turn of the loop for the wake-up to leave before answers are composed: 0.3 ms of an idle relay's time.
+            # One turn of the loop, so that the notification is sent before answers are composed: 0.3 ms.
             await asyncio.sleep(0)
         for change, decision, _ in decided:
             if change.key in written:
@@ -147,7 +144,7 @@ class PostgresUserStore:
     def _decide(
         self, batch: Sequence[_Change], known: Mapping[UserId, Stored]
     ) -> list[tuple[_Change, Decision, Write]]:
-        """Return what has to be written, and answer what has not."""
+        """Return the changes to write, and answer the others."""
         decided: list[tuple[_Change, Decision, Write]] = []
         for change in batch:
             stored = known.get(change.key)
@@ -160,7 +157,7 @@ class PostgresUserStore:
                 messages = [self._encode(event, change.traceparent) for event in decision.events]
                 prepared = Write.of(decision.user, stored.revision + 1 if stored else 1, messages)
             except UnicodeError:
-                change.answer.fail(UnstorableError("a text that no encoding can carry"))
+                change.answer.fail(UnstorableError("a text that no encoding supports"))
             except Exception as error:  # noqa: BLE001  # one bad decision must not fail its neighbours
                 change.answer.fail(error)
             else:

@@ -147,12 +147,12 @@ def a_certificate_where_a_token_is_wanted(demanding, tokens) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        (no_certificate, "demands a client certificate, and KAFKA_SSL_CERT_FILE is not set"),
-        (certificate_of_another_authority, "does not take the client certificate in KAFKA_SSL_CERT_FILE"),
+        (no_certificate, "requires a client certificate, and KAFKA_SSL_CERT_FILE is not set"),
+        (certificate_of_another_authority, "refuses the client certificate in KAFKA_SSL_CERT_FILE"),
         (nobody_at_the_token_endpoint, "no access token (http://127.0.0.1:1/token: connection refused)"),
         (wrong_client_secret, "/token: refused, 401 invalid_client)"),
-        (token_for_somebody_else, "does not take the access token"),
-        (a_certificate_where_a_token_is_wanted, "does it speak SSL?"),
+        (token_for_somebody_else, "refuses the access token"),
+        (a_certificate_where_a_token_is_wanted, "is its security protocol SSL?"),
     ],
 )
 def test_doctor_and_commands_name_the_cause(tmp_path, demanding, tokens, wrong, says):

@@ -69,7 +69,7 @@ async def test_a_client_certificate_is_renewed_under_a_running_relay(
         await asyncio.sleep(IDLE_S)
         await users.changes(1)
         [told] = await asyncio.to_thread(relay.wait_for, "events_waiting", within=40)
-        assert "does not take the client certificate in KAFKA_SSL_CERT_FILE" in told["reason"]
+        assert "refuses the client certificate in KAFKA_SSL_CERT_FILE" in told["reason"]
 
         put(demanding.authority.issue("second"))
         await arrive(demanding, made_topic, users)

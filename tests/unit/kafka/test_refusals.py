@@ -1,4 +1,4 @@
-"""What is said of a broker that does not take our credentials."""
+"""The failures of brokers that refuse our credentials."""
 
 import asyncio
 import gc
@@ -74,12 +74,12 @@ async def test_a_certificate_that_is_missing_or_refused_is_told_however_soon_the
     for silence in missing:
         assert isinstance(silence, Failure)
         assert silence.cause is Cause.NOT_AUTHENTICATED
-        assert "demands a client certificate, and KAFKA_SSL_CERT_FILE is not set" in silence.detail
+        assert "requires a client certificate, and KAFKA_SSL_CERT_FILE is not set" in silence.detail
     for silence in refused:
         assert isinstance(silence, Failure)
-        assert f"{address} does not take the client certificate in KAFKA_SSL_CERT_FILE: unknown ca" in silence.detail
+        assert f"{address} refuses the client certificate in KAFKA_SSL_CERT_FILE: unknown ca" in silence.detail
     assert isinstance(hung_up, Failure)
-    assert "does it speak SSL?" in hung_up.detail
+    assert "is its security protocol SSL?" in hung_up.detail
 
 
 async def test_an_alert_leaves_no_connection_to_the_garbage_collector(tmp_path):

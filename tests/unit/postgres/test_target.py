@@ -41,8 +41,8 @@ def test_the_environment_completes_a_url_as_for_libpq_and_never_contradicts_it()
     ("variable", "value", "says"),
     [
         ("PGSSLMODE", "verify", "sslmode is not one of"),
-        ("PGCLIENTENCODING", "LATIN1", "client_encoding (PGCLIENTENCODING in the environment) cannot be had"),
-        ("PGREQUIREAUTH", "none", "require_auth (PGREQUIREAUTH in the environment) cannot be had"),
+        ("PGCLIENTENCODING", "LATIN1", "client_encoding (PGCLIENTENCODING in the environment) is not supported"),
+        ("PGREQUIREAUTH", "none", "require_auth (PGREQUIREAUTH in the environment) is not supported"),
         ("PGPASSFILE", "/nowhere", "passfile does not exist"),
         ("PGSSLROOTCERT", "/nowhere", "sslrootcert: there is no such file"),
         ("PGSERVICE", "x", "service: no file has"),

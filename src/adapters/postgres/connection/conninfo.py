@@ -1,7 +1,7 @@
-"""A PostgreSQL connection string, taken apart as libpq does: a URL, or `host=… dbname=…`.
+"""Parses a PostgreSQL connection string as libpq does: a URL, or `host=… dbname=…`.
 
-Source of the rules: PostgreSQL documentation, "Connection Strings" (libpq); a test compares this with libpq itself. One
-thing is taken that libpq refuses: a value in the query may hold `=`, as in `?options=-csearch_path=auth`.
+Source of the rules: PostgreSQL documentation, "Connection Strings" (libpq); a test compares this with libpq itself.
+Unlike there, a value in the query may contain `=`, as in `?options=-csearch_path=auth`.
 
 Every `ValueError` names the part that is wrong and never repeats a value.
 """

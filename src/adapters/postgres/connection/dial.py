@@ -1,4 +1,4 @@
-"""Opening connections: as this service needs them, directly or through a transaction-mode pooler."""
+"""Opens connections, directly or through a transaction-mode pooler."""
 
 from collections.abc import Mapping
 
@@ -21,11 +21,11 @@ from adapters.postgres.connection.target import Target
 __all__ = ("STATEMENT_TIMEOUT_S", "Dialer", "Driver", "is_behind_pooler")
 
 ANSWER_MARGIN_S = 0.5
-"""How much longer than the server the client waits: a server that is only slow says so itself, and is kept."""
+"""How much longer than the server the client waits: a slow server cancels the statement, and the connection stays."""
 
-# Citus picks the servers by the values; with a generic plan, which has none, it would ask all of them. What it asks of
-# several shards of a server goes faster one by one than on connections made for it, because our statements are short.
-# And it would hide shards from asyncpg's questions about types, which then take seconds.
+# Citus selects servers by the values; with a generic plan it would query all of them. Several shards of a server are
+# faster one by one than on extra connections, because our statements are short. And it would hide shards from asyncpg's
+# queries of types, which then take seconds.
 _ON_CITUS = """
     SELECT set_config(name, value, false)
     FROM (VALUES ('plan_cache_mode', 'force_custom_plan'), ('citus.max_adaptive_executor_pool_size', '1'),
@@ -36,21 +36,20 @@ _ON_CITUS = """
 
 @define(kw_only=True)
 class Dialer:
-    """Opens connections to a target, and finds out whether a transaction-mode pooler is in between.
+    """Opens connections to a target, and detects a transaction-mode pooler.
 
-    A pooler can be recognised: it invents the process id that a session gets at its start (PostgreSQL's own
-    `pg_backend_pid()` differs), or refuses our settings. One that does neither is recognised by the first
-    prepared statement that is lost: see `lost_statement`.
+    A pooler sends another process id at the start of a session than `pg_backend_pid()`, or refuses our settings. One
+    that does neither is detected by the first prepared statement that is lost: see `lost_statement`.
     """
 
     target: Target
     application_name: str
-    settings: Mapping[str, str]  # PostgreSQL's own, for each connection; a pooler does without them
+    settings: Mapping[str, str]  # PostgreSQL's, for each connection; not used with a pooler
     statement_timeout_s: float | None = STATEMENT_TIMEOUT_S
     of_shards: bool = False
-    """Statements name the shards of Citus themselves: they are long, and their plans are PostgreSQL's."""
-    pooled: bool | None = None  # None: to be found out
-    losses: int = 0  # how many connections were found lost: those that are older than the last one are given up too
+    """Statements name shards of Citus: they are long, and planned by PostgreSQL."""
+    pooled: bool | None = None  # None: to be detected
+    losses: int = 0  # lost connections; those that are older than the last one are replaced too
     route: Route = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -58,7 +57,7 @@ class Dialer:
         self.route = Route(self.target)
 
     async def __call__(self) -> Driver:
-        """Connect, or raise OSError, asyncpg.PostgresError, asyncpg.InternalClientError: no address would have us."""
+        """Connect, or raise OSError, asyncpg.PostgresError, asyncpg.InternalClientError: no address accepts."""
         if not self.pooled:
             try:
                 connection = await self._directly()
@@ -73,21 +72,21 @@ class Dialer:
                             await connection.execute(_ON_CITUS)
                         return connection
                 except BaseException:
-                    connection.terminate()  # nobody else has it, and the loop would keep it open
+                    connection.terminate()  # it has no owner yet, and the loop would keep it open
                     raise
                 self.pooled = True
                 await connection.close()
         return await self._through_pooler()
 
     def lost_statement(self) -> None:
-        """A prepared statement was not there: connections from now on do without them."""
+        """A prepared statement did not exist: new connections do not use them."""
         if self.pooled is None:
             self.pooled = True
 
     async def _directly(self) -> Driver:
         timeout_s = self.statement_timeout_s
         return await self.route.connect(
-            # A migration may run for long: when it is interrupted, its statement must not hold its locks any longer.
+            # A migration may run for long: if it is interrupted, its statement must be cancelled, to release its locks.
             connection_class=Connection if timeout_s is None else Abandoning,
             command_timeout=timeout_s and timeout_s + ANSWER_MARGIN_S,
             **({"max_cacheable_statement_size": 0} if self.of_shards else {}),  # no limit
@@ -117,6 +116,6 @@ class Dialer:
 
 
 async def _is_the_server(connection: Driver) -> bool:
-    # Not a prepared statement: a pooler might already have lost it.
+    # Not a prepared statement: a pooler may lose it.
     status = await connection.execute(f"SELECT 1 WHERE pg_backend_pid() = {connection.get_server_pid()}")
     return status == "SELECT 1"

@@ -20,16 +20,16 @@ _SOCKET_OPTIONS = {
 
 
 class UnusableParameterError(OSError):
-    """A parameter of `DATABASE_URL` turned out to be of no use; the message says which."""
+    """A parameter of `DATABASE_URL` cannot be used; the message names it."""
 
 
 class Connection(asyncpg.Connection):
-    """A connection that knows its socket: asyncpg gives its transport to the constructor alone."""
+    """A connection with its socket: asyncpg passes its transport only to the constructor."""
 
     __slots__ = ("peer", "sees_what_lasts")
     peer: "socket.socket | None"
     sees_what_lasts: bool
-    """A synchronous standby, where there is one, has all that was committed before this connection."""
+    """A synchronous standby, if there is one, has everything committed before this connection."""
 
     def __init__(self, protocol: Any, transport: asyncio.BaseTransport, *others: Any) -> None:
         super().__init__(protocol, transport, *others)
@@ -39,10 +39,9 @@ class Connection(asyncpg.Connection):
     async def require_replicated(self) -> None:
         """Return when the connection `sees_what_lasts`.
 
-        When a primary crashes and comes back, commits that waited for their standby are visible, although no standby
-        has them: to answer that such a change is known, or to publish its event, would be wrong after a failover. WAL
-        is sent in order, so one commit that the standby has vouches for all before it; later ones show only when it
-        has them.
+        When a primary crashes and restarts, commits that waited for their standby are visible, although no standby has
+        them: to acknowledge such a change, or to publish its event, would be wrong after a failover. WAL is sent in
+        order, so one commit that the standby has proves all before it; later ones are visible only when it has them.
         """
         if self.sees_what_lasts:
             return
@@ -51,11 +50,11 @@ class Connection(asyncpg.Connection):
         except asyncpg.PostgresError:
             if self.is_closed():
                 raise
-            return  # a service that looks like PostgreSQL, or a server that takes no writes: what follows says so
+            return  # a service compatible with PostgreSQL, or a read-only server, where the next statement fails
         self.sees_what_lasts = True
 
     def keep_alive(self, keepalives: Mapping[str, int]) -> None:
-        """Notice a peer that is gone without a word, as libpq does."""
+        """Detect a peer that is gone, as libpq does."""
         if self.peer is None or self.peer.family == socket.AF_UNIX:
             return
         self.peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, keepalives.get("keepalives", 1))
@@ -67,9 +66,9 @@ class Connection(asyncpg.Connection):
 class Abandoning(Connection):
     """A connection whose unanswered statement is abandoned, never cancelled.
 
-    A COMMIT that waits for a synchronous standby is not undone by a cancel request: it only becomes visible before any
-    standby has it (PostgreSQL's `SyncRepWaitForLSN`). Repeated, the change would then be acknowledged as known and the
-    event published, and both be lost with the primary.
+    A cancel request does not undo a COMMIT that waits for a synchronous standby: it only becomes visible before any
+    standby has it (PostgreSQL's `SyncRepWaitForLSN`). On a retry the change would be acknowledged and the event
+    published, and both be lost with the primary.
     """
 
     __slots__ = ("abandon",)
@@ -82,16 +81,16 @@ class Abandoning(Connection):
 
 
 class BehindPooler(Abandoning):
-    """Through a transaction-mode pooler: each transaction may meet another session, so nothing is left in one."""
+    """Through a transaction-mode pooler: each transaction may run in another session, so no session has state."""
 
     __slots__ = ()
 
 
 def is_behind_pooler(connection: Driver) -> bool:
-    """Tell; `isinstance` cannot, because asyncpg lets every connection pass for an instance of any of its classes."""
+    """Not by `isinstance`: asyncpg makes every connection an instance of any of its classes."""
     return type(connection) is BehindPooler
 
 
 def refuses_settings(error: asyncpg.PostgresError) -> bool:
-    """Tell whether this is PgBouncer's answer to settings that it cannot keep for each client."""
+    """Whether this is PgBouncer's refusal of settings that it does not track for each client."""
     return "startup parameter" in str(error)

@@ -26,18 +26,18 @@ LIBPQ: Mapping[str, str | None] = {
         )
     ),
 }
-"""libpq's parameters (version 18), and the environment variable that stands for each that is not set otherwise."""
+"""libpq's parameters (version 18), and the environment variable of each."""
 
 
 @frozen
 class Unsupported:
-    """A parameter whose demand the driver cannot meet: what makes no demand is taken, everything else is refused."""
+    """A parameter that the driver does not support: values without effect are accepted, all others refused."""
 
     harmless: tuple[str, ...]
     why: str
 
 
-_DRIVER = "the driver cannot do that"
+_DRIVER = "the driver lacks it"
 UNSUPPORTED: Mapping[str, Unsupported] = {
     "client_encoding": Unsupported(("auto", "utf8", "utf-8", "unicode"), "this service speaks UTF8"),
     "sslcompression": Unsupported(("0",), "TLS compression is unsafe"),
@@ -62,8 +62,8 @@ UNSUPPORTED: Mapping[str, Unsupported] = {
 }
 
 IGNORED = {
-    # libpq's, for what the driver has not: the certificate is what tells one server from another here.
-    "channel_binding": "the driver has no channel binding; sslmode=verify-full is what keeps others out",
+    # libpq's; the driver lacks it, and identifies a server by its certificate.
+    "channel_binding": "the driver has no channel binding; sslmode=verify-full verifies the server",
     **dict.fromkeys(
         (
             *("connection_limit", "pool_timeout", "socket_timeout", "statement_cache_size"),  # Prisma
@@ -80,7 +80,7 @@ IGNORED = {
         "another client's",
     ),
 }
-"""Parameters that are taken and change nothing, and why."""
+"""Parameters that are accepted without effect, and why."""
 
 OURS = ("pgbouncer", "ssl", "schema", "currentSchema", "search_path", "encoding", "database", "username")
-"""Other clients' names for what this service does too."""
+"""Other clients' names for what this service supports."""

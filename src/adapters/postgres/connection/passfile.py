@@ -11,7 +11,7 @@ _SOCKET_HOST = "localhost"  # what a Unix socket in a default folder is called i
 
 
 def password_for(named: str | None, addresses: Sequence[tuple[str, int]], database: str, user: str) -> str:
-    """Return the first password whose line fits, else nothing; ValueError: the `named` file, if any, is of no use."""
+    """Return the first password whose line matches, else ""; ValueError: the `named` file cannot be used."""
     path = Path(named) if named else Path(os.environ.get("HOME", "/"), ".pgpass")
     try:
         lines = _lines(path)

@@ -1,4 +1,4 @@
-"""Which server to connect to: each host, and each address of its name, in turn, until one is what is wanted."""
+"""Selects the server: each host, and each address of its name, in turn, until one fits `target_session_attrs`."""
 
 import asyncio
 import random
@@ -14,18 +14,18 @@ from attrs import define, field
 from adapters.postgres.connection import driver
 from adapters.postgres.connection.target import Target
 
-HEAD_START_S = 0.3  # how long a host may be silent before the next is tried beside it
+HEAD_START_S = 0.3  # after which the next host is tried concurrently
 
 SILENT_HOST_S = 1.5
-"""How long one of several hosts may be silent: while it is waited for, nobody sees that another was promoted."""
+"""The connection timeout of one of several hosts: meanwhile a promoted one is not tried."""
 
 NO_PRIMARY_S = 0.1
-"""For how long it is believed that there is none: to ask costs a login at each host, and every request would."""
+"""How long this result is cached: a check is a login at each host, and every request would make one."""
 
 Address: TypeAlias = tuple[str, int]
 
-# What may be different at the next address; a refused password, say, is an answer (libpq's rule). Not libpq's: a server
-# that is full, as a standby of many readers or a former primary with half-open connections may be.
+# Errors after which the next address is tried; a refused password is final (libpq's rule). Other than in libpq, so are
+# too many connections, as on a standby with many readers or a former primary with half-open connections.
 _NEXT_ADDRESS = (
     OSError,
     asyncpg.CannotConnectNowError,
@@ -54,11 +54,11 @@ _WAITING = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = ANY($1::int[
 
 
 class NoPrimaryError(OSError):
-    """Servers answer, and none of them is what `target_session_attrs` asks for; the message says why, host by host."""
+    """No server that answers fits `target_session_attrs`; the message has the reason for each host."""
 
 
 class StandbyMissingError(OSError):
-    """A session of this process still waits for a synchronous standby, so another write would only wait as well."""
+    """A session of this process still waits for a synchronous standby, so another write would wait too."""
 
 
 class FormerPrimaryError(asyncpg.TargetServerAttributeNotMatched):
@@ -67,23 +67,23 @@ class FormerPrimaryError(asyncpg.TargetServerAttributeNotMatched):
 
 @define
 class Route:
-    """The hosts of a target, and what is known of them."""
+    """The hosts of a target, and their last known state."""
 
     target: Target
     timeline: tuple[str, int] = field(default=("", 0), init=False)
-    """The latest that was seen, and the system (a new one begins at 1). A server on an earlier one was the primary
-    before another was promoted: what it is told is not kept."""
+    """The system, and its latest timeline that was seen. A server on an earlier one was the primary before another was
+    promoted: what it commits is lost."""
     abandoned: set[int] = field(factory=set, init=False)
-    """Process ids of sessions that were left with a statement unanswered; each may still wait for a standby."""
+    """Process ids of sessions with an abandoned statement; each may still wait for a standby."""
     _no_primary: tuple[str, float] = field(default=("", 0.0), init=False)
-    """What was told last, and until when (the loop's time) it is believed."""
-    _silent: Address | None = field(default=None, init=False)  # whose session was left last: it is tried last
+    """The last message, and until when (the loop's time) it is valid."""
+    _silent: Address | None = field(default=None, init=False)  # of the last abandoned session: it is tried last
 
     async def connect(self, **options: Any) -> driver.Driver:
-        """Return the first connection that is what the target wants; raises as `Dialer` when no address has it."""
-        told, until = self._no_primary
+        """Return the first connection that fits the target; raises as `Dialer` if none does."""
+        message, until = self._no_primary
         if asyncio.get_running_loop().time() < until:
-            raise NoPrimaryError(told)
+            raise NoPrimaryError(message)
         failed: list[tuple[Address, BaseException]] = []
         hosts = sorted(self._shuffled(self.target.addresses), key=lambda address: address == self._silent)
         for wanted in ("standby", "any") if self.target.wanted == "prefer-standby" else (self.target.wanted,):
@@ -93,12 +93,12 @@ class Route:
         errors = [error for _, error in failed]
         for error in errors:
             if isinstance(error, asyncpg.TooManyConnectionsError):
-                raise error  # it may be the one that is wanted
+                raise error  # that server may be the primary
         if any(isinstance(error, asyncpg.TargetServerAttributeNotMatched) for error in errors):
-            told = ", ".join(dict.fromkeys(f"{host}:{port}: {_described(error)}" for (host, port), error in failed))
-            self._no_primary = (told, asyncio.get_running_loop().time() + NO_PRIMARY_S)
-            raise NoPrimaryError(told)
-        # A server that answered says more than one that did not.
+            message = ", ".join(dict.fromkeys(f"{host}:{port}: {_described(error)}" for (host, port), error in failed))
+            self._no_primary = (message, asyncio.get_running_loop().time() + NO_PRIMARY_S)
+            raise NoPrimaryError(message)
+        # An answer is more specific than none.
         raise next((error for error in errors if not isinstance(error, OSError)), errors[0])
 
     def _shuffled(self, addresses: Sequence[Any]) -> list[Any]:
@@ -107,7 +107,7 @@ class Route:
     async def _host(
         self, host: Address, wanted: str, failed: list[tuple[Address, BaseException]], options: Mapping[str, Any]
     ) -> "driver.Driver | None":
-        """Try every address that the name stands for, as libpq does: a standby may be behind the first of them."""
+        """Try every address of the name, as libpq does: the first may be a standby."""
 
         async def open_at(address: str) -> "driver.Driver | None":
             try:
@@ -144,9 +144,9 @@ class Route:
         ):
             raise
         except _PERHAPS_WITHOUT_TLS as error:
-            # A server or a pooler may admit this user only with TLS, or only without; a wrong password stays wrong.
-            told = isinstance(error, asyncpg.ProtocolViolationError) and driver.refuses_settings(error)
-            if not second or told or isinstance(error, asyncpg.InvalidPasswordError):
+            # A server or a pooler may accept this user only with TLS, or only without.
+            is_pooler = isinstance(error, asyncpg.ProtocolViolationError) and driver.refuses_settings(error)
+            if not second or is_pooler or isinstance(error, asyncpg.InvalidPasswordError):
                 raise
         return await self._open(host, address, wanted, options, encrypted=second[0])
 
@@ -186,13 +186,13 @@ class Route:
         self.abandoned.add(process_id)
 
     async def require_standby(self, connection: driver.Driver) -> None:
-        """Raise StandbyMissingError if an unanswered session waits for a standby: each more would be lost for good."""
+        """Raise StandbyMissingError if an abandoned session still waits for a standby: each blocks a connection."""
         if self.abandoned and await connection.fetchval(_WAITING, list(self.abandoned)):
             raise StandbyMissingError
         self.abandoned.clear()
 
     async def _require_newest(self, connection: driver.Driver) -> None:
-        """Raise FormerPrimaryError for a server that was the primary before one that we have met."""
+        """Raise FormerPrimaryError for a server on an earlier timeline than one that was seen."""
         if driver.is_behind_pooler(connection):
             return
         try:
@@ -200,7 +200,7 @@ class Route:
         except asyncpg.PostgresError:
             if connection.is_closed():
                 raise
-            return  # a service that looks like PostgreSQL need not have WAL files
+            return  # a service compatible with PostgreSQL may have no WAL files
         assert row  # noqa: S101  # a function's only row
         system, timeline = row["system"], int(row["timeline"], 16)
         if system == self.timeline[0] and timeline < self.timeline[1]:
@@ -218,7 +218,7 @@ async def _addresses_of(host: str, port: int) -> list[str]:
 
 
 async def _race(openers: Sequence[Callable[[], Awaitable["driver.Driver | None"]]]) -> "driver.Driver | None":
-    """Return the first connection. Each opener begins when the one before it has failed, or is silent for a moment."""
+    """Return the first connection; each opener starts when the one before it failed, or `HEAD_START_S` after it."""
     waiting = list(openers)
     tasks: list[asyncio.Future[driver.Driver | None]] = []
     winner: driver.Driver | None = None

@@ -1,4 +1,4 @@
-"""Where PostgreSQL is and how to connect: the value that everything which connects is given."""
+"""Where PostgreSQL is and how to connect."""
 
 import os
 import pwd
@@ -34,14 +34,14 @@ class Target:
     password: str = field(repr=False)  # empty when there is none
     database: str
     tls: Tls
-    wanted: str  # one of `SESSION_ATTRIBUTES`: which of several servers to stay with
+    wanted: str  # one of `SESSION_ATTRIBUTES`
     shuffled: bool  # try the addresses in any order
-    connect_timeout_s: float | None  # for each address; None: as the caller likes
+    connect_timeout_s: float | None  # for each address; None: a default
     application_name: str | None
     fallback_application_name: str | None
     options: str | None  # command line options for the server process, `-c name=value`
     search_path: str | None
-    pooled: bool | None  # a transaction-mode pooler is in between; None: to be found out
+    pooled: bool | None  # through a transaction-mode pooler; None: to be detected
     keepalives: Mapping[str, int]
     """libpq's parameters of the TCP socket: `keepalives`, `keepalives_idle` (s), …, `tcp_user_timeout` (ms)."""
     ignored: tuple[str, ...]  # parameters that change nothing
@@ -49,8 +49,8 @@ class Target:
 
 
 def read_target(text: str, environment: Mapping[str, str] = os.environ) -> Target:
-    """Read a connection string, and what libpq adds to it; a ValueError names the wrong part and repeats no value."""
-    given = _in_libpqs_words(read_conninfo(text))
+    """Read a connection string, and libpq's other sources; a ValueError names the wrong part and repeats no value."""
+    given = _with_libpq_names(read_conninfo(text))
     parameters = _completed(given, environment)
     addresses = _addresses(parameters)
     user, database = _user(parameters), parameters.get("dbname")
@@ -64,7 +64,7 @@ def read_target(text: str, environment: Mapping[str, str] = os.environ) -> Targe
         or password_for(parameters.get("passfile"), _named(parameters, addresses), database, user),
         database=database,
         tls=read_tls(parameters, over_network=any(not host.startswith("/") for host, _ in addresses)),
-        # libpq's default is any; but this service writes, and of several servers one takes writes.
+        # libpq's default is any; but this service writes, and only one of several servers accepts writes.
         wanted=_one_of(parameters, "target_session_attrs", SESSION_ATTRIBUTES, "read-write" if several else "any"),
         shuffled=_one_of(parameters, "load_balance_hosts", ("disable", "random"), "disable") == "random",
         connect_timeout_s=_number(parameters, "connect_timeout") or None,
@@ -92,8 +92,8 @@ SCHEMA_BEHIND_POOLER = (
 _SOCKET = ("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout")
 
 
-def _in_libpqs_words(given: Mapping[str, str]) -> dict[str, str]:
-    """Replace other clients' words by libpq's, and refuse what is neither."""
+def _with_libpq_names(given: Mapping[str, str]) -> dict[str, str]:
+    """Replace other clients' names by libpq's, and refuse unknown ones."""
     parameters = dict(given)
     before = ""
     for name in given:
@@ -123,7 +123,7 @@ def _in_libpqs_words(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _completed(given: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
-    """Add what the service file and the environment say, in libpq's order."""
+    """Add the service file and the environment, in libpq's order."""
     parameters = dict(given)
     origin = dict.fromkeys(given, "")
     if service := parameters.get("service") or environment.get("PGSERVICE"):
@@ -137,7 +137,7 @@ def _completed(given: Mapping[str, str], environment: Mapping[str, str]) -> dict
             parameters[name], origin[name] = environment[variable], f" ({variable} in the environment)"
     for name, unsupported in UNSUPPORTED.items():
         if name in parameters and parameters[name].lower() not in unsupported.harmless:
-            raise ValueError(f"{name}{origin[name]} cannot be had: {unsupported.why}")
+            raise ValueError(f"{name}{origin[name]} is not supported: {unsupported.why}")
     return parameters
 
 
@@ -164,7 +164,7 @@ def _addresses(parameters: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
 
 
 def _can_be_resolved(host: str) -> bool:
-    """Whether name resolution takes it: for other texts Python raises an error that is no OSError."""
+    """Whether name resolution accepts it: for other texts Python raises an error that is no OSError."""
     try:
         return host.startswith("/") or host.encode("idna") is not None
     except UnicodeError:

@@ -26,11 +26,11 @@ class _NamedContext(ssl.SSLContext):
 
 @frozen(kw_only=True)
 class Tls:
-    """How a connection is encrypted, and what the server has to prove; files are read at each connection anew."""
+    """How a connection is encrypted, and how the server is verified; files are read for each connection."""
 
     mode: str
-    direct: bool  # TLS begins with the first byte, without asking for it in PostgreSQL's protocol
-    root: str | None  # file of certificate authorities, or `SYSTEM`; None: the server proves nothing
+    direct: bool  # TLS starts with the first byte, without a request in PostgreSQL's protocol
+    root: str | None  # file of certificate authorities, or `SYSTEM`; None: the server is not verified
     certificate: str | None
     key: str | None
     key_password: str | None = field(repr=False)
@@ -40,7 +40,7 @@ class Tls:
     newest: str | None
 
     def attempts(self) -> tuple[bool, ...]:
-        """Return whether to encrypt: first, and when that fails."""
+        """Whether to encrypt: first, and after a failure."""
         return {"disable": (False,), "allow": (False, True), "prefer": (True, False)}.get(self.mode, (True,))
 
     def context(self, server_name: str | None = None) -> ssl.SSLContext:
@@ -75,7 +75,7 @@ class Tls:
 
 
 def read_tls(parameters: Mapping[str, str], *, over_network: bool) -> Tls:
-    """Take what concerns TLS out of the parameters; a Unix socket has none. A ValueError names the parameter."""
+    """Read the parameters of TLS; a Unix socket has none. A ValueError names the parameter."""
     root = parameters.get("sslrootcert") or _in_home("root.crt")
     mode = parameters.get("sslmode") or ("verify-full" if root == SYSTEM else "prefer")
     if mode not in MODES:

@@ -98,7 +98,7 @@ async def test_an_acl_that_hides_the_topic_is_not_taken_for_a_missing_one(start,
 
 async def test_a_wrong_password(start, database_url, kafka, sasl, sql):
     service = start(database_url, kafka.address, "denied", **{**sasl, "KAFKA_SASL_PASSWORD": "not-the-password"})
-    detail = f"{kafka.address} does not take KAFKA_SASL_USERNAME and password: SaslAuthenticationFailed"
+    detail = f"{kafka.address} refuses KAFKA_SASL_USERNAME and password: SaslAuthenticationFailed"
     found = await named_by_all(service, sql, f"Kafka: credentials refused ({detail})", "kafka")
 
     assert "credentials refused" in found["says"]
@@ -115,4 +115,4 @@ async def test_brokers_that_are_not_there_and_a_protocol_that_they_do_not_speak_
 
     assert "Kafka: out of reach (127.0.0.1:1: connection refused)" in away["kafka"]["says"]
     assert "Kafka: name not resolved (nobody.invalid:9092)" in unknown["kafka"]["says"]
-    assert "does it speak PLAINTEXT?" in plain["kafka"]["says"]
+    assert "is its security protocol PLAINTEXT?" in plain["kafka"]["says"]
