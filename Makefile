@@ -73,20 +73,22 @@ EMBEDDED := $(addprefix --ignore=tests/integration/,postgres/test_replicas.py \
 	postgres/test_replicas_after_failover.py postgres/test_several_hosts.py postgres/test_commits_without_standby.py \
 	kafka/test_state_compaction.py)
 test-servers: install  ## The part of `make test` that talks to PostgreSQL and Kafka, on containers (needs Docker)
-	@TEST_SERVERS=containers $(PYTEST) --numprocesses=2 $(EMBEDDED) tests/integration/postgres tests/integration/kafka \
+	@TEST_SERVERS=containers $(PYTEST) --numprocesses=3 $(EMBEDDED) tests/integration/postgres tests/integration/kafka \
 		tests/integration/relay sdk/tests/test_events_on_kafka.py sdk/tests/test_state_on_kafka.py
 
+# No marked test is elsewhere, and each process that collects all tests takes 5 s of CPU for it.
+MARKED := $(PYTEST) tests/integration
 test-faults: install  ## Kill, freeze and cut off everything for some minutes, and compare what was acknowledged
-	@$(PYTEST) --numprocesses=4 -m faults
+	@$(MARKED) --numprocesses=4 -m faults
 
 test-programs: install .venv/proxies .venv/kubernetes .venv/node .venv/node-sdk docs  ## Tests behind nginx, PgBouncer and Chromium, which must be installed
-	@PATH="$$PATH:/usr/sbin" $(PYTEST) --numprocesses=2 -m programs
+	@PATH="$$PATH:/usr/sbin" $(PYTEST) tests/integration/programs --numprocesses=3 -m programs
 
 test-stacks: install  ## `dev`, `demo` and the embedded servers themselves, started and stopped in every way
-	@$(PYTEST) --numprocesses=2 -m "stacks and not faults"
+	@$(MARKED) --numprocesses=2 -m "stacks and not faults"
 
 test-containers: install  ## Build the images, bring docker-compose.yml up, and stop and replace it under load (needs Docker)
-	@$(PYTEST) -m containers
+	@$(MARKED) -m containers
 
 # What of these counts statements or looks at the plans of one server has the mark one_server.
 CITUS_SUITES := $(addprefix tests/integration/postgres/test_,user_store_contract.py user_store_races.py group_commit.py \

@@ -64,26 +64,44 @@ def docker_has_images(within_s: float = 10) -> bool:
     return ended.returncode == 0
 
 
+_MEMORY = "/dev/shm"  # of Linux; containers get a place of their own
+_ROOM = 4 << 30
+"""Bytes that must be free there: a run has a database for each of its processes, and up to 1 GB of write-ahead log."""
+
+
+def memory() -> str | None:
+    """Return a folder in memory, where there is one with room."""
+    try:
+        free = os.statvfs(_MEMORY)
+    except OSError:
+        return None
+    return _MEMORY if free.f_bavail * free.f_frsize >= _ROOM else None
+
+
 @contextmanager
-def postgres(*, tmpfs: Mapping[str, str] | None = None, **settings: str) -> Iterator[Server]:
-    """Run a PostgreSQL of its own, which a test may crash; `tmpfs` are small disks in its container."""
+def postgres(*, tmpfs: Mapping[str, str] | None = None, in_memory: bool = False, **settings: str) -> Iterator[Server]:
+    """Run a PostgreSQL of its own, which a test may crash; `tmpfs` are small disks in its container.
+
+    With `in_memory` its data is there if there is room: a new database is 300 files. A container that ends loses it.
+    """
     settings = {**POSTGRES_SETTINGS, **settings}
     if kind() == "containers":
+        place = {"PGDATA": "/memory/data"} if in_memory else {}
         with _container(
             POSTGRES_IMAGE,
             port=5432,
-            env={"POSTGRES_PASSWORD": PASSWORD},
+            env={"POSTGRES_PASSWORD": PASSWORD, **place},
             # Over TCP: the throw-away server that sets up the cluster listens on a socket file only.
             ready=["pg_isready", "--host=127.0.0.1", "--username=postgres"],
             command=" ".join(f"-c {name}={value}" for name, value in settings.items()),
-            tmpfs=tmpfs,
+            tmpfs={"/memory": "rw"} if in_memory else tmpfs,
         ) as server:
             server.address = f"postgresql://postgres:{PASSWORD}@{server.address}/postgres"
             yield server
     else:
         from devkit.servers.postgres import start_postgres  # noqa: PLC0415
 
-        with tempfile.TemporaryDirectory(prefix="test-postgres-") as folder:
+        with tempfile.TemporaryDirectory(prefix="test-postgres-", dir=memory() if in_memory else None) as folder:
             embedded = start_postgres(Path(folder) / "data", settings=settings)
             try:
                 yield _Embedded(embedded, embedded.dsn)
@@ -93,9 +111,17 @@ def postgres(*, tmpfs: Mapping[str, str] | None = None, **settings: str) -> Iter
 
 @contextmanager
 def kafka(
-    *, port: int | None = None, more_ports: Sequence[int] = (), folder: str = "", **settings: str
+    *,
+    port: int | None = None,
+    more_ports: Sequence[int] = (),
+    folder: str = "",
+    in_memory: bool = False,
+    **settings: str,
 ) -> Iterator[Server]:
-    """Run an Apache Kafka of its own; `settings` are the broker's, with `_` for `.`, and a container sees `folder`."""
+    """Run an Apache Kafka of its own; `settings` are the broker's, with `_` for `.`, and a container sees `folder`.
+
+    With `in_memory` the data of an embedded one is there if there is room.
+    """
     if kind() == "containers":
         port = port or free_port()
         env = {
@@ -123,7 +149,7 @@ def kafka(
     else:
         from devkit.servers.kafka import start_kafka  # noqa: PLC0415
 
-        with tempfile.TemporaryDirectory(prefix="test-kafka-") as data:
+        with tempfile.TemporaryDirectory(prefix="test-kafka-", dir=memory() if in_memory else None) as data:
             dotted = {name.replace("_", "."): value for name, value in settings.items()}
             embedded = start_kafka(Path(data) / "data", settings=dotted)
             try:

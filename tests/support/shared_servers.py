@@ -16,10 +16,11 @@ import pytest
 from support import servers
 
 _STARTS: dict[str, Callable[[], AbstractContextManager[servers.Server]]] = {
-    # Databases come and go with each test, and each would wait for the disk; no test crashes this machine. Their tables
-    # are small: an ANALYZE beside a test that counts what is written would change the count, as images of pages would.
-    "postgres": partial(servers.postgres, fsync="off", full_page_writes="off", autovacuum_naptime="1d"),
-    "kafka": servers.kafka,
+    # Databases and topics come and go with each test, and each would wait for the disk, where a copy of 300 files took
+    # ten times the CPU of one in memory; no test crashes this machine, or these servers. Tables are small: an ANALYZE
+    # beside a test that counts what is written would change the count, as images of pages would.
+    "postgres": partial(servers.postgres, in_memory=True, fsync="off", full_page_writes="off", autovacuum_naptime="1d"),
+    "kafka": partial(servers.kafka, in_memory=True),
 }
 
 NAME = "shared-servers"

@@ -106,20 +106,27 @@ def test_the_documented_middleware_decides_every_token_as_it_must(
     assert not any(found[kind] for kind in ("wrongly_accepted", "wrongly_refused", "answered_with_5xx", "not_answered"))
 
 
+@pytest.fixture(scope="module")
+def beside_dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder where `dev` runs."""
+    folder = tmp_path_factory.mktemp("dev")
+    with dev(folder, free_port()):
+        yield folder
+
+
 @pytest.mark.parametrize("name", ["express", "fastify"])
 def test_the_documented_middleware_runs_beside_dev_with_the_variables_that_dev_writes(
-    name: str, project: Project, tmp_path: Path
+    name: str, project: Project, beside_dev: Path
 ):
     port = free_port()
-    with dev(tmp_path, free_port()):
-        token = command(tmp_path, "token", "--user", "user_ada").stdout.strip()
-        node = [NODES["node20"], f"--env-file={tmp_path / 'var/dev/dev.env'}"]
-        with (
-            running(*node, project=project, name=name, PORT=str(port)),
-            httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http,
-        ):
-            answer = http.get("/me", headers={"authorization": f"Bearer {token}"})
-            nobody = http.get("/me")
+    token = command(beside_dev, "token", "--user", "user_ada").stdout.strip()
+    node = [NODES["node20"], f"--env-file={beside_dev / 'var/dev/dev.env'}"]
+    with (
+        running(*node, project=project, name=name, PORT=str(port)),
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http,
+    ):
+        answer = http.get("/me", headers={"authorization": f"Bearer {token}"})
+        nobody = http.get("/me")
 
     assert (answer.status_code, answer.json()) == (200, {"user": "user_ada"})
     assert (nobody.status_code, nobody.json()["code"]) == (401, "token-missing")
