@@ -24,7 +24,7 @@ from entrypoints.cli.terminal import fail
 from entrypoints.cli.until_signal import run_until_signal
 from entrypoints.composition import container_of
 from entrypoints.composition.lifecycle import acting
-from entrypoints.composition.users import UsersContainer
+from entrypoints.composition.reconcile import ReconcileContainer
 from entrypoints.config.loading import load
 from entrypoints.config.settings import ReconcileSettings
 from entrypoints.observability.logging import configure_logging
@@ -103,12 +103,12 @@ def reconcile(  # noqa: PLR0913  # a command's options
             fail(f"--report {report}: {error.strerror}", EX_USAGE)
         configure_logging(settings.log)
         status = run_until_signal(
-            _run(container_of(UsersContainer, settings), options, output), on_signal=output.signalled
+            _run(container_of(ReconcileContainer, settings), options, output), on_signal=output.signalled
         )
     sys.exit(EX_TEMPFAIL if status is None else status)
 
 
-async def _run(container: UsersContainer, options: ReconcileOptions, output: Output) -> int:
+async def _run(container: ReconcileContainer, options: ReconcileOptions, output: Output) -> int:
     try:
         async with acting(container):
             await container.reconcile()(options, output.progress, output)

@@ -192,14 +192,6 @@ async def _in_time(check: Awaitable[T]) -> T:
         raise StoreUnavailableError from None
 
 
-def log_replica(name: str, failure: Failure | None) -> None:
-    """Log that a replica went out of use, or came into use again (None)."""
-    if failure is None:
-        log.info("replica_recovered", replica=name)
-    else:
-        log.warning("replica_unavailable", replica=name, cause=str(failure))
-
-
 def _without_hosts(failure: Failure) -> str:
     """Describe it to whoever may ask: the servers behind this process are named in the log and by `doctor`."""
     return failure.label if failure.cause is Cause.NO_PRIMARY else str(failure)
