@@ -13,7 +13,7 @@ from cyclopts.validators import Number
 
 from application import errors
 from application.reconcile.drift import DeletionLimit
-from application.reconcile.options import ReconcileOptions, ReconcileProgress
+from application.reconcile.options import ReconcileOptions
 from domain.user import parse_user_id
 from entrypoints.cli.confirmation import Yes, require_terminal
 from entrypoints.cli.exit_codes import EX_DATAERR, EX_NOT_DONE, EX_TEMPFAIL, EX_UNAVAILABLE, EX_USAGE
@@ -98,7 +98,7 @@ def reconcile(  # noqa: PLR0913  # a command's options
         require_terminal("Delete users here whom Clerk does not have?")
     with ExitStack() as exits:
         try:
-            output = exits.enter_context(Output(options, ReconcileProgress(), yes=yes, report=report, as_json=json))
+            output = exits.enter_context(Output(options, yes=yes, report=report, as_json=json))
         except OSError as error:
             fail(f"--report {report}: {error.strerror}", EX_USAGE)
         configure_logging(settings.log)
