@@ -26,6 +26,7 @@ from entrypoints.composition.serve import ServeContainer
 from entrypoints.config.loading import load
 from entrypoints.config.settings import ServeSettings
 from entrypoints.http.app import app_for
+from entrypoints.http.middleware.graceful_shutdown import GracefulShutdown
 from support.memory import MemoryDirectory, MemoryIdentities, MemoryUsers
 from support.users import USER
 
@@ -146,7 +147,7 @@ async def web(**variables: str) -> AsyncIterator[Web]:
     container.check_database.override(Object(database))
     container.try_writing.override(Object(database.try_writing))
     container.outbox_admin.override(Object(database))
-    app = app_for(container)
+    app = app_for(container, GracefulShutdown(0))
     async with lifespan(app), client(app) as http:
         yield Web(http, container, users, identities, database)
 

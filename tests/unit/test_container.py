@@ -4,6 +4,7 @@ import sys
 from pkgutil import iter_modules
 
 import pytest
+from attrs import frozen
 from dependency_injector.errors import Error
 from sdktest.rows import each_row
 
@@ -14,44 +15,38 @@ from entrypoints import composition
 from entrypoints.composition import container_of
 from entrypoints.composition.database import DatabaseContainer
 from entrypoints.composition.doctor import DoctorContainer
-from entrypoints.composition.documents import DocumentsContainer
 from entrypoints.composition.history import HistoryContainer
 from entrypoints.composition.lifecycle import relaying
+from entrypoints.composition.reconcile import ReconcileContainer
 from entrypoints.composition.relay import RelayContainer
 from entrypoints.composition.repair import RepairContainer
 from entrypoints.composition.serve import ServeContainer
 from entrypoints.composition.topics import TopicsContainer
-from entrypoints.composition.users import UsersContainer
 from entrypoints.config.loading import load
-from entrypoints.config.settings import (
-    EventsSettings,
-    FillSettings,
-    HistorySettings,
-    MigrateSettings,
-    RelaySettings,
-    RepairSettings,
-    ServeSettings,
-    UsersSettings,
-)
+from entrypoints.config.settings import KafkaSettings, MigrateSettings, RelaySettings, ServeSettings
 from entrypoints.relay.timed import TimedOutbox
 from support.clerk_stand_in import running_stand_in
 from support.http_server import Answer, http_server
 from support.web import NO_FILE, environment
 
 KAFKA = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "KAFKA_USER_STATE_TOPIC": "auth.user.state.v1"}
+REPLICA = {"DATABASE_REPLICA_URL": "postgresql://auth@127.0.0.1:1/auth"}
 
-PAGES = {
-    ServeContainer: ServeSettings,
-    RelayContainer: RelaySettings,
-    UsersContainer: UsersSettings,
-    HistoryContainer: HistorySettings,
-    RepairContainer: RepairSettings,
-    DatabaseContainer: MigrateSettings,
-    TopicsContainer: EventsSettings,
-    DoctorContainer: FillSettings,
-    DocumentsContainer: MigrateSettings,
-}
-"""The pages, each with the settings of a command that has all the groups it names."""
+PAGES = (
+    ServeContainer,
+    ReconcileContainer,
+    RepairContainer,
+    RelayContainer,
+    HistoryContainer,
+    DatabaseContainer,
+    TopicsContainer,
+    DoctorContainer,
+)
+
+
+@frozen(kw_only=True)
+class AllSettings(ServeSettings):
+    kafka: KafkaSettings
 
 
 IMPORTED_BY_A_COMMAND = """
@@ -75,13 +70,13 @@ def serve(**changes):
 def test_no_page_is_left_out():
     modules = {module.name for module in iter_modules(composition.__path__)}
 
-    assert modules - {"lifecycle"} == {page.__module__.rpartition(".")[2] for page in PAGES}
+    assert modules - {"lifecycle", "documents"} == {page.__module__.rpartition(".")[2] for page in PAGES}
 
 
 @each_row("page", PAGES, ids=lambda page: page.__name__)
 async def test_every_provider_of_a_page_can_be_built(page):
     """Typing does not see a wrong argument of a provider."""
-    made_of = container(page, PAGES[page], **KAFKA)
+    made_of = container(page, AllSettings, **KAFKA, **REPLICA)
     asked = {"wake_listener": [lambda: None], "relay_events_and_state": ["relay"]}
     nothing = {"kafka_security"}  # without TLS and SASL
 
@@ -104,11 +99,11 @@ async def test_what_is_wrapped_for_traces_and_measures_still_closes():
     [
         (["--help"], set()),
         (["serve", "--help"], set()),
-        (["users", "--help"], {"users"}),
+        (["users", "--help"], {"serve"}),
         (["migrate", "--help"], {"database"}),
         (["events", "--help"], {"topics"}),
         (["topic", "check", "--help"], {"topics"}),
-        (["doctor", "--help"], {"doctor"}),
+        (["doctor", "--help"], {"doctor", "topics"}),
     ],
     ids=" ".join,
 )
@@ -123,14 +118,6 @@ def test_a_command_imports_its_own_page_and_no_other(arguments, pages):
 
     imported = {name.removeprefix("entrypoints.composition.") for name in done.stderr.split()}
     assert imported - {"lifecycle"} == pages
-
-
-def test_what_serve_replaces_of_the_page_of_users_is_referred_to_by_nothing_that_it_keeps():
-    replaced = {each for name, each in UsersContainer.providers.items() if name in ServeContainer.cls_providers}
-    kept = [each for name, each in UsersContainer.providers.items() if name not in ServeContainer.cls_providers]
-
-    assert replaced == {UsersContainer.get_user}
-    assert not [each for each in kept if replaced & set(each.traverse())]
 
 
 def test_a_command_that_lacks_a_group_cannot_build_what_needs_it():

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from types import SimpleNamespace
 from unittest.mock import AsyncMock
 
+from dependency_injector.providers import Object
 from sdktest.rows import each_row
 from structlog.testing import capture_logs
 
@@ -14,7 +15,7 @@ from application.doctor.findings import Severity, Unanswered
 from application.doctor.replica import replica_findings
 from application.failure import REPLICA, Cause, Failure
 from application.users.replica import MAX_BEHIND_S, NOT_ASKED
-from entrypoints.http.routes.health import log_replica
+from entrypoints.observability.logging import log_replica
 from support.web import web
 
 AWAY = Failure(REPLICA, Cause.OUT_OF_REACH)
@@ -86,7 +87,7 @@ class Addresses:
 )
 async def test_health_counts_replicas_without_naming_them_and_stays_ready(failures, state, cause):
     async with web() as started:
-        started.container.health_dependencies().replicas = Addresses(**failures)
+        started.container.replicas.override(Object(Addresses(**failures)))
         health = await started.client.get("/health")
         ready = await started.client.get("/health/ready")
 

@@ -2,7 +2,7 @@
 
 import json
 
-from entrypoints.composition.documents import DocumentsContainer
+from entrypoints.composition.documents import asyncapi_document
 from entrypoints.http.openapi.routes import openapi_json
 
 
@@ -24,5 +24,4 @@ def asyncapi(
         state_topic: Where each user's newest version is, as in KAFKA_USER_STATE_TOPIC.
         session_topic: Where ended sessions are, as in KAFKA_SESSION_EVENTS_TOPIC.
     """
-    document = DocumentsContainer.asyncapi_document()(topic, state_topic, session_topic)
-    print(json.dumps(document, indent=2, ensure_ascii=False))
+    print(json.dumps(asyncapi_document(topic, state_topic, session_topic), indent=2, ensure_ascii=False))

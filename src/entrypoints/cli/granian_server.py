@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -24,12 +25,8 @@ _SEEN_WITHIN_S = 1  # for the main process to handle a signal to the group that 
 log = structlog.get_logger("serve")
 
 
-def _block_stops() -> None:
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
-
-
-def _unblock_stops() -> None:
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+_block_stops = partial(signal.pthread_sigmask, signal.SIG_BLOCK, _STOPS)
+_unblock_stops = partial(signal.pthread_sigmask, signal.SIG_UNBLOCK, _STOPS)
 
 
 def _end_by_sigterm() -> None:

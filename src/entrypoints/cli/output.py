@@ -34,12 +34,11 @@ def print_table(columns: Sequence[str], rows: Sequence[Row], *, prose: Collectio
         rows: characters that steer a terminal are replaced; a `Text` carries a style.
         prose: the columns of sentences, which may be wrapped between words.
     """
-    cells = [[_clean(cell) for cell in row] for row in rows]
     if not on_terminal():
-        print(separated(columns))
-        for row in cells:
-            print("\t".join(cell.plain for cell in row))
+        for row in (columns, *rows):
+            print(separated(row))
         return
+    cells = [[_clean(cell) for cell in row] for row in rows]
     width = shutil.get_terminal_size().columns
     widths = _widths(columns, cells, prose, width)
     lines = _blocks(columns, cells, prose, width) if widths is None else _aligned(columns, cells, widths)

@@ -6,11 +6,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
-from dependency_injector.containers import DeclarativeContainer
-
 from entrypoints.cli.exit_codes import EX_CONFIG, EX_USAGE
 from entrypoints.cli.terminal import fail
-from entrypoints.composition import container_of
+from entrypoints.composition import Page, container_of
 from entrypoints.composition.lifecycle import connected
 from entrypoints.config.clerk_values import SECRET_KEY_EXAMPLE
 from entrypoints.config.loading import load
@@ -18,7 +16,6 @@ from entrypoints.config.settings import ClerkApiSettings
 from entrypoints.config.sources import ConfigProblem
 
 T = TypeVar("T")
-Page = TypeVar("Page", bound=DeclarativeContainer)
 
 
 def container_for(page: type[Page], settings_class: type[Any]) -> Page:

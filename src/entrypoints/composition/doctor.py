@@ -3,27 +3,24 @@
 from functools import partial
 from typing import Any
 
-from dependency_injector.containers import DeclarativeContainer
 from dependency_injector.providers import Callable, Dependency, Provider, Singleton
 
 from adapters.clerk.doctor import key_set_of, thumbprint_of
-from adapters.kafka import doctor as kafka_doctor
 from adapters.postgres import doctor as postgres_doctor
 from adapters.postgres.engine import create_engine
 from adapters.postgres.outbox_admin import PostgresOutboxAdmin
 from adapters.postgres.replica import examine_replicas
 from adapters.postgres.statements import BY_KEY
-from anomalyze_auth.kafka import KafkaConnection
 from application.relay.ports import OutboxAdministration
 from entrypoints.cli.doctor import clerk
+from entrypoints.composition.topics import TopicsContainer
 from entrypoints.config.secret import revealed
-from entrypoints.config.settings import DatabaseSettings, KafkaSettings, ReplicaSettings
+from entrypoints.config.settings import DatabaseSettings, ReplicaSettings
 
 
-class DoctorContainer(DeclarativeContainer):
+class DoctorContainer(TopicsContainer):
     database: Dependency[DatabaseSettings] = Dependency(instance_of=DatabaseSettings)
     replica: Dependency[ReplicaSettings] = Dependency(instance_of=ReplicaSettings, default=ReplicaSettings())
-    kafka: Dependency[KafkaSettings] = Dependency(instance_of=KafkaSettings)
 
     engine = Singleton(create_engine, Callable(revealed, database.provided.database_url), settings=BY_KEY)
     outbox_admin: Provider[OutboxAdministration] = Singleton(PostgresOutboxAdmin, engine)
@@ -31,13 +28,6 @@ class DoctorContainer(DeclarativeContainer):
     try_writing: Provider[Any] = Singleton(partial, postgres_doctor.try_writing, engine)
     examine_replicas: Provider[Any] = Singleton(
         partial, examine_replicas, Callable(revealed, replica.provided.database_replica_url), engine
-    )
-    examine_topics: Provider[Any] = Singleton(
-        partial,
-        kafka_doctor.examine_topics,
-        kafka.provided.addresses,
-        kafka.provided.topics,
-        Singleton(KafkaConnection.security, kafka.provided.connection),
     )
     examine_clerk: Provider[Any] = Singleton(
         partial, clerk.examine_clerk, key_set_of=key_set_of, thumbprint_of=thumbprint_of

@@ -10,7 +10,8 @@ from dependency_injector.providers import Provider
 @asynccontextmanager
 async def serving(container: Any) -> AsyncIterator[None]:
     """Run what the HTTP process has in the background."""
-    async with acting(container), _started(container.session_keys, container.replicated.provided.replicas):
+    # The reader of webhooks is made here, for its import takes longer than a delivery should wait.
+    async with acting(container), _started(container.webhook_reader, container.session_keys, container.replicas):
         yield
 
 

@@ -1,41 +1,53 @@
-"""`auth-service serve`: one worker process."""
+"""`auth-service serve`, one worker process; `users`, `reconcile` and `topic repair` use the same parts of it."""
 
 import time
+from collections.abc import Callable as Function
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
-from dependency_injector.providers import Callable, Dependency, Provider, Singleton
-from sqlalchemy.ext.asyncio import AsyncEngine
+from dependency_injector.containers import DeclarativeContainer
+from dependency_injector.providers import Callable, Dependency, Object, Provider, Singleton
 
-from adapters.clerk.webhooks import ClerkWebhooks
-from adapters.postgres import database_load as load
+from adapters.clerk.backend_api import BackendApi
+from adapters.clerk.identities import BACKGROUND, INTERACTIVE, ClerkIdentities
+from adapters.kafka.cloudevents import encode
 from adapters.postgres import doctor, health
-from adapters.postgres.connection.target import Target
+from adapters.postgres.database_load import read_database_load
+from adapters.postgres.engine import create_engine
+from adapters.postgres.living_users import PostgresLivingUsers
+from adapters.postgres.notifier import OutboxNotifier
 from adapters.postgres.outbox_admin import PostgresOutboxAdmin
 from adapters.postgres.replica import PostgresReplicas
+from adapters.postgres.session_store import PostgresSessionStore
+from adapters.postgres.statements import BY_KEY
+from adapters.postgres.user_directory import PostgresUserDirectory
+from adapters.postgres.user_reader import PostgresUserReader
+from adapters.postgres.user_store import PostgresUserStore
 from anomalyze_auth import JwksKeys, KeySource, RequestVerifier, SessionVerifier, cookie_suffix_of
+from application.reconcile.ports import LivingUsers
+from application.relay.lanes import SESSIONS
 from application.relay.ports import OutboxAdministration
+from application.sessions.ports import SessionStore
+from application.sessions.revoke_session import RevokeSession
+from application.users import ports
+from application.users.delete_user import DeleteUser
 from application.users.get_current_user import GetCurrentUser
 from application.users.get_user import GetUser
 from application.users.just_in_time import JustInTimeSync
 from application.users.list_users import ListUsers
-from application.users.ports import WebhookReader
+from application.users.manage_users import ManageUsers
 from application.users.receive_webhook import ReceiveWebhook
 from application.users.replica import ReplicaReads
-from entrypoints.composition.users import UsersContainer
+from application.users.signing_key import SigningKey
+from application.users.sync_user import SyncUser
 from entrypoints.config import settings
-from entrypoints.config.clerk_values import PublishableKey
 from entrypoints.config.secret import revealed
-from entrypoints.http.authentication import Authentication
-from entrypoints.http.middleware.graceful_shutdown import GracefulShutdown
-from entrypoints.http.recent_failures import RecentFailures
-from entrypoints.http.rejection_throttle import RejectionThrottle
-from entrypoints.http.routes import health as health_routes
-from entrypoints.http.users.admission import Admission
-from entrypoints.http.users.management import Management
-from entrypoints.observability import metrics
-from entrypoints.observability.process_metrics import ProcessMetrics
+from entrypoints.observability.logging import log_replica
+from entrypoints.observability.tracing import Tracing
+
+if TYPE_CHECKING:
+    from entrypoints.http.recent_failures import RecentFailures
 
 
 def _session_keys(tokens: settings.TokenSettings, api: settings.ClerkApiSettings) -> KeySource:
@@ -47,52 +59,83 @@ def _session_keys(tokens: settings.TokenSettings, api: settings.ClerkApiSettings
     return JwksKeys(tokens.jwks_url, headers={"Authorization": f"Bearer {secret_key}"} if secret_key else None)
 
 
-def _cookie_suffix(publishable_key: PublishableKey | None) -> str | None:
-    return cookie_suffix_of(publishable_key.written) if publishable_key else None
+def _webhook_reader(keys: Sequence[SigningKey]) -> ports.WebhookReader:
+    from adapters.clerk.webhooks import ClerkWebhooks  # noqa: PLC0415  # svix takes 0.2 s, and only serve needs it
+
+    return ClerkWebhooks(keys)
 
 
-@frozen
-class Replicated:
-    """Reading at replicas, where there are some."""
+# Imported late: prometheus_client then reads where the workers of serve share their numbers, and commands have none.
+def _recent_failures() -> "RecentFailures":
+    from entrypoints.http.recent_failures import RecentFailures  # noqa: PLC0415
 
-    replicas: PostgresReplicas | None = None
-    reads: ReplicaReads | None = None
-
-
-def _replicated(target: Target | None, primary: AsyncEngine) -> Replicated:
-    if target is None:
-        return Replicated()
-    replicas = PostgresReplicas(target, primary, health_routes.log_replica)
-    return Replicated(replicas, ReplicaReads(replicas, metrics.count_read))
+    return RecentFailures(time.monotonic)
 
 
-class ServeContainer(UsersContainer):
-    # No provider of `UsersContainer` may refer to one that is replaced here: it would keep the one there.
+def _replica_reads(replicas: PostgresReplicas | None) -> ReplicaReads | None:
+    from entrypoints.observability.metrics import count_read  # noqa: PLC0415
+
+    return ReplicaReads(replicas, count_read) if replicas else None
+
+
+class ServeContainer(DeclarativeContainer):
+    database: Dependency[settings.DatabaseSettings] = Dependency(instance_of=settings.DatabaseSettings)
     replica: Dependency[settings.ReplicaSettings] = Dependency(
         instance_of=settings.ReplicaSettings, default=settings.ReplicaSettings()
     )
     webhooks: Dependency[settings.WebhookSettings] = Dependency(instance_of=settings.WebhookSettings)
     tokens: Dependency[settings.TokenSettings] = Dependency(instance_of=settings.TokenSettings)
+    clerk_api: Dependency[settings.ClerkApiSettings] = Dependency(instance_of=settings.ClerkApiSettings)
     management: Dependency[settings.ManagementSettings] = Dependency(instance_of=settings.ManagementSettings)
     http: Dependency[settings.HttpSettings] = Dependency(instance_of=settings.HttpSettings)
+    traced: Dependency[Tracing] = Dependency(default=Tracing())
 
-    graceful_shutdown = Singleton(GracefulShutdown, http.provided.shutdown_delay_s)
-    recent_failures = Singleton(RecentFailures, time.monotonic)
-    rejections = Singleton(RejectionThrottle, time.monotonic)
+    now_ms: Provider[Function[[], int]] = Object(lambda: time.time_ns() // 1_000_000)
+    recent_failures = Singleton(_recent_failures)
 
     # PostgreSQL
-    replicated = Singleton(
-        _replicated, Callable(revealed, replica.provided.database_replica_url), UsersContainer.engine
+    engine = Singleton(create_engine, Callable(revealed, database.provided.database_url), settings=BY_KEY)
+    outbox_wake = Singleton(OutboxNotifier, engine)
+    session_wake = Singleton(OutboxNotifier, engine, SESSIONS)
+    user_store: Provider[ports.UserStore] = traced.provided.user_store.call(
+        Singleton(
+            PostgresUserStore,
+            engine,
+            encode,
+            outbox_wake.provided.set,
+            traced.provided.batch,
+            is_first=outbox_wake.provided.is_first,
+        )
     )
-    outbox_admin: Provider[OutboxAdministration] = Singleton(PostgresOutboxAdmin, UsersContainer.engine)
-    check_database: Provider[Any] = Singleton(partial, health.check_database, UsersContainer.engine)
-    try_writing: Provider[Any] = Singleton(partial, doctor.try_writing, UsersContainer.engine)
+    user_reader: Provider[ports.UserReader] = traced.provided.user_reader.call(Singleton(PostgresUserReader, engine))
+    session_store: Provider[SessionStore] = Singleton(
+        PostgresSessionStore, engine, encode, session_wake.provided.set, traced.provided.batch
+    )
+    user_directory: Provider[ports.UserDirectory] = Singleton(PostgresUserDirectory, engine)
+    living_users: Provider[LivingUsers] = Singleton(PostgresLivingUsers, engine)
+    outbox_admin: Provider[OutboxAdministration] = Singleton(PostgresOutboxAdmin, engine)
+    check_database: Provider[Any] = Singleton(partial, health.check_database, engine)
+    try_writing: Provider[Any] = Singleton(partial, doctor.try_writing, engine)
+    database_load: Provider[Function[[], ports.DatabaseLoad]] = Singleton(
+        partial, read_database_load, engine, user_store
+    )
+    replicas = Singleton(
+        lambda target, primary: target and PostgresReplicas(target, primary, log_replica),
+        Callable(revealed, replica.provided.database_replica_url),
+        engine,
+    )
+    replica_reads = Singleton(_replica_reads, replicas)
 
     # Clerk
-    webhook_reader: Provider[WebhookReader] = Singleton(
-        ClerkWebhooks, Callable(revealed, webhooks.provided.clerk_webhook_secret)
+    backend = Singleton(
+        BackendApi, Callable(revealed, clerk_api.provided.clerk_secret_key), clerk_api.provided.clerk_api_url
     )
-    session_keys: Provider[KeySource] = Singleton(_session_keys, tokens, UsersContainer.clerk_api)
+    identities: Provider[ports.ClerkUsers] = Singleton(ClerkIdentities, backend, BACKGROUND, now_ms=now_ms)
+    hasty_identities: Provider[ports.ClerkUsers] = Singleton(ClerkIdentities, backend, INTERACTIVE, now_ms=now_ms)
+    webhook_reader: Provider[ports.WebhookReader] = Singleton(
+        _webhook_reader, Callable(revealed, webhooks.provided.clerk_webhook_secret)
+    )
+    session_keys: Provider[KeySource] = Singleton(_session_keys, tokens, clerk_api)
     request_verifier = Singleton(
         RequestVerifier,
         Singleton(
@@ -101,72 +144,41 @@ class ServeContainer(UsersContainer):
             issuer=tokens.provided.issuer,
             authorized_parties=tokens.provided.clerk_authorized_parties,
         ),
-        cookie_suffix=Callable(_cookie_suffix, tokens.provided.clerk_publishable_key),
+        cookie_suffix=Callable(
+            lambda key: key and cookie_suffix_of(key.written), tokens.provided.clerk_publishable_key
+        ),
         cookies=Callable(bool, tokens.provided.clerk_authorized_parties),
     )
 
     # Use cases
-    receive_webhook: Provider[ReceiveWebhook] = UsersContainer.traced.provided.receive_webhook.call(
-        Singleton(
-            ReceiveWebhook,
-            webhooks=webhook_reader,
-            sync_user=UsersContainer.sync_user,
-            delete_user=UsersContainer.delete_user,
-            revoke_session=UsersContainer.revoke_session,
-        )
+    sync_user = Singleton(SyncUser, user_store)
+    delete_user = Singleton(DeleteUser, user_store)
+    revoke_session = Singleton(RevokeSession, session_store)
+    receive_webhook: Provider[ReceiveWebhook] = traced.provided.receive_webhook.call(
+        Singleton(ReceiveWebhook, webhook_reader, sync_user, delete_user, revoke_session)
     )
-    just_in_time: Provider[JustInTimeSync] = UsersContainer.traced.provided.just_in_time.call(
+    just_in_time: Provider[JustInTimeSync] = traced.provided.just_in_time.call(
         Singleton(
             JustInTimeSync,
-            users=UsersContainer.user_reader,
-            identities=UsersContainer.hasty_identities,
-            sync_user=UsersContainer.sync_user,
+            users=user_reader,
+            identities=hasty_identities,
+            sync_user=sync_user,
             clock=time.monotonic,
             on_obtained=recent_failures.provided.user_obtained,
         )
     )
-    get_user = Singleton(
-        GetUser, users=UsersContainer.user_reader, just_in_time=just_in_time, replica=replicated.provided.reads
-    )
-    get_current_user = Singleton(
-        GetCurrentUser, users=UsersContainer.user_reader, just_in_time=just_in_time, replica=replicated.provided.reads
-    )
-
-    # HTTP
-    authentication = Singleton(Authentication, request_verifier, get_current_user, rejections)
-    managers = Singleton(
-        Authentication,
-        request_verifier,
-        Singleton(GetCurrentUser, users=UsersContainer.user_reader, just_in_time=just_in_time),
-        rejections,
-    )
+    get_user = Singleton(GetUser, user_reader, just_in_time, replica_reads)
+    get_current_user = Singleton(GetCurrentUser, user_reader, just_in_time, replica_reads)
+    get_manager = Singleton(GetCurrentUser, user_reader, just_in_time)
     """Asks the primary alone: who was banned a moment ago must not ban others."""
-    user_management = Singleton(
-        Management,
-        admission=Singleton(
-            Admission,
-            authentication=managers,
-            keys=management.provided.auth_service_keys,
-            permission=management.provided.auth_service_permission,
-            organizations=management.provided.auth_service_organizations,
-        ),
-        list_users=Singleton(ListUsers, directory=UsersContainer.user_directory, replica=replicated.provided.reads),
-        get_user=get_user,
-        manage_users=UsersContainer.manage_users,
-    )
-    health_dependencies = Singleton(
-        health_routes.Dependencies,
-        check_database=check_database,
-        try_writing=try_writing,
-        read_backlog=outbox_admin.provided.status,
-        replicas=replicated.provided.replicas,
-        session_keys=session_keys,
-        failures=recent_failures,
-        departure=graceful_shutdown,
-        clock=time.monotonic,
-    )
-    process_metrics = Singleton(
-        ProcessMetrics,
-        Singleton(partial, load.read_database_load, UsersContainer.engine, UsersContainer.user_store),
-        session_keys,
+    list_users = Singleton(ListUsers, user_directory, replica_reads)
+    manage_users = Singleton(
+        ManageUsers,
+        users=user_reader,
+        living=living_users,
+        identities=identities,
+        sync_user=sync_user,
+        delete_user=delete_user,
+        revoke_session=revoke_session,
+        now_ms=now_ms,
     )

@@ -1,4 +1,4 @@
-"""`auth-service topic` and `events`: what works on Kafka alone."""
+"""`auth-service topic` and `events`: what works on Kafka alone; `doctor` and others use it too."""
 
 from functools import partial
 from typing import Any

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from attrs import field, frozen
 
 from application.users.signing_key import SigningKey, parse_signing_key
-from entrypoints.config.parsing import http_url, line
+from entrypoints.config.parsing import HOST, http_url, line
 from entrypoints.config.written import from_base64, is_placeholder
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ BACKEND_KEYS = "/v1/jwks"  # the key set as the Backend API serves it for the se
 
 _LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
-_HOST = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?|[0-9a-f:.]*:[0-9a-f:.]*")
 _PUBLISHABLE_KEY = re.compile(r"pk_(?:test|live)_([A-Za-z0-9+/=_-]+)")
 _SECRET_KEY = re.compile(r"sk_(?:test|live)_(?:(?![,;\"'`])[!-~])+")
 
@@ -143,7 +142,7 @@ def _clerk_url(value: str) -> str:
     if "@" in parts.netloc:
         raise ValueError("a URL with a user or a password in it")
     host = parts.hostname or ""
-    if not _HOST.fullmatch(host):
+    if not HOST.fullmatch(host):
         raise ValueError("the host in it is none: letters, digits, dots and hyphens")
     port = "" if parts.port in (None, {"http": 80, "https": 443}[parts.scheme]) else f":{parts.port}"
     from anomalyze_auth import protected_url  # noqa: PLC0415  # not every command needs it, and it imports cryptography

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 
-_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
+HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 
 _LISTENING_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*")
 
@@ -132,7 +132,7 @@ def proxy_url(value: str) -> str:
         raise ValueError("not the URL of an HTTP proxy (http://host:port)")
     if parts.path.strip("/") or parts.query or parts.fragment:
         raise ValueError("more than host and port; write /, ? and # in a password as %2F, %3F and %23")
-    if not _HOST.fullmatch(parts.hostname):
+    if not HOST.fullmatch(parts.hostname):
         raise ValueError("the host in it is none")
     user, password = (quote(unquote(text), safe="") if text else text for text in (parts.username, parts.password))
     credentials = "" if user is None else f"{user}@" if password is None else f"{user}:{password}@"

@@ -61,11 +61,8 @@ def service_key(configured: str) -> ServiceKey:
 def key_of(text: str, keys: Iterable[ServiceKey]) -> ServiceKey | None:
     """Return the key with this text, or `None`; every key is compared, in constant time."""
     digest = _digest(text)
-    found = None
-    for key in keys:
-        if compare_digest(key.digest, digest):
-            found = key
-    return found
+    matching = [key for key in keys if compare_digest(key.digest, digest)]
+    return matching[-1] if matching else None
 
 
 def _digest(text: str) -> bytes:

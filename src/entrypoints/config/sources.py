@@ -155,7 +155,9 @@ def _entries(env_file: Path) -> tuple[list[tuple[str, str, str]], bool]:
     except OSError as error:
         raise ConfigurationError(ConfigProblem(str(env_file), f"cannot be read ({error.strerror})")) from None
     except UnicodeDecodeError as error:
-        raise ConfigurationError(ConfigProblem(str(env_file), f"cannot be read: {_encoding(error.object)}")) from None
+        is_utf16 = error.object.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # what PowerShell's `>` writes
+        what = "it is UTF-16, save it as UTF-8" if is_utf16 else "it is not UTF-8"
+        raise ConfigurationError(ConfigProblem(str(env_file), f"cannot be read: {what}")) from None
     bindings = [*parse_stream(io.StringIO(text, newline=None))]
     # A line that is passed over in silence may be the secret that everybody looks for.
     if bad := [str(_line(binding)) for binding in bindings if binding.error]:
@@ -172,9 +174,3 @@ def _line(binding: Binding) -> int:
     """Return where it begins, from 1: empty lines above it are part of what the parser calls its original."""
     text = binding.original.string
     return binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
-
-
-def _encoding(content: bytes) -> str:
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # what PowerShell's `>` writes
-        return "it is UTF-16, save it as UTF-8"
-    return "it is not UTF-8"

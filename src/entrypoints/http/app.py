@@ -21,11 +21,12 @@ from entrypoints.composition.serve import ServeContainer
 from entrypoints.config.loading import load
 from entrypoints.config.settings import ServeSettings
 from entrypoints.http import problems
+from entrypoints.http.authentication import Authentication
 from entrypoints.http.dependencies import provided
 from entrypoints.http.middleware.body import AnswerFirst
 from entrypoints.http.middleware.cors import Cors
 from entrypoints.http.middleware.direct_routes import DirectRoutes, routes_of
-from entrypoints.http.middleware.graceful_shutdown import GracefulShutdownMiddleware
+from entrypoints.http.middleware.graceful_shutdown import GracefulShutdown, GracefulShutdownMiddleware
 from entrypoints.http.middleware.head_bounds import HeadBounds
 from entrypoints.http.middleware.path_check import OneReading
 from entrypoints.http.middleware.request_middleware import (
@@ -38,11 +39,15 @@ from entrypoints.http.middleware.request_middleware import (
 from entrypoints.http.openapi import routes as schema
 from entrypoints.http.plain_response import PlainResponse
 from entrypoints.http.recent_failures import failure_of
+from entrypoints.http.rejection_throttle import RejectionThrottle
 from entrypoints.http.routes.handlers import DIRECT, HANDLERS
+from entrypoints.http.routes.health import Dependencies
 from entrypoints.http.routes.root import root_handler
 from entrypoints.http.routes.verify import AnyMethodAnyPath
+from entrypoints.http.users.admission import Admission
+from entrypoints.http.users.management import Management
 from entrypoints.observability.logging import configure_logging, log_loop_failures, places
-from entrypoints.observability.process_metrics import reporting
+from entrypoints.observability.process_metrics import ProcessMetrics, reporting
 from entrypoints.observability.tracing import tracing_of
 
 log = structlog.get_logger("http")
@@ -55,13 +60,13 @@ def create_app() -> ASGIApp:
     configure_logging(settings.log)
     tracing = tracing_of(settings.tracing, process="auth-service")
     container = container_of(ServeContainer, settings, traced=tracing)
-    departure = container.graceful_shutdown()
+    departure = GracefulShutdown(settings.http.shutdown_delay_s)
     departure.await_sigterm()
     # Noted when this process was started: by now the parent may be gone, and another the parent.
     parent = multiprocessing.parent_process()
     pid = parent.pid if parent else os.getppid()
     threading.Thread(target=_leave_with, args=(pid,), daemon=True, name="leave-with-parent").start()
-    return GracefulShutdownMiddleware(app_for(container), departure)
+    return GracefulShutdownMiddleware(app_for(container, departure), departure)
 
 
 def _leave_with(parent: int) -> None:
@@ -71,12 +76,13 @@ def _leave_with(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def app_for(container: ServeContainer) -> ASGIApp:
+def app_for(container: ServeContainer, departure: GracefulShutdown) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         log_loop_failures()
         with _logged_without_text():
-            async with serving(container), reporting(container.process_metrics()):
+            metrics = ProcessMetrics(container.database_load(), container.session_keys())
+            async with serving(container), reporting(metrics):
                 # What is loaded by now lives as long as the process: a full collection would look at all of it again,
                 # 70 ms in which every request waits.
                 gc.collect()
@@ -99,13 +105,16 @@ def app_for(container: ServeContainer) -> ASGIApp:
             log_failure(scope, error)
         return problems.response_to(error)
 
-    bounds = HeadBounds(container.rejections())
+    rejections = RejectionThrottle(time.monotonic)
+    bounds = HeadBounds(rejections)
     # One for each handler: several of one handler would run as tasks of a task group, at 15 µs each.
     dependencies = {
         "receive_webhook": provided(container.receive_webhook),
-        "authentication": provided(container.authentication),
-        "management": provided(container.user_management),
-        "dependencies": provided(container.health_dependencies),
+        "authentication": provided(
+            lambda: Authentication(container.request_verifier(), container.get_current_user(), rejections)
+        ),
+        "management": provided(lambda: _management(container, rejections)),
+        "dependencies": provided(lambda: _health_dependencies(container, departure)),
     }
     litestar = Litestar(
         [
@@ -127,6 +136,34 @@ def app_for(container: ServeContainer) -> ASGIApp:
     direct = DirectRoutes(litestar, routes_of(DIRECT, dependencies), bounds, answer)
     app: ASGIApp = OneReading(Cors(AnyMethodAnyPath(direct), origins))
     return AnswerFirst(RequestMiddleware(container.traced().requests(app), failures))
+
+
+def _management(container: ServeContainer, rejections: RejectionThrottle) -> Management:
+    settings = container.management()
+    return Management(
+        admission=Admission(
+            authentication=Authentication(container.request_verifier(), container.get_manager(), rejections),
+            keys=settings.auth_service_keys,
+            permission=settings.auth_service_permission,
+            organizations=settings.auth_service_organizations,
+        ),
+        list_users=container.list_users(),
+        get_user=container.get_user(),
+        manage_users=container.manage_users(),
+    )
+
+
+def _health_dependencies(container: ServeContainer, departure: GracefulShutdown) -> Dependencies:
+    return Dependencies(
+        check_database=container.check_database(),
+        try_writing=container.try_writing(),
+        read_backlog=container.outbox_admin().status,
+        replicas=container.replicas(),
+        session_keys=container.session_keys(),
+        failures=container.recent_failures(),
+        departure=departure,
+        clock=time.monotonic,
+    )
 
 
 @contextmanager

@@ -30,11 +30,8 @@ class Authentication:
     def identity_in(self, headers: Iterable[tuple[bytes, bytes]]) -> Awaitable[Authenticated]:
         """Return who sends a request, by its Bearer token or its session cookies; see `RequestVerifier`.
 
-        Raises:
-            TokenMissingError: neither header nor cookie holds a token that counts.
-            TokenRejected: it is not a valid session token of a user.
-            OriginRefused: the token is in a cookie, and a page of another origin made the request.
-            KeysUnavailable: the keys to verify it with cannot be fetched.
+        Raises TokenMissingError, TokenRejected, KeysUnavailable, or OriginRefused: the token is in a cookie, and a page
+        of another origin made the request.
         """
         return self._identity(self.requests.verify(headers))
 

@@ -38,11 +38,14 @@ def _is_proven(failure: Failure) -> bool:
 
 
 @frozen
-class _Entry:
+class RecentFailure:
     failure: Failure
-    proven: bool
+    proven: bool  # no client can have invented it
     count: int
     at: float
+
+    def __str__(self) -> str:
+        return f"{self.failure}, {counted(self.count, 'time')} since the last success"
 
 
 @define
@@ -50,16 +53,16 @@ class RecentFailures:
     """The last failure of each subject, until a request succeeds: for /health, which asks the database alone."""
 
     clock: Callable[[], float]  # monotonic seconds
-    _entries: dict[str, _Entry] = field(factory=dict, init=False)
+    _entries: dict[str, RecentFailure] = field(factory=dict, init=False)
 
     def failed(self, failure: Failure) -> None:
-        before = self._recent(failure.subject)
+        before = self.of(failure.subject)
         proven, count = _is_proven(failure), 1
         if before is not None:
             count = before.count + 1
             if before.proven and not proven:
                 failure, proven = before.failure, True
-        self._entries[failure.subject] = _Entry(failure, proven, count, self.clock())
+        self._entries[failure.subject] = RecentFailure(failure, proven, count, self.clock())
 
     def user_obtained(self) -> None:
         """Count a user who was obtained from Clerk: a webhook is missing, so those that were refused were Clerk's."""
@@ -70,21 +73,6 @@ class RecentFailures:
     def succeeded(self, subject: str) -> None:
         self._entries.pop(subject, None)
 
-    def of(self, subject: str) -> str | None:
-        """Describe its failure, proven or not; None without one."""
-        entry = self._recent(subject)
-        return None if entry is None else f"{entry.failure}, {counted(entry.count, 'time')} since the last success"
-
-    def label(self, subject: str) -> str:
-        """Return its failure as metrics label it; empty without one."""
-        entry = self._recent(subject)
-        return entry.failure.label if entry else ""
-
-    def proven(self, subject: str) -> bool:
-        """Tell whether it has a failure that no client can have invented."""
-        entry = self._recent(subject)
-        return entry is not None and entry.proven
-
-    def _recent(self, subject: str) -> _Entry | None:
+    def of(self, subject: str) -> RecentFailure | None:
         entry = self._entries.get(subject)
         return None if entry is None or self.clock() - entry.at > REMEMBERED_S else entry

@@ -11,6 +11,7 @@ from typing import Any, TextIO, cast
 import msgspec
 import structlog
 
+from application.failure import Failure
 from application.trace import traceparent
 from entrypoints.config.settings import LogFormat, LogSettings
 from entrypoints.observability.log_stream import LogStream
@@ -76,6 +77,15 @@ def log_loop_failures(is_expected: Callable[[Mapping[str, Any]], bool] = lambda 
         log.error("unhandled_error", where=context["message"], **more)
 
     asyncio.get_running_loop().set_exception_handler(handle)
+
+
+def log_replica(name: str, failure: Failure | None) -> None:
+    """Log that a replica went out of use, or came into use again (None)."""
+    log = structlog.get_logger("http")
+    if failure is None:
+        log.info("replica_recovered", replica=name)
+    else:
+        log.warning("replica_unavailable", replica=name, cause=str(failure))
 
 
 def places(error: BaseException) -> list[str]:

@@ -6,6 +6,7 @@ import pytest
 from litestar import Request, get
 from sdktest.rows import each_row
 
+from entrypoints.http.authentication import Authentication
 from entrypoints.http.dependencies import provided
 from entrypoints.http.middleware.direct_routes import routes_of
 from entrypoints.http.routes.handlers import DIRECT
@@ -72,7 +73,7 @@ async def test_a_bug_in_a_handler_is_500_either_way(web, monkeypatch):
     async def bug(_headers):
         raise RuntimeError("secret")
 
-    monkeypatch.setattr(type(web.container.authentication()), "identity_in", lambda _self, headers: bug(headers))
+    monkeypatch.setattr(Authentication, "identity_in", lambda _self, headers: bug(headers))
     direct = await web.client.get("/v1/me", headers=bearer())
     by_litestar = await web.client.get("/v1/me" + BY_LITESTAR, headers=bearer())
 

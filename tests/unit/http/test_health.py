@@ -258,7 +258,7 @@ def test_a_trouble_that_has_not_shown_for_long_is_over():
     failures = RecentFailures(lambda: now)
     failures.failed(failure_of(ClerkUnavailableError("ConnectError")))
 
-    assert failures.of("Clerk").startswith("Clerk: out of reach (")
+    assert str(failures.of("Clerk")).startswith("Clerk: out of reach (")
 
     now = REMEMBERED_S + 1
 

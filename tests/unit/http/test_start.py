@@ -10,6 +10,7 @@ from entrypoints.composition.serve import ServeContainer
 from entrypoints.config.loading import load
 from entrypoints.config.settings import ServeSettings
 from entrypoints.http.app import app_for
+from entrypoints.http.middleware.graceful_shutdown import GracefulShutdown
 from support.web import NO_FILE, environment
 
 
@@ -27,7 +28,9 @@ async def test_what_stops_the_start_is_told_by_kind_and_place_and_not_by_its_tex
 
     with capture_logs() as logs:
         starting = asyncio.create_task(
-            app_for(container)({"type": "lifespan", "asgi": {"version": "3.0"}}, inbox.get, outbox.put)
+            app_for(container, GracefulShutdown(0))(
+                {"type": "lifespan", "asgi": {"version": "3.0"}}, inbox.get, outbox.put
+            )
         )
         told = await outbox.get()
         await asyncio.gather(starting, return_exceptions=True)

@@ -121,13 +121,14 @@ async def _nothing() -> None:
     return None
 
 
-def _what_to_do(finding: Finding) -> str:
-    return "; see ".join(filter(None, (finding.advice, finding.runbook)))
-
-
 def _print_table(findings: Sequence[Finding]) -> None:
     rows = [
-        (finding.check, Text(finding.grade, _COLOURS[finding.grade]), finding.says, _what_to_do(finding))
+        (
+            finding.check,
+            Text(finding.grade, _COLOURS[finding.grade]),
+            finding.says,
+            "; see ".join(filter(None, (finding.advice, finding.runbook))),
+        )
         for finding in findings
     ]
     print_table(("check", "grade", "finding", "what to do"), rows, prose={"finding", "what to do"})

@@ -4,7 +4,8 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
+from datetime import datetime
+from uuid import UUID
 
 from attrs import asdict
 from rich.text import Text
@@ -105,12 +106,10 @@ def print_letters(letters: Sequence[DeadLetter]) -> None:
 
 
 def as_json(letter: DeadLetter) -> str:
-    def readable(_: Any, __: Any, value: Any) -> Any:
-        if hasattr(value, "timestamp"):
-            return rfc3339(int(value.timestamp() * 1000))
-        return str(value) if hasattr(value, "hex") and not isinstance(value, float) else value
+    def readable(value: datetime | UUID) -> str:
+        return rfc3339(int(value.timestamp() * 1000)) if isinstance(value, datetime) else str(value)
 
-    return json.dumps(asdict(letter, value_serializer=readable))
+    return json.dumps(asdict(letter), default=readable)
 
 
 def _seconds(seconds: float | None) -> str:

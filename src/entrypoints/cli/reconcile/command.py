@@ -13,7 +13,7 @@ from cyclopts.validators import Number
 
 from application import errors
 from application.reconcile.drift import DeletionLimit
-from application.reconcile.options import ReconcileOptions, ReconcileProgress
+from application.reconcile.options import ReconcileOptions
 from domain.user import parse_user_id
 from entrypoints.cli.confirmation import Yes, require_terminal
 from entrypoints.cli.exit_codes import EX_DATAERR, EX_NOT_DONE, EX_TEMPFAIL, EX_UNAVAILABLE, EX_USAGE
@@ -24,7 +24,7 @@ from entrypoints.cli.terminal import fail
 from entrypoints.cli.until_signal import run_until_signal
 from entrypoints.composition import container_of
 from entrypoints.composition.lifecycle import acting
-from entrypoints.composition.users import UsersContainer
+from entrypoints.composition.reconcile import ReconcileContainer
 from entrypoints.config.loading import load
 from entrypoints.config.settings import ReconcileSettings
 from entrypoints.observability.logging import configure_logging
@@ -98,17 +98,17 @@ def reconcile(  # noqa: PLR0913  # a command's options
         require_terminal("Delete users here whom Clerk does not have?")
     with ExitStack() as exits:
         try:
-            output = exits.enter_context(Output(options, ReconcileProgress(), yes=yes, report=report, as_json=json))
+            output = exits.enter_context(Output(options, yes=yes, report=report, as_json=json))
         except OSError as error:
             fail(f"--report {report}: {error.strerror}", EX_USAGE)
         configure_logging(settings.log)
         status = run_until_signal(
-            _run(container_of(UsersContainer, settings), options, output), on_signal=output.signalled
+            _run(container_of(ReconcileContainer, settings), options, output), on_signal=output.signalled
         )
     sys.exit(EX_TEMPFAIL if status is None else status)
 
 
-async def _run(container: UsersContainer, options: ReconcileOptions, output: Output) -> int:
+async def _run(container: ReconcileContainer, options: ReconcileOptions, output: Output) -> int:
     try:
         async with acting(container):
             await container.reconcile()(options, output.progress, output)

@@ -59,10 +59,8 @@ _MEANS = {
 class Output:
     """`application.reconcile.options.Observer` for people, logs and other programs."""
 
-    def __init__(
-        self, options: ReconcileOptions, progress: ReconcileProgress, *, yes: bool, report: Path | None, as_json: bool
-    ) -> None:
-        self.progress = progress
+    def __init__(self, options: ReconcileOptions, *, yes: bool, report: Path | None, as_json: bool) -> None:
+        self.progress = ReconcileProgress()
         self._yes = yes
         self._options = options
         self._as_json = as_json

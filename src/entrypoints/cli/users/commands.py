@@ -24,7 +24,7 @@ from entrypoints.cli.users import output
 from entrypoints.cli.users.history import erased, history
 from entrypoints.cli.users.outcomes import Action, outcome_of
 from entrypoints.cli.users.running import run, run_for_each, user_ids
-from entrypoints.composition.users import UsersContainer
+from entrypoints.composition.serve import ServeContainer
 
 app = App(
     name="users",
@@ -89,7 +89,7 @@ def list_users(  # noqa: PLR0913  # the options of a command
         fail("--email takes --limit alone: few users have one address.", EX_USAGE)
     start = user_ids([after])[0] if after is not None else None
 
-    async def found(container: UsersContainer) -> Sequence[User]:
+    async def found(container: ServeContainer) -> Sequence[User]:
         directory = container.user_directory()
         if email is not None:
             return await directory.by_email(email, limit=limit)
@@ -195,7 +195,7 @@ def _act(  # noqa: PLR0913  # what the commands differ in
     run_for_each(who, lambda container: partial(use_case, container.manage_users()), show, as_json=json)
 
 
-async def _at_clerk(container: UsersContainer, limit: int) -> Sequence[Listed]:
+async def _at_clerk(container: ServeContainer, limit: int) -> Sequence[Listed]:
     identities = container.identities()
     users: list[Listed] = []
     while len(users) < limit:

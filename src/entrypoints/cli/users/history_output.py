@@ -10,7 +10,7 @@ from rich.text import Text
 
 from application.counting import counted
 from application.history.erasure import Erasure, Place
-from application.history.user_history import Change, UserHistory, Version
+from application.history.user_history import UserHistory, Version
 from application.relay.messages import kind_of
 from application.users.representation import rfc3339, user_document
 from domain.user import Tombstone
@@ -55,13 +55,13 @@ def _version_document(version: Version) -> dict[str, Any]:
         "waiting_since": rfc3339(version.waiting.stored_at) if version.waiting else None,
         "dead_letter": dead and {"id": dead.id, "error": dead.error, "died_at": rfc3339(dead.died_at)},
         "changed": list(version.changed),
-        "changes": None if version.changes is None else [_change_document(change) for change in version.changes],
+        "changes": None
+        if version.changes is None
+        else [
+            {"field": change.field, **({"before": change.before} if change.before_known else {}), "after": change.after}
+            for change in version.changes
+        ],
     }
-
-
-def _change_document(change: Change) -> dict[str, Any]:
-    known = {"before": change.before} if change.before_known else {}
-    return {"field": change.field, **known, "after": change.after}
 
 
 def print_history(history: UserHistory) -> None:

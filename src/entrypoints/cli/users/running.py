@@ -12,7 +12,7 @@ from entrypoints.cli.terminal import fail
 from entrypoints.cli.users.failures import NOT_TRIED, Failure, exit_status, failure_of
 from entrypoints.cli.users.output import print_failure
 from entrypoints.composition.lifecycle import acting
-from entrypoints.composition.users import UsersContainer
+from entrypoints.composition.serve import ServeContainer
 from entrypoints.config.settings import UsersSettings
 
 T = TypeVar("T")
@@ -31,10 +31,10 @@ def user_ids(texts: Sequence[str]) -> list[UserId]:
     return list(dict.fromkeys(ids))
 
 
-def run(ask: Callable[[UsersContainer], Awaitable[T]]) -> T:
+def run(ask: Callable[[ServeContainer], Awaitable[T]]) -> T:
     """Return the answer; ends the program when there is none."""
     try:
-        return startup.run(startup.container_for(UsersContainer, UsersSettings), ask, acting)
+        return startup.run(startup.container_for(ServeContainer, UsersSettings), ask, acting)
     except ApplicationError as error:
         failure = failure_of(error)
         fail(f"{failure.message[:1].upper()}{failure.message[1:]}", failure.status)
@@ -44,7 +44,7 @@ def run(ask: Callable[[UsersContainer], Awaitable[T]]) -> T:
 
 def run_for_each(
     ids: Sequence[UserId],
-    use_case_of: Callable[[UsersContainer], Callable[[UserId], Awaitable[T]]],
+    use_case_of: Callable[[ServeContainer], Callable[[UserId], Awaitable[T]]],
     show: Callable[[UserId, T], None],
     *,
     as_json: bool,
@@ -52,7 +52,7 @@ def run_for_each(
     """Do it for one user after the other, show what came of each, and end the program; an outage ends it at once."""
     failures: list[Failure] = []
 
-    async def do(container: UsersContainer) -> None:
+    async def do(container: ServeContainer) -> None:
         use_case = use_case_of(container)
         for who in ids:
             if any(failure.of_everybody for failure in failures):

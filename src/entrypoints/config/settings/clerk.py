@@ -50,9 +50,7 @@ class TokenSettings:
     @property
     def issuer(self) -> str | None:
         """The `iss` that tokens must carry; `None` when only a key was configured."""
-        if self.clerk_issuer or not self.clerk_publishable_key:
-            return self.clerk_issuer
-        return self.clerk_publishable_key.issuer
+        return self.clerk_issuer or (self.clerk_publishable_key.issuer if self.clerk_publishable_key else None)
 
     @property
     def jwks_url(self) -> str | None:

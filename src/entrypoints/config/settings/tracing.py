@@ -59,6 +59,4 @@ class TracingSettings:
         """Return where traces go; `None` when there are none."""
         if self.otel_sdk_disabled or self.otel_traces_exporter is TracesExporter.NONE:
             return None
-        if self.otel_traces_exporter is None and self.otel_exporter_otlp_endpoint is not None:
-            return TracesExporter.OTLP
-        return self.otel_traces_exporter
+        return self.otel_traces_exporter or (TracesExporter.OTLP if self.otel_exporter_otlp_endpoint else None)

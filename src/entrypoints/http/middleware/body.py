@@ -84,11 +84,7 @@ class Budget:
             self._turns.release()
 
     def keep(self, body: _Body, chunk: bytes) -> None:
-        """Add what has arrived.
-
-        Raises:
-            BodyShedError: this is the one to give up.
-        """
+        """Add what has arrived, or raise BodyShedError: this is the one to give up."""
         if not body.shed:
             self._take(body, len(chunk))
         if body.shed:
@@ -255,11 +251,7 @@ def announced_bytes(scope: Scope) -> int | None:
 
 
 def refuse_announced(scope: Scope, limit: int = BODY_LIMIT_BYTES) -> None:
-    """Read nothing.
-
-    Raises:
-        BodyTooLargeError: the body is announced longer than the limit.
-    """
+    """Raise BodyTooLargeError, before anything is read, if the body is announced longer than the limit."""
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit() and (len(value) > len(str(limit)) or int(value) > limit):
             raise BodyTooLargeError

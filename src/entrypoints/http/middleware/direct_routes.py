@@ -33,11 +33,7 @@ class Received:
 
 
 def routes_of(handlers: Iterable[HTTPRouteHandler], dependencies: Mapping[str, Provide]) -> Routes:
-    """Return the routes of these handlers.
-
-    Raises:
-        ValueError: a handler has not exactly two parameters: the request, and one that is injected.
-    """
+    """Return their routes, or raise ValueError: one has not two parameters, the request and one that is injected."""
     routes = {}
     for handler in handlers:
         _, injected = signature(handler.fn).parameters
@@ -49,18 +45,12 @@ def routes_of(handlers: Iterable[HTTPRouteHandler], dependencies: Mapping[str, P
 
 @frozen
 class DirectRoutes:
-    """Around Litestar.
-
-    Args:
-        app: Litestar.
-        bounds: its `before_request`.
-        answer: returns the answer to an error.
-    """
+    """Around Litestar."""
 
     app: ASGIApp
     routes: Routes
-    bounds: HeadBounds
-    answer: Callable[[HTTPScope, Exception], PlainResponse[Any]]
+    bounds: HeadBounds  # Litestar's `before_request`
+    answer: Callable[[HTTPScope, Exception], PlainResponse[Any]]  # to an error
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == ScopeType.HTTP:

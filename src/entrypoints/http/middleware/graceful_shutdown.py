@@ -43,13 +43,9 @@ _NO_SYN = b"".join(
 
 @define
 class GracefulShutdown:
-    """Whether this process is about to leave.
+    """Whether this process is about to leave."""
 
-    Args:
-        delay_s: how long to go on serving everybody after SIGTERM, until balancers have noticed.
-    """
-
-    delay_s: float
+    delay_s: float  # how long to go on serving everybody after SIGTERM, until balancers have noticed
     begun: bool = field(default=False, init=False)
     _leaving: "asyncio.Task[None] | None" = field(default=None, init=False)
     _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)

@@ -132,8 +132,10 @@ class Dependencies:
         return _Check("session_keys", State.UNAVAILABLE, str(failure), failure.label)
 
     def lately(self, name: str, subject: str) -> _Check:
-        state = State.DEGRADED if self.failures.proven(subject) else State.OK
-        return _Check(name, state, self.failures.of(subject) or "", self.failures.label(subject))
+        recent = self.failures.of(subject)
+        if recent is None:
+            return _Check(name, State.OK)
+        return _Check(name, State.DEGRADED if recent.proven else State.OK, str(recent), recent.failure.label)
 
     async def events(self) -> list[_Check]:
         """Look whether events leave, and whether something keeps PostgreSQL from tidying up behind them."""
@@ -188,14 +190,6 @@ async def _in_time(check: Awaitable[T]) -> T:
             return await check
     except TimeoutError:
         raise StoreUnavailableError from None
-
-
-def log_replica(name: str, failure: Failure | None) -> None:
-    """Log that a replica went out of use, or came into use again (None)."""
-    if failure is None:
-        log.info("replica_recovered", replica=name)
-    else:
-        log.warning("replica_unavailable", replica=name, cause=str(failure))
 
 
 def _without_hosts(failure: Failure) -> str:

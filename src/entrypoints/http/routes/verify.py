@@ -121,8 +121,7 @@ async def verify(request: Request[Any, Any, Any], authentication: Injected[Authe
 def identity_headers(identity: Authenticated) -> list[tuple[bytes, bytes]]:
     """Return the five headers; one without a value is empty, so that a proxy overwrites what the client sent.
 
-    Raises:
-        TokenRejected: a claim holds what no header can carry.
+    Raises TokenRejected if a claim holds what no header can carry.
     """
     organization = identity.organization
     values = (
@@ -152,14 +151,11 @@ def cache_headers(expires_at: float, now: float) -> Headers:
 
 
 def _checks(query: bytes) -> set[str]:
-    """Return what the proxy's configuration asks for besides the token's own check.
+    """Return what the proxy's configuration asks for besides the token's own check, or raise VerifyQueryError.
 
     A check that is misspelled must not be left out in silence: nearly the name, or any value but `true`, is refused.
     Behind `path=`, and in all of the query below `/v1/ext-authz`, it is the original request's query, whose parameters
     are its own affair; there `active=true` asks for more, and nothing asks for less, or for a cacheable answer.
-
-    Raises:
-        VerifyQueryError: it does.
     """
     checks: set[str] = set()
     if not query:
@@ -186,13 +182,10 @@ def _may_mean_a_check(name: str) -> bool:
 
 
 def _require_whole_identity(headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Refuse a Connection header that names an identity header.
+    """Raise IdentityHeaderNamedError for a Connection header that names an identity header.
 
     A proxy that takes it for one of this connection alone (RFC 9110, section 7.6.1) drops it on the way to the
     application, in any case: without `X-Auth-Actor-Id`, an impersonated session looks like the user's own.
-
-    Raises:
-        IdentityHeaderNamedError: it does.
     """
     for name, value in headers:
         if name == b"connection" and _IDENTITY_HEADER.search(value):

@@ -92,9 +92,7 @@ def note_delivery(scope: Scope, headers: Mapping[str, str]) -> None:
 def signed_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Return the headers that may belong to the signature, by lower-case name.
 
-    Raises:
-        ForgedWebhookError: one that belongs to the signature comes twice; proxies differ in which of the two they
-            keep, so neither can be trusted.
+    Raises ForgedWebhookError if one of them comes twice: proxies differ in which they keep, so neither can be trusted.
     """
     headers: dict[str, str] = {}
     for raw_name, value in raw:

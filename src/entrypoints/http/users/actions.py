@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, TypedDict
 
-from litestar import Request, post
+from litestar import post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
@@ -16,10 +16,9 @@ from entrypoints.http import errors as http
 from entrypoints.http.dependencies import Injected
 from entrypoints.http.openapi.document import MANAGERS, problems
 from entrypoints.http.users.admission import ADMISSION_ERRORS
-from entrypoints.http.users.management import Management
+from entrypoints.http.users.management import AnyRequest, Management
 from entrypoints.http.users.requests import metadata_patch, nothing
 
-AnyRequest = Request[Any, Any, Any]
 Perform = Callable[[UserId, bytes], Awaitable[Decision]]
 
 _ERRORS = (

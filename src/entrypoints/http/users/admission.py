@@ -43,11 +43,7 @@ class Admission:
         """Return who is calling, by the Authorization header alone.
 
         A browser adds the session cookie to requests that its user never meant, so no cookie may ban anybody.
-
-        Raises:
-            CredentialsMissingError: there is neither a session token nor a service key.
-            ServiceKeyRejectedError: the key is not configured.
-            TokenRejected, KeysUnavailable: as `Authentication.identity_of`.
+        Raises CredentialsMissingError, ServiceKeyRejectedError, and as `Authentication.identity_of`.
         """
         credentials = bearer_token(headers)
         if credentials is None:
@@ -62,12 +58,8 @@ class Admission:
     async def admit(self, caller: Caller, scope: str) -> None:
         """Return when the caller may look at users (`READ`), or act on them in this way (any other scope).
 
-        Raises:
-            ScopeMissingError: the service key is not made for this.
-            PermissionMissingError: the session token does not carry it, or not for an organization that counts.
-            ImpersonatedError: the session is impersonated; it may look users up, and not act.
-            NotAdmittedError, UserBannedError, UserDeletedError: our own row of the caller says no.
-            ApplicationError: as `Authentication.user_of`.
+        Raises ScopeMissingError, PermissionMissingError, ImpersonatedError (such a session may look users up, and not
+        act), NotAdmittedError, and as `Authentication.user_of`: our own row of the caller may say no.
         """
         if isinstance(caller, ServiceKey):
             if not caller.may(scope):

@@ -1,8 +1,8 @@
 """`GET /v1/users…`: look users up."""
 
-from typing import Any, TypedDict
+from typing import TypedDict
 
-from litestar import Request, Response, get
+from litestar import Response, get
 from litestar.params import FromPath
 
 from application.errors import UnstorableError, UserUnknownError
@@ -13,7 +13,7 @@ from entrypoints.http.errors import RequestNotValidError, UserGoneError
 from entrypoints.http.floor import min_version_in
 from entrypoints.http.openapi.document import MANAGERS, problems
 from entrypoints.http.users.admission import ADMISSION_ERRORS
-from entrypoints.http.users.management import Management
+from entrypoints.http.users.management import AnyRequest, Management
 from entrypoints.http.users.requests import ByEmail, ByIds, named_user, wanted_users
 
 _PRIVATE = {"cache-control": "no-store"}
@@ -35,7 +35,7 @@ class UsersDocument(TypedDict):
     ),
 )
 async def read_user(
-    request: Request[Any, Any, Any], user_id: FromPath[str], management: Injected[Management]
+    request: AnyRequest, user_id: FromPath[str], management: Injected[Management]
 ) -> Response[ProfileDocument]:
     """Answer the profile, not older than `min_version`, from Clerk if no webhook came yet; 410 if it was deleted."""
     user = await management.look(
@@ -51,7 +51,7 @@ async def read_user(
     security=MANAGERS,
     responses=problems(*ADMISSION_ERRORS, *FLOOR_ERRORS, RequestNotValidError),
 )
-async def read_users(request: Request[Any, Any, Any], management: Injected[Management]) -> Response[UsersDocument]:
+async def read_users(request: AnyRequest, management: Injected[Management]) -> Response[UsersDocument]:
     """Answer the users with these ids, none older than `min_version`, or all with this email; Clerk is not asked."""
     document = await management.look(request, lambda: _found(management, request.scope["query_string"]))
     return Response(document, headers=_PRIVATE)

@@ -31,9 +31,6 @@ class OnlyAllowed(SpanExporter):
     def shutdown(self) -> None:
         self.exporter.shutdown()
 
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        return self.exporter.force_flush(timeout_millis)
-
 
 def only_allowed(span: ReadableSpan) -> ReadableSpan:
     """Return the span with the allowed attributes alone, and without texts of errors."""
