@@ -69,13 +69,13 @@ _ROOM = 4 << 30
 """Bytes that must be free there: a run has a database for each of its processes, and up to 1 GB of write-ahead log."""
 
 
-def memory() -> str | None:
-    """Return a folder in memory, where there is one with room."""
+def memory() -> str:
+    """Return a folder in memory, or nothing if there is none with room."""
     try:
         free = os.statvfs(_MEMORY)
     except OSError:
-        return None
-    return _MEMORY if free.f_bavail * free.f_frsize >= _ROOM else None
+        return ""
+    return _MEMORY if free.f_bavail * free.f_frsize >= _ROOM else ""
 
 
 @contextmanager
@@ -86,11 +86,11 @@ def postgres(*, tmpfs: Mapping[str, str] | None = None, in_memory: bool = False,
     """
     settings = {**POSTGRES_SETTINGS, **settings}
     if kind() == "containers":
-        place = {"PGDATA": "/memory/data"} if in_memory else {}
+        variables = {"PGDATA": "/memory/data"} if in_memory else {}
         with _container(
             POSTGRES_IMAGE,
             port=5432,
-            env={"POSTGRES_PASSWORD": PASSWORD, **place},
+            env={"POSTGRES_PASSWORD": PASSWORD, **variables},
             # Over TCP: the throw-away server that sets up the cluster listens on a socket file only.
             ready=["pg_isready", "--host=127.0.0.1", "--username=postgres"],
             command=" ".join(f"-c {name}={value}" for name, value in settings.items()),
@@ -101,7 +101,8 @@ def postgres(*, tmpfs: Mapping[str, str] | None = None, in_memory: bool = False,
     else:
         from devkit.servers.postgres import start_postgres  # noqa: PLC0415
 
-        with tempfile.TemporaryDirectory(prefix="test-postgres-", dir=memory() if in_memory else None) as folder:
+        place = memory() if in_memory else ""
+        with tempfile.TemporaryDirectory(prefix="test-postgres-", dir=place or None) as folder:
             embedded = start_postgres(Path(folder) / "data", settings=settings)
             try:
                 yield _Embedded(embedded, embedded.dsn)
@@ -111,16 +112,11 @@ def postgres(*, tmpfs: Mapping[str, str] | None = None, in_memory: bool = False,
 
 @contextmanager
 def kafka(
-    *,
-    port: int | None = None,
-    more_ports: Sequence[int] = (),
-    folder: str = "",
-    in_memory: bool = False,
-    **settings: str,
+    *, port: int | None = None, more_ports: Sequence[int] = (), folder: str = "", place: str = "", **settings: str
 ) -> Iterator[Server]:
     """Run an Apache Kafka of its own; `settings` are the broker's, with `_` for `.`, and a container sees `folder`.
 
-    With `in_memory` the data of an embedded one is there if there is room.
+    An embedded one has its data in `place`, if there is one.
     """
     if kind() == "containers":
         port = port or free_port()
@@ -149,7 +145,7 @@ def kafka(
     else:
         from devkit.servers.kafka import start_kafka  # noqa: PLC0415
 
-        with tempfile.TemporaryDirectory(prefix="test-kafka-", dir=memory() if in_memory else None) as data:
+        with tempfile.TemporaryDirectory(prefix="test-kafka-", dir=place or None) as data:
             dotted = {name.replace("_", "."): value for name, value in settings.items()}
             embedded = start_kafka(Path(data) / "data", settings=dotted)
             try:

@@ -20,7 +20,7 @@ _STARTS: dict[str, Callable[[], AbstractContextManager[servers.Server]]] = {
     # ten times the CPU of one in memory; no test crashes this machine, or these servers. Tables are small: an ANALYZE
     # beside a test that counts what is written would change the count, as images of pages would.
     "postgres": partial(servers.postgres, in_memory=True, fsync="off", full_page_writes="off", autovacuum_naptime="1d"),
-    "kafka": partial(servers.kafka, in_memory=True),
+    "kafka": lambda: servers.kafka(place=servers.memory()),
 }
 
 NAME = "shared-servers"
