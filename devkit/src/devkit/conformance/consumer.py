@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 from attrs import define, field, frozen
@@ -135,14 +135,21 @@ class _Stage:
         admin = AIOKafkaAdminClient(bootstrap_servers=self.servers)
         await admin.start()
         try:
-            # Three partitions: order holds within one user alone.
             names = {self.topic(kind): cleanup for kind, cleanup in _TOPICS.items()}
             await admin.create_topics(
-                [NewTopic(name, 3, 1, topic_configs={"cleanup.policy": cleanup}) for name, cleanup in names.items()]
+                [
+                    NewTopic(name, _PARTITIONS, 1, topic_configs={"cleanup.policy": cleanup})
+                    for name, cleanup in names.items()
+                ]
             )
             async with asyncio.timeout(_TOPICS_S):
                 while not names.keys() <= set(await admin.list_topics()):  # noqa: ASYNC110  # a broker is asked
                     await asyncio.sleep(0.02)
+                # A broker tells of a partition before it leads it; this waits, and a consumer might end there.
+                async with AIOKafkaConsumer(bootstrap_servers=self.servers) as consumer:
+                    await consumer.end_offsets(
+                        [TopicPartition(name, number) for name in names for number in range(_PARTITIONS)]
+                    )
         except TimeoutError:
             raise CannotRunError(f"Kafka at {self.servers} does not make topics named conformance-….") from None
         finally:
@@ -171,6 +178,8 @@ class _Stage:
 
 
 _TOPICS = {"users": "delete", "state": "compact", "sessions": "delete"}
+_PARTITIONS = 3
+"""More than one: order holds within one user alone."""
 
 
 @define
