@@ -48,7 +48,9 @@ def files_with(example: str, folders: tuple[str, ...]) -> set[str]:
     return {
         str(path.relative_to(ROOT))
         for path in paths
-        if path.suffix in SUFFIXES and re.search(example, path.read_text("utf-8"))
+        if path.suffix in SUFFIXES
+        and "node_modules" not in path.parts  # what `make test-programs` installs
+        and re.search(example, path.read_text("utf-8"))
     }
 
 
