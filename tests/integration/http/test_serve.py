@@ -21,8 +21,11 @@ from support.http_process import start
 from support.users import USER
 from support.web import SECRET, bearer, created, deleted, environment, signed, token
 
-A_WEBHOOK = b"POST /webhooks/clerk HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\nExpect: 100-continue\r\n\r\n"
-"""Its head; a server that has it, and waits for the body, says so."""
+
+def head_of_a_webhook():
+    """Return what precedes six bytes of body, with another body's signature; a server that wants the body says so."""
+    headers = {"host": "x", "content-length": "6", "expect": "100-continue", **signed(b"another")}
+    return "\r\n".join(["POST /webhooks/clerk HTTP/1.1", *map(": ".join, headers.items()), "", ""]).encode()
 
 
 def deliver(url, body):
@@ -51,7 +54,7 @@ def test_a_request_under_way_is_finished_before_the_process_leaves(serve, number
     with served.connect() as idle, served.connect() as busy:
         idle.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
         assert b"200 OK" in idle.recv(1000)
-        busy.sendall(A_WEBHOOK)
+        busy.sendall(head_of_a_webhook())
         assert b"100 Continue" in busy.recv(1000)
         busy.sendall(b"abc")
         served.process.send_signal(number)
