@@ -66,7 +66,7 @@ async def test_nobody_listens_through_a_transaction_pooler(database_url):
         ]
         for listener in listeners:
             await listener.start()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while "direct" not in woken:
                 await asyncio.sleep(0.05)
         await asyncio.sleep(0.5)
