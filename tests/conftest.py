@@ -1,18 +1,25 @@
 """What every test run says about itself."""
 
 import gc
+import inspect
 import os
 import signal
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 
 from support import authorities, servers, shared_servers
 
 ssl.create_default_context = authorities.create_default_context
+
+# What tests ask with, unless told otherwise: httpx's own 5 s are less than a busy machine may take for an answer. The
+# service's own clients name their limits.
+_time_limits = inspect.signature(httpx.Client).parameters["timeout"].default
+_time_limits.connect = _time_limits.read = 60.0
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.register_profile("ci", parent=settings.get_profile("default"), print_blob=True)

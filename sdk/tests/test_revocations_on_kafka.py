@@ -217,7 +217,7 @@ async def tell_with_a_header_name_that_is_not_utf8(topics: Topics, *session_ids:
 async def test_partitions_that_are_added_are_read_from_their_beginning(topics):
     async with topics.followed() as revocations:
         await topics.admin.create_partitions({topics.sessions: NewPartitions(7)})
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             for partition in range(7):
                 while True:  # until the producer has heard of it
                     with contextlib.suppress(Exception):
@@ -237,7 +237,7 @@ async def test_a_topic_that_is_deleted_and_made_anew_is_followed_again_and_nothi
 
         await topics.delete(topics.sessions)
         await topics.create(topics.sessions, partitions=1)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             for number in range(3):
                 while True:
                     with contextlib.suppress(Exception):

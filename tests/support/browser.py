@@ -98,7 +98,7 @@ class Tab:
 
     def wait_for(self, condition: str) -> None:
         """Return when a JavaScript expression is true."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not self.run(f"Boolean({condition})"):
             assert time.monotonic() < deadline, f"never true: {condition}\n{self.run('document.body.innerText')}"
             time.sleep(0.05)

@@ -71,7 +71,7 @@ class RunningStandIn:
         """Send webhooks to one endpoint more; they are signed with `support.web.SECRET` if nothing else is named."""
         self.webhooks.endpoints = (*self.webhooks.endpoints, Endpoint(url=url, secrets=secrets or (SECRET,)))
 
-    def wait_for_webhooks(self, within_s: float = 20.0) -> None:
+    def wait_for_webhooks(self, within_s: float = 60.0) -> None:
         """Return when each webhook was taken or given up."""
         deadline = time.monotonic() + within_s
         while self.webhooks.pending:
@@ -115,7 +115,7 @@ def running_stand_in(
 
     thread = threading.Thread(target=asyncio.run, args=(main(),))
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     try:
         yield RunningStandIn(url=f"http://127.0.0.1:{started['port']}", secret_key=SECRET_KEY, behind=behind)
     finally:

@@ -74,7 +74,7 @@ def get(url: str, body: bytes | None = None, headers: Mapping[str, str] | None =
             return error.code, error.read().decode()
 
 
-async def until(condition: Callable[[], bool], within: float = 30.0) -> None:
+async def until(condition: Callable[[], bool], within: float = 60.0) -> None:
     """Wait for it; what takes effect in another process takes a moment."""
     deadline = time.monotonic() + within
     while not await asyncio.to_thread(condition):
@@ -83,7 +83,7 @@ async def until(condition: Callable[[], bool], within: float = 30.0) -> None:
 
 
 def wait_for(url: str, *running: Process) -> None:
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 60
     while True:
         try:
             if get(url)[0] == 200:

@@ -92,7 +92,7 @@ def egress(folder: Path, target: int) -> Iterator[Egress]:
     thread = threading.Thread(target=loop.run_until_complete, args=(run(),), daemon=True)
     thread.start()
     try:
-        assert ready.wait(10)
+        assert ready.wait(60)
         yield found
     finally:
         loop.call_soon_threadsafe(stop.set)

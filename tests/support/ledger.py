@@ -46,7 +46,9 @@ async def read_topic(bootstrap_servers: str, topic: str) -> list[Got]:
     return [_got(record) for record in await read_records(bootstrap_servers, topic)]
 
 
-async def read_topic_until(bootstrap_servers: str, topic: str, keys: dict[str, int], *, within: float) -> list[Got]:
+async def read_topic_until(
+    bootstrap_servers: str, topic: str, keys: dict[str, int], *, within: float = 60
+) -> list[Got]:
     """Return what is in the topic when the last version of each key is there, or when time is up."""
     deadline = asyncio.get_running_loop().time() + within
     while True:

@@ -77,11 +77,11 @@ def pgbouncer(database_url: str, *, server_connections: int = 3, **settings: str
             yield f"postgresql://{to.username}:{to.password}@127.0.0.1:{port}{to.path}"
         finally:
             process.kill()
-            process.wait(10)
+            process.wait(30)
 
 
 def _wait_until_it_listens(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return

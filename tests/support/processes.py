@@ -41,7 +41,7 @@ class Process:
 
     def kill(self) -> None:
         self.signal(signal.SIGKILL)
-        self.popen.wait(10)
+        self.popen.wait(30)
 
     def pause(self) -> None:
         self.signal(signal.SIGSTOP)
@@ -66,7 +66,7 @@ class Process:
                     lines.append(entry)
         return [entry for entry in lines if name is None or entry.get("event") == name]
 
-    def wait_for(self, event: str, *, count: int = 1, within: float = 20) -> list[dict[str, Any]]:
+    def wait_for(self, event: str, *, count: int = 1, within: float = 60) -> list[dict[str, Any]]:
         """Return the log lines with this `event` when there are `count` of them."""
         deadline = time.monotonic() + within
         while len(found := self.events(event)) < count:

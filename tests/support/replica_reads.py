@@ -53,7 +53,7 @@ class Reads:
         await self.until(in_use)
         self.told.clear()
 
-    async def until(self, holds: Callable[[Failure | None], object], *, within: float = 15) -> None:
+    async def until(self, holds: Callable[[Failure | None], object], *, within: float = 60) -> None:
         """Wait until the only address is in a state."""
         async with asyncio.timeout(within):
             while not all(holds(failure) for failure in self.replicas.failures.values()):

@@ -80,7 +80,7 @@ def example_answers(
         cwd=folder,
     )
     try:
-        url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 30
+        url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 60
         with httpx.Client(trust_env=False, timeout=20) as http:
             while True:
                 with contextlib.suppress(httpx.ConnectError):
@@ -103,7 +103,7 @@ def listed(folder: Path, *arguments: str) -> list[dict[str, Any]]:
     return sorted((json.loads(line) for line in lines), key=lambda user: str(user["id"]))
 
 
-def wait_until_healthy(port: int, process: Process, within: float = 30) -> None:
+def wait_until_healthy(port: int, process: Process, within: float = 60) -> None:
     deadline = time.monotonic() + within
     while True:
         with contextlib.suppress(httpx.TransportError):
@@ -113,7 +113,7 @@ def wait_until_healthy(port: int, process: Process, within: float = 30) -> None:
         time.sleep(0.05)
 
 
-def me_until(folder: Path, port: int, user: str, status: int, within: float = 20) -> httpx.Response:
+def me_until(folder: Path, port: int, user: str, status: int, within: float = 60) -> httpx.Response:
     deadline = time.monotonic() + within
     while (answer := me(folder, port, user)).status_code != status:
         assert time.monotonic() < deadline, (answer.status_code, answer.text)

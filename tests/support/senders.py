@@ -111,7 +111,7 @@ class Senders:
 
     async def until_served(self) -> None:
         """Wait until every endpoint is ready."""
-        async with httpx.AsyncClient() as client, asyncio.timeout(30):
+        async with httpx.AsyncClient() as client, asyncio.timeout(60):
             for url in self.urls:
                 while True:
                     with contextlib.suppress(httpx.HTTPError):

@@ -83,7 +83,7 @@ class Cluster:
     def wait_until_replayed(self) -> None:
         """Wait until every standby has what the primary has now."""
         position = self.primary.sql("SELECT pg_current_wal_insert_lsn()::text")
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         for standby in self.standbys:
             while not standby.sql("SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn", position):
                 assert time.monotonic() < deadline, "the standby does not follow"

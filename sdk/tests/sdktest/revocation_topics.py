@@ -26,13 +26,13 @@ class Topics:
 
     async def create(self, name: str, partitions: int = 3) -> None:
         await self.admin.create_topics([NewTopic(name, partitions, 1)])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while name not in await self.admin.list_topics():
                 await asyncio.sleep(0.02)
 
     async def delete(self, name: str) -> None:
         await self.admin.delete_topics([name])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while name in await self.admin.list_topics():
                 await asyncio.sleep(0.02)
 
@@ -67,7 +67,7 @@ async def made_topics(address: str) -> AsyncIterator[Topics]:
     await admin.close()
 
 
-async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.005)

@@ -30,6 +30,6 @@ async def verdict(verifier: SessionVerifier, token: str) -> str:
 
 async def settled(keys: JwksKeys, fetches: int) -> None:
     """Wait until this many fetches are over, those in the background included."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while keys.state.fetches < fetches or keys._fetch is not None:
             await asyncio.sleep(0.005)

@@ -71,8 +71,14 @@ async def failure_of(attempt: Coroutine[Any, Any, None], *, within_s: float) -> 
     return None
 
 
+def unwrapped(error: BaseException) -> BaseException:
+    """Return what aiokafka's sender met when it says nothing but "Unexpected error during batch delivery"."""
+    return error.__cause__ if type(error) is errors.KafkaError and error.__cause__ else error
+
+
 async def explained(error: BaseException, broker: RelayBroker, topic: str | None) -> Failure:
     """Return the failure; its text is the same at every attempt."""
+    error = unwrapped(error)
     if isinstance(error, BrokerUnavailableError):
         return error.failure
     cause = next((cause for kinds, cause in _CAUSES if isinstance(error, kinds)), Cause.OTHER)

@@ -8,12 +8,18 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import aiokafka.producer.sender
-from aiokafka.errors import InvalidProducerEpoch, InvalidProducerIdMapping, InvalidTxnState, ProducerFenced
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    InvalidTxnState,
+    KafkaError,
+    ProducerFenced,
+)
 from faststream.security import BaseSecurity
 
 from adapters.kafka.broker import Record, RelayBroker
 from adapters.kafka.client_tasks import take_error
-from adapters.kafka.failures import REFUSED, TROUBLE, explained, failure_of, unavailable
+from adapters.kafka.failures import REFUSED, TROUBLE, explained, failure_of, unavailable, unwrapped
 from adapters.kafka.last_stable_offset import until_stable
 from adapters.kafka.partition_batches import Fates, publish_in_order
 from adapters.kafka.user_state import state_headers, state_value
@@ -163,7 +169,7 @@ class KafkaStatePublisher:
         """Send the records and note each result; raise if this writer is fenced."""
         await publish_in_order(broker, ((self._topic, item) for item in batch), _record, fates)
         for error in fates.failed.values():
-            if isinstance(error, _FENCED):
+            if isinstance(unwrapped(error), _FENCED):
                 raise error
 
     async def _connected(self, writer: str) -> RelayBroker:
@@ -193,5 +199,7 @@ def _fenced() -> Iterator[None]:
     """Translate the brokers' refusals of this writer."""
     try:
         yield
-    except _FENCED:
-        raise FencedError from None
+    except KafkaError as error:
+        if isinstance(unwrapped(error), _FENCED):
+            raise FencedError from None
+        raise

@@ -95,4 +95,4 @@ def test_it_stops_when_told_although_connections_are_open(tmp_path, number):
             http.get("/v1/users", timeout=0.5)
         process.popen.send_signal(number)
 
-        assert process.popen.wait(10) == 0
+        assert process.popen.wait(30) == 0

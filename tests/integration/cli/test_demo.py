@@ -56,7 +56,7 @@ def test_a_signal_in_the_middle_leaves_nothing(tmp_path, gone, number):
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     with running(tmp_path, "demo", **demo_environment(temporary)) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while "Kafka listens on" not in process.text():
             assert process.alive, process.text()
             assert time.monotonic() < deadline
@@ -74,7 +74,7 @@ def test_a_signal_in_the_middle_leaves_nothing(tmp_path, gone, number):
 @pytest.mark.faults
 def test_a_kill_in_the_middle_leaves_no_process(tmp_path, gone):
     with running(tmp_path, "demo", **demo_environment(tmp_path)) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while "Ready after" not in process.text():
             assert process.alive, process.text()
             assert time.monotonic() < deadline

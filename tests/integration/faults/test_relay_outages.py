@@ -25,7 +25,7 @@ async def test_a_missing_topic_is_said_once_and_its_events_wait_for_it(start_rel
     said = relay.events("events_waiting")
 
     await create_topic(kafka_address, late)
-    got = await read_topic_until(kafka_address, late, users.newest, within=20)
+    got = await read_topic_until(kafka_address, late, users.newest)
 
     assert [entry["reason"] for entry in said] == [f"Kafka: topic missing ({late})"]
     assert faults(got, users.newest) == []
@@ -47,7 +47,7 @@ async def test_a_relay_that_starts_before_kafka_and_outlives_its_crash_loses_not
                 await asyncio.sleep(0.5)
                 await asyncio.to_thread(kafka.kill)
                 await asyncio.to_thread(kafka.start)
-            got = await read_topic_until(kafka.address, "users", users.newest, within=40)
+            got = await read_topic_until(kafka.address, "users", users.newest)
 
             assert len(said) == 1
             assert said[0].startswith("Kafka: out of reach")
@@ -75,7 +75,7 @@ async def test_a_relay_outlives_postgresql(kafka_address: str, topic: str, tmp_p
                             await asyncio.to_thread(postgres.start)
                         else:
                             await asyncio.to_thread(postgres.restart)
-                got = await read_topic_until(kafka_address, topic, users.newest, within=30)
+                got = await read_topic_until(kafka_address, topic, users.newest)
 
             assert faults(got, users.newest) == []
             assert relay.alive

@@ -18,12 +18,12 @@ NO_FILTER = '"socket_filter_refused"'
 
 
 def test_balancers_are_told_before_anybody_is_refused(serve, database_url):
-    served = serve(DATABASE_URL=database_url, SHUTDOWN_DELAY_S="2")
+    served = serve(DATABASE_URL=database_url, SHUTDOWN_DELAY_S="5")
     with httpx.Client(base_url=served.url) as client:
         assert client.get("/health/ready").status_code == 200
         served.process.send_signal(signal.SIGTERM)
-        time.sleep(0.5)
-        leaving = client.get("/health/ready")
+        while (leaving := client.get("/health/ready")).status_code == 200:  # a signal takes a moment
+            time.sleep(0.02)
         alive = client.get("/health/live")
 
     assert (leaving.status_code, leaving.json()["checks"]["process"]) == (503, "unavailable")

@@ -87,7 +87,7 @@ def health(url: str) -> Any:
 
 
 def wait_until(url: str, state: str) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while health(url)["checks"].get("replica") != state:
         assert time.monotonic() < deadline, health(url)
         time.sleep(0.05)

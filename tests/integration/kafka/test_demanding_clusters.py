@@ -97,7 +97,7 @@ async def consumed(variables: dict[str, str], topic: str, count: int) -> dict[st
     )(events.subscriber(handle))
     async with broker:
         await broker.start()
-        await asyncio.wait_for(complete.wait(), 40)
+        await asyncio.wait_for(complete.wait(), 60)
     return seen
 
 

@@ -40,7 +40,7 @@ async def consume(bootstrap_servers: str, topic: str, count: int) -> list[Consum
     await consumer.start()
     try:
         records: list[ConsumerRecord] = []
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(records) < count:
                 for batch in (await consumer.getmany(timeout_ms=500)).values():
                     records += batch
@@ -195,28 +195,27 @@ async def test_a_missing_topic_is_an_outage_and_is_never_created(kafka_address, 
 
 
 async def test_a_broker_that_is_killed_and_comes_back_loses_and_reorders_nothing(monkeypatch):
-    monkeypatch.setattr(publisher_module, "DEADLINE_S", 4)
     with servers.kafka() as server:
         await create_topic(server.address, "users", partitions=3)
         publisher = publisher_to(server.address, "users")
         sent = [pending(f"user_{n % 3}", n // 3 + 1) for n in range(30)]
         assert len((await publisher.publish(sent[:12])).acknowledged) == 12
 
+        monkeypatch.setattr(publisher_module, "DEADLINE_S", 4)
         await asyncio.to_thread(server.kill)
         down = await publisher.publish(sent[12:20])
         await asyncio.to_thread(server.start)
+        monkeypatch.undo()
         left = [item for item in sent[12:] if item not in down.acknowledged]
-        for _ in range(10):
-            deliveries = await publisher.publish(left)
-            left = [item for item in left if item not in deliveries.acknowledged]
-            if not left:
-                break
-            await asyncio.sleep(0.5)
+        async with asyncio.timeout(120):
+            while left:
+                deliveries = await publisher.publish(left)
+                left = [item for item in left if item not in deliveries.acknowledged]
+                await asyncio.sleep(0.5 if left else 0)
         await publisher.aclose()
         records = await consume(server.address, "users", 30)
 
     assert down.outage
-    assert left == []
     for user in range(3):
         seen: list[int] = []
         for version in versions(records, f"user_{user}"):

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import OutOfOrderSequenceNumber, ProducerFenced, UnknownProducerId
 from attrs import evolve
 
@@ -15,6 +14,7 @@ from application.failure import Failure
 from application.relay.messages import Pending
 from integration.conftest import create_topic
 from integration.kafka.test_publisher_contract import consume, pending, versions
+from integration.kafka.test_topic_tail import make_anew
 from support.advertising import NAME_UNKNOWN, REFUSED, kafka_advertising
 from support.publishing import publisher_to
 
@@ -81,14 +81,12 @@ async def test_what_one_topic_refuses_is_refused_alone(two_topics, kafka_address
 
 
 async def test_a_topic_that_is_deleted_and_made_anew_takes_what_comes_then(kafka_address, topic, monkeypatch):
-    monkeypatch.setattr("adapters.kafka.publisher.DEADLINE_S", 4.0)
     publisher = publisher_to(kafka_address, topic)
     await publisher.publish([pending("user_a", 1)])
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_address)
-    await admin.start()
-    await admin.delete_topics([topic])
-    await admin.close()
+    await make_anew(kafka_address, topic, 0)
+    monkeypatch.setattr("adapters.kafka.publisher.DEADLINE_S", 4.0)
     gone = await publisher.publish([pending("user_a", 2)])
+    monkeypatch.undo()
     await create_topic(kafka_address, topic, partitions=1)
 
     await until_arrived(publisher, [pending("user_a", version) for version in (2, 3)])

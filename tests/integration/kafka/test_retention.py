@@ -37,7 +37,7 @@ async def test_a_record_stays_for_the_retention_and_the_time_of_a_segment(kafka)
     await producer.start()
     try:
         await producer.send_and_wait("quiet", b"last")
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(90):
             while await first_offset(kafka.address, "short") == 0 or await first_offset(kafka.address, "quiet") == 0:
                 for topic in ("long", "short"):
                     await producer.send_and_wait(topic, b"x")

@@ -99,8 +99,10 @@ async def test_an_outage_is_what_the_policy_says_and_everything_is_known_after_i
     strict, lenient = following(kafka, topics, "refuse"), following(kafka, topics, "allow")
     late = following(kafka, topics, "refuse")
     async with strict, lenient:
-        assert verdict(strict, "sess_1") == verdict(lenient, "sess_1") == "accepted"
-        began = time.monotonic()
+        # A busy machine may ask the broker less often than once in so short a bound.
+        await until(lambda: verdict(strict, "sess_1") == verdict(lenient, "sess_1") == "accepted")
+        counted = lenient.state.stale_allowed, strict.state.stale_refused
+        began, behind = time.monotonic(), strict.fresh()
         with outage(kafka):
             stopped = time.monotonic()
             await until(lambda: not strict.state.current and not lenient.state.current)
@@ -111,10 +113,10 @@ async def test_an_outage_is_what_the_policy_says_and_everything_is_known_after_i
                 assert verdict(lenient, "sess_1") == "accepted"
                 assert verdict(strict, "sess_before") == verdict(lenient, "sess_before") == "session-revoked"
                 assert strict.fresh() >= time.monotonic() - stopped - 0.1
-                assert strict.fresh() <= time.monotonic() - began + 1.5
+                assert strict.fresh() <= time.monotonic() - began + behind
                 await asyncio.sleep(0.05)
-            assert strict.state.stale_refused > 0
-            assert lenient.state.stale_allowed > 0
+            assert lenient.state.stale_allowed > counted[0]
+            assert strict.state.stale_refused > counted[1]
             assert strict.state.stale_allowed == lenient.state.stale_refused == 0
             assert strict.state.last_error is not None
         await revoke(kafka, topics, "sess_after")

@@ -23,7 +23,7 @@ async def test_a_deleted_user_leaves_the_disk_by_compaction_without_any_further_
         await publisher.publish(await publisher.writer(), [pending("user_a", versions=2)])
         before = on_disk(tmp_path)
         await publisher.publish(await publisher.writer(), [pending("user_a", versions=2, deleted=True)])
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while on_disk(tmp_path):
                 await publisher.writer()
                 await asyncio.sleep(0.2)

@@ -101,6 +101,21 @@ async def test_a_barred_writer_writes_no_more_and_its_relay_gets_a_new_one(pair)
     assert len((await publisher.publish(again, [pending("user_a", versions=2)])).acknowledged) == 1
 
 
+async def test_a_writer_that_the_coordinator_has_forgotten_counts_as_barred(make):
+    """It says so when partitions are added, which aiokafka does in the background and calls an unexpected error."""
+    publisher = make()
+    writer = await publisher.writer()
+    known = publisher._broker.producer._txn_manager
+    known._pid_and_epoch = known._pid_and_epoch._replace(pid=known.producer_id + 1_000_000)
+
+    with pytest.raises(FencedError):
+        await publisher.publish(writer, [pending("user_a")])
+    again = await publisher.writer()
+
+    assert again != writer
+    assert len((await publisher.publish(again, [pending("user_a")])).acknowledged) == 1
+
+
 async def test_barring_a_writer_leaves_others_alone_and_can_be_repeated(pair):
     publisher, other = pair
     mine, theirs = await publisher.writer(), await other.writer()
@@ -155,7 +170,6 @@ async def test_the_record_on_the_wire_is_the_user_alone_and_a_deletion_is_a_tomb
 
 async def test_a_request_that_arrives_after_its_writer_was_barred_is_refused(make, kafka_address, topic, monkeypatch):
     """It may have waited in a buffer of a broker or of the network for as long as it likes."""
-    monkeypatch.setattr(state_publisher_module, "DEADLINE_S", 1.0)
     zombie, successor = make(), make()
     writer = await zombie.writer()
     late: list[ProduceRequest] = []
@@ -168,7 +182,9 @@ async def test_a_request_that_arrives_after_its_writer_was_barred_is_refused(mak
         return await send(node, request, **how)
 
     zombie._broker.producer.client.send = hold_up
-    held = await zombie.publish(writer, [pending("user_a")])
+    with monkeypatch.context() as patience:
+        patience.setattr(state_publisher_module, "DEADLINE_S", 3.0)
+        held = await zombie.publish(writer, [pending("user_a")])
     await successor.fence([writer])
     await successor.publish(await successor.writer(), [pending("user_a", versions=2)])
 
@@ -303,7 +319,7 @@ async def test_a_broker_that_is_killed_and_comes_back_is_an_outage_and_leaves_no
                 if up.acknowledged:
                     break
         await publisher.aclose()
-        async with asyncio.timeout(30):  # the last markers are written a moment after the commit
+        async with asyncio.timeout(60):  # the last markers are written a moment after the commit
             while not (records := await read_states(server.address, "states", committed=True)):
                 await asyncio.sleep(0.2)
         left = {task for task in asyncio.all_tasks() - before if not task.done()}

@@ -158,7 +158,7 @@ async def test_what_was_written_while_there_were_fewer_partitions_is_found_when_
     await admin.start()
     await admin.create_partitions({topic: NewPartitions(8)})
     await admin.close()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await find(kafka_address, topic, user)).partitions != 8:
             await asyncio.sleep(0.05)
     await produce(kafka_address, topic, [(user, b"2")])
@@ -226,7 +226,7 @@ async def test_what_is_not_committed_yet_is_left_out_and_not_waited_for(kafka_ad
     try:
         await producer.begin_transaction()
         await producer.send_and_wait(topic, b"open", key=b"user_1")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             search = await find(kafka_address, topic, "user_1")
         await producer.abort_transaction()
     finally:

@@ -54,8 +54,20 @@ async def make_anew(address, topic, partitions):
         await admin.close()
 
 
+async def until_partitions(address, topic, count):
+    """Wait until a broker tells its clients of so many."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=address)
+    await admin.start()
+    try:
+        async with asyncio.timeout(60):
+            while [len(found["partitions"]) for found in await admin.describe_topics([topic])] != [count]:
+                await asyncio.sleep(0.05)
+    finally:
+        await admin.close()
+
+
 async def take(tail, count):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return [await tail.next() for _ in range(count)]
 
 
@@ -92,6 +104,7 @@ async def test_partitions_that_are_added_are_read_from_their_beginning_and_nothi
     async with tail_topic([kafka_address], grown.name, None, from_beginning=True) as tail:
         first = await take(tail, 1)
         await add_partitions([kafka_address], grown.name, None, partitions=3)
+        await until_partitions(kafka_address, grown.name, 3)
         await put(kafka_address, grown.name, (1, b"2"), (2, b"3"), (0, b"4"))
         others = await take(tail, 4)
         with pytest.raises(TimeoutError):

@@ -39,7 +39,7 @@ def running_serve(tmp_path: Path, database_url: str) -> Iterator[StartServe]:
         yield start
 
 
-def wait_until_it_answers(process: Process, url: str, within: float = 30) -> None:
+def wait_until_it_answers(process: Process, url: str, within: float = 60) -> None:
     deadline = time.monotonic() + within
     while True:
         try:

@@ -42,7 +42,7 @@ def names(url):
     return {name for name in re.findall(r"^# TYPE (\w+) ", text, re.MULTILINE) if not name.endswith("_created")}
 
 
-def moved(url, expected, *, within=20):
+def moved(url, expected, *, within=60):
     """Wait until these numbers are what they should be."""
     deadline = time.monotonic() + within
     while True:
@@ -185,7 +185,6 @@ async def test_events_that_wait_are_counted_with_their_age(start_relay, users, t
             "outbox_relay_in_trouble": is_(1),
             'outbox_trouble_total{reason="Kafka: topic missing"}': above(0),
         },
-        within=40,
     )
 
 
@@ -238,7 +237,7 @@ def test_a_worker_that_died_takes_its_gauges_along_and_leaves_its_counts(running
     os.kill(min(workers), signal.SIGKILL)
 
     moved(url, counted)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     # The server collects its dead by and by; until then one counts as alive.
     while min(workers) in {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_livesum_*.db")}:
         assert time.monotonic() < deadline

@@ -126,7 +126,7 @@ def client(url: str) -> httpx.AsyncClient:
 
 
 async def until_the_outbox_is_empty(connection: "asyncpg.Connection[Any]") -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while await connection.fetchval("SELECT count(*) FROM outbox"):
             await asyncio.sleep(0.05)
 
@@ -141,7 +141,7 @@ def canaries_in(text: str, canaries: dict[str, str]) -> list[str]:
 
 
 async def first_event(bootstrap_servers: str, topic: str) -> str:
-    async with tail_topic([bootstrap_servers], topic, None, from_beginning=True) as tail, asyncio.timeout(20):
+    async with tail_topic([bootstrap_servers], topic, None, from_beginning=True) as tail, asyncio.timeout(60):
         return ((await tail.next()).value or b"").decode()
 
 

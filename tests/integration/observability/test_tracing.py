@@ -32,7 +32,7 @@ def tracing(collector, **changes):
     return {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "50", **changes}
 
 
-async def until(found, *, within=20):
+async def until(found, *, within=60):
     """Ask until there is an answer that counts, and return it."""
     async with asyncio.timeout(within):
         while not (answer := found()):
@@ -233,7 +233,7 @@ async def test_no_process_imports_opentelemetry_unless_it_is_asked_for(
     served, url = running_serve(**off)
     relay = start_relay(**off)
     await deliver(url, created())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await stored_traceparents(database_url):
             await asyncio.sleep(0.05)
     served.stop()

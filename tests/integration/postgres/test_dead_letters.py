@@ -62,13 +62,25 @@ async def test_a_deletion_that_began_before_the_letter_was_written_still_erases_
     await slow.execute("SELECT FROM users WHERE id = 'user_a' FOR UPDATE")
 
     moving = asyncio.create_task(outbox.move_to_dead_letters([RefusedMessage(pending, "too large", 2)]))
-    await asyncio.sleep(0.2)
+    await until_waiting(slow, 1)
     gone = deletion(UserId("user_a"))
     delete = asyncio.create_task(store.change(gone.id, partial(delete_user, deletion=gone)))
-    await asyncio.sleep(0.2)  # it has its snapshot, and queues for the row behind the letter
+    await until_waiting(slow, 2)  # it has its snapshot, and queues for the row behind the letter
     await transaction.commit()
     await asyncio.gather(moving, delete)
     rows = await slow.fetch("SELECT key, payload FROM outbox_dead")
     await slow.close()
 
     assert [tuple(row) for row in rows] == [("user_a", None)]
+
+
+async def until_waiting(connection: asyncpg.Connection, count: int) -> None:
+    """Wait until so many statements of this database wait for a lock."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with asyncio.timeout(30):
+        while True:
+            # A transaction sees these statistics as they were at its first look.
+            await connection.execute("SELECT pg_stat_clear_snapshot()")
+            if await connection.fetchval(waiting) == count:
+                return
+            await asyncio.sleep(0.02)

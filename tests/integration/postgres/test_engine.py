@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from adapters.postgres.asyncpg_execution import directly
-from adapters.postgres.connection.dial import Dialer
+from adapters.postgres.connection.dial import STATEMENT_TIMEOUT_S, Dialer
 from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.failures import DATABASE_ERRORS, Responsible, cause_of, fault_of
@@ -102,7 +102,7 @@ async def test_a_connection_that_cannot_be_set_up_is_not_left_open(database_url)
     with pytest.raises(asyncpg.DivisionByZeroError):
         await dial()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while await admin.fetchval("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'not-set-up'"):
             await asyncio.sleep(0.05)
     await admin.close()
@@ -115,6 +115,6 @@ async def test_a_silent_connection_that_is_older_than_a_lost_one_is_replaced_at_
             await driver.fetchval("SELECT 1")
         between.half_open()
         engine.get_execution_options()["dialer"].losses += 1  # as another connection found out
-        async with asyncio.timeout(1.5), directly(engine) as driver:
+        async with asyncio.timeout(STATEMENT_TIMEOUT_S - 1), directly(engine) as driver:
             assert await driver.fetchval("SELECT 1") == 1
         await engine.dispose()

@@ -97,7 +97,7 @@ async def test_both_releases_serve_and_relay_the_same_users_from_one_database(
     assert gone == ["deleted", "deleted"]
     assert late == ["stale"] * 4
     newest = dict.fromkeys(USERS, 6) | dict.fromkeys(USERS[:2], 7)
-    got = await read_topic_until(kafka_address, topic, newest, within=30)
+    got = await read_topic_until(kafka_address, topic, newest)
     assert faults(got, newest) == []
 
 
@@ -114,7 +114,7 @@ async def test_the_previous_release_leaves_the_ends_of_sessions_to_this_one(
         outcomes = [await deliver(each, end) for each in (old, new, new)]
         outcomes += [await deliver(old, created(USERS[0]))]
         refused = await new.get("/v1/me", headers=bearer(USERS[0], sid="sess_1"))
-    await read_topic_until(kafka_address, topic, {USERS[0]: 1}, within=20)
+    await read_topic_until(kafka_address, topic, {USERS[0]: 1})
     status = start("outbox", "status", **previous).popen.wait(30)
     await asyncio.sleep(2)  # time enough to do what it must not
     among_users = {record.key for record in await read_records(kafka_address, topic)}

@@ -124,14 +124,14 @@ async def test_a_server_that_another_was_promoted_over_is_refused(servers):
 
 async def test_an_unanswered_statement_is_abandoned_with_its_connection_and_the_server_is_not_told(servers):
     dial = dialer(servers)
-    dial.statement_timeout_s = 0.1
+    dial.statement_timeout_s = 1.0  # as long as it may take to connect
     connection = await dial()
     await connection.execute("SET statement_timeout = 0")
     process_id = connection.get_server_pid()
     other = await asyncpg.connect(servers)
     try:
         with pytest.raises(TimeoutError):
-            await connection.execute("SELECT pg_sleep(3)")
+            await connection.execute("SELECT pg_sleep(60)")
         assert connection.is_closed()
         assert dial.route.abandoned == {process_id}
         running = "SELECT state FROM pg_stat_activity WHERE pid = $1"

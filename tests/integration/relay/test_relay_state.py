@@ -9,13 +9,13 @@ import pytest
 from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.user_directory import PostgresUserDirectory
-from application.relay.lane_leases import LEASE_S
 from application.relay.lanes import LANES
 from domain.user import Tombstone, User, UserId
 from integration.conftest import create_topic
 from integration.relay.test_relay_processes import query, until_empty, until_owners
 from support import ledger, processes, state_ledger
 from support.ledger import first_seen, read_topic_until
+from support.outages import outages
 from support.state_ledger import last_of_each, read_states
 from support.writing import Writer
 
@@ -41,7 +41,7 @@ async def test_both_topics_get_every_user_and_the_state_is_what_the_table_says(
     relay = start_relay(state_topic=state_topic)
     await users.changes(3)
     await users.delete("user_1")
-    events = await read_topic_until(kafka_address, topic, users.newest, within=20)
+    events = await read_topic_until(kafka_address, topic, users.newest)
     left = await until_empty(database_url)
     states = await read_states(kafka_address, state_topic)
 
@@ -69,7 +69,7 @@ async def test_relays_that_are_killed_at_random_moments_leave_no_old_version_las
             await asyncio.sleep(moments.uniform(0.1, 1.0))
             await asyncio.to_thread(relay.kill)
     start_relay("--name", "the same each time, so it finds its lanes", state_topic=state_topic)
-    events = await read_topic_until(kafka_address, topic, users.newest, within=20)
+    events = await read_topic_until(kafka_address, topic, users.newest)
     left = await until_empty(database_url)
     states = await read_states(kafka_address, state_topic)
 
@@ -83,20 +83,20 @@ async def test_frozen_relays_that_wake_up_leave_no_old_version_last(
     start_relay, users, kafka_address, topic, state_topic, database_url
 ):
     one, two, three = (start_relay("--name", name, state_topic=state_topic) for name in ("one", "two", "three"))
-    await until_owners(database_url, {"one": 22, "three": 21, "two": 21}, within=20)
+    await until_owners(database_url, {"one": 22, "three": 21, "two": 21})
 
     async with users.changing(pause=0.001):
         await asyncio.sleep(0.5)
         one.pause()
         two.pause()
-        inherited = await until_owners(database_url, {"three": LANES}, within=2 * LEASE_S)
+        inherited = await until_owners(database_url, {"three": LANES})
         await users.delete("user_0")
         await asyncio.sleep(1)
         one.resume()
         two.resume()
-        again = await until_owners(database_url, {"one": 22, "three": 21, "two": 21}, within=2 * LEASE_S)
+        again = await until_owners(database_url, {"one": 22, "three": 21, "two": 21})
         await asyncio.sleep(1)
-    events = await read_topic_until(kafka_address, topic, users.newest, within=20)
+    events = await read_topic_until(kafka_address, topic, users.newest)
     left = await until_empty(database_url)
     states = await read_states(kafka_address, state_topic)
 
@@ -109,7 +109,9 @@ async def test_frozen_relays_that_wake_up_leave_no_old_version_last(
     assert all(relay.alive for relay in (one, two, three))
     assert [relay.text() for relay in (one, two, three) if "Traceback" in relay.text()] == []
     # A frozen one may find that PostgreSQL gave it up meanwhile; the third may wait for a busy broker.
-    assert len(three.events("events_waiting")) == len(three.events("outage_over"))
+    async with asyncio.timeout(60):
+        while outages(three)[1]:
+            await asyncio.sleep(0.1)
 
 
 async def test_a_missing_state_topic_is_said_once_and_no_event_goes_out_twice_meanwhile(
@@ -123,7 +125,7 @@ async def test_a_missing_state_topic_is_said_once_and_no_event_goes_out_twice_me
     said = relay.events("events_waiting")
 
     await create_topic(kafka_address, late, cleanup_policy="compact")
-    events = await read_topic_until(kafka_address, topic, users.newest, within=20)
+    events = await read_topic_until(kafka_address, topic, users.newest)
     left = await until_empty(database_url)
 
     assert [entry["reason"] for entry in said] == [f"Kafka: topic missing ({late})"]
@@ -142,12 +144,12 @@ async def test_a_state_too_large_for_its_topic_alone_becomes_a_dead_letter_and_c
     await users.change("user_0", size=50_000)
     relay = start_relay(state_topic=small)
 
-    events = await read_topic_until(kafka_address, topic, users.newest, within=20)
+    events = await read_topic_until(kafka_address, topic, users.newest)
     left = await until_empty(database_url)
     letters = await query(database_url, "SELECT key, version, error FROM outbox_dead")
     before = last_of_each(await read_states(kafka_address, small))
     await users.change("user_0")
-    await read_topic_until(kafka_address, topic, users.newest, within=20)
+    await read_topic_until(kafka_address, topic, users.newest)
     await until_empty(database_url)
 
     assert [tuple(letter) for letter in letters] == [("user_0", 3, f"{small}: MessageSizeTooLargeError")]
@@ -164,7 +166,7 @@ async def test_users_from_before_the_state_topic_are_filled_in_while_others_chan
     before = start_relay("--name", "before")
     await users.changes(2)
     await users.delete("user_1")
-    await read_topic_until(kafka_address, topic, users.newest, within=20)
+    await read_topic_until(kafka_address, topic, users.newest)
     await until_empty(database_url)
     await asyncio.to_thread(before.stop)
     relay = start_relay("--name", "after", state_topic=state_topic)
@@ -177,8 +179,8 @@ async def test_users_from_before_the_state_topic_are_filled_in_while_others_chan
     busy = Writer(users.store, users.users[2:4], users.newest)
     async with busy.changing():
         with processes.running(tmp_path, "topic", "fill", **variables) as fill:
-            status = await asyncio.to_thread(fill.popen.wait, 30)
-    events = await read_topic_until(kafka_address, topic, users.newest, within=20)
+            status = await asyncio.to_thread(fill.popen.wait, 60)
+    events = await read_topic_until(kafka_address, topic, users.newest)
     left = await until_empty(database_url)
     states = await read_states(kafka_address, state_topic)
 

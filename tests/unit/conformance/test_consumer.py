@@ -9,7 +9,8 @@ from devkit.conformance import consumer as module
 from devkit.conformance.consumer import _Consumer, _Stage, _WrongError
 from entrypoints.cli.main import main
 
-STAGE = _Stage(run="1", name="scene", servers="127.0.0.1:1", wait_s=0.5)
+SHORT_S, LONG_S = 0.5, 60.0
+"""For a line that does not come, and for what a program says when it has started."""
 CHATTING = "import time\nwhile True: print('still here', flush=True); time.sleep(0.02)"
 
 
@@ -18,8 +19,9 @@ async def started():
     """Start Python with a program as the consumer; it is killed at the end."""
     consumers = []
 
-    async def start(program: str) -> _Consumer:
-        consumers.append(await _Consumer.start([sys.executable, "-c", program], STAGE))
+    async def start(program: str, wait_s: float = LONG_S) -> _Consumer:
+        stage = _Stage(run="1", name="scene", servers="127.0.0.1:1", wait_s=wait_s)
+        consumers.append(await _Consumer.start([sys.executable, "-c", program], stage))
         return consumers[-1]
 
     yield start
@@ -38,14 +40,16 @@ async def started():
     ],
 )
 async def test_a_consumer_that_does_not_get_ready_is_given_up(program: str, said: str, started):
+    wait_s = SHORT_S if "within" in said else LONG_S
     with pytest.raises(_WrongError, match=said):
-        await (await started(program)).ready(2, frozenset())
+        await (await started(program, wait_s)).ready(2, frozenset())
 
 
 async def test_other_lines_of_whatever_length_are_its_own_and_do_not_prolong_the_wait(started):
     consumer = await started(f"print('x' * 200_000); print('ready: 2 users', flush=True)\n{CHATTING}")
 
     await consumer.ready(2, frozenset())
+    consumer._wait_s = SHORT_S
     await consumer.tells_no_more()
     with pytest.raises(_WrongError, match="`deleted user_1 version 2` within"):
         await consumer.tells("deleted user_1 version 2")

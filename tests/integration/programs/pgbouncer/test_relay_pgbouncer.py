@@ -43,7 +43,7 @@ async def test_serve_and_relays_behind_a_transaction_pooler_lose_reorder_and_ref
         connection = await asyncpg.connect(database_url)
         newest = dict(await connection.fetch("SELECT id, version FROM users"))
         await connection.close()
-        got = await read_topic_until(kafka_address, topic, newest, within=20)
+        got = await read_topic_until(kafka_address, topic, newest)
 
         said = "".join(process.text() for process in (serve, *relays))
         assert (senders.retried, senders.refused) == ({}, []), said
@@ -66,7 +66,7 @@ async def test_nobody_listens_through_a_transaction_pooler(database_url):
         ]
         for listener in listeners:
             await listener.start()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while "direct" not in woken:
                 await asyncio.sleep(0.05)
         await asyncio.sleep(0.5)
