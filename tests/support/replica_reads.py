@@ -75,7 +75,7 @@ async def reading(
     """Read at these nodes, or at another target, and write at the primary."""
     engine = create_engine(read_target(primary.url), pool_size=4, application_name="tests")
     await migrate(engine)
-    store = PostgresUserStore(engine, encode, lambda: None)
+    store = PostgresUserStore(engine, encode, lambda _: None)
     await store.start()
     told: list[tuple[str, Failure | None]] = []
     hosts = ",".join("127.0.0.1" for _ in nodes)

@@ -76,7 +76,7 @@ class Stage:
         """Store what Clerk has of a user, as its webhook would."""
         snapshot = snapshot_of(json.dumps(document).encode(), timestamp=document["updated_at"])
         engine = create_engine(read_target(self.database_url), pool_size=1, application_name="tests")
-        store = PostgresUserStore(engine, encode, lambda: None)
+        store = PostgresUserStore(engine, encode, lambda _: None)
         await store.start()
         await store.change(snapshot.id, partial(sync_user, snapshot=snapshot))
         await store.aclose()

@@ -77,7 +77,7 @@ class Writer:
 async def writer(database_url: str, *, users: int = 8) -> AsyncIterator[Writer]:
     engine = create_engine(read_target(database_url), pool_size=4, application_name="tests")
     wake = OutboxNotifier(engine)
-    store = PostgresUserStore(engine, encode, wake.set)
+    store = PostgresUserStore(engine, encode, wake.add)
     await wake.start()
     await store.start()
     try:

@@ -64,7 +64,7 @@ class ClerkWebhooks:
                 return None
 
     def in_time(self, headers: Mapping[str, str]) -> bool:
-        sent_at = int(_well_formed(headers)["svix-timestamp"])
+        _, sent_at, _ = _well_formed(headers)
         return abs(time.time() - sent_at) <= _TOLERANCE_S
 
     def _verify(self, headers: Mapping[str, str], body: bytes) -> int:
@@ -74,16 +74,14 @@ class ClerkWebhooks:
 
         ForgedWebhookError: with a valid signature and the wrong time it is replayed, or a clock is wrong.
         """
-        cleaned = _well_formed(headers)
+        message_id, sent_at, given = _well_formed(headers)
         try:
             text = body.decode()  # svix signs text, so what is not UTF-8 was never signed
         except UnicodeDecodeError:
             raise ForgedWebhookError("the body is not UTF-8") from None
 
-        sent_at = int(cleaned["svix-timestamp"])
         at = datetime.fromtimestamp(sent_at, UTC)
-        given = cleaned["svix-signature"].split()
-        expected = [webhook.sign(cleaned["svix-id"], at, text) for webhook in self._webhooks]
+        expected = [webhook.sign(message_id, at, text) for webhook in self._webhooks]
         genuine = any(hmac.compare_digest(one, other) for one in expected for other in given)
         ahead_s = sent_at - time.time()
         if genuine and abs(ahead_s) <= _TOLERANCE_S:
@@ -97,26 +95,24 @@ class ClerkWebhooks:
         raise ForgedWebhookError(says, Forgery.TIME)
 
 
-def _well_formed(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the three headers by svix's names; ForgedWebhookError: one is missing or malformed."""
-    message_id = _header(headers, "id")
-    timestamp = _header(headers, "timestamp")
-    signatures = _header(headers, "signature")
+def _well_formed(headers: Mapping[str, str]) -> tuple[str, int, list[str]]:
+    """Return id, time and signatures; ForgedWebhookError: one is missing or malformed.
+
+    `webhook-…` are the names of Standard Webhooks, and of Svix without its brand.
+    """
+    message_id = headers.get("svix-id") or headers.get("webhook-id", "")
+    timestamp = headers.get("svix-timestamp") or headers.get("webhook-timestamp", "")
+    signatures = headers.get("svix-signature") or headers.get("webhook-signature", "")
     if not _ID.fullmatch(message_id):
         raise ForgedWebhookError("svix-id is missing or malformed")
     if not _TIMESTAMP.fullmatch(timestamp):
         raise ForgedWebhookError("svix-timestamp is missing or malformed")
     if len(signatures) > MAX_SIGNATURES_LENGTH:
         raise ForgedWebhookError("svix-signature is too long")
-    well_formed = " ".join(_SIGNATURE.findall(signatures))
+    well_formed = _SIGNATURE.findall(signatures)
     if not well_formed:
         raise ForgedWebhookError("svix-signature is missing or malformed")
-    return {"svix-id": message_id, "svix-timestamp": timestamp, "svix-signature": well_formed}
-
-
-def _header(headers: Mapping[str, str], name: str) -> str:
-    """`webhook-…` are the names of Standard Webhooks, and of Svix without its brand."""
-    return headers.get(f"svix-{name}") or headers.get(f"webhook-{name}") or ""
+    return message_id, int(timestamp), well_formed
 
 
 def _happened_at(event: _Event, sent_at: int) -> int:

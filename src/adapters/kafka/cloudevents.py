@@ -1,8 +1,9 @@
 """Events as CloudEvents 1.0 in Kafka's binary mode (cloudevents/spec, bindings/kafka-protocol-binding.md)."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import TypedDict
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import msgspec
 
@@ -27,7 +28,7 @@ _SPECVERSION = ("ce_specversion", b"1.0")
 _SOURCE = ("ce_source", SOURCE.encode())
 CONTENT_TYPE_HEADER = ("content-type", CONTENT_TYPE.encode())
 
-_NAMESPACE = UUID("5c0f1d0a-4d0c-5f9b-9d55-0d7f3f6b3a11")
+_NAMESPACE = UUID("5c0f1d0a-4d0c-5f9b-9d55-0d7f3f6b3a11").bytes
 
 
 class UserChangedData(TypedDict):
@@ -58,12 +59,18 @@ def encode(event: Event, traceparent: str | None = None) -> OutboxMessage:
     return OutboxMessage(
         key=key,
         version=version,
-        event_id=uuid5(_NAMESPACE, f"{key}/{version}"),
+        event_id=event_id(key, version),
         type=TYPES[type(event)],
         occurred_at=occurred_at(event),
         payload=msgspec.json.encode(_data(event)),
         traceparent=traceparent,
     )
+
+
+def event_id(key: str, version: int) -> UUID:
+    """Return `uuid5(_NAMESPACE, f"{key}/{version}")`, which takes twice as long."""
+    name = _NAMESPACE + f"{key}/{version}".encode()
+    return UUID(bytes=hashlib.sha1(name, usedforsecurity=False).digest()[:16], version=5)
 
 
 def record_headers(message: OutboxMessage) -> list[tuple[str, bytes]]:

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Generic, TypeVar
 
+from application.deadlines import Deadlines
 from application.errors import StoreUnavailableError
 
 T = TypeVar("T")
@@ -11,12 +12,12 @@ T = TypeVar("T")
 class DeadlineFuture(Generic[T]):
     """One caller's answer; setting it after the time limit has no effect."""
 
-    __slots__ = ("_future", "_limit_s", "_loop")
+    __slots__ = ("_deadlines", "_future", "_limit_s")
 
-    def __init__(self, limit_s: float) -> None:
-        self._loop = asyncio.get_running_loop()
+    def __init__(self, deadlines: Deadlines, limit_s: float) -> None:
+        self._deadlines = deadlines
         self._limit_s = limit_s
-        self._future: asyncio.Future[T] = self._loop.create_future()
+        self._future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
     @property
     def done(self) -> bool:
@@ -32,12 +33,12 @@ class DeadlineFuture(Generic[T]):
 
     async def wait(self) -> T:
         """Return the answer, or raise StoreUnavailableError: there was none in time."""
-        # A timer of the loop: asyncio.timeout() costs five times as much, for every request.
-        timer = self._loop.call_later(self._limit_s, self._expire)
+        expire = self._expire
+        self._deadlines.add(expire, self._limit_s)
         try:
             return await self._future
         finally:
-            timer.cancel()
+            self._deadlines.remove(expire)
 
     def _expire(self) -> None:
         self.fail(StoreUnavailableError(f"{self._limit_s:g} s"))

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from typing import Generic, TypeAlias, TypeVar
 
@@ -11,6 +10,7 @@ from attrs import define, field, frozen
 from adapters.postgres.connection.dial import STATEMENT_TIMEOUT_S
 from adapters.postgres.deadline_future import DeadlineFuture
 from adapters.postgres.failures import DATABASE_ERRORS, Responsible, code_of, fault_of, unavailable
+from application.deadlines import Deadlines
 from application.errors import StoreBusyError, StoreUnavailableError, UnstorableError
 from application.failure import Cause
 from application.trace import traceparent
@@ -59,7 +59,8 @@ class GroupCommit(Generic[Key, State, Decided]):
     _parts: Callable[[Batch[Key, State, Decided]], Awaitable[Sequence[Batch[Key, State, Decided]]]] | None = field(
         default=None, kw_only=True
     )
-    _waiting: dict[Key, deque[Change[Key, State, Decided]]] = field(factory=dict, init=False)
+    _waiting: dict[Key, list[Change[Key, State, Decided]]] = field(factory=dict, init=False)
+    _deadlines: Deadlines = field(factory=Deadlines, init=False)
     _count: int = field(default=0, init=False)
     _arrived: asyncio.Event = field(factory=asyncio.Event, init=False)
     _idle: asyncio.Event = field(factory=asyncio.Event, init=False)
@@ -88,9 +89,9 @@ class GroupCommit(Generic[Key, State, Decided]):
         """Return the decision after COMMIT; raises as the stores' ports define."""
         if self._count >= self._queue_limit:
             raise StoreBusyError(f"{self._queue_limit} wait already")
-        answer: DeadlineFuture[Decided] = DeadlineFuture(self._limit_s)
+        answer: DeadlineFuture[Decided] = DeadlineFuture(self._deadlines, self._limit_s)
         change = Change(key, decide, traceparent.get(), answer)
-        self._waiting.setdefault(key, deque()).append(change)
+        self._waiting.setdefault(key, []).append(change)
         self._arrived.set()
         self._idle.clear()
         self._count += 1
@@ -105,7 +106,7 @@ class GroupCommit(Generic[Key, State, Decided]):
         batch = []
         for key in list(self._waiting)[:BATCH_LIMIT]:
             changes = self._waiting.pop(key)
-            batch.append(changes.popleft())
+            batch.append(changes.pop(0))
             if changes:
                 self._waiting[key] = changes  # at the end: one busy key does not delay the others
         return [change for change in batch if not change.answer.done]

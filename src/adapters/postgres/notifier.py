@@ -15,8 +15,9 @@ from adapters.postgres.connection.dial import Dialer, is_behind_pooler
 from adapters.postgres.connection.target import Target
 from adapters.postgres.failures import DATABASE_ERRORS
 from adapters.postgres.statements import CHANNEL
+from application.relay.loop import round_s
 
-DEBOUNCE_S = 0.005  # between two notifications
+DEBOUNCE_S = 0.005  # between two notifications, or a relay's round: until then a relay is awake
 
 # NOTIFY takes a lock that every committing transaction in the database waits for: inside the write it cost 44 % (8
 # writers) to 77 % (64 writers) of the commits. Here it is a transaction of its own.
@@ -24,22 +25,25 @@ _NOTIFY = Compiled(select(func.pg_notify(CHANNEL, bindparam("events", type_=Text
 
 
 class OutboxNotifier:
-    """Notifies `outbox_wake` soon after `set()`; a lost notification delays events by a relay's poll interval."""
+    """Notifies `outbox_wake` soon after `add()`; a lost notification delays events by a relay's poll interval."""
 
     def __init__(self, engine: AsyncEngine, events: str = "") -> None:
         self._engine = engine
         self._events = events
         self._stored = asyncio.Event()
+        self._count = 0  # of events since the last notification
         self._task: asyncio.Task[None] | None = None
-        self._stored_at = -math.inf
+        self._busy_until = -math.inf
 
-    def is_first(self) -> bool:
-        """Tell whether no event was stored for `DEBOUNCE_S`, so that the next may be stored with its notification."""
-        last, self._stored_at = self._stored_at, time.monotonic()
-        return self._stored_at - last > DEBOUNCE_S
+    def is_first(self, events: int) -> bool:
+        """Tell whether relays are idle, by what was stored, so that these events may be stored with a notification."""
+        now, busy_until = time.monotonic(), self._busy_until
+        self._busy_until = now + _pause_s(events)
+        return now > busy_until
 
-    def set(self) -> None:
-        """Events have been stored."""
+    def add(self, events: int) -> None:
+        """So many events have been stored."""
+        self._count += events
         self._stored.set()
 
     async def start(self) -> None:
@@ -54,10 +58,15 @@ class OutboxNotifier:
         while True:
             await self._stored.wait()
             self._stored.clear()
+            count, self._count = self._count, 0
             with contextlib.suppress(*DATABASE_ERRORS):  # the relay polls anyway
                 async with directly(self._engine) as driver:
                     await _NOTIFY.fetch(driver, {"events": self._events})
-            await asyncio.sleep(DEBOUNCE_S)
+            await asyncio.sleep(_pause_s(count))
+
+
+def _pause_s(events: int) -> float:
+    return max(DEBOUNCE_S, round_s(events))
 
 
 class NotificationListener:

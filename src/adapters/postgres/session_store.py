@@ -68,12 +68,12 @@ class PostgresSessionStore:
         self,
         engine: AsyncEngine,
         encode: Encode,
-        on_commit: Callable[[], None],
+        on_commit: Callable[[int], None],
         around_batch: Callable[[Sequence[Any]], contextlib.AbstractContextManager[None]] = (
             lambda _: contextlib.nullcontext()
         ),
     ) -> None:
-        """`on_commit` is called after a COMMIT that stored events, and must not block."""
+        """`on_commit` is called after a COMMIT that stored events, with their number, and must not block."""
         self._engine = engine
         self._encode = encode
         self._on_commit = on_commit
@@ -111,8 +111,8 @@ class PostgresSessionStore:
                 rows = await _WRITE.fetch(driver, parameters)
         # With distributed tables the last part also returns rows that were just stored.
         found = {(row["session_id"], row["user_id"]): row["revoked_at"] for row in reversed(rows)}
-        if None in found.values():
-            self._on_commit()
+        if new := list(found.values()).count(None):
+            self._on_commit(new)
             await asyncio.sleep(0)  # one turn of the loop, so that the notification is sent before answers are composed
         for change in batch:
             if change.key not in found:

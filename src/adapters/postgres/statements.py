@@ -6,8 +6,10 @@ from operator import itemgetter
 from typing import Any
 
 import asyncpg
+import msgspec
 import sqlalchemy as sa
 from attrs import frozen
+from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
 from adapters.postgres.asyncpg_execution import Compiled, Row
 from adapters.postgres.connection.dial import Driver
@@ -40,10 +42,14 @@ class Write:
         """`revision` is the new one: the row must still be at the one before.
 
         Raises:
-            UnicodeError: a text that no encoding can carry.
+            UnicodeError: a text that no encoding can carry, or with U+0000, which PostgreSQL has in no text.
         """
         events = tuple(event_row(message, lane_of(message.key)) for message in messages)
-        return cls(user.id, row_from(user, revision=revision), events)
+        row = row_from(user, revision=revision)
+        # PostgreSQL's own error has the code of a database that is not in UTF-8: it would not tell whose fault it is.
+        if b"\0" in "".join(filter(None, _texts(row))).encode():
+            raise UnicodeError
+        return cls(user.id, row, events)
 
 
 def arrays_of(table: sa.Table, columns: Sequence[sa.Column[Any]]) -> list[sa.BindParameter[Any]]:
@@ -58,6 +64,27 @@ def values(record: str, columns: Iterable[sa.Column[Any]]) -> str:
     return ", ".join(f"{record}.{c.name}" + "::json" * isinstance(c.type, sa.JSON) for c in columns)
 
 
+_TEXTS = sa.JSON, sa.LargeBinary  # in `rows_in_json`
+
+
+def _rows_of(record: str, table: sa.Table, columns: Iterable[sa.Column[Any]]) -> str:
+    """Return rows out of the parameter of the table's name, which is what `rows_in_json` makes."""
+    types = ["text" if isinstance(c.type, _TEXTS) else c.type.compile(dialect=dialect()) for c in columns]  # type: ignore[no-untyped-call]
+    declared = ", ".join(f"{c.name} {kind}" for c, kind in zip(columns, types, strict=True))
+    return f"json_to_recordset(CAST(:{table.name} AS json)) AS {record} ({declared})"
+
+
+def _values_in_json(record: str, columns: Iterable[sa.Column[Any]]) -> str:
+    return ", ".join(
+        f"decode({record}.{c.name}, 'base64')" if isinstance(c.type, sa.LargeBinary) else values(record, [c])
+        for c in columns
+    )
+
+
+def rows_in_json(rows: Sequence[dict[str, Any]]) -> str:
+    return msgspec.json.encode(rows).decode()
+
+
 CHANNEL = "outbox_wake"
 """What relays listen to."""
 
@@ -69,6 +96,7 @@ USER_NAMES, EVENT_NAMES = ", ".join(c.name for c in USER_COLUMNS), ", ".join(c.n
 USER_ARRAYS, EVENT_ARRAYS = arrays_of(users, USER_COLUMNS), arrays_of(outbox, EVENT_COLUMNS)
 _USER_KEYS, _EVENT_KEYS = [array.key for array in USER_ARRAYS], [array.key for array in EVENT_ARRAYS]
 _user_values = itemgetter(*(c.name for c in USER_COLUMNS))
+_texts = itemgetter(*(c.name for c in USER_COLUMNS if isinstance(c.type, sa.Text)))
 _event_values = itemgetter(*(c.name for c in EVENT_COLUMNS))
 
 CHANGES = f"unnest({', '.join(f':{array.key}' for array in USER_ARRAYS)}) AS change ({USER_NAMES})"
@@ -85,18 +113,21 @@ UPSERT = f"""
 def _write(columns: str) -> Compiled:
     statement = f"""
         WITH stored AS (
-            INSERT INTO users AS kept ({USER_NAMES}) SELECT {values("change", USER_COLUMNS)} FROM {CHANGES}
+            INSERT INTO users AS kept ({USER_NAMES})
+            SELECT {_values_in_json("change", USER_COLUMNS)} FROM {_rows_of("change", users, USER_COLUMNS)}
             {UPSERT}
         ), queued AS (
             INSERT INTO outbox ({EVENT_NAMES})
-            SELECT {values("event", EVENT_COLUMNS)} FROM {EVENTS} JOIN stored ON stored.id = event.key
+            SELECT {_values_in_json("event", EVENT_COLUMNS)} FROM {_rows_of("event", outbox, EVENT_COLUMNS)}
+            JOIN stored ON stored.id = event.key
         ), erased AS (
             UPDATE outbox_dead SET payload = NULL FROM stored
             WHERE outbox_dead.key = stored.id AND stored.deleted_at IS NOT NULL
         )
         SELECT {columns} FROM stored
     """  # noqa: S608  # column names of ours
-    return Compiled(sa.text(statement).bindparams(*USER_ARRAYS, *EVENT_ARRAYS))
+    parameters = [sa.bindparam(table.name, type_=sa.Text) for table in (users, outbox)]
+    return Compiled(sa.text(statement).bindparams(*parameters))
 
 
 WRITE, WRITE_AND_NOTIFY = _write("id"), _write(f"id, pg_notify('{CHANNEL}', '')")
@@ -160,7 +191,9 @@ async def write(driver: Driver, writes: Sequence[Write], statement: Compiled = W
 
     The others lost a race against another process and left no trace. `statement` is `WRITE` or `WRITE_AND_NOTIFY`.
     """
-    return {row["id"] for row in await statement.fetch(driver, arrays_from(writes))}
+    rows, events = _in_order(writes)
+    parameters = {users.name: rows_in_json(rows), outbox.name: rows_in_json(events)}
+    return {row["id"] for row in await statement.fetch(driver, parameters)}
 
 
 async def write_and_notify(driver: Driver, writes: Sequence[Write]) -> set[UserId]:
@@ -171,12 +204,15 @@ async def write_and_notify(driver: Driver, writes: Sequence[Write]) -> set[UserI
         return await write(driver, writes)
 
 
+def _in_order(writes: Sequence[Write]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the rows of the users, and those of their events, in one order in every process: no batches deadlock."""
+    ordered = sorted(writes, key=lambda change: change.user_id)
+    return [change.row for change in ordered], [event for change in ordered for event in change.events]
+
+
 def arrays_from(writes: Sequence[Write]) -> dict[str, Sequence[Any]]:
     """Fill the arrays of `arrays_of`, for users and for the outbox."""
-    # The same order in every process, so that batches cannot deadlock.
-    ordered = sorted(writes, key=lambda change: change.user_id)
-    rows = [change.row for change in ordered]
-    events = [event for change in ordered for event in change.events]
+    rows, events = _in_order(writes)
     return _filled(_USER_KEYS, _user_values, rows) | event_arrays(events)
 
 

@@ -12,6 +12,7 @@ from adapters.postgres.connection.dial import STATEMENT_TIMEOUT_S, Driver
 from adapters.postgres.deadline_future import DeadlineFuture
 from adapters.postgres.failures import raised_as_unavailable
 from adapters.postgres.statements import READ_WITH_SESSIONS, read_with_sessions
+from application.deadlines import Deadlines
 from application.errors import StoreUnavailableError
 from application.users.ports import SignedIn
 from domain.session import SessionId
@@ -39,6 +40,7 @@ class PostgresUserReader:
     ) -> None:
         self._engine = engine
         self._limit_s = limit_s
+        self._deadlines = Deadlines()
         self._statement = statement
         self._connected = connected
         self._waiting: list[_Reader] = []
@@ -48,7 +50,7 @@ class PostgresUserReader:
         return (await self.signed_in(user_id, None)).user
 
     async def signed_in(self, user_id: UserId, session_id: SessionId | None) -> SignedIn:
-        answer: DeadlineFuture[SignedIn] = DeadlineFuture(self._limit_s)
+        answer: DeadlineFuture[SignedIn] = DeadlineFuture(self._deadlines, self._limit_s)
         self._waiting.append((user_id, session_id, answer))
         if self._reading is None:
             self._reading = asyncio.create_task(self._read_batches(), name="user-reader")

@@ -35,16 +35,16 @@ class PostgresUserStore:
         self,
         engine: AsyncEngine,
         encode: Encode,
-        on_commit: Callable[[], None],
+        on_commit: Callable[[int], None],
         around_batch: AroundBatch = lambda _: _nothing,
         *,
-        is_first: Callable[[], bool] = lambda: False,
+        is_first: Callable[[int], bool] = lambda _: False,
         limit_s: float = STATEMENT_TIMEOUT_S,
         queue_limit: int = QUEUE_LIMIT,
     ) -> None:
-        """`on_commit` is called after a COMMIT that stored events and notified nobody, and must not block.
+        """`on_commit` is called with the number of events that a COMMIT stored without a notification; must not block.
 
-        `is_first` tells that a write may notify relays itself: nothing was stored lately (ADR 0035). `limit_s` is how
+        `is_first` tells that a write of so many may notify relays itself: they are idle (ADR 0035). `limit_s` is how
         long a caller waits for its answer.
         """
         self._engine = engine
@@ -128,13 +128,13 @@ class PostgresUserStore:
                 decided = self._decide(batch, known)
                 if not decided:
                     return
-                has_events = any(prepared.events for _, _, prepared in decided)
-                notifies = has_events and self._is_first() and store is write and not is_behind_pooler(driver)
+                events = sum([len(prepared.events) for _, _, prepared in decided])
+                notifies = events > 0 and self._is_first(events) and store is write and not is_behind_pooler(driver)
                 write_all = write_and_notify if notifies else store
                 written = await write_all(driver, [prepared for _, _, prepared in decided])
         # Behind a pooler this is the first moment after COMMIT.
-        if has_events and not notifies:
-            self._on_commit()
+        if events and not notifies:
+            self._on_commit(events)
             # One turn of the loop, so that the notification is sent before answers are composed: 0.3 ms.
             await asyncio.sleep(0)
         for change, decision, _ in decided:

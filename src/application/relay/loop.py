@@ -37,6 +37,11 @@ LEAVE_S = 20.0
 is repeated; no event is lost."""
 
 
+def round_s(events: int) -> float:
+    """Return how long a round is that took so many events, seconds."""
+    return max(ROUND_S, min(events / EVENTS_PER_S, LONGEST_ROUND_S))
+
+
 class Rounds(Protocol):
     """`RelayEvents` or `RelayEventsAndState`."""
 
@@ -106,8 +111,7 @@ class Carrier:
                 continue
             backoff = SHORTEST_BACKOFF_S
             if 0 < done.taken < BATCH:
-                length = max(ROUND_S, min(done.taken / EVENTS_PER_S, LONGEST_ROUND_S))
-                await asyncio.sleep(began + length - time.monotonic())
+                await asyncio.sleep(began + round_s(done.taken) - time.monotonic())
             busy = done.taken > 0 or await self._sleep(pause)
             pause = self.shortest_pause_s if busy else min(pause * LONGER, self.longest_pause_s)
         with contextlib.suppress(StoreUnavailableError):  # its events are sent again

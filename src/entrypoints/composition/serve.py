@@ -102,14 +102,14 @@ class ServeContainer(DeclarativeContainer):
             PostgresUserStore,
             engine,
             encode,
-            outbox_wake.provided.set,
+            outbox_wake.provided.add,
             traced.provided.batch,
             is_first=outbox_wake.provided.is_first,
         )
     )
     user_reader: Provider[ports.UserReader] = traced.provided.user_reader.call(Singleton(PostgresUserReader, engine))
     session_store: Provider[SessionStore] = Singleton(
-        PostgresSessionStore, engine, encode, session_wake.provided.set, traced.provided.batch
+        PostgresSessionStore, engine, encode, session_wake.provided.add, traced.provided.batch
     )
     user_directory: Provider[ports.UserDirectory] = Singleton(PostgresUserDirectory, engine)
     living_users: Provider[LivingUsers] = Singleton(PostgresLivingUsers, engine)

@@ -145,7 +145,7 @@ class Flow:
 async def test_users_are_written_and_relayed_while_their_tables_are_distributed(fresh, tmp_path):
     await _execute(fresh, OLD_USERS)
     engine = create_engine(read_target(fresh), pool_size=4, application_name="tests", settings=BY_KEY)
-    store = PostgresUserStore(engine, encode, lambda: None)
+    store = PostgresUserStore(engine, encode, lambda _: None)
     await store.start()
     flow = Flow(store, PostgresOutbox(engine))
     flowing = asyncio.gather(*(flow.change(number) for number in range(6)))

@@ -57,7 +57,7 @@ async def test_all_servers_change_the_same_users_at_once_while_a_relay_carries(d
         for url in servers:
             engine = create_engine(read_target(url), pool_size=2, application_name="tests")
             stack.push_async_callback(engine.dispose)
-            stores.append(PostgresUserStore(engine, encode, lambda: None))
+            stores.append(PostgresUserStore(engine, encode, lambda _: None))
             await stores[-1].start()
             stack.push_async_callback(stores[-1].aclose)
         engine = create_engine(read_target(database_url), pool_size=1, application_name="tests")

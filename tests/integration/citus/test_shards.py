@@ -63,7 +63,7 @@ async def engine(database_url):
 
 @pytest.fixture
 async def store(engine):
-    store = PostgresUserStore(engine, encode, lambda: None)
+    store = PostgresUserStore(engine, encode, lambda _: None)
     store._workers = Told(engine)
     await store.start()
     yield store

@@ -211,7 +211,7 @@ class Flow:
 
 async def test_nothing_acknowledged_is_lost_or_reordered_when_a_workers_standby_takes_its_place(servers, engine):
     coordinator, first, standby = servers
-    store = PostgresUserStore(engine, encode, lambda: None)
+    store = PostgresUserStore(engine, encode, lambda _: None)
     await store.start()
     shards = await store._workers.shards()
     there = {user for user in USERS if shards.place_of(user).address == ("127.0.0.1", first.port)}

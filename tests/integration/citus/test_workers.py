@@ -30,7 +30,7 @@ async def engine(database_url):
 
 @pytest.fixture
 async def store(engine):
-    store = PostgresUserStore(engine, encode, lambda: None)
+    store = PostgresUserStore(engine, encode, lambda _: None)
     await store.start()
     yield store
     await store.aclose()

@@ -66,7 +66,7 @@ class Stage:
 @pytest.fixture
 async def stage(database_url: str, tmp_path: Path):
     engine = create_engine(read_target(database_url), pool_size=2, application_name="tests")
-    store = PostgresUserStore(engine, encode, lambda: None)
+    store = PostgresUserStore(engine, encode, lambda _: None)
     await store.start()
     yield Stage(database_url, tmp_path, store, PostgresOutbox(engine), PostgresLaneLeases(engine))
     await store.aclose()

@@ -18,7 +18,7 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 
 @pytest.fixture
 async def store(engine: AsyncEngine) -> AsyncIterator[PostgresUserStore]:
-    store = PostgresUserStore(engine, encode, lambda: None)
+    store = PostgresUserStore(engine, encode, lambda _: None)
     await store.start()
     yield store
     await store.aclose()

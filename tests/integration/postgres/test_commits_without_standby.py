@@ -54,8 +54,8 @@ async def process(url: str, *, start: bool = False) -> AsyncIterator[Process]:
     if start:
         await migrate(engine)
     made = Process(
-        PostgresUserStore(engine, encode, lambda: None),
-        PostgresSessionStore(engine, encode, lambda: None),
+        PostgresUserStore(engine, encode, lambda _: None),
+        PostgresSessionStore(engine, encode, lambda _: None),
         PostgresOutbox(engine),
         PostgresUserReader(engine),
     )

@@ -40,8 +40,8 @@ async def measured(database_url: str) -> dict[str, dict[str, float]]:
     costs: dict[str, dict[str, float]] = {}
     async with meter(database_url) as postgres:
         engine = create_engine(read_target(postgres.url), pool_size=1, application_name="tests", settings=INDEX_PLANS)
-        store = PostgresUserStore(engine, encode, lambda: None)
-        first = PostgresUserStore(engine, encode, lambda: None, is_first=lambda: True)
+        store = PostgresUserStore(engine, encode, lambda _: None)
+        first = PostgresUserStore(engine, encode, lambda _: None, is_first=lambda _: True)
         outbox, leases = PostgresOutbox(engine), PostgresLaneLeases(engine)
         relay = RelayEvents(outbox, MemoryPublisher())
         await store.start()

@@ -71,7 +71,7 @@ async def test_32_concurrent_senders_need_well_under_one_statement_for_each_webh
 
 async def test_relays_are_woken_once_events_are_committed(engine):
     told: list[str] = []
-    store = PostgresUserStore(engine, encode, lambda: told.append("stored"))
+    store = PostgresUserStore(engine, encode, lambda _: told.append("stored"))
     await store.start()
     await asyncio.gather(*(creation(store, UserId(f"user_{number}")) for number in range(10)))
     batches = len(told)
@@ -127,7 +127,7 @@ async def test_a_commit_that_fails_leaves_neither_row_nor_event(store, database_
 
 @pytest.mark.one_server  # on Citus a lock that is taken at the coordinator does not hold up what is written to shards
 async def test_a_database_that_does_not_answer_is_told_in_bounded_time_and_nothing_is_lost(engine, database_url):
-    store = PostgresUserStore(engine, encode, lambda: None, limit_s=0.5)
+    store = PostgresUserStore(engine, encode, lambda _: None, limit_s=0.5)
     await store.start()
     blocker = await asyncpg.connect(database_url)
     transaction = blocker.transaction()
@@ -145,7 +145,7 @@ async def test_a_database_that_does_not_answer_is_told_in_bounded_time_and_nothi
 
 
 async def test_a_full_queue_is_told_at_once(engine):
-    store = PostgresUserStore(engine, encode, lambda: None, queue_limit=8)
+    store = PostgresUserStore(engine, encode, lambda _: None, queue_limit=8)
     await store.start()
 
     results = await asyncio.gather(
@@ -184,7 +184,7 @@ async def test_a_database_that_cannot_take_it_is_unavailable_and_blames_no_chang
     else:
         url = f"{database_url}?options=-c%20default_transaction_read_only%3Don"
     broken = create_engine(read_target(url), pool_size=1, application_name="tests")
-    store = PostgresUserStore(broken, encode, lambda: None)
+    store = PostgresUserStore(broken, encode, lambda _: None)
     await store.start()
 
     with pytest.raises(StoreUnavailableError):
@@ -195,7 +195,7 @@ async def test_a_database_that_cannot_take_it_is_unavailable_and_blames_no_chang
 
 async def test_a_server_that_is_gone_is_unavailable_at_once():
     engine = create_engine(read_target("postgresql://nobody@127.0.0.1:1/none"), pool_size=1, application_name="tests")
-    store = PostgresUserStore(engine, encode, lambda: None)
+    store = PostgresUserStore(engine, encode, lambda _: None)
     await store.start()
 
     with pytest.raises(StoreUnavailableError):
@@ -213,7 +213,7 @@ async def test_a_caller_that_gives_up_does_not_disturb_the_others(store, engine)
 
 
 async def test_closing_the_store_finishes_what_was_accepted(engine):
-    store = PostgresUserStore(engine, encode, lambda: None)
+    store = PostgresUserStore(engine, encode, lambda _: None)
     await store.start()
     accepted = [asyncio.create_task(creation(store, UserId(f"user_{number}"))) for number in range(300)]
     await asyncio.sleep(0)

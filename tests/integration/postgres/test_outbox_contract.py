@@ -52,7 +52,7 @@ async def case(request: pytest.FixtureRequest, database_url: str) -> AsyncIterat
         return
 
     engine = create_engine(read_target(database_url), pool_size=4, application_name="tests", settings=INDEX_PLANS)
-    users = PostgresUserStore(engine, encode, lambda: None)
+    users = PostgresUserStore(engine, encode, lambda _: None)
     await users.start()
     connection = await asyncpg.connect(database_url)
 
@@ -180,7 +180,7 @@ async def test_a_refused_event_is_moved_with_its_error_and_the_next_version_goes
 async def test_an_event_that_becomes_visible_late_is_not_passed_over(database_url):
     """The trap of every relay that remembers "the last id": user a's row got its id first and commits last."""
     engine = create_engine(read_target(database_url), pool_size=4, application_name="tests")
-    users = PostgresUserStore(engine, encode, lambda: None)
+    users = PostgresUserStore(engine, encode, lambda _: None)
     await users.start()
     outbox = PostgresOutbox(engine)
     slow = await asyncpg.connect(database_url)
@@ -213,7 +213,7 @@ async def test_versions_come_in_order_whatever_numbers_the_sequence_gives(databa
     admin = await asyncpg.connect(database_url)
     await admin.execute(f"ALTER SEQUENCE outbox_id_seq {alter}")
     engines = [create_engine(read_target(database_url), pool_size=1, application_name=f"tests {n}") for n in range(2)]
-    stores = [PostgresUserStore(engine, encode, lambda: None) for engine in engines]
+    stores = [PostgresUserStore(engine, encode, lambda _: None) for engine in engines]
     for store in stores:
         await store.start()
     for turn in range(8):  # two processes, each with numbers of its own, write the same users in turn
@@ -242,7 +242,7 @@ async def test_versions_come_in_order_whatever_numbers_the_sequence_gives(databa
 async def test_only_what_was_published_is_deleted_when_the_sequence_gives_a_number_twice(database_url):
     """As after a fail-over to a server whose sequence was behind."""
     engine = create_engine(read_target(database_url), pool_size=1, application_name="tests")
-    store = PostgresUserStore(engine, encode, lambda: None)
+    store = PostgresUserStore(engine, encode, lambda _: None)
     await store.start()
     outbox = PostgresOutbox(engine)
     admin = await asyncpg.connect(database_url)
@@ -269,7 +269,7 @@ async def test_only_what_was_published_is_deleted_when_the_sequence_gives_a_numb
 
 async def test_what_was_published_late_leaves_the_version_that_was_filled_in_anew(database_url):
     engine = create_engine(read_target(database_url), pool_size=1, application_name="tests", settings=INDEX_PLANS)
-    store = PostgresUserStore(engine, encode, lambda: None)
+    store = PostgresUserStore(engine, encode, lambda _: None)
     await store.start()
     outbox = PostgresOutbox(engine)
     await store.change(UserId("user_a"), partial(sync_user, snapshot=snapshot(UserId("user_a"))))
@@ -291,7 +291,7 @@ async def test_what_was_published_of_lost_commits_leaves_what_was_stored_under_t
 ):
     """As after a fail-over to a standby that lacked commits, when no statement met the end of the old server."""
     engine = create_engine(read_target(database_url), pool_size=1, application_name="tests", settings=INDEX_PLANS)
-    store = PostgresUserStore(engine, encode, lambda: None)
+    store = PostgresUserStore(engine, encode, lambda _: None)
     await store.start()
     outbox = PostgresOutbox(engine)
     outbox._distributed = distributed

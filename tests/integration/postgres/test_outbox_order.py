@@ -75,7 +75,7 @@ async def every_version_is_delivered_in_order(urls: Sequence[str], story: Story,
             engine = create_engine(read_target(url), pool_size=1, application_name="tests")
             stack.push_async_callback(engine.dispose)
             engines.append(engine)
-            stores.append(PostgresUserStore(engine, encode, lambda: None))
+            stores.append(PostgresUserStore(engine, encode, lambda _: None))
             await stores[-1].start()
             stack.push_async_callback(stores[-1].aclose)
         for at, (user, connection) in enumerate(story.changes):

@@ -53,7 +53,7 @@ async def case(request: pytest.FixtureRequest, database_url: str) -> AsyncIterat
         return
 
     engine = create_engine(read_target(database_url), pool_size=2, application_name="tests", settings=BY_KEY)
-    store = PostgresUserStore(engine, encode, lambda: None)
+    store = PostgresUserStore(engine, encode, lambda _: None)
     await store.start()
     yield Case(PostgresLivingUsers(engine), PostgresCheckpoints(engine), store)
     await store.aclose()

@@ -83,7 +83,7 @@ async def test_what_is_read_there_is_what_the_primary_has(reads, shared):
     await reads.write(other, email="Grace@example.org")
     await reads.store.change(UserId("user_gone"), partial(delete_user, deletion=deletion(UserId("user_gone"))))
     engine = reads.primary._engine
-    sessions = PostgresSessionStore(engine, encode, lambda: None)
+    sessions = PostgresSessionStore(engine, encode, lambda _: None)
     await sessions.start()
     await RevokeSession(sessions)(RevokedSession(id=SESSION, user_id=USER, revoked_at=1))
     await sessions.aclose()

@@ -45,7 +45,7 @@ def ended(name: str = "sess_1", user_id: UserId = USER, at: int = 1_700_000_000_
 
 @pytest.fixture
 async def sessions(engine) -> AsyncIterator[PostgresSessionStore]:
-    store = PostgresSessionStore(engine, encode, lambda: None)
+    store = PostgresSessionStore(engine, encode, lambda _: None)
     await store.start()
     yield store
     await store.aclose()
@@ -150,7 +150,7 @@ async def test_1000_concurrent_revocations_need_few_statements(engine, sessions)
 @pytest.mark.one_server
 async def test_a_database_without_the_table_is_unavailable(empty_database):
     engine = create_engine(read_target(empty_database), pool_size=1, application_name="tests")
-    store = PostgresSessionStore(engine, encode, lambda: None)
+    store = PostgresSessionStore(engine, encode, lambda _: None)
     await store.start()
 
     with pytest.raises(StoreUnavailableError):
@@ -168,7 +168,7 @@ async def test_processes_that_are_told_the_same_at_once_store_each_session_with_
 ):
     run = f"{chance.getrandbits(64):x}"
     engines = [create_engine(read_target(database_url), pool_size=2, application_name="tests") for _ in range(3)]
-    stores = [PostgresSessionStore(engine, encode, lambda: None) for engine in engines]
+    stores = [PostgresSessionStore(engine, encode, lambda _: None) for engine in engines]
     for store in stores:
         await store.start()
     told = [(stores[number], ended(f"sess_{name}_{run}")) for name, number in [*ends, *ends]]

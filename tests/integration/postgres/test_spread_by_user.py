@@ -81,7 +81,7 @@ async def test_no_foreign_key_ties_one_user_to_another(connection):
 @pytest.mark.parametrize("servers", ["one", "several"])
 async def test_users_are_written_and_their_events_relayed_on_partitioned_tables(spread, connection, servers):
     engine = create_engine(read_target(spread), pool_size=4, application_name="tests")
-    store = PostgresUserStore(engine, encode, lambda: None)
+    store = PostgresUserStore(engine, encode, lambda _: None)
     await store.start()
     users = [UserId(f"user_{number}") for number in range(50)]
     for at in (1, 2):
@@ -90,7 +90,7 @@ async def test_users_are_written_and_their_events_relayed_on_partitioned_tables(
     gone = deletion(users[0])
     await store.change(gone.id, partial(delete_user, deletion=gone))
     await store.aclose()
-    sessions = PostgresSessionStore(engine, encode, lambda: None)
+    sessions = PostgresSessionStore(engine, encode, lambda _: None)
     await sessions.start()
     ended = [RevokedSession(id=SessionId(f"sess_{user}"), user_id=user, revoked_at=1) for user in users]
     await RevokeSession(sessions).each([*ended, *ended])

@@ -55,7 +55,7 @@ async def case(request: pytest.FixtureRequest, database_url: str) -> AsyncIterat
         return
 
     engine = create_engine(read_target(database_url), pool_size=4, application_name="tests")
-    users = PostgresUserStore(engine, encode, lambda: None)
+    users = PostgresUserStore(engine, encode, lambda _: None)
     await users.start()
 
     async def lease(relay: str, held: set[int]) -> None:

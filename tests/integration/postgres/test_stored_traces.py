@@ -24,7 +24,7 @@ async def test_everything_of_this_user_is_there_and_nothing_of_others(engine, st
             await store.change(user, partial(sync_user, snapshot=snapshot(user, at=at, first_name=f"{at}")))
     refused = [item for item in await outbox.oldest(range(LANES), 10) if item.message.version == 1]
     await outbox.move_to_dead_letters([RefusedMessage(item, "too large", 2) for item in refused])
-    sessions = PostgresSessionStore(engine, encode, lambda: None)
+    sessions = PostgresSessionStore(engine, encode, lambda _: None)
     await sessions.start()
     for number, user in enumerate((USER, UserId("user_other"))):
         await RevokeSession(sessions)(RevokedSession(id=SessionId(f"sess_{number}"), user_id=user, revoked_at=1))

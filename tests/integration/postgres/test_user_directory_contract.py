@@ -44,7 +44,7 @@ async def case(request: pytest.FixtureRequest, database_url: str) -> AsyncIterat
         yield Case(users, MemoryDirectory(users))
         return
     engine = create_engine(read_target(database_url), pool_size=4, application_name="tests", settings=BY_KEY)
-    store = PostgresUserStore(engine, encode, lambda: None)
+    store = PostgresUserStore(engine, encode, lambda _: None)
     await store.start()
     yield Case(store, PostgresUserDirectory(engine))
     await store.aclose()
@@ -176,7 +176,7 @@ async def test_every_read_uses_its_index_whatever_is_known_of_the_table(
 @pytest.mark.parametrize(("email", "hot"), [("ada@example.org", 20), (None, 0)], ids=["kept", "changed"])
 async def test_an_update_that_leaves_the_email_alone_stays_on_its_page(database_url, email, hot):
     engine = create_engine(read_target(database_url), pool_size=1, application_name="tests", settings=BY_KEY)
-    store = PostgresUserStore(engine, encode, lambda: None)
+    store = PostgresUserStore(engine, encode, lambda _: None)
     await store.start()
     for at in range(21):
         news = snapshot(at=1000 + at, first_name=f"Ada {at}", email=email or f"ada{at}@example.org")

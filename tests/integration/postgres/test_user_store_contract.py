@@ -45,7 +45,7 @@ async def case(request: pytest.FixtureRequest, database_url: str) -> AsyncIterat
         return
 
     engine = create_engine(read_target(database_url), pool_size=4, application_name="tests")
-    store = PostgresUserStore(engine, encode, lambda: None)
+    store = PostgresUserStore(engine, encode, lambda _: None)
     await store.start()
 
     async def stored() -> list[tuple[str, int, bytes, str | None]]:

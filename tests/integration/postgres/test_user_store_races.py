@@ -37,7 +37,7 @@ async def writers(stack: AsyncExitStack, database_url: str, count: int) -> list[
     for _ in range(count):
         engine = create_engine(read_target(database_url), pool_size=2, application_name="tests")
         stack.push_async_callback(engine.dispose)
-        store = PostgresUserStore(engine, encode, lambda: None)
+        store = PostgresUserStore(engine, encode, lambda _: None)
         await store.start()
         stack.push_async_callback(store.aclose)
         stores.append(store)

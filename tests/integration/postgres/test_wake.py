@@ -14,6 +14,7 @@ from adapters.postgres.notifier import DEBOUNCE_S, NotificationListener, OutboxN
 from adapters.postgres.statements import CHANNEL
 from adapters.postgres.user_store import PostgresUserStore
 from application.relay.lanes import SESSIONS
+from application.relay.loop import LONGEST_ROUND_S
 from domain.user import UserId
 from integration.postgres.test_group_commit import creation
 from support import servers
@@ -45,7 +46,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def test_what_was_stored_is_notified_once(wake, heard):
-    wake.set()
+    wake.add(1)
     await until(lambda: len(heard) == 1)
     await asyncio.sleep(0.1)
 
@@ -53,16 +54,37 @@ async def test_what_was_stored_is_notified_once(wake, heard):
 
 
 async def test_a_busy_writer_notifies_at_most_once_in_five_milliseconds(wake, heard):
-    wake.set()
+    wake.add(1)
     await until(lambda: len(heard) == 1)
     began = asyncio.get_running_loop().time()
     while (now := asyncio.get_running_loop().time()) < began + 0.5:
-        wake.set()
+        wake.add(1)
         await asyncio.sleep(0.0005)
     await until(lambda: len(heard) > 1)
     await asyncio.sleep(0.1)
 
     assert 2 <= len(heard) <= (now - began) / 0.005 + 3
+
+
+async def test_events_that_keep_a_relay_in_long_rounds_are_notified_no_more_often_than_these_begin(wake, heard):
+    began = asyncio.get_running_loop().time()
+    while (now := asyncio.get_running_loop().time()) < began + 0.5:
+        wake.add(100)
+        await asyncio.sleep(0.0005)
+    await asyncio.sleep(0.1)
+
+    assert 2 <= len(heard) <= (now - began) / LONGEST_ROUND_S + 3
+
+
+async def test_a_write_is_the_first_again_after_the_round_of_a_relay_that_took_the_one_before(engine):
+    notifier = OutboxNotifier(engine)
+    first = [notifier.is_first(100)]
+    await asyncio.sleep(2 * DEBOUNCE_S)
+    first.append(notifier.is_first(1))
+    await asyncio.sleep(2 * DEBOUNCE_S)
+    first.append(notifier.is_first(1))
+
+    assert first == [True, False, True]
 
 
 async def test_a_notification_says_whose_events_were_stored(engine, database_url):
@@ -73,7 +95,7 @@ async def test_a_notification_says_whose_events_were_stored(engine, database_url
     await until(lambda: said == [None])  # whatever was missed before
     for notifier in notifiers:
         await notifier.start()
-        notifier.set()
+        notifier.add(1)
         seen = len(said)
         await until(lambda seen=seen: len(said) > seen)
     for part in (*notifiers, listener):
@@ -87,7 +109,7 @@ async def test_the_first_event_after_a_pause_is_notified_by_its_own_write(engine
     notifier = OutboxNotifier(engine)
     told: list[float] = []
     store = PostgresUserStore(
-        engine, encode, lambda: told.append(asyncio.get_running_loop().time()), is_first=notifier.is_first
+        engine, encode, lambda _: told.append(asyncio.get_running_loop().time()), is_first=notifier.is_first
     )
     await store.start()
     await creation(store, USER)
@@ -118,7 +140,7 @@ async def test_a_full_queue_of_notifications_stops_no_write():
             await filler.executemany(
                 "SELECT pg_notify('other', repeat($1, 1900))", [(f"{number} ",) for number in range(200)]
             )
-        store = PostgresUserStore(engine, encode, lambda: None, is_first=lambda: True)
+        store = PostgresUserStore(engine, encode, lambda _: None, is_first=lambda _: True)
         await store.start()
         stored = await creation(store, USER)
         await store.aclose()

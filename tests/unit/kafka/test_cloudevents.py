@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime, timedelta
+from uuid import UUID, uuid5
 
 import msgspec
 from attrs import asdict, evolve
@@ -125,3 +126,9 @@ def test_every_kept_field_is_published():
     kept = set(asdict(PROFILE))
 
     assert kept == set(profile_document(living(sync_user(None, snapshot()).user))) - {"id", "version", "updated_at"}
+
+
+def test_an_id_is_that_of_the_namespace_key_and_version():
+    made = encode(created())
+
+    assert made.event_id == uuid5(UUID("5c0f1d0a-4d0c-5f9b-9d55-0d7f3f6b3a11"), f"{made.key}/{made.version}")

@@ -8,6 +8,7 @@ from attrs import define, field, frozen
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
+from application.deadlines import Deadlines
 from entrypoints.http.errors import BodyShedError, BodyTooLargeError, BodyTooSlowError, ClientDisconnectedError
 
 BODY_LIMIT_BYTES = 1024 * 1024
@@ -56,6 +57,11 @@ class _Body:
     shed: bool = False
     large_since: float | None = None
 
+    def give_up(self) -> None:
+        """End the wait for what is missing of it."""
+        if self.patience and not self.patience.expired():
+            self.patience.reschedule(_now())
+
 
 @define
 class Budget:
@@ -65,6 +71,7 @@ class Budget:
     """
 
     limit_bytes: int
+    deadlines: Deadlines = field(factory=Deadlines, init=False)
     _held: int = field(default=0, init=False)
     _bodies: dict[_Body, int] = field(factory=dict, init=False)
     """What each counts as, the oldest first."""
@@ -117,8 +124,7 @@ class Budget:
         self.end(body)
         body.shed = True
         body.received.clear()
-        if body.patience and not body.patience.expired():
-            body.patience.reschedule(_now())
+        body.give_up()
 
 
 def _now() -> float:
@@ -149,7 +155,8 @@ async def read_body(
     pieces = 0
     body = budget.begin()
     try:
-        async with asyncio.timeout(seconds) as body.patience:
+        async with asyncio.timeout(None) as body.patience:
+            budget.deadlines.add(body.give_up, seconds)
             while True:
                 message = await receive()
                 pieces += 1
@@ -168,6 +175,7 @@ async def read_body(
     except TimeoutError:
         raise (BodyShedError if body.shed else BodyTooSlowError) from None
     finally:
+        budget.deadlines.remove(body.give_up)
         budget.end(body)
 
 

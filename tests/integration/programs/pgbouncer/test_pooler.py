@@ -39,7 +39,7 @@ POOLERS = pytest.mark.parametrize("settings", [{}, IGNORING], ids=["refuses", "i
 async def test_whatever_connects_works_behind_a_pooler_that_nobody_announced(database_url, settings):
     with pgbouncer(database_url, **settings) as pooled:
         engine = create_engine(read_target(pooled), pool_size=4, application_name="tests", settings=INDEX_PLANS)
-        store = PostgresUserStore(engine, encode, lambda: None)
+        store = PostgresUserStore(engine, encode, lambda _: None)
         outbox = PostgresOutbox(engine)
         await store.start()
 
