@@ -103,8 +103,8 @@ class PostgresReplicas:
     """`ReplicaReader` on PostgreSQL: reads from the addresses of the target in turn.
 
     Each is checked every second: a standby of the primary's cluster that follows closely and can be read is in use. The
-    primary may be among the addresses, and a standby that is promoted goes out of use. The
-    primary is asked by a task of its own: while it is silent, replicas are judged by its last answer.
+    primary may be among the addresses, and a standby that is promoted goes out of use. A task
+    of its own asks the primary: while that is silent, replicas are judged by its last answer.
     """
 
     target: Target
