@@ -49,7 +49,7 @@ async def test_replicas_that_are_looked_at_together_are_judged_by_one_answer_of_
     asked = []
 
     class Primary:
-        async def execute(self, statement):
+        async def execute(self, statement, _):
             asked.append(statement)
             await asyncio.sleep(0)
             return SimpleNamespace(one=lambda: SimpleNamespace(cluster=7, timeline="00000001"))
@@ -62,6 +62,27 @@ async def test_replicas_that_are_looked_at_together_are_judged_by_one_answer_of_
 
     assert list(replicas.failures.values()) == [None, None]
     assert len(asked) == 1
+
+
+async def test_a_silent_primary_holds_up_nothing_that_is_decided_about_a_replica(monkeypatch):
+    answers = iter([SimpleNamespace(one=lambda: SimpleNamespace(cluster=7, timeline="00000001"))])
+
+    class Primary:
+        async def execute(self, *_):
+            return next(answers, None) or await asyncio.Event().wait()
+
+    monkeypatch.setattr("adapters.postgres.replica.connected", lambda _: nullcontext(Primary()))
+    monkeypatch.setattr("adapters.postgres.replica.LOOK_EVERY_S", 0.01)
+    state = AsyncMock(return_value=State(True, 7, 1, 0.1))
+    monkeypatch.setattr(PostgresReplicas, "_state_of", state)
+    replicas = PostgresReplicas(read_target("postgresql://a:5432/users"), primary=None)
+    await replicas.start()
+    async with asyncio.timeout(10):
+        for timeline, cause in ((1, None), (2, Cause.OTHER_TIMELINE)):
+            state.return_value = State(True, 7, timeline, 0.1)
+            while [each and each.cause for each in replicas.failures.values()] != [cause]:
+                await asyncio.sleep(0.01)
+    await replicas.aclose()
 
 
 class Addresses:

@@ -3051,7 +3051,7 @@ export interface operations {
                 cacheable?: "true";
                 /** @description `true`: nobody else may act in the session (impersonation). */
                 in_person?: "true";
-                /** @description Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
+                /** @description With `active` alone. Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
                 min_version?: number;
             };
             header?: never;
@@ -3157,7 +3157,7 @@ export interface operations {
                 cacheable?: "true";
                 /** @description `true`: nobody else may act in the session (impersonation). */
                 in_person?: "true";
-                /** @description Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
+                /** @description With `active` alone. Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
                 min_version?: number;
             };
             header?: never;
@@ -3263,7 +3263,7 @@ export interface operations {
                 cacheable?: "true";
                 /** @description `true`: nobody else may act in the session (impersonation). */
                 in_person?: "true";
-                /** @description Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
+                /** @description With `active` alone. Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
                 min_version?: number;
             };
             header?: never;
@@ -3369,7 +3369,7 @@ export interface operations {
                 cacheable?: "true";
                 /** @description `true`: nobody else may act in the session (impersonation). */
                 in_person?: "true";
-                /** @description Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
+                /** @description With `active` alone. Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
                 min_version?: number;
             };
             header?: never;
@@ -3475,7 +3475,7 @@ export interface operations {
                 cacheable?: "true";
                 /** @description `true`: nobody else may act in the session (impersonation). */
                 in_person?: "true";
-                /** @description Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
+                /** @description With `active` alone. Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
                 min_version?: number;
             };
             header?: never;
@@ -3581,7 +3581,7 @@ export interface operations {
                 cacheable?: "true";
                 /** @description `true`: nobody else may act in the session (impersonation). */
                 in_person?: "true";
-                /** @description Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
+                /** @description With `active` alone. Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
                 min_version?: number;
             };
             header?: never;
@@ -3687,7 +3687,7 @@ export interface operations {
                 cacheable?: "true";
                 /** @description `true`: nobody else may act in the session (impersonation). */
                 in_person?: "true";
-                /** @description Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
+                /** @description With `active` alone. Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
                 min_version?: number;
             };
             header?: never;
@@ -3793,7 +3793,7 @@ export interface operations {
                 cacheable?: "true";
                 /** @description `true`: nobody else may act in the session (impersonation). */
                 in_person?: "true";
-                /** @description Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
+                /** @description With `active` alone. Of the user, the version that the caller has seen, as in an event's `ce_sequence`: nothing older is answered; 409 when nothing newer is stored. */
                 min_version?: number;
             };
             header?: never;

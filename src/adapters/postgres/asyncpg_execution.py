@@ -78,7 +78,7 @@ async def directly(engine: AsyncEngine, *, commits: bool = False, publishes: boo
         dialer: Dialer = engine.get_execution_options()["dialer"]
         try:
             if is_behind_pooler(driver):
-                async with _transaction(driver):
+                async with _transaction(driver, lasts=commits or publishes):
                     yield driver
             else:
                 if commits or (publishes and not driver.sees_what_lasts):
@@ -113,11 +113,13 @@ async def directly(engine: AsyncEngine, *, commits: bool = False, publishes: boo
 
 
 @asynccontextmanager
-async def _transaction(driver: Driver) -> AsyncIterator[None]:
+async def _transaction(driver: "Connection", *, lasts: bool) -> AsyncIterator[None]:
     """As asyncpg's, but without a ROLLBACK on a lost connection, whose error would hide the reason."""
     transaction = driver.transaction()
     await transaction.start()
     try:
+        if lasts:
+            await driver.require_replicated()
         yield
     except Exception:
         if not driver.is_closed():

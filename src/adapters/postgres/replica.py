@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 
 from attrs import define, evolve, field, frozen
 from sqlalchemy import text
@@ -34,8 +35,9 @@ LOOK_EVERY_S = 1.0
 COMMIT_AFTER_S = 1.0
 """After so long without a replayed commit one is made at the primary, so that an idle primary is no lag."""
 
-REPLAYED_WITHIN_S = 1.0
-"""That commit is flushed within three times `wal_writer_delay` (PostgreSQL documentation, 28.4), which is 0.6 s."""
+REPLAYED_WITHIN_S = 2.0
+"""It is asked for within `LOOK_EVERY_S`, and flushed within three times `wal_writer_delay` (PostgreSQL documentation,
+28.4), which is 0.6 s."""
 
 LEFT_ALONE_S = 5.0
 """For so long after a failure reads go to the primary: no request waits for a replica that may still fail."""
@@ -49,12 +51,12 @@ _STATE = f"""
                              (SELECT min_recovery_end_timeline FROM pg_control_recovery()))) AS timeline
     FROM pg_control_system()
 """  # noqa: S608  # a name of ours
+# A transaction with an id writes a commit record, with its time, even if it changed nothing; it is not flushed.
 _PRIMARY = text("""
-    SELECT system_identifier AS cluster, substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS timeline
+    SELECT system_identifier AS cluster, substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS timeline,
+           CASE WHEN :commit THEN pg_current_xact_id() END
     FROM pg_control_system()
 """)
-# A transaction with an id writes a commit record, with its time, even if it changed nothing; it is not flushed.
-_COMMIT = text("SELECT pg_current_xact_id()")
 
 
 @frozen
@@ -101,7 +103,8 @@ class PostgresReplicas:
     """`ReplicaReader` on PostgreSQL: reads from the addresses of the target in turn.
 
     Each is checked every second: a standby of the primary's cluster that follows closely and can be read is in use. The
-    primary may be among the addresses, and a standby that is promoted goes out of use.
+    primary may be among the addresses, and a standby that is promoted goes out of use. A task
+    of its own asks the primary: while that is silent, replicas are judged by its last answer.
     """
 
     target: Target
@@ -113,9 +116,7 @@ class PostgresReplicas:
     _replicas: Sequence[_Replica] = field(init=False)
     _at_primary: tuple[int, int] | None = field(default=None, init=False)
     """The primary's system identifier and timeline."""
-    _asked_at: float = field(default=float("-inf"), init=False)
-    _asking: asyncio.Lock = field(factory=asyncio.Lock, init=False)
-    _committed_at: float = field(default=float("-inf"), init=False)
+    _commit_wanted: bool = field(default=True, init=False)  # an idle primary may have been so for hours
     _turn: int = field(default=0, init=False)
     _looking: "Sequence[asyncio.Task[None]]" = field(default=(), init=False)
 
@@ -130,9 +131,9 @@ class PostgresReplicas:
         return {replica.name: replica.failure for replica in self._replicas}
 
     async def start(self) -> None:
-        self._looking = [
-            asyncio.create_task(self._keep_looking(replica), name="replica-watch") for replica in self._replicas
-        ]
+        looks: list[Callable[[], Awaitable[None]]] = [self._ask_primary]
+        looks += [partial(self._look_at, replica) for replica in self._replicas]
+        self._looking = [asyncio.create_task(_every_second(look), name="replica-watch") for look in looks]
 
     async def aclose(self) -> None:
         for task in self._looking:
@@ -163,7 +164,8 @@ class PostgresReplicas:
         return living([user_from(row) for row in rows]), rows[0]["behind_s"] if rows else None
 
     async def look(self) -> None:
-        """Check each address once; `start` does it every second."""
+        """Ask the primary and each address once; `start` does it every second."""
+        await self._ask_primary()
         await asyncio.gather(*map(self._look_at, self._replicas))
 
     @contextmanager
@@ -180,20 +182,14 @@ class PostgresReplicas:
             self._note(replica, _of_replica(error))
             raise
 
-    async def _keep_looking(self, replica: _Replica) -> None:
-        while True:
-            await self._look_at(replica)
-            await asyncio.sleep(LOOK_EVERY_S)
-
     async def _look_at(self, replica: _Replica) -> None:
         try:
             state = await self._state_of(replica)
-            await self._ask_primary()
-            for _ in range(4):
+            for _ in range(8):
                 if not state.follows or (state.behind_s is not None and state.behind_s <= COMMIT_AFTER_S):
                     break
-                await self._commit()
-                await asyncio.sleep(REPLAYED_WITHIN_S / 4)
+                self._commit_wanted = True
+                await asyncio.sleep(REPLAYED_WITHIN_S / 8)
                 state = await self._state_of(replica)
         except StoreUnavailableError as error:
             self._note(replica, _of_replica(error))
@@ -223,29 +219,18 @@ class PostgresReplicas:
 
     async def _ask_primary(self) -> None:
         """Note which server is the primary now; without an answer the last one counts."""
-        async with self._asking:
-            if self.clock() - self._asked_at < LOOK_EVERY_S / 2:  # for another address
-                return
-            with suppress(StoreUnavailableError):  # requests and /health report it
-                async with connected(self.primary) as connection:
-                    row = (await connection.execute(_PRIMARY)).one()
-                    self._at_primary = (row.cluster, int(row.timeline, 16))
-            self._asked_at = self.clock()
-
-    async def _commit(self) -> None:
-        if self.clock() - self._committed_at < REPLAYED_WITHIN_S:
-            return
-        self._committed_at = self.clock()
-        with suppress(StoreUnavailableError):
+        commit, self._commit_wanted = self._commit_wanted, False
+        with suppress(StoreUnavailableError):  # requests and /health report it
             async with connected(self.primary) as connection:
-                await connection.execute(_COMMIT)
+                row = (await connection.execute(_PRIMARY, {"commit": commit})).one()
+                self._at_primary = (row.cluster, int(row.timeline, 16))
 
     def _note(self, replica: _Replica, failure: Failure | None) -> None:
         now, before = self.clock(), replica.failure
-        if failure is not None:
-            replica.failed_at = now
-        elif now - replica.failed_at < LEFT_ALONE_S:
+        if failure is None and now - replica.failed_at < LEFT_ALONE_S:
             return
+        if failure not in (None, NOT_ASKED):
+            replica.failed_at = now
         replica.failure = failure
         was_used = before is None or before is NOT_ASKED  # so that the first success is not reported
         if was_used != (failure is None or failure is NOT_ASKED):
@@ -267,6 +252,12 @@ def _engines(target: Target) -> Iterator[tuple[str, AsyncEngine]]:
         # Whether it is a standby is checked every second, not only at a new connection.
         alone = evolve(target, addresses=((host, port),), wanted="any")
         yield f"[{host}]:{port}" if ":" in host else f"{host}:{port}", create_engine(alone, settings=BY_KEY)
+
+
+async def _every_second(look: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await look()
+        await asyncio.sleep(LOOK_EVERY_S)
 
 
 def _of_replica(error: StoreUnavailableError) -> Failure:

@@ -126,33 +126,32 @@ class PostgresUserStore:
             async with directly(engine, commits=True) as driver:
                 known = await load(driver, [change.key for change in batch])
                 decided = self._decide(batch, known)
-                if not decided:
-                    return
-                events = sum([len(prepared.events) for _, _, prepared in decided])
+                writes = [prepared for _, _, prepared in decided if prepared]
+                events = sum([len(prepared.events) for prepared in writes])
                 notifies = events > 0 and self._is_first(events) and store is write and not is_behind_pooler(driver)
                 write_all = write_and_notify if notifies else store
-                written = await write_all(driver, [prepared for _, _, prepared in decided])
+                written = await write_all(driver, writes) if writes else ()
         # Behind a pooler this is the first moment after COMMIT.
         if events and not notifies:
             self._on_commit(events)
             # One turn of the loop, so that the notification is sent before answers are composed: 0.3 ms.
             await asyncio.sleep(0)
-        for change, decision, _ in decided:
-            if change.key in written:
+        for change, decision, prepared in decided:
+            if prepared is None or change.key in written:
                 change.answer.give(decision)
 
     def _decide(
         self, batch: Sequence[_Change], known: Mapping[UserId, Stored]
-    ) -> list[tuple[_Change, Decision, Write]]:
-        """Return the changes to write, and answer the others."""
-        decided: list[tuple[_Change, Decision, Write]] = []
+    ) -> list[tuple[_Change, Decision, Write | None]]:
+        """Return the changes and what each writes, None if nothing; answer those that cannot be decided."""
+        decided: list[tuple[_Change, Decision, Write | None]] = []
         for change in batch:
             stored = known.get(change.key)
             before = stored.user if stored else None
             try:
                 decision = change.decide(before)
                 if decision.user is before:
-                    change.answer.give(decision)
+                    decided.append((change, decision, None))
                     continue
                 messages = [self._encode(event, change.traceparent) for event in decision.events]
                 prepared = Write.of(decision.user, stored.revision + 1 if stored else 1, messages)

@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
-from cyclopts import App, Parameter
-from cyclopts.validators import Number
+from cyclopts import App
 from rich.text import Text
 
 from application.errors import BrokerUnavailableError
 from application.relay.messages import kind_of
 from application.relay.ports import Record
+from entrypoints.cli.bounds import between
 from entrypoints.cli.output import separated
 from entrypoints.cli.startup import container_for
 from entrypoints.cli.terminal import console_for_stdout, on_terminal, printable
@@ -35,7 +35,7 @@ def tail(  # options of a command
     sessions: bool = False,
     from_beginning: bool = False,
     user: str | None = None,
-    limit: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    limit: Annotated[int | None, between(1, 10**9)] = None,
     json: bool = False,  # the option's name
 ) -> None:
     """Show the events as they arrive, until Ctrl-C. It joins no consumer group, so no consumer misses an event.

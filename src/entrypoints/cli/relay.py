@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import structlog
 import uvloop
-from cyclopts import Parameter
-from cyclopts.validators import Number
 
 from application.errors import ApplicationError
 from application.relay.lanes import SESSIONS
 from application.relay.loop import LONGEST_SESSION_PAUSE_S, Carrier, Relay
+from entrypoints.cli.bounds import between
 from entrypoints.composition import container_of
 from entrypoints.composition.lifecycle import relaying
 from entrypoints.config.loading import load
@@ -36,7 +35,7 @@ log = structlog.get_logger("relay")
 def relay(
     *,
     name: str | None = None,
-    metrics_port: Annotated[int | None, Parameter(validator=Number(gte=1, lte=65_535))] = None,
+    metrics_port: Annotated[int | None, between(1, 65_535)] = None,
 ) -> None:
     """Send stored events to Kafka, in order for each user. Run one, or several: they share the work.
 

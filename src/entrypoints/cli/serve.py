@@ -6,17 +6,19 @@ import os
 import resource
 import socket
 from contextlib import nullcontext
-from typing import Any
+from typing import Annotated, Any
 
 import structlog
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
+from entrypoints.cli.bounds import between
 from entrypoints.cli.exit_codes import EX_CONFIG, EX_NOT_DONE
 from entrypoints.cli.granian_server import Server
 from entrypoints.cli.terminal import fail
 from entrypoints.config.loading import load, load_from
+from entrypoints.config.parsing import MOST_WORKERS
 from entrypoints.config.settings import HttpSettings, ServeSettings
 from entrypoints.config.sources import found_variables
 from entrypoints.http.limits import HEAD_LIMIT_BYTES
@@ -46,7 +48,11 @@ _LOG_CONFIG: dict[str, Any] = {
 
 
 def serve(
-    *, host: str | None = None, port: int | None = None, workers: int | None = None, log_level: str | None = None
+    *,
+    host: str | None = None,
+    port: Annotated[int | None, between(1, 65_535)] = None,
+    workers: Annotated[int | None, between(1, MOST_WORKERS)] = None,
+    log_level: str | None = None,
 ) -> None:
     """Serve webhooks, /v1/me and forward auth over HTTP.
 

@@ -8,7 +8,6 @@ from typing import Annotated, TypeAlias
 
 from attrs import asdict
 from cyclopts import App, Parameter
-from cyclopts.validators import Number
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from application.counting import counted
@@ -17,8 +16,9 @@ from application.errors import SafetyStopError
 from application.relay.fill_state import Filled
 from application.relay.topics import STATE, TopicFacts, differences
 from domain.user import parse_user_id
+from entrypoints.cli.bounds import between
 from entrypoints.cli.confirmation import Yes, confirm
-from entrypoints.cli.exit_codes import EX_CONFIG, EX_DATAERR, EX_NOT_DONE
+from entrypoints.cli.exit_codes import EX_CONFIG, EX_DATAERR, EX_NOT_DONE, EX_USAGE
 from entrypoints.cli.moment import moment
 from entrypoints.cli.output import flush, print_table
 from entrypoints.cli.startup import container_for, read_option, require_secret_key, run
@@ -33,7 +33,7 @@ app = App(
     name="topic", help="Create the topics, compare them with their definition, fill the state topic, repair versions."
 )
 
-Partitions: TypeAlias = Annotated[int | None, Parameter(validator=Number(gte=1, lte=2**31 - 1))]
+Partitions: TypeAlias = Annotated[int | None, between(1, 2**31 - 1)]
 """The bound is that of Kafka's protocol, as for the replication factor."""
 
 
@@ -41,7 +41,7 @@ Partitions: TypeAlias = Annotated[int | None, Parameter(validator=Number(gte=1, 
 def create(
     *,
     partitions: Partitions = None,
-    replication_factor: Annotated[int | None, Parameter(validator=Number(gte=1, lte=2**15 - 1))] = None,
+    replication_factor: Annotated[int | None, between(1, 2**15 - 1)] = None,
     add_partitions: bool = False,
     yes: Yes = False,
 ) -> None:
@@ -58,6 +58,8 @@ def create(
             partitions by it, and Kafka keeps order within one only: stop the relays, let consumers read to the end, add
             the partitions, start the relays. Asks first, as it cannot be undone.
     """
+    if add_partitions and not partitions:
+        fail("--add-partitions needs --partitions. Nothing was done.", EX_USAGE)
     if add_partitions and partitions:
         confirm(
             f"Raise topics to {counted(partitions, 'partition')}? Keys move to other partitions, for good.", yes=yes

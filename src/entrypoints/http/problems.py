@@ -54,7 +54,7 @@ TABLE: dict[type[Exception], Problem] = {
     application.ForgedWebhookError: Problem(400, "webhook-not-genuine", "Webhook signature not valid",
         "The Svix signature headers are missing, malformed, expired or do not match this body and secret."),
     http.VerifyQueryError: Problem(400, "verify-query-not-valid", "Query not valid",
-        "`active`, `in_person` and `cacheable` take `true` and nothing else; leave out what is not meant."),
+        "`active`, `in_person` and `cacheable` take `true` and nothing else, and `min_version` needs `active`."),
     http.MinVersionError: Problem(400, "min-version-not-valid", "Query not valid",
         "`min_version` must be one positive integer."),
     http.IdentityHeaderNamedError: Problem(400, "identity-header-named", "Connection header refused",

@@ -232,6 +232,23 @@ def test_without_the_standby_every_answer_is_right_and_one_line_says_so(serve, r
     assert password not in "\n".join(served.log)
 
 
+def test_a_silent_primary_holds_up_no_read_at_the_standby(serve, alone):
+    served = served_beside(serve, alone)
+    url = served.url
+    deliver(url, news())
+    alone.wait_until_replayed()
+    wait_until(url, "ok")
+    version = get(url, "/v1/me").json()["version"]
+    from_replica = reads(url)["replica", ""]
+    alone.primary.freeze()
+
+    for _ in range(5):
+        assert get(url, f"/v1/me?min_version={version}").json()["version"] == version
+    assert reads(url)["replica", ""] == from_replica + 5
+    refused = get(url, f"/v1/me?min_version={version + 1}")
+    assert (refused.status_code, refused.json()["code"]) == (503, "store-unavailable")
+
+
 def test_a_replica_that_is_not_there_at_the_start_stops_nothing(serve, shared):
     served = serve(
         DATABASE_URL=shared.primary.url, DATABASE_REPLICA_URL="postgresql://nobody:secret@127.0.0.1:1/nothing"

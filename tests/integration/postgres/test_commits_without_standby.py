@@ -108,3 +108,21 @@ async def test_what_is_seen_first_on_a_connection_counts_when_the_standby_has_it
         async with process(url) as after:
             assert (await after.sync(), await after.revoke()) == (Outcome.UNCHANGED, Outcome.UNCHANGED)
             assert await after.published() == events
+
+
+async def test_through_a_pooler_which_hides_a_restart_every_transaction_waits(url, wait_for_standby):
+    async with process(f"{url}?pgbouncer=true", start=True) as pooled:
+        await pooled.sync()
+        await pooled.revoke()
+        events = await pooled.published()
+        assert "anomalyze.user.created.v1" in events
+        await wait_for_standby("nobody")
+
+        for attempt in (Process.sync, Process.revoke, Process.published):
+            with pytest.raises(StoreUnavailableError):
+                await attempt(pooled)
+        assert (await pooled.reader.get(USER)) is not None
+
+        await wait_for_standby("")
+        assert (await pooled.sync(), await pooled.revoke()) == (Outcome.UNCHANGED, Outcome.UNCHANGED)
+        assert await pooled.published() == events

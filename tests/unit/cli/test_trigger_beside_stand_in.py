@@ -129,6 +129,7 @@ def test_a_dropped_delivery_is_known_to_the_stand_in_alone_and_can_be_sent_later
         (["user.created", "--again", "msg_1"], "--again sends a stored delivery"),
         (["--again", "msg_1", "--drop"], "--again sends a stored delivery"),
         (["user.created", "--drop", "--forged"], "--drop needs a stand-in"),
+        (["user.created", "--drop", "--times", "2"], "cannot be combined with --forged or --times"),
     ],
 )
 def test_options_that_contradict_each_other_are_named(clerk, service, options, text, capsys):

@@ -111,6 +111,23 @@ async def test_a_floor_in_the_original_requests_query_is_not_ours(web):
         assert (await web.client.get(path, headers=bearer())).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("min_version=1", 400),
+        ("min_version=1&in_person=true&cacheable=true", 400),
+        ("min_version=1&path=/orders?&in_person=true", 400),
+        ("min_version=1&path=/orders?&active=true", 200),
+    ],
+)
+async def test_a_floor_without_a_look_at_our_row_is_refused(web, query, status):
+    await web.deliver(created())
+    answer = await web.client.get(f"/v1/verify?{query}", headers=bearer())
+
+    assert answer.status_code == status
+    assert answer.content == b"" or answer.json()["code"] == "verify-query-not-valid"
+
+
 async def test_a_deleted_user_is_told_as_such_whatever_the_floor(web):
     await web.deliver(created())
     await web.deliver(deleted())

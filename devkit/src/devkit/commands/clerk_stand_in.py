@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import structlog
 from attrs import evolve
 from cyclopts import Parameter
-from cyclopts.validators import Number
 
 from devkit.console.records import Records
 from devkit.console.server import CommandLine, ConsoleServer
@@ -24,6 +23,7 @@ from devkit.fake_clerk.http_server import listening
 from devkit.local.environment import DATA_DIR, NO_FILE, variables
 from devkit.local.keys import SECRET_KEY_FILE, keys_kept_in, secret_key_kept_in
 from devkit.settings import ClerkStandInSettings
+from entrypoints.cli.bounds import between
 from entrypoints.cli.until_signal import run_until_signal
 from entrypoints.config.loading import load
 from entrypoints.config.parsing import http_url
@@ -43,7 +43,7 @@ log = structlog.get_logger("clerk-stand-in")
 def clerk_stand_in(  # noqa: PLR0913  # options of a command
     *,
     host: str = "127.0.0.1",
-    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65_535))] = PORT,
+    port: Annotated[int, between(0, 65_535)] = PORT,
     endpoint: Annotated[Sequence[str], Parameter(negative="")] = (),
     issuer: str | None = None,
     azp: str | None = None,

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import httpx
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from cyclopts import App, Parameter, validators
+from cyclopts import App, Parameter
 
 from anomalyze_auth.kafka.connection import brokers
 from devkit.commands.token import key_of_dev
@@ -25,6 +25,7 @@ from devkit.local.keys import ISSUER, new_keys, public_half
 from devkit.local.private_file import write_private
 from devkit.settings import TokenCommandSettings
 from domain.user import InvalidUserIdError, parse_user_id
+from entrypoints.cli.bounds import between
 from entrypoints.cli.exit_codes import EX_CONFIG, EX_NOT_DONE, EX_UNAVAILABLE, EX_USAGE
 from entrypoints.cli.terminal import console_for_progress, fail
 from entrypoints.config.parsing import split_url
@@ -44,7 +45,7 @@ def tokens(  # noqa: PLR0913  # options of a command
     issuer: str | None = None,
     azp: str | None = None,
     user: str = "user_ada",
-    jwks_port: Annotated[int | None, Parameter(validator=validators.Number(gte=0, lte=65_535))] = None,
+    jwks_port: Annotated[int | None, between(0, 65_535)] = None,
     json: bool = False,
     data_dir: Path = DATA_DIR,
 ) -> None:
@@ -112,7 +113,7 @@ def consumer(
     *command: Annotated[str, Parameter(allow_leading_hyphen=True)],
     bootstrap_servers: str | None = None,
     skip: Annotated[tuple[Literal["revocation", "state"], ...], Parameter(negative="")] = (),
-    wait: Annotated[float, Parameter(validator=validators.Number(gt=0))] = 60.0,
+    wait: Annotated[float, between(0.1, 3600)] = 60.0,
     json: bool = False,
 ) -> None:
     """Publish duplicates, unknown types, deletions and revocations to a consumer, restart it, and report its errors.
@@ -184,6 +185,8 @@ def _signer(  # noqa: PLR0913, PLR0917  # as the command has them
     else:
         private = load_pem_private_key(_key_in(key).encode(), password=None)
         issuer = issuer or ISSUER
+        if data_dir != DATA_DIR:
+            fail("--key and --data-dir exclude each other.", EX_USAGE)
     if not isinstance(private, RSAPrivateKey):
         fail(f"{key}: not an RSA key.", EX_USAGE)
     party = azp or "https://app.example.com"

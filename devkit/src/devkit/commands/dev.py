@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 from rich.console import Console
 from rich.text import Text
@@ -26,6 +27,7 @@ from devkit.local.reload import noticing, reload_on_change, source_folders
 from devkit.servers.data_dir import locked
 from devkit.servers.errors import EmbeddedStackError
 from devkit.servers.stack import embedded_stack
+from entrypoints.cli.bounds import between
 from entrypoints.cli.confirmation import Yes, confirm
 from entrypoints.cli.terminal import console_for_stdout
 from entrypoints.cli.until_signal import run_until_signal
@@ -45,7 +47,7 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 def dev(  # noqa: PLR0913  # the options of a command
     *,
     data_dir: Path = DATA_DIR,
-    port: int | None = None,
+    port: Annotated[int | None, between(1, 65_535)] = None,
     fresh: bool = False,
     open: bool = False,  # noqa: A002  # the option's name
     reload: bool = False,

@@ -16,6 +16,7 @@ from devkit.local.environment import DATA_DIR, load_beside_dev
 from devkit.local.keys import ISSUER, PRIVATE_KEY_FILE, public_half
 from devkit.settings import TokenCommandSettings
 from domain.user import InvalidUserIdError, parse_user_id
+from entrypoints.cli.bounds import between
 from entrypoints.cli.exit_codes import EX_USAGE
 from entrypoints.cli.terminal import fail
 from entrypoints.config import parsing
@@ -30,7 +31,7 @@ def token(  # noqa: PLR0913  # the options of a command
     org: str | None = None,
     permission: Annotated[Sequence[str], Parameter(negative="")] = (),
     azp: str | None = None,
-    lifetime: int = 60,
+    lifetime: Annotated[int, between(-31_536_000, 31_536_000)] = 60,
     data_dir: Path = DATA_DIR,
 ) -> None:
     """Create a session token as Clerk does, for the `auth-service dev` of this machine. Prints only the token.
@@ -50,7 +51,7 @@ def token(  # noqa: PLR0913  # the options of a command
     azp
         Authorized party, the origin of the frontend; the first of CLERK_AUTHORIZED_PARTIES by default.
     lifetime
-        Seconds until it expires; 60 for Clerk's tokens.
+        Seconds until it expires, at most a year; 60 for Clerk's tokens. Negative for one that has expired.
     data_dir
         Data folder of `auth-service dev`.
     """

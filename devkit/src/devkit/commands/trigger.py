@@ -14,7 +14,6 @@ import httpx
 import msgspec
 from attrs import field, frozen
 from cyclopts import Parameter
-from cyclopts.validators import Number
 
 from devkit.fake_clerk import ClerkStandIn
 from devkit.fake_clerk.client import StandInClient, stand_in_of
@@ -24,6 +23,7 @@ from devkit.fake_clerk.signing import sign_webhook
 from devkit.local.environment import DATA_DIR, load_beside_dev
 from devkit.settings import TriggerSettings
 from domain.user import InvalidUserIdError, parse_user_id
+from entrypoints.cli.bounds import between
 from entrypoints.cli.exit_codes import EX_USAGE
 from entrypoints.cli.terminal import fail
 from entrypoints.config import parsing
@@ -57,7 +57,7 @@ def trigger(  # noqa: C901, PLR0912, PLR0913  # options of a command
     email: str | None = None,
     changes: Annotated[Sequence[str], Parameter(name="--set", negative="")] = (),
     data: Path | None = None,
-    times: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
+    times: Annotated[int, between(1, 1_000_000)] = 1,
     drop: Annotated[bool, Parameter(negative="")] = False,
     forged: Annotated[bool, Parameter(negative="")] = False,
     url: str | None = None,
@@ -117,8 +117,8 @@ def trigger(  # noqa: C901, PLR0912, PLR0913  # options of a command
         return
     if event is None:
         fail("Name an event, such as user.created, or a delivery with --again.", EX_USAGE)
-    if drop and (forged or stand_in is None):
-        fail("--drop needs a stand-in for Clerk, and cannot be combined with --forged.", EX_USAGE)
+    if drop and (forged or times > 1 or stand_in is None):
+        fail("--drop needs a stand-in for Clerk, and cannot be combined with --forged or --times.", EX_USAGE)
     found = _read(data) if data else None
     of_session = event.startswith("session.")
     if session and not of_session:

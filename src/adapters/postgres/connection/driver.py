@@ -19,6 +19,9 @@ _SOCKET_OPTIONS = {
 }
 
 
+_WAIT_FOR_STANDBY = "SELECT pg_logical_emit_message(true, 'auth-service', '')"
+
+
 class UnusableParameterError(OSError):
     """A parameter of `DATABASE_URL` cannot be used; the message names it."""
 
@@ -46,7 +49,7 @@ class Connection(asyncpg.Connection):
         if self.sees_what_lasts:
             return
         try:
-            await self.execute("SELECT pg_logical_emit_message(true, 'auth-service', '')")
+            await self.execute(_WAIT_FOR_STANDBY)
         except asyncpg.PostgresError:
             if self.is_closed():
                 raise
@@ -84,6 +87,10 @@ class BehindPooler(Abandoning):
     """Through a transaction-mode pooler: each transaction may run in another session, so no session has state."""
 
     __slots__ = ()
+
+    async def require_replicated(self) -> None:
+        """Have the COMMIT of this transaction wait: the pooler hides whether the server was restarted."""
+        await self.execute(_WAIT_FOR_STANDBY)
 
 
 def is_behind_pooler(connection: Driver) -> bool:

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, TypeVar
 
-from cyclopts import App, Parameter
-from cyclopts.validators import Number
+from cyclopts import App
 
 from application.counting import counted
 from application.relay.dead_letters import OutboxStatus, Repair, publish_rate
 from application.relay.ports import OutboxAdministration
+from entrypoints.cli.bounds import between
 from entrypoints.cli.confirmation import Yes, confirm
 from entrypoints.cli.exit_codes import EX_NOT_DONE, EX_USAGE
 from entrypoints.cli.outbox.output import as_json, print_json, print_letters, print_status
@@ -23,7 +23,7 @@ from entrypoints.config.settings import OutboxSettings
 BETWEEN_READINGS_S = 1.0
 
 T = TypeVar("T")
-Ids = Annotated[int, Parameter(validator=Number(gte=1, lt=2**63))]
+Ids = Annotated[int, between(1, 2**63 - 1)]
 
 app = App(name="outbox", help="Show the outbox; retry or discard dead letters.")
 
@@ -32,7 +32,7 @@ app = App(name="outbox", help="Show the outbox; retry or discard dead letters.")
 def status(
     *,
     watch: bool = False,
-    every: Annotated[float, Parameter(validator=Number(gte=0.2))] = 2.0,
+    every: Annotated[float | None, between(0.2, 86_400)] = None,
     json: bool = False,  # the option's name
 ) -> None:
     """Show waiting events, their age, the rate of publication, relays and lanes, and what blocks vacuum.
@@ -42,18 +42,20 @@ def status(
 
     Args:
         watch: Repeat until Ctrl-C.
-        every: Seconds between two readings of --watch.
+        every: Seconds between two readings of --watch; 2 when left out.
         json: One object a reading, with all lanes, for other programs.
     """
+    if every and not watch:
+        fail("--every needs --watch.", EX_USAGE)
     show = print_json if json else _clear_and_print if watch and on_terminal() else print_status
-    _run(lambda admin: _status(admin, readings=None if watch else 1, every=every, show=show))
+    _run(lambda admin: _status(admin, readings=None if watch else 1, every=every or 2.0, show=show))
 
 
 @app.command
 def dead(
     *,
     discarded: bool = False,
-    limit: Annotated[int, Parameter(validator=Number(gte=1, lte=1_000_000))] = 100,
+    limit: Annotated[int, between(1, 1_000_000)] = 100,
     json: bool = False,  # the option's name
 ) -> None:
     """List the dead letters: events that Kafka refused permanently. Their content is never shown.

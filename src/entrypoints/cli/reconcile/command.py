@@ -8,13 +8,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
-from cyclopts.validators import Number
-
 from application import errors
 from application.reconcile.drift import DeletionLimit
 from application.reconcile.options import ReconcileOptions
 from domain.user import parse_user_id
+from entrypoints.cli.bounds import between
 from entrypoints.cli.confirmation import Yes, require_terminal
 from entrypoints.cli.exit_codes import EX_DATAERR, EX_NOT_DONE, EX_TEMPFAIL, EX_UNAVAILABLE, EX_USAGE
 from entrypoints.cli.moment import moment
@@ -47,7 +45,7 @@ def reconcile(  # noqa: PLR0913  # a command's options
     allow_deletes: str | None = None,
     yes: Yes = False,
     restart: bool = False,
-    patience: Annotated[float, Parameter(validator=Number(gte=0))] = 300.0,
+    patience: Annotated[float, between(0, 86_400)] = 300.0,
     report: Path | None = None,
     json: bool = False,  # the option's name
 ) -> None:
@@ -91,6 +89,8 @@ def reconcile(  # noqa: PLR0913  # a command's options
     )
     if options.user and options.since is not None:
         fail("--user and --since exclude each other.", EX_USAGE)
+    if restart and (options.user or options.since is not None):
+        fail("--restart is for a run over all users: leave out --user and --since.", EX_USAGE)
     settings = load(ReconcileSettings)
     settings.proxies.export()
     require_secret_key(settings.clerk_api)

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import msgspec
 from cyclopts import App, Parameter
-from cyclopts.validators import Number
 
 from application.counting import counted
 from application.reconcile.options import PAGE
@@ -17,6 +16,7 @@ from application.users.ports import Listed
 from application.users.representation import profile_document, user_document
 from domain.decision import Decision
 from domain.user import User, UserId
+from entrypoints.cli.bounds import between
 from entrypoints.cli.confirmation import Yes, confirm
 from entrypoints.cli.exit_codes import EX_USAGE
 from entrypoints.cli.terminal import fail
@@ -65,7 +65,7 @@ def list_users(  # noqa: PLR0913  # the options of a command
     email: str | None = None,
     banned: bool | None = None,
     locked: bool | None = None,
-    limit: Annotated[int, Parameter(validator=Number(gte=1, lte=10_000))] = 50,
+    limit: Annotated[int, between(1, 10_000)] = 50,
     after: str | None = None,
     at_clerk: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,

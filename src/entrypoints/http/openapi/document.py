@@ -215,7 +215,7 @@ _BEYOND_SIGNATURES: dict[tuple[str, str], dict[str, Any]] = {
                 "a shared cache may store a 200 for `max-age`: until the token expires, at most a minute. Without it, "
                 "and with `active`, the answer is `no-store`.",
             ),
-            _FLOOR,
+            {**_FLOOR, "description": "With `active` alone. Of the user, " + _FLOOR_OF},
         ],
         "headers": {
             **dict.fromkeys(

@@ -102,6 +102,8 @@ async def verify(request: Request[Any, Any, Any], authentication: Injected[Authe
     """
     checks = _checks(request.scope["query_string"])
     min_version = min_version_in(request.scope["query_string"], before=ORIGINAL)
+    if min_version and ACTIVE not in checks:  # without our row there is nothing to compare it with
+        raise VerifyQueryError
     _require_whole_identity(request.scope["headers"])
     identity = await authentication.identity_in(request.scope["headers"])
     headers = identity_headers(identity)
