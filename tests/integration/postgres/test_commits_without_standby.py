@@ -1,5 +1,6 @@
 """A primary that crashed and is back shows commits that no standby has: nobody acknowledges or publishes them."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -82,8 +83,25 @@ async def wait_for_standby(url) -> AsyncIterator[Callable[[str], Awaitable[None]
     async def wait_for(name: str) -> None:
         await admin.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'")
         await admin.execute("SELECT pg_reload_conf()")
-        while await admin.fetchval("SHOW synchronous_standby_names") != name:
+        # The checkpointer tells the other processes, when it comes to it.
+        while await a_commit_waits() != bool(name):
             pass
+
+    async def a_commit_waits() -> bool:
+        probe = await asyncpg.connect(url)
+        commit = asyncio.create_task(probe.execute("SELECT pg_logical_emit_message(true, 'tests', '')"))
+        try:
+            while not commit.done():
+                event = await admin.fetchval(
+                    "SELECT wait_event FROM pg_stat_activity WHERE pid = $1", probe.get_server_pid()
+                )
+                if event == "SyncRep":
+                    return True
+            return False
+        finally:
+            commit.cancel()
+            await asyncio.gather(commit, return_exceptions=True)
+            probe.terminate()
 
     yield wait_for
     await wait_for("")
