@@ -11,6 +11,9 @@ from application.relay.messages import RefusedMessage
 from domain.delete_user import delete_user
 from domain.sync_user import sync_user
 from domain.user import UserId
+from integration.conftest import CITUS
+from integration.relay.test_relay_processes import query
+from support.citus import nodes
 from support.users import deletion, snapshot
 
 ALL = range(LANES)
@@ -57,16 +60,13 @@ async def test_a_deletion_that_began_before_the_letter_was_written_still_erases_
     await store.change(news.id, partial(sync_user, snapshot=news))
     [pending] = await outbox.oldest(ALL, 10)
     slow = await asyncpg.connect(database_url)
-    transaction = slow.transaction()
-    await transaction.start()
-    await slow.execute("SELECT FROM users WHERE id = 'user_a' FOR UPDATE")
-
-    moving = asyncio.create_task(outbox.move_to_dead_letters([RefusedMessage(pending, "too large", 2)]))
-    await until_waiting(slow, 1)
-    gone = deletion(UserId("user_a"))
-    delete = asyncio.create_task(store.change(gone.id, partial(delete_user, deletion=gone)))
-    await until_waiting(slow, 2)  # it has its snapshot, and queues for the row behind the letter
-    await transaction.commit()
+    async with slow.transaction():  # which ends also if the wait fails: all tests share the database of a cluster
+        await slow.execute("SELECT FROM users WHERE id = 'user_a' FOR UPDATE")
+        moving = asyncio.create_task(outbox.move_to_dead_letters([RefusedMessage(pending, "too large", 2)]))
+        await until_waiting(database_url, 1)
+        gone = deletion(UserId("user_a"))
+        delete = asyncio.create_task(store.change(gone.id, partial(delete_user, deletion=gone)))
+        await until_waiting(database_url, 2)  # it has its snapshot, and queues for the row behind the letter
     await asyncio.gather(moving, delete)
     rows = await slow.fetch("SELECT key, payload FROM outbox_dead")
     await slow.close()
@@ -74,13 +74,10 @@ async def test_a_deletion_that_began_before_the_letter_was_written_still_erases_
     assert [tuple(row) for row in rows] == [("user_a", None)]
 
 
-async def until_waiting(connection: asyncpg.Connection, count: int) -> None:
-    """Wait until so many statements of this database wait for a lock."""
+async def until_waiting(database_url: str, count: int) -> None:
+    """Wait until so many statements of this database wait for a lock, at whichever server of a cluster has the row."""
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    servers = await nodes(database_url) if CITUS else [database_url]
     async with asyncio.timeout(30):
-        while True:
-            # A transaction sees these statistics as they were at its first look.
-            await connection.execute("SELECT pg_stat_clear_snapshot()")
-            if await connection.fetchval(waiting) == count:
-                return
+        while sum([(await query(server, waiting))[0]["count"] for server in servers]) != count:
             await asyncio.sleep(0.02)
