@@ -73,7 +73,7 @@ EMBEDDED := $(addprefix --ignore=tests/integration/,postgres/test_replicas.py \
 	postgres/test_replicas_after_failover.py postgres/test_several_hosts.py postgres/test_commits_without_standby.py \
 	kafka/test_state_compaction.py)
 test-servers: install  ## The part of `make test` that talks to PostgreSQL and Kafka, on containers (needs Docker)
-	@TEST_SERVERS=containers $(PYTEST) --numprocesses=3 $(EMBEDDED) tests/integration/postgres tests/integration/kafka \
+	@TEST_SERVERS=containers $(PYTEST) --numprocesses=2 $(EMBEDDED) tests/integration/postgres tests/integration/kafka \
 		tests/integration/relay sdk/tests/test_events_on_kafka.py sdk/tests/test_state_on_kafka.py
 
 # No marked test is elsewhere, and each process that collects all tests takes 5 s of CPU for it.
@@ -82,7 +82,7 @@ test-faults: install  ## Kill, freeze and cut off everything for some minutes, a
 	@$(MARKED) --numprocesses=4 -m faults
 
 test-programs: install .venv/proxies .venv/kubernetes .venv/node .venv/node-sdk docs  ## Tests behind nginx, PgBouncer and Chromium, which must be installed
-	@PATH="$$PATH:/usr/sbin" $(PYTEST) tests/integration/programs --numprocesses=3 -m programs
+	@PATH="$$PATH:/usr/sbin" $(PYTEST) tests/integration/programs --numprocesses=2 -m programs
 
 test-stacks: install  ## `dev`, `demo` and the embedded servers themselves, started and stopped in every way
 	@$(MARKED) --numprocesses=2 -m "stacks and not faults"
