@@ -1,8 +1,14 @@
 """This release and the one before it understand each other, shown with what each really makes."""
 
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
 from devkit.conformance.token_vectors import ACCEPTED, Signer, new_key, public_pem, vectors
+from support.documentation import ROOT
 from support.releases import TODAY, previous_release, published_by, read_by, verified_by
 
 NOW = 1_800_000_000
@@ -25,6 +31,27 @@ def test_each_release_reads_what_the_other_publishes_as_its_own(previous):
         "UserUpdated",
         "UserDeleted",
     ]
+
+
+def test_the_schemas_of_today_require_nothing_that_the_release_before_did_not_publish(previous):
+    for sample in published_by(previous):
+        kind = dict(sample["headers"])["ce_type"]
+        schema = json.loads((ROOT / f"docs/events/{kind}.schema.json").read_text("utf-8"))
+
+        assert list(_missing(schema, schema, json.loads(base64.b64decode(sample["value"])))) == []
+
+
+def _missing(schema: dict[str, Any], root: dict[str, Any], value: Any) -> Iterator[str]:
+    """Yield each required field that the value does not have, at any depth."""
+    if name := schema.get("$ref", "").removeprefix("#/$defs/"):
+        schema = root["$defs"][name]
+    if isinstance(value, dict):
+        yield from (field for field in schema.get("required", ()) if field not in value)
+        for field, inner in schema.get("properties", {}).items():
+            yield from _missing(inner, root, value.get(field))
+    elif isinstance(value, list):
+        for each in value:
+            yield from _missing(schema.get("items", {}), root, each)
 
 
 def test_the_session_tokens_of_today_were_valid_for_the_release_before_and_still_are(previous):

@@ -47,5 +47,5 @@ def test_the_types_of_the_typescript_sdk_are_generated_from_the_published_fields
 
     assert profiles
     for profile in profiles:
-        fields = re.findall(r"^  (\w+):", profile, re.MULTILINE)
+        fields = re.findall(r"^  (\w+)\??:", profile, re.MULTILINE)
         assert sorted(fields) == sorted(ProfileDocument.__annotations__), "run `npm run generate` in sdk-typescript/"
