@@ -223,6 +223,15 @@ class MemoryPublisher:
                 acknowledged.append(pending)
         return DeliveryResults(acknowledged, refused)
 
+    def versions(self) -> dict[str, list[int]]:
+        """Return the versions of each user as a consumer takes them: what it has seen it drops."""
+        taken: dict[str, list[int]] = {}
+        for item in self.delivered:
+            versions = taken.setdefault(item.message.key, [])
+            if item.message.version > max(versions, default=0):
+                versions.append(item.message.version)
+        return taken
+
 
 @define
 class MemoryLeases:
