@@ -5,8 +5,8 @@ The process that hands the tests out starts each server when the first test need
 
 import contextlib
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any
@@ -15,12 +15,24 @@ import pytest
 
 from support import servers
 
+
+@contextmanager
+def _kafka() -> Iterator[servers.Server]:
+    """Run Kafka, the first of many brokers on this machine."""
+    with servers.kafka(place=servers.memory()) as running:
+        if servers.kind() == "embedded":
+            from devkit.servers.kafka import keep_classes  # noqa: PLC0415
+
+            keep_classes()
+        yield running
+
+
 _STARTS: dict[str, Callable[[], AbstractContextManager[servers.Server]]] = {
     # Databases and topics come and go with each test, and each would wait for the disk, where a copy of 300 files took
     # ten times the CPU of one in memory; no test crashes this machine, or these servers. Tables are small: an ANALYZE
     # beside a test that counts what is written would change the count, as images of pages would.
     "postgres": partial(servers.postgres, in_memory=True, fsync="off", full_page_writes="off", autovacuum_naptime="1d"),
-    "kafka": lambda: servers.kafka(place=servers.memory()),
+    "kafka": _kafka,
 }
 
 NAME = "shared-servers"

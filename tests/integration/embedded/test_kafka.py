@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from devkit.servers.errors import EmbeddedStackError
-from devkit.servers.kafka import start_kafka, start_kafka_cluster
+from devkit.servers.kafka import classes_file, keep_classes, start_kafka, start_kafka_cluster
 from devkit.servers.kafka_jars import kafka_jars, kept_features
 
 pytestmark = pytest.mark.stacks
@@ -16,16 +16,18 @@ pytestmark = pytest.mark.stacks
 
 @pytest.fixture(scope="module")
 def kafka(tmp_path_factory):
-    """A broker whose data was prepared by Kafka's own tool, as on a machine that has the jars and nothing else."""
+    """A broker whose data was prepared by Kafka's own tool, as on a machine that has little but the jars."""
     new_machine = tmp_path_factory.mktemp("cache") / "auth-service" / "kafka-jars"
     new_machine.mkdir(parents=True)
     for jar in kafka_jars():
         (new_machine / jar.name).symlink_to(jar)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(new_machine.parents[1]))
+        classes_file().write_bytes(b"not written by this Java")
         server = start_kafka(tmp_path_factory.mktemp("kafka with späce"))
-        yield server
-        server.stop()
+        assert kept_features().exists()
+    yield server
+    server.stop()
 
 
 def identity(broker):
@@ -59,6 +61,10 @@ async def consume(servers, topic, count):
         return [(await asyncio.wait_for(consumer.getone(), 30)).value for _ in range(count)]
     finally:
         await consumer.stop()
+
+
+def test_classes_that_java_refuses_are_no_obstacle_and_not_worth_a_word(kafka):
+    assert "aot" not in (kafka.data_dir / "server.log").read_text()
 
 
 async def test_messages_survive_a_restart_and_a_crash_on_the_same_port(kafka):
@@ -121,10 +127,13 @@ def test_a_broker_that_refuses_its_settings_shows_the_end_of_its_log_and_leaves_
 
 
 async def test_a_cluster_of_three_keeps_serving_when_a_broker_dies_and_takes_it_back(kafka, tmp_path, processes_below):
-    """Their data is prepared without Kafka's own tool, whose results are kept."""
+    """Their data is prepared without Kafka's own tool, whose results are kept, and so are the classes they load."""
     assert kept_features().exists()
+    keep_classes()
     cluster = start_kafka_cluster(tmp_path, brokers=3)
     try:
+        for broker in cluster.brokers:
+            assert str(classes_file()) in {loaded.path for loaded in psutil.Process(broker.pid).memory_maps()}
         ours = [identity(broker) for broker in cluster.brokers]
         assert [one.keys() for one in ours] == [identity(kafka).keys()] * 3
         assert [len({one[name] for one in ours}) for name in ("cluster.id", "directory.id", "node.id")] == [1, 3, 3]

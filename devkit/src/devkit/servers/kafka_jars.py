@@ -74,8 +74,12 @@ def kafka_jars(progress: Callable[[str], None] = lambda _: None) -> list[Path]:
 
 def kept_features() -> Path:
     """Where the file with the versions of features is kept that StorageTool writes with these jars."""
-    jars = hashlib.sha256(_LOCK_FILE.read_bytes()).hexdigest()[:16]
-    return cache_dir() / "kafka-jars" / f"bootstrap-{jars}.checkpoint"
+    return cache_dir() / "kafka-jars" / f"bootstrap-{_digest(_LOCK_FILE)}.checkpoint"
+
+
+def kept_classes(java_release: Path) -> Path:
+    """Where the classes of these jars are kept as this Java loads them fastest; it is known by its file `release`."""
+    return cache_dir() / "kafka-jars" / f"classes-{_digest(_LOCK_FILE, java_release)}.aot"
 
 
 def cache_dir() -> Path:
@@ -84,6 +88,10 @@ def cache_dir() -> Path:
         return Path(base).absolute() / "auth-service"
     home = Path.home()
     return (home / "Library" / "Caches" if sys.platform == "darwin" else home / ".cache") / "auth-service"
+
+
+def _digest(*files: Path) -> str:
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
 def _pinned() -> list[_Jar]:
