@@ -89,6 +89,7 @@ def test_what_was_done_is_still_there_at_the_next_start_until_a_fresh_one_and_it
         taken = command(tmp_path, "dev", "--data-dir", "elsewhere", "--port", str(port))
         assert f"cannot listen on 127.0.0.1:{port}: the port is taken" in taken.stderr
         assert taken.returncode == 1
+        ends_when_it_dies(second, "`auth-service relay`")
     assert gone(tmp_path, seconds=5)
 
     refused = command(tmp_path, "dev", "--fresh")
@@ -100,7 +101,7 @@ def test_what_was_done_is_still_there_at_the_next_start_until_a_fresh_one_and_it
     assert gone(tmp_path)
 
 
-def test_two_that_start_at_once_and_want_the_same_ports_both_get_ready(tmp_path, gone):
+def test_two_that_start_at_once_and_want_the_same_ports_both_get_ready_and_end_when_a_server_dies(tmp_path, gone):
     wanted = {"CLERK_API_URL": "http", "DATABASE_URL": "postgresql", "KAFKA_BOOTSTRAP_SERVERS": "x"}
     lines = "".join(f"{name}={scheme}://127.0.0.1:{free_port()}\n" for name, scheme in wanted.items())
     folders = tmp_path / "one", tmp_path / "two"
@@ -117,7 +118,8 @@ def test_two_that_start_at_once_and_want_the_same_ports_both_get_ready(tmp_path,
         settings = [dotenv_values(folder / "var/dev/dev.env") for folder in folders]
         for name in wanted:
             assert len({each[name] for each in settings}) == 2
-        assert [process.stop(60) for process in started] == [0, 0]
+        for process, part in zip(started, ("PostgreSQL", "Kafka"), strict=True):
+            ends_when_it_dies(process, part)
     assert gone(tmp_path)
 
 
@@ -178,14 +180,6 @@ def ends_when_it_dies(process, part):
     assert status == 1
     assert f"{part} ended (exit status 137)" in process.text()
     assert "The end of " in process.text()
-
-
-@pytest.mark.faults
-@pytest.mark.parametrize("part", list(PARTS)[1:])
-def test_dev_ends_with_the_log_when_a_part_of_it_dies(tmp_path, gone, part):
-    with dev(tmp_path, free_port()) as process:
-        ends_when_it_dies(process, part)
-    assert gone(tmp_path)
 
 
 def test_a_wrong_variable_of_a_clerk_instance_is_named_before_anything_starts(tmp_path):
