@@ -61,6 +61,8 @@ class Process:
         """Return the log lines so far, all of them or those of one `event`."""
         lines = []
         for line in self.text().splitlines():
+            if name is not None and name not in line:
+                continue
             with contextlib.suppress(json.JSONDecodeError):
                 if isinstance(entry := json.loads(line), dict):
                     lines.append(entry)

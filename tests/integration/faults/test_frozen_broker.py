@@ -68,7 +68,7 @@ async def test_a_long_freeze_is_one_outage_and_a_short_one_is_none(database_url,
     arguments = ("--metrics-port", str(port))
     with processes.relay(tmp_path, database_url, kafka.address, topic, *arguments, state_topic=state_topic) as relay:
         await asyncio.to_thread(relay.wait_for, "lanes_held")
-        async with users.changing():
+        async with users.changing(pause=0.04):  # for most of a minute
             await asyncio.sleep(1)
             with frozen(kafka):
                 await asyncio.sleep(SHORT_S)

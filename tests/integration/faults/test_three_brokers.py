@@ -11,6 +11,7 @@ from devkit.servers.kafka import start_kafka_cluster
 from integration.conftest import create_topic
 from integration.faults.test_chaos import differences, users_of
 from support import processes, servers
+from support.drill import Service
 from support.failover import unexpected
 from support.ledger import faults, read_topic, read_topic_until
 from support.senders import Life, Senders
@@ -31,19 +32,22 @@ async def cluster(tmp_path):
 
 
 async def test_one_of_three_brokers_dies_under_load_and_then_a_second(cluster, database_url, tmp_path):
-    port = servers.free_port()
+    port, metrics_port = servers.free_port(), servers.free_port()
+    metrics = ("--metrics-port", str(metrics_port))
     url = f"http://127.0.0.1:{port}"
     senders = Senders(Life(random.Random(5), USERS), [url], SECRET)
     with (
         processes.serve(tmp_path, database_url, port) as serve,
-        processes.relay(tmp_path, database_url, cluster.bootstrap_servers, "users") as relay,
+        processes.relay(tmp_path, database_url, cluster.bootstrap_servers, "users", *metrics) as relay,
     ):
+        service = Service(serve, relay, port, metrics_port, {**serve.variables, **relay.variables}, tmp_path)
         await senders.until_served()
         load = asyncio.create_task(senders.run(senders=4, pause=lambda: 0.02))
         try:
             await asyncio.sleep(2)
             first, second, _ = cluster.brokers
             await asyncio.to_thread(first.kill)
+            _, examined = await asyncio.to_thread(service.doctor)
             await goes_on(cluster.bootstrap_servers, more=100)
             told_of_one = [line["reason"] for line in relay.events("events_waiting")]
 
@@ -64,6 +68,8 @@ async def test_one_of_three_brokers_dies_under_load_and_then_a_second(cluster, d
 
     assert taken_meanwhile > 50  # webhooks need no Kafka
     assert told_of_one == []
+    assert examined["topic"]["grade"] == "ok"  # though the others still advertise the one that is dead
+    assert "kafka" in examined
     assert faults(got, newest) == []
     assert differences(stored, got, senders.acknowledged) == []
     assert (senders.refused, senders.retried) == ([], {})

@@ -1,10 +1,7 @@
 """One service, and faults that are set without telling it: whatever an operator looks at has to name the cause."""
 
-import os
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
@@ -53,19 +50,3 @@ async def sql(database_url) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(database_url)
     yield connection
     await connection.close()
-
-
-@pytest.fixture(scope="session", autouse=True)
-async def stuck(postgres_address, template) -> AsyncIterator[tuple[str, float]]:
-    """A database with a transaction that somebody forgot, begun before all else here: it takes a minute to be old."""
-    name = f"auth_stuck_{os.getpid()}"
-    admin = await asyncpg.connect(postgres_address)
-    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-    url = urlunsplit(urlsplit(postgres_address)._replace(path=f"/{name}"))
-    forgotten = await asyncpg.connect(url, server_settings={"application_name": "psql"})
-    await forgotten.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
-    await forgotten.execute("SELECT count(*) FROM users")
-    yield url, time.monotonic()
-    await forgotten.close()
-    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await admin.close()

@@ -1,6 +1,9 @@
-"""The database is a migration behind, read-only, full, or does not let us in."""
+"""The database is a migration behind, read-only, full, does not let us in, or has a transaction that nobody ends."""
 
 import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -16,6 +19,22 @@ from support.drill import until
 from support.small_disk import full, small_disk
 
 pytestmark = pytest.mark.faults
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def stuck(postgres_address, template) -> AsyncIterator[tuple[str, float]]:
+    """A database with a transaction that somebody forgot; it takes a minute to be old, in which the other tests run."""
+    name = f"auth_stuck_{os.getpid()}"
+    admin = await asyncpg.connect(postgres_address)
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    url = urlunsplit(urlsplit(postgres_address)._replace(path=f"/{name}"))
+    forgotten = await asyncpg.connect(url, server_settings={"application_name": "psql"})
+    await forgotten.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    await forgotten.execute("SELECT count(*) FROM users")
+    yield url, time.monotonic()
+    await forgotten.close()
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await admin.close()
 
 
 def name_of(url: str) -> str:
@@ -198,3 +217,24 @@ async def test_a_certificate_that_went_away_costs_no_webhook(start, database_url
     assert refused == 503  # Clerk sends it again; after a 422 it would not
     assert status == 503
     assert causes["database"].startswith("PostgreSQL: configuration refused")
+
+
+async def test_a_stuck_old_transaction(start, stuck, kafka_address, topic):
+    url, began = stuck
+    await asyncio.sleep(max(0.0, began + 62 - time.monotonic()))
+    service = start(url, kafka_address, topic)
+    await until(lambda: "vacuum" in service.relay_health()[1])
+    status, causes = service.health()
+    code, found = service.doctor()
+
+    assert status == 200
+    assert "psql has held back vacuum for " in causes["vacuum"]
+    assert service.relay_health()[0] == 200
+    assert code == 0
+    assert service.doctor()[1]["vacuum"]["grade"] == "warning"
+    assert "psql has held back vacuum" in found["vacuum"]["says"]
+    assert "pg_terminate_backend" in found["vacuum"]["advice"]
+    [said] = service.relay.events("vacuum_held_back")
+    assert "psql" in said["reason"]
+    blocked = [line for line in service.metrics().splitlines() if line.startswith("outbox_vacuum_blocked_seconds ")]
+    assert float(blocked[0].split()[1]) > 60

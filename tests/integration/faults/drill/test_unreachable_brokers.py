@@ -6,8 +6,6 @@ import time
 
 import pytest
 
-from application.relay.topics import SESSIONS
-from devkit.servers.kafka import start_kafka_cluster
 from integration.conftest import create_topic
 from support import commands
 from support.advertising import NAME_UNKNOWN, REFUSED, Advertising, kafka_advertising, silent_listener
@@ -77,28 +75,6 @@ async def test_servers_that_are_dead_cost_the_others_nothing(start, database_url
     assert "out of reach" not in checked.stdout + checked.stderr
     assert took < 3 * alone + 2  # one silent server would cost 3 s more, and there are two
     assert found["kafka"]["grade"] == "ok"
-
-
-async def test_one_dead_broker_of_three_is_no_outage(start, database_url, tmp_path):
-    cluster = await asyncio.to_thread(start_kafka_cluster, tmp_path / "cluster")
-    try:
-        for name in ("users", SESSIONS.default_name):
-            await create_topic(cluster.bootstrap_servers, name, replicas=3, min_insync_replicas="2")
-        service = start(database_url, cluster.bootstrap_servers, "users")
-        assert await asyncio.to_thread(service.webhook) == 200
-        await until(lambda: "outbox_published_total 1.0" in service.metrics())
-        await asyncio.to_thread(cluster.brokers[0].kill)
-        _, found = service.doctor()  # the others still advertise it
-        for number in range(6):
-            assert await asyncio.to_thread(service.webhook, user=f"user_{number}") == 200
-        await until(lambda: "outbox_published_total 7.0" in service.metrics(), within=60)
-
-        assert service.relay.events("events_waiting") == []
-        assert service.relay.events("unhandled_error") == []
-        assert "kafka" in found
-        assert found["topic"]["grade"] == "ok"
-    finally:
-        await asyncio.to_thread(cluster.stop)
 
 
 async def test_a_topic_that_is_deleted_and_made_anew_with_fewer_partitions_is_told_by_its_cause(
