@@ -68,27 +68,31 @@ baseline: install  ## Write down what requests and relayed events cost now (test
 	@RENEW_COSTS=1 $(BIN)/pytest --quiet tests/integration/postgres/test_costs.py tests/unit/http/test_request_costs.py
 	@git diff --stat -- tests/fixtures/costs.json tests/fixtures/request_costs.json
 
-# What has embedded servers of its own whatever is chosen: `make test` has run it.
-EMBEDDED := $(addprefix --ignore=tests/integration/,postgres/test_replicas.py \
-	postgres/test_replicas_after_failover.py postgres/test_several_hosts.py postgres/test_commits_without_standby.py \
-	kafka/test_state_compaction.py)
+# What `make test` has run already, with the same result. These have embedded servers of their own whatever is chosen:
+EMBEDDED := postgres/test_replicas.py postgres/test_replicas_after_failover.py postgres/test_several_hosts.py \
+	postgres/test_commits_without_standby.py kafka/test_state_compaction.py relay/test_replica_floor.py
+# These are about who asks: a broker that is away, files that change under a client, the release before this one.
+EMBEDDED += kafka/test_revocations_outages.py kafka/test_rotation_without_restart.py postgres/test_previous_release.py
+# These are about relays, that they share, follow and inherit; what they say to the servers is in the suites of the ports.
+# test_relay_processes.py has them at both servers.
+EMBEDDED += relay/test_relay_state.py relay/test_session_events.py
 test-servers: install  ## The part of `make test` that talks to PostgreSQL and Kafka, on containers (needs Docker)
-	@TEST_SERVERS=containers $(PYTEST) --numprocesses=2 $(EMBEDDED) tests/integration/postgres tests/integration/kafka \
-		tests/integration/relay sdk/tests/test_events_on_kafka.py sdk/tests/test_state_on_kafka.py
+	@TEST_SERVERS=containers $(PYTEST) --numprocesses=3 $(EMBEDDED:%=--ignore=tests/integration/%) \
+		tests/integration/postgres tests/integration/kafka tests/integration/relay sdk/tests/test_events_on_kafka.py sdk/tests/test_state_on_kafka.py
 
-# No marked test is elsewhere, and each process that collects all tests takes 5 s of CPU for it.
-MARKED := $(PYTEST) tests/integration
+# The files with tests of this mark: each process that collected all of them would take 5 s of CPU for it.
+marked = $(shell grep --recursive --files-with-matches --include='test_*.py' 'mark\.$(1)\b' tests/integration | sort $(2))
 test-faults: install  ## Kill, freeze and cut off everything for some minutes, and compare what was acknowledged
-	@$(MARKED) --numprocesses=4 -m faults
+	@$(PYTEST) $(call marked,faults,--reverse) --numprocesses=4 -m faults  # those that wait longest come first
 
 test-programs: install .venv/proxies .venv/kubernetes .venv/node .venv/node-sdk docs  ## Tests behind nginx, PgBouncer and Chromium, which must be installed
 	@PATH="$$PATH:/usr/sbin" $(PYTEST) tests/integration/programs --numprocesses=2 -m programs
 
 test-stacks: install  ## `dev`, `demo` and the embedded servers themselves, started and stopped in every way
-	@$(MARKED) --numprocesses=2 -m "stacks and not faults"
+	@$(PYTEST) $(call marked,stacks) --numprocesses=2 -m "stacks and not faults"
 
 test-containers: install  ## Build the images, bring docker-compose.yml up, and stop and replace it under load (needs Docker)
-	@$(MARKED) -m containers
+	@$(PYTEST) $(call marked,containers) --numprocesses=2 -m containers
 
 # What of these counts statements or looks at the plans of one server has the mark one_server.
 CITUS_SUITES := $(addprefix tests/integration/postgres/test_,user_store_contract.py user_store_races.py group_commit.py \
