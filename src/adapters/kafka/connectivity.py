@@ -99,7 +99,7 @@ def _of_advertised(failure: Failure) -> Failure:
 
 def unavailable(failures: Sequence[Failure]) -> BrokerUnavailableError:
     worst = _worst(failures)
-    return BrokerUnavailableError(worst.detail, Cause(worst.cause))
+    return BrokerUnavailableError(worst.detail, worst.cause)
 
 
 async def why_unavailable(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from application.doctor.findings import Finding, Severity, Unanswered, advice_for
+from application.doctor.findings import Finding, Severity, Unanswered
 from application.failure import Cause, Failure
 
 _READS_GO_TO_THE_PRIMARY = (Cause.NOT_A_STANDBY, Cause.TOO_FAR_BEHIND, Cause.OTHER_TIMELINE)
@@ -19,4 +19,4 @@ def replica_findings(states: Mapping[str, Failure | None] | Unanswered) -> Itera
             yield Finding("replica", Severity.OK, f"{name} follows the primary, and can be read")
         else:
             grade = Severity.WARNING if failure.cause in _READS_GO_TO_THE_PRIMARY else Severity.FAILURE
-            yield Finding("replica", grade, f"{name}: {failure}; the primary is read instead", advice_for(failure))
+            yield Finding("replica", grade, f"{name}: {failure}; the primary is read instead", failure.advice)
