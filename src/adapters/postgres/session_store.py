@@ -1,11 +1,12 @@
 """Revoked sessions: a batch is written with its events in one statement, and removed when all tokens are expired."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import Any, TypeAlias
 
+from attrs import define, field
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -57,6 +58,7 @@ _FORGET = text("""
 """)
 
 
+@define(eq=False)
 class PostgresSessionStore:
     """`SessionStore` on PostgreSQL.
 
@@ -64,23 +66,14 @@ class PostgresSessionStore:
     exists, and existing rows answer the rest.
     """
 
-    def __init__(
-        self,
-        engine: AsyncEngine,
-        encode: Encode,
-        on_commit: Callable[[int], None],
-        around_batch: Callable[[Sequence[Any]], contextlib.AbstractContextManager[None]] = (
-            lambda _: contextlib.nullcontext()
-        ),
-    ) -> None:
-        """`on_commit` is called after a COMMIT that stored events, with their number, and must not block."""
-        self._engine = engine
-        self._encode = encode
-        self._on_commit = on_commit
-        self._around_batch = around_batch
-        self._commits: GroupCommit[_Key, RevokedSession | None, SessionDecision] = GroupCommit(
-            self._attempt, name="session-store-writer"
-        )
+    _engine: AsyncEngine
+    _encode: Encode
+    _on_commit: Callable[[int], None]  # called after a COMMIT that stored events, with their number; must not block
+    _around_batch: Callable[[Sequence[Any]], AbstractContextManager[None]] = lambda _: nullcontext()
+    _commits: GroupCommit[_Key, RevokedSession | None, SessionDecision] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._commits = GroupCommit(self._attempt, name="session-store-writer")
 
     async def start(self) -> None:
         self._commits.start()
