@@ -3,8 +3,8 @@
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.asyncpg_execution import Compiled, Row, directly
-from adapters.postgres.failures import raised_as_unavailable
+from adapters.postgres.asyncpg_execution import Compiled
+from adapters.postgres.failures import fetched
 from application.relay.lane_leases import LEASE_S, LaneShare, LaneTable
 
 # Only the database's clock counts, so clocks of relays may differ.
@@ -45,7 +45,7 @@ class PostgresLaneLeases:
         self._engine = engine
 
     async def read(self, relay: str) -> LaneTable:
-        rows = await self._fetch(_READ, me=relay)
+        rows = await fetched(self._engine, _READ, {"me": relay}, commits=True)
         return LaneTable(
             owners={row["lane"]: row["name"] for row in rows if row["lane"] is not None},
             # The statement reads the rows as they were before it wrote: add this relay.
@@ -53,14 +53,9 @@ class PostgresLaneLeases:
         )
 
     async def write(self, relay: str, share: LaneShare) -> frozenset[int]:
-        rows = await self._fetch(_WRITE, me=relay, hold=sorted(share.hold), release=sorted(share.release))
+        asked = {"me": relay, "hold": sorted(share.hold), "release": sorted(share.release)}
+        rows = await fetched(self._engine, _WRITE, asked, commits=True)
         return frozenset(row["lane"] for row in rows if row["owner"] == relay)
 
     async def leave(self, relay: str) -> None:
-        await self._fetch(_LEAVE, me=relay)
-
-    async def _fetch(self, statement: Compiled, **parameters: object) -> list[Row]:
-        # By the driver: SQLAlchemy would send a BEGIN and a COMMIT around each.
-        with raised_as_unavailable():
-            async with directly(self._engine, commits=True) as driver:
-                return await statement.fetch(driver, parameters)
+        await fetched(self._engine, _LEAVE, {"me": relay}, commits=True)

@@ -15,7 +15,6 @@ from adapters.kafka.cloudevents import encode
 from adapters.postgres import doctor, health
 from adapters.postgres.database_load import read_database_load
 from adapters.postgres.engine import create_engine
-from adapters.postgres.living_users import PostgresLivingUsers
 from adapters.postgres.notifier import OutboxNotifier
 from adapters.postgres.outbox_admin import PostgresOutboxAdmin
 from adapters.postgres.replica import PostgresReplicas
@@ -112,7 +111,7 @@ class ServeContainer(DeclarativeContainer):
         PostgresSessionStore, engine, encode, session_wake.provided.add, traced.provided.batch
     )
     user_directory: Provider[ports.UserDirectory] = Singleton(PostgresUserDirectory, engine)
-    living_users: Provider[LivingUsers] = Singleton(PostgresLivingUsers, engine)
+    living_users: Provider[LivingUsers] = Singleton(PostgresUserDirectory, engine)
     outbox_admin: Provider[OutboxAdministration] = Singleton(PostgresOutboxAdmin, engine)
     check_database: Provider[Any] = Singleton(partial, health.check_database, engine)
     try_writing: Provider[Any] = Singleton(partial, doctor.try_writing, engine)

@@ -9,9 +9,9 @@ from attrs import evolve, frozen
 from adapters.kafka.cloudevents import encode
 from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
-from adapters.postgres.living_users import PostgresLivingUsers
 from adapters.postgres.reconcile_checkpoint import PostgresCheckpoints
 from adapters.postgres.statements import BY_KEY
+from adapters.postgres.user_directory import PostgresUserDirectory
 from adapters.postgres.user_store import PostgresUserStore
 from application.errors import StoreUnavailableError
 from application.reconcile.drift import Drift
@@ -55,7 +55,7 @@ async def case(request: pytest.FixtureRequest, database_url: str) -> AsyncIterat
     engine = create_engine(read_target(database_url), pool_size=2, application_name="tests", settings=BY_KEY)
     store = PostgresUserStore(engine, encode, lambda _: None)
     await store.start()
-    yield Case(PostgresLivingUsers(engine), PostgresCheckpoints(engine), store)
+    yield Case(PostgresUserDirectory(engine), PostgresCheckpoints(engine), store)
     await store.aclose()
     await engine.dispose()
 
@@ -163,7 +163,7 @@ async def test_living_users_are_read_by_their_index(database_url):
 
 async def test_a_database_that_is_not_there_is_told_in_the_applications_words():
     engine = create_engine(read_target("postgresql://nobody@127.0.0.1:1/none"), pool_size=1, application_name="tests")
-    living, checkpoints = PostgresLivingUsers(engine), PostgresCheckpoints(engine)
+    living, checkpoints = PostgresUserDirectory(engine), PostgresCheckpoints(engine)
 
     for ask in (living.count, living.sample, lambda: checkpoints.take("one", began_after=0)):
         with pytest.raises(StoreUnavailableError):
