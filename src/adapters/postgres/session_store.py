@@ -14,7 +14,7 @@ from adapters.postgres.asyncpg_execution import Compiled, directly
 from adapters.postgres.failures import connected
 from adapters.postgres.group_commit import Change, GroupCommit
 from adapters.postgres.rows import to_datetime, to_milliseconds
-from adapters.postgres.statements import EVENT_ARRAYS, EVENT_NAMES, EVENTS, event_arrays, event_row
+from adapters.postgres.statements import EVENT_NAMES, EVENT_VALUES, EVENTS, event_row, rows_in_json
 from application.relay.lanes import lane_of, session_lane
 from application.relay.messages import Encode
 from application.sessions.ports import Decide
@@ -41,14 +41,14 @@ _WRITE = Compiled(
             RETURNING session_id, user_id
         ), queued AS (
             INSERT INTO outbox ({EVENT_NAMES})
-            SELECT {EVENT_NAMES} FROM {EVENTS} JOIN stored ON stored.session_id = event.key
+            SELECT {EVENT_VALUES} FROM {EVENTS} JOIN stored ON stored.session_id = event.key
             ON CONFLICT DO NOTHING
         )
         SELECT session_id, user_id, CAST(NULL AS timestamptz) AS revoked_at FROM stored
         UNION ALL
         SELECT session_id, user_id, revoked_at FROM revoked_session
         WHERE user_id = ANY (:user_ids) AND session_id = ANY (:ids)
-    """).bindparams(*EVENT_ARRAYS)  # noqa: S608  # column names of ours
+    """)  # noqa: S608  # column names of ours
 )
 
 _FORGET = text("""
@@ -94,7 +94,8 @@ class PostgresSessionStore:
             for change, decision in first.items()
             for message in [self._encode(event, change.traceparent) for event in decision.events]
         ]
-        parameters: dict[str, Any] = event_arrays(events) | {
+        parameters = {
+            "events": rows_in_json(events),
             "ids": [session.id for session in sessions],
             "user_ids": [session.user_id for session in sessions],
             "times": [to_datetime(session.revoked_at) for session in sessions],

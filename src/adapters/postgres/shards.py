@@ -23,19 +23,16 @@ from adapters.postgres.hashtext import hashtext
 from adapters.postgres.statements import (
     BY_KEY,
     CHANGES,
-    EVENT_ARRAYS,
-    EVENT_COLUMNS,
     EVENT_NAMES,
+    EVENT_VALUES,
     EVENTS,
     UPSERT,
-    USER_ARRAYS,
-    USER_COLUMNS,
     USER_NAMES,
+    USER_VALUES,
     Stored,
     Write,
-    arrays_from,
+    in_json,
     stored_from,
-    values,
 )
 from domain.user import UserId
 
@@ -78,6 +75,8 @@ _SHARDS = Compiled(
     """)  # noqa: S608  # a name of ours
 )
 
+_ARRAYS = bindparam("ids", type_=ARRAY(Text)), bindparam("shards", type_=ARRAY(BigInteger))
+
 
 @frozen(eq=False)
 class Place:
@@ -100,7 +99,8 @@ class Place:
 
     async def write(self, driver: Driver, writes: Sequence[Write]) -> set[UserId]:
         """Do as `statements.write`."""
-        return {row["id"] for row in await self._writing.fetch(driver, arrays_from(writes) | {"shards": self._shards})}
+        asked = {"ids": [each.user_id for each in writes], "shards": self._shards, **in_json(writes)}
+        return {row["id"] for row in await self._writing.fetch(driver, asked)}
 
 
 @frozen
@@ -188,18 +188,18 @@ class Workers:
 
 
 def _reading(shards: Iterable[Row]) -> Compiled:
-    columns = ", ".join(f"kept.{c.name}" for c in USER_COLUMNS)
     parts = [
-        f"SELECT {columns} FROM asked JOIN {shard['users']} AS kept ON kept.id = asked.id WHERE {_within(shard)}"  # noqa: S608
+        f"SELECT {USER_NAMES} FROM asked JOIN {shard['users']} ON id = user_id WHERE {_within(shard)}"  # noqa: S608
         for shard in shards
     ]
     return Compiled(
         text(f"""
             WITH asked AS MATERIALIZED (
-                SELECT id, worker_hash(id) AS hash FROM unnest(:ids) AS id WHERE (SELECT {HOLDER}(:ids, :shards))
+                SELECT user_id, worker_hash(user_id) AS hash FROM unnest(:ids) AS user_id
+                WHERE (SELECT {HOLDER}(:ids, :shards))
             )
             {" UNION ALL ".join(parts)}
-        """).bindparams(bindparam("ids", type_=ARRAY(Text)), bindparam("shards", type_=ARRAY(BigInteger)))  # noqa: S608
+        """).bindparams(*_ARRAYS)  # noqa: S608
     )
 
 
@@ -210,11 +210,11 @@ def _writing(shards: Iterable[Row]) -> Compiled:
         parts.append(f"""
             stored_{number} AS (
                 INSERT INTO {shard["users"]} AS kept ({USER_NAMES})
-                SELECT {values("change", USER_COLUMNS)} FROM change WHERE {_within(shard)}
+                SELECT {USER_VALUES} FROM change WHERE {_within(shard)}
                 {UPSERT}
             ), queued_{number} AS (
                 INSERT INTO {shard["outbox"]} (id, {EVENT_NAMES})
-                SELECT nextval({shard["sequence"]}), {values("event", EVENT_COLUMNS)}
+                SELECT nextval({shard["sequence"]}), {EVENT_VALUES}
                 FROM event JOIN stored_{number} AS stored ON stored.id = event.key
             ), erased_{number} AS (
                 UPDATE {shard["outbox_dead"]} AS letter SET payload = NULL FROM stored_{number} AS stored
@@ -225,10 +225,10 @@ def _writing(shards: Iterable[Row]) -> Compiled:
     return Compiled(
         text(f"""
             WITH change AS MATERIALIZED (
-                SELECT *, worker_hash(id) AS hash FROM {CHANGES} WHERE (SELECT {HOLDER}(:users_id, :shards))
+                SELECT *, worker_hash(id) AS hash FROM {CHANGES} WHERE (SELECT {HOLDER}(:ids, :shards))
             ), event AS MATERIALIZED (SELECT * FROM {EVENTS}), {", ".join(parts)}
             {" UNION ALL ".join(stored)}
-        """).bindparams(*USER_ARRAYS, *EVENT_ARRAYS, bindparam("shards", type_=ARRAY(BigInteger)))  # noqa: S608
+        """).bindparams(*_ARRAYS)  # noqa: S608
     )
 
 

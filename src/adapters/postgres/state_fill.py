@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.failures import connected
 from adapters.postgres.rows import user_from
-from adapters.postgres.statements import EVENT_ARRAYS, EVENT_NAMES, EVENTS, USER_NAMES, event_arrays, event_row
+from adapters.postgres.statements import EVENT_NAMES, EVENT_VALUES, EVENTS, USER_NAMES, event_row, rows_in_json
 from application.relay.lanes import lane_of
 from application.relay.messages import Encode
 from application.relay.state_topic import fill_lane
@@ -17,9 +17,9 @@ from domain.user import Tombstone, User, UserId
 _PAGE = text(f"SELECT {USER_NAMES} FROM users WHERE id > :after ORDER BY id LIMIT :limit")  # noqa: S608
 # If an event of this version waits, it brings the state along.
 _PUT = text(f"""
-    INSERT INTO outbox ({EVENT_NAMES}) SELECT {EVENT_NAMES} FROM {EVENTS}
+    INSERT INTO outbox ({EVENT_NAMES}) SELECT {EVENT_VALUES} FROM {EVENTS}
     ON CONFLICT (key, version) DO NOTHING
-""").bindparams(*EVENT_ARRAYS)  # noqa: S608  # column names of ours
+""")  # noqa: S608  # column names of ours
 _WAITING = text("SELECT count(*) FROM outbox WHERE lane < 0")
 
 
@@ -36,7 +36,7 @@ class PostgresStateFill:
             page = [user_from(dict(row)) for row in found.mappings()]
         if page:
             async with connected(self._engine) as connection:
-                await connection.execute(_PUT, event_arrays([self._row(user) for user in page]))
+                await connection.execute(_PUT, {"events": rows_in_json([self._row(user) for user in page])})
         return [user.id for user in page]
 
     async def waiting(self) -> int:
