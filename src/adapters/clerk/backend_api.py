@@ -146,7 +146,9 @@ class BackendApi:
                         answer = await self._send(question(self._sdk))
             except (TimeoutError, httpx.HTTPError) as error:
                 unclear = True
-                wait, failure = _backoff(attempt), _out_of_reach(error, min(effort.budget_s, ATTEMPT_S))
+                cause, detail = cause_of(error)
+                wait = _backoff(attempt)
+                failure = ClerkUnavailableError(detail or f"{min(effort.budget_s, ATTEMPT_S):g} s", cause)
             else:
                 if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
                     wait = _seconds(answer.retry_after)
@@ -196,13 +198,6 @@ class BackendApi:
 
 def _limited(wait_s: float) -> ClerkLimitedError:
     return ClerkLimitedError("it answered 429", retry_after_s=max(1, int(wait_s)))
-
-
-def _out_of_reach(error: Exception, waited_s: float) -> ClerkUnavailableError:
-    if isinstance(error, TimeoutError):
-        return ClerkUnavailableError(f"{waited_s:g} s", Cause.NO_ANSWER)
-    cause, detail = cause_of(error)
-    return ClerkUnavailableError(detail, cause)
 
 
 def _backoff(attempt: int) -> float:

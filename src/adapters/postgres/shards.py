@@ -8,7 +8,6 @@ one is elsewhere (`citus.HOLDER`).
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeAlias
 
 from attrs import define, evolve, field, frozen
 from sqlalchemy import ARRAY, BigInteger, Text, bindparam, text
@@ -17,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.postgres.asyncpg_execution import Compiled, Row, directly
 from adapters.postgres.citus import HOLDER, SHARD_ELSEWHERE
 from adapters.postgres.connection.dial import Dialer, Driver
+from adapters.postgres.connection.target import Address
 from adapters.postgres.engine import create_engine
 from adapters.postgres.failures import DATABASE_ERRORS
 from adapters.postgres.hashtext import hashtext
@@ -52,8 +52,6 @@ MAP_S = 5.0
 
 ELSEWHERE = (SHARD_ELSEWHERE, "42P01")
 """SQLSTATEs of a shard that was moved or split, and of its table, which is dropped later."""
-
-Address: TypeAlias = tuple[str, int]
 
 # `direct`: the statements can run at the worker. Names are quoted by the server, by its search path.
 _SHARDS = Compiled(

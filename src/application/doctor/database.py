@@ -1,4 +1,4 @@
-"""PostgreSQL: reachable, migrated, writable, and configured so that acknowledged writes are kept."""
+"""PostgreSQL: reachable, migrated, writable, configured so that acknowledged writes are kept, and its replicas."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -8,7 +8,7 @@ from application.counting import counted
 from application.doctor.cluster import ClusterFacts, cluster_findings
 from application.doctor.findings import Finding, Severity, Unanswered
 from application.doctor.schema_state import SchemaState
-from application.failure import Cause
+from application.failure import Cause, Failure
 
 OUTBOX_OPTIONS = {"autovacuum_vacuum_scale_factor": "0", "autovacuum_vacuum_cost_delay": "0"}
 """Storage parameters without which the outbox bloats: it is vacuumed by count, and without pauses."""
@@ -22,6 +22,8 @@ _DURABILITY = {
     "full_page_writes": "a crash of the machine may damage the whole database",
     "synchronous_commit": "an acknowledged webhook may be lost in a crash",
 }
+_READS_GO_TO_THE_PRIMARY = (Cause.NOT_A_STANDBY, Cause.TOO_FAR_BEHIND, Cause.OTHER_TIMELINE)
+"""Causes that may be intended, or temporary."""
 _VACUUM = {"autovacuum": "deleted rows stay on disk", "track_counts": "autovacuum has no statistics"}
 
 
@@ -87,6 +89,19 @@ def write_findings(facts: DatabaseFacts | Unanswered, written: Unanswered | None
     elif written.failure.cause is Cause.NOT_AUTHORIZED:
         advice = "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA … TO the role in DATABASE_URL"
     yield Finding("writes", Severity.FAILURE, str(written.failure), advice)
+
+
+def replica_findings(states: Mapping[str, Failure | None] | Unanswered) -> Iterator[Finding]:
+    """Judge the addresses in `DATABASE_REPLICA_URL`: why each is not in use, or None."""
+    if isinstance(states, Unanswered):
+        yield states.finding("replica", "DATABASE_REPLICA_URL")
+        return
+    for name, failure in states.items():
+        if failure is None:
+            yield Finding("replica", Severity.OK, f"{name} follows the primary, and can be read")
+        else:
+            grade = Severity.WARNING if failure.cause in _READS_GO_TO_THE_PRIMARY else Severity.FAILURE
+            yield Finding("replica", grade, f"{name}: {failure}; the primary is read instead", failure.advice)
 
 
 def _schema(facts: DatabaseFacts) -> Finding:
