@@ -11,7 +11,7 @@ from adapters.postgres.failures import fetched
 from adapters.postgres.rows import to_datetime, to_milliseconds, user_from
 from adapters.postgres.statements import BEHIND_S, READ
 from adapters.postgres.tables import users
-from application.reconcile.ports import CreationKey
+from application.users.ports import CreationKey
 from domain.user import Tombstone, User, UserId
 
 # Materialized: with ORDER BY and LIMIT in one query the planner reads the table in the order of ids, expecting to find
@@ -63,7 +63,7 @@ _SAMPLE = Compiled(
 
 
 class PostgresUserDirectory:
-    """`UserDirectory` and `LivingUsers` on PostgreSQL: one statement a call."""
+    """`UserDirectory` on PostgreSQL: one statement a call."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine

@@ -24,7 +24,6 @@ from adapters.postgres.user_directory import PostgresUserDirectory
 from adapters.postgres.user_reader import PostgresUserReader
 from adapters.postgres.user_store import PostgresUserStore
 from anomalyze_auth import JwksKeys, KeySource, RequestVerifier, SessionVerifier, cookie_suffix_of
-from application.reconcile.ports import LivingUsers
 from application.relay.lanes import SESSIONS
 from application.relay.ports import OutboxAdministration
 from application.sessions.ports import SessionStore
@@ -111,7 +110,6 @@ class ServeContainer(DeclarativeContainer):
         PostgresSessionStore, engine, encode, session_wake.provided.add, traced.provided.batch
     )
     user_directory: Provider[ports.UserDirectory] = Singleton(PostgresUserDirectory, engine)
-    living_users: Provider[LivingUsers] = Singleton(PostgresUserDirectory, engine)
     outbox_admin: Provider[OutboxAdministration] = Singleton(PostgresOutboxAdmin, engine)
     check_database: Provider[Any] = Singleton(partial, health.check_database, engine)
     try_writing: Provider[Any] = Singleton(partial, doctor.try_writing, engine)
@@ -174,7 +172,7 @@ class ServeContainer(DeclarativeContainer):
     manage_users = Singleton(
         ManageUsers,
         users=user_reader,
-        living=living_users,
+        directory=user_directory,
         identities=identities,
         sync_user=sync_user,
         delete_user=delete_user,

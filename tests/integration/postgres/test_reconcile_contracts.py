@@ -1,4 +1,4 @@
-"""What `LivingUsers` and `Checkpoints` promise a reconcile, held against the fakes and against PostgreSQL."""
+"""What `UserDirectory` and `Checkpoints` promise a reconcile, held against the fakes and against PostgreSQL."""
 
 from collections.abc import AsyncIterator
 
@@ -15,13 +15,13 @@ from adapters.postgres.user_directory import PostgresUserDirectory
 from adapters.postgres.user_store import PostgresUserStore
 from application.errors import StoreUnavailableError
 from application.reconcile.drift import Drift
-from application.reconcile.ports import Checkpoint, Checkpoints, CreationKey, LivingUsers
+from application.reconcile.ports import Checkpoint, Checkpoints
 from application.users.delete_user import DeleteUser
-from application.users.ports import UserStore
+from application.users.ports import CreationKey, UserDirectory, UserStore
 from application.users.sync_user import SyncUser
 from domain.user import UserId
-from support.memory import MemoryUsers
-from support.reconciling import MemoryCheckpoints, MemoryLiving
+from support.memory import MemoryDirectory, MemoryUsers
+from support.reconciling import MemoryCheckpoints
 from support.users import deletion, snapshot
 
 LEFT = Checkpoint(
@@ -37,7 +37,7 @@ LEFT = Checkpoint(
 
 @frozen
 class Case:
-    living: LivingUsers
+    living: UserDirectory
     checkpoints: Checkpoints
     store: UserStore
 
@@ -49,7 +49,7 @@ class Case:
 async def case(request: pytest.FixtureRequest, database_url: str) -> AsyncIterator[Case]:
     if request.param == "memory":
         users = MemoryUsers(encode)
-        yield Case(MemoryLiving(users), MemoryCheckpoints(), users)
+        yield Case(MemoryDirectory(users), MemoryCheckpoints(), users)
         return
 
     engine = create_engine(read_target(database_url), pool_size=2, application_name="tests", settings=BY_KEY)
