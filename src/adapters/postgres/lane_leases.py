@@ -1,41 +1,34 @@
 """Leases on lanes, as rows: they survive a crash, a pause, a cut connection and a transaction-mode pooler."""
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.asyncpg_execution import Compiled
 from adapters.postgres.failures import fetched
+from adapters.postgres.statements import compiled
 from application.relay.lane_leases import LEASE_S, LaneShare, LaneTable
 
 # Only the database's clock counts, so clocks of relays may differ.
-_READ = Compiled(
-    text(f"""
-        WITH seen AS (
-            INSERT INTO relay (name, seen_at) VALUES (:me, clock_timestamp())
-            ON CONFLICT (name) DO UPDATE SET seen_at = EXCLUDED.seen_at
-        ), forgotten AS (
-            DELETE FROM relay WHERE seen_at < clock_timestamp() - interval '{100 * LEASE_S} s'
-        )
-        SELECT lane, CASE WHEN lease_until > clock_timestamp() THEN owner END AS name FROM outbox_lane
-        UNION ALL
-        SELECT NULL, name FROM relay WHERE seen_at > clock_timestamp() - interval '{LEASE_S} s'
-    """)  # noqa: S608  # a number of ours
-)
-_WRITE = Compiled(
-    text(f"""
-        UPDATE outbox_lane
-        SET owner = CASE WHEN lane = ANY (:release) THEN NULL ELSE :me END,
-            lease_until = clock_timestamp() + interval '{LEASE_S} s'
-        WHERE lane = ANY (:hold) AND (owner = :me OR owner IS NULL OR lease_until < clock_timestamp())
-           OR lane = ANY (:release) AND owner = :me
-        RETURNING lane, owner
-    """)  # noqa: S608  # a number of ours
-)
-_LEAVE = Compiled(
-    text("""
-        WITH given_up AS (UPDATE outbox_lane SET owner = NULL WHERE owner = :me) DELETE FROM relay WHERE name = :me
-    """)
-)
+_READ = compiled(f"""
+    WITH seen AS (
+        INSERT INTO relay (name, seen_at) VALUES (:me, clock_timestamp())
+        ON CONFLICT (name) DO UPDATE SET seen_at = EXCLUDED.seen_at
+    ), forgotten AS (
+        DELETE FROM relay WHERE seen_at < clock_timestamp() - interval '{100 * LEASE_S} s'
+    )
+    SELECT lane, CASE WHEN lease_until > clock_timestamp() THEN owner END AS name FROM outbox_lane
+    UNION ALL
+    SELECT NULL, name FROM relay WHERE seen_at > clock_timestamp() - interval '{LEASE_S} s'
+""")  # noqa: S608  # a number of ours
+_WRITE = compiled(f"""
+    UPDATE outbox_lane
+    SET owner = CASE WHEN lane = ANY (:release) THEN NULL ELSE :me END,
+        lease_until = clock_timestamp() + interval '{LEASE_S} s'
+    WHERE lane = ANY (:hold) AND (owner = :me OR owner IS NULL OR lease_until < clock_timestamp())
+       OR lane = ANY (:release) AND owner = :me
+    RETURNING lane, owner
+""")  # noqa: S608  # a number of ours
+_LEAVE = compiled("""
+    WITH given_up AS (UPDATE outbox_lane SET owner = NULL WHERE owner = :me) DELETE FROM relay WHERE name = :me
+""")
 
 
 class PostgresLaneLeases:

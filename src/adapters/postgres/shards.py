@@ -10,7 +10,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 
 from attrs import define, evolve, field, frozen
-from sqlalchemy import ARRAY, BigInteger, Text, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import Compiled, Row, directly
@@ -31,6 +30,7 @@ from adapters.postgres.statements import (
     USER_VALUES,
     Stored,
     Write,
+    compiled,
     in_json,
     stored_from,
 )
@@ -54,26 +54,22 @@ ELSEWHERE = (SHARD_ELSEWHERE, "42P01")
 """SQLSTATEs of a shard that was moved or split, and of its table, which is dropped later."""
 
 # `direct`: the statements can run at the worker. Names are quoted by the server, by its search path.
-_SHARDS = Compiled(
-    text(f"""
-        SELECT shard.shardminvalue::int AS low, shard.shardmaxvalue::int AS high, shard.shardid AS id,
-               nodename AS host, nodeport AS port, shard_name('users', shard.shardid) AS users,
-               shard_name('outbox', events.shardid) AS outbox, shard_name('outbox_dead', dead.shardid) AS outbox_dead,
-               quote_literal(pg_get_serial_sequence('outbox', 'id')) AS sequence,
-               to_regproc('{HOLDER}') IS NOT NULL
-                   AND has_sequence_privilege(pg_get_serial_sequence('outbox', 'id'), 'USAGE') AS direct
-        FROM pg_dist_shard AS shard
-        JOIN pg_dist_shard AS events USING (shardminvalue)
-        JOIN pg_dist_shard AS dead USING (shardminvalue)
-        JOIN pg_dist_placement ON pg_dist_placement.shardid = shard.shardid
-        JOIN pg_dist_node USING (groupid)
-        WHERE shard.logicalrelid = to_regclass('users') AND events.logicalrelid = to_regclass('outbox')
-          AND dead.logicalrelid = to_regclass('outbox_dead') AND noderole = 'primary'
-        ORDER BY low
-    """)  # noqa: S608  # a name of ours
-)
-
-_ARRAYS = bindparam("ids", type_=ARRAY(Text)), bindparam("shards", type_=ARRAY(BigInteger))
+_SHARDS = compiled(f"""
+    SELECT shard.shardminvalue::int AS low, shard.shardmaxvalue::int AS high, shard.shardid AS id,
+           nodename AS host, nodeport AS port, shard_name('users', shard.shardid) AS users,
+           shard_name('outbox', events.shardid) AS outbox, shard_name('outbox_dead', dead.shardid) AS outbox_dead,
+           quote_literal(pg_get_serial_sequence('outbox', 'id')) AS sequence,
+           to_regproc('{HOLDER}') IS NOT NULL
+               AND has_sequence_privilege(pg_get_serial_sequence('outbox', 'id'), 'USAGE') AS direct
+    FROM pg_dist_shard AS shard
+    JOIN pg_dist_shard AS events USING (shardminvalue)
+    JOIN pg_dist_shard AS dead USING (shardminvalue)
+    JOIN pg_dist_placement ON pg_dist_placement.shardid = shard.shardid
+    JOIN pg_dist_node USING (groupid)
+    WHERE shard.logicalrelid = to_regclass('users') AND events.logicalrelid = to_regclass('outbox')
+      AND dead.logicalrelid = to_regclass('outbox_dead') AND noderole = 'primary'
+    ORDER BY low
+""")  # noqa: S608  # a name of ours
 
 
 @frozen(eq=False)
@@ -190,15 +186,13 @@ def _reading(shards: Iterable[Row]) -> Compiled:
         f"SELECT {USER_NAMES} FROM asked JOIN {shard['users']} ON id = user_id WHERE {_within(shard)}"  # noqa: S608
         for shard in shards
     ]
-    return Compiled(
-        text(f"""
-            WITH asked AS MATERIALIZED (
-                SELECT user_id, worker_hash(user_id) AS hash FROM unnest(:ids) AS user_id
-                WHERE (SELECT {HOLDER}(:ids, :shards))
-            )
-            {" UNION ALL ".join(parts)}
-        """).bindparams(*_ARRAYS)  # noqa: S608
-    )
+    return compiled(f"""
+        WITH asked AS MATERIALIZED (
+            SELECT user_id, worker_hash(user_id) AS hash FROM unnest(CAST(:ids AS text[])) AS user_id
+            WHERE (SELECT {HOLDER}(:ids, :shards))
+        )
+        {" UNION ALL ".join(parts)}
+    """)  # noqa: S608
 
 
 def _writing(shards: Iterable[Row]) -> Compiled:
@@ -220,14 +214,12 @@ def _writing(shards: Iterable[Row]) -> Compiled:
             )
         """)  # noqa: S608  # names of the server's
         stored.append(f"SELECT id FROM stored_{number}")  # noqa: S608
-    return Compiled(
-        text(f"""
-            WITH change AS MATERIALIZED (
-                SELECT *, worker_hash(id) AS hash FROM {CHANGES} WHERE (SELECT {HOLDER}(:ids, :shards))
-            ), event AS MATERIALIZED (SELECT * FROM {EVENTS}), {", ".join(parts)}
-            {" UNION ALL ".join(stored)}
-        """).bindparams(*_ARRAYS)  # noqa: S608
-    )
+    return compiled(f"""
+        WITH change AS MATERIALIZED (
+            SELECT *, worker_hash(id) AS hash FROM {CHANGES} WHERE (SELECT {HOLDER}(:ids, :shards))
+        ), event AS MATERIALIZED (SELECT * FROM {EVENTS}), {", ".join(parts)}
+        {" UNION ALL ".join(stored)}
+    """)  # noqa: S608
 
 
 def _within(shard: Row) -> str:

@@ -2,25 +2,20 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.asyncpg_execution import Compiled
 from adapters.postgres.failures import fetched
+from adapters.postgres.statements import compiled
 from application.relay.messages import Pending
 
-_WRITERS = Compiled(
-    text("SELECT DISTINCT state_writer FROM outbox_lane WHERE lane = ANY (:lanes) AND state_writer <> :but")
-)
+_WRITERS = compiled("SELECT DISTINCT state_writer FROM outbox_lane WHERE lane = ANY (:lanes) AND state_writer <> :but")
 # Another relay may have become the writer since `writers` was read, and is not fenced.
-_CLAIM = Compiled(
-    text("""
-        UPDATE outbox_lane SET state_writer = :writer
-        WHERE lane = ANY (:lanes) AND owner = :relay AND (state_writer IS NULL OR state_writer = ANY (:fenced))
-        RETURNING lane
-    """)
-)
-_NEWEST = Compiled(text("SELECT id, version FROM users WHERE id = ANY (:keys)"))
+_CLAIM = compiled("""
+    UPDATE outbox_lane SET state_writer = :writer
+    WHERE lane = ANY (:lanes) AND owner = :relay AND (state_writer IS NULL OR state_writer = ANY (:fenced))
+    RETURNING lane
+""")
+_NEWEST = compiled("SELECT id, version FROM users WHERE id = ANY (:keys)")
 
 
 class PostgresStateLanes:

@@ -20,6 +20,11 @@ from domain.session import SessionId
 from domain.user import Tombstone, User, UserId
 
 
+def compiled(sql: str) -> Compiled:
+    """Compile a statement whose parameters are written `:name`."""
+    return Compiled(sa.text(sql))
+
+
 @frozen
 class Stored:
     """A user as read, with the revision that a write must still find."""
@@ -85,6 +90,7 @@ _texts = itemgetter(*(c.name for c in USER_COLUMNS if isinstance(c.type, sa.Text
 CHANGES, EVENTS = rows_of("change", USER_COLUMNS, ":users"), rows_of("event", EVENT_COLUMNS, ":events")
 USER_VALUES = ", ".join(_value("change", c) for c in USER_COLUMNS)
 EVENT_VALUES = ", ".join(_value("event", c) for c in EVENT_COLUMNS)
+STORE_EVENTS = f"INSERT INTO outbox ({EVENT_NAMES}) SELECT {EVENT_VALUES} FROM {EVENTS}"  # noqa: S608  # names of ours
 # The row must be the one that the decision was made on; a row that is not returned lost a race.
 UPSERT = f"""
     ON CONFLICT (id) DO UPDATE SET {", ".join(f"{c.name} = EXCLUDED.{c.name}" for c in USER_COLUMNS if c.name != "id")}
@@ -101,15 +107,14 @@ def _write(columns: str) -> Compiled:
             SELECT {USER_VALUES} FROM {CHANGES}
             {UPSERT}
         ), queued AS (
-            INSERT INTO outbox ({EVENT_NAMES})
-            SELECT {EVENT_VALUES} FROM {EVENTS} JOIN stored ON stored.id = event.key
+            {STORE_EVENTS} JOIN stored ON stored.id = event.key
         ), erased AS (
             UPDATE outbox_dead SET payload = NULL FROM stored
             WHERE outbox_dead.key = stored.id AND stored.deleted_at IS NOT NULL
         )
         SELECT {columns} FROM stored
     """  # noqa: S608  # column names of ours
-    return Compiled(sa.text(statement))
+    return compiled(statement)
 
 
 WRITE, WRITE_AND_NOTIFY = _write("id"), _write(f"id, pg_notify('{CHANNEL}', '')")

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.postgres.asyncpg_execution import Compiled
 from adapters.postgres.failures import fetched
 from adapters.postgres.rows import to_datetime, to_milliseconds, user_from
-from adapters.postgres.statements import BEHIND_S, READ
+from adapters.postgres.statements import BEHIND_S, READ, compiled
 from adapters.postgres.tables import users
 from application.users.ports import CreationKey
 from domain.user import Tombstone, User, UserId
@@ -45,21 +45,17 @@ PAGE = Compiled(
     .limit(bindparam("limit", type_=Integer))
 )
 
-_CREATED = Compiled(
-    text("""
-        SELECT created_at, id FROM users
-        WHERE deleted_at IS NULL AND (created_at, id) > (:created_at, :id) AND created_at < :before
-        ORDER BY created_at, id LIMIT :limit
-    """)
-)
-_COUNT = Compiled(text("SELECT count(*) FROM users WHERE deleted_at IS NULL"))
-_SAMPLE = Compiled(
-    text("""
-        (SELECT id FROM users WHERE deleted_at IS NULL ORDER BY created_at, id LIMIT 5)
-        UNION ALL
-        (SELECT id FROM users WHERE deleted_at IS NULL ORDER BY created_at DESC, id DESC LIMIT 5)
-    """)
-)
+_CREATED = compiled("""
+    SELECT created_at, id FROM users
+    WHERE deleted_at IS NULL AND (created_at, id) > (:created_at, :id) AND created_at < :before
+    ORDER BY created_at, id LIMIT :limit
+""")
+_COUNT = compiled("SELECT count(*) FROM users WHERE deleted_at IS NULL")
+_SAMPLE = compiled("""
+    (SELECT id FROM users WHERE deleted_at IS NULL ORDER BY created_at, id LIMIT 5)
+    UNION ALL
+    (SELECT id FROM users WHERE deleted_at IS NULL ORDER BY created_at DESC, id DESC LIMIT 5)
+""")
 
 
 class PostgresUserDirectory:
