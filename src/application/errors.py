@@ -56,7 +56,7 @@ class UnavailableError(ApplicationError):
     SUBJECT: ClassVar[str]
     CAUSE: ClassVar[Cause] = Cause.OUT_OF_REACH
 
-    def __init__(self, detail: str = "", cause: Cause | None = None) -> None:
+    def __init__(self, detail: str = "", cause: StrEnum | None = None) -> None:
         super().__init__(detail, cause)
         self.failure = Failure(self.SUBJECT, cause or self.CAUSE, detail)
 

@@ -9,7 +9,7 @@ from typing import Any
 from attrs import asdict, define, field
 
 from adapters.clerk.webhooks import ClerkWebhooks
-from adapters.kafka.cloudevents import encode, headers
+from adapters.kafka.cloudevents import encode
 from application.errors import ForgedWebhookError
 from application.relay.messages import OutboxMessage
 from application.relay.ports import Record
@@ -24,6 +24,7 @@ from domain.session import RevokedSession
 from domain.snapshot import Deletion
 from domain.sync_user import sync_user
 from domain.user import Known, Tombstone, User
+from support.message_headers import headers
 
 SECRET = "whsec_" + "c2VjcmV0" * 4
 

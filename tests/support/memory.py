@@ -15,7 +15,7 @@ from application.relay.lanes import LANES, lane_of
 from application.relay.messages import DeliveryResults, Encode, OutboxMessage, Pending, RefusedMessage
 from application.sessions.ports import Decide as DecideOnSession
 from application.trace import traceparent
-from application.users.ports import Decide, Listed, SignedIn
+from application.users.ports import CreationKey, Decide, Listed, SignedIn
 from domain.decision import Decision
 from domain.revoke_session import SessionDecision
 from domain.session import RevokedSession, SessionId
@@ -86,6 +86,19 @@ class MemoryDirectory:
             and banned in (None, user.profile.banned)
             and locked in (None, user.profile.locked)
         ][:limit]
+
+    async def created(self, after: CreationKey, before: int, limit: int) -> Sequence[CreationKey]:
+        return [mark for mark in self._marks() if mark > after and mark.created_at < before][:limit]
+
+    async def count(self) -> int:
+        return len(self._marks())
+
+    async def sample(self) -> Sequence[UserId]:
+        marks = self._marks()
+        return [mark.user_id for mark in dict.fromkeys([*marks[:5], *marks[-5:]])]
+
+    def _marks(self) -> list[CreationKey]:
+        return sorted(CreationKey(user.profile.created_at, user.id) for user in self._living())
 
     def _living(self) -> list[User]:
         return sorted((user for user in self.users.rows.values() if isinstance(user, User)), key=lambda user: user.id)

@@ -10,7 +10,6 @@ from attrs import define, field
 
 from adapters.clerk.backend_api import BackendApi, RetryBudget
 from adapters.clerk.identities import INTERACTIVE, ClerkIdentities
-from adapters.clerk.response_capture import LARGEST_BYTES
 from application.errors import ClerkUnavailableError
 from domain.user import UserId
 from support.clerk_payloads import NOW_MS, encoded
@@ -76,10 +75,9 @@ def identities(
     url: str,
     effort: RetryBudget = INTERACTIVE,
     *,
-    largest_bytes: int = LARGEST_BYTES,
     now_ms: Callable[[], int] = lambda: READ_AT_MS,
 ) -> ClerkIdentities:
-    return ClerkIdentities(BackendApi(KEY, url, largest_bytes=largest_bytes), effort, now_ms=now_ms)
+    return ClerkIdentities(BackendApi(KEY, url), effort, now_ms=now_ms)
 
 
 @define
@@ -102,13 +100,11 @@ class Clerk:
 
 
 @asynccontextmanager
-async def clerk(
-    *answers: Answer, effort: RetryBudget = INTERACTIVE, largest_bytes: int = LARGEST_BYTES
-) -> AsyncIterator[tuple[Clerk, ClerkIdentities]]:
+async def clerk(*answers: Answer, effort: RetryBudget = INTERACTIVE) -> AsyncIterator[tuple[Clerk, ClerkIdentities]]:
     fake = Clerk(list(answers))
     server = await asyncio.start_server(fake, "127.0.0.1", 0)
     fake.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    adapter = identities(fake.url, effort, largest_bytes=largest_bytes)
+    adapter = identities(fake.url, effort)
     try:
         yield fake, adapter
     finally:
@@ -117,11 +113,9 @@ async def clerk(
         await server.wait_closed()
 
 
-async def failure(
-    *answers: Answer, effort: RetryBudget = INTERACTIVE, largest_bytes: int = LARGEST_BYTES
-) -> tuple[str, int]:
+async def failure(*answers: Answer, effort: RetryBudget = INTERACTIVE) -> tuple[str, int]:
     """Return what the error says, and how often Clerk was asked."""
-    async with clerk(*answers, effort=effort, largest_bytes=largest_bytes) as (fake, adapter):
+    async with clerk(*answers, effort=effort) as (fake, adapter):
         with pytest.raises(ClerkUnavailableError) as failed:
             await adapter.get(USER)
     assert KEY not in str(failed.value)

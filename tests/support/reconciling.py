@@ -8,13 +8,13 @@ from attrs import define, evolve, field
 from adapters.kafka.cloudevents import encode
 from application.reconcile.drift import Difference
 from application.reconcile.options import PageSizes, ReconcileOptions, ReconcileProgress
-from application.reconcile.ports import Checkpoint, CreationKey
+from application.reconcile.ports import Checkpoint
 from application.reconcile.run import Reconcile
 from application.users.delete_user import DeleteUser
 from application.users.ports import Listed, Unreadable
 from application.users.sync_user import SyncUser
 from domain.snapshot import Snapshot
-from domain.user import User, UserId
+from domain.user import UserId
 from support.memory import MemoryDirectory, MemoryUsers
 from support.users import snapshot
 
@@ -66,27 +66,6 @@ class MemoryClerk:
     def _listed(self, asked_at: int, key: Callable[[Listed], int]) -> list[Listed]:
         users: list[Listed] = [*(_read_at(asked_at, user) for user in self.users.values()), *self.unreadable.values()]
         return sorted(users, key=lambda user: (key(user), user.id))
-
-
-@define
-class MemoryLiving:
-    """`LivingUsers` on the rows of `MemoryUsers`."""
-
-    users: MemoryUsers
-
-    async def created(self, after: CreationKey, before: int, limit: int) -> Sequence[CreationKey]:
-        return [mark for mark in self._marks() if mark > after and mark.created_at < before][:limit]
-
-    async def count(self) -> int:
-        return len(self._marks())
-
-    async def sample(self) -> Sequence[UserId]:
-        marks = self._marks()
-        return [mark.user_id for mark in dict.fromkeys([*marks[:5], *marks[-5:]])]
-
-    def _marks(self) -> list[CreationKey]:
-        living = (user for user in self.users.rows.values() if isinstance(user, User))
-        return sorted(CreationKey(user.profile.created_at, user.id) for user in living)
 
 
 @define
@@ -146,7 +125,6 @@ class World:
         run = Reconcile(
             identities=self.clerk,  # type: ignore[arg-type]  # no actions
             users=MemoryDirectory(self.users),
-            living=MemoryLiving(self.users),
             sync_user=self.sync,
             delete_user=self.delete,
             checkpoints=self.checkpoints,

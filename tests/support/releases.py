@@ -15,10 +15,15 @@ TODAY = [ROOT / "src", ROOT / "sdk/src"]
 _PUBLISH = """
 import base64, json
 from attrs import fields_dict
-from adapters.kafka.cloudevents import encode, headers
+from adapters.kafka import cloudevents
 from domain.events import UserCreated, UserDeleted, UserUpdated
 from domain.source_version import SourceVersion
 from domain.user import EmailAddress, Profile, Tombstone, User
+
+def headers(message):
+    if old := getattr(cloudevents, "headers", None):
+        return old(message)
+    return {name: value.decode() for name, value in cloudevents.record_headers(message)}
 
 def user(version, **fields):
     profile = {**dict.fromkeys(fields_dict(Profile)), "email_verified": False, "emails": (), "public_metadata": {},
@@ -36,7 +41,7 @@ events = [UserCreated(user(1)), UserUpdated(user(2, **full), ("email", "banned")
     UserDeleted(Tombstone(id="user_sample", version=4, deleted_at=1_790_000_000_999))]
 print(json.dumps([
     {"headers": list(headers(message).items()), "value": base64.b64encode(message.payload).decode()}
-    for message in map(encode, events)]))
+    for message in map(cloudevents.encode, events)]))
 """
 _READ = """
 import base64, json, sys

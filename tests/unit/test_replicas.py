@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 
 from adapters.postgres.connection.target import read_target
 from adapters.postgres.replica import PostgresReplicas, State, judged
+from application.doctor.database import replica_findings
 from application.doctor.findings import Severity, Unanswered
-from application.doctor.replica import replica_findings
 from application.failure import REPLICA, Cause, Failure
 from application.users.replica import MAX_BEHIND_S, NOT_ASKED
 from entrypoints.observability.logging import log_replica

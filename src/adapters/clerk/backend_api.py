@@ -18,7 +18,7 @@ from attrs import frozen
 
 from adapters.clerk.connectivity import cause_of
 from adapters.clerk.nesting import decoded
-from adapters.clerk.response_capture import LARGEST_BYTES, KeepingClient, Received, received
+from adapters.clerk.response_capture import KeepingClient, Received, received
 from adapters.clerk.throttle import WINDOW_S, Throttle
 from application.errors import ClerkLimitedError, ClerkNotConfiguredError, ClerkUnavailableError
 from application.failure import Cause
@@ -26,7 +26,8 @@ from application.failure import Cause
 if TYPE_CHECKING:
     from clerk_backend_api import Clerk
 
-AT_ONCE, ATTEMPT_S = 16, 10.0
+AT_ONCE = 16  # concurrent requests, and connections
+ATTEMPT_S = 10.0  # for one answer, its last byte included
 
 LIVE, TEST = 1000, 100
 """Requests in ten seconds that Clerk allows a production and a development instance (Clerk, System limits)."""
@@ -87,23 +88,11 @@ class BackendApi:
     Args:
         secret_key: `sk_…`; used in requests only. Without one every request is refused.
         api_url: Clerk's Backend API, with or without its `/v1`.
-        at_once: concurrent requests, and connections.
-        attempt_s: for one answer, its last byte included.
-        largest_bytes: of an answer.
     """
 
-    def __init__(
-        self,
-        secret_key: str | None,
-        api_url: str,
-        *,
-        at_once: int = AT_ONCE,
-        attempt_s: float = ATTEMPT_S,
-        largest_bytes: int = LARGEST_BYTES,
-    ) -> None:
+    def __init__(self, secret_key: str | None, api_url: str) -> None:
         self._throttle = Throttle(LIVE if (secret_key or "").startswith("sk_live_") else TEST)
-        self._at_once = asyncio.Semaphore(at_once)
-        self._attempt_s = attempt_s
+        self._at_once = asyncio.Semaphore(AT_ONCE)
         self._sdk: Clerk | None = None
         self._http: KeepingClient | None = None
         if secret_key is None:
@@ -112,13 +101,12 @@ class BackendApi:
         # listens, not in the first request that needs it.
         import clerk_backend_api as sdk  # noqa: PLC0415
 
-        limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once)
+        limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE)
         tls = httpx.create_ssl_context()  # one for both clients: reading the certificate authorities takes 20 ms
         self._http = KeepingClient(
             verify=tls,
-            largest_bytes=largest_bytes,
             limits=limits,
-            timeout=attempt_s,
+            timeout=ATTEMPT_S,
             headers={"accept-encoding": "identity"},  # compressed, an answer within the limit could expand beyond it
         )
         self._sdk = sdk.Clerk(
@@ -154,11 +142,13 @@ class BackendApi:
                 raise _limited(closed)
             try:
                 async with self._turn(left):
-                    async with asyncio.timeout(min(ends - time.monotonic(), self._attempt_s)):
+                    async with asyncio.timeout(min(ends - time.monotonic(), ATTEMPT_S)):
                         answer = await self._send(question(self._sdk))
             except (TimeoutError, httpx.HTTPError) as error:
                 unclear = True
-                wait, failure = _backoff(attempt), _out_of_reach(error, min(effort.budget_s, self._attempt_s))
+                cause, detail = cause_of(error)
+                wait = _backoff(attempt)
+                failure = ClerkUnavailableError(detail or f"{min(effort.budget_s, ATTEMPT_S):g} s", cause)
             else:
                 if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
                     wait = _seconds(answer.retry_after)
@@ -208,13 +198,6 @@ class BackendApi:
 
 def _limited(wait_s: float) -> ClerkLimitedError:
     return ClerkLimitedError("it answered 429", retry_after_s=max(1, int(wait_s)))
-
-
-def _out_of_reach(error: Exception, waited_s: float) -> ClerkUnavailableError:
-    if isinstance(error, TimeoutError):
-        return ClerkUnavailableError(f"{waited_s:g} s", Cause.NO_ANSWER)
-    cause, detail = cause_of(error)
-    return ClerkUnavailableError(detail, cause)
 
 
 def _backoff(attempt: int) -> float:

@@ -9,7 +9,9 @@ from application.failure import Cause
 
 
 def cause_of(error: Exception) -> tuple[Cause, str]:
-    """Return the cause, and a detail without text of another server."""
+    """Return the cause, and a detail without text of another server; without one if there was no answer in time."""
+    if isinstance(error, (TimeoutError, httpx.TimeoutException)):
+        return Cause.NO_ANSWER, ""
     if isinstance(error, httpx.ProxyError):
         status = re.match(r"\d{3}\b", str(error))
         return Cause.PROXY, status[0] if status else type(error).__name__

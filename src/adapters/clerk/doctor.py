@@ -38,11 +38,9 @@ async def key_set_of(url: str | None, *, secret_key: str | None = None) -> KeySe
         async with asyncio.timeout(TIMEOUT_S), httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False) as client:
             answer = await client.get(url, headers=headers)
     except (httpx.HTTPError, OSError) as error:
-        if isinstance(error, (TimeoutError, httpx.TimeoutException)):
-            return evolve(silent, problem=Cause.NO_ANSWER, cause=Cause.NO_ANSWER)
         cause, detail = cause_of(error)
         says = f"{detail}: {error}" if cause is Cause.OUT_OF_REACH and str(error) else detail
-        return evolve(silent, problem=f"{cause} ({says})", cause=cause)
+        return evolve(silent, problem=f"{cause} ({says})" if says else cause, cause=cause)
     ahead_s = _ahead_s(answer.headers.get("date"), (asked + time.time()) / 2)
     answered = evolve(silent, status=answer.status_code, clock_ahead_s=ahead_s)
     if answer.status_code != httpx.codes.OK:

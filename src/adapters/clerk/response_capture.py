@@ -28,17 +28,13 @@ class KeepingClient(httpx.AsyncClient):
     transport: with a custom transport httpx ignores the environment's proxies.
     """
 
-    def __init__(self, largest_bytes: int = LARGEST_BYTES, **options: Any) -> None:
-        super().__init__(**options)
-        self._largest_bytes = largest_bytes
-
     async def send(self, request: httpx.Request, *, stream: bool = False, **how: Any) -> httpx.Response:  # noqa: ARG002
         response = await super().send(request, stream=True, **how)
         body = bytearray()
         try:
             async for chunk in response.aiter_raw():
                 body += chunk
-                if len(body) > self._largest_bytes:
+                if len(body) > LARGEST_BYTES:
                     raise httpx.ReadError("the answer is too long")
         finally:
             await response.aclose()

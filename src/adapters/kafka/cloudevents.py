@@ -93,11 +93,6 @@ def record_headers(message: OutboxMessage) -> list[tuple[str, bytes]]:
     return attributes
 
 
-def headers(message: OutboxMessage) -> dict[str, str]:
-    """Return the same as text."""
-    return {name: value.decode() for name, value in record_headers(message)}
-
-
 def _data(event: Event) -> UserChangedData | UserDeletedData | SessionRevokedData:
     match event:
         case UserCreated(user):

@@ -13,7 +13,7 @@ from aiokafka import errors
 from aiokafka.conn import AIOKafkaConnection, create_conn
 from attrs import frozen
 
-from adapters.kafka.metadata import NOT_AUTHORIZED, UNKNOWN_TOPIC, Described, metadata_of
+from adapters.kafka.metadata import NOT_AUTHORIZED, UNKNOWN_TOPIC, Described, Metadata, metadata_of
 from anomalyze_auth.kafka.tls import RenewableContext
 from anomalyze_auth.kafka.tokens import TokenUnavailable
 from application.errors import BrokerUnavailableError
@@ -66,6 +66,22 @@ async def answering(bootstrap_servers: Sequence[str], security: Security) -> str
     raise unavailable(failures)
 
 
+async def find_topic(bootstrap_servers: Sequence[str], security: Security, topic: str) -> tuple[str, Metadata]:
+    """Return a server that answers, and what it says; BrokerUnavailableError: no such topic, no right, or no answer."""
+    server = await answering(bootstrap_servers, security)
+    try:
+        async with connection_to(server, security) as connection:
+            known = await metadata_of(connection.send, [topic])
+    except (errors.KafkaError, OSError) as error:
+        raise await why_unavailable(error, bootstrap_servers, security, topic) from error
+    found = known.topics[topic]
+    if found.error_code == NOT_AUTHORIZED:
+        raise BrokerUnavailableError(f"to describe {topic}", Cause.NOT_AUTHORIZED)
+    if found.error_code == UNKNOWN_TOPIC or not found.partitions:
+        raise BrokerUnavailableError(f"{topic} at {server}", Cause.TOPIC_MISSING)
+    return server, known
+
+
 async def diagnose(bootstrap_servers: Sequence[str], security: Security, topic: str | None = None) -> Failure | None:
     """Check what a client needs, in that order: addresses, credentials, the topic; return the failure, if any."""
     asked = await asyncio.gather(*(ask(server, security, topic) for server in bootstrap_servers))
@@ -99,7 +115,7 @@ def _of_advertised(failure: Failure) -> Failure:
 
 def unavailable(failures: Sequence[Failure]) -> BrokerUnavailableError:
     worst = _worst(failures)
-    return BrokerUnavailableError(worst.detail, Cause(worst.cause))
+    return BrokerUnavailableError(worst.detail, worst.cause)
 
 
 async def why_unavailable(

@@ -15,8 +15,7 @@ from faststream.kafka.subscriber.usecase import DefaultSubscriber
 from faststream.security import BaseSecurity
 
 from adapters.kafka.client_tasks import ClientTasks
-from adapters.kafka.connectivity import answering, connection_to, diagnose, why_unavailable
-from adapters.kafka.metadata import metadata_of
+from adapters.kafka.connectivity import diagnose, find_topic, why_unavailable
 from anomalyze_auth.kafka.security import broker_options, client_options
 from application.errors import BrokerUnavailableError
 from application.failure import Cause, Failure
@@ -41,7 +40,8 @@ class KafkaTopicTail:
             try:
                 await self._follow_partitions()
                 if message := await self.subscriber.get_one(timeout=_POLL_S):
-                    return _record(message.raw_message)
+                    read: Any = message.raw_message
+                    return record_of(read, read.partition)
             except KafkaError as error:
                 raise BrokerUnavailableError(f"reading failed: {type(error).__name__}", Cause.OTHER) from error
             except ValueError:  # a UnicodeDecodeError is one
@@ -78,7 +78,7 @@ class KafkaTopicTail:
                 self._consumer.seek(partition, offset + 1)
                 return Record(partition=partition.partition, offset=offset, readable=False)
             for records in found.values():
-                return _record(records[0])
+                return record_of(records[0], partition.partition)
         return None
 
     async def length(self) -> int:
@@ -101,7 +101,7 @@ async def tail_topic(
 ) -> AsyncIterator[KafkaTopicTail]:
     """See `OpenTopicTail`."""
     options = client_options(security)
-    server = await answering(bootstrap_servers, options)
+    server, known = await find_topic(bootstrap_servers, options, topic)
     broker = KafkaBroker(
         server,
         **broker_options(security),
@@ -114,12 +114,8 @@ async def tail_topic(
     tasks = ClientTasks()
     try:
         try:
-            async with connection_to(server, options) as connection:
-                found = (await metadata_of(connection.send, [topic])).topics[topic]
-            if not found.partitions:
-                raise BrokerUnavailableError(f"{topic} at {server}", Cause.TOPIC_MISSING)
             subscriber = broker.subscriber(
-                partitions=[TopicPartition(topic, entry["partition"]) for entry in found.partitions],
+                partitions=[TopicPartition(topic, entry["partition"]) for entry in known.topics[topic].partitions],
                 auto_offset_reset="earliest",
                 fetch_max_wait_ms=100,
                 parser=_parsed,
@@ -138,21 +134,18 @@ async def tail_topic(
 
 async def _parsed(record: "ConsumerRecord[bytes | None, bytes | None]") -> KafkaMessage:
     """Parse whatever a producer can write; FastStream's own parser fails at a header without a value or not UTF-8."""
-    return KafkaMessage(record, record.value or b"", headers=headers_of(record), consumer=FAKE_CONSUMER)
+    return KafkaMessage(record, record.value or b"", consumer=FAKE_CONSUMER)
 
 
-def _record(message: "ConsumerRecord[bytes | None, bytes | None]") -> Record:
+def record_of(record: Any, partition: int, *, rolled_back: bool = False) -> Record:
+    """Return one of aiokafka's records, of a consumer or of a fetched batch."""
+    headers = dict(record.headers)
     return Record(
-        partition=message.partition,
-        offset=message.offset,
-        key=message.key,
-        headers=headers_of(message),
-        value=message.value,
-        timestamp=message.timestamp,
+        partition=partition,
+        offset=record.offset,
+        key=record.key,
+        headers={name: value.decode("utf-8", "replace") for name, value in headers.items() if value is not None},
+        value=record.value,
+        timestamp=record.timestamp or 0,
+        rolled_back=rolled_back,
     )
-
-
-def headers_of(record: Any) -> dict[str, str]:
-    """Return the headers of one of aiokafka's records as text, as `Record` has them."""
-    last = dict(record.headers)
-    return {name: value.decode("utf-8", "replace") for name, value in last.items() if value is not None}

@@ -100,4 +100,4 @@ async def explained(error: BaseException, broker: RelayBroker, topic: str | None
 
 async def unavailable(error: BaseException, broker: RelayBroker, topic: str | None) -> BrokerUnavailableError:
     found = await explained(error, broker, topic)
-    return BrokerUnavailableError(found.detail, Cause(found.cause))
+    return BrokerUnavailableError(found.detail, found.cause)

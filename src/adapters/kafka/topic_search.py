@@ -17,8 +17,8 @@ from attrs import define, field, frozen
 from faststream.security import BaseSecurity
 
 from adapters.kafka import metadata
-from adapters.kafka.connectivity import answering, connection_to, why_unavailable
-from adapters.kafka.consumer import headers_of
+from adapters.kafka.connectivity import connection_to, find_topic, why_unavailable
+from adapters.kafka.consumer import record_of
 from adapters.kafka.partition_batches import partition_of
 from anomalyze_auth.kafka.security import client_options
 from application.errors import BrokerUnavailableError
@@ -108,20 +108,9 @@ class KafkaTopicSearch:
                 await asyncio.sleep(_PAUSE_S)
 
     async def _leaders(self, topic: str) -> dict[int, str | None]:
-        """Return each partition's leader or None; BrokerUnavailableError: no such topic, no right, or no answer."""
-        options = client_options(self.security)
-        server = await answering(self.bootstrap_servers, options)
-        try:
-            async with connection_to(server, options) as connection:
-                known = await metadata.metadata_of(connection.send, [topic])
-        except (errors.KafkaError, OSError) as error:
-            raise await why_unavailable(error, self.bootstrap_servers, options, topic) from error
-        found = known.topics[topic]
-        if found.error_code == metadata.NOT_AUTHORIZED:
-            raise BrokerUnavailableError(f"to describe {topic}", Cause.NOT_AUTHORIZED)
-        if found.error_code == metadata.UNKNOWN_TOPIC or not found.partitions:
-            raise BrokerUnavailableError(f"{topic} at {server}", Cause.TOPIC_MISSING)
-        return {entry["partition"]: known.brokers.get(entry["leader"]) for entry in found.partitions}
+        """Return each partition's leader or None; raises as `find_topic`."""
+        _, known = await find_topic(self.bootstrap_servers, client_options(self.security), topic)
+        return {entry["partition"]: known.brokers.get(entry["leader"]) for entry in known.topics[topic].partitions}
 
 
 @define
@@ -206,18 +195,7 @@ class _Reading:
             for record in batch:
                 # A compressed batch is sent from its beginning, wherever in it the reading begins.
                 if self.position <= record.offset < self.end and self.is_wanted(record):
-                    self.found.append(self._record(record, rolled_back=rolled_back))
+                    self.found.append(record_of(record, self.partition, rolled_back=rolled_back))
                 offset = record.offset + 1
         except (ValueError, errors.CorruptRecordException):  # such as a header name that is not UTF-8
             self.found.append(Record(partition=self.partition, offset=offset, readable=False))
-
-    def _record(self, record: Any, *, rolled_back: bool) -> Record:
-        return Record(
-            partition=self.partition,
-            offset=record.offset,
-            key=record.key,
-            headers=headers_of(record),
-            value=record.value,
-            timestamp=record.timestamp or 0,
-            rolled_back=rolled_back,
-        )

@@ -8,45 +8,42 @@ has its worker run (Citus documentation, `create_distributed_function`), at five
 
 from collections.abc import Sequence
 
-from sqlalchemy import ARRAY, Text, bindparam, text
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.postgres.asyncpg_execution import Compiled
 from adapters.postgres.connection.dial import Driver
 from adapters.postgres.revisions import known_revisions
 from adapters.postgres.statements import (
-    EVENT_ARRAYS,
     EVENT_COLUMNS,
     EVENT_NAMES,
+    EVENT_VALUES,
     UPSERT,
-    USER_ARRAYS,
     USER_COLUMNS,
     USER_NAMES,
+    USER_VALUES,
     Stored,
     Write,
-    arrays_from,
+    compiled,
+    in_json,
+    rows_of,
     stored_from,
-    values,
 )
 from adapters.postgres.tables import outbox, outbox_dead, users
 from domain.user import UserId
 
-READER, WRITER = f"read_users_{known_revisions()[-1]}", f"write_users_{known_revisions()[-1]}"
+READER, WRITER = f"read_users_{known_revisions()[-1]}", f"store_users_{known_revisions()[-1]}"
 """The functions of this release's schema; those of the release before stay, for its processes."""
 
 HOLDER = "hold_shards_of_users"
 SHARD_ELSEWHERE = "SH001"
 """SQLSTATE of `HOLDER`: a user's shard is not on this server, or not among those that the statement knows."""
 
-_IS_DISTRIBUTED = Compiled(text(f"SELECT to_regproc('{WRITER}') IS NOT NULL AS distributed"))
+_IS_DISTRIBUTED = compiled(f"SELECT to_regproc('{WRITER}') IS NOT NULL AS distributed")
 _USERS_ARE_DISTRIBUTED = text("""
     SELECT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = to_regclass('users') AND partmethod = 'h')
 """)
-_ARRAYS = [*USER_ARRAYS, *EVENT_ARRAYS]
-_READ = Compiled(text(f"SELECT * FROM {READER}(:first, :ids)").bindparams(bindparam("ids", type_=ARRAY(Text))))  # noqa: S608
-_PARAMETERS = ", ".join(f":{array.key}" for array in _ARRAYS)
-_WRITE = Compiled(text(f"SELECT id FROM {WRITER}(:first, {_PARAMETERS}) AS stored (id)").bindparams(*_ARRAYS))  # noqa: S608
+_READ = compiled(f"SELECT * FROM {READER}(:first, :ids)")  # noqa: S608
+_WRITE = compiled(f"SELECT id FROM {WRITER}(:first, :users, :events) AS stored (id)")  # noqa: S608
 
 
 async def is_distributed(driver: Driver) -> bool:
@@ -62,9 +59,7 @@ async def read_on_worker(driver: Driver, ids: Sequence[UserId]) -> dict[UserId, 
 
 async def write_on_worker(driver: Driver, writes: Sequence[Write]) -> set[UserId]:
     """Do as `statements.write`, through the coordinator on the worker that has these users."""
-    arrays = arrays_from(writes)
-    stored = await _WRITE.fetch(driver, {"first": arrays["users_id"][0], **arrays})
-    return {row["id"] for row in stored}
+    return {row["id"] for row in await _WRITE.fetch(driver, {"first": writes[0].user_id, **in_json(writes)})}
 
 
 async def create_functions(connection: AsyncConnection) -> None:
@@ -133,14 +128,8 @@ def _writer(schema: str) -> str:
     Its first argument is one of the users, whose worker runs the function. Three statements, because Citus plans one
     that modifies several tables in parts; row by row, each row would be planned (50 times as long).
     """
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    arrays = ", ".join(f"{array.key} {array.type.compile(dialect)}" for array in _ARRAYS)
-    changes, events = (
-        ", ".join(f"{table.name}_{c.name}" for c in columns)
-        for table, columns in ((users, USER_COLUMNS), (outbox, EVENT_COLUMNS))
-    )
     return f"""
-        CREATE OR REPLACE FUNCTION {schema}.{WRITER}(first text, {arrays}) RETURNS SETOF text
+        CREATE OR REPLACE FUNCTION {schema}.{WRITER}(first text, changes text, events text) RETURNS SETOF text
         LANGUAGE plpgsql AS $body$
         #variable_conflict use_column
         DECLARE
@@ -150,7 +139,7 @@ def _writer(schema: str) -> str:
         BEGIN
             FOR written IN
                 INSERT INTO {schema}.{users.name} AS kept ({USER_NAMES})
-                SELECT {values("change", USER_COLUMNS)} FROM unnest({changes}) AS change({USER_NAMES})
+                SELECT {USER_VALUES} FROM {rows_of("change", USER_COLUMNS, "changes")}
                 {UPSERT}
             LOOP
                 stored := stored || written.id;
@@ -162,8 +151,7 @@ def _writer(schema: str) -> str:
                 UPDATE {schema}.{outbox_dead.name} SET payload = NULL WHERE key = ANY (erased);
             END IF;
             INSERT INTO {schema}.{outbox.name} ({EVENT_NAMES})
-            SELECT {values("event", EVENT_COLUMNS)} FROM unnest({events}) AS event({EVENT_NAMES})
-            WHERE key = ANY (stored);
+            SELECT {EVENT_VALUES} FROM {rows_of("event", EVENT_COLUMNS, "events")} WHERE key = ANY (stored);
             RETURN QUERY SELECT unnest(stored);
         END
         $body$

@@ -2,7 +2,7 @@
 
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from enum import Enum, auto
 
@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from adapters.postgres.asyncpg_execution import Compiled, Row, directly
 from adapters.postgres.connection.driver import UnusableParameterError, refuses_settings
 from adapters.postgres.connection.route import NoPrimaryError, StandbyMissingError
 from application.errors import StoreUnavailableError
@@ -109,6 +110,15 @@ async def connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     with raised_as_unavailable():
         async with engine.begin() as connection:
             yield connection
+
+
+async def fetched(
+    engine: AsyncEngine, statement: Compiled, parameters: Mapping[str, object], *, commits: bool = False
+) -> list[Row]:
+    """Run one statement by the driver, as `directly`; StoreUnavailableError has the code of an error."""
+    with raised_as_unavailable():
+        async with directly(engine, commits=commits) as driver:
+            return await statement.fetch(driver, parameters)
 
 
 @contextmanager

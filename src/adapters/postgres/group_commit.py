@@ -53,8 +53,6 @@ class GroupCommit(Generic[Key, State, Decided]):
     # Writes one batch and answers its changes; a change without an answer afterwards lost a race.
     _attempt: Callable[[Batch[Key, State, Decided]], Awaitable[None]]
     _name: str = field(kw_only=True)  # of the task
-    _limit_s: float = field(default=STATEMENT_TIMEOUT_S, kw_only=True)  # how long a caller waits for its answer
-    _queue_limit: int = field(default=QUEUE_LIMIT, kw_only=True)
     # Divides a batch into parts for different servers, which are written concurrently.
     _parts: Callable[[Batch[Key, State, Decided]], Awaitable[Sequence[Batch[Key, State, Decided]]]] | None = field(
         default=None, kw_only=True
@@ -80,16 +78,16 @@ class GroupCommit(Generic[Key, State, Decided]):
     async def aclose(self) -> None:
         """Answer what waits, within the statement timeout, then stop."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), self._limit_s)
+            await asyncio.wait_for(self._idle.wait(), STATEMENT_TIMEOUT_S)
         if self._writer:
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
 
     async def change(self, key: Key, decide: Callable[[State], Decided]) -> Decided:
         """Return the decision after COMMIT; raises as the stores' ports define."""
-        if self._count >= self._queue_limit:
-            raise StoreBusyError(f"{self._queue_limit} wait already")
-        answer: DeadlineFuture[Decided] = DeadlineFuture(self._deadlines, self._limit_s)
+        if self._count >= QUEUE_LIMIT:
+            raise StoreBusyError(f"{QUEUE_LIMIT} wait already")
+        answer: DeadlineFuture[Decided] = DeadlineFuture(self._deadlines, STATEMENT_TIMEOUT_S)
         change = Change(key, decide, traceparent.get(), answer)
         self._waiting.setdefault(key, []).append(change)
         self._arrived.set()

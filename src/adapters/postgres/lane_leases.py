@@ -1,41 +1,34 @@
 """Leases on lanes, as rows: they survive a crash, a pause, a cut connection and a transaction-mode pooler."""
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.asyncpg_execution import Compiled, Row, directly
-from adapters.postgres.failures import raised_as_unavailable
+from adapters.postgres.failures import fetched
+from adapters.postgres.statements import compiled
 from application.relay.lane_leases import LEASE_S, LaneShare, LaneTable
 
 # Only the database's clock counts, so clocks of relays may differ.
-_READ = Compiled(
-    text(f"""
-        WITH seen AS (
-            INSERT INTO relay (name, seen_at) VALUES (:me, clock_timestamp())
-            ON CONFLICT (name) DO UPDATE SET seen_at = EXCLUDED.seen_at
-        ), forgotten AS (
-            DELETE FROM relay WHERE seen_at < clock_timestamp() - interval '{100 * LEASE_S} s'
-        )
-        SELECT lane, CASE WHEN lease_until > clock_timestamp() THEN owner END AS name FROM outbox_lane
-        UNION ALL
-        SELECT NULL, name FROM relay WHERE seen_at > clock_timestamp() - interval '{LEASE_S} s'
-    """)  # noqa: S608  # a number of ours
-)
-_WRITE = Compiled(
-    text(f"""
-        UPDATE outbox_lane
-        SET owner = CASE WHEN lane = ANY (:release) THEN NULL ELSE :me END,
-            lease_until = clock_timestamp() + interval '{LEASE_S} s'
-        WHERE lane = ANY (:hold) AND (owner = :me OR owner IS NULL OR lease_until < clock_timestamp())
-           OR lane = ANY (:release) AND owner = :me
-        RETURNING lane, owner
-    """)  # noqa: S608  # a number of ours
-)
-_LEAVE = Compiled(
-    text("""
-        WITH given_up AS (UPDATE outbox_lane SET owner = NULL WHERE owner = :me) DELETE FROM relay WHERE name = :me
-    """)
-)
+_READ = compiled(f"""
+    WITH seen AS (
+        INSERT INTO relay (name, seen_at) VALUES (:me, clock_timestamp())
+        ON CONFLICT (name) DO UPDATE SET seen_at = EXCLUDED.seen_at
+    ), forgotten AS (
+        DELETE FROM relay WHERE seen_at < clock_timestamp() - interval '{100 * LEASE_S} s'
+    )
+    SELECT lane, CASE WHEN lease_until > clock_timestamp() THEN owner END AS name FROM outbox_lane
+    UNION ALL
+    SELECT NULL, name FROM relay WHERE seen_at > clock_timestamp() - interval '{LEASE_S} s'
+""")  # noqa: S608  # a number of ours
+_WRITE = compiled(f"""
+    UPDATE outbox_lane
+    SET owner = CASE WHEN lane = ANY (:release) THEN NULL ELSE :me END,
+        lease_until = clock_timestamp() + interval '{LEASE_S} s'
+    WHERE lane = ANY (:hold) AND (owner = :me OR owner IS NULL OR lease_until < clock_timestamp())
+       OR lane = ANY (:release) AND owner = :me
+    RETURNING lane, owner
+""")  # noqa: S608  # a number of ours
+_LEAVE = compiled("""
+    WITH given_up AS (UPDATE outbox_lane SET owner = NULL WHERE owner = :me) DELETE FROM relay WHERE name = :me
+""")
 
 
 class PostgresLaneLeases:
@@ -45,7 +38,7 @@ class PostgresLaneLeases:
         self._engine = engine
 
     async def read(self, relay: str) -> LaneTable:
-        rows = await self._fetch(_READ, me=relay)
+        rows = await fetched(self._engine, _READ, {"me": relay}, commits=True)
         return LaneTable(
             owners={row["lane"]: row["name"] for row in rows if row["lane"] is not None},
             # The statement reads the rows as they were before it wrote: add this relay.
@@ -53,14 +46,9 @@ class PostgresLaneLeases:
         )
 
     async def write(self, relay: str, share: LaneShare) -> frozenset[int]:
-        rows = await self._fetch(_WRITE, me=relay, hold=sorted(share.hold), release=sorted(share.release))
+        asked = {"me": relay, "hold": sorted(share.hold), "release": sorted(share.release)}
+        rows = await fetched(self._engine, _WRITE, asked, commits=True)
         return frozenset(row["lane"] for row in rows if row["owner"] == relay)
 
     async def leave(self, relay: str) -> None:
-        await self._fetch(_LEAVE, me=relay)
-
-    async def _fetch(self, statement: Compiled, **parameters: object) -> list[Row]:
-        # By the driver: SQLAlchemy would send a BEGIN and a COMMIT around each.
-        with raised_as_unavailable():
-            async with directly(self._engine, commits=True) as driver:
-                return await statement.fetch(driver, parameters)
+        await fetched(self._engine, _LEAVE, {"me": relay}, commits=True)

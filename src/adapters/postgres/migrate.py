@@ -25,16 +25,14 @@ LOCK_TIMEOUT_MS = 4_000
 HEAD = "head"
 
 
-async def migrate(
-    engine: AsyncEngine, revision: str = HEAD, *, lock_timeout_ms: int = LOCK_TIMEOUT_MS
-) -> tuple[str | None, str | None]:
+async def migrate(engine: AsyncEngine, revision: str = HEAD) -> tuple[str | None, str | None]:
     """Upgrade or downgrade to `revision` (`base` is the empty database) and return the revisions before and after.
 
     Safe to repeat and to run concurrently. A newer release's schema is not changed. StoreUnavailableError says what to
     do.
     """
     try:
-        return await _locked(engine, revision, lock_timeout_ms)
+        return await _locked(engine, revision)
     except CommandError as error:
         raise StoreUnavailableError(f"the migration failed: {error}", Cause.CONFIGURATION) from error
     except DATABASE_ERRORS as error:
@@ -51,14 +49,14 @@ async def migrate_at(target: Target, revision: str = HEAD) -> tuple[str | None, 
         await engine.dispose()
 
 
-async def _locked(engine: AsyncEngine, revision: str, lock_timeout_ms: int) -> tuple[str | None, str | None]:
+async def _locked(engine: AsyncEngine, revision: str) -> tuple[str | None, str | None]:
     async with engine.begin() as connection:
         await require_utf8(connection)
         # A deployment may start several of these: they wait here, and the later ones find nothing to do.
         await connection.execute(text("SET LOCAL statement_timeout = 0"))
         await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
         # A migration that waits for a table blocks all later statements, webhooks among them.
-        await connection.execute(text(f"SET LOCAL lock_timeout = {lock_timeout_ms}"))
+        await connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
         before = await _migratable(connection, revision)
         if before.state is not SchemaState.NEWER:
             await connection.run_sync(_migrate, before.revision, revision)

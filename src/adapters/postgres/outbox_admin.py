@@ -105,16 +105,15 @@ BLOCKER_AGE_S = 60  # shorter transactions are normal
 class PostgresOutboxAdmin:
     """`OutboxAdministration` on PostgreSQL."""
 
-    def __init__(self, engine: AsyncEngine, blocker_age_s: float = BLOCKER_AGE_S) -> None:
+    def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._blocker_age_s = blocker_age_s
 
     async def status(self) -> OutboxStatus:
         async with connected(self._engine) as connection:
             await connection.execute(_READ_IN_ORDER_OF_THE_TABLE)
             lanes = (await connection.execute(_LANES)).mappings().all()
         relays = await self._all(_RELAYS)
-        blockers = await self._all(_BLOCKER, longer_than_s=self._blocker_age_s)
+        blockers = await self._all(_BLOCKER, longer_than_s=BLOCKER_AGE_S)
         stored = (await self._all(_STORED_BY_ALL_SERVERS) if lanes[0]["distributed"] else lanes)[0]["stored"]
         return OutboxStatus(
             read_at=lanes[0]["read_at"],

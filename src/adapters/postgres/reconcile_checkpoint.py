@@ -3,22 +3,22 @@
 from contextlib import suppress
 
 import msgspec
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.failures import connected
+from adapters.postgres.failures import fetched
 from adapters.postgres.rows import to_datetime
+from adapters.postgres.statements import compiled
 from application.reconcile.ports import Checkpoint
 
-_RESUME = text("""
+_RESUME = compiled("""
     UPDATE reconcile_checkpoint SET run = :run WHERE state IS NOT NULL AND began_at > :began_after RETURNING state
 """)
-_BEGIN = text("""
+_BEGIN = compiled("""
     INSERT INTO reconcile_checkpoint (id, run) VALUES (1, :run)
     ON CONFLICT (id) DO UPDATE SET run = EXCLUDED.run, began_at = NULL, state = NULL
 """)
-_SAVE = text("UPDATE reconcile_checkpoint SET began_at = :began_at, state = :state WHERE run = :run")
-_FINISH = text("DELETE FROM reconcile_checkpoint WHERE run = :run")
+_SAVE = compiled("UPDATE reconcile_checkpoint SET began_at = :began_at, state = :state WHERE run = :run")
+_FINISH = compiled("DELETE FROM reconcile_checkpoint WHERE run = :run")
 
 
 class PostgresCheckpoints:
@@ -28,21 +28,16 @@ class PostgresCheckpoints:
         self._engine = engine
 
     async def take(self, run: str, *, began_after: int) -> Checkpoint | None:
-        async with connected(self._engine) as connection:
-            asked = {"run": run, "began_after": to_datetime(began_after)}
-            state = (await connection.execute(_RESUME, asked)).scalar_one_or_none()
-            if state is not None:
-                with suppress(msgspec.ValidationError):  # of another version of this service
-                    return msgspec.json.decode(state, type=Checkpoint)
-            await connection.execute(_BEGIN, {"run": run})
-            return None
+        for row in await fetched(self._engine, _RESUME, {"run": run, "began_after": to_datetime(began_after)}):
+            with suppress(msgspec.ValidationError):  # of another version of this service
+                return msgspec.json.decode(row["state"], type=Checkpoint)
+        await fetched(self._engine, _BEGIN, {"run": run})
+        return None
 
     async def save(self, run: str, checkpoint: Checkpoint) -> None:
         state = msgspec.json.encode(checkpoint).decode()
         saved = {"run": run, "began_at": to_datetime(checkpoint.began_at), "state": state}
-        async with connected(self._engine) as connection:
-            await connection.execute(_SAVE, saved)
+        await fetched(self._engine, _SAVE, saved)
 
     async def finish(self, run: str) -> None:
-        async with connected(self._engine) as connection:
-            await connection.execute(_FINISH, {"run": run})
+        await fetched(self._engine, _FINISH, {"run": run})

@@ -1,19 +1,20 @@
 """Revoked sessions: a batch is written with its events in one statement, and removed when all tokens are expired."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import Any, TypeAlias
 
+from attrs import define, field
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.asyncpg_execution import Compiled, directly
+from adapters.postgres.asyncpg_execution import directly
 from adapters.postgres.failures import connected
 from adapters.postgres.group_commit import Change, GroupCommit
 from adapters.postgres.rows import to_datetime, to_milliseconds
-from adapters.postgres.statements import EVENT_ARRAYS, EVENT_NAMES, EVENTS, event_arrays, event_row
+from adapters.postgres.statements import STORE_EVENTS, compiled, event_row, rows_in_json
 from application.relay.lanes import lane_of, session_lane
 from application.relay.messages import Encode
 from application.sessions.ports import Decide
@@ -29,26 +30,22 @@ REMOVED_AT_ONCE = timedelta(seconds=10)
 
 # Without a time: stored by this statement. With one: it existed before. An event that is in the outbox already is of a
 # session that was removed and revoked again while the event waited for a broker.
-_WRITE = Compiled(
-    text(f"""
-        WITH stored AS (
-            INSERT INTO revoked_session (session_id, user_id, revoked_at)
-            SELECT news.session_id, news.user_id, news.revoked_at
-            FROM unnest(CAST(:ids AS text[]), CAST(:user_ids AS text[]), CAST(:times AS timestamptz[]))
-                AS news (session_id, user_id, revoked_at)
-            ON CONFLICT DO NOTHING
-            RETURNING session_id, user_id
-        ), queued AS (
-            INSERT INTO outbox ({EVENT_NAMES})
-            SELECT {EVENT_NAMES} FROM {EVENTS} JOIN stored ON stored.session_id = event.key
-            ON CONFLICT DO NOTHING
-        )
-        SELECT session_id, user_id, CAST(NULL AS timestamptz) AS revoked_at FROM stored
-        UNION ALL
-        SELECT session_id, user_id, revoked_at FROM revoked_session
-        WHERE user_id = ANY (:user_ids) AND session_id = ANY (:ids)
-    """).bindparams(*EVENT_ARRAYS)  # noqa: S608  # column names of ours
-)
+_WRITE = compiled(f"""
+    WITH stored AS (
+        INSERT INTO revoked_session (session_id, user_id, revoked_at)
+        SELECT news.session_id, news.user_id, news.revoked_at
+        FROM unnest(CAST(:ids AS text[]), CAST(:user_ids AS text[]), CAST(:times AS timestamptz[]))
+            AS news (session_id, user_id, revoked_at)
+        ON CONFLICT DO NOTHING
+        RETURNING session_id, user_id
+    ), queued AS (
+        {STORE_EVENTS} JOIN stored ON stored.session_id = event.key ON CONFLICT DO NOTHING
+    )
+    SELECT session_id, user_id, CAST(NULL AS timestamptz) AS revoked_at FROM stored
+    UNION ALL
+    SELECT session_id, user_id, revoked_at FROM revoked_session
+    WHERE user_id = ANY (:user_ids) AND session_id = ANY (:ids)
+""")  # noqa: S608  # column names of ours
 
 _FORGET = text("""
     DELETE FROM revoked_session
@@ -57,6 +54,7 @@ _FORGET = text("""
 """)
 
 
+@define(eq=False)
 class PostgresSessionStore:
     """`SessionStore` on PostgreSQL.
 
@@ -64,23 +62,14 @@ class PostgresSessionStore:
     exists, and existing rows answer the rest.
     """
 
-    def __init__(
-        self,
-        engine: AsyncEngine,
-        encode: Encode,
-        on_commit: Callable[[int], None],
-        around_batch: Callable[[Sequence[Any]], contextlib.AbstractContextManager[None]] = (
-            lambda _: contextlib.nullcontext()
-        ),
-    ) -> None:
-        """`on_commit` is called after a COMMIT that stored events, with their number, and must not block."""
-        self._engine = engine
-        self._encode = encode
-        self._on_commit = on_commit
-        self._around_batch = around_batch
-        self._commits: GroupCommit[_Key, RevokedSession | None, SessionDecision] = GroupCommit(
-            self._attempt, name="session-store-writer"
-        )
+    _engine: AsyncEngine
+    _encode: Encode
+    _on_commit: Callable[[int], None]  # called after a COMMIT that stored events, with their number; must not block
+    _around_batch: Callable[[Sequence[Any]], AbstractContextManager[None]] = lambda _: nullcontext()
+    _commits: GroupCommit[_Key, RevokedSession | None, SessionDecision] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._commits = GroupCommit(self._attempt, name="session-store-writer")
 
     async def start(self) -> None:
         self._commits.start()
@@ -101,7 +90,8 @@ class PostgresSessionStore:
             for change, decision in first.items()
             for message in [self._encode(event, change.traceparent) for event in decision.events]
         ]
-        parameters: dict[str, Any] = event_arrays(events) | {
+        parameters = {
+            "events": rows_in_json(events),
             "ids": [session.id for session in sessions],
             "user_ids": [session.user_id for session in sessions],
             "times": [to_datetime(session.revoked_at) for session in sessions],

@@ -8,34 +8,31 @@ one is elsewhere (`citus.HOLDER`).
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeAlias
 
 from attrs import define, evolve, field, frozen
-from sqlalchemy import ARRAY, BigInteger, Text, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import Compiled, Row, directly
 from adapters.postgres.citus import HOLDER, SHARD_ELSEWHERE
 from adapters.postgres.connection.dial import Dialer, Driver
+from adapters.postgres.connection.target import Address
 from adapters.postgres.engine import create_engine
 from adapters.postgres.failures import DATABASE_ERRORS
 from adapters.postgres.hashtext import hashtext
 from adapters.postgres.statements import (
     BY_KEY,
     CHANGES,
-    EVENT_ARRAYS,
-    EVENT_COLUMNS,
     EVENT_NAMES,
+    EVENT_VALUES,
     EVENTS,
     UPSERT,
-    USER_ARRAYS,
-    USER_COLUMNS,
     USER_NAMES,
+    USER_VALUES,
     Stored,
     Write,
-    arrays_from,
+    compiled,
+    in_json,
     stored_from,
-    values,
 )
 from domain.user import UserId
 
@@ -56,27 +53,23 @@ MAP_S = 5.0
 ELSEWHERE = (SHARD_ELSEWHERE, "42P01")
 """SQLSTATEs of a shard that was moved or split, and of its table, which is dropped later."""
 
-Address: TypeAlias = tuple[str, int]
-
 # `direct`: the statements can run at the worker. Names are quoted by the server, by its search path.
-_SHARDS = Compiled(
-    text(f"""
-        SELECT shard.shardminvalue::int AS low, shard.shardmaxvalue::int AS high, shard.shardid AS id,
-               nodename AS host, nodeport AS port, shard_name('users', shard.shardid) AS users,
-               shard_name('outbox', events.shardid) AS outbox, shard_name('outbox_dead', dead.shardid) AS outbox_dead,
-               quote_literal(pg_get_serial_sequence('outbox', 'id')) AS sequence,
-               to_regproc('{HOLDER}') IS NOT NULL
-                   AND has_sequence_privilege(pg_get_serial_sequence('outbox', 'id'), 'USAGE') AS direct
-        FROM pg_dist_shard AS shard
-        JOIN pg_dist_shard AS events USING (shardminvalue)
-        JOIN pg_dist_shard AS dead USING (shardminvalue)
-        JOIN pg_dist_placement ON pg_dist_placement.shardid = shard.shardid
-        JOIN pg_dist_node USING (groupid)
-        WHERE shard.logicalrelid = to_regclass('users') AND events.logicalrelid = to_regclass('outbox')
-          AND dead.logicalrelid = to_regclass('outbox_dead') AND noderole = 'primary'
-        ORDER BY low
-    """)  # noqa: S608  # a name of ours
-)
+_SHARDS = compiled(f"""
+    SELECT shard.shardminvalue::int AS low, shard.shardmaxvalue::int AS high, shard.shardid AS id,
+           nodename AS host, nodeport AS port, shard_name('users', shard.shardid) AS users,
+           shard_name('outbox', events.shardid) AS outbox, shard_name('outbox_dead', dead.shardid) AS outbox_dead,
+           quote_literal(pg_get_serial_sequence('outbox', 'id')) AS sequence,
+           to_regproc('{HOLDER}') IS NOT NULL
+               AND has_sequence_privilege(pg_get_serial_sequence('outbox', 'id'), 'USAGE') AS direct
+    FROM pg_dist_shard AS shard
+    JOIN pg_dist_shard AS events USING (shardminvalue)
+    JOIN pg_dist_shard AS dead USING (shardminvalue)
+    JOIN pg_dist_placement ON pg_dist_placement.shardid = shard.shardid
+    JOIN pg_dist_node USING (groupid)
+    WHERE shard.logicalrelid = to_regclass('users') AND events.logicalrelid = to_regclass('outbox')
+      AND dead.logicalrelid = to_regclass('outbox_dead') AND noderole = 'primary'
+    ORDER BY low
+""")  # noqa: S608  # a name of ours
 
 
 @frozen(eq=False)
@@ -100,7 +93,8 @@ class Place:
 
     async def write(self, driver: Driver, writes: Sequence[Write]) -> set[UserId]:
         """Do as `statements.write`."""
-        return {row["id"] for row in await self._writing.fetch(driver, arrays_from(writes) | {"shards": self._shards})}
+        asked = {"ids": [each.user_id for each in writes], "shards": self._shards, **in_json(writes)}
+        return {row["id"] for row in await self._writing.fetch(driver, asked)}
 
 
 @frozen
@@ -188,19 +182,17 @@ class Workers:
 
 
 def _reading(shards: Iterable[Row]) -> Compiled:
-    columns = ", ".join(f"kept.{c.name}" for c in USER_COLUMNS)
     parts = [
-        f"SELECT {columns} FROM asked JOIN {shard['users']} AS kept ON kept.id = asked.id WHERE {_within(shard)}"  # noqa: S608
+        f"SELECT {USER_NAMES} FROM asked JOIN {shard['users']} ON id = user_id WHERE {_within(shard)}"  # noqa: S608
         for shard in shards
     ]
-    return Compiled(
-        text(f"""
-            WITH asked AS MATERIALIZED (
-                SELECT id, worker_hash(id) AS hash FROM unnest(:ids) AS id WHERE (SELECT {HOLDER}(:ids, :shards))
-            )
-            {" UNION ALL ".join(parts)}
-        """).bindparams(bindparam("ids", type_=ARRAY(Text)), bindparam("shards", type_=ARRAY(BigInteger)))  # noqa: S608
-    )
+    return compiled(f"""
+        WITH asked AS MATERIALIZED (
+            SELECT user_id, worker_hash(user_id) AS hash FROM unnest(CAST(:ids AS text[])) AS user_id
+            WHERE (SELECT {HOLDER}(:ids, :shards))
+        )
+        {" UNION ALL ".join(parts)}
+    """)  # noqa: S608
 
 
 def _writing(shards: Iterable[Row]) -> Compiled:
@@ -210,11 +202,11 @@ def _writing(shards: Iterable[Row]) -> Compiled:
         parts.append(f"""
             stored_{number} AS (
                 INSERT INTO {shard["users"]} AS kept ({USER_NAMES})
-                SELECT {values("change", USER_COLUMNS)} FROM change WHERE {_within(shard)}
+                SELECT {USER_VALUES} FROM change WHERE {_within(shard)}
                 {UPSERT}
             ), queued_{number} AS (
                 INSERT INTO {shard["outbox"]} (id, {EVENT_NAMES})
-                SELECT nextval({shard["sequence"]}), {values("event", EVENT_COLUMNS)}
+                SELECT nextval({shard["sequence"]}), {EVENT_VALUES}
                 FROM event JOIN stored_{number} AS stored ON stored.id = event.key
             ), erased_{number} AS (
                 UPDATE {shard["outbox_dead"]} AS letter SET payload = NULL FROM stored_{number} AS stored
@@ -222,14 +214,12 @@ def _writing(shards: Iterable[Row]) -> Compiled:
             )
         """)  # noqa: S608  # names of the server's
         stored.append(f"SELECT id FROM stored_{number}")  # noqa: S608
-    return Compiled(
-        text(f"""
-            WITH change AS MATERIALIZED (
-                SELECT *, worker_hash(id) AS hash FROM {CHANGES} WHERE (SELECT {HOLDER}(:users_id, :shards))
-            ), event AS MATERIALIZED (SELECT * FROM {EVENTS}), {", ".join(parts)}
-            {" UNION ALL ".join(stored)}
-        """).bindparams(*USER_ARRAYS, *EVENT_ARRAYS, bindparam("shards", type_=ARRAY(BigInteger)))  # noqa: S608
-    )
+    return compiled(f"""
+        WITH change AS MATERIALIZED (
+            SELECT *, worker_hash(id) AS hash FROM {CHANGES} WHERE (SELECT {HOLDER}(:ids, :shards))
+        ), event AS MATERIALIZED (SELECT * FROM {EVENTS}), {", ".join(parts)}
+        {" UNION ALL ".join(stored)}
+    """)  # noqa: S608
 
 
 def _within(shard: Row) -> str:

@@ -2,25 +2,21 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.failures import connected
+from adapters.postgres.failures import fetched
 from adapters.postgres.rows import user_from
-from adapters.postgres.statements import EVENT_ARRAYS, EVENT_NAMES, EVENTS, USER_NAMES, event_arrays, event_row
+from adapters.postgres.statements import STORE_EVENTS, USER_NAMES, compiled, event_row, rows_in_json
 from application.relay.lanes import lane_of
 from application.relay.messages import Encode
 from application.relay.state_topic import fill_lane
 from domain.events import UserDeleted, UserUpdated
 from domain.user import Tombstone, User, UserId
 
-_PAGE = text(f"SELECT {USER_NAMES} FROM users WHERE id > :after ORDER BY id LIMIT :limit")  # noqa: S608
+_PAGE = compiled(f"SELECT {USER_NAMES} FROM users WHERE id > :after ORDER BY id LIMIT :limit")  # noqa: S608
 # If an event of this version waits, it brings the state along.
-_PUT = text(f"""
-    INSERT INTO outbox ({EVENT_NAMES}) SELECT {EVENT_NAMES} FROM {EVENTS}
-    ON CONFLICT (key, version) DO NOTHING
-""").bindparams(*EVENT_ARRAYS)  # noqa: S608  # column names of ours
-_WAITING = text("SELECT count(*) FROM outbox WHERE lane < 0")
+_PUT = compiled(f"{STORE_EVENTS} ON CONFLICT (key, version) DO NOTHING")
+_WAITING = compiled("SELECT count(*) FROM outbox WHERE lane < 0")
 
 
 class PostgresStateFill:
@@ -31,17 +27,14 @@ class PostgresStateFill:
         self._encode = encode
 
     async def put(self, after: UserId | None, limit: int) -> Sequence[UserId]:
-        async with connected(self._engine) as connection:
-            found = await connection.execute(_PAGE, {"after": after or "", "limit": limit})
-            page = [user_from(dict(row)) for row in found.mappings()]
+        rows = await fetched(self._engine, _PAGE, {"after": after or "", "limit": limit})
+        page = [user_from(row) for row in rows]
         if page:
-            async with connected(self._engine) as connection:
-                await connection.execute(_PUT, event_arrays([self._row(user) for user in page]))
+            await fetched(self._engine, _PUT, {"events": rows_in_json([self._row(user) for user in page])})
         return [user.id for user in page]
 
     async def waiting(self) -> int:
-        async with connected(self._engine) as connection:
-            return int((await connection.execute(_WAITING)).scalar_one())
+        return int((await fetched(self._engine, _WAITING, {}))[0]["count"])
 
     def _row(self, user: User | Tombstone) -> dict[str, object]:
         message = self._encode(UserDeleted(user) if isinstance(user, Tombstone) else UserUpdated(user, ()), None)

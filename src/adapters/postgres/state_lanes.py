@@ -2,23 +2,20 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.asyncpg_execution import Compiled, directly
-from adapters.postgres.failures import connected, raised_as_unavailable
+from adapters.postgres.failures import fetched
+from adapters.postgres.statements import compiled
 from application.relay.messages import Pending
 
-_WRITERS = text("""
-    SELECT DISTINCT state_writer FROM outbox_lane WHERE lane = ANY (:lanes) AND state_writer <> :but
-""")
+_WRITERS = compiled("SELECT DISTINCT state_writer FROM outbox_lane WHERE lane = ANY (:lanes) AND state_writer <> :but")
 # Another relay may have become the writer since `writers` was read, and is not fenced.
-_CLAIM = text("""
+_CLAIM = compiled("""
     UPDATE outbox_lane SET state_writer = :writer
     WHERE lane = ANY (:lanes) AND owner = :relay AND (state_writer IS NULL OR state_writer = ANY (:fenced))
     RETURNING lane
 """)
-_NEWEST = Compiled(text("SELECT id, version FROM users WHERE id = ANY (:keys)"))
+_NEWEST = compiled("SELECT id, version FROM users WHERE id = ANY (:keys)")
 
 
 class PostgresStateLanes:
@@ -28,18 +25,14 @@ class PostgresStateLanes:
         self._engine = engine
 
     async def writers(self, lanes: Collection[int], *, but: str) -> frozenset[str]:
-        async with connected(self._engine) as connection:
-            found = await connection.execute(_WRITERS, {"lanes": sorted(lanes), "but": but})
-            return frozenset(found.scalars())
+        rows = await fetched(self._engine, _WRITERS, {"lanes": sorted(lanes), "but": but})
+        return frozenset(row["state_writer"] for row in rows)
 
     async def claim(self, relay: str, lanes: Collection[int], writer: str, fenced: Collection[str]) -> frozenset[int]:
         asked = {"relay": relay, "lanes": sorted(lanes), "writer": writer, "fenced": sorted(fenced)}
-        async with connected(self._engine) as connection:
-            return frozenset((await connection.execute(_CLAIM, asked)).scalars())
+        return frozenset(row["lane"] for row in await fetched(self._engine, _CLAIM, asked))
 
     async def newest(self, batch: Sequence[Pending]) -> frozenset[int]:
         keys = sorted({item.message.key for item in batch})
-        with raised_as_unavailable():
-            async with directly(self._engine) as driver:
-                newest = {row["id"]: row["version"] for row in await _NEWEST.fetch(driver, {"keys": keys})}
+        newest = {row["id"]: row["version"] for row in await fetched(self._engine, _NEWEST, {"keys": keys})}
         return frozenset(item.id for item in batch if newest.get(item.message.key) == item.message.version)

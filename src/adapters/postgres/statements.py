@@ -1,7 +1,6 @@
 """The statements behind every read and write: read a batch of users, write a batch with their events."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from itertools import repeat
+from collections.abc import Collection, Iterable, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -19,6 +18,11 @@ from application.relay.lanes import lane_of
 from application.relay.messages import OutboxMessage
 from domain.session import SessionId
 from domain.user import Tombstone, User, UserId
+
+
+def compiled(sql: str) -> Compiled:
+    """Compile a statement whose parameters are written `:name`."""
+    return Compiled(sa.text(sql))
 
 
 @frozen
@@ -52,33 +56,21 @@ class Write:
         return cls(user.id, row, events)
 
 
-def arrays_of(table: sa.Table, columns: Sequence[sa.Column[Any]]) -> list[sa.BindParameter[Any]]:
-    """Return one array for each column, so that a batch of any size is one statement with one plan; JSON is text."""
-    return [
-        sa.bindparam(f"{table.name}_{c.name}", type_=sa.ARRAY(sa.Text if isinstance(c.type, sa.JSON) else c.type))
-        for c in columns
-    ]
-
-
-def values(record: str, columns: Iterable[sa.Column[Any]]) -> str:
-    return ", ".join(f"{record}.{c.name}" + "::json" * isinstance(c.type, sa.JSON) for c in columns)
-
-
 _TEXTS = sa.JSON, sa.LargeBinary  # in `rows_in_json`
 
 
-def _rows_of(record: str, table: sa.Table, columns: Iterable[sa.Column[Any]]) -> str:
-    """Return rows out of the parameter of the table's name, which is what `rows_in_json` makes."""
+def rows_of(record: str, columns: Iterable[sa.Column[Any]], text: str) -> str:
+    """Return the rows in a text that `rows_in_json` made, as records of this name (ADR 0036)."""
     types = ["text" if isinstance(c.type, _TEXTS) else c.type.compile(dialect=dialect()) for c in columns]  # type: ignore[no-untyped-call]
     declared = ", ".join(f"{c.name} {kind}" for c, kind in zip(columns, types, strict=True))
-    return f"json_to_recordset(CAST(:{table.name} AS json)) AS {record} ({declared})"
+    return f"json_to_recordset(CAST(CAST({text} AS text) AS json)) AS {record} ({declared})"
 
 
-def _values_in_json(record: str, columns: Iterable[sa.Column[Any]]) -> str:
-    return ", ".join(
-        f"decode({record}.{c.name}, 'base64')" if isinstance(c.type, sa.LargeBinary) else values(record, [c])
-        for c in columns
-    )
+def _value(record: str, column: sa.Column[Any]) -> str:
+    name = f"{record}.{column.name}"
+    if isinstance(column.type, sa.LargeBinary):
+        return f"decode({name}, 'base64')"
+    return f"{name}::json" if isinstance(column.type, sa.JSON) else name
 
 
 def rows_in_json(rows: Sequence[dict[str, Any]]) -> str:
@@ -93,14 +85,12 @@ EVENT_COLUMNS = [
     outbox.c[name] for name in ("key", "version", "lane", "event_id", "type", "occurred_at", "payload", "traceparent")
 ]
 USER_NAMES, EVENT_NAMES = ", ".join(c.name for c in USER_COLUMNS), ", ".join(c.name for c in EVENT_COLUMNS)
-USER_ARRAYS, EVENT_ARRAYS = arrays_of(users, USER_COLUMNS), arrays_of(outbox, EVENT_COLUMNS)
-_USER_KEYS, _EVENT_KEYS = [array.key for array in USER_ARRAYS], [array.key for array in EVENT_ARRAYS]
-_user_values = itemgetter(*(c.name for c in USER_COLUMNS))
 _texts = itemgetter(*(c.name for c in USER_COLUMNS if isinstance(c.type, sa.Text)))
-_event_values = itemgetter(*(c.name for c in EVENT_COLUMNS))
 
-CHANGES = f"unnest({', '.join(f':{array.key}' for array in USER_ARRAYS)}) AS change ({USER_NAMES})"
-EVENTS = f"unnest({', '.join(f':{array.key}' for array in EVENT_ARRAYS)}) AS event ({EVENT_NAMES})"
+CHANGES, EVENTS = rows_of("change", USER_COLUMNS, ":users"), rows_of("event", EVENT_COLUMNS, ":events")
+USER_VALUES = ", ".join(_value("change", c) for c in USER_COLUMNS)
+EVENT_VALUES = ", ".join(_value("event", c) for c in EVENT_COLUMNS)
+STORE_EVENTS = f"INSERT INTO outbox ({EVENT_NAMES}) SELECT {EVENT_VALUES} FROM {EVENTS}"  # noqa: S608  # names of ours
 # The row must be the one that the decision was made on; a row that is not returned lost a race.
 UPSERT = f"""
     ON CONFLICT (id) DO UPDATE SET {", ".join(f"{c.name} = EXCLUDED.{c.name}" for c in USER_COLUMNS if c.name != "id")}
@@ -114,20 +104,17 @@ def _write(columns: str) -> Compiled:
     statement = f"""
         WITH stored AS (
             INSERT INTO users AS kept ({USER_NAMES})
-            SELECT {_values_in_json("change", USER_COLUMNS)} FROM {_rows_of("change", users, USER_COLUMNS)}
+            SELECT {USER_VALUES} FROM {CHANGES}
             {UPSERT}
         ), queued AS (
-            INSERT INTO outbox ({EVENT_NAMES})
-            SELECT {_values_in_json("event", EVENT_COLUMNS)} FROM {_rows_of("event", outbox, EVENT_COLUMNS)}
-            JOIN stored ON stored.id = event.key
+            {STORE_EVENTS} JOIN stored ON stored.id = event.key
         ), erased AS (
             UPDATE outbox_dead SET payload = NULL FROM stored
             WHERE outbox_dead.key = stored.id AND stored.deleted_at IS NOT NULL
         )
         SELECT {columns} FROM stored
     """  # noqa: S608  # column names of ours
-    parameters = [sa.bindparam(table.name, type_=sa.Text) for table in (users, outbox)]
-    return Compiled(sa.text(statement).bindparams(*parameters))
+    return compiled(statement)
 
 
 WRITE, WRITE_AND_NOTIFY = _write("id"), _write(f"id, pg_notify('{CHANNEL}', '')")
@@ -191,9 +178,7 @@ async def write(driver: Driver, writes: Sequence[Write], statement: Compiled = W
 
     The others lost a race against another process and left no trace. `statement` is `WRITE` or `WRITE_AND_NOTIFY`.
     """
-    rows, events = _in_order(writes)
-    parameters = {users.name: rows_in_json(rows), outbox.name: rows_in_json(events)}
-    return {row["id"] for row in await statement.fetch(driver, parameters)}
+    return {row["id"] for row in await statement.fetch(driver, in_json(writes))}
 
 
 async def write_and_notify(driver: Driver, writes: Sequence[Write]) -> set[UserId]:
@@ -204,27 +189,13 @@ async def write_and_notify(driver: Driver, writes: Sequence[Write]) -> set[UserI
         return await write(driver, writes)
 
 
-def _in_order(writes: Sequence[Write]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the rows of the users, and those of their events, in one order in every process: no batches deadlock."""
+def in_json(writes: Sequence[Write]) -> dict[str, str]:
+    """Return the parameters of `CHANGES` and `EVENTS`, in one order in every process: no batches deadlock."""
     ordered = sorted(writes, key=lambda change: change.user_id)
-    return [change.row for change in ordered], [event for change in ordered for event in change.events]
-
-
-def arrays_from(writes: Sequence[Write]) -> dict[str, Sequence[Any]]:
-    """Fill the arrays of `arrays_of`, for users and for the outbox."""
-    rows, events = _in_order(writes)
-    return _filled(_USER_KEYS, _user_values, rows) | event_arrays(events)
-
-
-def event_arrays(events: Sequence[dict[str, Any]]) -> dict[str, Sequence[Any]]:
-    """Fill `EVENT_ARRAYS` with rows as `event_row` makes them."""
-    return _filled(_EVENT_KEYS, _event_values, events)
-
-
-def _filled(
-    keys: Sequence[str], row_values: Callable[[dict[str, Any]], Sequence[Any]], rows: Sequence[dict[str, Any]]
-) -> dict[str, Sequence[Any]]:
-    return dict(zip(keys, zip(*map(row_values, rows), strict=True) if rows else repeat(()), strict=False))
+    return {
+        "users": rows_in_json([change.row for change in ordered]),
+        "events": rows_in_json([event for change in ordered for event in change.events]),
+    }
 
 
 def event_row(message: OutboxMessage, lane: int) -> dict[str, Any]:

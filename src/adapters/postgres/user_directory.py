@@ -1,4 +1,4 @@
-"""Many users at a time: by id, by email, and page by page in the order of their ids."""
+"""Many users at a time: by id, by email, and page by page in the order of their ids or of their creation."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -6,11 +6,12 @@ from typing import Any
 from sqlalchemy import Boolean, Integer, Text, bindparam, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.asyncpg_execution import Compiled, directly
-from adapters.postgres.failures import raised_as_unavailable
-from adapters.postgres.rows import user_from
-from adapters.postgres.statements import BEHIND_S, READ
+from adapters.postgres.asyncpg_execution import Compiled
+from adapters.postgres.failures import fetched
+from adapters.postgres.rows import to_datetime, to_milliseconds, user_from
+from adapters.postgres.statements import BEHIND_S, READ, compiled
 from adapters.postgres.tables import users
+from application.users.ports import CreationKey
 from domain.user import Tombstone, User, UserId
 
 # Materialized: with ORDER BY and LIMIT in one query the planner reads the table in the order of ids, expecting to find
@@ -44,6 +45,18 @@ PAGE = Compiled(
     .limit(bindparam("limit", type_=Integer))
 )
 
+_CREATED = compiled("""
+    SELECT created_at, id FROM users
+    WHERE deleted_at IS NULL AND (created_at, id) > (:created_at, :id) AND created_at < :before
+    ORDER BY created_at, id LIMIT :limit
+""")
+_COUNT = compiled("SELECT count(*) FROM users WHERE deleted_at IS NULL")
+_SAMPLE = compiled("""
+    (SELECT id FROM users WHERE deleted_at IS NULL ORDER BY created_at, id LIMIT 5)
+    UNION ALL
+    (SELECT id FROM users WHERE deleted_at IS NULL ORDER BY created_at DESC, id DESC LIMIT 5)
+""")
+
 
 class PostgresUserDirectory:
     """`UserDirectory` on PostgreSQL: one statement a call."""
@@ -64,10 +77,19 @@ class PostgresUserDirectory:
     ) -> Sequence[User]:
         return living(await self._all(PAGE, after=after or "", limit=limit, banned=banned, locked=locked))
 
-    async def _all(self, statement: Compiled, **parameters: Any) -> list[User | Tombstone]:
-        with raised_as_unavailable():
-            async with directly(self._engine) as driver:
-                return [user_from(row) for row in await statement.fetch(driver, parameters)]
+    async def created(self, after: CreationKey, before: int, limit: int) -> Sequence[CreationKey]:
+        span = {"created_at": to_datetime(after.created_at), "id": after.user_id, "before": to_datetime(before)}
+        rows = await fetched(self._engine, _CREATED, {**span, "limit": limit})
+        return [CreationKey(to_milliseconds(row["created_at"]), UserId(row["id"])) for row in rows]
+
+    async def count(self) -> int:
+        return int((await fetched(self._engine, _COUNT, {}))[0]["count"])
+
+    async def sample(self) -> Sequence[UserId]:
+        return list(dict.fromkeys(UserId(row["id"]) for row in await fetched(self._engine, _SAMPLE, {})))
+
+    async def _all(self, statement: Compiled, **parameters: object) -> list[User | Tombstone]:
+        return [user_from(row) for row in await fetched(self._engine, statement, parameters)]
 
 
 def storable(text: str) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TypeAlias
 
+from attrs import define, field
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import Compiled, directly
@@ -24,6 +25,7 @@ BATCH_LIMIT = 256
 """Users in one statement; a batch forms by itself while the one before it is in flight."""
 
 
+@define(eq=False)
 class PostgresUserReader:
     """`UserReader` on PostgreSQL.
 
@@ -31,20 +33,13 @@ class PostgresUserReader:
     one: a reader sees everything that was committed before it asked.
     """
 
-    def __init__(
-        self,
-        engine: AsyncEngine,
-        limit_s: float = STATEMENT_TIMEOUT_S,
-        statement: Compiled = READ_WITH_SESSIONS,
-        connected: Callable[[AsyncEngine], AbstractAsyncContextManager[Driver]] = directly,
-    ) -> None:
-        self._engine = engine
-        self._limit_s = limit_s
-        self._deadlines = Deadlines()
-        self._statement = statement
-        self._connected = connected
-        self._waiting: list[_Reader] = []
-        self._reading: asyncio.Task[None] | None = None
+    _engine: AsyncEngine
+    _limit_s: float = STATEMENT_TIMEOUT_S
+    _statement: Compiled = READ_WITH_SESSIONS
+    _connected: Callable[[AsyncEngine], AbstractAsyncContextManager[Driver]] = directly
+    _deadlines: Deadlines = field(factory=Deadlines, init=False)
+    _waiting: list[_Reader] = field(factory=list, init=False)
+    _reading: "asyncio.Task[None] | None" = field(default=None, init=False)
 
     async def get(self, user_id: UserId) -> Known:
         return (await self.signed_in(user_id, None)).user

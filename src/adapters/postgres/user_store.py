@@ -5,13 +5,14 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 
+from attrs import define, field
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import directly
 from adapters.postgres.citus import is_distributed, read_on_worker, write_on_worker
-from adapters.postgres.connection.dial import STATEMENT_TIMEOUT_S, Driver, is_behind_pooler
+from adapters.postgres.connection.dial import Driver, is_behind_pooler
 from adapters.postgres.failures import DATABASE_ERRORS, Responsible, code_of, fault_of
-from adapters.postgres.group_commit import QUEUE_LIMIT, Change, GroupCommit
+from adapters.postgres.group_commit import Change, GroupCommit
 from adapters.postgres.shards import ELSEWHERE, LEFT_ALONE_S, MOVED_S, Place, ShardMap, Workers
 from adapters.postgres.statements import Stored, Write, read, write, write_and_notify
 from application.errors import UnstorableError
@@ -28,40 +29,25 @@ AroundBatch = Callable[[Sequence[_Change]], contextlib.AbstractContextManager[No
 _nothing = contextlib.nullcontext()
 
 
+@define(eq=False)
 class PostgresUserStore:
     """`UserStore` on PostgreSQL."""
 
-    def __init__(  # noqa: PLR0913  # its ports, and two bounds
-        self,
-        engine: AsyncEngine,
-        encode: Encode,
-        on_commit: Callable[[int], None],
-        around_batch: AroundBatch = lambda _: _nothing,
-        *,
-        is_first: Callable[[int], bool] = lambda _: False,
-        limit_s: float = STATEMENT_TIMEOUT_S,
-        queue_limit: int = QUEUE_LIMIT,
-    ) -> None:
-        """`on_commit` is called with the number of events that a COMMIT stored without a notification; must not block.
+    _engine: AsyncEngine
+    _encode: Encode
+    # Called with the number of events that a COMMIT stored without a notification; must not block.
+    _on_commit: Callable[[int], None]
+    _around_batch: AroundBatch = lambda _: _nothing
+    # Tells that a write of so many events may notify relays itself: they are idle (ADR 0035).
+    _is_first: Callable[[int], bool] = field(default=lambda _: False, kw_only=True)
+    _commits: GroupCommit[UserId, Known, Decision] = field(init=False)
+    _distributed: bool | None = field(default=None, init=False)  # not known yet
+    _workers: Workers = field(init=False)
+    _shards: ShardMap = field(default=ShardMap(()), init=False)
 
-        `is_first` tells that a write of so many may notify relays itself: they are idle (ADR 0035). `limit_s` is how
-        long a caller waits for its answer.
-        """
-        self._engine = engine
-        self._encode = encode
-        self._on_commit = on_commit
-        self._around_batch = around_batch
-        self._is_first = is_first
-        self._commits: GroupCommit[UserId, Known, Decision] = GroupCommit(
-            self._attempt,
-            name="user-store-writer",
-            limit_s=limit_s,
-            queue_limit=queue_limit,
-            parts=self._by_worker,
-        )
-        self._distributed: bool | None = None  # not known yet
-        self._workers = Workers(engine)
-        self._shards = ShardMap(())
+    def __attrs_post_init__(self) -> None:
+        self._commits = GroupCommit(self._attempt, name="user-store-writer", parts=self._by_worker)
+        self._workers = Workers(self._engine)
 
     @property
     def waiting(self) -> int:

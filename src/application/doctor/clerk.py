@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from attrs import field, frozen
 
 from application.doctor.findings import Finding, Severity, not_checked
-from application.failure import ADVICE, Cause
+from application.failure import Cause
 
 
 @frozen(kw_only=True)
@@ -85,7 +85,7 @@ def _key_set(facts: ClerkFacts) -> Iterator[Finding]:
 
 def _advice(answer: KeySet, otherwise: str) -> str:
     """Return what to do about a network failure that another address would not repair."""
-    return ADVICE[answer.cause] if answer.cause in (Cause.PROXY, Cause.TLS) else otherwise
+    return answer.cause.advice if answer.cause in (Cause.PROXY, Cause.TLS) else otherwise
 
 
 def _instance(facts: ClerkFacts) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""PostgreSQL: reachable, migrated, writable, and configured so that acknowledged writes are kept."""
+"""PostgreSQL: reachable, migrated, writable, configured so that acknowledged writes are kept, and its replicas."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -6,9 +6,9 @@ from attrs import frozen
 
 from application.counting import counted
 from application.doctor.cluster import ClusterFacts, cluster_findings
-from application.doctor.findings import Finding, Severity, Unanswered, advice_for
+from application.doctor.findings import Finding, Severity, Unanswered
 from application.doctor.schema_state import SchemaState
-from application.failure import ADVICE, Cause
+from application.failure import Cause, Failure
 
 OUTBOX_OPTIONS = {"autovacuum_vacuum_scale_factor": "0", "autovacuum_vacuum_cost_delay": "0"}
 """Storage parameters without which the outbox bloats: it is vacuumed by count, and without pauses."""
@@ -22,6 +22,8 @@ _DURABILITY = {
     "full_page_writes": "a crash of the machine may damage the whole database",
     "synchronous_commit": "an acknowledged webhook may be lost in a crash",
 }
+_READS_GO_TO_THE_PRIMARY = (Cause.NOT_A_STANDBY, Cause.TOO_FAR_BEHIND, Cause.OTHER_TIMELINE)
+"""Causes that may be intended, or temporary."""
 _VACUUM = {"autovacuum": "deleted rows stay on disk", "track_counts": "autovacuum has no statistics"}
 
 
@@ -59,7 +61,7 @@ def database_findings(facts: DatabaseFacts | Unanswered) -> Iterator[Finding]:
         yield Finding("DATABASE_URL", Severity.OK, f"{', '.join(facts.ignored)}: ignored (see docs/hosting.md)")
     if facts.encoding != "UTF8":
         says = f"{Cause.ENCODING} (encoding {facts.encoding}): names with other letters cannot be stored"
-        yield Finding("encoding", Severity.FAILURE, says, ADVICE[Cause.ENCODING])
+        yield Finding("encoding", Severity.FAILURE, says, Cause.ENCODING.advice)
     if facts.pooled:
         says = "a transaction pooler is in between: statements are not prepared, relays poll instead of being notified"
         yield Finding("pooler", Severity.OK, says)
@@ -81,12 +83,25 @@ def write_findings(facts: DatabaseFacts | Unanswered, written: Unanswered | None
     if written is None:
         yield Finding("writes", Severity.OK, "a user and an event can be stored (tried, and rolled back)")
         return
-    advice = advice_for(written.failure)
+    advice = written.failure.advice
     if facts.standby:
         advice = "point DATABASE_URL at the primary: this server is a standby"
     elif written.failure.cause is Cause.NOT_AUTHORIZED:
         advice = "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA … TO the role in DATABASE_URL"
     yield Finding("writes", Severity.FAILURE, str(written.failure), advice)
+
+
+def replica_findings(states: Mapping[str, Failure | None] | Unanswered) -> Iterator[Finding]:
+    """Judge the addresses in `DATABASE_REPLICA_URL`: why each is not in use, or None."""
+    if isinstance(states, Unanswered):
+        yield states.finding("replica", "DATABASE_REPLICA_URL")
+        return
+    for name, failure in states.items():
+        if failure is None:
+            yield Finding("replica", Severity.OK, f"{name} follows the primary, and can be read")
+        else:
+            grade = Severity.WARNING if failure.cause in _READS_GO_TO_THE_PRIMARY else Severity.FAILURE
+            yield Finding("replica", grade, f"{name}: {failure}; the primary is read instead", failure.advice)
 
 
 def _schema(facts: DatabaseFacts) -> Finding:
@@ -99,10 +114,10 @@ def _schema(facts: DatabaseFacts) -> Finding:
             return Finding("schema", Severity.WARNING, says, "fine while a release is rolled out; else update this one")
         case SchemaState.FOREIGN:
             says = f"alembic_version, at {facts.revision}, is another application's"
-            return Finding("schema", Severity.FAILURE, says, ADVICE[Cause.FOREIGN_SCHEMA])
+            return Finding("schema", Severity.FAILURE, says, Cause.FOREIGN_SCHEMA.advice)
     behind = len(facts.revisions) - 1 - (facts.revisions.index(facts.revision) if facts.revision else -1)
     says = f"at {facts.revision or 'nothing'}, {behind} behind {head}, which this version expects"
-    return Finding("schema", Severity.FAILURE, says, ADVICE[Cause.NOT_MIGRATED])
+    return Finding("schema", Severity.FAILURE, says, Cause.NOT_MIGRATED.advice)
 
 
 def _durability(facts: DatabaseFacts) -> Iterator[Finding]:
@@ -113,7 +128,7 @@ def _durability(facts: DatabaseFacts) -> Iterator[Finding]:
         yield Finding("durability", Severity.OK, "what is acknowledged survives a crash")
     if facts.waiting_for_standby:
         says = f"{counted(facts.waiting_for_standby, 'session waits', 'sessions wait')} for a synchronous standby"
-        yield Finding("durability", Severity.WARNING, says, ADVICE[Cause.NO_STANDBY])
+        yield Finding("durability", Severity.WARNING, says, Cause.NO_STANDBY.advice)
     for name, consequence in _VACUUM.items():
         if facts.settings.get(name) == "off":
             yield Finding("autovacuum", Severity.FAILURE, f"{name} is off: {consequence}", f"set {name} = on")
@@ -127,7 +142,7 @@ def _connections(facts: DatabaseFacts) -> Iterator[Finding]:
     says = f"{facts.connections} of {facts.connections_allowed} are in use"
     if facts.connections_allowed - facts.connections < CONNECTIONS_OF_A_PROCESS:
         says = f"{says}: no room for one more process"
-        yield Finding("connections", Severity.WARNING, says, ADVICE[Cause.TOO_MANY_CONNECTIONS])
+        yield Finding("connections", Severity.WARNING, says, Cause.TOO_MANY_CONNECTIONS.advice)
     else:
         yield Finding("connections", Severity.OK, says)
 

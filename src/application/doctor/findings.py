@@ -6,7 +6,7 @@ from enum import StrEnum
 from attrs import frozen
 
 from application.doctor.runbooks import RUNBOOKS
-from application.failure import ADVICE, Failure
+from application.failure import Failure
 
 
 class Severity(StrEnum):
@@ -39,11 +39,7 @@ class Unanswered:
 
     def finding(self, check: str, variables: str) -> Finding:
         """`variables` are those that set the address and the credentials."""
-        return Finding(check, Severity.FAILURE, str(self.failure), f"{advice_for(self.failure)} ({variables})")
-
-
-def advice_for(failure: Failure) -> str:
-    return next((advice for cause, advice in ADVICE.items() if cause is failure.cause), "")
+        return Finding(check, Severity.FAILURE, str(self.failure), f"{self.failure.advice} ({variables})")
 
 
 def not_checked(check: str, why: str, advice: str = "") -> Finding:

@@ -6,7 +6,7 @@ from attrs import field, frozen
 
 from application.doctor.findings import Finding, Severity
 from application.errors import Forgery
-from application.failure import ADVICE, CLERK, KEYS, TOKENS, WEBHOOKS, Cause, Failure
+from application.failure import CLERK, KEYS, TOKENS, WEBHOOKS, Cause, Failure
 
 _WRONG_SIGNATURE = Failure(WEBHOOKS, Forgery.SIGNATURE).label
 _WRONG_TIME = Failure(WEBHOOKS, Forgery.TIME).label
@@ -17,11 +17,11 @@ _ADVICE = {
     _WRONG_SIGNATURE: "compare CLERK_WEBHOOK_SECRET with the endpoint's signing secret (Clerk dashboard > Webhooks); "
     "while rotating, set both, comma-separated",
     _WRONG_TIME: "synchronise this machine's clock (NTP); otherwise old webhooks are being replayed",
-    _WRONG_CLOCK: ADVICE[Cause.CLOCK],
+    _WRONG_CLOCK: Cause.CLOCK.advice,
     _WRONG_KEY: "copy CLERK_SECRET_KEY again from Clerk dashboard > API keys",
     Failure(WEBHOOKS, Forgery.MALFORMED).label: "the sender is not Clerk, or a proxy drops the svix-… headers",
-    Failure(CLERK, Cause.PROXY).label: ADVICE[Cause.PROXY],
-    Failure(KEYS, Cause.PROXY).label: ADVICE[Cause.PROXY],
+    Failure(CLERK, Cause.PROXY).label: Cause.PROXY.advice,
+    Failure(KEYS, Cause.PROXY).label: Cause.PROXY.advice,
 }
 
 

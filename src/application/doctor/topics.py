@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from application.counting import counted
-from application.doctor.findings import Finding, Severity, Unanswered, advice_for
-from application.failure import ADVICE, Cause
+from application.doctor.findings import Finding, Severity, Unanswered
+from application.failure import Cause
 from application.relay.topics import DAY_MS, HOUR_MS, TopicFacts, differences
 
 RIGHTS = {"write": "the relay cannot publish", "read": "nobody can read with these credentials (events tail)"}
@@ -18,7 +18,7 @@ def topic_findings(found: Sequence[TopicFacts] | Unanswered) -> Iterator[Finding
         return
     brokers = found[0].brokers
     for failure in found[0].out_of_reach:
-        yield Finding("kafka", Severity.FAILURE, str(failure), advice_for(failure))
+        yield Finding("kafka", Severity.FAILURE, str(failure), failure.advice)
     yield Finding("kafka", Severity.OK, f"{counted(brokers, 'broker')}, access granted")
     for facts in found:
         yield from _of(facts)
@@ -32,7 +32,7 @@ def _of(facts: TopicFacts) -> Iterator[Finding]:
         return
     if facts.partitions is None:
         says = f"{name} does not exist; events wait in the outbox"
-        advice = f"{ADVICE[Cause.TOPIC_MISSING]} (or name another in {facts.topic.definition.variable})"
+        advice = f"{Cause.TOPIC_MISSING.advice} (or name another in {facts.topic.definition.variable})"
         yield Finding("topic", Severity.FAILURE, says, advice)
         return
     yield Finding("topic", Severity.OK, f"{name}: {_summary(facts)}")
@@ -64,15 +64,15 @@ def _copies(facts: TopicFacts) -> Iterator[Finding]:
     name = facts.topic.name
     if facts.leaderless:
         says = f"{name}: {counted(facts.leaderless, 'partition has', 'partitions have')} no leader; events wait"
-        yield Finding("topic copies", Severity.FAILURE, says, ADVICE[Cause.NOT_ENOUGH_REPLICAS])
+        yield Finding("topic copies", Severity.FAILURE, says, Cause.NOT_ENOUGH_REPLICAS.advice)
     needed = int((facts.settings or {}).get("min.insync.replicas", 1))
     if facts.in_sync < min(needed, facts.replication_factor):
         copies = counted(facts.in_sync, "current copy", "current copies")
         says = f"{name}: {copies}, and {needed} must have an event before it counts"
-        yield Finding("topic copies", Severity.FAILURE, says, ADVICE[Cause.NOT_ENOUGH_REPLICAS])
+        yield Finding("topic copies", Severity.FAILURE, says, Cause.NOT_ENOUGH_REPLICAS.advice)
     elif facts.in_sync < facts.replication_factor:
         says = f"{name}: {facts.in_sync} of {facts.replication_factor} copies are current"
-        yield Finding("topic copies", Severity.WARNING, says, ADVICE[Cause.NOT_ENOUGH_REPLICAS])
+        yield Finding("topic copies", Severity.WARNING, says, Cause.NOT_ENOUGH_REPLICAS.advice)
 
 
 def _summary(facts: TopicFacts) -> str:

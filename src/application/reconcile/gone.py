@@ -9,10 +9,10 @@ from application.errors import SafetyStopError
 from application.reconcile.drift import Difference, Drift
 from application.reconcile.listing import Complete
 from application.reconcile.options import Run
-from application.reconcile.ports import CreationKey, LivingUsers
 from application.reconcile.repair import RepairUsers
 from application.reconcile.retry import together
 from application.users.delete_user import DeleteUser
+from application.users.ports import CreationKey, UserDirectory
 from domain.decision import Outcome
 from domain.snapshot import Deletion
 from domain.user import UserId
@@ -22,7 +22,7 @@ from domain.user import UserId
 class GoneUsers:
     """Collects them page by page."""
 
-    users: LivingUsers
+    users: UserDirectory
     living: int  # how many users the table had at the beginning
     repair: RepairUsers
     delete_user: DeleteUser

@@ -7,7 +7,7 @@ from typing import Any
 from attrs import define, field
 
 from application.reconcile.our_instance import require_our_instance
-from application.reconcile.ports import LivingUsers, ReadSeen, Seen
+from application.reconcile.ports import ReadSeen, Seen
 from application.users.ports import ClerkUsers, UserDirectory, UserStore
 from application.users.representation import user_document
 from domain.decision import Decision, Outcome
@@ -30,7 +30,6 @@ class OvertakeSeen:
 
     read_seen: ReadSeen
     directory: UserDirectory
-    living: LivingUsers
     identities: ClerkUsers
     users: UserStore
     now_ms: Callable[[], int]
@@ -62,7 +61,7 @@ class OvertakeSeen:
         if known is not None:
             return _no_news  # users whom Clerk no longer has are deleted by `reconcile`, within its limit
         if not self._is_our_instance:
-            await require_our_instance(self.living, self.identities)
+            await require_our_instance(self.directory, self.identities)
             self._is_our_instance = True
         return partial(delete_user, deletion=Deletion(id=user_id, deleted_at=self.now_ms()))
 

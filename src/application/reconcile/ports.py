@@ -1,33 +1,12 @@
 """The ports of reconciling, beside those of users. Each docstring is the contract that the adapters' tests check."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from attrs import field, frozen
 
 from application.reconcile.drift import Drift
 from domain.user import UserId
-
-
-@frozen(order=True)
-class CreationKey:
-    """A place among our living users, in the order of their creation at Clerk."""
-
-    created_at: int  # milliseconds since 1970
-    user_id: UserId
-
-
-class LivingUsers(Protocol):
-    """The ids of the living users in the table. All methods raise StoreUnavailableError when there is no answer."""
-
-    async def created(self, after: CreationKey, before: int, limit: int) -> Sequence[CreationKey]:
-        """Return up to `limit` positions after `after`, in order, of users created before `before` (ms)."""
-
-    async def count(self) -> int:
-        """Return how many there are."""
-
-    async def sample(self) -> Sequence[UserId]:
-        """Return up to ten of them, the oldest and the newest."""
 
 
 @frozen(kw_only=True)

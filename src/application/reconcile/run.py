@@ -9,7 +9,7 @@ from application.reconcile.checkpoint import UnfinishedRun
 from application.reconcile.gone import GoneUsers
 from application.reconcile.listing import by_change, by_creation
 from application.reconcile.options import PageSizes, ReconcileObserver, ReconcileOptions, ReconcileProgress, Run
-from application.reconcile.ports import Checkpoints, LivingUsers
+from application.reconcile.ports import Checkpoints
 from application.reconcile.repair import RepairUsers
 from application.reconcile.retry import Retry
 from application.users.delete_user import DeleteUser
@@ -28,7 +28,6 @@ class Reconcile:
 
     identities: ClerkUsers
     users: UserDirectory
-    living: LivingUsers
     sync_user: SyncUser
     delete_user: DeleteUser
     checkpoints: Checkpoints
@@ -54,7 +53,7 @@ class Reconcile:
         run = Run(options, progress, observer, retry, self.sizes)
         repair = RepairUsers(identities=self.identities, users=self.users, sync_user=self.sync_user, run=run)
         gone = GoneUsers(
-            users=self.living,
+            users=self.users,
             living=await self._count_living(run, repair),
             repair=repair,
             delete_user=self.delete_user,
@@ -80,9 +79,9 @@ class Reconcile:
     async def _count_living(self, run: Run, repair: RepairUsers) -> int:
         """Count the living users in the table, or raise SafetyStopError: they seem to be of another Clerk instance."""
         run.progress.at_clerk = at_clerk = await run.retry(self.identities.count)
-        living = await run.retry(self.living.count)
+        living = await run.retry(self.users.count)
         in_common = False
-        for user_id in await run.retry(self.living.sample):
+        for user_id in await run.retry(self.users.sample):
             if in_common := isinstance(await repair.ask(user_id), Snapshot):
                 break
         run.options.allowance.require_this_instance(living=living, at_clerk=at_clerk, in_common=in_common)

@@ -25,8 +25,6 @@ class JustInTimeSync:
     sync_user: SyncUser
     clock: Callable[[], float]  # monotonic seconds
     on_obtained: Callable[[], None] = lambda: None  # for each user that only Clerk had: a webhook is late, or lost
-    limit_s: float = LIMIT_S
-    unknown_at_most: int = UNKNOWN_AT_MOST
     _flights: "dict[UserId, asyncio.Task[User | Tombstone]]" = field(factory=dict, init=False)
     _unknown_until: dict[UserId, float] = field(factory=dict, init=False)  # in the order of the times
 
@@ -54,10 +52,10 @@ class JustInTimeSync:
 
     async def _obtain_in_time(self, user_id: UserId) -> User | Tombstone:
         try:
-            async with asyncio.timeout(self.limit_s):
+            async with asyncio.timeout(LIMIT_S):
                 return await self._obtain(user_id)
         except TimeoutError:
-            raise ClerkUnavailableError(f"{self.limit_s:g} s", Cause.NO_ANSWER) from None
+            raise ClerkUnavailableError(f"{LIMIT_S:g} s", Cause.NO_ANSWER) from None
 
     async def _obtain(self, user_id: UserId) -> User | Tombstone:
         # The caller may have read the row before the previous task ended.
@@ -75,7 +73,7 @@ class JustInTimeSync:
             if known := await self.users.get(user_id):
                 return known
             self._unknown_until.pop(user_id, None)
-            while len(self._unknown_until) >= self.unknown_at_most:
+            while len(self._unknown_until) >= UNKNOWN_AT_MOST:
                 del self._unknown_until[next(iter(self._unknown_until))]
             self._unknown_until[user_id] = self.clock() + UNKNOWN_FOR_S
             raise UserUnknownError

@@ -10,10 +10,9 @@ from attrs import evolve, frozen
 
 from application.errors import ClerkUnavailableError, UserDeletedError, UserUnknownError
 from application.reconcile.our_instance import require_our_instance
-from application.reconcile.ports import LivingUsers
 from application.sessions.revoke_session import RevokeSession
 from application.users.delete_user import DeleteUser
-from application.users.ports import ClerkUsers, UserReader
+from application.users.ports import ClerkUsers, UserDirectory, UserReader
 from application.users.sync_user import SyncUser
 from domain.decision import Decision, Outcome
 from domain.session import RevokedSession, SessionId
@@ -36,7 +35,7 @@ class ManageUsers:
     """
 
     users: UserReader
-    living: LivingUsers
+    directory: UserDirectory
     identities: ClerkUsers
     sync_user: SyncUser
     delete_user: DeleteUser
@@ -129,7 +128,7 @@ class ManageUsers:
         if known is None:
             raise UserUnknownError
         if isinstance(known, User):
-            await require_our_instance(self.living, self.identities, absent=user_id)
+            await require_our_instance(self.directory, self.identities, absent=user_id)
         return await self.delete_user(self._deletion(user_id))
 
     async def _act(self, user_id: UserId, act: Callable[[UserId], Awaitable[Snapshot]]) -> Decision:

@@ -58,6 +58,14 @@ class UserReader(Protocol):
         """Return the user, and whether this session of the user is revoked; the user need not be known for that."""
 
 
+@frozen(order=True)
+class CreationKey:
+    """A place among our living users, in the order of their creation at Clerk."""
+
+    created_at: int  # milliseconds since 1970
+    user_id: UserId
+
+
 class UserDirectory(Protocol):
     """The read path for many users, committed data only; unknown users are omitted. All raise StoreUnavailableError."""
 
@@ -75,6 +83,15 @@ class UserDirectory(Protocol):
         The order is the database's, so continue after the last one returned and do not compare ids. A flag of `None`
         does not filter.
         """
+
+    async def created(self, after: CreationKey, before: int, limit: int) -> Sequence[CreationKey]:
+        """Return up to `limit` positions after `after`, in order, of living users created before `before` (ms)."""
+
+    async def count(self) -> int:
+        """Return how many living users there are."""
+
+    async def sample(self) -> Sequence[UserId]:
+        """Return up to ten living users, the oldest and the newest."""
 
 
 class ReplicaReader(Protocol):

@@ -11,7 +11,6 @@ from cyclopts import App, Parameter
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from application.counting import counted
-from application.doctor.findings import advice_for
 from application.errors import SafetyStopError
 from application.relay.fill_state import Filled
 from application.relay.topics import STATE, TopicFacts, differences
@@ -204,7 +203,7 @@ def _json(facts: TopicFacts, partitions: int | None) -> dict[str, object]:
 
 def _print_out_of_reach(found: list[TopicFacts]) -> None:
     for failure in found[0].out_of_reach:  # the same for all of one cluster
-        print(f"{failure}: {advice_for(failure)}.")
+        print(f"{failure}: {failure.advice}.")
 
 
 def _print_differences(found: list[TopicFacts], partitions: int | None) -> None:

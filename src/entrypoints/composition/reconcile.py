@@ -16,7 +16,6 @@ class ReconcileContainer(ServeContainer):
         Reconcile,
         identities=ServeContainer.identities,
         users=ServeContainer.user_directory,
-        living=ServeContainer.living_users,
         sync_user=ServeContainer.sync_user,
         delete_user=ServeContainer.delete_user,
         checkpoints=Singleton(PostgresCheckpoints, ServeContainer.engine),

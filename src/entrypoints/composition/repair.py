@@ -23,7 +23,6 @@ class RepairContainer(ServeContainer, TopicsContainer):
         OvertakeSeen,
         read_seen=read_seen,
         directory=ServeContainer.user_directory,
-        living=ServeContainer.living_users,
         identities=ServeContainer.identities,
         users=ServeContainer.user_store,
         now_ms=ServeContainer.now_ms,

@@ -15,7 +15,6 @@ from adapters.kafka.cloudevents import encode
 from adapters.postgres import doctor, health
 from adapters.postgres.database_load import read_database_load
 from adapters.postgres.engine import create_engine
-from adapters.postgres.living_users import PostgresLivingUsers
 from adapters.postgres.notifier import OutboxNotifier
 from adapters.postgres.outbox_admin import PostgresOutboxAdmin
 from adapters.postgres.replica import PostgresReplicas
@@ -25,7 +24,6 @@ from adapters.postgres.user_directory import PostgresUserDirectory
 from adapters.postgres.user_reader import PostgresUserReader
 from adapters.postgres.user_store import PostgresUserStore
 from anomalyze_auth import JwksKeys, KeySource, RequestVerifier, SessionVerifier, cookie_suffix_of
-from application.reconcile.ports import LivingUsers
 from application.relay.lanes import SESSIONS
 from application.relay.ports import OutboxAdministration
 from application.sessions.ports import SessionStore
@@ -112,7 +110,6 @@ class ServeContainer(DeclarativeContainer):
         PostgresSessionStore, engine, encode, session_wake.provided.add, traced.provided.batch
     )
     user_directory: Provider[ports.UserDirectory] = Singleton(PostgresUserDirectory, engine)
-    living_users: Provider[LivingUsers] = Singleton(PostgresLivingUsers, engine)
     outbox_admin: Provider[OutboxAdministration] = Singleton(PostgresOutboxAdmin, engine)
     check_database: Provider[Any] = Singleton(partial, health.check_database, engine)
     try_writing: Provider[Any] = Singleton(partial, doctor.try_writing, engine)
@@ -175,7 +172,7 @@ class ServeContainer(DeclarativeContainer):
     manage_users = Singleton(
         ManageUsers,
         users=user_reader,
-        living=living_users,
+        directory=user_directory,
         identities=identities,
         sync_user=sync_user,
         delete_user=delete_user,

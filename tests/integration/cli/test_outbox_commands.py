@@ -11,6 +11,7 @@ import pytest
 from attrs import define
 
 from adapters.kafka.cloudevents import encode
+from adapters.postgres import outbox_admin
 from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.lane_leases import PostgresLaneLeases
@@ -236,12 +237,13 @@ async def test_no_database_has_an_exit_status_of_its_own(stage):
     assert "hush" not in answer.stderr + answer.stdout
 
 
-async def test_a_transaction_that_holds_back_vacuum_is_named(database_url):
+async def test_a_transaction_that_holds_back_vacuum_is_named(database_url, monkeypatch):
+    monkeypatch.setattr(outbox_admin, "BLOCKER_AGE_S", 0)
     engine = create_engine(read_target(database_url), pool_size=1, application_name="tests")
     old = await asyncpg.connect(database_url, server_settings={"application_name": "a report"})
     await old.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
 
-    status = await PostgresOutboxAdmin(engine, blocker_age_s=0).status()
+    status = await PostgresOutboxAdmin(engine).status()
     await old.close()
     await engine.dispose()
 

@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 
 from adapters.kafka.cloudevents import encode
+from adapters.postgres import group_commit
 from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
 from adapters.postgres.user_reader import PostgresUserReader
@@ -126,8 +127,11 @@ async def test_a_commit_that_fails_leaves_neither_row_nor_event(store, database_
 
 
 @pytest.mark.one_server  # on Citus a lock that is taken at the coordinator does not hold up what is written to shards
-async def test_a_database_that_does_not_answer_is_told_in_bounded_time_and_nothing_is_lost(engine, database_url):
-    store = PostgresUserStore(engine, encode, lambda _: None, limit_s=0.5)
+async def test_a_database_that_does_not_answer_is_told_in_bounded_time_and_nothing_is_lost(
+    engine, database_url, monkeypatch
+):
+    monkeypatch.setattr(group_commit, "STATEMENT_TIMEOUT_S", 0.5)
+    store = PostgresUserStore(engine, encode, lambda _: None)
     await store.start()
     blocker = await asyncpg.connect(database_url)
     transaction = blocker.transaction()
@@ -144,8 +148,9 @@ async def test_a_database_that_does_not_answer_is_told_in_bounded_time_and_nothi
     assert decision.outcome in {Outcome.CREATED, Outcome.UNCHANGED}
 
 
-async def test_a_full_queue_is_told_at_once(engine):
-    store = PostgresUserStore(engine, encode, lambda _: None, queue_limit=8)
+async def test_a_full_queue_is_told_at_once(engine, monkeypatch):
+    monkeypatch.setattr(group_commit, "QUEUE_LIMIT", 8)
+    store = PostgresUserStore(engine, encode, lambda _: None)
     await store.start()
 
     results = await asyncio.gather(

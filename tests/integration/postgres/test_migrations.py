@@ -10,6 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from adapters.postgres import migrate as migrations
 from adapters.postgres.connection.target import read_target
 from adapters.postgres.doctor import examine_database
 from adapters.postgres.engine import create_engine
@@ -141,13 +142,14 @@ async def test_every_unique_constraint_of_what_belongs_to_a_user_holds_the_users
     assert all(("id" if table == "users" else "key") in columns for table, columns in unique), unique
 
 
-async def test_a_migration_waits_for_a_table_no_longer_than_it_may(engine, empty_database):
+async def test_a_migration_waits_for_a_table_no_longer_than_it_may(engine, empty_database, monkeypatch):
+    monkeypatch.setattr(migrations, "LOCK_TIMEOUT_MS", 200)
     await migrate(engine, "0001")
     holder = await asyncpg.connect(empty_database)
     await holder.execute("BEGIN; LOCK TABLE outbox_dead IN ACCESS SHARE MODE")
 
     with pytest.raises(StoreUnavailableError, match="lock timeout"):
-        await migrate(engine, lock_timeout_ms=200)
+        await migrate(engine)
     async with engine.begin() as connection:
         assert (await read_schema(connection)).revision == "0001"
     await holder.close()

@@ -1,4 +1,4 @@
-"""What `LivingUsers` and `Checkpoints` promise a reconcile, held against the fakes and against PostgreSQL."""
+"""What `UserDirectory` and `Checkpoints` promise a reconcile, held against the fakes and against PostgreSQL."""
 
 from collections.abc import AsyncIterator
 
@@ -9,19 +9,19 @@ from attrs import evolve, frozen
 from adapters.kafka.cloudevents import encode
 from adapters.postgres.connection.target import read_target
 from adapters.postgres.engine import create_engine
-from adapters.postgres.living_users import PostgresLivingUsers
 from adapters.postgres.reconcile_checkpoint import PostgresCheckpoints
 from adapters.postgres.statements import BY_KEY
+from adapters.postgres.user_directory import PostgresUserDirectory
 from adapters.postgres.user_store import PostgresUserStore
 from application.errors import StoreUnavailableError
 from application.reconcile.drift import Drift
-from application.reconcile.ports import Checkpoint, Checkpoints, CreationKey, LivingUsers
+from application.reconcile.ports import Checkpoint, Checkpoints
 from application.users.delete_user import DeleteUser
-from application.users.ports import UserStore
+from application.users.ports import CreationKey, UserDirectory, UserStore
 from application.users.sync_user import SyncUser
 from domain.user import UserId
-from support.memory import MemoryUsers
-from support.reconciling import MemoryCheckpoints, MemoryLiving
+from support.memory import MemoryDirectory, MemoryUsers
+from support.reconciling import MemoryCheckpoints
 from support.users import deletion, snapshot
 
 LEFT = Checkpoint(
@@ -37,7 +37,7 @@ LEFT = Checkpoint(
 
 @frozen
 class Case:
-    living: LivingUsers
+    living: UserDirectory
     checkpoints: Checkpoints
     store: UserStore
 
@@ -49,13 +49,13 @@ class Case:
 async def case(request: pytest.FixtureRequest, database_url: str) -> AsyncIterator[Case]:
     if request.param == "memory":
         users = MemoryUsers(encode)
-        yield Case(MemoryLiving(users), MemoryCheckpoints(), users)
+        yield Case(MemoryDirectory(users), MemoryCheckpoints(), users)
         return
 
     engine = create_engine(read_target(database_url), pool_size=2, application_name="tests", settings=BY_KEY)
     store = PostgresUserStore(engine, encode, lambda _: None)
     await store.start()
-    yield Case(PostgresLivingUsers(engine), PostgresCheckpoints(engine), store)
+    yield Case(PostgresUserDirectory(engine), PostgresCheckpoints(engine), store)
     await store.aclose()
     await engine.dispose()
 
@@ -163,7 +163,7 @@ async def test_living_users_are_read_by_their_index(database_url):
 
 async def test_a_database_that_is_not_there_is_told_in_the_applications_words():
     engine = create_engine(read_target("postgresql://nobody@127.0.0.1:1/none"), pool_size=1, application_name="tests")
-    living, checkpoints = PostgresLivingUsers(engine), PostgresCheckpoints(engine)
+    living, checkpoints = PostgresUserDirectory(engine), PostgresCheckpoints(engine)
 
     for ask in (living.count, living.sample, lambda: checkpoints.take("one", began_after=0)):
         with pytest.raises(StoreUnavailableError):

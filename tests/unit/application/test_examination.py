@@ -13,7 +13,7 @@ from application.doctor.outbox import outbox_findings
 from application.doctor.schema_state import SchemaState
 from application.doctor.serving import ServingFacts, serving_findings
 from application.doctor.topics import topic_findings
-from application.failure import ADVICE, KAFKA, POSTGRES, Cause, Failure
+from application.failure import KAFKA, POSTGRES, Cause, Failure
 from application.relay.dead_letters import LaneBacklog, VacuumBlocker
 from application.relay.topics import DAY_MS
 from support.doctor_facts import AWAY, CLERK, DATABASE, KEYS, OUTBOX, STATE_TOPIC, TOPIC
@@ -321,7 +321,3 @@ def test_warnings_pass_unless_asked_to_be_strict():
     assert passed(warned)
     assert not passed(warned, strict=True)
     assert not passed([Finding("a", FAILURE, "")])
-
-
-def test_every_trouble_has_advice():
-    assert set(ADVICE) == set(Cause)

@@ -16,6 +16,7 @@ from application.errors import (
     UserDeletedError,
     UserUnknownError,
 )
+from application.users import just_in_time
 from application.users.delete_user import DeleteUser
 from application.users.get_current_user import GetCurrentUser
 from application.users.just_in_time import UNKNOWN_FOR_S, JustInTimeSync
@@ -250,8 +251,8 @@ async def test_a_reading_older_than_the_end_of_the_flight_does_not_ask_clerk_aga
     assert world.clerk.asked == [USER]
 
 
-async def test_something_that_hangs_past_its_own_bound_ends_for_everybody_and_is_tried_again(world):
-    world.just_in_time.limit_s = 0.01
+async def test_something_that_hangs_past_its_own_bound_ends_for_everybody_and_is_tried_again(world, monkeypatch):
+    monkeypatch.setattr(just_in_time, "LIMIT_S", 0.01)
     world.clerk.answer = snapshot()
     with world.while_clerk_thinks():
         requests = await world.requests(2)
@@ -276,8 +277,8 @@ async def test_a_user_that_cannot_be_stored_is_told_so_and_not_remembered(world,
     assert (await world.current(USER, SESSION)).version == 1
 
 
-async def test_what_is_remembered_is_bounded_and_the_oldest_goes_first(world):
-    world.just_in_time.unknown_at_most = 3
+async def test_what_is_remembered_is_bounded_and_the_oldest_goes_first(world, monkeypatch):
+    monkeypatch.setattr(just_in_time, "UNKNOWN_AT_MOST", 3)
     for number in (1, 2, 3, 1, 4):
         world.now += 1 if number != 1 else UNKNOWN_FOR_S
         with pytest.raises(UserUnknownError):

@@ -24,8 +24,7 @@ from application.users.sync_user import SyncUser
 from domain.decision import Outcome
 from domain.session import SessionId
 from domain.user import Tombstone, UserId
-from support.memory import MemoryIdentities, MemoryUsers, living
-from support.reconciling import MemoryLiving
+from support.memory import MemoryDirectory, MemoryIdentities, MemoryUsers, living
 from support.users import USER, deletion, snapshot
 
 NOW_MS = 50_000
@@ -42,7 +41,7 @@ class World:
         self.sync_user, self.delete_user = SyncUser(self.users), DeleteUser(self.users)
         manage = ManageUsers(
             users=self.users,
-            living=MemoryLiving(self.users),
+            directory=MemoryDirectory(self.users),
             identities=self.clerk,
             sync_user=self.sync_user,
             delete_user=self.delete_user,

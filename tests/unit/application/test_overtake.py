@@ -13,7 +13,6 @@ from domain.delete_user import delete_user
 from domain.sync_user import sync_user
 from domain.user import Tombstone, UserId
 from support.memory import MemoryDirectory, MemoryIdentities, MemoryUsers
-from support.reconciling import MemoryLiving
 from support.users import deletion, snapshot
 
 A, B = UserId("user_a"), UserId("user_b")
@@ -30,7 +29,6 @@ def repair():
     overtaking = OvertakeSeen(
         read_seen=read_seen,
         directory=MemoryDirectory(users),
-        living=MemoryLiving(users),
         identities=clerk,
         users=users,
         now_ms=lambda: 5,

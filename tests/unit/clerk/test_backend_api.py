@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from adapters.clerk import backend_api
 from adapters.clerk.backend_api import BackendApi, RetryBudget
 from adapters.clerk.identities import BACKGROUND
 from application.errors import (
@@ -41,8 +42,9 @@ async def test_a_huge_retry_after_is_told_but_keeps_others_waiting_no_longer_tha
     assert others.value.retry_after_s <= 10
 
 
-async def test_a_deletion_that_waited_for_its_turn_is_not_taken_for_one_that_was_sent(clerk):
-    api = BackendApi(clerk.secret_key, clerk.url, attempt_s=0.5)
+async def test_a_deletion_that_waited_for_its_turn_is_not_taken_for_one_that_was_sent(clerk, monkeypatch):
+    monkeypatch.setattr(backend_api, "ATTEMPT_S", 0.5)
+    api = BackendApi(clerk.secret_key, clerk.url)
     api._throttle.close_for(0.7)
 
     with pytest.raises(UserUnknownError):

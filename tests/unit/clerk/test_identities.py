@@ -7,6 +7,7 @@ import pytest
 from attrs import asdict
 from sdktest.rows import each_row
 
+from adapters.clerk import response_capture
 from adapters.clerk.backend_api import BackendApi, RetryBudget
 from adapters.clerk.identities import INTERACTIVE, ClerkIdentities
 from adapters.clerk.payloads import snapshot_of
@@ -289,7 +290,8 @@ async def test_a_404_that_is_not_clerks_own_is_no_word_on_the_user(body):
     assert await failure(http(404, body)) == ("Clerk: no usable answer (it answered 404)", 1)
 
 
-async def test_an_answer_without_end_is_cut():
-    message, _ = await failure(http(200, b" " * 20_000), largest_bytes=10_000)
+async def test_an_answer_without_end_is_cut(monkeypatch):
+    monkeypatch.setattr(response_capture, "LARGEST_BYTES", 10_000)
+    message, _ = await failure(http(200, b" " * 20_000))
 
     assert message == "Clerk: out of reach (ReadError)"

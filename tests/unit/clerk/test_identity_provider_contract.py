@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from attrs import frozen
 
+from adapters.clerk import backend_api
 from adapters.clerk.backend_api import BackendApi
 from adapters.clerk.identities import BACKGROUND, ClerkIdentities
 from application.errors import (
@@ -245,7 +246,8 @@ async def test_a_wrong_key_is_named_also_by_an_action():
         await provider.aclose()
 
 
-async def test_no_more_requests_are_under_way_than_allowed():
+async def test_no_more_requests_are_under_way_than_allowed(monkeypatch):
+    monkeypatch.setattr(backend_api, "AT_ONCE", 3)
     with running_stand_in() as clerk:
         most = 0
         under_way = 0
@@ -259,7 +261,7 @@ async def test_no_more_requests_are_under_way_than_allowed():
             finally:
                 under_way -= 1
 
-        api = BackendApi(clerk.secret_key, clerk.url, at_once=3)
+        api = BackendApi(clerk.secret_key, clerk.url)
         answers = await asyncio.gather(
             *(api.ask(lambda sdk: watched(sdk.users.get_async(user_id="user_x")), BACKGROUND) for _ in range(12))
         )

@@ -4,12 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.clerk.payloads import revoked_session_of, snapshot_of
-from adapters.kafka.cloudevents import encode, headers
+from adapters.kafka.cloudevents import encode
 from adapters.postgres.rows import row_from
 from domain.revoke_session import revoke_session
 from domain.sync_user import sync_user
 from domain.user import Known
 from support.clerk_payloads import encoded
+from support.message_headers import headers
 from support.private_payloads import CANARY, private_payloads
 from support.users import USER
 

@@ -1,6 +1,6 @@
 import pytest
 
-from adapters.kafka.cloudevents import encode, headers
+from adapters.kafka.cloudevents import encode
 from application.relay.ports import Record
 from domain.delete_user import delete_user
 from domain.events import UserUpdated
@@ -8,6 +8,7 @@ from domain.snapshot import Deletion
 from domain.sync_user import sync_user
 from entrypoints.cli.events import cells, cloud_event, line
 from entrypoints.cli.main import main
+from support.message_headers import headers
 from support.users import USER, snapshot
 
 

@@ -6,7 +6,7 @@ import pytest
 from sdktest.rows import each_row
 
 from application.errors import BrokerUnavailableError, StoreUnavailableError
-from application.failure import ADVICE, Cause
+from application.failure import Cause
 from entrypoints.cli.main import main
 from entrypoints.cli.remedy import with_remedy
 from support.processes import running
@@ -34,8 +34,8 @@ def test_an_outage_is_one_line_with_its_cause_and_what_to_do(cause):
     store = with_remedy(StoreUnavailableError("53100", cause))
     broker = with_remedy(BrokerUnavailableError(cause=cause))
 
-    assert store == f"PostgreSQL: {cause} (53100); {ADVICE[cause]} (DATABASE_URL)"
-    assert broker == f"Kafka: {cause}; {ADVICE[cause]} (KAFKA_BOOTSTRAP_SERVERS)"
+    assert store == f"PostgreSQL: {cause} (53100); {cause.advice} (DATABASE_URL)"
+    assert broker == f"Kafka: {cause}; {cause.advice} (KAFKA_BOOTSTRAP_SERVERS)"
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.kafka.cloudevents import encode, headers
+from adapters.kafka.cloudevents import encode
 from application.errors import UserUnknownError
 from application.history.ports import DeadEvent, EndedSession, StoredTraces, TopicSearch, WaitingEvent
 from application.history.user_history import ReadHistory, history_of
 from application.relay.ports import Record
 from domain.delete_user import delete_user
 from domain.sync_user import sync_user
+from support.message_headers import headers
 from support.users import USER, deletion, snapshot, snapshots
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.kafka.asyncapi import document, schemas
-from adapters.kafka.cloudevents import SESSION_TYPES, TYPES, USER_TYPES, encode, headers
+from adapters.kafka.cloudevents import SESSION_TYPES, TYPES, USER_TYPES, encode
 from anomalyze_auth import events as sdk
 from application.relay.messages import OutboxMessage
 from application.users.representation import profile_document
@@ -19,6 +19,7 @@ from domain.events import UserEvent
 from domain.sync_user import sync_user
 from domain.user import UserId
 from support.memory import living
+from support.message_headers import headers
 from support.users import PROFILE, USER, deletion, snapshot, snapshots
 
 

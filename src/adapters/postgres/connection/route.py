@@ -6,13 +6,13 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import asyncpg
 from attrs import define, field
 
 from adapters.postgres.connection import driver
-from adapters.postgres.connection.target import Target
+from adapters.postgres.connection.target import Address, Target
 
 HEAD_START_S = 0.3  # after which the next host is tried concurrently
 
@@ -21,8 +21,6 @@ SILENT_HOST_S = 1.5
 
 NO_PRIMARY_S = 0.1
 """How long this result is cached: a check is a login at each host, and every request would make one."""
-
-Address: TypeAlias = tuple[str, int]
 
 # Errors after which the next address is tried; a refused password is final (libpq's rule). Other than in libpq, so are
 # too many connections, as on a standby with many readers or a former primary with half-open connections.

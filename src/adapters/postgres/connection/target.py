@@ -4,6 +4,7 @@ import os
 import pwd
 import re
 from collections.abc import Mapping
+from typing import TypeAlias
 
 from attrs import field, frozen
 
@@ -24,11 +25,14 @@ _LONGEST_PORT = 5
 _TRUE, _FALSE = ("true", "1", "yes", "on", "t", "y"), ("false", "0", "no", "off", "f", "n")
 
 
+Address: TypeAlias = tuple[str, int]
+
+
 @frozen(kw_only=True)
 class Target:
     """A connection string, understood."""
 
-    addresses: tuple[tuple[str, int], ...]
+    addresses: tuple[Address, ...]
     """Host and port, in the order to try them; a host that begins with `/` is the folder of a Unix socket."""
     user: str
     password: str = field(repr=False)  # empty when there is none
@@ -52,7 +56,7 @@ def read_target(text: str, environment: Mapping[str, str] = os.environ) -> Targe
     """Read a connection string, and libpq's other sources; a ValueError names the wrong part and repeats no value."""
     given = _with_libpq_names(read_conninfo(text))
     parameters = _completed(given, environment)
-    addresses = _addresses(parameters)
+    addresses, named = _addresses(parameters)
     user, database = _user(parameters), parameters.get("dbname")
     if not database:
         raise ValueError("the database name is missing")
@@ -60,8 +64,7 @@ def read_target(text: str, environment: Mapping[str, str] = os.environ) -> Targe
     target = Target(
         addresses=addresses,
         user=user,
-        password=parameters.get("password")
-        or password_for(parameters.get("passfile"), _named(parameters, addresses), database, user),
+        password=parameters.get("password") or password_for(parameters.get("passfile"), named, database, user),
         database=database,
         tls=read_tls(parameters, over_network=any(not host.startswith("/") for host, _ in addresses)),
         # libpq's default is any; but this service writes, and only one of several servers accepts writes.
@@ -141,9 +144,15 @@ def _completed(given: Mapping[str, str], environment: Mapping[str, str]) -> dict
     return parameters
 
 
-def _addresses(parameters: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
-    hosts = _named_hosts(parameters) or DEFAULT_HOSTS
-    by_address = parameters["hostaddr"].split(",") if "hostaddr" in parameters else hosts
+def _addresses(parameters: Mapping[str, str]) -> tuple[tuple[Address, ...], tuple[Address, ...]]:
+    """Return where to connect to, and the same by host, as a password file names it, even where there is `hostaddr`."""
+    hosts, by_address = (
+        tuple(parameters[name].split(",")) if name in parameters else None for name in ("host", "hostaddr")
+    )
+    if hosts and len(hosts) > 1 and not all(hosts):
+        raise ValueError("one of the hosts is missing: a comma too many?")
+    hosts = hosts or by_address or DEFAULT_HOSTS
+    by_address = by_address or hosts
     if len(by_address) != len(hosts):
         raise ValueError(f"hostaddr names {len(by_address)} addresses for {len(hosts)} hosts")
     for name, values in (("host", hosts), ("hostaddr", by_address)):
@@ -155,12 +164,12 @@ def _addresses(parameters: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
             raise ValueError(f"{name} is the file of a Unix socket: leave only its folder, without /.s.PGSQL.…")
         if name in parameters and not all(map(_can_be_resolved, values)):
             raise ValueError(f"a {name} is no name: between its dots stand 1 to 63 characters")
-    hosts = tuple(address or host for address, host in zip(by_address, hosts, strict=True))
     ports = parameters.get("port", "").split(",")
     if len(ports) not in (1, len(hosts)):
         raise ValueError(f"port names {len(ports)} ports for {len(hosts)} hosts")
     numbers = [_port(port) for port in ports] * (1 if len(ports) == len(hosts) else len(hosts))
-    return tuple(zip(hosts, numbers, strict=True))
+    reached = [address or host for address, host in zip(by_address, hosts, strict=True)]
+    return tuple(zip(reached, numbers, strict=True)), tuple(zip(hosts, numbers, strict=True))
 
 
 def _can_be_resolved(host: str) -> bool:
@@ -169,21 +178,6 @@ def _can_be_resolved(host: str) -> bool:
         return host.startswith("/") or host.encode("idna") is not None
     except UnicodeError:
         return False
-
-
-def _named_hosts(parameters: Mapping[str, str]) -> tuple[str, ...]:
-    if "host" not in parameters:
-        return tuple(parameters["hostaddr"].split(",")) if "hostaddr" in parameters else ()
-    hosts = tuple(parameters["host"].split(","))
-    if any(not host for host in hosts) and len(hosts) > 1:
-        raise ValueError("one of the hosts is missing: a comma too many?")
-    return hosts
-
-
-def _named(parameters: Mapping[str, str], addresses: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
-    """Return the addresses as a password file names them: by host, even where `hostaddr` is what is connected to."""
-    hosts = _named_hosts(parameters) or DEFAULT_HOSTS
-    return tuple((host, port) for host, (_, port) in zip(hosts, addresses, strict=True))
 
 
 def _port(text: str) -> int:

@@ -57,7 +57,10 @@ class Tls:
                     context.load_verify_locations(self.root)
             context.verify_mode = ssl.CERT_REQUIRED
             context.check_hostname = self.mode == "verify-full"
-            self._check_revocation(context)
+            if self.revoked or self.revoked_folder:
+                with _named("sslcrl, sslcrldir", "revocation lists in PEM"):
+                    context.load_verify_locations(self.revoked, self.revoked_folder)
+                context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
         if self.certificate:
             with _named("sslcert, sslkey", "a certificate and its key in PEM, or sslpassword is not the key's"):
                 context.load_cert_chain(self.certificate, self.key, lambda: self.key_password or "")
@@ -66,12 +69,6 @@ class Tls:
             context.maximum_version = ssl.TLSVersion[_VERSIONS[self.newest]]
         context.set_alpn_protocols(["postgresql"])
         return context
-
-    def _check_revocation(self, context: ssl.SSLContext) -> None:
-        if self.revoked or self.revoked_folder:
-            with _named("sslcrl, sslcrldir", "revocation lists in PEM"):
-                context.load_verify_locations(self.revoked, self.revoked_folder)
-            context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
 
 
 def read_tls(parameters: Mapping[str, str], *, over_network: bool) -> Tls:

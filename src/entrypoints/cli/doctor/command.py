@@ -16,10 +16,9 @@ from rich.text import Text
 from application.counting import counted
 from application.doctor.clerk import ClerkFacts, clerk_findings
 from application.doctor.clocks import clock_findings
-from application.doctor.database import DatabaseFacts, database_findings, write_findings
+from application.doctor.database import DatabaseFacts, database_findings, replica_findings, write_findings
 from application.doctor.findings import Finding, Severity, Unanswered, not_checked, passed
 from application.doctor.outbox import outbox_findings
-from application.doctor.replica import replica_findings
 from application.doctor.serving import ServingFacts, serving_findings
 from application.doctor.topics import topic_findings
 from application.errors import BrokerUnavailableError, StoreUnavailableError

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from adapters.kafka.cloudevents import encode, headers
+from adapters.kafka.cloudevents import encode
 from domain.delete_user import delete_user
 from domain.sync_user import sync_user
+from support.message_headers import headers
 from support.users import USER, deletion, snapshot
 
 pytestmark = pytest.mark.programs
