@@ -12,9 +12,17 @@ from application.users.manage_users import ManageUsers
 from application.users.representation import ProfileDocument, TombstoneDocument, user_document
 from domain.decision import Decision
 from domain.user import UserId
-from entrypoints.http import errors as http
 from entrypoints.http.dependencies import Injected
 from entrypoints.http.openapi.document import MANAGERS, problems
+from entrypoints.http.problems import (
+    BODY_SHED,
+    BODY_TOO_LARGE,
+    BODY_TOO_SLOW,
+    CLIENT_DISCONNECTED,
+    IMPERSONATED,
+    REQUEST_NOT_VALID,
+    USER_GONE,
+)  # fmt: skip
 from entrypoints.http.users.admission import ADMISSION_ERRORS
 from entrypoints.http.users.management import AnyRequest, Management
 from entrypoints.http.users.requests import metadata_patch, nothing
@@ -22,10 +30,9 @@ from entrypoints.http.users.requests import metadata_patch, nothing
 Perform = Callable[[UserId, bytes], Awaitable[Decision]]
 
 _ERRORS = (
-    *ADMISSION_ERRORS, http.ImpersonatedError, http.ClientDisconnectedError, http.BodyTooSlowError, http.BodyShedError,
-    http.BodyTooLargeError, http.RequestNotValidError, application.UserUnknownError, http.UserGoneError,
-    application.UnstorableError, application.ClerkRefusedError, application.ClerkNotConfiguredError,
-    application.SafetyStopError,
+    *ADMISSION_ERRORS, IMPERSONATED, CLIENT_DISCONNECTED, BODY_TOO_SLOW, BODY_SHED, BODY_TOO_LARGE, REQUEST_NOT_VALID,
+    application.UserUnknownError, USER_GONE, application.UnstorableError, application.ClerkRefusedError,
+    application.ClerkNotConfiguredError, application.SafetyStopError,
 )  # fmt: skip
 
 

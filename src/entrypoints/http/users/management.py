@@ -14,10 +14,9 @@ from application.users.list_users import ListUsers
 from application.users.manage_users import ManageUsers
 from domain.user import UserId
 from entrypoints.config.service_keys import READ
-from entrypoints.http.errors import UserGoneError
 from entrypoints.http.middleware.body import read_body
 from entrypoints.http.middleware.request_middleware import id_of_request, note_outcome
-from entrypoints.http.problems import problem_of
+from entrypoints.http.problems import USER_GONE, HttpError, problem_of
 from entrypoints.http.users.admission import Admission, described
 from entrypoints.http.users.requests import BODY_BYTES_AT_MOST, named_user
 
@@ -79,4 +78,4 @@ def _about_the_target() -> Iterator[None]:
     try:
         yield
     except UserDeletedError:
-        raise UserGoneError from None
+        raise HttpError(USER_GONE) from None
