@@ -76,10 +76,11 @@ def wanted_users(query: bytes) -> ByIds | ByEmail:
     )
 
 
-def nothing(body: bytes) -> None:
-    """Raise REQUEST_NOT_VALID unless a body is empty or `{}`: it would be ignored, and some cannot send none."""
+def nothing(body: bytes) -> tuple[()]:
+    """Raise HttpError unless a body is empty or `{}`: it would be ignored, and some cannot send none."""
     if body.strip():
         _fields(body)
+    return ()
 
 
 def metadata_patch(body: bytes) -> Mapping[str, Any]:
