@@ -14,7 +14,7 @@ import jwt
 from attrs import define, field
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from dependency_injector.providers import Object
+from dependency_injector.providers import Callable, Object
 
 from adapters.kafka.cloudevents import encode
 from application.errors import StoreUnavailableError
@@ -144,8 +144,8 @@ async def web(**variables: str) -> AsyncIterator[Web]:
     container.user_directory.override(Object(MemoryDirectory(users)))
     container.identities.override(Object(identities))
     container.hasty_identities.override(Object(identities))
-    container.check_database.override(Object(database))
-    container.try_writing.override(Object(database.try_writing))
+    container.check_database.override(Callable(database))
+    container.try_writing.override(Callable(database.try_writing))
     container.outbox_admin.override(Object(database))
     app = app_for(container, GracefulShutdown(0))
     async with lifespan(app), client(app) as http:

@@ -50,7 +50,7 @@ def tail(  # options of a command
         json: One CloudEvent in JSON a line, with all its data, for other programs.
     """
     container = container_for(TopicsContainer, EventsSettings)
-    open_tail = container.tail_session_topic() if sessions else container.tail_topic()
+    open_tail = container.tail_session_topic if sessions else container.tail_topic
 
     async def show_events() -> int:
         async with AsyncExitStack() as stack:

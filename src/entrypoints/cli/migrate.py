@@ -34,7 +34,7 @@ def migrate(*, revision: str = "head", distribute: bool = False, yes: Yes = Fals
             else f"Bring the schema to {revision}? What only a newer schema holds is deleted."
         )
         confirm(question, yes=yes)
-    before, after, expected = asyncio.run(container.migrate()(revision))
+    before, after, expected = asyncio.run(container.migrate(revision))
     if before == after and after is not None and after > expected:
         print(f"Schema is at {after}, newer than {expected}, which this version expects; it fits, nothing was changed.")
     else:
@@ -45,7 +45,7 @@ def migrate(*, revision: str = "head", distribute: bool = False, yes: Yes = Fals
 
 async def _distribute(container: DatabaseContainer) -> None:
     done = 0
-    async for table in container.distribute()():
+    async for table in container.distribute():
         print(f"{table} is distributed.", flush=True)
         done += 1
     print("Restart serve: until then it writes as on one server, and slower." if done else "Distributed already.")

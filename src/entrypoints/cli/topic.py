@@ -64,8 +64,8 @@ def create(
             f"Raise topics to {counted(partitions, 'partition')}? Keys move to other partitions, for good.", yes=yes
         )
     container = container_for(TopicsContainer, EventsSettings)
-    created = asyncio.run(container.create_topics()(partitions=partitions, copies=replication_factor))
-    found = asyncio.run(container.examine_topics()())
+    created = asyncio.run(container.create_topics(partitions=partitions, copies=replication_factor))
+    found = asyncio.run(container.examine_topics())
     if add_partitions and partitions:
         for facts in found:
             if (facts.partitions or 0) < partitions and facts.topic.definition is STATE:
@@ -78,8 +78,8 @@ def create(
                 print(
                     f"{facts.topic.name}: {counted(facts.partitions or 0, 'partition')} become {partitions}; keys move."
                 )
-                asyncio.run(container.add_partitions()(facts.topic.name, partitions=partitions))
-        found = asyncio.run(container.examine_topics()())
+                asyncio.run(container.add_partitions(facts.topic.name, partitions=partitions))
+        found = asyncio.run(container.examine_topics())
     for facts in found:
         what = "created" if facts.topic.name in created else "exists"
         size = f"{counted(facts.partitions or 0, 'partition')}, replication factor {facts.replication_factor}"
@@ -99,7 +99,7 @@ def check(*, partitions: Partitions = None, json: bool = False) -> None:
         partitions: At least so many, instead of what is defined.
         json: One object by topic, for other programs.
     """
-    found = asyncio.run(container_for(TopicsContainer, EventsSettings).examine_topics()())
+    found = asyncio.run(container_for(TopicsContainer, EventsSettings).examine_topics())
     if json:
         print(json_.dumps({facts.topic.name: _json(facts, partitions) for facts in found}, indent=2))
     else:

@@ -1,17 +1,12 @@
 """`auth-service outbox`, `migrate` and `topic fill`: what works on the database alone."""
 
-from collections.abc import AsyncIterator, Coroutine
-from collections.abc import Callable as Function
-from functools import partial
-from typing import Any
-
 from dependency_injector.containers import DeclarativeContainer
 from dependency_injector.providers import Callable, Dependency, Factory, Provider, Singleton
 
 from adapters.kafka.cloudevents import encode
-from adapters.postgres import migrate as migrations
 from adapters.postgres.distribute import distribute_at
 from adapters.postgres.engine import create_engine
+from adapters.postgres.migrate import migrate_at
 from adapters.postgres.outbox_admin import PostgresOutboxAdmin
 from adapters.postgres.state_fill import PostgresStateFill
 from adapters.postgres.statements import BY_KEY
@@ -28,9 +23,7 @@ class DatabaseContainer(DeclarativeContainer):
     engine = Singleton(create_engine, database_url, settings=BY_KEY)
     outbox_admin: Provider[OutboxAdministration] = Singleton(PostgresOutboxAdmin, engine)
     fill_state = Factory(FillState, Singleton(PostgresStateFill, engine, encode))
-    migrate: Provider[Function[[str], Coroutine[Any, Any, tuple[str | None, str | None, str]]]] = Singleton(
-        partial, migrations.migrate_at, database_url
-    )
+    migrate = Callable(migrate_at, database_url)
     """Brings the schema to a revision, and returns the one before, the one after and the one expected."""
-    distribute: Provider[Function[[], AsyncIterator[str]]] = Singleton(partial, distribute_at, database_url)
+    distribute = Callable(distribute_at, database_url)
     """Distributes the tables over the servers of a cluster, and yields each."""

@@ -23,9 +23,11 @@ class HistoryContainer(TopicsContainer):
     user_reader: Provider[UserReader] = Singleton(PostgresUserReader, engine)
     stored_traces: Provider[StoredTracesReader] = Singleton(PostgresStoredTraces, engine)
     search_topics: Provider[SearchTopics] = Singleton(
-        KafkaTopicSearch, TopicsContainer.kafka.provided.addresses, TopicsContainer.kafka_security
+        KafkaTopicSearch, TopicsContainer.addresses, TopicsContainer.kafka_security
     )
     read_history = Singleton(
         ReadHistory, user_reader, stored_traces, search_topics, TopicsContainer.kafka.provided.kafka_user_events_topic
     )
-    check_erasure = Singleton(CheckErasure, user_reader, stored_traces, search_topics, TopicsContainer.examine_topics)
+    check_erasure = Singleton(
+        CheckErasure, user_reader, stored_traces, search_topics, TopicsContainer.examine_topics.provider
+    )

@@ -3,8 +3,7 @@
 import time
 from collections.abc import Callable as Function
 from collections.abc import Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dependency_injector.containers import DeclarativeContainer
 from dependency_injector.providers import Callable, Dependency, Object, Provider, Singleton
@@ -12,9 +11,10 @@ from dependency_injector.providers import Callable, Dependency, Object, Provider
 from adapters.clerk.backend_api import BackendApi
 from adapters.clerk.identities import BACKGROUND, INTERACTIVE, ClerkIdentities
 from adapters.kafka.cloudevents import encode
-from adapters.postgres import doctor, health
 from adapters.postgres.database_load import read_database_load
+from adapters.postgres.doctor import try_writing
 from adapters.postgres.engine import create_engine
+from adapters.postgres.health import check_database
 from adapters.postgres.notifier import OutboxNotifier
 from adapters.postgres.outbox_admin import PostgresOutboxAdmin
 from adapters.postgres.replica import PostgresReplicas
@@ -111,11 +111,9 @@ class ServeContainer(DeclarativeContainer):
     )
     user_directory: Provider[ports.UserDirectory] = Singleton(PostgresUserDirectory, engine)
     outbox_admin: Provider[OutboxAdministration] = Singleton(PostgresOutboxAdmin, engine)
-    check_database: Provider[Any] = Singleton(partial, health.check_database, engine)
-    try_writing: Provider[Any] = Singleton(partial, doctor.try_writing, engine)
-    database_load: Provider[Function[[], ports.DatabaseLoad]] = Singleton(
-        partial, read_database_load, engine, user_store
-    )
+    check_database = Callable(check_database, engine)
+    try_writing = Callable(try_writing, engine)
+    database_load = Callable(read_database_load, engine, user_store)
     replicas = Singleton(
         lambda target, primary: target and PostgresReplicas(target, primary, log_replica),
         Callable(revealed, replica.provided.database_replica_url),

@@ -81,7 +81,7 @@ def app_for(container: ServeContainer, departure: GracefulShutdown) -> ASGIApp:
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         log_loop_failures()
         with _logged_without_text():
-            metrics = ProcessMetrics(container.database_load(), container.session_keys())
+            metrics = ProcessMetrics(container.database_load, container.session_keys())
             async with serving(container), reporting(metrics):
                 # What is loaded by now lives as long as the process: a full collection would look at all of it again,
                 # 70 ms in which every request waits.
@@ -155,8 +155,8 @@ def _management(container: ServeContainer, rejections: RejectionThrottle) -> Man
 
 def _health_dependencies(container: ServeContainer, departure: GracefulShutdown) -> Dependencies:
     return Dependencies(
-        check_database=container.check_database(),
-        try_writing=container.try_writing(),
+        check_database=container.check_database,
+        try_writing=container.try_writing,
         read_backlog=container.outbox_admin().status,
         replicas=container.replicas(),
         session_keys=container.session_keys(),

@@ -9,12 +9,11 @@ from application import errors
 from application.users.get_current_user import GetCurrentUser
 from domain.session import parse_session_id
 from domain.user import User, parse_user_id
-from entrypoints.http.errors import MinVersionError, TokenMissingError
+from entrypoints.http.problems import MIN_VERSION_NOT_VALID, TOKEN_MISSING, HttpError
 from entrypoints.http.rejection_throttle import RejectionThrottle
 
-TOKEN_ERRORS = (TokenMissingError, TokenRejected, KeysUnavailable)
-REQUEST_ERRORS = (*TOKEN_ERRORS, OriginRefused)
-FLOOR_ERRORS = (MinVersionError, errors.VersionNotReachedError)
+REQUEST_ERRORS = (TOKEN_MISSING, TokenRejected, KeysUnavailable, OriginRefused)
+FLOOR_ERRORS = (MIN_VERSION_NOT_VALID, errors.VersionNotReachedError)
 USER_ERRORS = (
     errors.UserDeletedError, errors.SessionRevokedError, errors.UserBannedError, errors.StoreBusyError,
     errors.StoreUnavailableError, errors.ClerkUnavailableError, errors.ClerkLimitedError, errors.ClerkKeyRefusedError,
@@ -30,8 +29,8 @@ class Authentication:
     def identity_in(self, headers: Iterable[tuple[bytes, bytes]]) -> Awaitable[Authenticated]:
         """Return who sends a request, by its Bearer token or its session cookies; see `RequestVerifier`.
 
-        Raises TokenMissingError, TokenRejected, KeysUnavailable, or OriginRefused: the token is in a cookie, and a page
-        of another origin made the request.
+        Raises HttpError(TOKEN_MISSING), TokenRejected, KeysUnavailable, or OriginRefused: the token is in a cookie, and
+        a page of another origin made the request.
         """
         return self._identity(self.requests.verify(headers))
 
@@ -43,7 +42,7 @@ class Authentication:
         try:
             identity = await verification
             if identity is None:
-                raise TokenMissingError
+                raise HttpError(TOKEN_MISSING)
         except TokenRejected:
             await self.rejections.turn()
             raise

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import unquote_plus
 
-from entrypoints.http.errors import MinVersionError
+from entrypoints.http.problems import MIN_VERSION_NOT_VALID, HttpError
 
 MIN_VERSION = "min_version"
 
@@ -16,7 +16,7 @@ _OUR_TAG = re.compile(rb'"([1-9][0-9]{0,17})-[0-9a-f]{24}')
 
 
 def min_version_in(query: bytes, *, before: str | None = None) -> int:
-    """Return `min_version` if it is not behind `before`, else 0; MinVersionError: no positive integer, or two."""
+    """Return `min_version` if it is not behind `before`, else 0; HttpError: no positive integer, or two."""
     if not query:
         return 0
     found = []
@@ -31,7 +31,7 @@ def min_version_in(query: bytes, *, before: str | None = None) -> int:
         return 0
     [text, *more] = found
     if more or not _POSITIVE.fullmatch(text) or int(text) > LARGEST:
-        raise MinVersionError
+        raise HttpError(MIN_VERSION_NOT_VALID)
     return int(text)
 
 

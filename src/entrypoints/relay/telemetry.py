@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import structlog
-from attrs import frozen
 from prometheus_client import Counter, Gauge, Histogram
 
 from application.doctor.outbox import blocked_by
@@ -43,23 +43,6 @@ _held_back = Gauge(
 
 BACKLOG_EVERY_S = 15.0  # Prometheus' own usual interval: reading more often would show nobody more
 _REST = 20  # times as long as a reading took
-
-
-@frozen
-class RelayHealth:
-    """`/health` of a relay: what is not well has a cause."""
-
-    status: str
-    checks: Mapping[str, str]
-    causes: Mapping[str, str]
-
-    @classmethod
-    def of(cls, vital: Mapping[str, str | None], other: Mapping[str, str | None] = {}) -> "RelayHealth":
-        """Make the verdict of causes by name, None where all is well."""
-        checks = {name: "unavailable" if cause else "ok" for name, cause in vital.items()}
-        checks |= {name: "degraded" if cause else "ok" for name, cause in other.items()}
-        worst = next((state for state in ("unavailable", "degraded") if state in checks.values()), "ok")
-        return cls(worst, checks, {name: cause for name, cause in {**vital, **other}.items() if cause})
 
 
 class RoundTelemetry:
@@ -155,12 +138,17 @@ class RelayTelemetry:
             self._log.info("vacuum_resumed")
         self._blocked = says
 
-    def health(self) -> RelayHealth:
-        """Return what is wrong now; events that wait while this is well are another relay's, or only just stored."""
+    def health(self) -> dict[str, Any]:
+        """Return `/health`, where all that is not well has a cause.
+
+        Events that wait while this is well are another relay's, or only just stored.
+        """
         failures = {"events": self.users.failure, "session_events": self.sessions.failure, "lanes": self._lease_failure}
-        return RelayHealth.of(
-            {name: str(failure) if failure else None for name, failure in failures.items()}, {"vacuum": self._blocked}
-        )
+        checks = {name: "unavailable" if failure else "ok" for name, failure in failures.items()}
+        checks["vacuum"] = "degraded" if self._blocked else "ok"
+        causes = {name: str(cause) for name, cause in {**failures, "vacuum": self._blocked}.items() if cause}
+        status = next((state for state in ("unavailable", "degraded") if state in checks.values()), "ok")
+        return {"status": status, "checks": checks, "causes": causes}
 
     def lanes_changed(self, lanes: frozenset[int]) -> None:
         _lanes.set(len(lanes))

@@ -47,7 +47,7 @@ def wait_for_page(port, words, process, within=300):
 
 
 def test_a_change_is_served_and_relayed_a_syntax_error_is_told_and_ctrl_c_ends_all(tmp_path, source, gone):
-    page, relay = source / "entrypoints/http/routes/root.py", source / "entrypoints/cli/relay.py"
+    page, relay = source / "entrypoints/http/routes/root.py", source / "entrypoints/relay/app.py"
     folder, port = tmp_path / "here", free_port()
     folder.mkdir()
     with dev(folder, port, "--reload", PYTHONPATH=f"{source}{os.pathsep}{PYTHON_PATH}") as process:

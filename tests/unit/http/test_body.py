@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from entrypoints.http.errors import BodyShedError, BodyTooSlowError
 from entrypoints.http.middleware.body import (
     BODY_LIMIT_BYTES,
     BYTES_OF_A_REQUEST,
@@ -18,6 +17,8 @@ from entrypoints.http.middleware.body import (
     Budget,
     read_body,
 )
+from entrypoints.http.problems import BODY_SHED, BODY_TOO_SLOW
+from support.refusals import refused
 
 SCOPE: Any = {"type": "http", "headers": []}
 
@@ -54,7 +55,7 @@ async def test_the_oldest_unfinished_body_makes_room_for_the_newest():
     clients[2].send(b"y" * 30)
     await settled()
 
-    with pytest.raises(BodyShedError):
+    with refused(BODY_SHED):
         await tasks[0]
     clients[1].send(b"", more=False)
     clients[2].send(b"z", more=False)
@@ -69,7 +70,7 @@ async def test_bodies_of_nothing_count_as_the_requests_they_are():
     await settled()
 
     assert [task.done() for task in tasks] == [True] * 15 + [False] * 10
-    assert {type(task.exception()) for task in tasks[:15]} == {BodyShedError}
+    assert {task.exception().problem for task in tasks[:15]} == {BODY_SHED}
     for client in clients:
         client.send(b"", more=False)
     assert await asyncio.gather(*tasks[15:]) == [b""] * 10
@@ -109,7 +110,7 @@ async def test_small_bodies_do_not_wait_for_large_ones_and_a_large_one_waits_for
     began = asyncio.get_running_loop().time()
     assert len(await read_body(SCOPE, large.receive, budget=budget)) == SMALL_BYTES + 2
     assert asyncio.get_running_loop().time() - began >= LARGE_TURN_S - 0.1
-    with pytest.raises(BodyShedError):
+    with refused(BODY_SHED):
         await tasks[0]
     for task in tasks:
         task.cancel()
@@ -122,7 +123,7 @@ async def test_a_body_of_too_many_small_pieces_is_given_up_whatever_time_there_i
     for _ in range(2 * SMALL_PIECES):
         client.send(b"x")
 
-    with pytest.raises(BodyTooSlowError):
+    with refused(BODY_TOO_SLOW):
         await read_body(SCOPE, client.receive)
     assert client.messages.qsize() > SMALL_PIECES - 10
 
@@ -149,7 +150,7 @@ async def test_one_that_alone_exceeds_the_budget_is_given_up():
     client = Client()
     client.send(b"x" * 100)
 
-    with pytest.raises(BodyShedError):
+    with refused(BODY_SHED):
         await read_body(SCOPE, client.receive, budget=Budget(BYTES_OF_A_REQUEST + 50))
 
 
@@ -161,7 +162,7 @@ async def test_one_whose_time_is_over_and_that_is_given_up_in_the_same_moment_en
     later = reading(second, budget)
     second.send(b"a", more=False)
 
-    with pytest.raises((BodyShedError, BodyTooSlowError)):
+    with refused(BODY_SHED, BODY_TOO_SLOW):
         await task
     assert await later == b"a"
     assert budget._held == 0

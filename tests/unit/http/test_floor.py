@@ -3,8 +3,9 @@
 import pytest
 from sdktest.rows import each_row
 
-from entrypoints.http.errors import MinVersionError
 from entrypoints.http.floor import LARGEST, min_version_in, seen_version_in
+from entrypoints.http.problems import MIN_VERSION_NOT_VALID
+from support.refusals import refused
 from support.users import USER
 from support.web import bearer, created, deleted
 
@@ -49,12 +50,12 @@ def test_min_version_is_read_wherever_it_stands(query, version):
     ],
 )
 def test_what_is_no_positive_integer_is_refused(value):
-    with pytest.raises(MinVersionError):
+    with refused(MIN_VERSION_NOT_VALID):
         min_version_in(f"min_version={value}".encode())
 
 
 def test_two_of_them_are_refused():
-    with pytest.raises(MinVersionError):
+    with refused(MIN_VERSION_NOT_VALID):
         min_version_in(b"min_version=1&min_version=1")
 
 

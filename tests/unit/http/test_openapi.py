@@ -7,8 +7,8 @@ import pytest
 
 from entrypoints.http.openapi import reference
 from entrypoints.http.openapi.document import document
-from entrypoints.http.problems import INTERNAL, TABLE
 from entrypoints.http.routes.handlers import HANDLERS, INJECTED
+from support.refusals import every_problem
 from support.web import bearer, created
 
 ACTIONS = ("ban", "unban", "lock", "unlock", "set-metadata", "revoke-sessions", "sync", "delete")
@@ -45,7 +45,7 @@ def test_every_problem_is_documented_under_its_status(described):
         for code in re.findall(r"`([a-z-]+)`", response["description"])
     }
 
-    assert {(problem.status, problem.code) for problem in (*TABLE.values(), INTERNAL)} <= documented
+    assert {(problem.status, problem.code) for problem in every_problem()} <= documented
 
 
 def test_every_error_has_the_shape_of_a_problem(described):

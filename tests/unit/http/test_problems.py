@@ -15,8 +15,8 @@ from application.errors import (
     UnavailableError,
     UnusableWebhookError,
 )
-from entrypoints.http.errors import HttpError
 from entrypoints.http.problems import INTERNAL, TABLE, problem_of, response_to
+from support.refusals import every_problem
 from support.web import created, signed
 
 
@@ -36,18 +36,18 @@ NEVER_ANSWERED = {BrokerUnavailableError, UnavailableError}
 """Of commands alone; the base of three others."""
 
 
-def test_every_error_a_request_can_meet_has_a_row_of_its_own():
-    expected = leaves(ApplicationError) | leaves(HttpError) | {TokenRejected, OriginRefused, KeysUnavailable}
+def test_every_error_of_a_use_case_that_a_request_can_meet_has_a_row_of_its_own():
+    expected = leaves(ApplicationError) | {TokenRejected, OriginRefused, KeysUnavailable}
 
     assert set(TABLE) == expected - NEVER_ANSWERED
 
 
 def test_codes_are_unique_and_each_503_says_when_to_come_back():
-    codes = [problem.code for problem in TABLE.values()]
+    problems = every_problem()
 
-    assert len(codes) == len(set(codes))
-    assert all("retry-after" in problem.headers for problem in TABLE.values() if problem.status == 503)
-    assert all("www-authenticate" in problem.headers for problem in TABLE.values() if problem.status == 401)
+    assert len({problem.code for problem in problems}) == len(problems)
+    assert all("retry-after" in problem.headers for problem in problems if problem.status == 503)
+    assert all("www-authenticate" in problem.headers for problem in problems if problem.status == 401)
 
 
 def test_an_unknown_error_is_ours_and_its_text_is_not_shown():

@@ -4,10 +4,11 @@ import pytest
 from sdktest.rows import each_row
 
 from application.errors import ForgedWebhookError
-from entrypoints.http.errors import BodyTooLargeError, BodyTooSlowError, ClientDisconnectedError
 from entrypoints.http.middleware.body import read_body
+from entrypoints.http.problems import BODY_TOO_LARGE, BODY_TOO_SLOW, CLIENT_DISCONNECTED
 from entrypoints.http.routes import webhooks
 from entrypoints.http.routes.webhooks import signed_headers
+from support.refusals import refused
 from support.users import USER
 from support.web import created, signed
 
@@ -43,21 +44,21 @@ async def test_the_body_is_what_came_byte_for_byte():
 async def test_a_body_that_turns_out_too_long_is_not_kept():
     receive = arriving(*[b"x" * 10] * 5)
 
-    with pytest.raises(BodyTooLargeError):
+    with refused(BODY_TOO_LARGE):
         await read_body(scope(), receive, limit=20)
 
 
 async def test_a_body_announced_too_long_is_refused_without_asking_for_it():
     receive = arriving(b"x" * 30)
 
-    with pytest.raises(BodyTooLargeError):
+    with refused(BODY_TOO_LARGE):
         await read_body(scope(content_length="30", expect="100-continue"), receive, limit=20)
     assert receive.received == []
 
 
 @pytest.mark.parametrize("length", ["99999999999999999999999999", "21", "٣"])
 async def test_an_announcement_is_not_trusted(length):
-    with pytest.raises(BodyTooLargeError):
+    with refused(BODY_TOO_LARGE):
         await read_body(scope(content_length=length), arriving(b"x" * 21), limit=20)
 
 
@@ -66,7 +67,7 @@ async def test_a_body_that_trickles_in_is_cut_off_however_steady_it_is():
         await asyncio.sleep(0.01)
         return {"type": "http.request", "body": b"x", "more_body": True}
 
-    with pytest.raises(BodyTooSlowError):
+    with refused(BODY_TOO_SLOW):
         await read_body(scope(), trickle, seconds=0.1)
 
 
@@ -74,7 +75,7 @@ async def test_a_client_that_leaves_is_noticed():
     async def gone():
         return {"type": "http.disconnect"}
 
-    with pytest.raises(ClientDisconnectedError):
+    with refused(CLIENT_DISCONNECTED):
         await read_body(scope(), gone)
 
 

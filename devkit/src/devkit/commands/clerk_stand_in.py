@@ -27,7 +27,7 @@ from entrypoints.cli.bounds import between
 from entrypoints.cli.until_signal import run_until_signal
 from entrypoints.config.loading import load
 from entrypoints.config.parsing import http_url
-from entrypoints.config.settings import EventsSettings, HttpSettings, OutboxSettings
+from entrypoints.config.settings import EventsSettings, HttpSettings, MigrateSettings
 from entrypoints.observability.logging import configure_logging
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def _watch(records: Records, environment: Mapping[str, str]) -> "Watching | None
 
     engine = kafka = None
     if "DATABASE_URL" in named:
-        database = load(OutboxSettings, environment=environment, env_file=NO_FILE)
+        database = load(MigrateSettings, environment=environment, env_file=NO_FILE)
         engine = container_of(DatabaseContainer, database).engine()
     if "KAFKA_BOOTSTRAP_SERVERS" in named:
         settings = load(EventsSettings, environment=environment, env_file=NO_FILE)

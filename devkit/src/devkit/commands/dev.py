@@ -155,9 +155,9 @@ async def _dev(  # noqa: PLR0913  # the options of the command
 async def _prepare(environment: Mapping[str, str]) -> None:
     """Create the schema and the topics."""
     database = container_of(DatabaseContainer, load(MigrateSettings, environment=environment, env_file=NO_FILE))
-    await database.migrate()("head")
+    await database.migrate("head")
     kafka = container_of(TopicsContainer, load(EventsSettings, environment=environment, env_file=NO_FILE))
-    await kafka.create_topics()()
+    await kafka.create_topics()
 
 
 @asynccontextmanager

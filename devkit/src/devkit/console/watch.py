@@ -49,8 +49,8 @@ class Watch:
                 tasks.create_task(self._read_rows(self.engine))
             if self.kafka is not None:
                 topics = TopicsContainer(kafka=self.kafka)
-                tasks.create_task(self._follow(topics.tail_topic(), self.kafka.kafka_user_events_topic))
-                tasks.create_task(self._follow(topics.tail_session_topic(), self.kafka.kafka_session_events_topic))
+                tasks.create_task(self._follow(topics.tail_topic, self.kafka.kafka_user_events_topic))
+                tasks.create_task(self._follow(topics.tail_session_topic, self.kafka.kafka_session_events_topic))
                 tasks.create_task(self._read_positions(self.kafka))
 
     async def _read_rows(self, engine: AsyncEngine) -> NoReturn:

@@ -133,8 +133,8 @@ async def open_stage(progress: Callable[[str], None]) -> AsyncIterator[Stage]:
         nowhere = folder / "no.env"
         settings = load(RelaySettings, environment=environment, env_file=nowhere)
         kafka = container_of(TopicsContainer, settings)
-        await kafka.create_topics()()
-        _, revision, _ = await container_of(DatabaseContainer, settings).migrate()("head")
+        await kafka.create_topics()
+        _, revision, _ = await container_of(DatabaseContainer, settings).migrate("head")
         progress(
             f"Schema is at {revision}; topic {settings.kafka.kafka_user_events_topic}, {EVENTS.partitions} partitions"
         )
@@ -149,8 +149,8 @@ async def open_stage(progress: Callable[[str], None]) -> AsyncIterator[Stage]:
 
         database = await asyncpg.connect(stack.postgres.dsn, timeout=PATIENCE_S, command_timeout=PATIENCE_S)
         exits.push_async_callback(database.close)
-        tail = await exits.enter_async_context(kafka.tail_topic()(from_beginning=True))
-        session_tail = await exits.enter_async_context(kafka.tail_session_topic()(from_beginning=True))
+        tail = await exits.enter_async_context(kafka.tail_topic(from_beginning=True))
+        session_tail = await exits.enter_async_context(kafka.tail_session_topic(from_beginning=True))
         http = await exits.enter_async_context(httpx.AsyncClient(base_url=address, timeout=PATIENCE_S, trust_env=False))
         yield Stage(
             clerk=ClerkStandIn(keys.webhook_secret),

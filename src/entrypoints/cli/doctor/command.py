@@ -65,13 +65,13 @@ async def _examine(found: Configured) -> list[Finding]:
     try:
         (primary, written, replicas), outbox, topics, clerk, serving = await asyncio.gather(
             asyncio.gather(
-                _ask(POSTGRES, container.examine_database()) if database else _nothing(),
-                _ask(POSTGRES, container.try_writing()) if database else _nothing(),
-                _ask(REPLICA, container.examine_replicas()) if has_replica else _nothing(),
+                _ask(POSTGRES, container.examine_database) if database else _nothing(),
+                _ask(POSTGRES, container.try_writing) if database else _nothing(),
+                _ask(REPLICA, container.examine_replicas) if has_replica else _nothing(),
             ),
             _ask(POSTGRES, container.outbox_admin().status) if database else _nothing(),
-            _ask(KAFKA, container.examine_topics()) if get(settings.KafkaSettings) else _nothing(),
-            _ask(CLERK, lambda: container.examine_clerk()(get(settings.TokenSettings), get(settings.ClerkApiSettings))),
+            _ask(KAFKA, container.examine_topics) if get(settings.KafkaSettings) else _nothing(),
+            _ask(CLERK, lambda: container.examine_clerk(get(settings.TokenSettings), get(settings.ClerkApiSettings))),
             _ask("serve", partial(_ask_serve, http)) if http else _nothing(),
         )
     finally:

@@ -18,7 +18,7 @@ from entrypoints.cli.outbox.output import as_json, print_json, print_letters, pr
 from entrypoints.cli.startup import container_for, run
 from entrypoints.cli.terminal import console_for_stdout, fail, on_terminal
 from entrypoints.composition.database import DatabaseContainer
-from entrypoints.config.settings import OutboxSettings
+from entrypoints.config.settings import MigrateSettings
 
 BETWEEN_READINGS_S = 1.0
 
@@ -120,7 +120,7 @@ def _report(repairs: Mapping[int, Repair]) -> None:
 
 
 def _run(ask: Callable[[OutboxAdministration], Awaitable[T]]) -> T:
-    return run(container_for(DatabaseContainer, OutboxSettings), lambda container: ask(container.outbox_admin()))
+    return run(container_for(DatabaseContainer, MigrateSettings), lambda container: ask(container.outbox_admin()))
 
 
 def _clear_and_print(status: OutboxStatus, rate: float) -> None:

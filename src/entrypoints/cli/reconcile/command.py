@@ -14,9 +14,9 @@ from application.reconcile.options import ReconcileOptions
 from domain.user import parse_user_id
 from entrypoints.cli.bounds import between
 from entrypoints.cli.confirmation import Yes, require_terminal
-from entrypoints.cli.exit_codes import EX_DATAERR, EX_NOT_DONE, EX_TEMPFAIL, EX_UNAVAILABLE, EX_USAGE
+from entrypoints.cli.exit_codes import EX_TEMPFAIL, EX_USAGE
 from entrypoints.cli.moment import moment
-from entrypoints.cli.reconcile.output import Output, Result
+from entrypoints.cli.reconcile.output import DIFFERENT, EQUAL, REFUSED, REPAIRED, SAFETY_STOP, STOPPED, Output
 from entrypoints.cli.startup import read_option, require_secret_key
 from entrypoints.cli.terminal import fail
 from entrypoints.cli.until_signal import run_until_signal
@@ -26,15 +26,6 @@ from entrypoints.composition.reconcile import ReconcileContainer
 from entrypoints.config.loading import load
 from entrypoints.config.settings import ReconcileSettings
 from entrypoints.observability.logging import configure_logging
-
-_STATUS = {
-    Result.EQUAL: 0,
-    Result.REPAIRED: 0,
-    Result.DIFFERENT: EX_NOT_DONE,
-    Result.SAFETY_STOP: EX_DATAERR,
-    Result.REFUSED: EX_UNAVAILABLE,
-    Result.STOPPED: EX_TEMPFAIL,
-}
 
 
 def reconcile(  # noqa: PLR0913  # a command's options
@@ -113,21 +104,16 @@ async def _run(container: ReconcileContainer, options: ReconcileOptions, output:
         async with acting(container):
             await container.reconcile()(options, output.progress, output)
     except errors.SafetyStopError as error:
-        return _ended(output, Result.SAFETY_STOP, str(error))
+        return output.ended(SAFETY_STOP, str(error))
     except (errors.ClerkRefusedError, errors.ClerkKeyRefusedError) as error:
-        return _ended(output, Result.REFUSED, str(error))
+        return output.ended(REFUSED, str(error))
     except (errors.ClerkUnavailableError, errors.StoreUnavailableError) as error:
-        return _ended(output, Result.STOPPED, str(error))
+        return output.ended(STOPPED, str(error))
     except asyncio.CancelledError:
-        _ended(output, Result.STOPPED, "interrupted")
+        output.ended(STOPPED, "interrupted")
         raise
-    equal = Result.REPAIRED if output.progress.repaired.total() else Result.EQUAL
-    return _ended(output, Result.DIFFERENT if output.progress.left else equal)
-
-
-def _ended(output: Output, result: Result, reason: str = "") -> int:
-    output.ended(result, reason)
-    return _STATUS[result]
+    equal = REPAIRED if output.progress.repaired.total() else EQUAL
+    return output.ended(DIFFERENT if output.progress.left else equal)
 
 
 def allowance(text: str) -> DeletionLimit:

@@ -4,11 +4,11 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, Self
 
 import structlog
+from attrs import frozen
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
@@ -18,6 +18,7 @@ from application.reconcile.options import ReconcileOptions, ReconcileProgress
 from application.users.representation import rfc3339
 from domain.user import UserId
 from entrypoints.cli.confirmation import agreed
+from entrypoints.cli.exit_codes import EX_DATAERR, EX_NOT_DONE, EX_TEMPFAIL, EX_UNAVAILABLE
 from entrypoints.cli.output import print_table
 from entrypoints.cli.terminal import console_for_progress
 
@@ -27,24 +28,27 @@ LOG_EVERY_S = 10.0  # between two lines about progress, where there is no termin
 log = structlog.get_logger("reconcile")
 
 
-class Result(StrEnum):
-    EQUAL = "equal"
-    REPAIRED = "repaired"
-    DIFFERENT = "different"
-    STOPPED = "stopped"
-    SAFETY_STOP = "safety-stop"
-    REFUSED = "refused"
+@frozen
+class Result:
+    """How a run ended."""
+
+    name: str  # in the summary
+    status: int  # of the program
+    says: str  # the last line
 
 
-_SAYS = {
-    Result.EQUAL: "Equal: nothing differs.",
-    Result.REPAIRED: "Repaired: nothing differs any more.",
-    Result.DIFFERENT: "Differences are left.",
-    Result.STOPPED: "Stopped before the end ({reason}). Run it again: {again}.",
-    Result.SAFETY_STOP: "Safety stop, nobody was deleted: {reason}.\n"
+EQUAL = Result("equal", 0, "Equal: nothing differs.")
+REPAIRED = Result("repaired", 0, "Repaired: nothing differs any more.")
+DIFFERENT = Result("different", EX_NOT_DONE, "Differences are left.")
+STOPPED = Result("stopped", EX_TEMPFAIL, "Stopped before the end ({reason}). Run it again: {again}.")
+SAFETY_STOP = Result(
+    "safety-stop",
+    EX_DATAERR,
+    "Safety stop, nobody was deleted: {reason}.\n"
     "Is CLERK_SECRET_KEY of the instance that these users are from? If it is meant, say so with --allow-deletes.",
-    Result.REFUSED: "Clerk refuses: {reason}.",
-}
+)
+REFUSED = Result("refused", EX_UNAVAILABLE, "Clerk refuses: {reason}.")
+
 _MEANS = {
     Drift.MISSING: "at Clerk, not here",
     Drift.STALE: "older here than at Clerk",
@@ -145,22 +149,23 @@ class Output:
         self._bar.update(self._task, says=f"waiting {seconds:.0f} s: {reason}")
         self._log("warning", "reconcile waits", reason=reason, seconds=round(seconds, 1))
 
-    def ended(self, result: Result, reason: str = "") -> None:
-        """Show the summary."""
+    def ended(self, result: Result, reason: str = "") -> int:
+        """Show the summary, and return the exit status."""
         self._bar.stop()
         summary = self._summary(result, reason)
         self._line({"summary": summary})
-        level = "info" if result in {Result.EQUAL, Result.REPAIRED} else "warning"
-        self._log(level, "reconcile ended", result=result, reason=reason or None, **self._counts())
+        level = "warning" if result.status else "info"
+        self._log(level, "reconcile ended", result=result.name, reason=reason or None, **self._counts())
         if self._as_json:
             print(json.dumps(summary), flush=True)
         else:
             self._print(result, reason)
+        return result.status
 
     def _summary(self, result: Result, reason: str) -> dict[str, Any]:
         progress = self.progress
         return {
-            "result": result,
+            "result": result.name,
             "reason": reason or None,
             "dry_run": self._options.dry_run,
             "since": None if self._options.since is None else rfc3339(self._options.since),
@@ -206,7 +211,7 @@ class Output:
             says.append("Nothing was written (--dry-run).")
         whole = self._options.since is None and not self._options.dry_run and not self._options.user
         again = "it goes on from here" if whole else "it begins anew"
-        print(*says, _SAYS[result].format(reason=reason, again=again), sep="\n", flush=True)
+        print(*says, result.says.format(reason=reason, again=again), sep="\n", flush=True)
 
     def _rate(self) -> float:
         listed = max(0, self.progress.listed - self._listed_before)

@@ -45,11 +45,8 @@ class RelaySettings:
 
 @frozen(kw_only=True)
 class MigrateSettings:
-    database: DatabaseSettings
+    """Of `outbox` too."""
 
-
-@frozen(kw_only=True)
-class OutboxSettings:
     database: DatabaseSettings
 
 

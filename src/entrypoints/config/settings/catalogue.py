@@ -30,7 +30,7 @@ COMMANDS: Mapping[str, type] = {
     "migrate": settings.MigrateSettings,
     "users": settings.UsersSettings,
     "reconcile": settings.ReconcileSettings,
-    "outbox": settings.OutboxSettings,
+    "outbox": settings.MigrateSettings,
     "events": settings.EventsSettings,
     "topic": settings.EventsSettings,
 }

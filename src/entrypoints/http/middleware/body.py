@@ -9,7 +9,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from application.deadlines import Deadlines
-from entrypoints.http.errors import BodyShedError, BodyTooLargeError, BodyTooSlowError, ClientDisconnectedError
+from entrypoints.http.problems import BODY_SHED, BODY_TOO_LARGE, BODY_TOO_SLOW, CLIENT_DISCONNECTED, HttpError
 
 BODY_LIMIT_BYTES = 1024 * 1024
 BODY_TIMEOUT_S = 15.0
@@ -91,11 +91,11 @@ class Budget:
             self._turns.release()
 
     def keep(self, body: _Body, chunk: bytes) -> None:
-        """Add what has arrived, or raise BodyShedError: this is the one to give up."""
+        """Add what has arrived, or raise HttpError(BODY_SHED): this is the one to give up."""
         if not body.shed:
             self._take(body, len(chunk))
         if body.shed:
-            raise BodyShedError
+            raise HttpError(BODY_SHED)
         body.received += chunk
 
     async def turn(self, body: _Body) -> None:
@@ -144,11 +144,11 @@ async def read_body(
 ) -> bytes:
     """Return the whole body, byte for byte as received; `limit` is in bytes.
 
-    Raises:
-        BodyTooLargeError: it is announced longer than the limit, or turns out to be; no more than that was kept.
-        BodyTooSlowError: it was not complete in time, however steadily it trickles in, or comes in too many pieces.
-        BodyShedError: the budget is spent, and this body began first.
-        ClientDisconnectedError: the client left.
+    Raises HttpError:
+        BODY_TOO_LARGE: it is announced longer than the limit, or turns out to be; no more than that was kept.
+        BODY_TOO_SLOW: it was not complete in time, however steadily it trickles in, or comes in too many pieces.
+        BODY_SHED: the budget is spent, and this body began first.
+        CLIENT_DISCONNECTED: the client left.
     """
     refuse_announced(scope, limit)
     announced = announced_bytes(scope)
@@ -161,19 +161,19 @@ async def read_body(
                 message = await receive()
                 pieces += 1
                 if message["type"] != "http.request":
-                    raise ClientDisconnectedError
+                    raise HttpError(CLIENT_DISCONNECTED)
                 budget.keep(body, message.get("body", b""))
                 if len(body.received) > limit:
-                    raise BodyTooLargeError
+                    raise HttpError(BODY_TOO_LARGE)
                 # Granian tells of the end by another message, which costs as much as the first.
                 if not message.get("more_body", False) or len(body.received) == announced:
                     return bytes(body.received)
                 if _too_many(pieces, len(body.received)):
-                    raise BodyTooSlowError
+                    raise HttpError(BODY_TOO_SLOW)
                 if len(body.received) > SMALL_BYTES:
                     await budget.turn(body)
     except TimeoutError:
-        raise (BodyShedError if body.shed else BodyTooSlowError) from None
+        raise HttpError(BODY_SHED if body.shed else BODY_TOO_SLOW) from None
     finally:
         budget.deadlines.remove(body.give_up)
         budget.end(body)
@@ -259,10 +259,10 @@ def announced_bytes(scope: Scope) -> int | None:
 
 
 def refuse_announced(scope: Scope, limit: int = BODY_LIMIT_BYTES) -> None:
-    """Raise BodyTooLargeError, before anything is read, if the body is announced longer than the limit."""
+    """Raise HttpError(BODY_TOO_LARGE), before anything is read, if the body is announced longer than the limit."""
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit() and (len(value) > len(str(limit)) or int(value) > limit):
-            raise BodyTooLargeError
+            raise HttpError(BODY_TOO_LARGE)
 
 
 def _waits_for_our_word(head: Mapping[bytes, bytes]) -> bool:

@@ -6,8 +6,8 @@ from typing import Protocol
 from litestar.types import HTTPScope
 
 from application.errors import ForgedWebhookError
-from entrypoints.http.errors import HeadTooLargeError, QueryTooLongError
 from entrypoints.http.limits import HEAD_LIMIT_BYTES
+from entrypoints.http.problems import HEAD_TOO_LARGE, QUERY_TOO_LONG, HttpError
 from entrypoints.http.rejection_throttle import RejectionThrottle
 from entrypoints.observability.metrics import WEBHOOK_ROUTE
 
@@ -48,17 +48,17 @@ class HeadBounds:
         raise error
 
 
-def excess(scope: HTTPScope) -> HeadTooLargeError | QueryTooLongError | None:
+def excess(scope: HTTPScope) -> HttpError | None:
     """Return the first bound that the head exceeds."""
     query = scope["query_string"]
     if len(query) > QUERY_LIMIT_BYTES:
-        return QueryTooLongError(f"the query is longer than {QUERY_LIMIT_BYTES} bytes")
+        return HttpError(QUERY_TOO_LONG, f"the query is longer than {QUERY_LIMIT_BYTES} bytes")
     if query.count(b"&") >= PARAMETERS_AT_MOST:
-        return QueryTooLongError(f"the query has more than {PARAMETERS_AT_MOST} parameters")
+        return HttpError(QUERY_TOO_LONG, f"the query has more than {PARAMETERS_AT_MOST} parameters")
     headers = [*scope["headers"]]
     size = len(query) + len(scope["raw_path"]) + sum(map(len, chain.from_iterable(headers))) + _OF_A_LINE * len(headers)
     if size > HEAD_LIMIT_BYTES:
-        return HeadTooLargeError(f"the head is longer than {HEAD_LIMIT_BYTES} bytes")
+        return HttpError(HEAD_TOO_LARGE, f"the head is longer than {HEAD_LIMIT_BYTES} bytes")
     if sum([value.count(b";") + 1 for name, value in headers if name == b"cookie"]) > COOKIES_AT_MOST:
-        return HeadTooLargeError(f"there are more than {COOKIES_AT_MOST} cookies")
+        return HttpError(HEAD_TOO_LARGE, f"there are more than {COOKIES_AT_MOST} cookies")
     return None

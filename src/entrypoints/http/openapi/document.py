@@ -13,9 +13,8 @@ from litestar.types import ControllerRouterHandler
 
 from domain.user import USER_ID
 from entrypoints.http.dependencies import provided
-from entrypoints.http.errors import HeadTooLargeError, QueryTooLongError
 from entrypoints.http.floor import LARGEST, MIN_VERSION
-from entrypoints.http.problems import BAD_REQUEST, INTERNAL, MEDIA_TYPE, TABLE
+from entrypoints.http.problems import BAD_REQUEST, HEAD_TOO_LARGE, INTERNAL, MEDIA_TYPE, QUERY_TOO_LONG, TABLE, Problem
 from entrypoints.http.users.requests import EMAIL, EMAIL_CHARACTERS_AT_MOST, IDS_AT_MOST
 from entrypoints.version import VERSION
 
@@ -41,11 +40,11 @@ class ProblemDocument:
     labels: dict[str, str] | None = None  # why, by the names of `checks`
 
 
-def problems(*errors: type[Exception], not_modified: bool = False) -> dict[int, ResponseSpec]:
-    """Return the responses an operation documents for these errors, and for those that any request can meet."""
+def problems(*kinds: Problem | type[Exception], not_modified: bool = False) -> dict[int, ResponseSpec]:
+    """Return the responses an operation documents for these, and for the problems that any request can meet."""
     titles: dict[int, list[str]] = defaultdict(list)
-    bounds = [TABLE[error] for error in (HeadTooLargeError, QueryTooLongError)]
-    for problem in (*(TABLE[error] for error in errors), BAD_REQUEST, *bounds, INTERNAL):
+    own = [kind if isinstance(kind, Problem) else TABLE[kind] for kind in kinds]
+    for problem in (*own, BAD_REQUEST, HEAD_TOO_LARGE, QUERY_TOO_LONG, INTERNAL):
         titles[problem.status].append(f"{problem.title} (`{problem.code}`)")
     specs = {
         status: ResponseSpec(

@@ -18,9 +18,9 @@ from application.failure import CLERK, KEYS, POSTGRES, TOKENS, WEBHOOKS, Cause, 
 from application.relay.dead_letters import OutboxStatus
 from application.users.replica import NOT_ASKED
 from entrypoints.http.dependencies import Injected
-from entrypoints.http.errors import NotReadyError
 from entrypoints.http.middleware.graceful_shutdown import GracefulShutdown
 from entrypoints.http.openapi.document import problems
+from entrypoints.http.problems import NOT_READY, HttpError
 from entrypoints.http.recent_failures import CAUSE_OF_KEYS, RecentFailures
 from entrypoints.observability import metrics
 
@@ -155,13 +155,13 @@ async def live() -> Health:
     return Health(State.OK, {}, {}, {})
 
 
-@get("/health/ready", summary="Whether requests can be served", responses=problems(NotReadyError))
+@get("/health/ready", summary="Whether requests can be served", responses=problems(NOT_READY))
 async def ready(dependencies: Injected[Dependencies]) -> Health:
     """Ask the database, and now and then whether it takes a write."""
     return _verdict([await dependencies.database(), *dependencies.process()])
 
 
-@get("/health", summary="The state of every dependency", responses=problems(NotReadyError))
+@get("/health", summary="The state of every dependency", responses=problems(NOT_READY))
 async def health(dependencies: Injected[Dependencies]) -> Health:
     """Ask for all of it; only what requests cannot do without makes it 503, the rest is `degraded`, and 200."""
     return _verdict(
@@ -214,5 +214,5 @@ def _verdict(found: list[_Check]) -> Health:
     causes = {check.name: check.cause for check in found if check.cause}
     labels = {check.name: check.label for check in found if check.label}
     if State.UNAVAILABLE in checks.values():
-        raise NotReadyError(checks, causes, labels)
+        raise HttpError(NOT_READY, checks=checks, causes=causes, labels=labels)
     return Health(State.DEGRADED if State.DEGRADED in checks.values() else State.OK, checks, causes, labels)

@@ -16,10 +16,10 @@ from anomalyze_auth import Authenticated, Reason, TokenRejected
 from application.errors import UserUnknownError
 from entrypoints.http.authentication import FLOOR_ERRORS, REQUEST_ERRORS, USER_ERRORS, Authentication
 from entrypoints.http.dependencies import Injected
-from entrypoints.http.errors import IdentityHeaderNamedError, ImpersonatedError, NotAdmittedError, VerifyQueryError
 from entrypoints.http.floor import min_version_in
 from entrypoints.http.openapi.document import SESSION_TOKEN, problems
 from entrypoints.http.plain_response import Headers, PlainResponse
+from entrypoints.http.problems import IDENTITY_HEADER_NAMED, IMPERSONATED, NOT_ADMITTED, VERIFY_QUERY, HttpError
 
 PATH = "/v1/verify"
 PREFIX = "/v1/ext-authz"
@@ -83,13 +83,13 @@ def keeps_original_path(path: str) -> bool:
     summary="Forward auth",
     security=SESSION_TOKEN,
     responses=problems(
-        VerifyQueryError,
-        IdentityHeaderNamedError,
+        VERIFY_QUERY,
+        IDENTITY_HEADER_NAMED,
         *FLOOR_ERRORS,
         *REQUEST_ERRORS,
         *USER_ERRORS,
-        NotAdmittedError,
-        ImpersonatedError,
+        NOT_ADMITTED,
+        IMPERSONATED,
     ),
     response_description="Let the request through, with these identity headers in place of the client's.",
 )
@@ -103,18 +103,18 @@ async def verify(request: Request[Any, Any, Any], authentication: Injected[Authe
     checks = _checks(request.scope["query_string"])
     min_version = min_version_in(request.scope["query_string"], before=ORIGINAL)
     if min_version and ACTIVE not in checks:  # without our row there is nothing to compare it with
-        raise VerifyQueryError
+        raise HttpError(VERIFY_QUERY)
     _require_whole_identity(request.scope["headers"])
     identity = await authentication.identity_in(request.scope["headers"])
     headers = identity_headers(identity)
     if IN_PERSON in checks and identity.actor_id is not None:
-        raise ImpersonatedError
+        raise HttpError(IMPERSONATED)
     caching: Headers = _NO_STORE
     if ACTIVE in checks:
         try:
             await authentication.user_of(identity, min_version=min_version)
         except UserUnknownError:
-            raise NotAdmittedError from None
+            raise HttpError(NOT_ADMITTED) from None
     elif CACHEABLE in checks:
         caching = cache_headers(identity.expires_at, time.time())
     return PlainResponse(headers=[_CONTENT_TYPE, *caching, *headers])
@@ -153,7 +153,7 @@ def cache_headers(expires_at: float, now: float) -> Headers:
 
 
 def _checks(query: bytes) -> set[str]:
-    """Return what the proxy's configuration asks for besides the token's own check, or raise VerifyQueryError.
+    """Return what the proxy's configuration asks for besides the token's own check, or raise HttpError(VERIFY_QUERY).
 
     A check that is misspelled must not be left out in silence: nearly the name, or any value but `true`, is refused.
     Behind `path=`, and in all of the query below `/v1/ext-authz`, it is the original request's query, whose parameters
@@ -173,7 +173,7 @@ def _checks(query: bytes) -> set[str]:
             for part in _SEPARATORS.split(name):  # `active%3Dtrue`, encoded once too often
                 others += 1
                 if others > _OTHERS_AT_MOST or _may_mean_a_check(part):
-                    raise VerifyQueryError
+                    raise HttpError(VERIFY_QUERY)
         original = original or name == ORIGINAL
     return checks
 
@@ -184,11 +184,11 @@ def _may_mean_a_check(name: str) -> bool:
 
 
 def _require_whole_identity(headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Raise IdentityHeaderNamedError for a Connection header that names an identity header.
+    """Raise HttpError for a Connection header that names an identity header.
 
     A proxy that takes it for one of this connection alone (RFC 9110, section 7.6.1) drops it on the way to the
     application, in any case: without `X-Auth-Actor-Id`, an impersonated session looks like the user's own.
     """
     for name, value in headers:
         if name == b"connection" and _IDENTITY_HEADER.search(value):
-            raise IdentityHeaderNamedError
+            raise HttpError(IDENTITY_HEADER_NAMED)

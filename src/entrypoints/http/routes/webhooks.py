@@ -19,11 +19,11 @@ from application.errors import (
 from application.users.receive_webhook import ReceiveWebhook
 from domain.decision import Outcome
 from entrypoints.http.dependencies import Injected
-from entrypoints.http.errors import BodyShedError, BodyTooLargeError, BodyTooSlowError, ClientDisconnectedError
 from entrypoints.http.middleware.body import read_body, refuse_announced
 from entrypoints.http.middleware.request_middleware import note, note_outcome
 from entrypoints.http.openapi.document import problems
 from entrypoints.http.plain_response import PlainResponse
+from entrypoints.http.problems import BODY_SHED, BODY_TOO_LARGE, BODY_TOO_SLOW, CLIENT_DISCONNECTED, HttpError
 
 _SIGNED = (b"svix-", b"webhook-")
 _DELIVERY = re.compile("msg_[A-Za-z0-9_-]{1,60}")
@@ -49,10 +49,10 @@ _JSON = (b"content-type", b"application/json")
     summary="Receive a Clerk webhook",
     responses=problems(
         ForgedWebhookError,
-        ClientDisconnectedError,
-        BodyTooSlowError,
-        BodyTooLargeError,
-        BodyShedError,
+        CLIENT_DISCONNECTED,
+        BODY_TOO_SLOW,
+        BODY_TOO_LARGE,
+        BODY_SHED,
         UnusableWebhookError,
         UnstorableError,
         StoreBusyError,
@@ -78,7 +78,9 @@ async def _body(request: Request[Any, Any, Any], *, in_time: bool) -> bytes:
         return await read_body(request.scope, request.receive)
     try:
         return await read_body(request.scope, request.receive, limit=LATE_LIMIT_BYTES, seconds=LATE_TIMEOUT_S)
-    except (BodyTooLargeError, BodyTooSlowError, BodyShedError):
+    except HttpError as error:
+        if error.problem is CLIENT_DISCONNECTED:
+            raise
         raise ForgedWebhookError("svix-timestamp is not about now") from None
 
 

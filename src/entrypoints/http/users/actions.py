@@ -1,6 +1,6 @@
 """`POST /v1/users/{id}/…`: act on a user at Clerk; our row and its events follow before the answer is sent."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypedDict
 
 from litestar import post
@@ -11,19 +11,16 @@ from application import errors as application
 from application.users.manage_users import ManageUsers
 from application.users.representation import ProfileDocument, TombstoneDocument, user_document
 from domain.decision import Decision
-from domain.user import UserId
-from entrypoints.http import errors as http
+from entrypoints.http import problems as http
 from entrypoints.http.dependencies import Injected
 from entrypoints.http.openapi.document import MANAGERS, problems
 from entrypoints.http.users.admission import ADMISSION_ERRORS
 from entrypoints.http.users.management import AnyRequest, Management
 from entrypoints.http.users.requests import metadata_patch, nothing
 
-Perform = Callable[[UserId, bytes], Awaitable[Decision]]
-
 _ERRORS = (
-    *ADMISSION_ERRORS, http.ImpersonatedError, http.ClientDisconnectedError, http.BodyTooSlowError, http.BodyShedError,
-    http.BodyTooLargeError, http.RequestNotValidError, application.UserUnknownError, http.UserGoneError,
+    *ADMISSION_ERRORS, http.IMPERSONATED, http.CLIENT_DISCONNECTED, http.BODY_TOO_SLOW, http.BODY_SHED,
+    http.BODY_TOO_LARGE, http.REQUEST_NOT_VALID, application.UserUnknownError, http.USER_GONE,
     application.UnstorableError, application.ClerkRefusedError, application.ClerkNotConfiguredError,
     application.SafetyStopError,
 )  # fmt: skip
@@ -52,17 +49,22 @@ def _action(name: str, summary: str) -> Callable[[Callable[..., Awaitable[Any]]]
     )
 
 
-def _change(name: str, summary: str, act: Callable[[ManageUsers, UserId], Awaitable[Decision]]) -> HTTPRouteHandler:
-    """Return the handler of an action that takes no body, and of which a second time changes nothing."""
+def _change(
+    name: str,
+    summary: str,
+    act: Callable[..., Awaitable[Decision]],
+    *,
+    read: Callable[[bytes], Sequence[Any]] = nothing,
+    says: str | None = None,
+) -> HTTPRouteHandler:
+    """Return the handler of an action on a user; `says` is its description in the OpenAPI document."""
 
     async def handle(request: AnyRequest, user_id: FromPath[str], management: Injected[Management]) -> ActionDocument:
-        def perform(target: UserId, body: bytes) -> Awaitable[Decision]:
-            nothing(body)
-            return act(management.manage_users, target)
+        decision = await management.act(request, user_id, name, act, read)
+        return {"outcome": decision.outcome, "user": user_document(decision.user)}
 
-        return await _act(request, user_id, management, name, perform)
-
-    handle.__name__ = name  # which is in the operation's id
+    handle.__name__ = name.replace("-", "_")  # which is in the operation's id
+    handle.__doc__ = says
     return _action(name, summary)(handle)
 
 
@@ -72,16 +74,13 @@ lock = _change("lock", "Lock a user", ManageUsers.lock)
 unlock = _change("unlock", "Unlock a user", ManageUsers.unlock)
 sync = _change("sync", "Sync a user from Clerk", ManageUsers.sync)
 delete = _change("delete", "Delete a user", ManageUsers.delete)
-
-
-@_action("set-metadata", "Merge into a user's public metadata")
-async def set_metadata(request: AnyRequest, user_id: FromPath[str], management: Injected[Management]) -> ActionDocument:
-    """Merge as Clerk does: objects into objects, deeply; a key that is null is removed; everything else replaces."""
-
-    def perform(target: UserId, body: bytes) -> Awaitable[Decision]:
-        return management.manage_users.set_public_metadata(target, metadata_patch(body))
-
-    return await _act(request, user_id, management, "set-metadata", perform)
+set_metadata = _change(
+    "set-metadata",
+    "Merge into a user's public metadata",
+    ManageUsers.set_public_metadata,
+    read=lambda body: [metadata_patch(body)],
+    says="Merge as Clerk does: objects into objects, deeply; a key that is null is removed; everything else replaces.",
+)
 
 
 @_action("revoke-sessions", "End a user's sessions")
@@ -89,17 +88,4 @@ async def revoke_sessions(
     request: AnyRequest, user_id: FromPath[str], management: Injected[Management]
 ) -> RevokedDocument:
     """Sign the user out everywhere: services that check for revoked sessions refuse their tokens from now on."""
-
-    def perform(target: UserId, body: bytes) -> Awaitable[int]:
-        nothing(body)
-        return management.manage_users.revoke_sessions(target)
-
-    count = await management.act(request, user_id, "revoke-sessions", perform, lambda _: "revoked")
-    return {"revoked": count}
-
-
-async def _act(
-    request: AnyRequest, user_id: str, management: Management, action: str, perform: Perform
-) -> ActionDocument:
-    decision = await management.act(request, user_id, action, perform, lambda decision: decision.outcome)
-    return {"outcome": decision.outcome, "user": user_document(decision.user)}
+    return {"revoked": await management.act(request, user_id, "revoke-sessions", ManageUsers.revoke_sessions, nothing)}

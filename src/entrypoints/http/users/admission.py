@@ -4,16 +4,15 @@ from collections.abc import Iterable
 
 from attrs import frozen
 
-from anomalyze_auth import Authenticated, bearer_token
+from anomalyze_auth import Authenticated, KeysUnavailable, TokenRejected, bearer_token
 from application.errors import UserUnknownError
 from entrypoints.config.service_keys import ANY_ORGANIZATION, PREFIX, READ, ServiceKey, key_of
-from entrypoints.http import errors
-from entrypoints.http.authentication import TOKEN_ERRORS, USER_ERRORS, Authentication
+from entrypoints.http import problems
+from entrypoints.http.authentication import USER_ERRORS, Authentication
 
 ADMISSION_ERRORS = (
-    errors.CredentialsMissingError, errors.ServiceKeyRejectedError,
-    *(error for error in TOKEN_ERRORS if error is not errors.TokenMissingError), *USER_ERRORS, errors.NotAdmittedError,
-    errors.PermissionMissingError, errors.ScopeMissingError,
+    problems.CREDENTIALS_MISSING, problems.SERVICE_KEY_NOT_VALID, TokenRejected, KeysUnavailable, *USER_ERRORS,
+    problems.NOT_ADMITTED, problems.PERMISSION_MISSING, problems.SCOPE_MISSING,
 )  # fmt: skip
 
 
@@ -43,35 +42,35 @@ class Admission:
         """Return who is calling, by the Authorization header alone.
 
         A browser adds the session cookie to requests that its user never meant, so no cookie may ban anybody.
-        Raises CredentialsMissingError, ServiceKeyRejectedError, and as `Authentication.identity_of`.
+        Raises CREDENTIALS_MISSING, SERVICE_KEY_NOT_VALID, and as `Authentication.identity_of`.
         """
         credentials = bearer_token(headers)
         if credentials is None:
-            raise errors.CredentialsMissingError
+            raise problems.HttpError(problems.CREDENTIALS_MISSING)
         if not credentials.startswith(PREFIX):
             return await self.authentication.identity_of(credentials)
         key = key_of(credentials, self.keys)
         if key is None:
-            raise errors.ServiceKeyRejectedError
+            raise problems.HttpError(problems.SERVICE_KEY_NOT_VALID)
         return key
 
     async def admit(self, caller: Caller, scope: str) -> None:
         """Return when the caller may look at users (`READ`), or act on them in this way (any other scope).
 
-        Raises ScopeMissingError, PermissionMissingError, ImpersonatedError (such a session may look users up, and not
-        act), NotAdmittedError, and as `Authentication.user_of`: our own row of the caller may say no.
+        Raises SCOPE_MISSING, PERMISSION_MISSING, IMPERSONATED (such a session may look users up, and not
+        act), NOT_ADMITTED, and as `Authentication.user_of`: our own row of the caller may say no.
         """
         if isinstance(caller, ServiceKey):
             if not caller.may(scope):
-                raise errors.ScopeMissingError
+                raise problems.HttpError(problems.SCOPE_MISSING)
             return
         organization = caller.organization
         counts = organization is not None and not {organization.id, ANY_ORGANIZATION}.isdisjoint(self.organizations)
         if not counts or not caller.has_permission(self.permission):
-            raise errors.PermissionMissingError
+            raise problems.HttpError(problems.PERMISSION_MISSING)
         if scope != READ and caller.actor_id is not None:
-            raise errors.ImpersonatedError
+            raise problems.HttpError(problems.IMPERSONATED)
         try:
             await self.authentication.user_of(caller)
         except UserUnknownError:
-            raise errors.NotAdmittedError from None
+            raise problems.HttpError(problems.NOT_ADMITTED) from None

@@ -9,9 +9,9 @@ from application.errors import UnstorableError, UserUnknownError
 from application.users.representation import ProfileDocument, profile_document
 from entrypoints.http.authentication import FLOOR_ERRORS
 from entrypoints.http.dependencies import Injected
-from entrypoints.http.errors import RequestNotValidError, UserGoneError
 from entrypoints.http.floor import min_version_in
 from entrypoints.http.openapi.document import MANAGERS, problems
+from entrypoints.http.problems import REQUEST_NOT_VALID, USER_GONE
 from entrypoints.http.users.admission import ADMISSION_ERRORS
 from entrypoints.http.users.management import AnyRequest, Management
 from entrypoints.http.users.requests import ByEmail, ByIds, named_user, wanted_users
@@ -31,7 +31,7 @@ class UsersDocument(TypedDict):
     summary="Read a user",
     security=MANAGERS,
     responses=problems(
-        *ADMISSION_ERRORS, *FLOOR_ERRORS, RequestNotValidError, UserUnknownError, UserGoneError, UnstorableError
+        *ADMISSION_ERRORS, *FLOOR_ERRORS, REQUEST_NOT_VALID, UserUnknownError, USER_GONE, UnstorableError
     ),
 )
 async def read_user(
@@ -49,7 +49,7 @@ async def read_user(
     "/v1/users",
     summary="Read several users",
     security=MANAGERS,
-    responses=problems(*ADMISSION_ERRORS, *FLOOR_ERRORS, RequestNotValidError),
+    responses=problems(*ADMISSION_ERRORS, *FLOOR_ERRORS, REQUEST_NOT_VALID),
 )
 async def read_users(request: AnyRequest, management: Injected[Management]) -> Response[UsersDocument]:
     """Answer the users with these ids, none older than `min_version`, or all with this email; Clerk is not asked."""

@@ -1,6 +1,6 @@
 """What the routes below `/v1/users` share: the caller is admitted first, then users are looked at or acted on."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -12,12 +12,11 @@ from application.errors import UserDeletedError
 from application.users.get_user import GetUser
 from application.users.list_users import ListUsers
 from application.users.manage_users import ManageUsers
-from domain.user import UserId
+from domain.decision import Decision
 from entrypoints.config.service_keys import READ
-from entrypoints.http.errors import UserGoneError
 from entrypoints.http.middleware.body import read_body
 from entrypoints.http.middleware.request_middleware import id_of_request, note_outcome
-from entrypoints.http.problems import problem_of
+from entrypoints.http.problems import USER_GONE, HttpError, problem_of
 from entrypoints.http.users.admission import Admission, described
 from entrypoints.http.users.requests import BODY_BYTES_AT_MOST, named_user
 
@@ -45,10 +44,12 @@ class Management:
         request: AnyRequest,
         target: str,
         action: str,
-        perform: Callable[[UserId, bytes], Awaitable[T]],
-        outcome_of: Callable[[T], str],
+        perform: Callable[..., Awaitable[T]],
+        read: Callable[[bytes], Sequence[Any]],
     ) -> T:
         """Perform an action (a scope, too) of a caller who may, and write the audit line, whatever comes of it.
+
+        `perform` is of `ManageUsers`; `read` makes its arguments beside the user of the body.
 
         Who calls is decided before the first byte of the body is read. The line holds ids alone, and nothing that was
         refused before it was known.
@@ -60,8 +61,8 @@ class Management:
             await self.admission.admit(caller, action)
             body = await read_body(request.scope, request.receive, limit=BODY_BYTES_AT_MOST)
             with _about_the_target():
-                result = await perform(user_id, body)
-            outcome, write = outcome_of(result), log.info
+                result = await perform(self.manage_users, user_id, *read(body))
+            outcome, write = result.outcome if isinstance(result, Decision) else "revoked", log.info
             note_outcome(request.scope, outcome)
         except Exception as error:
             outcome = problem_of(error).code
@@ -79,4 +80,4 @@ def _about_the_target() -> Iterator[None]:
     try:
         yield
     except UserDeletedError:
-        raise UserGoneError from None
+        raise HttpError(USER_GONE) from None

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -11,8 +12,8 @@ from attrs import frozen
 from application.counting import counted
 from application.users.metadata_depth import MAX_METADATA_DEPTH, is_too_deep
 from domain.user import InvalidUserIdError, UserId, parse_user_id
-from entrypoints.http.errors import RequestNotValidError
 from entrypoints.http.floor import MIN_VERSION
+from entrypoints.http.problems import REQUEST_NOT_VALID, HttpError
 
 IDS_AT_MOST = 100  # in one request, repeated ones included
 
@@ -21,6 +22,8 @@ EMAIL = re.compile(r"[^\x00-\x1f\x7f]*@[^\x00-\x1f\x7f]*")
 
 EMAIL_CHARACTERS_AT_MOST = 320  # 64 before the @ and 255 behind it (RFC 5321, section 4.5.3.1)
 BODY_BYTES_AT_MOST = 64 * 1024  # Clerk takes 8 KB of metadata
+
+_not_valid = partial(HttpError, REQUEST_NOT_VALID)
 
 
 @frozen
@@ -34,15 +37,15 @@ class ByEmail:
 
 
 def named_user(text: str) -> UserId:
-    """Return the user that a path names, or raise RequestNotValidError: it is no user id."""
+    """Return the user that a path names, or raise HttpError(REQUEST_NOT_VALID): it is no user id."""
     try:
         return parse_user_id(text)
     except InvalidUserIdError as error:
-        raise RequestNotValidError(f"The path: {error}.") from None
+        raise _not_valid(f"The path: {error}.") from None
 
 
 def wanted_users(query: bytes) -> ByIds | ByEmail:
-    """Read `ids=a,b` (also `ids=a&ids=b`, beside `min_version`) or `email=…`, or raise RequestNotValidError.
+    """Read `ids=a,b` (also `ids=a&ids=b`, beside `min_version`) or `email=…`, or raise HttpError(REQUEST_NOT_VALID).
 
     A `+` stays one, although forms write a blank so: addresses have the former, and a client that forgot to encode it
     would get no user for this address.
@@ -60,28 +63,35 @@ def wanted_users(query: bytes) -> ByIds | ByEmail:
             case name if name == MIN_VERSION:
                 floored = True
             case _:
-                raise RequestNotValidError("The query: takes `ids` (with `min_version`) or `email` and nothing else.")
+                raise HttpError(
+                    REQUEST_NOT_VALID, "The query: takes `ids` (with `min_version`) or `email` and nothing else."
+                )
     match ids, emails:
         case [[], [email]] if not floored:
             return ByEmail(_email(email))
         case [[_, *_], []]:
             return ByIds(_ids(ids))
-    raise RequestNotValidError("The query: exactly one of `ids` and `email` is needed, and `email` once, alone.")
+    raise HttpError(
+        REQUEST_NOT_VALID, "The query: exactly one of `ids` and `email` is needed, and `email` once, alone."
+    )
 
 
-def nothing(body: bytes) -> None:
-    """Raise RequestNotValidError unless a body is empty or `{}`: it would be ignored, and some cannot send none."""
+def nothing(body: bytes) -> tuple[()]:
+    """Raise HttpError unless a body is empty or `{}`: it would be ignored, and some cannot send none."""
     if body.strip():
         _fields(body)
+    return ()
 
 
 def metadata_patch(body: bytes) -> Mapping[str, Any]:
-    """Return what `{"public_metadata": {…}}` merges, or raise RequestNotValidError: it is something else."""
+    """Return what `{"public_metadata": {…}}` merges, or raise HttpError(REQUEST_NOT_VALID): it is something else."""
     patch = _fields(body, "public_metadata").get("public_metadata")
     if not isinstance(patch, dict):
-        raise RequestNotValidError("The body: `public_metadata` must be there, and an object.")
+        raise _not_valid("The body: `public_metadata` must be there, and an object.")
     if is_too_deep(patch):
-        raise RequestNotValidError(f"The body: `public_metadata` is nested more than {MAX_METADATA_DEPTH} deep.")
+        raise HttpError(
+            REQUEST_NOT_VALID, f"The body: `public_metadata` is nested more than {MAX_METADATA_DEPTH} deep."
+        )
     return patch
 
 
@@ -89,21 +99,21 @@ def _decoded(text: bytes) -> str:
     try:
         return unquote(text.decode("ascii"), errors="strict")
     except UnicodeDecodeError:
-        raise RequestNotValidError("The query: is not UTF-8 in percent-encoding.") from None
+        raise _not_valid("The query: is not UTF-8 in percent-encoding.") from None
 
 
 def _ids(texts: list[str]) -> tuple[UserId, ...]:
     if len(texts) > IDS_AT_MOST:
-        raise RequestNotValidError(f"The query: `ids` names more than {IDS_AT_MOST} users.")
+        raise _not_valid(f"The query: `ids` names more than {IDS_AT_MOST} users.")
     try:
         return tuple(parse_user_id(text) for text in texts)
     except InvalidUserIdError as error:
-        raise RequestNotValidError(f"The query: `ids` holds what is {error}.") from None
+        raise _not_valid(f"The query: `ids` holds what is {error}.") from None
 
 
 def _email(text: str) -> str:
     if len(text) > EMAIL_CHARACTERS_AT_MOST or not EMAIL.fullmatch(text):
-        raise RequestNotValidError("The query: `email` is not an email address.")
+        raise _not_valid("The query: `email` is not an email address.")
     return text
 
 
@@ -111,14 +121,14 @@ def _fields(body: bytes, *allowed: str) -> dict[str, Any]:
     try:
         document = msgspec.json.decode(body)
     except RecursionError:
-        raise RequestNotValidError(f"The body: is nested more than {MAX_METADATA_DEPTH} deep.") from None
+        raise _not_valid(f"The body: is nested more than {MAX_METADATA_DEPTH} deep.") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise RequestNotValidError("The body: is not JSON.") from None
+        raise _not_valid("The body: is not JSON.") from None
     if not isinstance(document, dict):
-        raise RequestNotValidError("The body: is not a JSON object.")
+        raise _not_valid("The body: is not a JSON object.")
     if unknown := document.keys() - set(allowed):
         expected = f"`{allowed[0]}` alone" if allowed else "no fields"
-        raise RequestNotValidError(
-            f"The body: has {counted(len(unknown), 'field')} that this route does not know; it takes {expected}."
+        raise _not_valid(
+            f"The body: has {counted(len(unknown), 'field')} that this route does not know; it takes {expected}.",
         )
     return document

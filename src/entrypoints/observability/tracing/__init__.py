@@ -4,7 +4,9 @@ import importlib.util
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from attrs import frozen
 
 from application.relay.ports import Publisher
 from application.users.ports import UserReader, UserStore
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from litestar.types import ASGIApp  # a relay has no use for it
 
 _EXTRA = ("opentelemetry.sdk", "opentelemetry.instrumentation.asyncpg", "opentelemetry.exporter.otlp.proto.http")
+
+
+T = TypeVar("T")
 
 
 class Change(Protocol):
@@ -45,39 +50,30 @@ class WebhookUseCase(Protocol):
 ObtainUser = Callable[[UserId], Awaitable[User | Tombstone]]  # `JustInTimeSync`
 
 
+def _as_it_is(part: T) -> T:
+    return part
+
+
+@frozen(kw_only=True)
 class Tracing:
     """Where a process makes its spans: each part is passed here, and a part that does the same is returned.
 
-    This one makes no spans and returns every part as it is; `SdkTracing` overrides all of it.
+    This one makes no spans and returns every part as it is; `sdk.started` returns one that does.
     """
 
-    def requests(self, app: "ASGIApp") -> "ASGIApp":
-        """Trace requests and their statements, and export the rest at shutdown; call it before connecting."""
-        return app
-
-    def receive_webhook(self, use_case: WebhookUseCase) -> WebhookUseCase:
-        return use_case
-
-    def just_in_time(self, use_case: ObtainUser) -> ObtainUser:
-        return use_case
-
-    def user_reader(self, reader: UserReader) -> UserReader:
-        return reader
-
-    def user_store(self, store: RunningStore) -> RunningStore:
-        """Trace each change; `store` runs its batches in `batch`."""
-        return store
-
-    def batch(self, changes: Sequence[Change]) -> AbstractContextManager[None]:  # noqa: ARG002  # for `SdkTracing`
-        """Return the context that a batch of changes is written in."""
-        return nullcontext()
-
-    def publisher(self, publisher: Publisher, topics: Mapping[str, str]) -> Publisher:  # noqa: ARG002
-        """Trace each event from being stored to its arrival in the topic of its type."""
-        return publisher
-
-    def end(self) -> None:
-        """Export what there is, in bounded time."""
+    requests: "Callable[[ASGIApp], ASGIApp]" = _as_it_is
+    """Traces requests and their statements, and exports the rest at shutdown; call it before connecting."""
+    receive_webhook: Callable[[WebhookUseCase], WebhookUseCase] = _as_it_is
+    just_in_time: Callable[[ObtainUser], ObtainUser] = _as_it_is
+    user_reader: Callable[[UserReader], UserReader] = _as_it_is
+    user_store: Callable[[RunningStore], RunningStore] = _as_it_is
+    """Traces each change; the store runs its batches in `batch`."""
+    batch: Callable[[Sequence[Change]], AbstractContextManager[Any]] = nullcontext
+    """Returns the context that a batch of changes is written in."""
+    publisher: Callable[[Publisher, Mapping[str, str]], Publisher] = lambda publisher, _: publisher
+    """Traces each event from being stored to its arrival in the topic of its type."""
+    end: Callable[[], None] = lambda: None
+    """Exports what there is, in bounded time."""
 
 
 def tracing_of(settings: TracingSettings, *, process: str) -> Tracing:
@@ -90,9 +86,9 @@ def tracing_of(settings: TracingSettings, *, process: str) -> Tracing:
         sys.modules.setdefault("opentelemetry", None)  # type: ignore[arg-type]  # "not to be found" (import system)
         return Tracing()
     require_extra(settings)
-    from entrypoints.observability.tracing.sdk import SdkTracing  # noqa: PLC0415
+    from entrypoints.observability.tracing.sdk import started  # noqa: PLC0415
 
-    return SdkTracing.started(settings, process=process)
+    return started(settings, process=process)
 
 
 def require_extra(settings: TracingSettings) -> None:

@@ -16,8 +16,8 @@ class TracedPublisher:
     """`Publisher`, with two spans an event: in the outbox, and its sending. A consumer's is their sibling."""
 
     publisher: Publisher
-    tracer: Tracer
     topics: Mapping[str, str]
+    tracer: Tracer
 
     async def publish(self, batch: Sequence[Pending]) -> DeliveryResults:
         sent = time.time_ns()

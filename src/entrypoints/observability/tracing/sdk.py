@@ -1,11 +1,11 @@
 """OpenTelemetry's SDK, set up by its standard variables, and every place of this service that makes spans."""
 
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
+from functools import partial
 from threading import Thread
 
-from attrs import Factory, field, fields, frozen
+from attrs import fields
 from litestar.types import ASGIApp
 from opentelemetry.context import Context
 from opentelemetry.instrumentation.asyncpg import AsyncPGInstrumentor
@@ -13,14 +13,12 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
-from opentelemetry.trace import Link, SpanKind, Tracer, TraceState, get_current_span
+from opentelemetry.trace import Link, SpanKind, TraceState, get_current_span
 from opentelemetry.util.types import Attributes
 
-from application.relay.ports import Publisher
-from application.users.ports import UserReader
 from entrypoints.config.secret import Secret
 from entrypoints.config.settings import TracesExporter, TracingSettings
-from entrypoints.observability.tracing import Change, ObtainUser, RunningStore, Tracing, WebhookUseCase, serving
+from entrypoints.observability.tracing import Tracing, serving
 from entrypoints.observability.tracing.privacy import OnlyAllowed
 from entrypoints.observability.tracing.relaying import TracedPublisher
 from entrypoints.observability.tracing.requests import TracedRequests
@@ -52,51 +50,36 @@ class Requested(Sampler):
         return f"Requested({self._sampler.get_description()})"
 
 
-@frozen
-class SdkTracing(Tracing):
-    """Spans by OpenTelemetry's SDK."""
+def started(settings: TracingSettings, *, process: str) -> Tracing:
+    """Start to export spans, and return what makes them; the SDK reads the rest of its variables by itself."""
+    _let_the_sdk_read(settings)
+    name = {} if "OTEL_SERVICE_NAME" in os.environ else {"service.name": process}
+    provider = TracerProvider(resource=Resource.create(name), shutdown_on_exit=False)
+    provider.sampler = Requested(provider.sampler)
+    provider.add_span_processor(BatchSpanProcessor(OnlyAllowed(_exporter(settings))))
+    tracer = provider.get_tracer("auth-service")
+    changes = serving.Changes(tracer)
 
-    _provider: TracerProvider
-    _tracer: Tracer = field(init=False, default=Factory(lambda self: self._provider.get_tracer("auth-service"), True))
-    _changes: serving.Changes = field(init=False, default=Factory(lambda self: serving.Changes(self._tracer), True))
+    def requests(app: ASGIApp) -> ASGIApp:
+        AsyncPGInstrumentor().instrument(tracer_provider=provider)  # type: ignore[no-untyped-call]  # it has none
+        return TracedRequests(app, tracer, end)
 
-    @classmethod
-    def started(cls, settings: TracingSettings, *, process: str) -> "SdkTracing":
-        """Start to export; the SDK reads the rest of its variables by itself."""
-        _let_the_sdk_read(settings)
-        name = {} if "OTEL_SERVICE_NAME" in os.environ else {"service.name": process}
-        provider = TracerProvider(resource=Resource.create(name), shutdown_on_exit=False)
-        provider.sampler = Requested(provider.sampler)
-        provider.add_span_processor(BatchSpanProcessor(OnlyAllowed(_exporter(settings))))
-        return cls(provider)
-
-    def requests(self, app: ASGIApp) -> ASGIApp:
-        AsyncPGInstrumentor().instrument(tracer_provider=self._provider)  # type: ignore[no-untyped-call]  # it has none
-        return TracedRequests(app, self._tracer, self.end)
-
-    def receive_webhook(self, use_case: WebhookUseCase) -> WebhookUseCase:
-        return serving.TracedReceiving(use_case, self._tracer)
-
-    def just_in_time(self, use_case: ObtainUser) -> ObtainUser:
-        return serving.TracedObtaining(use_case, self._tracer)
-
-    def user_reader(self, reader: UserReader) -> UserReader:
-        return serving.TracedReader(reader, self._tracer)
-
-    def user_store(self, store: RunningStore) -> RunningStore:
-        return serving.TracedStore(store, self._changes)
-
-    def batch(self, changes: Sequence[Change]) -> AbstractContextManager[None]:
-        return self._changes.batch(changes)
-
-    def publisher(self, publisher: Publisher, topics: Mapping[str, str]) -> Publisher:
-        return TracedPublisher(publisher, self._tracer, topics)
-
-    def end(self) -> None:
+    def end() -> None:
         # The SDK's own bound is 30 s, and an executor's thread would be waited for at the end of the process.
-        flushing = Thread(target=self._provider.shutdown, name="traces-flush", daemon=True)
+        flushing = Thread(target=provider.shutdown, name="traces-flush", daemon=True)
         flushing.start()
         flushing.join(FLUSH_S)
+
+    return Tracing(
+        requests=requests,
+        receive_webhook=partial(serving.TracedReceiving, tracer=tracer),
+        just_in_time=partial(serving.TracedObtaining, tracer=tracer),
+        user_reader=partial(serving.TracedReader, tracer=tracer),
+        user_store=partial(serving.TracedStore, changes=changes),
+        batch=changes.batch,
+        publisher=partial(TracedPublisher, tracer=tracer),
+        end=end,
+    )
 
 
 def _let_the_sdk_read(settings: TracingSettings) -> None:
