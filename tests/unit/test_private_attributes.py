@@ -19,8 +19,8 @@ PRIVATE = [
 NAMED = {(name, module) for _, name, module, _ in PRIVATE}
 
 FOREIGN = re.compile(r"(?<!self)(?<!cls)\.(_[a-z]\w*)|super\(\)\.(_[a-z]\w*)")
-OWN = {"_exit"}
-"""`os._exit` is documented."""
+OWN = {"_exit", "_value_"}
+"""`os._exit` and `Enum._value_` are documented."""
 MADE_BY_PYTHON = {"_abc_impl", "_is_protocol"}
 OF_ALEMBIC = "adapters/postgres/migrations"
 """It runs these by itself; to import them is to migrate."""
