@@ -95,7 +95,7 @@ def code_of(error: BaseException) -> str:
     """Return an error's code for a log or a message; its text may contain values of a row."""
     if isinstance(error, (NoPrimaryError, StandbyMissingError)):
         return str(error)
-    return _sqlstate(error) or type(error).__name__
+    return _sqlstate(error) or type(_cause(error)).__name__
 
 
 def words_of_server(error: BaseException) -> str | None:
@@ -161,4 +161,4 @@ def _cause(error: BaseException) -> BaseException:
     """Return the driver's own error, which SQLAlchemy may have wrapped twice."""
     cause = getattr(error, "orig", None) or error
     driver = cause.__cause__ if isinstance(error, DBAPIError) else None
-    return driver or cause
+    return driver if isinstance(driver, Exception) else cause  # a deadline's cause is CancelledError
