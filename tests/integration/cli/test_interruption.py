@@ -123,6 +123,11 @@ def until(holds, process: Process | None = None, within_s: float = 60) -> None:
 
 
 def nobody_left(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    # Dead ones count until somebody collects them.
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
             if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
