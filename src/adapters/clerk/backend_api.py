@@ -10,15 +10,13 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import httpx
-import msgspec
-from attrs import frozen
+from attrs import evolve, frozen
 
 from adapters.clerk.connectivity import cause_of
-from adapters.clerk.nesting import decoded
-from adapters.clerk.response_capture import KeepingClient, Received, received
+from adapters.clerk.response_capture import ClerkResponse, KeepingClient, received
 from adapters.clerk.throttle import WINDOW_S, Throttle
 from application.errors import ClerkLimitedError, ClerkNotConfiguredError, ClerkUnavailableError
 from application.failure import Cause
@@ -36,7 +34,6 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 5.0  # between attempts: doubling, with jitt
 
 _LONGEST_RETRY_AFTER_S = 3600.0
 _DIGITS = 9
-_LONGEST_MESSAGE = 200
 
 
 @frozen(kw_only=True)
@@ -45,41 +42,6 @@ class RetryBudget:
 
     attempts: int
     budget_s: float  # for all attempts and the waits between them
-
-
-@frozen(kw_only=True)
-class ClerkResponse:
-    """Clerk's last answer."""
-
-    status: int
-    body: bytes
-    unclear: bool  # an earlier attempt got no answer, so it may have been executed
-
-    @property
-    def codes(self) -> tuple[str, ...]:
-        """Clerk's error codes; none if the body is not Clerk's."""
-        return tuple(error.code for error in self._errors)
-
-    @property
-    def message(self) -> str:
-        return "; ".join(error.message for error in self._errors)[:_LONGEST_MESSAGE]
-
-    @property
-    def _errors(self) -> "list[_Error]":
-        try:
-            errors: list[_Error] = decoded(self.body, _Errors).errors
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return []
-        return errors
-
-
-class _Error(msgspec.Struct):
-    code: Annotated[str, msgspec.Meta(max_length=100)]
-    message: str = ""
-
-
-class _Errors(msgspec.Struct):
-    errors: list[_Error]
 
 
 class BackendApi:
@@ -162,7 +124,7 @@ class BackendApi:
                     wait = _backoff(attempt)
                     failure = ClerkUnavailableError(f"it answered {answer.status}", Cause.BAD_ANSWER)
                 else:
-                    return ClerkResponse(status=answer.status, body=answer.body, unclear=unclear)
+                    return evolve(answer, unclear=unclear)
             if attempt == effort.attempts or time.monotonic() + wait > ends:
                 raise failure from None
             await asyncio.sleep(wait)
@@ -186,7 +148,7 @@ class BackendApi:
                 raise ClerkUnavailableError("too many requests of this process wait already", Cause.BUSY) from None
             yield
 
-    async def _send(self, asked: Awaitable[object]) -> Received:
+    async def _send(self, asked: Awaitable[object]) -> ClerkResponse:
         received.set(None)
         # The SDK cannot parse the empty answer of `KeepingClient`, and raises.
         with suppress(self._sdk_error):

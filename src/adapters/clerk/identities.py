@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from adapters.clerk.backend_api import BackendApi, ClerkResponse, RetryBudget
+from adapters.clerk.backend_api import BackendApi, RetryBudget
 from adapters.clerk.nesting import decoded
 from adapters.clerk.payloads import Identified, snapshot_of
+from adapters.clerk.response_capture import ClerkResponse
 from application.counting import counted
 from application.errors import (
     ClerkKeyRefusedError,

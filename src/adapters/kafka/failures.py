@@ -1,7 +1,7 @@
 """The causes of Kafka errors, as an operator can remove them."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from aiokafka import errors
@@ -34,23 +34,20 @@ TROUBLE = (errors.KafkaError, OSError, TimeoutError, TopicMissingError)
 """Everything that a producer may raise when the brokers fail or are out of reach."""
 
 # The first that fits: TimeoutError is an OSError.
-_CAUSES: Sequence[tuple[tuple[type[BaseException], ...], Cause]] = (
-    ((TopicMissingError,), Cause.TOPIC_MISSING),
-    ((UnroutedError,), Cause.CONFIGURATION),
-    (
-        (
-            errors.TopicAuthorizationFailedError,
-            errors.ClusterAuthorizationFailedError,
-            errors.TransactionalIdAuthorizationFailed,
-        ),
-        Cause.NOT_AUTHORIZED,
+_CAUSES: Mapping[Cause, tuple[type[BaseException], ...]] = {
+    Cause.TOPIC_MISSING: (TopicMissingError,),
+    Cause.CONFIGURATION: (UnroutedError,),
+    Cause.NOT_AUTHORIZED: (
+        errors.TopicAuthorizationFailedError,
+        errors.ClusterAuthorizationFailedError,
+        errors.TransactionalIdAuthorizationFailed,
     ),
-    ((errors.InvalidTimestampError,), Cause.CLOCK),
-    (REFUSALS, Cause.NOT_AUTHENTICATED),
-    ((errors.NotEnoughReplicasError, errors.NotEnoughReplicasAfterAppendError), Cause.NOT_ENOUGH_REPLICAS),
-    ((errors.RequestTimedOutError, errors.KafkaTimeoutError, TimeoutError), Cause.NO_ANSWER),
-    ((errors.KafkaConnectionError, errors.NodeNotReadyError, OSError), Cause.OUT_OF_REACH),
-)
+    Cause.CLOCK: (errors.InvalidTimestampError,),
+    Cause.NOT_AUTHENTICATED: REFUSALS,
+    Cause.NOT_ENOUGH_REPLICAS: (errors.NotEnoughReplicasError, errors.NotEnoughReplicasAfterAppendError),
+    Cause.NO_ANSWER: (errors.RequestTimedOutError, errors.KafkaTimeoutError, TimeoutError),
+    Cause.OUT_OF_REACH: (errors.KafkaConnectionError, errors.NodeNotReadyError, OSError),
+}
 
 _CERTAIN = (Cause.TOPIC_MISSING, Cause.CONFIGURATION, Cause.NOT_AUTHORIZED, Cause.CLOCK)
 """Reported by a broker itself; every other error is diagnosed further."""
@@ -81,17 +78,15 @@ async def explained(error: BaseException, broker: RelayBroker, topic: str | None
     error = unwrapped(error)
     if isinstance(error, BrokerUnavailableError):
         return error.failure
-    cause = next((cause for kinds, cause in _CAUSES if isinstance(error, kinds)), Cause.OTHER)
+    cause = next((cause for cause, kinds in _CAUSES.items() if isinstance(error, kinds)), Cause.OTHER)
     if cause not in _CERTAIN and (found := await diagnose(broker.bootstrap_servers, broker.security_options, topic)):
         return found
     match error:
-        case TopicMissingError():
-            detail = str(error)
         case UnroutedError():
             detail = f"no topic for {error}"
         case TimeoutError():
             detail = str(error) or f"no acknowledgement of {topic}"
-        case _ if type(error) is errors.KafkaError:
+        case _ if type(error) in (TopicMissingError, errors.KafkaError):
             detail = str(error)  # aiokafka's own texts contain no values
         case _:
             detail = type(error).__name__

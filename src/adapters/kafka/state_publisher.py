@@ -8,13 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import aiokafka.producer.sender
-from aiokafka.errors import (
-    InvalidProducerEpoch,
-    InvalidProducerIdMapping,
-    InvalidTxnState,
-    KafkaError,
-    ProducerFenced,
-)
+from aiokafka import errors
 from faststream.security import BaseSecurity
 
 from adapters.kafka.broker import Record, RelayBroker
@@ -37,7 +31,9 @@ PULSE_S = 3600.0
 """A broker rolls a segment, and compacts it, only when something is appended (seen with Kafka 4.3.1). So that data of
 deleted users is removed, idle partitions get the markers of an empty transaction."""
 
-_FENCED = (ProducerFenced, InvalidProducerEpoch, InvalidTxnState, InvalidProducerIdMapping)
+_FENCED = (
+    errors.ProducerFenced, errors.InvalidProducerEpoch, errors.InvalidTxnState, errors.InvalidProducerIdMapping,
+)  # fmt: skip
 
 # A transaction that begins while the markers of the one before are written has to be retried; markers take about a
 # millisecond, and aiokafka's 20 would be most of a round.
@@ -199,7 +195,7 @@ def _fenced() -> Iterator[None]:
     """Translate the brokers' refusals of this writer."""
     try:
         yield
-    except KafkaError as error:
+    except errors.KafkaError as error:
         if isinstance(unwrapped(error), _FENCED):
             raise FencedError from None
         raise

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import msgspec
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.exc import DisconnectionError
@@ -53,8 +52,7 @@ def create_engine(  # noqa: PLR0913  # what its connections differ in
         pool_timeout=STATEMENT_TIMEOUT_S,
         pool_use_lifo=True,
         hide_parameters=True,  # they are personal data, and errors are logged
-        json_serializer=lambda value: msgspec.json.encode(value).decode(),
-        json_deserializer=str,  # the reader of a column knows its type
+        json_deserializer=str,  # the driver's too: the reader of a column knows its type
     )
     event.listen(engine.sync_engine, "handle_error", _leave_a_former_primary)
 

@@ -35,26 +35,19 @@ _CHANGE_CLASSES = ("22", "23", "54", "P0")
 _NOT_UTF8 = "22P05"  # the database's encoding lacks a character of valid data
 _RACES = ("40001", "40P01")
 
-# The same appendix; the first that fits.
-_BY_CODE = {
-    _NOT_UTF8: Cause.ENCODING,
-    "25006": Cause.READ_ONLY,
-    "26": Cause.POOLER,
-    "42P05": Cause.POOLER,
-    "28": Cause.NOT_AUTHENTICATED,
-    "3D": Cause.NO_DATABASE,
-    "3F": Cause.NOT_MIGRATED,
-    "42501": Cause.NOT_AUTHORIZED,
-    "42P01": Cause.NOT_MIGRATED,
-    "42703": Cause.NOT_MIGRATED,
-    "42883": Cause.NOT_MIGRATED,
-    "53100": Cause.DISK_FULL,
-    "53300": Cause.TOO_MANY_CONNECTIONS,
-    "53400": Cause.TOO_MANY_CONNECTIONS,
-    "55P03": Cause.NO_ANSWER,
-    "57014": Cause.NO_ANSWER,
-    "57P": Cause.OUT_OF_REACH,
-    "08": Cause.OUT_OF_REACH,
+# The same appendix: codes, or how they begin.
+_CODES = {
+    Cause.ENCODING: (_NOT_UTF8,),
+    Cause.READ_ONLY: ("25006",),
+    Cause.POOLER: ("26", "42P05"),
+    Cause.NOT_AUTHENTICATED: ("28",),
+    Cause.NO_DATABASE: ("3D",),
+    Cause.NOT_MIGRATED: ("3F", "42P01", "42703", "42883"),
+    Cause.NOT_AUTHORIZED: ("42501",),
+    Cause.DISK_FULL: ("53100",),
+    Cause.TOO_MANY_CONNECTIONS: ("53300", "53400"),
+    Cause.NO_ANSWER: ("55P03", "57014"),
+    Cause.OUT_OF_REACH: ("57P", "08"),
 }
 
 # PgBouncer has one code for all errors of its own (its source, `disconnect_client`).
@@ -141,7 +134,7 @@ def cause_of(error: BaseException) -> Cause:
     if isinstance(cause, asyncpg.ProtocolViolationError):
         return _of_pooler(cause)
     if sqlstate:
-        return next((meant for start, meant in _BY_CODE.items() if sqlstate.startswith(start)), Cause.OTHER)
+        return next((meant for meant, codes in _CODES.items() if sqlstate.startswith(codes)), Cause.OTHER)
     meant = next((meant for kind, meant in _BY_KIND if isinstance(cause, kind)), Cause.OTHER)
     lost = isinstance(error, DBAPIError) and error.connection_invalidated
     return Cause.OUT_OF_REACH if lost and meant is Cause.OTHER else meant

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from adapters.postgres.asyncpg_execution import Compiled, Row
 from adapters.postgres.connection.dial import Driver
 from adapters.postgres.rows import row_from, to_datetime, user_again_from, user_from
-from adapters.postgres.tables import outbox, revoked_session, users
+from adapters.postgres.tables import outbox, users
 from application.relay.lanes import lane_of
 from application.relay.messages import OutboxMessage
 from domain.session import SessionId
@@ -118,28 +118,27 @@ def _write(columns: str) -> Compiled:
 
 
 WRITE, WRITE_AND_NOTIFY = _write("id"), _write(f"id, pg_notify('{CHANNEL}', '')")
-_ids = sa.bindparam("ids", type_=sa.ARRAY(sa.Text))
-READ = Compiled(sa.select(users).where(users.c.id == sa.any_(_ids)))
-# At least one row, also if no user is known; each row has all revoked sessions of the batch, mostly none.
-_ended = (
-    sa.select(sa.func.array_agg(revoked_session.c.session_id).label("revoked"))
-    .where(
-        revoked_session.c.session_id == sa.any_(sa.bindparam("sessions", type_=sa.ARRAY(sa.Text))),
-        revoked_session.c.user_id == sa.any_(_ids),
-    )
-    .subquery("ended")
-)
-_with_sessions = sa.select(users, _ended.c.revoked).select_from(_ended.outerjoin(users, users.c.id == sa.any_(_ids)))
-READ_WITH_SESSIONS = Compiled(_with_sessions)
+READ = compiled(f"SELECT {USER_NAMES} FROM users WHERE id = ANY (CAST(:ids AS text[]))")  # noqa: S608  # names of ours
 
+
+# At least one row, also if no user is known; each row has all revoked sessions of the batch, mostly none.
+def _with_sessions(columns: str) -> Compiled:
+    return compiled(f"""
+        SELECT {columns} FROM (
+            SELECT array_agg(session_id) AS revoked FROM revoked_session
+            WHERE session_id = ANY (CAST(:sessions AS text[])) AND revoked_session.user_id = ANY (CAST(:ids AS text[]))
+        ) AS ended LEFT JOIN users ON users.id = ANY (CAST(:ids AS text[]))
+    """)  # noqa: S608  # column names of ours
+
+
+READ_WITH_SESSIONS = _with_sessions(f"{USER_NAMES}, revoked")
 # The age of the last commit that was replayed, so it grows while the primary is idle: replica.py makes a commit then.
 # Null where nothing is replayed: at a primary, or since the standby's start.
-BEHIND_S = sa.literal_column(
-    "(SELECT CASE WHEN pg_is_in_recovery()"
-    " THEN extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8 END)",
-    sa.Double,
-).label("behind_s")
-READ_AT_REPLICA = Compiled(_with_sessions.add_columns(BEHIND_S))
+BEHIND_S = """(
+    SELECT CASE WHEN pg_is_in_recovery()
+                THEN extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8 END
+) AS behind_s"""
+READ_AT_REPLICA = _with_sessions(f"{USER_NAMES}, revoked, {BEHIND_S}")
 """`READ_WITH_SESSIONS`, and how far behind the server was."""
 
 # A new users table has no statistics, and a connection would keep the plan of a sequential scan: 5 ms a batch with

@@ -1,50 +1,35 @@
 """Many users at a time: by id, by email, and page by page in the order of their ids or of their creation."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
-from sqlalchemy import Boolean, Integer, Text, bindparam, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import Compiled
 from adapters.postgres.failures import fetched
 from adapters.postgres.rows import to_datetime, to_milliseconds, user_from
-from adapters.postgres.statements import BEHIND_S, READ, compiled
-from adapters.postgres.tables import users
+from adapters.postgres.statements import BEHIND_S, READ, USER_NAMES, compiled
 from application.users.ports import CreationKey
 from domain.user import Tombstone, User, UserId
 
+
 # Materialized: with ORDER BY and LIMIT in one query the planner reads the table in the order of ids, expecting to find
 # enough rows soon (1.5 s for a million users).
-_found = (
-    select(users)
-    .where(func.lower(users.c.email) == func.lower(bindparam("email", type_=Text)))
-    .cte("found")
-    .prefix_with("MATERIALIZED", dialect="postgresql")
-)
-_by_email = select(_found).order_by(_found.c.id).limit(bindparam("limit", type_=Integer))
-BY_EMAIL = Compiled(_by_email)
-BY_EMAIL_AT_REPLICA = Compiled(_by_email.add_columns(BEHIND_S))
+def _by_email(columns: str) -> Compiled:
+    return compiled(f"""
+        WITH found AS MATERIALIZED (SELECT {USER_NAMES} FROM users WHERE lower(email) = lower(:email))
+        SELECT {columns} FROM found ORDER BY id LIMIT :limit
+    """)  # noqa: S608  # column names of ours
 
 
-def _either_or(name: str) -> Any:
-    wanted = bindparam(name, type_=Boolean)
-    return or_(wanted.is_(None), users.c[name] == wanted)
-
-
-PAGE = Compiled(
-    select(users)
-    .where(
-        users.c.id > bindparam("after", type_=Text),
-        # Not `deleted_at IS NULL`: for it the planner reads the whole index by time of creation for each page.
-        func.coalesce(users.c.deleted_at, text("'infinity'")) == text("'infinity'"),
-        _either_or("banned"),
-        _either_or("locked"),
-    )
-    .order_by(users.c.id)
-    .limit(bindparam("limit", type_=Integer))
-)
-
+BY_EMAIL, BY_EMAIL_AT_REPLICA = _by_email(USER_NAMES), _by_email(f"{USER_NAMES}, {BEHIND_S}")
+# Not `deleted_at IS NULL`: for it the planner reads the whole index by time of creation for each page.
+PAGE = compiled(f"""
+    SELECT {USER_NAMES} FROM users
+    WHERE id > :after AND coalesce(deleted_at, 'infinity') = 'infinity'
+      AND (CAST(:banned AS boolean) IS NULL OR banned = CAST(:banned AS boolean))
+      AND (CAST(:locked AS boolean) IS NULL OR locked = CAST(:locked AS boolean))
+    ORDER BY id LIMIT :limit
+""")  # noqa: S608  # column names of ours
 _CREATED = compiled("""
     SELECT created_at, id FROM users
     WHERE deleted_at IS NULL AND (created_at, id) > (:created_at, :id) AND created_at < :before

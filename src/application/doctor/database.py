@@ -10,7 +10,7 @@ from application.doctor.findings import Finding, Severity, Unanswered
 from application.doctor.schema_state import SchemaState
 from application.failure import Cause, Failure
 
-OUTBOX_OPTIONS = {"autovacuum_vacuum_scale_factor": "0", "autovacuum_vacuum_cost_delay": "0"}
+OUTBOX_OPTIONS = {"autovacuum_vacuum_scale_factor": 0, "autovacuum_vacuum_cost_delay": 0}
 """Storage parameters without which the outbox bloats: it is vacuumed by count, and without pauses."""
 
 OLDEST_VERSION = 150_000  # `server_version_num` of the oldest major version that this service was tested on
@@ -150,7 +150,8 @@ def _connections(facts: DatabaseFacts) -> Iterator[Finding]:
 def _tables(facts: DatabaseFacts) -> Iterator[Finding]:
     if not facts.revision:
         return
-    missing = [f"{name} = {value}" for name, value in OUTBOX_OPTIONS.items() if not _same(facts, name, value)]
+    found = {name: float(facts.outbox_options.get(name, "nan")) for name in OUTBOX_OPTIONS}
+    missing = [f"{name} = {value}" for name, value in OUTBOX_OPTIONS.items() if found[name] != value]
     if missing:
         advice = f"ALTER TABLE outbox SET ({', '.join(missing)})"
         yield Finding("autovacuum", Severity.WARNING, "the outbox has lost its vacuum settings", advice)
@@ -159,7 +160,3 @@ def _tables(facts: DatabaseFacts) -> Iterator[Finding]:
     if facts.users_bytes > WORTH_ANALYZING_BYTES and not facts.users_analyzed:
         says = "the users table was never analyzed: the planner guesses"
         yield Finding("statistics", Severity.WARNING, says, "ANALYZE users")
-
-
-def _same(facts: DatabaseFacts, name: str, value: str) -> bool:
-    return float(facts.outbox_options.get(name, "nan")) == float(value)

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from adapters.clerk import backend_api
+from adapters.clerk import response_capture
 from adapters.clerk.backend_api import RetryBudget
 from adapters.clerk.identities import BACKGROUND
 from application.errors import (
@@ -55,8 +55,8 @@ async def test_an_id_that_would_bend_the_path_is_refused_before_anything_is_sent
 async def test_an_error_nested_without_end_is_an_error_like_any_other(clerk, api, monkeypatch):
     nested = b'{"a":' * 3000 + b"1" + b"}" * 3000
 
-    async def ask(*_: object, **__: object) -> backend_api.ClerkResponse:
-        return backend_api.ClerkResponse(status=422, body=nested, unclear=False)
+    async def ask(*_: object, **__: object) -> response_capture.ClerkResponse:
+        return response_capture.ClerkResponse(status=422, body=nested, unclear=False)
 
     monkeypatch.setattr(api, "ask", ask)
 

@@ -64,7 +64,7 @@ async def test_in_a_page_of_clerks_users_a_deep_one_takes_nothing_from_its_neigh
     )
 
     async def ask(*_: object, **__: object) -> object:
-        from adapters.clerk.backend_api import ClerkResponse  # noqa: PLC0415
+        from adapters.clerk.response_capture import ClerkResponse  # noqa: PLC0415
 
         return ClerkResponse(status=200, body=page, unclear=False)
 

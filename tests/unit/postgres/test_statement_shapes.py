@@ -37,7 +37,6 @@ WITHOUT_KEY = {
     "user_directory._COUNT": "a count of everything",
     "user_directory._SAMPLE": "by the time of creation",
     "user_directory._CREATED": "by the time of creation",
-    "user_directory._by_email": "by email",
     "user_directory.BY_EMAIL": "by email",
     "user_directory.BY_EMAIL_AT_REPLICA": "by email",
     "replica.BY_EMAIL_AT_REPLICA": "by email",
