@@ -62,7 +62,7 @@ def started(settings: TracingSettings, *, process: str) -> Tracing:
 
     def requests(app: ASGIApp) -> ASGIApp:
         AsyncPGInstrumentor().instrument(tracer_provider=provider)  # type: ignore[no-untyped-call]  # it has none
-        return TracedRequests(app, tracer, end)
+        return TracedRequests(app, tracer)
 
     def end() -> None:
         # The SDK's own bound is 30 s, and an executor's thread would be waited for at the end of the process.
