@@ -1,5 +1,6 @@
 """The ASGI application, from the container."""
 
+import asyncio
 import gc
 import multiprocessing
 import os
@@ -82,14 +83,18 @@ def app_for(container: ServeContainer, departure: GracefulShutdown) -> ASGIApp:
         log_loop_failures()
         with _logged_without_text():
             metrics = ProcessMetrics(container.database_load, container.session_keys())
-            async with serving(container), reporting(metrics):
-                # What is loaded by now lives as long as the process: a full collection would look at all of it again,
-                # 70 ms in which every request waits.
-                gc.collect()
-                gc.freeze()
-                # The objects of 32 requests at a time are more than the 700 that Python collects after by default.
-                gc.set_threshold(10_000)
-                yield
+            try:
+                async with serving(container), reporting(metrics):
+                    # What is loaded by now lives as long as the process: a full collection would look at all of it
+                    # again, 70 ms in which every request waits.
+                    gc.collect()
+                    gc.freeze()
+                    # The objects of 32 requests at a time are more than the 700 that Python collects after by default.
+                    gc.set_threshold(10_000)
+                    departure.started()
+                    yield
+            finally:
+                await asyncio.to_thread(container.traced().end)
 
     failures = container.recent_failures()
 

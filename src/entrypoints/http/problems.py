@@ -156,10 +156,7 @@ def problem_of(error: Exception) -> Problem:
         return error.problem
     if isinstance(error, HTTPException):
         return _BY_STATUS.get(error.status_code, INTERNAL if error.status_code >= 500 else BAD_REQUEST)  # noqa: PLR2004
-    for kind in type(error).__mro__:
-        if kind in TABLE:
-            return TABLE[kind]
-    return INTERNAL
+    return TABLE.get(type(error), INTERNAL)
 
 
 def response_to(error: Exception) -> PlainResponse[Any]:

@@ -15,11 +15,9 @@ import threading
 from collections.abc import Awaitable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import structlog
 from attrs import define, field, frozen
-from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 log = structlog.get_logger("http")
@@ -96,26 +94,16 @@ class GracefulShutdownMiddleware:
     departure: GracefulShutdown
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] == ScopeType.HTTP:
-            return self.app(scope, receive, self._closing(send) if self.departure.begun else send)
-        return self.app(scope, receive, self._noting_the_start(send))
+        return self.app(scope, receive, _closing(send) if self.departure.begun else send)
 
-    def _noting_the_start(self, send: Send) -> Send:
-        async def note_and_send(message: Any) -> None:  # Litestar has no type for all of them
-            if message["type"] == "lifespan.startup.complete":
-                self.departure.started()
-            await send(message)
 
-        return note_and_send
+def _closing(send: Send) -> Send:
+    async def send_and_close(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], (b"connection", b"close")]
+        await send(message)
 
-    @staticmethod
-    def _closing(send: Send) -> Send:
-        async def send_and_close(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"connection", b"close")]
-            await send(message)
-
-        return send_and_close
+    return send_and_close
 
 
 def refuse_newcomers(listener: socket.socket) -> None:

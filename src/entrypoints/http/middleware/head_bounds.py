@@ -3,6 +3,7 @@
 from itertools import chain
 from typing import Protocol
 
+from attrs import frozen
 from litestar.types import HTTPScope
 
 from application.errors import ForgedWebhookError
@@ -26,22 +27,18 @@ class WithScope(Protocol):
     def scope(self) -> HTTPScope: ...
 
 
+@frozen
 class HeadBounds:
-    """Litestar's `before_request`: the route is known by then, and nothing was parsed.
+    """Litestar's `before_request`: the route is known by then, and nothing was parsed."""
 
-    Args:
-        refusals: the pace of refused tokens, which refused heads share.
-    """
-
-    def __init__(self, refusals: RejectionThrottle) -> None:
-        self._refusals = refusals
+    refusals: RejectionThrottle  # the pace of refused tokens, which refused heads share
 
     async def __call__(self, request: WithScope) -> None:
         scope = request.scope
         error = excess(scope)
         if error is None:
             return
-        await self._refusals.turn()
+        await self.refusals.turn()
         if scope.get("path_template") == WEBHOOK_ROUTE:
             # Whatever an attacker sends there is 400; Clerk's own heads have a tenth of this.
             raise ForgedWebhookError(str(error))

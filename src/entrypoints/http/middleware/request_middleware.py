@@ -34,13 +34,11 @@ class RequestMiddleware:
     app: ASGIApp
     failures: RecentFailures
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] != ScopeType.HTTP:
-            return self.app(scope, receive, send)
-        return self._answer(scope, receive, send)
-
-    async def _answer(self, scope: Any, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Handle a request; notes for the log line and the metrics are left in its scope."""
+        if scope["type"] != ScopeType.HTTP:
+            await self.app(scope, receive, send)
+            return
         started = time.perf_counter()
         method = scope["method"]
         request_id, trace = _ids(scope["headers"])

@@ -62,7 +62,7 @@ class Tracing:
     """
 
     requests: "Callable[[ASGIApp], ASGIApp]" = _as_it_is
-    """Traces requests and their statements, and exports the rest at shutdown; call it before connecting."""
+    """Traces requests and their statements; call it before connecting."""
     receive_webhook: Callable[[WebhookUseCase], WebhookUseCase] = _as_it_is
     just_in_time: Callable[[ObtainUser], ObtainUser] = _as_it_is
     user_reader: Callable[[UserReader], UserReader] = _as_it_is

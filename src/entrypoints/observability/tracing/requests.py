@@ -1,12 +1,10 @@
 """A span for each request: what was asked by its route, never by its path, and what came of it."""
 
-import asyncio
-from collections.abc import Callable
 from typing import Any, cast
 
 from attrs import frozen
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
 
 from application.trace import traceparent
@@ -25,20 +23,9 @@ class TracedRequests:
 
     app: ASGIApp
     tracer: Tracer
-    on_shutdown: Callable[[], None]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == ScopeType.HTTP:
-            await self._traced(scope, receive, send)
-            return
-        try:
-            await self.app(scope, receive, send)
-        finally:
-            if str(scope["type"]) == "lifespan":  # the server's last word, which Litestar's types do not know
-                await asyncio.to_thread(self.on_shutdown)
-
-    async def _traced(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] in QUIET:
+        if scope["type"] != ScopeType.HTTP or scope["path"] in QUIET:
             await self.app(scope, receive, send)
             return
         status = 500
@@ -49,7 +36,7 @@ class TracedRequests:
                 status = message["status"]
             await send(message)
 
-        asked = cast("HTTPScope", scope)["method"]
+        asked = scope["method"]
         method = asked if asked in METHODS else "HTTP"
         with spanning(self.tracer, method, SpanKind.SERVER, context=context_of(traceparent.get())) as span:
             traceparent.set(traceparent_of(span))

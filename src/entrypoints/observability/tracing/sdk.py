@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from threading import Thread
 
-from attrs import fields
+from attrs import fields, frozen
 from litestar.types import ASGIApp
 from opentelemetry.context import Context
 from opentelemetry.instrumentation.asyncpg import AsyncPGInstrumentor
@@ -26,11 +26,11 @@ from entrypoints.observability.tracing.requests import TracedRequests
 FLUSH_S = 5.0  # how long a process that ends waits for its last spans to be taken; a collector may be away
 
 
+@frozen
 class Requested(Sampler):
     """Leaves out statements that belong to no request: polls, notifications, health checks."""
 
-    def __init__(self, sampler: Sampler) -> None:
-        self._sampler = sampler
+    sampler: Sampler
 
     def should_sample(  # noqa: PLR0913, PLR0917  # the SDK's signature
         self,
@@ -44,10 +44,10 @@ class Requested(Sampler):
     ) -> SamplingResult:
         if kind is SpanKind.CLIENT and not get_current_span(parent_context).get_span_context().is_valid:
             return SamplingResult(Decision.DROP)
-        return self._sampler.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
+        return self.sampler.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
 
     def get_description(self) -> str:
-        return f"Requested({self._sampler.get_description()})"
+        return f"Requested({self.sampler.get_description()})"
 
 
 def started(settings: TracingSettings, *, process: str) -> Tracing:
@@ -62,7 +62,7 @@ def started(settings: TracingSettings, *, process: str) -> Tracing:
 
     def requests(app: ASGIApp) -> ASGIApp:
         AsyncPGInstrumentor().instrument(tracer_provider=provider)  # type: ignore[no-untyped-call]  # it has none
-        return TracedRequests(app, tracer, end)
+        return TracedRequests(app, tracer)
 
     def end() -> None:
         # The SDK's own bound is 30 s, and an executor's thread would be waited for at the end of the process.
