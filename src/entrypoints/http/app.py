@@ -7,8 +7,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
@@ -81,20 +81,23 @@ def app_for(container: ServeContainer, departure: GracefulShutdown) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         log_loop_failures()
-        with _logged_without_text():
+        try:
             metrics = ProcessMetrics(container.database_load, container.session_keys())
-            try:
-                async with serving(container), reporting(metrics):
-                    # What is loaded by now lives as long as the process: a full collection would look at all of it
-                    # again, 70 ms in which every request waits.
-                    gc.collect()
-                    gc.freeze()
-                    # The objects of 32 requests at a time are more than the 700 that Python collects after by default.
-                    gc.set_threshold(10_000)
-                    departure.started()
-                    yield
-            finally:
-                await asyncio.to_thread(container.traced().end)
+            async with serving(container), reporting(metrics):
+                # What is loaded by now lives as long as the process: a full collection would look at all of it again,
+                # 70 ms in which every request waits.
+                gc.collect()
+                gc.freeze()
+                # The objects of 32 requests at a time are more than the 700 that Python collects after by default.
+                gc.set_threshold(10_000)
+                departure.started()
+                yield
+        except Exception as error:  # noqa: BLE001  # whatever breaks the start or the stop
+            # Litestar would have the server log a traceback with the error's text.
+            log.critical("lifespan_failed", error=type(error).__name__, at=places(error))
+            raise RuntimeError(type(error).__name__) from None
+        finally:
+            await asyncio.to_thread(container.traced().end)
 
     failures = container.recent_failures()
 
@@ -169,13 +172,3 @@ def _health_dependencies(container: ServeContainer, departure: GracefulShutdown)
         departure=departure,
         clock=time.monotonic,
     )
-
-
-@contextmanager
-def _logged_without_text() -> Iterator[None]:
-    """Log what breaks the start or the stop: Litestar would have the server log a traceback with the error's text."""
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001  # whatever it is
-        log.critical("lifespan_failed", error=type(error).__name__, at=places(error))
-        raise RuntimeError(type(error).__name__) from None
