@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from adapters.postgres.asyncpg_execution import Compiled
 from adapters.postgres.connection.dial import Driver
 from adapters.postgres.revisions import known_revisions
 from adapters.postgres.statements import (
@@ -23,7 +24,6 @@ from adapters.postgres.statements import (
     USER_VALUES,
     Stored,
     Write,
-    compiled,
     in_json,
     rows_of,
     stored_from,
@@ -38,12 +38,12 @@ HOLDER = "hold_shards_of_users"
 SHARD_ELSEWHERE = "SH001"
 """SQLSTATE of `HOLDER`: a user's shard is not on this server, or not among those that the statement knows."""
 
-_IS_DISTRIBUTED = compiled(f"SELECT to_regproc('{WRITER}') IS NOT NULL AS distributed")
+_IS_DISTRIBUTED = Compiled(f"SELECT to_regproc('{WRITER}') IS NOT NULL AS distributed")
 _USERS_ARE_DISTRIBUTED = text("""
     SELECT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = to_regclass('users') AND partmethod = 'h')
 """)
-_READ = compiled(f"SELECT * FROM {READER}(:first, :ids)")  # noqa: S608
-_WRITE = compiled(f"SELECT id FROM {WRITER}(:first, :users, :events) AS stored (id)")  # noqa: S608
+_READ = Compiled(f"SELECT * FROM {READER}(:first, :ids)")  # noqa: S608
+_WRITE = Compiled(f"SELECT id FROM {WRITER}(:first, :users, :events) AS stored (id)")  # noqa: S608
 
 
 async def is_distributed(driver: Driver) -> bool:

@@ -2,12 +2,12 @@
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.postgres.asyncpg_execution import Compiled
 from adapters.postgres.failures import fetched
-from adapters.postgres.statements import compiled
 from application.relay.lane_leases import LEASE_S, LaneShare, LaneTable
 
 # Only the database's clock counts, so clocks of relays may differ.
-_READ = compiled(f"""
+_READ = Compiled(f"""
     WITH seen AS (
         INSERT INTO relay (name, seen_at) VALUES (:me, clock_timestamp())
         ON CONFLICT (name) DO UPDATE SET seen_at = EXCLUDED.seen_at
@@ -18,7 +18,7 @@ _READ = compiled(f"""
     UNION ALL
     SELECT NULL, name FROM relay WHERE seen_at > clock_timestamp() - interval '{LEASE_S} s'
 """)  # noqa: S608  # a number of ours
-_WRITE = compiled(f"""
+_WRITE = Compiled(f"""
     UPDATE outbox_lane
     SET owner = CASE WHEN lane = ANY (:release) THEN NULL ELSE :me END,
         lease_until = clock_timestamp() + interval '{LEASE_S} s'
@@ -26,7 +26,7 @@ _WRITE = compiled(f"""
        OR lane = ANY (:release) AND owner = :me
     RETURNING lane, owner
 """)  # noqa: S608  # a number of ours
-_LEAVE = compiled("""
+_LEAVE = Compiled("""
     WITH given_up AS (UPDATE outbox_lane SET owner = NULL WHERE owner = :me) DELETE FROM relay WHERE name = :me
 """)
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 
 import asyncpg
-from sqlalchemy import Text, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import Compiled, directly
@@ -21,7 +20,7 @@ DEBOUNCE_S = 0.005  # between two notifications, or a relay's round: until then 
 
 # NOTIFY takes a lock that every committing transaction in the database waits for: inside the write it cost 44 % (8
 # writers) to 77 % (64 writers) of the commits. Here it is a transaction of its own.
-_NOTIFY = Compiled(select(func.pg_notify(CHANNEL, bindparam("events", type_=Text))))
+_NOTIFY = Compiled(f"SELECT pg_notify('{CHANNEL}', :events)")
 
 
 class OutboxNotifier:

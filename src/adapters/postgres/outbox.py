@@ -37,37 +37,33 @@ def _among_the_oldest(columns: str, where: str = "") -> str:
     """  # noqa: S608  # column names of ours
 
 
-_OLDEST = Compiled(text(_among_the_oldest("oldest.*")))
+_OLDEST = Compiled(_among_the_oldest("oldest.*"))
 # Ids show which events have waited longest, not the order of versions: a sequence with a cache, one of several servers,
 # or one that a restore set back gives a later version a lower id. For each user, as many events are returned as are
 # among the oldest, but those with the lowest versions.
-_LOWEST = Compiled(
-    text(f"""
-        WITH waiting AS ({_among_the_oldest("oldest.key")}),
-        share AS (SELECT waiting.key, count(*) AS size FROM waiting GROUP BY waiting.key)
-        SELECT lowest.* FROM share JOIN LATERAL (
-            SELECT {_COLUMNS} FROM outbox
-            WHERE outbox.key = share.key AND outbox.lane = ANY (CAST(:lanes AS smallint[]))
-            ORDER BY outbox.version LIMIT share.size
-        ) AS lowest ON true
-    """)  # noqa: S608  # column names of ours
-)
+_LOWEST = Compiled(f"""
+    WITH waiting AS ({_among_the_oldest("oldest.key")}),
+    share AS (SELECT waiting.key, count(*) AS size FROM waiting GROUP BY waiting.key)
+    SELECT lowest.* FROM share JOIN LATERAL (
+        SELECT {_COLUMNS} FROM outbox
+        WHERE outbox.key = share.key AND outbox.lane = ANY (CAST(:lanes AS smallint[]))
+        ORDER BY outbox.version LIMIT share.size
+    ) AS lowest ON true
+""")  # noqa: S608  # column names of ours
 # The same choice for distributed tables, where Citus refuses a LIMIT for each lane: a user's n-th oldest event is
 # replaced by the n-th lowest version. All events of a user are on one server, which numbers them alone. What waits for
 # the state topic alone comes last.
-_LOWEST_OF_ALL_SERVERS = Compiled(
-    text(f"""
-        SELECT {", ".join(f"event.{c.name}" for c in outbox.c)}
-        FROM (
-            SELECT {_COLUMNS}, row_number() OVER (PARTITION BY outbox.key ORDER BY outbox.version) AS number
-            FROM outbox WHERE outbox.lane = ANY (CAST(:lanes AS smallint[]))
-        ) AS event JOIN (
-            SELECT {_COLUMNS}, row_number() OVER (PARTITION BY outbox.key ORDER BY outbox.lane < 0, outbox.id) AS number
-            FROM outbox WHERE outbox.lane = ANY (CAST(:lanes AS smallint[]))
-        ) AS place ON event.key = place.key AND event.number = place.number
-        ORDER BY place.lane < 0, place.id LIMIT :limit
-    """)  # noqa: S608  # column names of ours
-)
+_LOWEST_OF_ALL_SERVERS = Compiled(f"""
+    SELECT {", ".join(f"event.{c.name}" for c in outbox.c)}
+    FROM (
+        SELECT {_COLUMNS}, row_number() OVER (PARTITION BY outbox.key ORDER BY outbox.version) AS number
+        FROM outbox WHERE outbox.lane = ANY (CAST(:lanes AS smallint[]))
+    ) AS event JOIN (
+        SELECT {_COLUMNS}, row_number() OVER (PARTITION BY outbox.key ORDER BY outbox.lane < 0, outbox.id) AS number
+        FROM outbox WHERE outbox.lane = ANY (CAST(:lanes AS smallint[]))
+    ) AS place ON event.key = place.key AND event.number = place.number
+    ORDER BY place.lane < 0, place.id LIMIT :limit
+""")  # noqa: S608  # column names of ours
 _LANES_OF_A_BACKLOG = 4
 """The statement above sorts everything that waits in its lanes, so of a backlog it reads only a few lanes at a time."""
 
@@ -85,22 +81,20 @@ _PUBLISHED = """
 _GONE = f"key = ANY (CAST(:keys AS text[])) AND version <= CAST(:newest AS bigint) AND {_PUBLISHED}"
 # If the server crashes, a lost deletion only repeats a publication, so COMMIT need not wait for the disk.
 _NOT_WAITING = "(SELECT set_config('synchronous_commit', 'off', true)) = 'off'"
-_DELETE = Compiled(text(f"DELETE FROM outbox WHERE {_GONE} AND {_NOT_WAITING}"))  # noqa: S608
+_DELETE = Compiled(f"DELETE FROM outbox WHERE {_GONE} AND {_NOT_WAITING}")  # noqa: S608
 
 FEW = 32
 """Up to so many rows are deleted, and left out, by the statement that reads the next ones."""
 
 # Both parts see the table as it was before the statement, so the read has to leave out what the other part deletes.
-_DELETE_FEW_AND_READ = Compiled(
-    text(f"""
-        WITH few AS (
-            DELETE FROM outbox
-            WHERE key = ANY (CAST(:keys AS text[])) AND version = ANY (CAST(:versions AS bigint[]))
-              AND {_PUBLISHED} AND {_NOT_WAITING}
-        )
-        {_among_the_oldest("oldest.*", f"AND NOT ({_PUBLISHED})")}
-    """)  # noqa: S608  # conditions of ours
-)
+_DELETE_FEW_AND_READ = Compiled(f"""
+    WITH few AS (
+        DELETE FROM outbox
+        WHERE key = ANY (CAST(:keys AS text[])) AND version = ANY (CAST(:versions AS bigint[]))
+          AND {_PUBLISHED} AND {_NOT_WAITING}
+    )
+    {_among_the_oldest("oldest.*", f"AND NOT ({_PUBLISHED})")}
+""")  # noqa: S608  # conditions of ours
 
 _KEPT = [c.name for c in outbox.c if c.name != "payload"]
 # The user may be deleted at this moment, or may have been before the event was refused; then the dead letter must not

@@ -5,20 +5,20 @@ from contextlib import suppress
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.postgres.asyncpg_execution import Compiled
 from adapters.postgres.failures import fetched
 from adapters.postgres.rows import to_datetime
-from adapters.postgres.statements import compiled
 from application.reconcile.ports import Checkpoint
 
-_RESUME = compiled("""
+_RESUME = Compiled("""
     UPDATE reconcile_checkpoint SET run = :run WHERE state IS NOT NULL AND began_at > :began_after RETURNING state
 """)
-_BEGIN = compiled("""
+_BEGIN = Compiled("""
     INSERT INTO reconcile_checkpoint (id, run) VALUES (1, :run)
     ON CONFLICT (id) DO UPDATE SET run = EXCLUDED.run, began_at = NULL, state = NULL
 """)
-_SAVE = compiled("UPDATE reconcile_checkpoint SET began_at = :began_at, state = :state WHERE run = :run")
-_FINISH = compiled("DELETE FROM reconcile_checkpoint WHERE run = :run")
+_SAVE = Compiled("UPDATE reconcile_checkpoint SET began_at = :began_at, state = :state WHERE run = :run")
+_FINISH = Compiled("DELETE FROM reconcile_checkpoint WHERE run = :run")
 
 
 class PostgresCheckpoints:

@@ -10,11 +10,11 @@ from attrs import define, field
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.asyncpg_execution import directly
+from adapters.postgres.asyncpg_execution import Compiled, directly
 from adapters.postgres.failures import connected
 from adapters.postgres.group_commit import Change, GroupCommit
 from adapters.postgres.rows import to_datetime, to_milliseconds
-from adapters.postgres.statements import STORE_EVENTS, compiled, event_row, rows_in_json
+from adapters.postgres.statements import STORE_EVENTS, event_row, rows_in_json
 from application.relay.lanes import lane_of, session_lane
 from application.relay.messages import Encode
 from application.sessions.ports import Decide
@@ -30,7 +30,7 @@ REMOVED_AT_ONCE = timedelta(seconds=10)
 
 # Without a time: stored by this statement. With one: it existed before. An event that is in the outbox already is of a
 # session that was removed and revoked again while the event waited for a broker.
-_WRITE = compiled(f"""
+_WRITE = Compiled(f"""
     WITH stored AS (
         INSERT INTO revoked_session (session_id, user_id, revoked_at)
         SELECT news.session_id, news.user_id, news.revoked_at

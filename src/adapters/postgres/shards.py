@@ -30,7 +30,6 @@ from adapters.postgres.statements import (
     USER_VALUES,
     Stored,
     Write,
-    compiled,
     in_json,
     stored_from,
 )
@@ -54,7 +53,7 @@ ELSEWHERE = (SHARD_ELSEWHERE, "42P01")
 """SQLSTATEs of a shard that was moved or split, and of its table, which is dropped later."""
 
 # `direct`: the statements can run at the worker. Names are quoted by the server, by its search path.
-_SHARDS = compiled(f"""
+_SHARDS = Compiled(f"""
     SELECT shard.shardminvalue::int AS low, shard.shardmaxvalue::int AS high, shard.shardid AS id,
            nodename AS host, nodeport AS port, shard_name('users', shard.shardid) AS users,
            shard_name('outbox', events.shardid) AS outbox, shard_name('outbox_dead', dead.shardid) AS outbox_dead,
@@ -186,7 +185,7 @@ def _reading(shards: Iterable[Row]) -> Compiled:
         f"SELECT {USER_NAMES} FROM asked JOIN {shard['users']} ON id = user_id WHERE {_within(shard)}"  # noqa: S608
         for shard in shards
     ]
-    return compiled(f"""
+    return Compiled(f"""
         WITH asked AS MATERIALIZED (
             SELECT user_id, worker_hash(user_id) AS hash FROM unnest(CAST(:ids AS text[])) AS user_id
             WHERE (SELECT {HOLDER}(:ids, :shards))
@@ -214,7 +213,7 @@ def _writing(shards: Iterable[Row]) -> Compiled:
             )
         """)  # noqa: S608  # names of the server's
         stored.append(f"SELECT id FROM stored_{number}")  # noqa: S608
-    return compiled(f"""
+    return Compiled(f"""
         WITH change AS MATERIALIZED (
             SELECT *, worker_hash(id) AS hash FROM {CHANGES} WHERE (SELECT {HOLDER}(:ids, :shards))
         ), event AS MATERIALIZED (SELECT * FROM {EVENTS}), {", ".join(parts)}

@@ -4,19 +4,20 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.postgres.asyncpg_execution import Compiled
 from adapters.postgres.failures import fetched
 from adapters.postgres.rows import user_from
-from adapters.postgres.statements import STORE_EVENTS, USER_NAMES, compiled, event_row, rows_in_json
+from adapters.postgres.statements import STORE_EVENTS, USER_NAMES, event_row, rows_in_json
 from application.relay.lanes import lane_of
 from application.relay.messages import Encode
 from application.relay.state_topic import fill_lane
 from domain.events import UserDeleted, UserUpdated
 from domain.user import Tombstone, User, UserId
 
-_PAGE = compiled(f"SELECT {USER_NAMES} FROM users WHERE id > :after ORDER BY id LIMIT :limit")  # noqa: S608
+_PAGE = Compiled(f"SELECT {USER_NAMES} FROM users WHERE id > :after ORDER BY id LIMIT :limit")  # noqa: S608
 # If an event of this version waits, it brings the state along.
-_PUT = compiled(f"{STORE_EVENTS} ON CONFLICT (key, version) DO NOTHING")
-_WAITING = compiled("SELECT count(*) FROM outbox WHERE lane < 0")
+_PUT = Compiled(f"{STORE_EVENTS} ON CONFLICT (key, version) DO NOTHING")
+_WAITING = Compiled("SELECT count(*) FROM outbox WHERE lane < 0")
 
 
 class PostgresStateFill:

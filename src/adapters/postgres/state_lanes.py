@@ -4,18 +4,18 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.postgres.asyncpg_execution import Compiled
 from adapters.postgres.failures import fetched
-from adapters.postgres.statements import compiled
 from application.relay.messages import Pending
 
-_WRITERS = compiled("SELECT DISTINCT state_writer FROM outbox_lane WHERE lane = ANY (:lanes) AND state_writer <> :but")
+_WRITERS = Compiled("SELECT DISTINCT state_writer FROM outbox_lane WHERE lane = ANY (:lanes) AND state_writer <> :but")
 # Another relay may have become the writer since `writers` was read, and is not fenced.
-_CLAIM = compiled("""
+_CLAIM = Compiled("""
     UPDATE outbox_lane SET state_writer = :writer
     WHERE lane = ANY (:lanes) AND owner = :relay AND (state_writer IS NULL OR state_writer = ANY (:fenced))
     RETURNING lane
 """)
-_NEWEST = compiled("SELECT id, version FROM users WHERE id = ANY (:keys)")
+_NEWEST = Compiled("SELECT id, version FROM users WHERE id = ANY (:keys)")
 
 
 class PostgresStateLanes:

@@ -20,11 +20,6 @@ from domain.session import SessionId
 from domain.user import Tombstone, User, UserId
 
 
-def compiled(sql: str) -> Compiled:
-    """Compile a statement whose parameters are written `:name`."""
-    return Compiled(sa.text(sql))
-
-
 @frozen
 class Stored:
     """A user as read, with the revision that a write must still find."""
@@ -114,16 +109,16 @@ def _write(columns: str) -> Compiled:
         )
         SELECT {columns} FROM stored
     """  # noqa: S608  # column names of ours
-    return compiled(statement)
+    return Compiled(statement)
 
 
 WRITE, WRITE_AND_NOTIFY = _write("id"), _write(f"id, pg_notify('{CHANNEL}', '')")
-READ = compiled(f"SELECT {USER_NAMES} FROM users WHERE id = ANY (CAST(:ids AS text[]))")  # noqa: S608  # names of ours
+READ = Compiled(f"SELECT {USER_NAMES} FROM users WHERE id = ANY (CAST(:ids AS text[]))")  # noqa: S608  # names of ours
 
 
 # At least one row, also if no user is known; each row has all revoked sessions of the batch, mostly none.
 def _with_sessions(columns: str) -> Compiled:
-    return compiled(f"""
+    return Compiled(f"""
         SELECT {columns} FROM (
             SELECT array_agg(session_id) AS revoked FROM revoked_session
             WHERE session_id = ANY (CAST(:sessions AS text[])) AND revoked_session.user_id = ANY (CAST(:ids AS text[]))

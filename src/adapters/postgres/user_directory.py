@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.postgres.asyncpg_execution import Compiled
 from adapters.postgres.failures import fetched
 from adapters.postgres.rows import to_datetime, to_milliseconds, user_from
-from adapters.postgres.statements import BEHIND_S, READ, USER_NAMES, compiled
+from adapters.postgres.statements import BEHIND_S, READ, USER_NAMES
 from application.users.ports import CreationKey
 from domain.user import Tombstone, User, UserId
 
@@ -15,7 +15,7 @@ from domain.user import Tombstone, User, UserId
 # Materialized: with ORDER BY and LIMIT in one query the planner reads the table in the order of ids, expecting to find
 # enough rows soon (1.5 s for a million users).
 def _by_email(columns: str) -> Compiled:
-    return compiled(f"""
+    return Compiled(f"""
         WITH found AS MATERIALIZED (SELECT {USER_NAMES} FROM users WHERE lower(email) = lower(:email))
         SELECT {columns} FROM found ORDER BY id LIMIT :limit
     """)  # noqa: S608  # column names of ours
@@ -23,20 +23,20 @@ def _by_email(columns: str) -> Compiled:
 
 BY_EMAIL, BY_EMAIL_AT_REPLICA = _by_email(USER_NAMES), _by_email(f"{USER_NAMES}, {BEHIND_S}")
 # Not `deleted_at IS NULL`: for it the planner reads the whole index by time of creation for each page.
-PAGE = compiled(f"""
+PAGE = Compiled(f"""
     SELECT {USER_NAMES} FROM users
     WHERE id > :after AND coalesce(deleted_at, 'infinity') = 'infinity'
       AND (CAST(:banned AS boolean) IS NULL OR banned = CAST(:banned AS boolean))
       AND (CAST(:locked AS boolean) IS NULL OR locked = CAST(:locked AS boolean))
     ORDER BY id LIMIT :limit
 """)  # noqa: S608  # column names of ours
-_CREATED = compiled("""
+_CREATED = Compiled("""
     SELECT created_at, id FROM users
     WHERE deleted_at IS NULL AND (created_at, id) > (:created_at, :id) AND created_at < :before
     ORDER BY created_at, id LIMIT :limit
 """)
-_COUNT = compiled("SELECT count(*) FROM users WHERE deleted_at IS NULL")
-_SAMPLE = compiled("""
+_COUNT = Compiled("SELECT count(*) FROM users WHERE deleted_at IS NULL")
+_SAMPLE = Compiled("""
     (SELECT id FROM users WHERE deleted_at IS NULL ORDER BY created_at, id LIMIT 5)
     UNION ALL
     (SELECT id FROM users WHERE deleted_at IS NULL ORDER BY created_at DESC, id DESC LIMIT 5)
