@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import math
-import time
 from collections.abc import Callable
 
 import asyncpg
@@ -34,9 +33,12 @@ class OutboxNotifier:
         self._task: asyncio.Task[None] | None = None
         self._busy_until = -math.inf
 
-    def is_first(self, events: int) -> bool:
-        """Tell whether relays are idle, by what was stored, so that these events may be stored with a notification."""
-        now, busy_until = time.monotonic(), self._busy_until
+    def is_first(self, events: int, now: float) -> bool:
+        """Tell whether relays are idle, by what was stored, so that these events may be stored with a notification.
+
+        `now` is in seconds of a clock that never goes back.
+        """
+        busy_until = self._busy_until
         self._busy_until = now + _pause_s(events)
         return now > busy_until
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -39,7 +40,7 @@ class PostgresUserStore:
     _on_commit: Callable[[int], None]
     _around_batch: AroundBatch = lambda _: _nothing
     # Tells that a write of so many events may notify relays itself: they are idle (ADR 0035).
-    _is_first: Callable[[int], bool] = field(default=lambda _: False, kw_only=True)
+    _is_first: Callable[[int, float], bool] = field(default=lambda *_: False, kw_only=True)
     _commits: GroupCommit[UserId, Known, Decision] = field(init=False)
     _distributed: bool | None = field(default=None, init=False)  # not known yet
     _workers: Workers = field(init=False)
@@ -114,7 +115,12 @@ class PostgresUserStore:
                 decided = self._decide(batch, known)
                 writes = [prepared for _, _, prepared in decided if prepared]
                 events = sum([len(prepared.events) for prepared in writes])
-                notifies = events > 0 and self._is_first(events) and store is write and not is_behind_pooler(driver)
+                notifies = (
+                    events > 0
+                    and self._is_first(events, time.monotonic())
+                    and store is write
+                    and not is_behind_pooler(driver)
+                )
                 write_all = write_and_notify if notifies else store
                 written = await write_all(driver, writes) if writes else ()
         # Behind a pooler this is the first moment after COMMIT.

@@ -81,6 +81,9 @@ async def test_status_tells_what_waits_who_carries_it_and_what_holds_back_vacuum
     await stage.die("user_b")
     await stage.leases.read("relay-one")
     await stage.leases.write("relay-one", LaneShare(frozenset(range(10)), frozenset()))
+    # However long the command takes to start.
+    await stage.rows("UPDATE relay SET seen_at = seen_at + interval '1 hour'")
+    await stage.rows("UPDATE outbox_lane SET lease_until = lease_until + interval '1 hour'")
 
     answer = await stage.run("status", "--json")
 

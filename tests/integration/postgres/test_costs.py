@@ -41,7 +41,7 @@ async def measured(database_url: str) -> dict[str, dict[str, float]]:
     async with meter(database_url) as postgres:
         engine = create_engine(read_target(postgres.url), pool_size=1, application_name="tests", settings=INDEX_PLANS)
         store = PostgresUserStore(engine, encode, lambda _: None)
-        first = PostgresUserStore(engine, encode, lambda _: None, is_first=lambda _: True)
+        first = PostgresUserStore(engine, encode, lambda _: None, is_first=lambda *_: True)
         outbox, leases = PostgresOutbox(engine), PostgresLaneLeases(engine)
         relay = RelayEvents(outbox, MemoryPublisher())
         await store.start()
