@@ -13,7 +13,7 @@ from attrs import frozen
 from devkit.servers.ports import free_port
 from support.browser import Tab
 from support.processes import Process
-from support.second_terminal import dev
+from support.second_terminal import command, dev
 
 _OPENER = """#!/bin/sh
 printf %s "$1" > "$(dirname "$0")/opened"
@@ -58,6 +58,13 @@ class Stage:
         return subprocess.run(
             ["bash", "-c", command], cwd=self.folder, capture_output=True, text=True, timeout=60, check=False
         )
+
+    def without_start(self, line: str) -> "subprocess.CompletedProcess[str]":
+        """Run one `auth-service …` that was copied: the shell splits it, but need not wait for Python's start."""
+        split = self.shell(f"printf '%s\\0' {line}")
+        program, *arguments = split.stdout.split("\0")[:-1]
+        assert Path(program).name == "auth-service"
+        return command(self.folder, *arguments)
 
 
 @pytest.fixture(scope="module")
