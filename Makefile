@@ -86,7 +86,7 @@ test-faults: install  ## Kill, freeze and cut off everything for some minutes, a
 	@$(PYTEST) $(call marked,faults,--reverse) --numprocesses=4 -m faults  # those that wait longest come first
 
 test-programs: install .venv/proxies .venv/kubernetes .venv/node .venv/node-sdk docs  ## Tests behind nginx, PgBouncer and Chromium, which must be installed
-	@PATH="$$PATH:/usr/sbin" $(PYTEST) tests/integration/programs --numprocesses=2 -m programs
+	@PATH="$$PATH:/usr/sbin" $(PYTEST) tests/integration/programs --numprocesses=3 -m programs
 
 test-stacks: install  ## `dev`, `demo` and the embedded servers themselves, started and stopped in every way
 	@$(PYTEST) $(call marked,stacks) --numprocesses=2 -m "stacks and not faults"
