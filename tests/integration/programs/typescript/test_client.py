@@ -173,5 +173,5 @@ if (!answer.ok && answer.problem.code === "user-baned") console.log(2);
     (project.folder / "codes.ts").write_text(program)
 
     with pytest.raises(AssertionError, match="have no overlap") as refused:
-        project.compile("codes.ts")
+        project.compile_quickly("codes.ts")
     assert re.findall(r"codes\.ts\((\d+),.*error", str(refused.value)) == ["5"]  # the one line, and nothing else
