@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ from attrs import define
 
 from devkit.servers import postgres as embedded
 from devkit.servers.postgres import EmbeddedPostgres, start_postgres
+from support.servers import memory
 
 SETTINGS = {"max_connections": "200", "log_min_messages": "warning"}
 REPLICATED_S = 60.0
@@ -102,19 +104,20 @@ class Pair:
 
 
 @contextmanager
-def pair(folder: Path) -> Iterator[Pair]:
+def pair() -> Iterator[Pair]:
     """Run a primary; `replicate` makes its standby."""
     servers: list[EmbeddedPostgres] = []
-    try:
-        for name in ("a", "b"):
-            servers.append(start_postgres(folder / name, settings=SETTINGS))  # noqa: PERF401  # stop what has started
-        yield Pair(servers)
-    finally:
-        for server in servers:
-            for process in _family(server):
-                with suppress(psutil.NoSuchProcess):  # a backend ends when its client does
-                    process.resume()
-            server.kill()
+    with tempfile.TemporaryDirectory(prefix="test-pair-", dir=memory() or None) as folder:
+        try:
+            for name in ("a", "b"):
+                servers.append(start_postgres(Path(folder) / name, settings=SETTINGS))  # noqa: PERF401  # stop what has started
+            yield Pair(servers)
+        finally:
+            for server in servers:
+                for process in _family(server):
+                    with suppress(psutil.NoSuchProcess):  # a backend ends when its client does
+                        process.resume()
+                server.kill()
 
 
 def _family(server: EmbeddedPostgres) -> list[psutil.Process]:

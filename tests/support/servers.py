@@ -82,7 +82,8 @@ def memory() -> str:
 def postgres(*, tmpfs: Mapping[str, str] | None = None, in_memory: bool = False, **settings: str) -> Iterator[Server]:
     """Run a PostgreSQL of its own, which a test may crash; `tmpfs` are small disks in its container.
 
-    With `in_memory` its data is there if there is room: a new database is 300 files. A container that ends loses it.
+    An embedded one has its data in memory if there is room: a new cluster is 1,000 files, and a new database 300. With
+    `in_memory` a container has it there too, and loses it when it ends.
     """
     settings = {**POSTGRES_SETTINGS, **settings}
     if kind() == "containers":
@@ -101,8 +102,7 @@ def postgres(*, tmpfs: Mapping[str, str] | None = None, in_memory: bool = False,
     else:
         from devkit.servers.postgres import start_postgres  # noqa: PLC0415
 
-        place = memory() if in_memory else ""
-        with tempfile.TemporaryDirectory(prefix="test-postgres-", dir=place or None) as folder:
+        with tempfile.TemporaryDirectory(prefix="test-postgres-", dir=memory() or None) as folder:
             embedded = start_postgres(Path(folder) / "data", settings=settings)
             try:
                 yield _Embedded(embedded, embedded.dsn)

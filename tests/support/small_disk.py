@@ -34,7 +34,7 @@ def small_disk() -> Iterator[SmallDisk]:
         return
     from devkit.servers.postgres import start_postgres  # noqa: PLC0415
 
-    with tempfile.TemporaryDirectory(prefix="test-postgres-") as folder:
+    with tempfile.TemporaryDirectory(prefix="test-postgres-", dir=servers.memory() or None) as folder:
         embedded = start_postgres(Path(folder) / "data", settings=servers.POSTGRES_SETTINGS)
         uid = (Path(folder) / "data" / "cluster").stat().st_uid
         mount = Path(tempfile.mkdtemp(prefix="test-small-disk-"))

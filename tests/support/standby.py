@@ -15,6 +15,7 @@ from attrs import define
 
 from devkit.servers.postgres import EmbeddedPostgres, start_postgres
 from devkit.servers.standby import start_standby
+from support.servers import memory
 
 SETTINGS = {"max_connections": "100", "autovacuum_naptime": "5s"}
 
@@ -93,7 +94,7 @@ class Cluster:
 @contextmanager
 def cluster(standbys: int = 1) -> Iterator[Cluster]:
     """Run it; whatever a test did to its servers, they are gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="test-standby-") as folder, ExitStack() as running:
+    with tempfile.TemporaryDirectory(prefix="test-standby-", dir=memory() or None) as folder, ExitStack() as running:
         primary = start_postgres(Path(folder) / "primary", settings=SETTINGS)
         running.callback(primary.kill)
         copies = []

@@ -14,6 +14,7 @@ from adapters.kafka.state_publisher import KafkaStatePublisher
 from application.errors import BrokerUnavailableError
 from application.relay.loop import LEAVE_S
 from application.relay.state_topic import FencedError
+from devkit.servers.kafka import known_brokers
 from integration.conftest import create_topic
 from integration.kafka.test_publisher_contract import pending
 from support import processes, servers
@@ -50,6 +51,9 @@ def kafka():
 @pytest.fixture
 async def topic(kafka, request):
     name = f"users-{abs(hash(request.node.name))}"
+    async with asyncio.timeout(60):
+        while not known_brokers(int(kafka.address.rpartition(":")[2])):  # it was frozen, and is let in again
+            await asyncio.sleep(0.1)
     await create_topic(kafka.address, name, partitions=3)
     await create_topic(kafka.address, f"{name}-state", partitions=3)
     return name

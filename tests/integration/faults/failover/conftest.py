@@ -22,8 +22,8 @@ SEED = int(os.environ.get("FAILOVER_SEED") or random.SystemRandom().randrange(10
 
 
 @pytest.fixture
-def two_servers(tmp_path) -> Iterator[Pair]:
-    with pair(tmp_path) as running:
+def two_servers() -> Iterator[Pair]:
+    with pair() as running:
         yield running
 
 
