@@ -78,9 +78,10 @@ class Load:
                 await asyncio.sleep(0.02)
                 continue
             try:
-                async with asyncio.timeout(ANSWER_S):
-                    while await self._ask(reader, writer) and not self._stopping:
-                        pass
+                usable = True
+                while usable and not self._stopping:
+                    async with asyncio.timeout(ANSWER_S):  # of each answer: a connection may live for longer
+                        usable = await self._ask(reader, writer)
             except (OSError, asyncio.IncompleteReadError) as error:
                 self.cut.append(f"{type(error).__name__}: {error}")
             finally:
