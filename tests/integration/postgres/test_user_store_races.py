@@ -47,7 +47,8 @@ async def writers(stack: AsyncExitStack, database_url: str, count: int) -> list[
 async def outbox_of(database_url: str, user_id: str) -> list[int]:
     connection = await asyncpg.connect(database_url)
     try:
-        rows = await connection.fetch("SELECT version FROM outbox WHERE key = $1 ORDER BY id", user_id)
+        # Not by id: sessions draw ids from caches of their own on Citus (ADR 0006).
+        rows = await connection.fetch("SELECT version FROM outbox WHERE key = $1 ORDER BY version", user_id)
     finally:
         await connection.close()
     return [row["version"] for row in rows]
