@@ -63,17 +63,13 @@ def wanted_users(query: bytes) -> ByIds | ByEmail:
             case name if name == MIN_VERSION:
                 floored = True
             case _:
-                raise HttpError(
-                    REQUEST_NOT_VALID, "The query: takes `ids` (with `min_version`) or `email` and nothing else."
-                )
+                raise _not_valid("The query: takes `ids` (with `min_version`) or `email` and nothing else.")
     match ids, emails:
         case [[], [email]] if not floored:
             return ByEmail(_email(email))
         case [[_, *_], []]:
             return ByIds(_ids(ids))
-    raise HttpError(
-        REQUEST_NOT_VALID, "The query: exactly one of `ids` and `email` is needed, and `email` once, alone."
-    )
+    raise _not_valid("The query: exactly one of `ids` and `email` is needed, and `email` once, alone.")
 
 
 def nothing(body: bytes) -> tuple[()]:
@@ -89,9 +85,7 @@ def metadata_patch(body: bytes) -> Mapping[str, Any]:
     if not isinstance(patch, dict):
         raise _not_valid("The body: `public_metadata` must be there, and an object.")
     if is_too_deep(patch):
-        raise HttpError(
-            REQUEST_NOT_VALID, f"The body: `public_metadata` is nested more than {MAX_METADATA_DEPTH} deep."
-        )
+        raise _not_valid(f"The body: `public_metadata` is nested more than {MAX_METADATA_DEPTH} deep.")
     return patch
 
 
