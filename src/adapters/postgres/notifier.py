@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import math
+import time
 from collections.abc import Callable
 
 import asyncpg
@@ -13,9 +14,7 @@ from adapters.postgres.connection.dial import Dialer, is_behind_pooler
 from adapters.postgres.connection.target import Target
 from adapters.postgres.failures import DATABASE_ERRORS
 from adapters.postgres.statements import CHANNEL
-from application.relay.loop import round_s
-
-DEBOUNCE_S = 0.005  # between two notifications, or a relay's round: until then a relay is awake
+from application.relay.loop import LONGEST_ROUND_S, round_s
 
 # NOTIFY takes a lock that every committing transaction in the database waits for: inside the write it cost 44 % (8
 # writers) to 77 % (64 writers) of the commits. Here it is a transaction of its own.
@@ -23,13 +22,17 @@ _NOTIFY = Compiled(f"SELECT pg_notify('{CHANNEL}', :events)")
 
 
 class OutboxNotifier:
-    """Notifies `outbox_wake` soon after `add()`; a lost notification delays events by a relay's poll interval."""
+    """Notifies `outbox_wake` after `add()`; a lost notification delays events by a relay's poll interval.
+
+    At once if relays are idle. Else the next round of the relay that took what was stored before takes these too, and
+    relays of other lanes are notified within `LONGEST_ROUND_S` (ADR 0039).
+    """
 
     def __init__(self, engine: AsyncEngine, events: str = "") -> None:
         self._engine = engine
         self._events = events
-        self._stored = asyncio.Event()
-        self._count = 0  # of events since the last notification
+        self._due = asyncio.Event()
+        self._later: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._busy_until = -math.inf
 
@@ -38,14 +41,19 @@ class OutboxNotifier:
 
         `now` is in seconds of a clock that never goes back.
         """
-        busy_until = self._busy_until
-        self._busy_until = now + _pause_s(events)
-        return now > busy_until
+        if now <= self._busy_until:
+            return False
+        self._busy_until = now + round_s(events)
+        return True
 
     def add(self, events: int) -> None:
-        """So many events have been stored."""
-        self._count += events
-        self._stored.set()
+        """So many events have been stored without a notification."""
+        now = time.monotonic()
+        if self.is_first(events, now):  # or became it while they were stored
+            self._due.set()
+            return
+        self._busy_until = now + round_s(events)
+        self._later = self._later or asyncio.get_running_loop().call_later(LONGEST_ROUND_S, self._due.set)
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._notify(), name="outbox-wake")
@@ -57,17 +65,14 @@ class OutboxNotifier:
 
     async def _notify(self) -> None:
         while True:
-            await self._stored.wait()
-            self._stored.clear()
-            count, self._count = self._count, 0
+            await self._due.wait()
+            self._due.clear()
+            if self._later:
+                self._later.cancel()
+                self._later = None
             with contextlib.suppress(*DATABASE_ERRORS):  # the relay polls anyway
                 async with directly(self._engine) as driver:
                     await _NOTIFY.fetch(driver, {"events": self._events})
-            await asyncio.sleep(_pause_s(count))
-
-
-def _pause_s(events: int) -> float:
-    return max(DEBOUNCE_S, round_s(events))
 
 
 class NotificationListener:

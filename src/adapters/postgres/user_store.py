@@ -1,6 +1,5 @@
 """The write path of users: one read, the decisions, one write for each batch of changes."""
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -117,17 +116,15 @@ class PostgresUserStore:
                 events = sum([len(prepared.events) for prepared in writes])
                 notifies = (
                     events > 0
-                    and self._is_first(events, time.monotonic())
                     and store is write
                     and not is_behind_pooler(driver)
+                    and self._is_first(events, time.monotonic())
                 )
                 write_all = write_and_notify if notifies else store
                 written = await write_all(driver, writes) if writes else ()
         # Behind a pooler this is the first moment after COMMIT.
         if events and not notifies:
             self._on_commit(events)
-            # One turn of the loop, so that the notification is sent before answers are composed: 0.3 ms.
-            await asyncio.sleep(0)
         for change, decision, prepared in decided:
             if prepared is None or change.key in written:
                 change.answer.give(decision)
