@@ -122,8 +122,15 @@ async def test_a_larger_round_leaves_more_time_for_the_next_one_to_fill(monkeypa
     assert [done.taken for done in notes.rounds if done.taken] == [10, 2]
 
 
+@pytest.mark.parametrize(
+    ("events", "seconds"), [(0, 0.004), (1, 0.004), (2, 0.008), (16, 0.008), (20, 0.01), (40, 0.02), (999, 0.02)]
+)
+def test_a_round_that_several_events_share_is_longer_and_one_of_many_the_longest(events, seconds):
+    assert loop.round_s(events) == pytest.approx(seconds)
+
+
 async def test_a_relay_that_is_behind_does_not_rest(monkeypatch):
-    monkeypatch.setattr(loop, "ROUND_S", 3600.0)
+    monkeypatch.setattr(loop, "SHARED_ROUND_S", 3600.0)
     monkeypatch.setattr(loop, "BATCH", 2)
     one, outbox, publisher, _ = relay()
     outbox.add(*(message(version) for version in range(1, 9)))
