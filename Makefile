@@ -123,7 +123,7 @@ failover: install  ## Kill the primary FAILOVERS (20) times under a flow of webh
 test-patroni: install .venv/patroni/bin/patroni  ## Fail over and switch over by a real Patroni (apt-get install etcd-server)
 	@$(BIN)/pytest -m patroni tests/integration/patroni -s
 
-unit: install  ## The tests that need no server: seconds
+unit: install  ## The tests that need no server: a minute or two
 	@$(BIN)/pytest tests/unit
 
 # Parts, so that `make --jobs=2 check` has something to do at the same time: types take longest.

@@ -1,8 +1,14 @@
+import ast
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from support.documentation import ROOT
 
 LOG_BOTH = """
 import logging, structlog
@@ -140,3 +146,25 @@ def test_console_is_for_people():
 
     assert "ours" in text
     assert not text.startswith("{")
+
+
+LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
+
+
+def log_events(file: Path) -> Iterator[str]:
+    """The first text of each call on a `log`, and of `_log`, which takes the level before it."""
+    for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        match call:
+            case ast.Call(func=ast.Attribute(attr="_log"), args=[_, ast.Constant(value=str() as event), *_]):
+                yield event
+            case ast.Call(func=ast.Attribute(value=of, attr=level), args=[ast.Constant(value=str() as event), *_]) if (
+                level in LEVELS and ast.unparse(of).rpartition(".")[2] in {"log", "_log"}
+            ):
+                yield event
+
+
+def test_log_events_are_names():
+    events = [event for file in (ROOT / "src").rglob("*.py") for event in log_events(file)]
+
+    assert len(events) > 20
+    assert [event for event in events if not re.fullmatch(r"[a-z]+(_[a-z]+)*", event)] == []

@@ -15,10 +15,13 @@ NAMED = re.compile(r"`((?:src|sdk|sdk-typescript|devkit|docs|tests|examples)/[^`
 
 EXAMPLES = {
     "Keep one more field of a user": (r"\bexternal_id\b", (*SOURCES, "docs", "tests", "sdk/tests/sdktest")),
-    "Add an action on a user": (r"\bunlock\b|UnlockUser|\bUNLOCK\b", (*SOURCES, "docs", "tests")),
+    "Add an action on a user": (
+        r"\bunlock\b|UnlockUser|\bUNLOCK\b",
+        (*SOURCES, "docs", "tests", "sdk/README.md", "sdk-typescript/README.md"),
+    ),
     "Add an event type": (
         r'\bUserUpdated\b|anomalyze\.user\.updated|"updated":',
-        (*SOURCES, "docs", "examples", "tests/support"),
+        (*SOURCES, "docs", "examples", "tests/support", "sdk/README.md", "sdk-typescript/README.md"),
     ),
 }
 """By recipe: what its example is called in code, and where it is looked for."""
@@ -44,7 +47,8 @@ def named(recipe: str) -> set[str]:
 
 
 def files_with(example: str, folders: tuple[str, ...]) -> set[str]:
-    paths = (path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file())
+    roots = [ROOT / folder for folder in folders]
+    paths = (path for root in roots for path in (root, *root.rglob("*")) if path.is_file())
     return {
         str(path.relative_to(ROOT))
         for path in paths

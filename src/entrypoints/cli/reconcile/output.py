@@ -108,7 +108,7 @@ class Output:
         self._bar.update(self._task, total=total, completed=progress.listed)
         self._log(
             "info",
-            "reconcile began",
+            "reconcile_began",
             at_clerk=progress.at_clerk,
             resumed=progress.resumed,
             dry_run=self._options.dry_run,
@@ -122,7 +122,7 @@ class Output:
         now = time.monotonic()
         if now - self._logged >= LOG_EVERY_S:
             self._logged = now
-            self._log("info", "reconcile progress", **self._counts(), users_per_second=round(self._rate()))
+            self._log("info", "reconcile_progress", **self._counts(), users_per_second=round(self._rate()))
 
     def differs(self, difference: Difference) -> None:
         self._line(
@@ -147,7 +147,7 @@ class Output:
 
     def waits(self, reason: str, seconds: float) -> None:
         self._bar.update(self._task, says=f"waiting {seconds:.0f} s: {reason}")
-        self._log("warning", "reconcile waits", reason=reason, seconds=round(seconds, 1))
+        self._log("warning", "reconcile_waits", reason=reason, seconds=round(seconds, 1))
 
     def ended(self, result: Result, reason: str = "") -> int:
         """Show the summary, and return the exit status."""
@@ -155,7 +155,7 @@ class Output:
         summary = self._summary(result, reason)
         self._line({"summary": summary})
         level = "warning" if result.status else "info"
-        self._log(level, "reconcile ended", result=result.name, reason=reason or None, **self._counts())
+        self._log(level, "reconcile_ended", result=result.name, reason=reason or None, **self._counts())
         if self._as_json:
             print(json.dumps(summary), flush=True)
         else:
