@@ -70,8 +70,6 @@ STATE_TOPIC = evolve(
 AWAY = [Failure(KAFKA, Cause.BAD_ADDRESS, "kafka.internal:9092: name not resolved")]
 KEYS = KeySet(address="clerk.example.com", status=200, keys={"ins_1": "A"}, clock_ahead_s=0.2)
 CLERK = ClerkFacts(
-    secret_key_kind="test",
-    publishable_key_kind="test",
     tokens=True,
     issuer="https://clerk.example.com",
     issuer_of_publishable_key="https://clerk.example.com",

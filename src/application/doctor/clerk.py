@@ -24,8 +24,6 @@ class KeySet:
 class ClerkFacts:
     """Clerk's configured variables, and Clerk's answers to them."""
 
-    secret_key_kind: str | None  # `test` or `live`; None without CLERK_SECRET_KEY
-    publishable_key_kind: str | None
     tokens: bool  # how session tokens are verified is configured
     issuer: str | None  # the issuer that tokens must name; None if it is not configured
     issuer_of_publishable_key: str | None
@@ -89,11 +87,6 @@ def _advice(answer: KeySet, otherwise: str) -> str:
 
 
 def _instance(facts: ClerkFacts) -> Iterator[Finding]:
-    kinds = (facts.secret_key_kind, facts.publishable_key_kind)
-    if None not in kinds and len(set(kinds)) > 1:
-        says = f"CLERK_SECRET_KEY is of a {kinds[0]} instance, CLERK_PUBLISHABLE_KEY of a {kinds[1]} one"
-        yield Finding("clerk instance", Severity.FAILURE, says, "take both from one page of the dashboard")
-        return
     sets = {
         name: frozenset(answer.keys.values())
         for name, answer in (("CLERK_SECRET_KEY", facts.of_secret_key), ("the key set of tokens", facts.published))

@@ -1,10 +1,10 @@
 """Load a command's settings, and report everything that is wrong at once."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from attrs import fields, has
+from attrs import NOTHING, fields, fields_dict, frozen, has
 
 from entrypoints.config.clerk_values import kind_of
 from entrypoints.config.secret import Secret
@@ -16,6 +16,27 @@ from entrypoints.config.written import explain
 
 S = TypeVar("S")
 
+_NO_VALUE = (NOTHING, None, ())  # defaults that are none
+
+
+@frozen(kw_only=True)
+class ReadVariable:
+    """A variable as it was read."""
+
+    variable: Variable
+    value: Any  # the default where it is not set, the text where that was refused
+    source: str  # `environment`, `.env line 3`, `NAME_FILE (environment)`, `default` or `unset`
+    problem: ConfigProblem | None = None
+
+
+@frozen(kw_only=True)
+class Reading:
+    """What the variables of some groups say, and everything that is wrong with them."""
+
+    variables: Mapping[str, ReadVariable]  # by field
+    problems: Mapping[str, ConfigProblem]  # by field, or by name where a variable is no field of ours
+    usable: Mapping[type, Any]  # groups in which nothing is wrong; two of them may still not go together
+
 
 def load(settings_class: type[S], *, environment: Mapping[str, str] | None = None, env_file: Path | None = None) -> S:
     """Return a command's settings, or a group's, or raise ConfigurationError: it names all that is missing or wrong."""
@@ -24,59 +45,65 @@ def load(settings_class: type[S], *, environment: Mapping[str, str] | None = Non
 
 def load_from(settings_class: type[S], found: Mapping[str, SourceValue]) -> S:
     """See `load`."""
-    of_command = {part.name: part.type for part in fields(cast("Any", settings_class)) if has(cast("Any", part.type))}
-    groups: list[Any] = [*of_command.values()] or [settings_class]
-    by_field = {variable.field: variable for group in groups for variable in variables_of(group)}
-    problems: dict[str, ConfigProblem] = {}
-    values = {group: {v.field: _value(v, found, problems) for v in variables_of(group)} for group in groups}
-    for name, what in _contradictions(values, set(problems)):
-        problems.setdefault(name, ConfigProblem(by_field[name].name, what, by_field[name].example))
-    useless = [*unsupported(found)] if KafkaSettings in groups else []
-    if problems:
-        raise ConfigurationError(*(problems[name] for name in by_field if name in problems), *useless)
-    loaded = {group: group(**values[group]) for group in groups}
-    if KafkaSettings in groups:
-        useless += unused(found, loaded[KafkaSettings])
-    if useless:
-        raise ConfigurationError(*useless)
-    parts = {name: loaded[group] for name, group in of_command.items()}
-    return settings_class(**parts) if parts else cast("S", loaded[settings_class])
+    of_command = groups_of(settings_class)
+    reading = read([*of_command.values()] or [settings_class], found)
+    if reading.problems:
+        raise ConfigurationError(*reading.problems.values())
+    if not of_command:
+        return cast("S", reading.usable[settings_class])
+    return settings_class(**{name: reading.usable[group] for name, group in of_command.items()})
 
 
-def _value(variable: Variable, found: Mapping[str, SourceValue], problems: dict[str, ConfigProblem]) -> Any:
-    """Return the value, or note what is wrong; a text that is refused is returned, for it is there all the same."""
+def groups_of(settings_class: type) -> dict[str, type]:
+    """Return a command's groups by name; none for what is a group itself."""
+    return {part.name: part.type for part in fields(settings_class) if has(cast("Any", part.type))}
+
+
+def read(groups: Sequence[type], found: Mapping[str, SourceValue]) -> Reading:
+    """Read all variables of these groups; nothing is raised."""
+    variables = {each.field: _read(each, found) for group in groups for each in variables_of(group)}
+    parts = {group: group(**{field: variables[field].value for field in fields_dict(group)}) for group in groups}
+    problems = {field: each.problem for field, each in variables.items() if each.problem}
+    refused = {*problems}
+
+    def note(wrong: Iterable[tuple[str, str]]) -> None:
+        for field, what in wrong:
+            variable = variables[field].variable
+            problems.setdefault(field, ConfigProblem(variable.name, what, variable.example))
+
+    for group, contradictions_of in _CONTRADICTIONS.items():
+        if group in parts:
+            note(contradictions_of(parts[group], refused))
+    usable = {group: part for group, part in parts.items() if not problems.keys() & fields_dict(group).keys()}
+    note(_test_hosts_beside_live_keys(variables))
+    if TokenSettings in usable and ClerkApiSettings in usable:
+        note(_mixed_instances(usable[TokenSettings], usable[ClerkApiSettings]))
+    if KafkaSettings in parts:
+        useless = [*unsupported(found), *(unused(found, parts[KafkaSettings]) if KafkaSettings in usable else ())]
+        problems |= {each.variable: each for each in useless}
+        if useless:
+            usable.pop(KafkaSettings, None)
+    return Reading(variables=variables, problems=problems, usable=usable)
+
+
+def _read(variable: Variable, found: Mapping[str, SourceValue]) -> ReadVariable:
+    value = None if variable.required else variable.default
+    source = "unset" if variable.default in _NO_VALUE else "default"
+    problem = ConfigProblem(variable.name, "missing", variable.example) if variable.required else None
     try:
-        entry = look_up(variable.name, found, in_file=variable.in_file)
+        if entry := look_up(variable.name, found, in_file=variable.in_file):
+            value, source, problem = entry.text, entry.origin, None
+            value = variable.parse(entry.text)
+            value = Secret(value.get_secret_value(), entry.file) if isinstance(value, Secret) else value
     except ConfigurationError as error:
-        [problems[variable.field]] = error.problems
-        return None if variable.required else variable.default
-    if entry is None:
-        if not variable.required:
-            return variable.default
-        problems[variable.field] = ConfigProblem(variable.name, "missing", variable.example)
-        return None
-    try:
-        value = variable.parse(entry.text)
-        return Secret(value.get_secret_value(), entry.file) if isinstance(value, Secret) else value
+        [problem] = error.problems
+        source = ", ".join(found[name].origin for name in (variable.name, f"{variable.name}_FILE") if name in found)
     except ValueError as error:
-        what = explain(variable.name, entry.text, str(error))
-        problems[variable.field] = ConfigProblem(variable.name, what, variable.example)
-        return entry.text
+        problem = ConfigProblem(variable.name, explain(variable.name, str(value), str(error)), variable.example)
+    return ReadVariable(variable=variable, value=value, source=source, problem=problem)
 
 
-def _contradictions(groups: Mapping[Any, Mapping[str, Any]], wrong: set[str]) -> Iterator[tuple[str, str]]:
-    """Name fields that are wrong only together with others, and why; a value that was refused is its text here."""
-    for group, values in groups.items():
-        if group in _CONTRADICTIONS:
-            yield from _CONTRADICTIONS[group](group(**values), wrong)
-    of_all = {name: value for values in groups.values() for name, value in values.items()}
-    yield from _test_hosts_beside_live_keys(of_all, wrong)
-    tokens, api = groups.get(TokenSettings), groups.get(ClerkApiSettings)
-    if tokens is not None and api is not None and not wrong & (tokens.keys() | api.keys()):
-        yield from mixed_instances(TokenSettings(**tokens), ClerkApiSettings(**api))
-
-
-def mixed_instances(tokens: TokenSettings, api: ClerkApiSettings) -> Iterator[tuple[str, str]]:
+def _mixed_instances(tokens: TokenSettings, api: ClerkApiSettings) -> Iterator[tuple[str, str]]:
     """Name the fields of `tokens` that do not go together with how the Backend API is asked, and say why."""
     secret_key = api.clerk_secret_key.get_secret_value() if api.clerk_secret_key else ""
     if asks_backend_api(tokens, api) and not (secret_key or tokens.clerk_jwt_key):
@@ -112,13 +139,13 @@ def _in_tokens(tokens: TokenSettings, wrong: set[str]) -> Iterator[tuple[str, st
         yield "clerk_publishable_key", what
 
 
-def _test_hosts_beside_live_keys(values: Mapping[str, Any], wrong: set[str]) -> Iterator[tuple[str, str]]:
+def _test_hosts_beside_live_keys(variables: Mapping[str, ReadVariable]) -> Iterator[tuple[str, str]]:
     """A test host is taken without TLS (`parsing.clerk_url`): nothing of a live instance may rest on what it says."""
 
-    def text_of(name: str) -> str:
-        value = values.get(name)
-        text = value.get_secret_value() if isinstance(value, Secret) else value
-        return str(text) if text and name not in wrong else ""
+    def text_of(field: str) -> str:
+        each = variables.get(field)
+        value = each.value if each and not each.problem else None
+        return str(value.get_secret_value() if isinstance(value, Secret) else value or "")
 
     if not (
         text_of("clerk_secret_key").startswith("sk_live_") or text_of("clerk_publishable_key").startswith("pk_live_")
@@ -126,9 +153,9 @@ def _test_hosts_beside_live_keys(values: Mapping[str, Any], wrong: set[str]) -> 
         return
     from anomalyze_auth import is_test_host  # noqa: PLC0415  # not every command needs it, and it imports cryptography
 
-    for name in ("clerk_issuer", "clerk_jwks_url", "clerk_api_url"):
-        if is_test_host(text_of(name)):
-            yield name, "a test host (*.test) beside a live key"
+    for field in ("clerk_issuer", "clerk_jwks_url", "clerk_api_url"):
+        if is_test_host(text_of(field)):
+            yield field, "a test host (*.test) beside a live key"
 
 
-_CONTRADICTIONS: Mapping[Any, Any] = {TokenSettings: _in_tokens, KafkaSettings: contradictions}
+_CONTRADICTIONS: Mapping[type, Any] = {TokenSettings: _in_tokens, KafkaSettings: contradictions}

@@ -2,15 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from attrs import NOTHING, fields, frozen
+from attrs import frozen
 
-from entrypoints.config.loading import load_from
+from entrypoints.config.loading import ReadVariable, groups_of, read
 from entrypoints.config.masking import shown
 from entrypoints.config.misspelled import Misspelled, misspelled
-from entrypoints.config.settings.catalogue import Variable, all_variables, known_names
-from entrypoints.config.sources import ConfigProblem, ConfigurationError, SourceValue, look_up
-
-_NOTHING = (NOTHING, None, ())  # defaults that are none
+from entrypoints.config.settings.catalogue import GROUPS, known_names
+from entrypoints.config.sources import ConfigProblem, SourceValue
 
 
 @frozen(kw_only=True)
@@ -19,7 +17,7 @@ class Effective:
 
     name: str
     value: str  # masked, where it is a secret; empty where there is none or it is wrong
-    source: str  # `environment`, `.env line 3`, `NAME_FILE (environment)`, `default` or `unset`
+    source: str  # see `ReadVariable`
     required: bool
     commands: Sequence[str]
 
@@ -33,35 +31,21 @@ class Configuration:
 
 def effective(found: Mapping[str, SourceValue], settings: Iterable[type]) -> Configuration:
     """Read what commands with these settings read."""
-    settings = tuple(settings)
-    groups = {attribute.type for one in settings for attribute in fields(one)}
+    wanted = {group for one in settings for group in groups_of(one).values()}
+    reading = read([group for group in GROUPS if group in wanted], found)
     return Configuration(
-        variables=[_effective(variable, found) for variable in all_variables() if variable.group in groups],
-        problems=_problems(found, settings),
+        variables=[_effective(each) for each in reading.variables.values()],
+        problems=[*reading.problems.values()],
         suspects=list(misspelled(found, known_names())),
     )
 
 
-def _effective(variable: Variable, found: Mapping[str, SourceValue]) -> Effective:
-    try:
-        entry = look_up(variable.name, found, in_file=variable.in_file)
-        source = entry.origin if entry else "unset" if variable.default in _NOTHING else "default"
-        value = variable.parse(entry.text) if entry else None if variable.required else variable.default
-        text = shown(value)
-    except (ConfigurationError, ValueError):  # the problems name it
-        source = ", ".join(found[name].origin for name in (variable.name, f"{variable.name}_FILE") if name in found)
-        text = ""
+def _effective(read: ReadVariable) -> Effective:
+    variable = read.variable
     return Effective(
-        name=variable.name, value=text, source=source, required=variable.required, commands=variable.commands
+        name=variable.name,
+        value="" if read.problem else shown(read.value),
+        source=read.source,
+        required=variable.required,
+        commands=variable.commands,
     )
-
-
-def _problems(found: Mapping[str, SourceValue], settings: Iterable[type]) -> list[ConfigProblem]:
-    problems: dict[str, ConfigProblem] = {}
-    for one in settings:
-        try:
-            load_from(one, found)
-        except ConfigurationError as error:
-            for problem in error.problems:
-                problems.setdefault(problem.variable, problem)
-    return list(problems.values())

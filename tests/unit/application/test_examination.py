@@ -212,7 +212,7 @@ KEYS_AWAY = KeySet(address="clerk.example.com", status=None, problem="out of rea
 @each_row(
     ("change", "expected"),
     [
-        ({"of_secret_key": None, "secret_key_kind": None}, {"clerk secret key": WARNING}),
+        ({"of_secret_key": None}, {"clerk secret key": WARNING}),
         ({"of_secret_key": evolve(KEYS_AWAY, status=401, problem="it answers 401")}, {"clerk secret key": FAILURE}),
         ({"of_secret_key": evolve(KEYS_AWAY, status=500, problem="it answers 500")}, {"clerk secret key": FAILURE}),
         ({"of_secret_key": KEYS_AWAY}, {"clerk secret key": FAILURE}),
@@ -220,7 +220,6 @@ KEYS_AWAY = KeySet(address="clerk.example.com", status=None, problem="out of rea
         ({"published": KEYS_AWAY, "pem_thumbprint": None}, {"signing keys": FAILURE}),
         ({"published": None}, {}),
         ({"pem_thumbprint": None}, {}),
-        ({"secret_key_kind": "live"}, {"clerk instance": FAILURE}),
         ({"pem_thumbprint": "B"}, {"clerk instance": FAILURE}),
         ({"of_secret_key": evolve(KEYS, keys={"ins_2": "B"})}, {"clerk instance": FAILURE}),
         ({"published": evolve(KEYS, keys={"ins_2": "B", "ins_1": "A"})}, {}),

@@ -10,7 +10,7 @@ from application.doctor.findings import not_checked
 from entrypoints.cli.doctor import command as doctor_module
 from entrypoints.cli.main import main
 from support.authority import Authority
-from support.web import SECRET
+from support.web import PUBLISHABLE_KEY, SECRET
 
 
 @pytest.fixture
@@ -82,6 +82,31 @@ def test_all_that_is_wrong_is_told_and_the_rest_is_still_looked_at(doctor):
     assert "entry 2: " in json.dumps(found)
     assert by_grade["database", "failure"]["says"].startswith("PostgreSQL: out of reach")
     assert "hunter2" not in json.dumps(found)
+
+
+@each_row(
+    ("variables", "variable", "says"),
+    [
+        (
+            {"CLERK_SECRET_KEY": "sk_live_0123456789abcdefghij", "CLERK_PUBLISHABLE_KEY": PUBLISHABLE_KEY},
+            "CLERK_PUBLISHABLE_KEY",
+            "of a test instance, and CLERK_SECRET_KEY of a live one; take both from one instance",
+        ),
+        (
+            {"CLERK_SECRET_KEY": "sk_live_0123456789abcdefghij", "CLERK_ISSUER": "https://clerk.example.test"},
+            "CLERK_ISSUER",
+            "a test host (*.test) beside a live key",
+        ),
+    ],
+)
+def test_what_serve_refuses_about_two_groups_together_is_told_once(doctor, variables, variable, says):
+    _, found = doctor(**variables, CLERK_API_URL="http://127.0.0.1:1")
+
+    assert [
+        finding["says"]
+        for finding in found
+        if finding["grade"] == "failure" and finding["check"] != "signing keys" and variable in json.dumps(finding)
+    ] == [f"{variable}: {says}"]
 
 
 def test_it_says_who_may_manage_users(doctor):

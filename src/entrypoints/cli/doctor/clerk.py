@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 
 from anomalyze_auth import PemKey
 from application.doctor.clerk import ClerkFacts, KeySet
-from entrypoints.config.clerk_values import kind_of
 from entrypoints.config.settings import ClerkApiSettings, TokenSettings, secret_key_for_keys
 
 
@@ -35,8 +34,6 @@ async def examine_clerk(
         ),
     )
     return ClerkFacts(
-        secret_key_kind=kind_of(secret_key) if secret_key else None,
-        publishable_key_kind=publishable_key.kind if publishable_key else None,
         tokens=tokens is not None,
         issuer=tokens.issuer if tokens else None,
         issuer_of_publishable_key=publishable_key.issuer if publishable_key else None,

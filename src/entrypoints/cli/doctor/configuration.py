@@ -3,15 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
-from attrs import evolve, frozen
+from attrs import evolve, fields_dict, frozen
 
 from application.doctor.findings import Finding, Severity, not_checked
 from application.doctor.managing import ManagingFacts, managing_findings
 from entrypoints.composition.doctor import DoctorContainer
 from entrypoints.config import settings
-from entrypoints.config.loading import load_from, mixed_instances
+from entrypoints.config.loading import Reading, read
 from entrypoints.config.misspelled import misspelled
 from entrypoints.config.service_keys import ANY_ORGANIZATION, EVERYTHING
 from entrypoints.config.settings.catalogue import GROUPS, known_names, variables_of
@@ -28,13 +28,12 @@ G = TypeVar("G")
 
 @frozen
 class Configured:
-    groups: Mapping[type, object]  # each group's settings, or what is wrong with them
+    groups: Mapping[type, object]  # those that can be used
     findings: Sequence[Finding] = ()
 
     def get(self, group: type[G]) -> G | None:
         """Return the group; None where it cannot be used."""
-        loaded = self.groups.get(group)
-        return loaded if isinstance(loaded, group) else None
+        return cast("G | None", self.groups.get(group))
 
     @property
     def container(self) -> DoctorContainer:
@@ -51,29 +50,20 @@ def configured() -> Configured:
         found = found_variables()
     except ConfigurationError as error:  # `.env` cannot be read
         return Configured({}, [_finding(problem) for problem in error.problems])
-    loaded = Configured({group: _loaded(group, found) for group in GROUPS})
-    return evolve(loaded, findings=[*_findings(loaded, found)])
+    reading = read([*GROUPS], found)
+    loaded = Configured(reading.usable)
+    return evolve(loaded, findings=[*_findings(loaded, reading, found)])
 
 
-def _loaded(group: type, found: Mapping[str, SourceValue]) -> object:
-    try:
-        return load_from(group, found)
-    except ConfigurationError as error:
-        return error.problems
-
-
-def _findings(loaded: Configured, found: Mapping[str, SourceValue]) -> Iterator[Finding]:
-    wrong: list[Finding] = []
-    for group, problems in loaded.groups.items():
-        if not isinstance(problems, tuple):
-            continue
-        if group is not settings.DatabaseSettings and not _is_begun(group, found):
-            wrong += [_OPTIONAL[group]] if group in _OPTIONAL else []
-        else:
-            wrong += [_finding(problem) for problem in problems]
-    tokens, api = loaded.get(settings.TokenSettings), loaded.get(settings.ClerkApiSettings)
-    if tokens and api:
-        wrong += [_finding(ConfigProblem(name.upper(), what)) for name, what in mixed_instances(tokens, api)]
+def _findings(loaded: Configured, reading: Reading, found: Mapping[str, SourceValue]) -> Iterator[Finding]:
+    not_begun = {
+        group
+        for group in GROUPS.keys() - reading.usable.keys()
+        if group is not settings.DatabaseSettings and not _is_begun(group, found)
+    }
+    of_others = {field for group in not_begun for field in fields_dict(group)}
+    wrong = [_finding(problem) for field, problem in reading.problems.items() if field not in of_others]
+    wrong += [says for group, says in _OPTIONAL.items() if group in not_begun]
     if not any(finding.grade is Severity.FAILURE for finding in wrong):
         yield Finding("configuration", Severity.OK, "every variable that is set is well-formed")
     yield from wrong
