@@ -1,7 +1,6 @@
 """The console in a real browser: what it shows of a real service, and what is done there by keyboard alone."""
 
 import asyncio
-import json
 import statistics
 import sys
 import time
@@ -11,27 +10,13 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from devkit.local.environment import settings_of_last_dev
+from support.console_page import ROWS, act, copied, rows, settled
 from support.proxy import proxy
 
 pytestmark = pytest.mark.programs
 
-ROWS = "[...document.querySelectorAll('.rows .row')].map((one) => one.innerText.replaceAll('\\n', ' | '))"
 HOSTILE = '<img src=x onerror="document.title=1">'
 """As a name: markup that would run."""
-
-
-def rows(tab, *texts):
-    """Return the rows when the newest one has each of the texts."""
-    wanted = json.dumps(texts)
-    tab.wait_for(f"{ROWS}[0] && {wanted}.every((text) => {ROWS}[0].includes(text))")
-    return tab.run(ROWS)
-
-
-def settled(stage, user_id, tab):
-    """Return when nothing of this user is under way."""
-    tab.wait_for(
-        "document.querySelector('.version .badge.published') && !document.querySelector('.version .badge.waiting')"
-    )
 
 
 def test_dev_opens_it_and_says_where_it_is(stage, show):
@@ -117,7 +102,7 @@ def test_it_is_found_by_every_id_and_the_address_is_the_state(stage, show):
     user_id = stage.sign_up()
     email = stage.http.get(f"/v1/users/{user_id}").json()["email_addresses"][0]["email_address"]
     tab = show(f"/?user={user_id}")
-    settled(stage, user_id, tab)
+    settled(tab)
     svix_id = stage.http.get("/stand-in/webhooks").json()["attempts"][-1]["svix_id"]
     codes = tab.run("[...document.querySelectorAll('.version code')].map((one) => one.innerText)")
     event_id, _, trace_id = codes[:3]
@@ -206,22 +191,6 @@ def test_back_leads_from_a_search_to_where_it_began(stage, show):
     tab.wait_for("document.querySelector('.profile') && !document.querySelector('input[type=search]').value")
 
 
-def act(tab, name, text, *, value=None, results=1):
-    """Do something by keyboard, and return when its result is shown where it was done."""
-    field = "button.main" if value is None else "input"
-    tab.tab_to(name)
-    tab.press("Enter")
-    tab.wait_for(f"document.activeElement.closest('.panel') && document.activeElement.matches({field!r})")
-    if value is not None:
-        tab.write(value)
-    tab.press("Enter")
-    result = "(document.querySelector('.panel .result')?.innerText ?? '')"
-    items = "document.querySelectorAll('.panel .result li').length"
-    tab.wait_for(f"{result}.includes({text!r}) && {items} >= {results}")
-    tab.press("Escape")
-    tab.wait_for("!document.querySelector('.panel') && document.activeElement.closest('.bar')")
-
-
 ACTIONS = {
     "Rename": "first_name changed",
     "Plan": "public_metadata changed",
@@ -267,17 +236,6 @@ def test_whatever_is_copied_does_the_same(stage, show, program):
     assert tab.run("document.querySelector('.diff ins') !== null")
 
 
-def copied(tab, program):
-    """Copy by the button, and return what the clipboard holds."""
-    tab.run("window.copied = null; navigator.clipboard.writeText = async (text) => { window.copied = text; }; 0")
-    tab.wait_for(f"[...document.querySelectorAll('.copy button')].some((one) => one.innerText === 'Copy as {program}')")
-    tab.run(
-        f"[...document.querySelectorAll('.copy button')].find((one) => one.innerText === 'Copy as {program}').click()"
-    )
-    tab.wait_for("window.copied")
-    return tab.run("window.copied")
-
-
 PROMISED_MS = 300
 ROOM = 5
 """Tests run beside each other, on machines with few cores; `auth-service dev` mostly has one to itself."""
@@ -311,7 +269,7 @@ def test_a_webhook_is_soon_on_the_page(stage, show):
 def test_news_disturb_neither_focus_nor_selection_nor_what_is_there(stage, show):
     user_id = stage.sign_up()
     tab = show(f"/?user={user_id}")
-    settled(stage, user_id, tab)
+    settled(tab)
     tab.run("[...document.querySelectorAll('.bar button')].find((one) => one.innerText === 'Rename').click()")
     tab.wait_for("document.activeElement.matches('.panel input')")
     tab.run("document.activeElement.setSelectionRange(1, 2); window.kept = 'page'")
