@@ -138,7 +138,7 @@ async def web(**variables: str) -> AsyncIterator[Web]:
         ServeContainer, load(ServeSettings, environment=environment(**variables), env_file=NO_FILE)
     )
     users, identities, database = MemoryUsers(encode), MemoryIdentities(), Database()
-    container.user_store.override(Object(users))
+    container.postgres_user_store.override(Object(users))
     container.session_store.override(Object(users.sessions))
     container.user_reader.override(Object(users))
     container.user_directory.override(Object(MemoryDirectory(users)))

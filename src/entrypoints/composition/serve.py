@@ -95,16 +95,15 @@ class ServeContainer(DeclarativeContainer):
     engine = Singleton(create_engine, Callable(revealed, database.provided.database_url), settings=BY_KEY)
     outbox_wake = Singleton(OutboxNotifier, engine)
     session_wake = Singleton(OutboxNotifier, engine, SESSIONS)
-    user_store: Provider[ports.UserStore] = traced.provided.user_store.call(
-        Singleton(
-            PostgresUserStore,
-            engine,
-            encode,
-            outbox_wake.provided.add,
-            traced.provided.batch,
-            is_first=outbox_wake.provided.is_first,
-        )
+    postgres_user_store = Singleton(
+        PostgresUserStore,
+        engine,
+        encode,
+        outbox_wake.provided.add,
+        traced.provided.batch,
+        is_first=outbox_wake.provided.is_first,
     )
+    user_store: Provider[ports.UserStore] = traced.provided.user_store.call(postgres_user_store)
     user_reader: Provider[ports.UserReader] = traced.provided.user_reader.call(Singleton(PostgresUserReader, engine))
     session_store: Provider[SessionStore] = Singleton(
         PostgresSessionStore, engine, encode, session_wake.provided.add, traced.provided.batch
@@ -113,7 +112,7 @@ class ServeContainer(DeclarativeContainer):
     outbox_admin: Provider[OutboxAdministration] = Singleton(PostgresOutboxAdmin, engine)
     check_database = Callable(check_database, engine)
     try_writing = Callable(try_writing, engine)
-    database_load = Callable(read_database_load, engine, user_store)
+    database_load = Callable(read_database_load, engine, postgres_user_store)
     replicas = Singleton(
         lambda target, primary: target and PostgresReplicas(target, primary, log_replica),
         Callable(revealed, replica.provided.database_replica_url),

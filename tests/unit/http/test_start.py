@@ -21,7 +21,7 @@ class Broken:
 
 async def test_what_stops_the_start_is_told_by_kind_and_place_and_not_by_its_text():
     container = container_of(ServeContainer, load(ServeSettings, environment=environment(), env_file=NO_FILE))
-    container.user_store.override(Object(Broken()))
+    container.postgres_user_store.override(Object(Broken()))
     inbox: asyncio.Queue[dict[str, str]] = asyncio.Queue()
     outbox: asyncio.Queue[dict[str, str]] = asyncio.Queue()
     await inbox.put({"type": "lifespan.startup"})

@@ -31,15 +31,6 @@ class Change(Protocol):
     def traceparent(self) -> str | None: ...
 
 
-class RunningStore(UserStore, Protocol):
-    """A `UserStore`, as a process starts, measures and closes it."""
-
-    @property
-    def waiting(self) -> int: ...
-    async def start(self) -> None: ...
-    async def aclose(self) -> None: ...
-
-
 class WebhookUseCase(Protocol):
     """`ReceiveWebhook`."""
 
@@ -66,7 +57,7 @@ class Tracing:
     receive_webhook: Callable[[WebhookUseCase], WebhookUseCase] = _as_it_is
     just_in_time: Callable[[ObtainUser], ObtainUser] = _as_it_is
     user_reader: Callable[[UserReader], UserReader] = _as_it_is
-    user_store: Callable[[RunningStore], RunningStore] = _as_it_is
+    user_store: Callable[[UserStore], UserStore] = _as_it_is
     """Traces each change; the store runs its batches in `batch`."""
     batch: Callable[[Sequence[Change]], AbstractContextManager[Any]] = nullcontext
     """Returns the context that a batch of changes is written in."""

@@ -9,11 +9,11 @@ from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import Link, Span, SpanKind, Tracer, set_span_in_context
 
 from application.trace import traceparent
-from application.users.ports import Decide, SignedIn, UserReader
+from application.users.ports import Decide, SignedIn, UserReader, UserStore
 from domain.decision import Decision, Outcome
 from domain.session import SessionId
 from domain.user import Known, Tombstone, User, UserId
-from entrypoints.observability.tracing import Change, ObtainUser, RunningStore, WebhookUseCase
+from entrypoints.observability.tracing import Change, ObtainUser, WebhookUseCase
 from entrypoints.observability.tracing.context import is_sampled, span_of, traceparent_of
 
 
@@ -104,24 +104,14 @@ class Changes:
 class TracedStore:
     """`UserStore`, with a span for the time that a change waits and is written."""
 
-    store: RunningStore
+    store: UserStore
     changes: Changes
-
-    @property
-    def waiting(self) -> int:
-        return self.store.waiting
 
     async def change(self, user_id: UserId, decide: Decide) -> Decision:
         with self.changes.of(user_id) as span:
             decision = await self.store.change(user_id, decide)
             span.set_attribute("auth.outcome", decision.outcome)
             return decision
-
-    async def start(self) -> None:
-        await self.store.start()
-
-    async def aclose(self) -> None:
-        await self.store.aclose()
 
 
 @frozen
