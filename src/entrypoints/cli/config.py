@@ -2,6 +2,8 @@
 
 import json as json_
 import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from attrs import asdict
 from rich.text import Text
@@ -9,9 +11,11 @@ from rich.text import Text
 from entrypoints.cli.exit_codes import EX_CONFIG, EX_USAGE
 from entrypoints.cli.output import flush, print_table
 from entrypoints.cli.terminal import fail
-from entrypoints.config.report import Configuration, effective
-from entrypoints.config.settings.catalogue import COMMANDS, DEPLOYED
-from entrypoints.config.sources import ConfigurationError, found_variables
+from entrypoints.config.loading import ReadVariable, groups_of, read
+from entrypoints.config.masking import shown
+from entrypoints.config.misspelled import misspelled
+from entrypoints.config.settings.catalogue import COMMANDS, DEPLOYED, GROUPS, known_names
+from entrypoints.config.sources import ConfigurationError, SourceValue, found_variables
 from entrypoints.plugins import SETTINGS, plugged_in
 
 
@@ -30,26 +34,45 @@ def config(command: str | None = None, /, *, json: bool = False) -> None:
     if command is not None and command not in known:
         fail(f"There is no command {command} that reads variables: {', '.join(known)}.", EX_USAGE)
     settings = [known[name] for name in (DEPLOYED if command is None else (command,))]
+    found: Mapping[str, SourceValue] = {}
+    variables: list[dict[str, Any]] = []
     try:
-        found = effective(found_variables(), settings)
+        found = found_variables()
     except ConfigurationError as error:  # `.env` cannot be read
-        found = Configuration(variables=[], problems=error.problems, suspects=[])
-    if json:
-        print(json_.dumps(asdict(found), indent=2))
+        problems = list(error.problems)
     else:
-        _print(found)
-    sys.exit(EX_CONFIG if found.problems else 0)
+        wanted = {group for one in settings for group in groups_of(one).values()}
+        reading = read([group for group in GROUPS if group in wanted], found)
+        variables, problems = [_described(each) for each in reading.variables.values()], [*reading.problems.values()]
+    suspects = [*misspelled(found, known_names())]
+    if json:
+        document = {"variables": variables, "problems": problems, "suspects": suspects}
+        print(json_.dumps(document, indent=2, default=asdict))
+    else:
+        _print(variables)
+        for suspect in suspects:
+            print(f"\n{suspect}", file=sys.stderr)
+        if problems:
+            print(f"\n{ConfigurationError(*problems)}", file=sys.stderr)
+    sys.exit(EX_CONFIG if problems else 0)
 
 
-def _print(found: Configuration) -> None:
+def _described(read: ReadVariable) -> dict[str, Any]:
+    variable = read.variable
+    return {
+        "name": variable.name,
+        "value": "" if read.problem else shown(read.value),
+        "source": read.source,
+        "required": variable.required,
+        "commands": variable.commands,
+    }
+
+
+def _print(variables: Iterable[Mapping[str, Any]]) -> None:
     rows = []
-    for variable in found.variables:
-        style = "" if variable.value else "dim"
-        need = ", ".join(variable.commands) + (" (required)" if variable.required else "")
-        rows.append([Text(cell, style) for cell in (variable.name, variable.value, variable.source, need)])
+    for variable in variables:
+        style = "" if variable["value"] else "dim"
+        need = ", ".join(variable["commands"]) + (" (required)" if variable["required"] else "")
+        rows.append([Text(cell, style) for cell in (variable["name"], variable["value"], variable["source"], need)])
     print_table(("variable", "value", "from", "read by"), rows, prose={"read by"})
     flush()
-    for suspect in found.suspects:
-        print(f"\n{suspect}", file=sys.stderr)
-    if found.problems:
-        print(f"\n{ConfigurationError(*found.problems)}", file=sys.stderr)

@@ -9,10 +9,8 @@ from sdktest.rows import each_row
 from entrypoints.cli.main import COMMANDS, main
 from entrypoints.config import settings as settings_of_commands
 from entrypoints.config.misspelled import misspelled
-from entrypoints.config.report import effective
 from entrypoints.config.settings.catalogue import COMMANDS as READ_BY
 from entrypoints.config.settings.catalogue import GROUPS, all_variables, known_names, variables_of
-from entrypoints.config.sources import SourceValue
 from support.web import PUBLISHABLE_KEY, SECRET
 
 SERVE = {
@@ -166,11 +164,9 @@ def test_the_catalogue_names_every_group_and_every_command_that_reads_any():
     assert all(variable.commands for variable in all_variables())
 
 
-def test_a_value_that_is_shown_is_the_value_that_is_used():
-    found = {name: SourceValue(text, "environment") for name, text in SERVE.items()}
-    by_name = {
-        variable.name: variable.value for variable in effective(found, [settings_of_commands.ServeSettings]).variables
-    }
+def test_a_value_that_is_shown_is_the_value_that_is_used(run):
+    _, out, _ = run("config", "serve", "--json", **SERVE)
+    by_name = {variable["name"]: variable["value"] for variable in json.loads(out)["variables"]}
 
     assert by_name["PORT"] == "3002"
     assert by_name["CLERK_API_URL"] == "https://api.clerk.com"
