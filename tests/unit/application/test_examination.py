@@ -8,7 +8,6 @@ from application.doctor.clerk import KeySet, clerk_findings
 from application.doctor.clocks import clock_findings
 from application.doctor.database import database_findings, write_findings
 from application.doctor.findings import Finding, Severity, Unanswered, not_checked, passed
-from application.doctor.managing import ManagingFacts, managing_findings
 from application.doctor.outbox import outbox_findings
 from application.doctor.schema_state import SchemaState
 from application.doctor.serving import ServingFacts, serving_findings
@@ -185,25 +184,6 @@ def test_brokers_out_of_reach_and_a_wrong_password_have_different_advice():
 
     assert "the network between (KAFKA_BOOTSTRAP_SERVERS" in away.advice
     assert "user and password" in wrong.advice
-
-
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        ({}, []),
-        ({"organizations": 2}, []),
-        ({"organizations": None}, [WARNING]),
-        ({"keys": 2}, []),
-        ({"keys": 2, "keys_for_everything": ["billing"]}, [WARNING]),
-        ({"organizations": None, "keys": 1, "keys_for_everything": ["billing"]}, [WARNING, WARNING]),
-    ],
-)
-def test_who_may_manage_more_than_is_needed_is_found(change, expected):
-    found = [*managing_findings(ManagingFacts(**{"organizations": 0, "keys": 0, "keys_for_everything": [], **change}))]
-
-    assert [finding.grade for finding in found if finding.grade is not OK] == expected
-    assert all(finding.advice for finding in found if finding.grade is not OK)
-    assert found[0].check == "managing users"
 
 
 KEYS_AWAY = KeySet(address="clerk.example.com", status=None, problem="out of reach (ConnectError)")

@@ -8,7 +8,10 @@ from sdktest.rows import each_row
 
 from application.doctor.findings import not_checked
 from entrypoints.cli.doctor import command as doctor_module
+from entrypoints.cli.doctor.configuration import managing_findings
 from entrypoints.cli.main import main
+from entrypoints.config.service_keys import service_key
+from entrypoints.config.settings import ManagementSettings
 from support.authority import Authority
 from support.web import PUBLISHABLE_KEY, SECRET
 
@@ -121,6 +124,29 @@ def test_it_says_who_may_manage_users(doctor):
     assert "AUTH_SERVICE_ORGANIZATIONS is not set" in of_managing(closed)[0][1]
     assert [grade for grade, _ in of_managing(opened)] == ["warning", "warning"]
     assert "billing" in of_managing(opened)[1][1]
+
+
+@each_row(
+    ("organizations", "keys", "expected"),
+    [
+        ((), (), []),
+        (("org_a", "org_b"), (), []),
+        (("*",), (), ["warning"]),
+        ((), ("billing:read", "support:ban+unban"), []),
+        ((), ("billing:read", "support:*"), ["warning"]),
+        (("*",), ("billing:*",), ["warning", "warning"]),
+    ],
+)
+def test_who_may_manage_more_than_is_needed_is_found(organizations, keys, expected):
+    management = ManagementSettings(
+        auth_service_organizations=organizations,
+        auth_service_keys=tuple(service_key(f"{key}:{'0' * 64}") for key in keys),
+    )
+    found = [*managing_findings(management)]
+
+    assert [finding.grade for finding in found if finding.grade != "ok"] == expected
+    assert all(finding.advice for finding in found if finding.grade != "ok")
+    assert found[0].check == "managing users"
 
 
 def test_a_name_that_is_nearly_ours_is_told(doctor):

@@ -8,7 +8,6 @@ from typing import TypeVar, cast
 from attrs import evolve, fields_dict, frozen
 
 from application.doctor.findings import Finding, Severity, not_checked
-from application.doctor.managing import ManagingFacts, managing_findings
 from entrypoints.composition.doctor import DoctorContainer
 from entrypoints.config import settings
 from entrypoints.config.loading import Reading, read
@@ -78,7 +77,7 @@ def _findings(loaded: Configured, reading: Reading, found: Mapping[str, SourceVa
     if kafka and kafka.kafka_ssl_cert_file:
         yield _client_certificate(kafka.kafka_ssl_cert_file)
     if management := loaded.get(settings.ManagementSettings):
-        yield from managing_findings(_managing(management))
+        yield from managing_findings(management)
 
 
 def _client_certificate(file: Path) -> Finding:
@@ -92,13 +91,23 @@ def _client_certificate(file: Path) -> Finding:
     return Finding("client certificate", Severity.OK, says)
 
 
-def _managing(management: settings.ManagementSettings) -> ManagingFacts:
+def managing_findings(management: settings.ManagementSettings) -> Iterator[Finding]:
+    """Judge who may manage users over HTTP: as few as possible."""
+    check = "managing users"
     organizations, keys = management.auth_service_organizations, management.auth_service_keys
-    return ManagingFacts(
-        organizations=None if ANY_ORGANIZATION in organizations else len(organizations),
-        keys=len(keys),
-        keys_for_everything=[key.name for key in keys if EVERYTHING in key.scopes],
-    )
+    if ANY_ORGANIZATION in organizations:
+        says = "people of any organization, if their role has the permission: AUTH_SERVICE_ORGANIZATIONS is *"
+        advice = "name your own: otherwise an administrator of any organization could manage every user"
+        yield Finding(check, Severity.WARNING, says, advice)
+    elif organizations:
+        yield Finding(check, Severity.OK, f"people of {len(organizations)} named in AUTH_SERVICE_ORGANIZATIONS")
+    else:
+        says = f"nobody by a session token: AUTH_SERVICE_ORGANIZATIONS is not set; service keys: {len(keys)}"
+        yield Finding(check, Severity.OK, says)
+    if for_everything := [key.name for key in keys if EVERYTHING in key.scopes]:
+        says = f"service keys that may do everything, deletions included: {', '.join(for_everything)}"
+        advice = "rotate to keys with the scopes they need: auth-service service-key new NAME --scope read"
+        yield Finding(check, Severity.WARNING, says, advice)
 
 
 def _is_begun(group: type, found: Mapping[str, SourceValue]) -> bool:
