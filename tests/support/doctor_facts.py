@@ -70,11 +70,7 @@ STATE_TOPIC = evolve(
 AWAY = [Failure(KAFKA, Cause.BAD_ADDRESS, "kafka.internal:9092: name not resolved")]
 KEYS = KeySet(address="clerk.example.com", status=200, keys={"ins_1": "A"}, clock_ahead_s=0.2)
 CLERK = ClerkFacts(
-    tokens=True,
-    issuer="https://clerk.example.com",
-    issuer_of_publishable_key="https://clerk.example.com",
     pem_thumbprint="A",
-    authorized_parties=1,
     of_secret_key=KEYS,
     published=KEYS,
 )

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from attrs import field, frozen
 
-from application.doctor.findings import Finding, Severity, not_checked
+from application.doctor.findings import Finding, Severity
 from application.failure import Cause
 
 
@@ -22,13 +22,9 @@ class KeySet:
 
 @frozen(kw_only=True)
 class ClerkFacts:
-    """Clerk's configured variables, and Clerk's answers to them."""
+    """The keys that are configured, and those that Clerk answers with."""
 
-    tokens: bool  # how session tokens are verified is configured
-    issuer: str | None  # the issuer that tokens must name; None if it is not configured
-    issuer_of_publishable_key: str | None
     pem_thumbprint: str | None  # of CLERK_JWT_KEY, when it is configured
-    authorized_parties: int
     of_secret_key: KeySet | None = None  # the instance's keys, as the Backend API returns them for CLERK_SECRET_KEY
     published: KeySet | None = None  # the keys at CLERK_JWKS_URL, or at the publishable key's address
 
@@ -42,14 +38,11 @@ def clerk_findings(facts: ClerkFacts) -> Iterator[Finding]:
     yield from _secret_key(facts)
     yield from _key_set(facts)
     yield from _instance(facts)
-    yield from _tokens(facts)
 
 
 def _secret_key(facts: ClerkFacts) -> Iterator[Finding]:
     answer = facts.of_secret_key
     if answer is None:
-        advice = "set it, so that a user who signs in before the webhook arrives is found; users and reconcile need it"
-        yield not_checked("clerk secret key", "CLERK_SECRET_KEY is not set", advice)
         return
     match answer.status:
         case 200:
@@ -101,19 +94,3 @@ def _instance(facts: ClerkFacts) -> Iterator[Finding]:
         yield Finding("clerk instance", Severity.FAILURE, says, "take all CLERK_* from one instance in the dashboard")
     if len(names) > 1 and not apart:
         yield Finding("clerk instance", Severity.OK, f"{', '.join(names[:-1])} and {names[-1]} are of one instance")
-
-
-def _tokens(facts: ClerkFacts) -> Iterator[Finding]:
-    if not facts.tokens:
-        yield not_checked("session tokens", "CLERK_PUBLISHABLE_KEY is not set, nor CLERK_JWT_KEY", "serve needs one")
-        return
-    if facts.issuer is None:
-        says = "tokens of any issuer are accepted, as long as the key fits: only CLERK_JWT_KEY is set"
-        yield Finding("token issuer", Severity.WARNING, says, "set CLERK_PUBLISHABLE_KEY or CLERK_ISSUER")
-    elif facts.issuer_of_publishable_key not in (None, facts.issuer):
-        says = f"CLERK_ISSUER is {facts.issuer}, the publishable key says {facts.issuer_of_publishable_key}"
-        yield Finding("token issuer", Severity.WARNING, says, "right only behind a proxied Frontend API; else unset it")
-    if not facts.authorized_parties:
-        says = "tokens of any site of the instance are accepted, and the session cookie is not read: "
-        says += "CLERK_AUTHORIZED_PARTIES is not set"
-        yield Finding("authorized parties", Severity.WARNING, says, "set it to the origins of your frontends")

@@ -8,10 +8,11 @@ from sdktest.rows import each_row
 
 from application.doctor.findings import not_checked
 from entrypoints.cli.doctor import command as doctor_module
-from entrypoints.cli.doctor.configuration import managing_findings
+from entrypoints.cli.doctor.configuration import managing_findings, token_findings
 from entrypoints.cli.main import main
+from entrypoints.config.clerk_values import publishable_key
 from entrypoints.config.service_keys import service_key
-from entrypoints.config.settings import ManagementSettings
+from entrypoints.config.settings import ManagementSettings, TokenSettings
 from support.authority import Authority
 from support.web import PUBLISHABLE_KEY, SECRET
 
@@ -124,6 +125,38 @@ def test_it_says_who_may_manage_users(doctor):
     assert "AUTH_SERVICE_ORGANIZATIONS is not set" in of_managing(closed)[0][1]
     assert [grade for grade, _ in of_managing(opened)] == ["warning", "warning"]
     assert "billing" in of_managing(opened)[1][1]
+
+
+KEY, PARTIES = publishable_key(PUBLISHABLE_KEY), ("https://app.example.com",)
+
+
+@each_row(
+    ("tokens", "expected"),
+    [
+        (TokenSettings(clerk_publishable_key=KEY, clerk_authorized_parties=PARTIES), []),
+        (TokenSettings(clerk_issuer="https://proxy.example", clerk_authorized_parties=PARTIES), []),
+        (
+            TokenSettings(
+                clerk_publishable_key=KEY, clerk_issuer="https://proxy.example", clerk_authorized_parties=PARTIES
+            ),
+            ["token issuer"],
+        ),
+        (TokenSettings(clerk_authorized_parties=PARTIES), ["token issuer"]),
+        (TokenSettings(clerk_publishable_key=KEY), ["authorized parties"]),
+    ],
+)
+def test_tokens_that_are_accepted_beyond_what_is_needed_are_found(tokens, expected):
+    found = [*token_findings(tokens)]
+
+    assert [finding.check for finding in found] == expected
+    assert all(finding.grade == "warning" and finding.advice for finding in found)
+
+
+@each_row("variable", ["CLERK_PUBLISHABLE_KEY", "CLERK_SECRET_KEY"])
+def test_a_key_that_is_wrong_is_not_told_as_not_set(doctor, variable):
+    _, found = doctor(**{variable: "nonsense"})
+
+    assert [finding["says"].partition(":")[0] for finding in found if variable in finding["says"]] == [variable]
 
 
 @each_row(

@@ -15,7 +15,7 @@ async def examine_clerk(
     key_set_of: Callable[..., Awaitable[KeySet | None]],
     thumbprint_of: Callable[[PemKey], str],
 ) -> ClerkFacts:
-    """Return what is configured of Clerk (None where it cannot be used), and what Clerk says to it.
+    """Return what Clerk says to what is configured of it (None where it cannot be used).
 
     `key_set_of` fetches the key set at a URL, with the `secret_key` where one is given; None without a URL. A failure
     is part of the result, and not raised. `thumbprint_of` is of RFC 7638.
@@ -34,11 +34,7 @@ async def examine_clerk(
         ),
     )
     return ClerkFacts(
-        tokens=tokens is not None,
-        issuer=tokens.issuer if tokens else None,
-        issuer_of_publishable_key=publishable_key.issuer if publishable_key else None,
         pem_thumbprint=thumbprint_of(public_key.source) if public_key else None,
-        authorized_parties=len(tokens.clerk_authorized_parties) if tokens else 0,
         of_secret_key=of_secret_key,
         published=published,
     )

@@ -19,8 +19,11 @@ from entrypoints.config.sources import ConfigProblem, ConfigurationError, Source
 _OPTIONAL = {
     settings.KafkaSettings: not_checked("kafka", "KAFKA_BOOTSTRAP_SERVERS is not set", "the relay needs it"),
     settings.WebhookSettings: not_checked("webhook secret", "CLERK_WEBHOOK_SECRET is not set", "serve needs it"),
+    settings.TokenSettings: not_checked(
+        "session tokens", "CLERK_PUBLISHABLE_KEY is not set, nor CLERK_JWT_KEY", "serve needs one"
+    ),
 }
-"""Groups that not every process has, and what is said without them. Without tokens it is said where Clerk is."""
+"""Groups that not every process has, and what is said without them."""
 
 G = TypeVar("G")
 
@@ -73,6 +76,12 @@ def _findings(loaded: Configured, reading: Reading, found: Mapping[str, SourceVa
         yield Finding(
             "webhook secret", Severity.OK, f"{len(secrets)}, well-formed; whether Clerk signs with it, it shows"
         )
+    api = loaded.get(settings.ClerkApiSettings)
+    if api and not api.clerk_secret_key:
+        advice = "set it, so that a user who signs in before the webhook arrives is found; users and reconcile need it"
+        yield not_checked("clerk secret key", "CLERK_SECRET_KEY is not set", advice)
+    if tokens := loaded.get(settings.TokenSettings):
+        yield from token_findings(tokens)
     kafka = loaded.get(settings.KafkaSettings)
     if kafka and kafka.kafka_ssl_cert_file:
         yield _client_certificate(kafka.kafka_ssl_cert_file)
@@ -89,6 +98,21 @@ def _client_certificate(file: Path) -> Finding:
         advice = "renew it, and put it and its key into the same files: the next connection uses them"
         return Finding("client certificate", Severity.WARNING, says, advice)
     return Finding("client certificate", Severity.OK, says)
+
+
+def token_findings(tokens: settings.TokenSettings) -> Iterator[Finding]:
+    """Judge whose session tokens are accepted."""
+    key = tokens.clerk_publishable_key
+    if tokens.issuer is None:
+        says = "tokens of any issuer are accepted, as long as the key fits: only CLERK_JWT_KEY is set"
+        yield Finding("token issuer", Severity.WARNING, says, "set CLERK_PUBLISHABLE_KEY or CLERK_ISSUER")
+    elif key and key.issuer != tokens.issuer:
+        says = f"CLERK_ISSUER is {tokens.issuer}, the publishable key says {key.issuer}"
+        yield Finding("token issuer", Severity.WARNING, says, "right only behind a proxied Frontend API; else unset it")
+    if not tokens.clerk_authorized_parties:
+        says = "tokens of any site of the instance are accepted, and the session cookie is not read: "
+        says += "CLERK_AUTHORIZED_PARTIES is not set"
+        yield Finding("authorized parties", Severity.WARNING, says, "set it to the origins of your frontends")
 
 
 def managing_findings(management: settings.ManagementSettings) -> Iterator[Finding]:
