@@ -68,24 +68,28 @@ def _change(
     return _action(name, summary)(handle)
 
 
-ban = _change("ban", "Ban a user", ManageUsers.ban)
-unban = _change("unban", "Unban a user", ManageUsers.unban)
-lock = _change("lock", "Lock a user", ManageUsers.lock)
-unlock = _change("unlock", "Unlock a user", ManageUsers.unlock)
-sync = _change("sync", "Sync a user from Clerk", ManageUsers.sync)
-delete = _change("delete", "Delete a user", ManageUsers.delete)
-set_metadata = _change(
-    "set-metadata",
-    "Merge into a user's public metadata",
-    ManageUsers.set_public_metadata,
-    read=lambda body: [metadata_patch(body)],
-    says="Merge as Clerk does: objects into objects, deeply; a key that is null is removed; everything else replaces.",
-)
-
-
 @_action("revoke-sessions", "End a user's sessions")
 async def revoke_sessions(
     request: AnyRequest, user_id: FromPath[str], management: Injected[Management]
 ) -> RevokedDocument:
     """Sign the user out everywhere: services that check for revoked sessions refuse their tokens from now on."""
     return {"revoked": await management.act(request, user_id, "revoke-sessions", ManageUsers.revoke_sessions, nothing)}
+
+
+ACTIONS = (
+    _change("ban", "Ban a user", ManageUsers.ban),
+    _change("unban", "Unban a user", ManageUsers.unban),
+    _change("lock", "Lock a user", ManageUsers.lock),
+    _change("unlock", "Unlock a user", ManageUsers.unlock),
+    _change(
+        "set-metadata",
+        "Merge into a user's public metadata",
+        ManageUsers.set_public_metadata,
+        read=lambda body: [metadata_patch(body)],
+        says="Merge as Clerk does: objects into objects, deeply; a key that is null is removed; everything else "
+        "replaces.",
+    ),
+    revoke_sessions,
+    _change("sync", "Sync a user from Clerk", ManageUsers.sync),
+    _change("delete", "Delete a user", ManageUsers.delete),
+)
