@@ -54,6 +54,15 @@ async def test_all_is_well(web):
     assert set(checks) <= set(RUNBOOKS)
 
 
+async def test_what_a_stranger_names_a_header_is_in_no_log_and_on_no_page(web):
+    headers = [*signed(created()).items(), ("svix-strangers-words", "a"), ("svix-strangers-words", "b")]
+    with capture_logs() as logs:
+        await web.client.post("/webhooks/clerk", content=b"{}", headers=headers)
+        answer = await web.client.get("/health")
+
+    assert "strangers" not in f"{logs} {answer.text} {await trouble_metrics(web)}"
+
+
 async def refuse(web, times: int = 1) -> None:
     """Deliver what carries another secret's signature: Clerk's with a wrong secret of ours, or anybody's."""
     for _ in range(times):

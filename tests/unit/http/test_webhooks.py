@@ -89,8 +89,9 @@ def test_two_values_of_a_signed_header_are_a_forgery(name):
         signed_headers([(name, b"a"), (b"accept", b"*/*"), (name, b"a")])
 
 
-def test_other_headers_may_come_twice():
-    assert signed_headers([(b"accept", b"a"), (b"accept", b"b")]) == {}
+@pytest.mark.parametrize("name", [b"accept", b"svix-attempt", b"webhook-delivery", b"svix-id-2", b"svix-"])
+def test_other_headers_may_come_twice(name):
+    assert signed_headers([(name, b"a"), (name, b"b")]) == {}
 
 
 @each_row(

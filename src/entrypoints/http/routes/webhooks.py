@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import product
 from typing import Any
 
 import msgspec
@@ -25,7 +26,7 @@ from entrypoints.http.openapi.document import problems
 from entrypoints.http.plain_response import PlainResponse
 from entrypoints.http.problems import BODY_SHED, BODY_TOO_LARGE, BODY_TOO_SLOW, CLIENT_DISCONNECTED, HttpError
 
-_SIGNED = (b"svix-", b"webhook-")
+_SIGNED = frozenset(b"%s-%s" % each for each in product((b"svix", b"webhook"), (b"id", b"timestamp", b"signature")))
 _DELIVERY = re.compile("msg_[A-Za-z0-9_-]{1,60}")
 
 LATE_LIMIT_BYTES = 64 * 1024
@@ -92,13 +93,13 @@ def note_delivery(scope: Scope, headers: Mapping[str, str]) -> None:
 
 
 def signed_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Return the headers that may belong to the signature, by lower-case name.
+    """Return the headers of the signature, by lower-case name; others that Svix may add are left alone.
 
     Raises ForgedWebhookError if one of them comes twice: proxies differ in which they keep, so neither can be trusted.
     """
     headers: dict[str, str] = {}
     for raw_name, value in raw:
-        if raw_name.lower().startswith(_SIGNED):
+        if raw_name.lower() in _SIGNED:
             name = raw_name.decode("latin-1").lower()
             if name in headers:
                 raise ForgedWebhookError(f"{name} comes twice")
