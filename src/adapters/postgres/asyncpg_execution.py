@@ -109,7 +109,7 @@ async def directly(engine: AsyncEngine, *, commits: bool = False, publishes: boo
 @asynccontextmanager
 async def _transaction(driver: "Connection", *, lasts: bool) -> AsyncIterator[None]:
     """As asyncpg's, but without a ROLLBACK on a lost connection, whose error would hide the reason."""
-    transaction = driver.transaction()
+    transaction = driver.transaction(isolation="read_committed")  # a pooler does not pass ours on
     await transaction.start()
     try:
         if lasts:

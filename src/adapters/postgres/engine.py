@@ -23,11 +23,14 @@ def create_engine(  # noqa: PLR0913  # what its connections differ in
     settings: Mapping[str, str] | None = None,
     statement_timeout_s: float | None = STATEMENT_TIMEOUT_S,
     of_shards: bool = False,
+    tells_losses: bool = False,
 ) -> AsyncEngine:
     """Return an engine; nothing is connected yet.
 
     `settings` are PostgreSQL's own, for each connection; a pooler does without them. Without a statement timeout a
     migration may build an index for as long as it takes. `of_shards`: its statements name shards of a Citus cluster.
+    A connection that was closed while nobody used it is replaced without an error, unless the engine `tells_losses`:
+    the next server may have lost commits.
     """
     dialer = Dialer(
         target=target,
@@ -56,15 +59,20 @@ def create_engine(  # noqa: PLR0913  # what its connections differ in
     )
     event.listen(engine.sync_engine, "handle_error", _leave_a_former_primary)
 
-    def leave_the_older(_driver: object, connection: ConnectionPoolEntry, _proxy: object) -> None:
-        """Have the pool replace a connection that is older than one that was lost in `asyncpg_execution`."""
-        if connection.info.setdefault("losses", dialer.losses) < dialer.losses:
+    def leave_the_lost(_driver: object, connection: ConnectionPoolEntry, _proxy: object) -> None:
+        """Have the pool replace a connection that is closed, or older than one that `asyncpg_execution` lost.
+
+        Servers and what is between close idle connections: at a restart, or after `idle_session_timeout`.
+        """
+        driver = connection.driver_connection
+        assert driver  # noqa: S101  # it was made before it is checked out
+        is_older = connection.info.setdefault("losses", dialer.losses) < dialer.losses
+        if is_older or (not tells_losses and driver.is_closed()):
             # Its peer may be unreachable too: the pool would close it in order, and wait 2 s for the answer.
-            assert connection.driver_connection  # noqa: S101  # it was made before it is checked out
-            connection.driver_connection.terminate()
+            driver.terminate()
             raise DisconnectionError
 
-    event.listen(engine.sync_engine, "checkout", leave_the_older)
+    event.listen(engine.sync_engine, "checkout", leave_the_lost)
     return engine
 
 

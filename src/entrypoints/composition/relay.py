@@ -37,7 +37,12 @@ class RelayContainer(DeclarativeContainer):
     database_url = Callable(revealed, database.provided.database_url)
     engine = Singleton(create_engine, database_url, settings=BY_KEY)
     relay_engine = Singleton(
-        create_engine, database_url, pool_size=3, application_name="auth-service-relay", settings=INDEX_PLANS
+        create_engine,
+        database_url,
+        pool_size=3,
+        application_name="auth-service-relay",
+        settings=INDEX_PLANS,
+        tells_losses=True,  # rounds then forget what they published, and whose lanes they claimed
     )
     outbox: Provider[Outbox] = Singleton(TimedOutbox, Singleton(PostgresOutbox, relay_engine))
     outbox_admin: Provider[OutboxAdministration] = Singleton(PostgresOutboxAdmin, engine)

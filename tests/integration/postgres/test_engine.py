@@ -118,3 +118,56 @@ async def test_a_silent_connection_that_is_older_than_a_lost_one_is_replaced_at_
         async with asyncio.timeout(STATEMENT_TIMEOUT_S - 1), directly(engine) as driver:
             assert await driver.fetchval("SELECT 1") == 1
         await engine.dispose()
+
+
+async def _until_closed(engine):
+    """Have the server close the engine's only connection, and wait until the driver knows."""
+    async with directly(engine) as driver:
+        await driver.execute("SET idle_session_timeout = 1")
+    async with asyncio.timeout(60):
+        while not driver.is_closed():
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("connect", [directly, lambda engine: engine.connect()], ids=["directly", "connect"])
+async def test_a_connection_that_was_closed_while_nobody_used_it_is_replaced_without_an_error(database_url, connect):
+    engine = create_engine(read_target(database_url), pool_size=1, application_name="tests")
+    await _until_closed(engine)
+
+    async with connect(engine) as connection:
+        await connection.execute("SELECT 1" if connect is directly else text("SELECT 1"))
+    await engine.dispose()
+
+
+async def test_who_asked_for_it_is_told_once_of_a_connection_that_was_closed(database_url):
+    engine = create_engine(read_target(database_url), pool_size=1, application_name="tests", tells_losses=True)
+    await _until_closed(engine)
+
+    with pytest.raises(DATABASE_ERRORS) as told:
+        async with directly(engine) as driver:
+            await driver.execute("SELECT 1")
+    async with directly(engine) as driver:
+        await driver.execute("SELECT 1")
+    await engine.dispose()
+
+    assert fault_of(told.value) is Responsible.CONNECTION
+
+
+@pytest.mark.parametrize("query", ["", "?pgbouncer=true"], ids=["directly", "as behind a pooler"])
+@pytest.mark.parametrize("connect", [directly, lambda engine: engine.connect()], ids=["directly", "connect"])
+async def test_every_transaction_is_read_committed_whatever_the_database_defaults_to(database_url, connect, query):
+    admin = await asyncpg.connect(database_url)
+    name = await admin.fetchval("SELECT quote_ident(current_database())")
+    await admin.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
+    await admin.close()
+    engine = create_engine(read_target(database_url + query), pool_size=1, application_name="tests")
+    shown = "SHOW transaction_isolation"
+
+    async with connect(engine) as connection:
+        if connect is directly:
+            isolation = await connection.fetchval(shown)
+        else:
+            isolation = (await connection.execute(text(shown))).scalar()
+    await engine.dispose()
+
+    assert isolation == "read committed"

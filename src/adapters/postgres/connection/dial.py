@@ -23,6 +23,10 @@ __all__ = ("STATEMENT_TIMEOUT_S", "Dialer", "Driver", "is_behind_pooler")
 ANSWER_MARGIN_S = 0.5
 """How much longer than the server the client waits: a slow server cancels the statement, and the connection stays."""
 
+# What writers and relays rely on, whatever the database defaults to. Not a setting of the start: a pooler in session
+# mode refuses those that its configuration does not name.
+_READ_COMMITTED = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED;"
+
 # Citus selects servers by the values; with a generic plan it would query all of them. Several shards of a server are
 # faster one by one than on extra connections, because our statements are short. And it would hide shards from asyncpg's
 # queries of types, which then take seconds.
@@ -68,8 +72,7 @@ class Dialer:
             else:
                 try:
                     if self.pooled is False or await _is_the_server(connection):
-                        if not self.of_shards:
-                            await connection.execute(_ON_CITUS)
+                        await connection.execute(_READ_COMMITTED if self.of_shards else _READ_COMMITTED + _ON_CITUS)
                         return connection
                 except BaseException:
                     connection.terminate()  # it has no owner yet, and the loop would keep it open
