@@ -35,6 +35,11 @@ READER, WRITER = f"read_users_{known_revisions()[-1]}", f"store_users_{known_rev
 """The functions of this release's schema; those of the release before stay, for its processes."""
 
 HOLDER = "hold_shards_of_users"
+"""Each release has the same one, so it tells of distributed users before this release's functions exist."""
+
+FUNCTIONS_MISSING = f"to_regproc('{HOLDER}') IS NOT NULL AND to_regproc('{WRITER}') IS NULL"
+"""If users are still distributed, `migrate` was not run with this release, which then writes as to one server."""
+
 SHARD_ELSEWHERE = "SH001"
 """SQLSTATE of `HOLDER`: a user's shard is not on this server, or not among those that the statement knows."""
 
@@ -62,11 +67,16 @@ async def write_on_worker(driver: Driver, writes: Sequence[Write]) -> set[UserId
     return {row["id"] for row in await _WRITE.fetch(driver, {"first": writes[0].user_id, **in_json(writes)})}
 
 
+async def users_are_distributed(connection: AsyncConnection) -> bool:
+    """Tell whether the table is, whatever functions exist."""
+    if not (await connection.execute(text("SELECT to_regclass('pg_dist_partition') IS NOT NULL"))).scalar():
+        return False
+    return bool((await connection.execute(_USERS_ARE_DISTRIBUTED)).scalar())
+
+
 async def create_functions(connection: AsyncConnection) -> None:
     """Create the functions that run on a worker, if users are distributed and this schema's do not exist yet."""
-    if not (await connection.execute(text("SELECT to_regclass('pg_dist_partition') IS NOT NULL"))).scalar():
-        return
-    if not (await connection.execute(_USERS_ARE_DISTRIBUTED)).scalar():
+    if not await users_are_distributed(connection):
         return
     schema = (await connection.execute(text("SELECT quote_ident(current_schema())"))).scalar_one()
     by_first = ", 'first', colocate_with => 'users'"

@@ -3,6 +3,7 @@
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from adapters.postgres.citus import FUNCTIONS_MISSING, users_are_distributed
 from adapters.postgres.tables import DISTRIBUTED_BY
 from application.doctor.cluster import ClusterFacts, Distribution
 
@@ -10,12 +11,13 @@ from application.doctor.cluster import ClusterFacts, Distribution
 _EXTENSION = text("""
     SELECT extversion FROM pg_extension WHERE extname = 'citus' AND to_regproc('citus_is_coordinator') IS NOT NULL
 """)
-_CLUSTER = text("""
+_CLUSTER = text(f"""
     SELECT citus_is_coordinator() AS coordinator, current_setting('wal_level') AS wal_level,
            EXISTS (SELECT FROM pg_dist_node WHERE groupid = 0) AS knows_itself,
+           {FUNCTIONS_MISSING} AS functions_missing,
            array(SELECT nodename || ':' || nodeport FROM pg_dist_node
                  WHERE noderole = 'primary' AND shouldhaveshards AND isactive ORDER BY 1) AS servers
-""")
+""")  # noqa: S608  # names of ours
 _TABLES = text("""
     SELECT relname::text AS name, partmethod::text AS method, colocationid AS colocation,
            CASE WHEN partkey IS NOT NULL THEN column_to_column_name(logicalrelid, partkey) END AS "column",
@@ -40,6 +42,7 @@ async def read_cluster(connection: AsyncConnection) -> ClusterFacts | None:
         version=version,
         coordinator=row.coordinator,
         knows_itself=row.knows_itself,
+        functions_missing=row.functions_missing and await users_are_distributed(connection),
         logical=row.wal_level == "logical",
         servers=row.servers,
         silent=(await connection.execute(_SILENT)).scalars().all(),

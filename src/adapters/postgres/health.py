@@ -3,6 +3,7 @@
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from adapters.postgres.citus import FUNCTIONS_MISSING, WRITER, users_are_distributed
 from adapters.postgres.failures import connected
 from adapters.postgres.revisions import known_revisions, read_schema
 from application.doctor.schema_state import SchemaState
@@ -12,7 +13,10 @@ from application.failure import Cause
 ENCODING = "UTF8"
 
 _ENCODING = text("SELECT current_setting('server_encoding')")
-_READ_ONLY = text("SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only') = 'on'")
+_STATE = text(f"""
+    SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only') = 'on' AS read_only,
+           {FUNCTIONS_MISSING} AS functions_missing
+""")
 # It returns no row, but needs the right to read.
 _USERS = text("SELECT FROM users LIMIT 0")
 
@@ -21,15 +25,17 @@ async def check_database(engine: AsyncEngine) -> None:
     """Check connection, encoding, rights and schema, which may be newer, or raise StoreUnavailableError."""
     async with connected(engine) as connection:
         await require_utf8(connection)
-        read_only = (await connection.execute(_READ_ONLY)).scalar()
+        state = (await connection.execute(_STATE)).one()
         schema = await read_schema(connection)
-        if read_only:
+        if state.read_only:
             raise StoreUnavailableError(cause=Cause.READ_ONLY)
         if schema.state is SchemaState.FOREIGN:
             raise StoreUnavailableError(f"alembic_version is at {schema.revision}", Cause.FOREIGN_SCHEMA)
         if schema.state in (SchemaState.EMPTY, SchemaState.BEHIND):
             says = f"the schema is at {schema.revision or 'nothing'}, this version expects {known_revisions()[-1]}"
             raise StoreUnavailableError(says, Cause.NOT_MIGRATED)
+        if state.functions_missing and await users_are_distributed(connection):
+            raise StoreUnavailableError(f"Citus lacks the function {WRITER}", Cause.NOT_MIGRATED)
         await connection.execute(_USERS)
 
 

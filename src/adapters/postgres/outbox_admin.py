@@ -7,7 +7,7 @@ from attrs import fields
 from sqlalchemy import RowMapping, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.citus import WRITER
+from adapters.postgres.citus import HOLDER
 from adapters.postgres.failures import connected
 from adapters.postgres.tables import outbox, outbox_dead
 from application.relay.dead_letters import DeadLetter, LaneBacklog, OutboxStatus, Repair, VacuumBlocker
@@ -18,7 +18,7 @@ _LANES = text("""
     SELECT lane.lane, lane.waiting, lane.oldest_s, lane.owner,
            extract(epoch FROM clock_timestamp())::float8 AS read_at,
            coalesce(pg_sequence_last_value(pg_get_serial_sequence('outbox', 'id')::regclass), 0) AS stored,
-           to_regproc(:writer) IS NOT NULL AS distributed,
+           to_regproc(:holder) IS NOT NULL AS distributed,
            (SELECT count(*) FROM outbox_dead WHERE discarded_at IS NULL) AS dead
     FROM (
         SELECT outbox_lane.lane,
@@ -34,7 +34,7 @@ _LANES = text("""
             ON backlog.lane = outbox_lane.lane
     ) AS lane
     ORDER BY lane.lane
-""").bindparams(lanes=LANES, writer=WRITER)
+""").bindparams(lanes=LANES, holder=HOLDER)
 # A relay's connections use indexes only. This statement reads every row: by an index in random order, 5.6 s for a
 # million events, which delayed the relay's statements; in the order of the table, 0.6 s.
 _READ_IN_ORDER_OF_THE_TABLE = text("SET LOCAL enable_seqscan = on")

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.asyncpg_execution import directly
-from adapters.postgres.citus import WRITER
+from adapters.postgres.citus import HOLDER
 from adapters.postgres.connection.dial import Driver
 from adapters.postgres.connection.target import Target
 from adapters.postgres.engine import create_engine
@@ -44,7 +44,7 @@ LEFT_ALONE_S = 5.0
 
 # `received_tli` needs pg_read_all_stats; the control file has a new timeline minutes later.
 _STATE = f"""
-    SELECT pg_is_in_recovery() AS follows, to_regproc('{WRITER}') IS NOT NULL AS distributed,
+    SELECT pg_is_in_recovery() AS follows, to_regproc('{HOLDER}') IS NOT NULL AS distributed,
            system_identifier AS cluster,
            coalesce((SELECT received_tli FROM pg_stat_wal_receiver),
                     greatest((SELECT timeline_id FROM pg_control_checkpoint()),

@@ -6,6 +6,7 @@ from attrs import frozen
 
 from application.counting import counted
 from application.doctor.findings import Finding, Severity
+from application.failure import Cause
 
 OLDEST_VERSION = 13  # the oldest major version of Citus that this service was tested on
 
@@ -22,6 +23,7 @@ class ClusterFacts:
     version: str  # of the extension
     coordinator: bool  # this server plans for the cluster
     knows_itself: bool  # the coordinator has an address in its own list of servers
+    functions_missing: bool = False  # users are distributed, and this release's functions do not exist
     logical: bool  # `wal_level` allows a table to be distributed while it is written
     servers: Sequence[str]  # those that may have shards
     silent: Sequence[str]  # workers that did not answer the coordinator
@@ -86,16 +88,23 @@ def cluster_findings(facts: ClusterFacts | None) -> Iterator[Finding]:
         says = f"no connection from here to {', '.join(unreached)}: the coordinator forwards their writes"
         advice = "for speed, let serve reach the names in pg_dist_node with user, password and TLS of DATABASE_URL"
         yield Finding("citus workers", Severity.WARNING, says, advice)
+    yield from _distribution(facts)
+
+
+def _distribution(facts: ClusterFacts) -> Iterator[Finding]:
     if facts.different:
         advice = "undistribute_table() and auth-service migrate --distribute, in a quiet hour"
         yield Finding("distribution", Severity.FAILURE, "; ".join(facts.different), advice)
+    if facts.functions_missing:
+        says = "the functions of this release are missing: without them writes take five times as long"
+        yield Finding("distribution", Severity.FAILURE, says, f"{Cause.NOT_MIGRATED.advice}, and restart serve")
     if not facts.tables:
         says = f"Citus {facts.version} with {counted(len(facts.servers), 'server')}, and no table is distributed"
         yield Finding("distribution", Severity.OK, says)
     elif facts.missing:
         says = f"not distributed: {', '.join(facts.missing)}; one server has all of it"
         yield Finding("distribution", Severity.FAILURE, says, "auth-service migrate --distribute")
-    elif not facts.different:
+    elif not facts.different and not facts.functions_missing:
         shards = facts.tables["users"].shards
         says = f"Citus {facts.version}: by user, {shards} shards on {counted(len(facts.servers), 'server')}"
         yield Finding("distribution", Severity.OK, says)

@@ -9,10 +9,16 @@ import asyncpg
 import pytest
 from attrs import evolve
 
+from adapters.postgres.citus import WRITER
 from adapters.postgres.connection.target import read_target
+from adapters.postgres.doctor import examine_database
 from adapters.postgres.engine import create_engine
+from adapters.postgres.health import check_database
+from adapters.postgres.migrate import migrate
 from adapters.postgres.replica import PostgresReplicas, judged
 from adapters.postgres.tables import DISTRIBUTED_BY
+from application.doctor.database import database_findings
+from application.errors import StoreUnavailableError
 from devkit.servers.ports import free_port
 from integration.conftest import create_topic
 from integration.faults.test_chaos import differences, users_of
@@ -64,6 +70,19 @@ async def test_a_standby_of_the_coordinator_would_not_be_read_because_no_user_is
 
     failure = judged(evolve(state, follows=True), (state.cluster, state.timeline))
     assert str(failure) == "PostgreSQL replica: configuration refused (of a Citus coordinator, which has no users)"
+
+
+async def test_without_this_releases_functions_serve_is_not_ready_and_doctor_and_migrate_know_why(database_url, sql):
+    engine = create_engine(read_target(database_url), pool_size=1, application_name="tests")
+    await sql.execute(f"DROP FUNCTION {WRITER}")
+    with pytest.raises(StoreUnavailableError, match=WRITER):
+        await check_database(engine)
+    found = [each.says for each in database_findings(await examine_database(engine)) if each.check == "distribution"]
+    await migrate(engine)
+    await check_database(engine)
+    await engine.dispose()
+
+    assert found == ["the functions of this release are missing: without them writes take five times as long"]
 
 
 async def test_nothing_is_lost_or_reordered_while_processes_die_and_connections_break(

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from adapters.postgres import migrate as migrations
+from adapters.postgres.citus import HOLDER, WRITER
 from adapters.postgres.connection.target import read_target
 from adapters.postgres.doctor import examine_database
 from adapters.postgres.engine import create_engine
@@ -185,6 +186,22 @@ async def test_a_schema_of_a_newer_release_is_left_alone_and_serves(engine):
     await check_database(engine)
     with pytest.raises(StoreUnavailableError, match="at 0099, newer than"):
         await migrate(engine, "base")
+
+
+async def test_distributed_users_without_the_functions_of_this_release_are_not_ready(engine):
+    await migrate(engine)
+    # What Citus, and `migrate` of the release before, leave of what this release looks for.
+    await execute(engine, "CREATE TABLE pg_dist_partition (logicalrelid regclass, partmethod text)")
+    await execute(engine, f"CREATE FUNCTION {HOLDER}(text[], bigint[]) RETURNS boolean LANGUAGE sql AS 'SELECT true'")
+    await check_database(engine)  # no table is distributed any more
+
+    await execute(engine, "INSERT INTO pg_dist_partition VALUES ('users', 'h')")
+    with pytest.raises(StoreUnavailableError, match=WRITER) as refused:
+        await check_database(engine)
+    assert refused.value.failure.cause is Cause.NOT_MIGRATED
+
+    await execute(engine, f"CREATE FUNCTION {WRITER}(text, text, text) RETURNS text LANGUAGE sql AS 'SELECT $1'")
+    await check_database(engine)
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,7 @@ def test_a_cluster_whose_tables_are_on_one_server_is_well_too():
         ),
         ({"silent": ["worker-2:5432"]}, "citus workers", "no answer from worker-2:5432"),
         ({"coordinator": False}, "citus", "this server is a worker"),
+        ({"functions_missing": True}, "distribution", "the functions of this release are missing"),
     ],
 )
 def test_what_is_wrong_with_a_cluster_is_named_and_has_advice(changes, check, words):
