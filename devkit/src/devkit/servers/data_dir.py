@@ -23,17 +23,23 @@ def locked(data_dir: Path, name: str) -> Iterator[int]:
     Raises:
         EmbeddedStackError: Another server runs there, or the folder cannot be used.
     """
-    try:
+    with using(data_dir, name):
         data_dir.mkdir(parents=True, exist_ok=True)
         lock = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
+    try:
+        with using(data_dir, name):
             _wait_for_lock(lock, data_dir, name)
             os.ftruncate(lock, 0)
-            yield lock
-        finally:
-            os.close(lock)
-    except BrokenPipeError:
-        raise  # of the output, which nobody reads any more
+        yield lock
+    finally:
+        os.close(lock)
+
+
+@contextlib.contextmanager
+def using(data_dir: Path, name: str) -> Iterator[None]:
+    """Raise EmbeddedStackError about a data folder for every OSError: around what uses the folder, and nothing else."""
+    try:
+        yield
     except OSError as error:
         raise EmbeddedStackError(
             f"{name} cannot use the folder {data_dir}: {error.strerror or error} ({error.filename or data_dir}).",

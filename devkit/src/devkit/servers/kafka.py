@@ -17,7 +17,7 @@ from pathlib import Path
 
 import attrs
 
-from devkit.servers.data_dir import locked, require_space
+from devkit.servers.data_dir import locked, require_space, using
 from devkit.servers.errors import EmbeddedStackError
 from devkit.servers.kafka_jars import kafka_jars, kept_classes, kept_features
 from devkit.servers.ports import LOOPBACK, free_port, require_free
@@ -175,12 +175,13 @@ def _start(
 ) -> EmbeddedKafka:
     java = _kafka_java(jvm)
     with locked(node.data_dir, "Kafka") as lock:
-        if fresh and (node.data_dir / "data").exists():
-            shutil.rmtree(node.data_dir / "data")
         properties = _properties(nodes, node) | dict(settings)
-        if not (node.data_dir / "data").exists():
-            _format(java, node, properties, lock)
-        _write_properties(node.data_dir / "server.properties", properties)
+        with using(node.data_dir, "Kafka"):
+            if fresh and (node.data_dir / "data").exists():
+                shutil.rmtree(node.data_dir / "data")
+            if not (node.data_dir / "data").exists():
+                _format(java, node, properties, lock)
+            _write_properties(node.data_dir / "server.properties", properties)
         server = Server(
             name="Kafka",
             command=[*java, "kafka.Kafka", "server.properties"],

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import attrs
 
-from devkit.servers.data_dir import locked, require_space
+from devkit.servers.data_dir import locked, require_space, using
 from devkit.servers.errors import EmbeddedStackError
 from devkit.servers.ports import LOOPBACK, free_port, require_free
 from devkit.servers.server import RestartableServer, Server, require_platform, run_tool
@@ -67,11 +67,13 @@ def start_postgres(
     data_dir = data_dir.resolve()
     cluster = data_dir / "cluster"
     with locked(data_dir, "PostgreSQL") as lock:
-        if fresh and cluster.exists():
-            shutil.rmtree(cluster)
-        if not cluster.exists():
-            _set_up(programs, cluster, lock)
-        _require_version(cluster, programs)
+        with using(data_dir, "PostgreSQL"):
+            if fresh and cluster.exists():
+                shutil.rmtree(cluster)
+            if not cluster.exists():
+                _set_up(programs, cluster, lock)
+            _require_version(cluster, programs)
+            password = (data_dir / "password").read_text(encoding="ascii")
         if port is None:
             port = free_port()
         else:
@@ -85,7 +87,6 @@ def start_postgres(
             is_ready=lambda pid: _is_ready(cluster, pid),
             uid=cluster.stat().st_uid if os.geteuid() == 0 else None,
         )
-        password = (data_dir / "password").read_text(encoding="ascii")
         server.start(lock)
     return EmbeddedPostgres(
         dsn=f"postgresql://{_USER}:{password}@{LOOPBACK}:{port}/postgres",

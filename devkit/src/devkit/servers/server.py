@@ -11,7 +11,7 @@ from pathlib import Path
 
 import attrs
 
-from devkit.servers.data_dir import locked
+from devkit.servers.data_dir import locked, using
 from devkit.servers.errors import EmbeddedStackError
 
 _GUARD = Path(__file__).with_name("guard.py")
@@ -89,8 +89,10 @@ class Server:
                 return
             self.stop()  # it ended by itself: only the pipe is left
         with locked(self.data_dir, self.name) if lock is None else contextlib.nullcontext(lock) as held:
-            if self.log.exists():
-                self.log.replace(self.log.with_suffix(".log.previous"))
+            with using(self.data_dir, self.name):
+                if self.log.exists():
+                    self.log.replace(self.log.with_suffix(".log.previous"))
+                self.log.touch()
             self._guarded = _spawn(self, held)
         self._pid = self._guarded.server_pid
         try:
