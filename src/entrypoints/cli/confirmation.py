@@ -24,7 +24,7 @@ def confirm(question: str, *, yes: bool) -> None:
 
 def require_terminal(question: str) -> None:
     """End the program when there is no terminal to ask on."""
-    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)):
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stderr)):
         fail(f"{question} There is no terminal to ask on: confirm with --yes. Nothing was done.", EX_USAGE)
 
 

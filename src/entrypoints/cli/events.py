@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json as json_
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Annotated, Any
@@ -15,9 +14,10 @@ from application.errors import BrokerUnavailableError
 from application.relay.messages import kind_of
 from application.relay.ports import Record
 from entrypoints.cli.bounds import between
+from entrypoints.cli.exit_codes import EX_UNAVAILABLE
 from entrypoints.cli.output import separated
 from entrypoints.cli.startup import container_for
-from entrypoints.cli.terminal import console_for_stdout, on_terminal, printable
+from entrypoints.cli.terminal import console_for_stdout, fail, on_terminal, printable
 from entrypoints.cli.until_signal import run_until_signal
 from entrypoints.composition.topics import TopicsContainer
 from entrypoints.config.settings import EventsSettings
@@ -69,9 +69,10 @@ def tail(  # options of a command
         run_until_signal(show_events(), on_signal=lambda: None)
     except (BrokerUnavailableError, TimeoutError) as error:
         brokers = ", ".join(container.kafka().addresses)
-        sys.exit(
+        fail(
             f"{str(error) or f'Kafka at {brokers} did not answer within {CONNECT_S:g} s.'}\n"
-            "Check KAFKA_BOOTSTRAP_SERVERS: `auth-service config events` says where it is set."
+            "Check KAFKA_BOOTSTRAP_SERVERS: `auth-service config events` says where it is set.",
+            EX_UNAVAILABLE,
         )
 
 

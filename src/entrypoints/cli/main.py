@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from entrypoints.cli import interruption
+from entrypoints.cli import interruption, standard_streams
 from entrypoints.cli.exit_codes import EX_CONFIG, EX_INTERRUPTED, EX_IOERR, EX_PIPE, EX_UNAVAILABLE, EX_USAGE
 
 if TYPE_CHECKING:
@@ -128,6 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if arguments is not None:
         _run(arguments)
     interruption.end_at_once()
+    standard_streams.make_usable()
     os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # `serve` sets it for its workers; another's folder need not exist
     try:
         _run(sys.argv[1:], begin=interruption.end_in_order)

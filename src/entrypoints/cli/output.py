@@ -65,8 +65,7 @@ def separated(row: Row) -> str:
 
 def flush() -> None:
     """Hand over what was printed, so that notes on standard error come after it; raises as a write does."""
-    if sys.stdout is not None:
-        sys.stdout.flush()
+    sys.stdout.flush()
 
 
 def _clean(cell: str | Text) -> Text:

@@ -10,6 +10,8 @@ import uvloop
 
 from application.errors import ApplicationError
 from entrypoints.cli.bounds import between
+from entrypoints.cli.exit_codes import EX_NOT_DONE
+from entrypoints.cli.terminal import fail
 from entrypoints.config.loading import load
 from entrypoints.config.settings import RelaySettings
 from entrypoints.observability.logging import configure_logging
@@ -42,9 +44,10 @@ def relay(
         try:
             start_status_server(metrics_port, telemetry.health)
         except OSError as error:
-            sys.exit(
+            fail(
                 f"Cannot listen on port {metrics_port} of 0.0.0.0: {error.strerror}. "
-                "Choose another port with --metrics-port."
+                "Choose another port with --metrics-port.",
+                EX_NOT_DONE,
             )
     tracing = tracing_of(settings.tracing, process="auth-service-relay")
     from entrypoints.relay.app import log_bug, run_relay  # noqa: PLC0415  # FastStream's import comes after tracing
@@ -55,6 +58,6 @@ def relay(
         raise
     except Exception as error:  # noqa: BLE001  # a bug; a traceback would quote the error's text, and that a row
         log_bug("relay_failed", error)
-        sys.exit(1)
+        sys.exit(EX_NOT_DONE)
     finally:
         tracing.end()

@@ -11,7 +11,7 @@ _UNBOUNDED = 100_000  # columns: what rich does not wrap at
 
 def on_terminal() -> bool:
     """Tell whether a person is looking at standard output."""
-    return sys.stdout is not None and sys.stdout.isatty()
+    return sys.stdout.isatty()
 
 
 class _Console(Console):
@@ -31,13 +31,12 @@ def console_for_stdout() -> Console:
 
 def console_for_progress() -> Console:
     """Return a console on stderr; it is a terminal only where there is one, whatever FORCE_COLOR says."""
-    return Console(stderr=True, highlight=False, force_terminal=sys.stderr is not None and sys.stderr.isatty())
+    return Console(stderr=True, highlight=False, force_terminal=sys.stderr.isatty())
 
 
 def fail(message: str, status: int) -> NoReturn:
     """End the program: `message` on stderr, and this exit status."""
-    if sys.stderr:  # None when it was closed: the status still tells
-        sys.stderr.write(f"{message}\n")
+    sys.stderr.write(f"{message}\n")
     sys.exit(status)
 
 

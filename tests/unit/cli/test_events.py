@@ -70,9 +70,11 @@ def test_nobody_steers_the_terminal_through_the_topic():
     assert "\x07" not in line(found).plain
 
 
-def test_brokers_out_of_reach_say_where_to_look(keys):
+def test_brokers_out_of_reach_say_where_to_look(keys, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["events", "tail"])
 
-    assert "Kafka: out of reach (127.0.0.1:1: connection refused)" in stop.value.code
-    assert "`auth-service config events` says where it is set" in stop.value.code
+    said = capsys.readouterr().err
+    assert stop.value.code == 69
+    assert "Kafka: out of reach (127.0.0.1:1: connection refused)" in said
+    assert "`auth-service config events` says where it is set" in said

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from entrypoints.cli.main import COMMANDS, main
+from support.web import environment
 
 
 def output_of(capsys, *arguments):
@@ -133,11 +134,79 @@ def test_a_folder_that_cannot_be_used_is_named(capsys, tmp_path, arguments):
     assert ": Not a directory." in shown
 
 
-def test_the_status_is_the_same_when_stderr_is_closed(tmp_path):
-    command = f"exec {shlex.quote(sys.executable)} -m entrypoints.cli.main --env-file /dev/null migrate 2>&-"
-    environment = {"PATH": "/usr/bin:/bin", "DATABASE_URL": "mysql://h/db"}
+WRONG = {"DATABASE_URL": "mysql://h/db"}
+OUT_OF_REACH = {"DATABASE_URL": "postgresql://a@127.0.0.1:1/b", "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
 
-    assert subprocess.run(["/bin/sh", "-c", command], env=environment, cwd=tmp_path, check=False).returncode == 78
+
+def in_shell(folder, command, variables):
+    """Run a command line of `sh` in which `auth-service` is ours."""
+    program = f"{shlex.quote(sys.executable)} -m entrypoints.cli.main --env-file /dev/null"
+    return subprocess.run(
+        ["/bin/sh", "-c", command.replace("auth-service", program)],
+        env={"PATH": "/usr/bin:/bin", **variables},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("errors", "command", "variables", "status"),
+    [
+        ("2>&-", "users get nope", {}, 2),
+        ("2>/dev/full", "users get nope", {}, 2),
+        ("2</dev/null", "users get nope", {}, 2),
+        ("2>&1 | :", "users get nope", {}, 2),
+        ("2>/dev/full", "migrat", {}, 2),
+        ("2>/dev/full", "migrate", WRONG, 78),
+        ("2>/dev/full", "users ban user_a user_b --yes", {**OUT_OF_REACH, "CLERK_SECRET_KEY": "sk_test_a"}, 69),
+        ("2>&1 | :", "events tail", OUT_OF_REACH, 69),
+        ("2>&-", "serve --host 192.0.2.1", environment(), 78),  # what keeps a log
+    ],
+)
+def test_the_status_is_the_same_whatever_becomes_of_stderr(tmp_path, errors, command, variables, status):
+    redirection, _, reader = errors.partition(" | ")
+    line = f"{{ auth-service {command} {redirection}; echo $? >&3; }}{f' | {reader}' if reader else ''}"
+
+    ended = in_shell(tmp_path, f"exec 3>status; {line}", variables)
+
+    assert (tmp_path / "status").read_text() == f"{status}\n", ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("to", "status", "says"),
+    [
+        (">/dev/full", 74, "The output cannot be written: No space left on device.\n"),
+        (">/dev/full 2>/dev/full", 74, ""),
+        (">&-", 0, ""),
+        (">&- 2>&- <&-", 0, ""),
+    ],
+)
+@pytest.mark.parametrize("command", ["--help", "openapi"])
+def test_output_that_nobody_takes_is_told_unless_it_was_closed(tmp_path, command, to, status, says):
+    ended = in_shell(tmp_path, f"auth-service {command} {to}", {})
+
+    assert (ended.returncode, ended.stdout) == (status, "")
+    assert ended.stderr == says
+
+
+def test_no_file_of_the_program_gets_the_number_of_a_closed_stream(tmp_path):
+    script = (
+        "from entrypoints.cli import standard_streams; standard_streams.make_usable()\n"
+        "import sys; print(open('found', 'w').fileno() > 2, file=open('found', 'a'))\n"
+        "print('lost'); sys.stdout.flush(); sys.stdin.read()"
+    )
+
+    ended = subprocess.run(
+        ["/bin/sh", "-c", f"exec {shlex.quote(sys.executable)} -c {shlex.quote(script)} <&- >&- 2>&-"],
+        cwd=tmp_path,
+        check=False,
+    )
+
+    assert ended.returncode == 0
+    assert (tmp_path / "found").read_text() == "True\n"
 
 
 def test_ctrl_c_is_handled_before_anything_is_imported():
