@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection, Sequence
 from functools import partial
+from typing import assert_never
 
 from attrs import define, field
 
@@ -12,7 +13,7 @@ from application.reconcile.options import Run
 from application.reconcile.retry import together
 from application.users.ports import ClerkUsers, Listed, Unreadable, UserDirectory
 from application.users.sync_user import SyncUser
-from domain.events import UserCreated, UserUpdated
+from domain.events import UserCreated, UserDeleted, UserUpdated
 from domain.snapshot import Snapshot, changed_fields
 from domain.user import Known, User, UserId
 
@@ -123,3 +124,7 @@ class RepairUsers:
                 case UserUpdated():
                     fields = ", ".join(event.changed)
                     self.run.report(Difference(user_id=snapshot.id, drift=Drift.STALE, repaired=True, detail=fields))
+                case UserDeleted():
+                    raise AssertionError  # a snapshot deletes nobody
+                case _:
+                    assert_never(event)

@@ -14,6 +14,7 @@ from application.errors import BrokerUnavailableError
 from application.relay.messages import kind_of
 from application.relay.ports import Record
 from entrypoints.cli.bounds import between
+from entrypoints.cli.event_kind import kind_text
 from entrypoints.cli.exit_codes import EX_UNAVAILABLE
 from entrypoints.cli.output import separated
 from entrypoints.cli.startup import container_for
@@ -24,7 +25,6 @@ from entrypoints.config.settings import EventsSettings
 
 CONNECT_S = 20.0
 COLUMNS = ("time", "event", "user", "version", "changed")
-_COLOURS = {"created": "green", "updated": "yellow", "deleted": "red", "revoked": "red"}
 
 app = App(name="events", help="Show the events in Kafka.")
 
@@ -136,5 +136,5 @@ def cells(record: Record) -> Sequence[str]:
 def line(record: Record) -> Text:
     """Return one line for a terminal."""
     time, kind, subject, version, changed = map(printable, cells(record))
-    text = Text.assemble((f"{time:<24}", "dim"), "  ", (f"{kind:<8}", _COLOURS.get(kind, "")), f"  {subject}")
+    text = Text.assemble((f"{time:<24}", "dim"), "  ", kind_text(kind, 8), f"  {subject}")
     return text.append(f"  {version}", "cyan").append(f"  {changed}" if changed else "")

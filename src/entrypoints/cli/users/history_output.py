@@ -14,12 +14,12 @@ from application.history.user_history import UserHistory, Version
 from application.relay.messages import kind_of
 from application.users.representation import rfc3339, user_document
 from domain.user import Tombstone
+from entrypoints.cli.event_kind import kind_text
 from entrypoints.cli.output import flush, print_table
 from entrypoints.cli.terminal import console_for_stdout, on_terminal, printable
 
 _COLUMNS = ("version", "event", "time", "where", "trace", "field", "before", "after")
 _LATEST_MS = 253_402_300_799_999  # the end of the year 9999
-_COLOURS = {"created": "green", "updated": "yellow", "deleted": "red"}
 
 
 def history_document(history: UserHistory) -> dict[str, Any]:
@@ -120,8 +120,7 @@ def _places(version: Version) -> Iterator[str]:
 
 
 def _lines(version: Version) -> Iterator[Text]:
-    kind = printable(kind_of(version.type))
-    head = Text.assemble("\n", (f"version {version.number}", "bold"), "  ", (kind, _COLOURS.get(kind, "")))
+    head = Text.assemble("\n", (f"version {version.number}", "bold"), "  ", kind_text(kind_of(version.type)))
     yield head.append(f"  {printable(version.time)}", "dim")
     for place in _places(version):
         yield Text(f"  {printable(place)}", "dim")
