@@ -1,6 +1,7 @@
 """Receive a webhook of Clerk's: verify it, apply it, and return the outcome."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
 
 from attrs import frozen
 
@@ -12,6 +13,9 @@ from domain.decision import Outcome
 from domain.session import RevokedSession
 from domain.snapshot import Deletion, Snapshot
 
+ReadBody: TypeAlias = Callable[[bool], Awaitable[bytes]]
+"""Returns the body; is told whether the webhook was sent recently, so that it is worth waiting for."""
+
 
 @frozen
 class ReceiveWebhook:
@@ -20,17 +24,14 @@ class ReceiveWebhook:
     delete_user: DeleteUser
     revoke_session: RevokeSession
 
-    def in_time(self, headers: Mapping[str, str]) -> bool:
-        """Tell by the headers whether to wait for the body; see `WebhookReader.in_time`."""
-        return self.webhooks.in_time(headers)
-
-    async def __call__(self, headers: Mapping[str, str], body: bytes) -> Outcome:
+    async def __call__(self, headers: Mapping[str, str], read_body: ReadBody) -> Outcome:
         """Return the outcome of the delivery, after COMMIT; `headers` has lower-case names.
 
-        Raises:
+        Raises what `read_body` raises, and:
             ForgedWebhookError, UnusableWebhookError: it is not applied.
             StoreUnavailableError, UnstorableError: it could not be applied.
         """
+        body = await read_body(self.webhooks.in_time(headers))
         match self.webhooks.read(headers, body):
             case Snapshot() as snapshot:
                 return (await self.sync_user(snapshot)).outcome

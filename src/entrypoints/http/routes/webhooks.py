@@ -67,8 +67,7 @@ async def handle_webhook(
     refuse_announced(request.scope)
     headers = signed_headers(request.scope["headers"])
     note_delivery(request.scope, headers)
-    body = await _body(request, in_time=receive_webhook.in_time(headers))
-    outcome = await receive_webhook(headers, body)
+    outcome = await receive_webhook(headers, lambda in_time: _body(request, in_time=in_time))
     note_outcome(request.scope, outcome)
     return PlainResponse(_ANSWERS[outcome], [_JSON])
 

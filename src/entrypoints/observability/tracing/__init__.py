@@ -10,6 +10,7 @@ from attrs import frozen
 
 from application.relay.ports import Publisher
 from application.users.ports import UserReader, UserStore
+from application.users.receive_webhook import ReadBody
 from domain.decision import Outcome
 from domain.user import Tombstone, User, UserId
 from entrypoints.config.settings import TracingSettings
@@ -31,13 +32,7 @@ class Change(Protocol):
     def traceparent(self) -> str | None: ...
 
 
-class WebhookUseCase(Protocol):
-    """`ReceiveWebhook`."""
-
-    def in_time(self, headers: Mapping[str, str]) -> bool: ...
-    async def __call__(self, headers: Mapping[str, str], body: bytes) -> Outcome: ...
-
-
+ReceivesWebhook = Callable[[Mapping[str, str], ReadBody], Awaitable[Outcome]]  # `ReceiveWebhook`
 ObtainUser = Callable[[UserId], Awaitable[User | Tombstone]]  # `JustInTimeSync`
 
 
@@ -54,7 +49,7 @@ class Tracing:
 
     requests: "Callable[[ASGIApp], ASGIApp]" = _as_it_is
     """Traces requests and their statements; call it before connecting."""
-    receive_webhook: Callable[[WebhookUseCase], WebhookUseCase] = _as_it_is
+    receive_webhook: Callable[[ReceivesWebhook], ReceivesWebhook] = _as_it_is
     just_in_time: Callable[[ObtainUser], ObtainUser] = _as_it_is
     user_reader: Callable[[UserReader], UserReader] = _as_it_is
     user_store: Callable[[UserStore], UserStore] = _as_it_is

@@ -10,10 +10,11 @@ from opentelemetry.trace import Link, Span, SpanKind, Tracer, set_span_in_contex
 
 from application.trace import traceparent
 from application.users.ports import Decide, SignedIn, UserReader, UserStore
+from application.users.receive_webhook import ReadBody
 from domain.decision import Decision, Outcome
 from domain.session import SessionId
 from domain.user import Known, Tombstone, User, UserId
-from entrypoints.observability.tracing import Change, ObtainUser, WebhookUseCase
+from entrypoints.observability.tracing import Change, ObtainUser, ReceivesWebhook
 from entrypoints.observability.tracing.context import is_sampled, span_of, traceparent_of
 
 
@@ -34,15 +35,12 @@ def spanning(tracer: Tracer, name: str, kind: SpanKind = SpanKind.INTERNAL, **mo
 class TracedReceiving:
     """`ReceiveWebhook`, with a span."""
 
-    receive_webhook: WebhookUseCase
+    receive_webhook: ReceivesWebhook
     tracer: Tracer
 
-    def in_time(self, headers: Mapping[str, str]) -> bool:
-        return self.receive_webhook.in_time(headers)
-
-    async def __call__(self, headers: Mapping[str, str], body: bytes) -> Outcome:
+    async def __call__(self, headers: Mapping[str, str], read_body: ReadBody) -> Outcome:
         with spanning(self.tracer, "receive webhook"):
-            return await self.receive_webhook(headers, body)
+            return await self.receive_webhook(headers, read_body)
 
 
 @frozen
