@@ -4,6 +4,9 @@ import { isObject } from "./fields.js";
 import type { UserUpdatedV1 } from "./generated/events.js";
 import { decodedObject, isInteger, type JsonObject } from "./json.js";
 
+// The service publishes metadata with up to 100 levels, and a later one may add levels around it.
+const DEEPEST = 512;
+
 export const USER_TOPIC = "auth.user.events.v1";
 export const SESSION_TOPIC = "auth.session.events.v1";
 const CREATED_V1 = "anomalyze.user.created.v1";
@@ -112,9 +115,7 @@ export function decode({ headers, value }: KafkaRecord): UserEvent | UnknownEven
           version: user.version(),
           deletedAt: user.optionalTime("deleted_at") ?? undefined,
         }
-      : type === CREATED_V1
-        ? { ...base, kind: "created", ...profileIn(user) }
-        : { ...base, kind: "updated", ...profileIn(user), changed: [...new Set(data.texts("changed"))] };
+      : changedIn(type, base, user, [...new Set(data.texts("changed"))]);
   if (userIdIn(attributes) !== event.userId) {
     throw new UnusableEvent("the header ce_subject is not the id of the user in the data");
   }
@@ -122,6 +123,12 @@ export function decode({ headers, value }: KafkaRecord): UserEvent | UnknownEven
     throw new UnusableEvent("the header ce_sequence is not the version of the user in the data");
   }
   return event;
+}
+
+function changedIn(type: string, base: Event, user: Fields, changed: readonly string[]): UserCreated | UserUpdated {
+  return type === CREATED_V1
+    ? { ...base, kind: "created", ...profileIn(user) }
+    : { ...base, kind: "updated", ...profileIn(user), changed };
 }
 
 /** The event in a record of the session topic; tolerant as `decode`, with the same errors. */
@@ -256,7 +263,7 @@ function timeIn({ all }: Attributes): string | undefined {
 }
 
 function isTime(text: string): boolean {
-  const form = /^\d{4}-\d\d-(\d\d)[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)?$/.exec(text);
+  const form = /^(?!0000)\d{4}-\d\d-(\d\d)[Tt ](?!24)\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)?$/.exec(text);
   if (form === null) return false;
   const date = new Date(`${text.slice(0, 10)}T00:00:00Z`);
   // `Date` would turn February 30 into March 1.
@@ -270,7 +277,7 @@ export class Fields {
 
   constructor(of: string, value: Uint8Array | null | undefined, object?: JsonObject) {
     if (value === null && object === undefined) throw new UnusableEvent(`an event ${of} without data`);
-    const found = object ?? (value && decodedObject(value));
+    const found = object ?? (value && decodedObject(value, DEEPEST));
     if (!found) throw new UnusableEvent(`the data of ${of}: not a JSON object`);
     this.#of = of;
     this.#object = found;

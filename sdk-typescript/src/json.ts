@@ -31,16 +31,16 @@ export function isInteger(container: object, name: string | number): boolean {
  * The JSON object in `data`, or undefined if it is anything else.
  *
  * Besides bad syntax it refuses text that is not UTF-8 (RFC 8259 section 8.1), repeated member names (RFC 7519
- * section 4: readers differ in which they use), numbers that overflow, lone surrogates, and more than 64 levels
+ * section 4: readers differ in which they use), numbers that overflow, lone surrogates, and more than `deepest` levels
  * of nesting. Objects have no prototype.
  */
-export function decodedObject(data: Uint8Array): JsonObject | undefined {
+export function decodedObject(data: Uint8Array, deepest = DEEPEST): JsonObject | undefined {
   try {
     const text = UTF8.decode(data);
-    const reader = new Reader(text);
+    const reader = new Reader(text, deepest);
     const value = reader.document();
     if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
-    if (reader.deepest >= DEEPEST && (text.match(/[[{]/g)?.length ?? 0) > DEEPEST) return undefined;
+    if (reader.deepest >= deepest && (text.match(/[[{]/g)?.length ?? 0) > deepest) return undefined;
     return value as JsonObject;
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof TypeError) return undefined;
@@ -52,7 +52,10 @@ class Reader {
   deepest = 0;
   private at = 0;
 
-  constructor(private readonly text: string) {}
+  constructor(
+    private readonly text: string,
+    private readonly limit: number,
+  ) {}
 
   document(): unknown {
     const value = this.value(0, undefined);
@@ -63,7 +66,7 @@ class Reader {
 
   private value(depth: number, floated: (() => void) | undefined): unknown {
     // Twice the limit is refused in any case, and bounds the recursion.
-    if (depth > 2 * DEEPEST) throw new SyntaxError();
+    if (depth > 2 * this.limit) throw new SyntaxError();
     this.deepest = Math.max(this.deepest, depth);
     this.blanks();
     const first = this.text[this.at];

@@ -25,6 +25,7 @@ from anomalyze_auth import (
     TokenRejected,
     serialized_origin,
 )
+from anomalyze_auth.events import UnusableEvent, decode
 from anomalyze_auth.paths import Rules
 from devkit.conformance.consumer_vectors import record, table
 from devkit.conformance.token_vectors import CLAIMS, HEADER, Signer, Vector, new_key, public_pem, vectors
@@ -129,6 +130,28 @@ _ORIGINS = (
     *("https://straße.example", "http://[2001:DB8::0001]", "http://0x7f000001", "https://a.example,https://b.example"),
 )
 
+_FIELDS = (
+    *("id", "version", "email", "email_verified", "emails", "phone", "username", "first_name", "last_name"),
+    *("image_url", "external_id", "public_metadata", "banned", "locked", "created_at", "updated_at"),
+    *("deleted_at", "extra"),
+)
+_TIMES = (
+    *("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.123456789Z", "2026-01-01T00:00:00", "2026-01-01 00:00:00Z", ""),
+    *("2026-01-01t00:00:00z", "2026-02-30T00:00:00Z", "1900-02-29T00:00:00Z", "2000-02-29T00:00:00Z", "2026-01-01"),
+    *("2026-01-01T24:00:00Z", "2026-01-01T23:59:60Z", "2026-01-01T00:60:00Z", "2026-13-01T00:00:00Z", "x"),
+    *("2026-01-01T00:00:00+25:00", "2026-01-01T00:00:00+23:59", "2026-01-01T00:00:00+0100"),
+    *("2026-01-01T00:00:00+01:60", "2026-01-01T00:00:00+01", "0000-01-01T00:00:00Z", "0001-01-01T00:00:00+01:00"),
+    *("9999-12-31T23:59:59-01:00", "2026-01-01T00:00Z", "2026-01-01T00:00:00.Z", "2026-01-01T00:00:00,5Z"),
+    *("+2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z ", "2026-01-01T00:00:00-00:00", "\uff12026-01-01T00:00:00Z"),
+)
+_DATA = (
+    *("null", "true", "1", "1.0", "1e0", "-1", "0", "-0.0", "9007199254740993", "9223372036854775808", "9" * 400),
+    *('""', '"x"', '"\\ud800"', '"\\u0000"', '"\\ud83d\\ude00"', '"é"', "[]", "{}", '["a","a"]', '["a",1]', "01"),
+    *('{"__proto__":{"x":1}}', '{"constructor":1}', '[{"id":"i","email":"e"}]', "[null]", "NaN", '"a\tb"', "[1,]"),
+    *('[{"id":"i","email":"e","verified":null}]', '[{"id":"i"}]', '[{"id":"i","email":"e","status":null,"x":1}]'),
+    *("[" * 100 + "]" * 100, '{"a":' * 200 + "1" + "}" * 200, *(json.dumps(time) for time in _TIMES)),
+)
+
 
 def sdk_vectors(seed: int, count: int = 1500) -> dict[str, Any]:
     """Return inputs with the decisions of the Python SDK; `seed` makes them the same again."""
@@ -157,7 +180,7 @@ def sdk_vectors(seed: int, count: int = 1500) -> dict[str, Any]:
         "requests": [_request(dice, signer, verifier) for _ in range(count // 5)],
         "paths": [{"target": target, "rule": _rule(target)} for target in sorted(_targets(dice, count))],
         "origins": [{"text": text, "origin": _origin(text)} for text in (*_ORIGINS, *_odd_origins(dice, count // 5))],
-        "records": [_record(row) for row in table()["records"]],
+        "records": [_record(row) for row in (*table()["records"], *_unseen_records(dice, count))],
     }
 
 
@@ -308,6 +331,29 @@ def _odd_origins(dice: random.Random, count: int) -> Iterator[str]:
     )
     for _ in range(count):
         yield dice.choice(("https://", "app://", "")) + "".join(dice.choices(pieces, k=dice.randrange(1, 6)))
+
+
+def _unseen_records(dice: random.Random, count: int) -> Iterator[dict[str, Any]]:
+    """Return rows as those of the table, with the decisions of the Python SDK."""
+    for number in range(count):
+        user = {"id": '"<<user>>"', "version": "1"}
+        for _ in range(dice.randrange(3)):
+            user[dice.choice(_FIELDS)] = dice.choice(_DATA)
+        members = ",".join(f'"{name}":{value}' for name, value in user.items())
+        more = "".join(f',"{name}":{dice.choice(_DATA)}' for name in ("changed", "x") if dice.random() < 0.3)
+        row = {
+            "name": f"{number}: {members}{more}",
+            "event": dice.choice(["created", "updated", "deleted"]),
+            "value": f'{{"user":{{{members}}}{more}}}',
+            "headers": {"ce_time": dice.choice(_TIMES) if dice.random() < 0.3 else None},
+        }
+        made = record(row, "user_a")
+        try:
+            decode(made.headers, made.value)
+        except UnusableEvent:
+            yield {**row, "outcome": "unusable"}
+        else:
+            yield {**row, "outcome": "handled"}
 
 
 def _record(row: Mapping[str, Any]) -> dict[str, Any]:
