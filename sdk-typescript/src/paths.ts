@@ -23,7 +23,12 @@ const NOT_DECODED = "\ue001";
 
 /** Whether programs read this decoded path, or a normalised form of it, in different ways. */
 export function isAmbiguous(path: string): boolean {
-  return !path.startsWith("/") || [path, loose(path)].some((reading) => AMBIGUOUS.some((sign) => sign.test(reading)));
+  return isAmbiguousAs(path, loose(path));
+}
+
+/** `isAmbiguous` where `loose(path)` is known. */
+function isAmbiguousAs(path: string, loosely: string): boolean {
+  return !path.startsWith("/") || AMBIGUOUS.some((sign) => sign.test(path) || (loosely !== path && sign.test(loosely)));
 }
 
 /**
@@ -63,18 +68,22 @@ export class Rules {
    */
   of(target: string, options: { readonly routesDecoded: boolean }): Rule {
     const sent = target.split("?", 1)[0] || "/";
-    const readings = readingsOf(sent);
+    // `loose` costs most of all this: once for each reading.
+    const readings = readingsOf(sent)?.map((path) => [path, loose(path)] as const);
     if (
       readings === undefined ||
-      readings.some((reading) => isAmbiguous(reading) || isAmbiguous(reading.replaceAll(NO_SLASH, "/")))
+      readings.some((reading) => isAmbiguousAs(...reading)) ||
+      readings.some(([path]) => {
+        const slashed = path.replaceAll(NO_SLASH, "/"); // another than the first if the client sent NO_SLASH itself
+        return slashed !== path && slashed !== readings[0]![0] && isAmbiguous(slashed);
+      })
     )
       throw new Refused(PATH_AMBIGUOUS);
-    const rule = this.#rules.find(readings[0]!);
-    if (readings.some((reading) => !same(this.#looseRules.find(loose(reading)), rule))) {
-      throw new Refused(PATH_AMBIGUOUS);
-    }
-    if (!options.routesDecoded) {
-      const [undecoded] = readingsOf(sent.replace(NEEDLESS_ESCAPE, utf8AsLatin1(NOT_DECODED)))!;
+    const rule = this.#rules.find(readings[0]![0]);
+    if (readings.some(([, loosely]) => !same(this.#looseRules.find(loosely), rule))) throw new Refused(PATH_AMBIGUOUS);
+    const marked = sent.replace(NEEDLESS_ESCAPE, utf8AsLatin1(NOT_DECODED));
+    if (!options.routesDecoded && marked !== sent) {
+      const [undecoded] = readingsOf(marked)!;
       if (!same(this.#looseRules.find(loose(undecoded!)), rule)) throw new Refused(PATH_AMBIGUOUS);
     }
     return rule;
@@ -125,11 +134,11 @@ function bare(path: string): string {
 }
 
 function loose(path: string): string {
-  let folded = "";
-  // Unicode case folding: character by character, by way of capitals.
-  for (const character of path.normalize("NFKC")) {
-    folded += character === "ı" ? character : character.toLowerCase().toUpperCase().toLowerCase();
-  }
+  // Unicode case folding: character by character, by way of capitals; of ASCII, all at once.
+  const folded = path
+    .normalize("NFKC")
+    .replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
+    .replace(/[^\x00-\x7fı]/gu, (character) => character.toLowerCase().toUpperCase().toLowerCase());
   return folded.replace(/[?#][^]*|;[^/?#]*/g, "");
 }
 
