@@ -7,6 +7,7 @@ import { KeysUnavailable, TokenRejected } from "./errors.js";
 import { isObject } from "./fields.js";
 import { decodedObject, type JsonObject } from "./json.js";
 import { weakness, type KeySource } from "./keys.js";
+import { telling } from "./told.js";
 
 const LARGEST_ANSWER_BYTES = 262_144;
 const LONGEST_MODULUS = 1_366; // base64url characters of 8192 bits
@@ -64,7 +65,7 @@ export class JwksKeys implements KeySource {
   readonly #retryEvery: number;
   readonly #timeout: number;
   readonly #clock: () => number;
-  readonly #onChange: (message: string) => void;
+  readonly #tell: (message: string) => void;
   #keys = new Map<string, KeyObject>();
   #fetch: Promise<void> | undefined;
   #fetchedAt: number | undefined;
@@ -86,7 +87,7 @@ export class JwksKeys implements KeySource {
     this.#retryEvery = options.retryEvery ?? 2;
     this.#timeout = options.timeout ?? 5;
     this.#clock = options.clock ?? (() => performance.now() / 1000);
-    this.#onChange = options.onChange ?? ((message) => process.emitWarning(message, { code: "ANOMALYZE_AUTH_KEYS" }));
+    this.#tell = telling(options.onChange, "ANOMALYZE_AUTH_KEYS");
   }
 
   get state(): JwksState {
@@ -162,7 +163,7 @@ export class JwksKeys implements KeySource {
       const { keys, ignored } = signingKeys(await this.#download());
       this.#keys = keys;
       this.#ignored = ignored;
-      if (this.#failedAt !== undefined) this.#onChange(`the signing keys at ${where} are within reach again`);
+      if (this.#failedAt !== undefined) this.#tell(`the signing keys at ${where} are within reach again`);
       this.#fetchedAt = this.#clock();
       this.#failedAt = this.#lastError = undefined;
     } catch (error) {
@@ -170,7 +171,7 @@ export class JwksKeys implements KeySource {
       const cause = error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : "";
       this.#lastError = error instanceof Error ? `${error.message}${cause}` : String(error);
       if (this.#failedAt === undefined) {
-        this.#onChange(`the signing keys at ${where} are out of reach: ${this.#lastError}`);
+        this.#tell(`the signing keys at ${where} are out of reach: ${this.#lastError}`);
       }
       this.#failedAt = this.#clock();
     }

@@ -179,6 +179,41 @@ test("keys come back by themselves after an outage, which is told once, as its e
   );
 });
 
+for (const [kind, onChange] of Object.entries({
+  throws: () => {
+    throw new Error("the log is full");
+  },
+  rejects: async () => {
+    throw new Error("the log is full");
+  },
+})) {
+  test(`a callback that ${kind} changes nothing, and is a warning`, async () => {
+    const warned = [];
+    const note = (warning) => warned.push(warning.message);
+    process.on("warning", note);
+    keys = new JwksKeys(url, { clock: () => seconds, onChange });
+    verifier = new SessionVerifier(keys, { issuer: ISSUER, now: () => NOW });
+    await verdict(verifier, token());
+    answer = down;
+    seconds += 290; // renewed in the background
+    assert.equal(await verdict(verifier, token()), "accepted");
+    while (keys.state.failures < 1) await sleep(5);
+    answer = keySet(jwk());
+    seconds += 2;
+    await keys.refresh();
+    assert.deepEqual([keys.state.failures, keys.state.lastError, keys.state.ageSeconds], [1, undefined, 0]);
+    await sleep(5);
+    process.off("warning", note);
+    assert.deepEqual(
+      warned.map((message) => message.replace(/http\S+/, "")),
+      [
+        "onChange failed: Error: the log is full; it was told: the signing keys at  are out of reach: unusable answer: status 500",
+        "onChange failed: Error: the log is full; it was told: the signing keys at  are within reach again",
+      ],
+    );
+  });
+}
+
 test("a failed search for a kid is no verdict on the token", async () => {
   await verdict(verifier, token());
   answer = down;
