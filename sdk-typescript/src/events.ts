@@ -138,13 +138,14 @@ export function decodeSession({ headers, value }: KafkaRecord): SessionRevoked |
   if (type !== REVOKED_V1) return { kind: "unknown", eventId, type };
   const session = new Fields(type, value).object("session");
   const sessionId = session.text("id");
-  if (sessionId === "" || sessionId.length > 255) {
+  if (sessionId === "" || [...sessionId].length > 255) {
     throw new UnusableEvent(`the data of ${type}: the session id is empty or too long`);
   }
+  const time = attributes.all.get("ce_time");
   return {
     kind: "session-revoked",
     eventId,
-    time: timeIn(attributes),
+    time: time !== undefined && isTime(time) ? time : undefined, // it has ended, whenever that was
     sessionId,
     userId: session.optionalText("user_id") ?? undefined,
     revokedAt: session.optionalTime("revoked_at") ?? undefined,

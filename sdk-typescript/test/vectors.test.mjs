@@ -18,6 +18,8 @@ import {
   TokenRejected,
 } from "../dist/index.js";
 import { InMemoryLastSeen, UserEvents } from "../dist/consumer.js";
+import { decodeSession, UnusableEvent } from "../dist/events.js";
+import { decodeState } from "../dist/state.js";
 
 const vectors = JSON.parse(readFileSync(process.env.VECTORS, "utf-8"));
 const { now, issuer, party, suffix, pem } = vectors.settings;
@@ -169,3 +171,35 @@ for (const [shape, shaped] of Object.entries(SHAPES)) {
     }
   });
 }
+
+function kind(decide) {
+  try {
+    return decide();
+  } catch (error) {
+    if (error instanceof UnusableEvent) return "unusable";
+    throw error;
+  }
+}
+
+test("records of the session topic are read as in Python", () => {
+  for (const { expected, headers, value } of vectors.sessions) {
+    const found = kind(() => {
+      const event = decodeSession({ headers: headers.map(([name, text]) => [name, bytes(text)]), value: bytes(value) });
+      return event.kind === "unknown" ? "unknown" : `${event.sessionId} ${event.userId ?? "None"}`;
+    });
+    assert.equal(found, expected, JSON.stringify([headers, String(bytes(value))]));
+  }
+});
+
+test("records of the state topic are read as in Python", () => {
+  const names = { state: "UserState", gone: "UserGone", unknown: "UnknownEvent" };
+  for (const { expected, key, headers, value } of vectors.states) {
+    const record = {
+      key: bytes(key),
+      headers: headers.map(([name, text]) => [name, bytes(text)]),
+      value: bytes(value),
+    };
+    const found = kind(() => names[decodeState(record).kind]);
+    assert.equal(found, expected, JSON.stringify([key, headers, String(bytes(value))]));
+  }
+});

@@ -27,7 +27,9 @@ from anomalyze_auth import (
 )
 from anomalyze_auth.events import UnusableEvent, decode
 from anomalyze_auth.paths import Rules
-from devkit.conformance.consumer_vectors import record, table
+from anomalyze_auth.sessions import SessionRevoked, decode_session
+from anomalyze_auth.state import decode_state
+from devkit.conformance.consumer_vectors import Record, record, table
 from devkit.conformance.token_vectors import CLAIMS, HEADER, Signer, Vector, new_key, public_pem, vectors
 
 NOW = 1_800_000_000
@@ -180,6 +182,8 @@ def sdk_vectors(seed: int, count: int = 1500) -> dict[str, Any]:
         "requests": [_request(dice, signer, verifier) for _ in range(count // 5)],
         "paths": [{"target": target, "rule": _rule(target)} for target in sorted(_targets(dice, count))],
         "origins": [{"text": text, "origin": _origin(text)} for text in (*_ORIGINS, *_odd_origins(dice, count // 5))],
+        "sessions": [_session(dice) for _ in range(count // 3)],
+        "states": [_state(dice) for _ in range(count // 3)],
         "records": [_record(row) for row in (*table()["records"], *_unseen_records(dice, count))],
     }
 
@@ -339,12 +343,11 @@ def _unseen_records(dice: random.Random, count: int) -> Iterator[dict[str, Any]]
         user = {"id": '"<<user>>"', "version": "1"}
         for _ in range(dice.randrange(3)):
             user[dice.choice(_FIELDS)] = dice.choice(_DATA)
-        members = ",".join(f'"{name}":{value}' for name, value in user.items())
         more = "".join(f',"{name}":{dice.choice(_DATA)}' for name in ("changed", "x") if dice.random() < 0.3)
         row = {
-            "name": f"{number}: {members}{more}",
+            "name": f"{number}: {user}{more}",
             "event": dice.choice(["created", "updated", "deleted"]),
-            "value": f'{{"user":{{{members}}}{more}}}',
+            "value": f'{{"user":{_object(user)}{more}}}',
             "headers": {"ce_time": dice.choice(_TIMES) if dice.random() < 0.3 else None},
         }
         made = record(row, "user_a")
@@ -356,16 +359,66 @@ def _unseen_records(dice: random.Random, count: int) -> Iterator[dict[str, Any]]
             yield {**row, "outcome": "handled"}
 
 
+def _session(dice: random.Random) -> dict[str, Any]:
+    members = {"id": '"sess_1"', "user_id": '"user_a"'}
+    for _ in range(dice.randrange(3)):
+        members[dice.choice(["id", "user_id", "revoked_at", "extra"])] = dice.choice((*_DATA, *_LONG_IDS))
+    row = {"event": "revoked", "value": f'{{"session":{_object(members)}}}', "headers": _odd_headers(dice)}
+    made = record(row, "user_a")
+    try:
+        event = decode_session(made.headers, made.value)
+    except UnusableEvent:
+        expected = "unusable"
+    else:
+        expected = f"{event.session_id} {event.user_id}" if isinstance(event, SessionRevoked) else "unknown"
+    return {"expected": expected, **_encoded(made)}
+
+
+def _state(dice: random.Random) -> dict[str, Any]:
+    members = {"id": '"user_a"', "version": "1"}
+    for _ in range(dice.randrange(3)):
+        members[dice.choice(_FIELDS)] = dice.choice(_DATA)
+    row: dict[str, Any] = {"event": dice.choice(["state", "gone"]), "headers": _odd_headers(dice)}
+    if row["event"] == "state":
+        row["value"] = f'{{"user":{_object(members)}}}'
+    made = record(row, "user_a")
+    key = dice.choice([made.key] * 6 + [b"user_b", b"", b"\xff", None])
+    try:
+        expected = type(decode_state(made.headers, key, made.value)).__name__
+    except UnusableEvent:
+        expected = "unusable"
+    return {"expected": expected, "key": None if key is None else base64.b64encode(key).decode(), **_encoded(made)}
+
+
+_LONG_IDS = [json.dumps(character * size, ensure_ascii=False) for character in "sé🚀" for size in (128, 255, 256)]
+
+
+def _odd_headers(dice: random.Random) -> dict[str, str | None]:
+    odd = {"ce_time": dice.choice((None, *_TIMES)), "ce_type": "x", "ce_sequence": "0", "ce_subject": "é", "ce_id": ""}
+    name = dice.choice([*odd, "ce_time", "ce_time"])
+    return {name: odd[name]} if dice.random() < 0.4 else {}
+
+
+def _object(members: Mapping[str, str]) -> str:
+    return "{" + ",".join(f'"{name}":{value}' for name, value in members.items()) + "}"
+
+
+def _encoded(made: Record) -> dict[str, Any]:
+    return {
+        "headers": [
+            [name, None if value is None else base64.b64encode(value).decode()] for name, value in made.headers
+        ],
+        "value": None if made.value is None else base64.b64encode(made.value).decode(),
+    }
+
+
 def _record(row: Mapping[str, Any]) -> dict[str, Any]:
     made = record(row, "user_a")
     return {
         "name": row["name"],
         "after": row.get("after", 0),
         "expected": row["outcome"],
-        "headers": [
-            [name, None if value is None else base64.b64encode(value).decode()] for name, value in made.headers
-        ],
-        "value": None if made.value is None else base64.b64encode(made.value).decode(),
+        **_encoded(made),
     }
 
 
