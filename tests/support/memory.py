@@ -192,6 +192,8 @@ class MemoryOutbox:
     dead: list[RefusedMessage] = field(factory=list)
     age: Callable[[Pending], Any] = attrgetter("id")
     """Says who has waited for long; a later version of a user may be the older one."""
+    newest: dict[str, int] = field(factory=dict)
+    """Each user's newest version; of others nothing is."""
 
     def add(self, *messages: OutboxMessage) -> None:
         for message in messages:
@@ -208,6 +210,9 @@ class MemoryOutbox:
 
     async def delete(self, published: Collection[Pending]) -> None:
         self.rows = [row for row in self.rows if row not in published]
+
+    async def delete_overtaken(self, published: Collection[Pending]) -> None:
+        await self.delete([row for row in published if self.newest.get(row.message.key) != row.message.version])
 
     async def move_to_dead_letters(self, refusals: Collection[RefusedMessage]) -> None:
         self.dead += refusals

@@ -65,6 +65,19 @@ class Pair:
             assert time.monotonic() < deadline, "the standby does not follow"
             await asyncio.sleep(0.05)
 
+    async def caught_up(self) -> None:
+        """Wait until the standby has all that the primary has."""
+        primary = await asyncpg.connect(self.dsn(self.leader))
+        standby = await asyncpg.connect(self.dsn(self.standby))
+        try:
+            at = await primary.fetchval("SELECT pg_current_wal_lsn()::text")
+            async with asyncio.timeout(REPLICATED_S):
+                while not await standby.fetchval("SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn", at):
+                    await asyncio.sleep(0.05)
+        finally:
+            await primary.close()
+            await standby.close()
+
     async def promote(self) -> None:
         """Make the standby the primary; it asks for no standby of its own until there is one again."""
         connection = await asyncpg.connect(self.dsn(self.standby))

@@ -9,7 +9,7 @@ from attrs import define, field
 from application.errors import BrokerUnavailableError
 from application.failure import KAFKA, Cause, Failure
 from application.relay.messages import DeliveryResults, Pending, RefusedMessage
-from application.relay.state_topic import FencedError
+from application.relay.state_topic import FencedError, held_lane
 
 
 @define
@@ -21,6 +21,8 @@ class MemoryStateTopic:
     barred: set[str] = field(factory=set)
     on_its_way: list[tuple[str, str, int]] = field(factory=list)
     """Writer, user and version of what lands later, unless its writer is barred by then."""
+    asked: int = 0
+    """How many batches were sent, empty ones too."""
     _names: "itertools.count[int]" = field(factory=itertools.count)
 
     def new_writer(self) -> str:
@@ -63,6 +65,7 @@ class MemoryStatePublisher:
         self.topic.barred |= set(writers)
 
     async def publish(self, writer: str, batch: Sequence[Pending]) -> DeliveryResults:
+        self.topic.asked += 1
         if writer != self._writer:
             raise FencedError
         refused = [RefusedMessage(item, "state: too large", 2) for item in batch if self.fate.get(item.id) == "refused"]
@@ -111,6 +114,8 @@ class MemoryStateLanes:
         self.by_lane.update(dict.fromkeys(granted, writer))
         return frozenset(granted)
 
-    async def newest(self, batch: Sequence[Pending]) -> frozenset[int]:
+    async def newest(self, batch: Sequence[Pending], writer: str) -> frozenset[int]:
         await self.pause()
+        if any(self.by_lane.get(held_lane(item)) != writer for item in batch):
+            raise FencedError
         return frozenset(item.id for item in batch if self.newest_versions[item.message.key] == item.message.version)

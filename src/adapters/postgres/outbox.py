@@ -82,6 +82,11 @@ _GONE = f"key = ANY (CAST(:keys AS text[])) AND version <= CAST(:newest AS bigin
 # If the server crashes, a lost deletion only repeats a publication, so COMMIT need not wait for the disk.
 _NOT_WAITING = "(SELECT set_config('synchronous_commit', 'off', true)) = 'off'"
 _DELETE = Compiled(f"DELETE FROM outbox WHERE {_GONE} AND {_NOT_WAITING}")  # noqa: S608
+# Not `NOT EXISTS`, which Citus refuses beside `_NOT_WAITING`.
+_DELETE_OVERTAKEN = Compiled(f"""
+    DELETE FROM outbox WHERE {_GONE} AND {_NOT_WAITING}
+        AND (key, version) NOT IN (SELECT id, version FROM users WHERE id = ANY (CAST(:keys AS text[])))
+""")  # noqa: S608  # conditions of ours
 
 FEW = 32
 """Up to so many rows are deleted, and left out, by the statement that reads the next ones."""
@@ -211,6 +216,11 @@ class PostgresOutbox:
             async with directly(self._engine) as driver:
                 await _delete(driver, published)
 
+    async def delete_overtaken(self, published: Collection[Pending]) -> None:
+        with raised_as_unavailable():
+            async with directly(self._engine) as driver:
+                await _delete(driver, published, _DELETE_OVERTAKEN)
+
     async def move_to_dead_letters(self, refusals: Collection[RefusedMessage]) -> None:
         refused = {refusal.pending.id: refusal for refusal in refusals}
         async with connected(self._engine) as connection:
@@ -223,8 +233,8 @@ class PostgresOutbox:
                 await connection.execute(_MOVE_TO_DEAD_LETTERS, {**_found(part), **refused_now})
 
 
-async def _delete(driver: Driver, published: Collection[Pending]) -> None:
-    await _DELETE.run(driver, (_found(part) for part in _parts(published, DELETED_AT_ONCE)))
+async def _delete(driver: Driver, published: Collection[Pending], statement: Compiled = _DELETE) -> None:
+    await statement.run(driver, (_found(part) for part in _parts(published, DELETED_AT_ONCE)))
 
 
 def _parts(items: Collection[Pending], size: int) -> Iterator[Sequence[Pending]]:

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.postgres.asyncpg_execution import Compiled
 from adapters.postgres.failures import fetched
 from application.relay.messages import Pending
+from application.relay.state_topic import FencedError, held_lane
 
 _WRITERS = Compiled("SELECT DISTINCT state_writer FROM outbox_lane WHERE lane = ANY (:lanes) AND state_writer <> :but")
 # Another relay may have become the writer since `writers` was read, and is not fenced.
@@ -15,7 +16,10 @@ _CLAIM = Compiled("""
     WHERE lane = ANY (:lanes) AND owner = :relay AND (state_writer IS NULL OR state_writer = ANY (:fenced))
     RETURNING lane
 """)
-_NEWEST = Compiled("SELECT id, version FROM users WHERE id = ANY (:keys)")
+_NEWEST = Compiled("""
+    SELECT id, version FROM users WHERE id = ANY (:keys)
+    UNION ALL SELECT NULL, lane FROM outbox_lane WHERE lane = ANY (:lanes) AND state_writer = :writer
+""")
 
 
 class PostgresStateLanes:
@@ -32,7 +36,11 @@ class PostgresStateLanes:
         asked = {"relay": relay, "lanes": sorted(lanes), "writer": writer, "fenced": sorted(fenced)}
         return frozenset(row["lane"] for row in await fetched(self._engine, _CLAIM, asked))
 
-    async def newest(self, batch: Sequence[Pending]) -> frozenset[int]:
-        keys = sorted({item.message.key for item in batch})
-        newest = {row["id"]: row["version"] for row in await fetched(self._engine, _NEWEST, {"keys": keys})}
+    async def newest(self, batch: Sequence[Pending], writer: str) -> frozenset[int]:
+        keys, lanes = sorted({item.message.key for item in batch}), {held_lane(item) for item in batch}
+        asked = {"keys": keys, "lanes": sorted(lanes), "writer": writer}
+        rows = await fetched(self._engine, _NEWEST, asked)
+        if {row["version"] for row in rows if row["id"] is None} != lanes:
+            raise FencedError
+        newest = {row["id"]: row["version"] for row in rows}
         return frozenset(item.id for item in batch if newest.get(item.message.key) == item.message.version)

@@ -25,6 +25,9 @@ class Outbox(Protocol):
     async def delete(self, published: Collection[Pending]) -> None:
         """Delete messages that the broker has acknowledged; one that is deleted already is no error."""
 
+    async def delete_overtaken(self, published: Collection[Pending]) -> None:
+        """Delete messages as `delete`, except those that have their user's newest version at this moment."""
+
     async def move_to_dead_letters(self, refusals: Collection[RefusedMessage]) -> None:
         """Move refused messages to the dead letters in one step, with the error; later versions are still sent."""
 
@@ -82,8 +85,11 @@ class StateLanes(Protocol):
         Only lanes that `relay` holds and whose current writer is none, `writer` itself or one of `fenced`.
         """
 
-    async def newest(self, batch: Sequence[Pending]) -> frozenset[int]:
-        """Return the ids of the messages that have the newest version of their user, from one snapshot."""
+    async def newest(self, batch: Sequence[Pending], writer: str) -> frozenset[int]:
+        """Return the ids of the messages that have the newest version of their user, from one snapshot.
+
+        Raises FencedError: one of their lanes has another writer, or none because a failover lost the claim.
+        """
 
 
 class StateFill(Protocol):

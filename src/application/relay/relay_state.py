@@ -26,6 +26,10 @@ class RelayEventsAndState:
     after the read it writes a version only if that was the user's newest (`StateLanes.newest`). So what it writes is at
     least as new as everything that can have been written. An older version needs no record: the row of the newer one
     waits in the outbox, or its state has been written. A row is deleted when both topics have it.
+
+    The next primary may have lost commits, and no call of a round needs to fail meanwhile: another connection was told,
+    or a pooler hides it. So the claim is checked with each batch, because the next relay fences only whom it finds, and
+    an older version is deleted only if it is not the newest at that moment (ADR 0041).
     """
 
     relay: str  # the name that holds the lanes
@@ -71,17 +75,22 @@ class RelayEventsAndState:
             raise events
         self._arrived = frozenset((item.id, item.stored_at) for item in settled(batch, events))
         if isinstance(state, FencedError):
-            # With a new writer, at once: each relay that takes over lanes fences the one that had them.
+            # Claim anew, at once: each relay that takes over lanes fences the one that had them.
+            self._claimed = frozenset()
             self._fenced_lately += 1
             often = Failure(KAFKA, Cause.FENCED, "do two relays run under one --name?")
             return Round(len(batch), outage=events.outage or (often if self._fenced_lately > OFTEN else None))
         if isinstance(state, BaseException):
             raise state
         self._fenced_lately *= FORGOTTEN
-        both = _in_both(batch, events, state)
+        newest, written = state
+        both = _in_both(batch, events, written)
         if both.refused:
             await self.outbox.move_to_dead_letters(both.refused)
-        self._published = done = settled(batch, both)
+        done = settled(batch, both)
+        self._published = [item for item in done if item.id in newest]
+        if overtaken := [item for item in done if item.id not in newest]:
+            await self.outbox.delete_overtaken(overtaken)
         if both.outage:
             await self.settle()
         self._arrived -= {(item.id, item.stored_at) for item in done}
@@ -112,12 +121,12 @@ class RelayEventsAndState:
         deliveries = await self.publisher.publish(left) if left else DeliveryResults()
         return DeliveryResults([*there, *deliveries.acknowledged], deliveries.refused, deliveries.outage)
 
-    async def _publish_state(self, writer: str, batch: Sequence[Pending]) -> DeliveryResults:
-        """Write the newest versions; an older one counts as acknowledged."""
-        newest = await self.lanes.newest(batch)
+    async def _publish_state(self, writer: str, batch: Sequence[Pending]) -> tuple[frozenset[int], DeliveryResults]:
+        """Write the newest versions, and return which they are; an older one counts as acknowledged."""
+        newest = await self.lanes.newest(batch, writer)
         deliveries = await self.state.publish(writer, [item for item in batch if item.id in newest])
         overtaken = [item for item in batch if item.id not in newest]
-        return DeliveryResults([*overtaken, *deliveries.acknowledged], deliveries.refused, deliveries.outage)
+        return newest, DeliveryResults([*overtaken, *deliveries.acknowledged], deliveries.refused, deliveries.outage)
 
 
 def _in_both(batch: Collection[Pending], events: DeliveryResults, state: DeliveryResults) -> DeliveryResults:

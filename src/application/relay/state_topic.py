@@ -18,3 +18,8 @@ def fill_lane(lane: int) -> int:
 
 def for_state_only(pending: Pending) -> bool:
     return pending.lane < 0
+
+
+def held_lane(pending: Pending) -> int:
+    """Return the lane that a relay holds to send this message."""
+    return fill_lane(pending.lane) if for_state_only(pending) else pending.lane

@@ -44,5 +44,9 @@ class TimedOutbox:
         with _delete.time():
             await self.outbox.delete(published)
 
+    async def delete_overtaken(self, published: Collection[Pending]) -> None:
+        with _delete.time():
+            await self.outbox.delete_overtaken(published)
+
     async def move_to_dead_letters(self, refusals: Collection[RefusedMessage]) -> None:
         await self.outbox.move_to_dead_letters(refusals)

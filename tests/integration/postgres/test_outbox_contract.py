@@ -43,6 +43,7 @@ async def case(request: pytest.FixtureRequest, database_url: str) -> AsyncIterat
         async def add(user: str, at: int) -> None:
             decision = sync_user(known.get(user), snapshot(UserId(user), at=at, first_name=f"{at}"))
             known[user] = decision.user
+            memory.newest[user] = decision.user.version
             memory.add(*(encode(event) for event in decision.events))
 
         async def dead() -> list[tuple[str, int, str, int]]:
@@ -163,6 +164,17 @@ async def test_a_limit_counts_nothing_that_the_read_deletes(case, limit):
 
     for user in ("user_a", "user_b"):
         assert [version for key, version in seen if key == user] == [1, 2, 3]
+
+
+async def test_a_version_that_was_overtaken_is_deleted_and_one_that_is_the_newest_stays(case):
+    for user, at in (("user_a", 1000), ("user_a", 2000), ("user_b", 1000)):
+        await case.store(user, at)
+    batch = await case.outbox.oldest(ALL, 10)
+
+    await case.outbox.delete_overtaken(batch)
+    await case.outbox.delete_overtaken([])
+
+    assert sorted(told(await case.outbox.oldest(ALL, 10))) == [("user_a", 2), ("user_b", 1)]
 
 
 async def test_a_refused_event_is_moved_with_its_error_and_the_next_version_goes_on(case):
@@ -311,6 +323,7 @@ async def test_what_was_published_of_lost_commits_leaves_what_was_stored_under_t
     await change(5000)
     read = await outbox.oldest(ALL, 10, published=lost)
     await outbox.delete(lost)
+    await outbox.delete_overtaken(lost)
     await outbox.move_to_dead_letters([RefusedMessage(item, "too large", 2) for item in lost])
     left = await outbox.oldest(ALL, 10)
     await admin.close()
@@ -344,6 +357,11 @@ async def test_a_relay_learns_that_there_is_no_database():
     engine = create_engine(read_target("postgresql://nobody@127.0.0.1:1/none"), pool_size=1, application_name="tests")
     outbox = PostgresOutbox(engine)
 
-    for call in (outbox.oldest(ALL, 1), outbox.delete([]), outbox.move_to_dead_letters([])):
+    for call in (
+        outbox.oldest(ALL, 1),
+        outbox.delete([]),
+        outbox.delete_overtaken([]),
+        outbox.move_to_dead_letters([]),
+    ):
         with pytest.raises(StoreUnavailableError):
             await call

@@ -46,6 +46,7 @@ async def test_the_relays_statements_use_the_index_whatever_the_table_looked_lik
         ("oldest", postgres_outbox._OLDEST, "'{1,2,3}', 10"),
         ("lowest", postgres_outbox._LOWEST, "'{1,2,3}', 10"),
         ("gone", postgres_outbox._DELETE, _GONE),
+        ("overtaken", postgres_outbox._DELETE_OVERTAKEN, _GONE),
         ("few", postgres_outbox._DELETE_FEW_AND_READ, _FEW),
     ):
         await connection.execute(f"PREPARE {name} AS {statement.sql}")
@@ -54,7 +55,8 @@ async def test_the_relays_statements_use_the_index_whatever_the_table_looked_lik
     await connection.close()
 
     assert plans.count("Index Scan using outbox_lane_idx") == 3, plans
-    assert plans.count("Index Scan using outbox_pkey") == 3, plans
+    assert plans.count("Index Scan using outbox_pkey") == 4, plans
+    assert len(re.findall("Index (?:Only )?Scan using users_pkey", plans)) == 1, plans
     assert re.search(r"Index Cond: \(\(key = ANY \(\S+\)\) AND \(version <= \S+\)\)", plans), plans
     assert "Seq Scan" not in plans
     assert "Sort" not in plans

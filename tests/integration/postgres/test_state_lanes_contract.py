@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 
 from adapters.kafka.cloudevents import encode
 from adapters.postgres.connection.target import read_target
@@ -17,6 +17,7 @@ from application.relay.lane_leases import LaneShare
 from application.relay.lanes import LANES
 from application.relay.messages import Pending
 from application.relay.ports import StateLanes
+from application.relay.state_topic import FencedError, fill_lane
 from domain.sync_user import sync_user
 from domain.user import Known, UserId
 from support.memory import MemoryOutbox
@@ -102,12 +103,37 @@ async def test_only_a_message_of_the_users_newest_version_is_newest(case):
     await case.store("user_a", 1)
     await case.store("user_b", 1)
     rows = await case.store("user_a", 2)
+    await written(case, "w1", rows)
 
-    newest = await case.lanes.newest(rows)
+    newest = await case.lanes.newest(rows, "w1")
 
     assert sorted((row.message.key, row.message.version) for row in rows if row.id in newest) == [
         ("user_a", 2),
         ("user_b", 1),
     ]
-    assert await case.lanes.newest(rows[:1]) == frozenset()
-    assert await case.lanes.newest([]) == frozenset()
+    assert await case.lanes.newest(rows[:1], "w1") == frozenset()
+    assert await case.lanes.newest([], "w1") == frozenset()
+
+
+async def test_a_writer_that_does_not_have_each_of_the_lanes_is_fenced(case):
+    await case.store("user_a", 1)
+    rows = await case.store("user_b", 1)
+    [mine, other] = rows
+    filling = evolve(mine, lane=fill_lane(mine.lane))
+    with pytest.raises(FencedError):
+        await case.lanes.newest(rows, "w1")
+    await written(case, "w1", rows)
+    await case.lanes.claim("a", [other.lane], "w2", ["w2", "w1"])
+
+    assert await case.lanes.newest([mine], "w1") == {mine.id}
+    assert await case.lanes.newest([filling], "w1") == {filling.id}
+    for lost, writer in ((rows, "w1"), ([other], "w1"), ([filling], "w2")):
+        with pytest.raises(FencedError):
+            await case.lanes.newest(lost, writer)
+
+
+async def written(case: Case, writer: str, rows: list[Pending]) -> None:
+    """Let this writer have the lanes of these messages."""
+    lanes = {row.lane for row in rows}
+    await case.hold("a", lanes)
+    assert await case.lanes.claim("a", lanes, writer, [writer]) == lanes

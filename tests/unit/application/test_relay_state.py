@@ -21,9 +21,9 @@ def message(user: str, version: int) -> OutboxMessage:
 
 
 def relay(*messages: OutboxMessage, events: dict[int, str] | None = None, state: dict[int, str] | None = None):
-    outbox = MemoryOutbox()
-    outbox.add(*messages)
     newest: dict[str, int] = {item.key: item.version for item in messages}
+    outbox = MemoryOutbox(newest=newest)
+    outbox.add(*messages)
     return RelayEventsAndState(
         "me", outbox, MemoryPublisher(events or {}), MemoryStatePublisher(fate=state or {}), MemoryStateLanes(newest)
     )
@@ -203,6 +203,43 @@ async def test_a_database_that_comes_back_without_its_last_commits_is_claimed_an
     assert delivered(run_round) == [("user_a", 1), ("user_a", 1)]
     assert written(run_round) == [("user_a", 1)]
     assert run_round.lanes.by_lane[lane] == await run_round.state.writer()
+
+
+async def test_lanes_whose_claims_were_lost_behind_the_relays_back_are_claimed_again_before_their_state_is_written():
+    run_round = relay(message("a", 1), message("b", 1), message("c", 1))
+    await run_round(ALL, 1)
+    # The standby that was promoted knows of no claim, and no call of this relay failed.
+    run_round.lanes.by_lane = {lane_of("user_b"): "the frozen"}
+
+    lost = await run_round(ALL, 1)
+    before = list(written(run_round))
+    await run_round(ALL, 10)
+
+    assert (lost.taken, len(lost.published), lost.outage) == (1, 0, None)
+    assert (before, written(run_round)) == ([("user_a", 1)], [("user_a", 1), ("user_b", 1), ("user_c", 1)])
+    assert delivered(run_round) == [("user_a", 1), ("user_b", 1), ("user_c", 1)]
+    assert run_round.state.fenced == ["the frozen"]
+    assert set(run_round.lanes.by_lane.values()) == {await run_round.state.writer()}
+    assert await left(run_round) == []
+
+
+async def test_a_version_whose_successor_is_lost_while_it_is_sent_is_written_after_all():
+    run_round = relay(message("a", 1), message("a", 2))
+
+    class FailsOver(MemoryStatePublisher):
+        async def publish(self, writer, batch):
+            done = await super().publish(writer, batch)
+            run_round.lanes.newest_versions["user_a"] = 1
+            del run_round.outbox.rows[1:]
+            return done
+
+    run_round.state = FailsOver()
+    await run_round(ALL, 1)
+    first = list(written(run_round))
+    await run_round(ALL, 1)
+
+    assert (first, written(run_round)) == ([], [("user_a", 1)])
+    assert await left(run_round) == []
 
 
 async def test_an_event_whose_version_was_stored_again_behind_the_relays_back_is_published_again():

@@ -52,7 +52,7 @@ async def test_reconcile_and_topic_repair_bring_rows_and_consumers_to_what_clerk
 
         quiet, changed, deleted = (create(clerk, name) for name in ("quiet", "changed", "deleted"))
         await consumers_have(kafka_address, topic, {quiet: 1, changed: 1, deleted: 1})
-        await everywhere(two_servers)
+        await two_servers.caught_up()
         link.swallow()  # from here on the standby gets nothing
         clerk.update(quiet, first_name="Lost once")
         await consumers_have(kafka_address, topic, {quiet: 2})
@@ -145,19 +145,6 @@ async def consumers_have(kafka: str, topic: str, versions: dict[str, int]) -> No
         if all(newest.get(key, 0) >= version for key, version in versions.items()):
             return
         assert time.monotonic() < deadline, (newest, versions)
-
-
-async def everywhere(both) -> None:
-    """Wait until the standby has all that the primary has."""
-    primary, standby = await asyncpg.connect(both.dsn(both.leader)), await asyncpg.connect(both.dsn(both.standby))
-    try:
-        at = await primary.fetchval("SELECT pg_current_wal_lsn()::text")
-        async with asyncio.timeout(30):
-            while not await standby.fetchval("SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn", at):
-                await asyncio.sleep(0.05)
-    finally:
-        await primary.close()
-        await standby.close()
 
 
 async def published(both) -> None:

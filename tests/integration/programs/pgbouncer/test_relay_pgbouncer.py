@@ -8,10 +8,14 @@ import pytest
 
 from adapters.postgres.connection.target import read_target
 from adapters.postgres.notifier import NotificationListener
+from application.relay.lanes import LANES
 from devkit.servers.ports import free_port
+from integration.postgres.test_relay_after_failover import staged
 from support import processes
 from support.ledger import faults, read_topic_until
 from support.pgbouncer import IGNORING, pgbouncer
+from support.proxy import proxy
+from support.replication import pair
 from support.senders import Life, Senders
 from support.web import SECRET
 
@@ -74,3 +78,26 @@ async def test_nobody_listens_through_a_transaction_pooler(database_url):
             await listener.aclose()
 
     assert set(woken) == {"direct"}
+
+
+async def test_a_failover_that_lost_commits_and_that_the_pooler_hides_leaves_the_state_topic_right():
+    with (
+        pair() as both,
+        proxy("127.0.0.1", both.leader.port) as to_standby,
+        proxy("127.0.0.1", both.leader.port) as to_primary,
+        pgbouncer(both.dsn(both.leader).replace(f":{both.leader.port}/", f":{to_primary.port}/")) as pooled,
+    ):
+        async with staged(both, to_standby, f"{pooled}?pgbouncer=true") as stage:
+            await stage.users.change("user_0")
+            await stage.failover.lose_commits_from_here()
+            await stage.users.change("user_0")
+            await stage.run_round(range(LANES), 1)  # claims the lanes, and version 1 was overtaken: both are lost
+            written = list(stage.states())
+            both.leader.kill()
+            await both.promote()
+            to_primary.target = ("127.0.0.1", both.leader.port)
+            await stage.until_empty()  # nothing is raised
+            writers = await stage.run_round.lanes.writers(range(LANES), but="the next one")
+            writer = await stage.publisher.state.writer()
+
+    assert (written, set(stage.states()), writers) == ([], {("user_0", 1)}, {writer})
