@@ -99,7 +99,8 @@ async def create_topic(
     try:
         configs = {key.replace("_", "."): value for key, value in settings.items()}
         await admin.create_topics([NewTopic(name, partitions, replicas, topic_configs=configs)])
-        while name not in await admin.list_topics():  # a broker may answer before it has heard of it itself
+        # A broker may answer before it has heard of it itself. Asked for all topics, it tells of hundreds in the end.
+        while (await admin.describe_topics([name]))[0]["error_code"]:
             await asyncio.sleep(0.02)
     finally:
         await admin.close()
