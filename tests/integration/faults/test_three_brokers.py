@@ -29,7 +29,8 @@ async def cluster(tmp_path):
     for name in ("users", SESSIONS.default_name):
         await create_topic(running.bootstrap_servers, name, replicas=3, min_insync_replicas="2")
     yield running
-    await asyncio.to_thread(running.stop)
+    for broker in running.brokers:
+        await asyncio.to_thread(broker.kill)
 
 
 async def test_one_of_three_brokers_dies_under_load_and_then_a_second(cluster, database_url, tmp_path):
