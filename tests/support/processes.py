@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 from attrs import define
 
 from support import commands
@@ -40,8 +41,13 @@ class Process:
             os.killpg(self.popen.pid, number)
 
     def kill(self) -> None:
+        """Kill the whole group, and wait for all of it: until the last one has ended, its locks and ports are taken."""
+        group: list[psutil.Process] = []
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended by itself
+            group = psutil.Process(self.popen.pid).children(recursive=True)
         self.signal(signal.SIGKILL)
         self.popen.wait(30)
+        psutil.wait_procs(group, 30)
 
     def pause(self) -> None:
         self.signal(signal.SIGSTOP)
