@@ -182,7 +182,7 @@ ROWS = (
         f"{ISSUER_SAID}/.well-known/openid-configuration",
         "a discovery document",
     ),
-    _taken("CLERK_API_URL", "https://api.clerk.com/v1/", "https://api.clerk.com/v1/", "https://api.clerk.com/v1"),
+    _taken("CLERK_API_URL", "https://api.clerk.com/v1/", "https://api.clerk.com/v1/", "https://api.clerk.com"),
     _refused(
         "CLERK_API_URL",
         "https://calm-cat-1.clerk.accounts.dev",

@@ -259,6 +259,14 @@ def test_plain_http_is_taken_on_this_machine(url):
     assert (settings.clerk_api.clerk_api_url, settings.tokens.jwks_url) == (url, f"{url}/jwks")
 
 
+@pytest.mark.parametrize("written", ["", "/", "/v1", "/v1/"])
+def test_the_backend_api_may_be_written_with_or_without_its_version(written):
+    api = serve(CLERK_API_URL=f"https://clerk-api.example.com{written}").clerk_api
+
+    assert api.clerk_api_url == "https://clerk-api.example.com"
+    assert api.keys_url == "https://clerk-api.example.com/v1/jwks"
+
+
 LIVE_KEY = "pk_live_" + base64.b64encode(b"clerk.acme.io$").decode()
 
 

@@ -49,7 +49,7 @@ class BackendApi:
 
     Args:
         secret_key: `sk_…`; used in requests only. Without one every request is refused.
-        api_url: Clerk's Backend API, with or without its `/v1`.
+        api_url: Clerk's Backend API, without its `/v1`.
     """
 
     def __init__(self, secret_key: str | None, api_url: str) -> None:
@@ -73,7 +73,7 @@ class BackendApi:
         )
         self._sdk = sdk.Clerk(
             bearer_auth=secret_key,
-            server_url=api_url.rstrip("/").removesuffix("/v1") + "/v1",
+            server_url=f"{api_url}/v1",
             client=httpx.Client(verify=tls),  # not used; the SDK would create one
             async_client=self._http,
             retry_config=None,  # the default retries for an hour

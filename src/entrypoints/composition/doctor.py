@@ -1,5 +1,7 @@
 """`auth-service doctor`: what looks at everything that is configured; it may lack either group of settings."""
 
+import asyncio
+
 from dependency_injector.providers import Callable, Dependency, Provider, Singleton
 
 from adapters.clerk.doctor import key_set_of, thumbprint_of
@@ -8,20 +10,42 @@ from adapters.postgres.engine import create_engine
 from adapters.postgres.outbox_admin import PostgresOutboxAdmin
 from adapters.postgres.replica import examine_replicas
 from adapters.postgres.statements import BY_KEY
+from application.doctor.clerk import ClerkFacts
 from application.relay.ports import OutboxAdministration
-from entrypoints.cli.doctor.clerk import examine_clerk
 from entrypoints.composition.topics import TopicsContainer
+from entrypoints.config import settings
 from entrypoints.config.secret import revealed
-from entrypoints.config.settings import DatabaseSettings, ReplicaSettings
+
+
+async def examine_clerk(tokens: settings.TokenSettings | None, api: settings.ClerkApiSettings | None) -> ClerkFacts:
+    """Ask about as much as is configured (None: it cannot be used); a failure is part of the result, and not raised."""
+    secret_key = revealed(api.clerk_secret_key) if api else None
+    public_key = tokens.clerk_jwt_key if tokens else None
+    # A proxied issuer may serve no keys; with a PEM they are not fetched.
+    asks = tokens and (tokens.clerk_publishable_key or tokens.clerk_jwks_url or not public_key)
+    of_secret_key, published = await asyncio.gather(
+        key_set_of(api.keys_url if api and secret_key else None, secret_key=secret_key),
+        key_set_of(
+            tokens.jwks_url if tokens and asks else None,
+            secret_key=settings.secret_key_for_keys(tokens, api) if tokens else None,
+        ),
+    )
+    return ClerkFacts(
+        pem_thumbprint=thumbprint_of(public_key.source) if public_key else None,
+        of_secret_key=of_secret_key,
+        published=published,
+    )
 
 
 class DoctorContainer(TopicsContainer):
-    database: Dependency[DatabaseSettings] = Dependency(instance_of=DatabaseSettings)
-    replica: Dependency[ReplicaSettings] = Dependency(instance_of=ReplicaSettings, default=ReplicaSettings())
+    database: Dependency[settings.DatabaseSettings] = Dependency(instance_of=settings.DatabaseSettings)
+    replica: Dependency[settings.ReplicaSettings] = Dependency(
+        instance_of=settings.ReplicaSettings, default=settings.ReplicaSettings()
+    )
 
     engine = Singleton(create_engine, Callable(revealed, database.provided.database_url), settings=BY_KEY)
     outbox_admin: Provider[OutboxAdministration] = Singleton(PostgresOutboxAdmin, engine)
     examine_database = Callable(examine_database, engine)
     try_writing = Callable(try_writing, engine)
     examine_replicas = Callable(examine_replicas, Callable(revealed, replica.provided.database_replica_url), engine)
-    examine_clerk = Callable(examine_clerk, key_set_of=key_set_of, thumbprint_of=thumbprint_of)
+    examine_clerk = Callable(examine_clerk)

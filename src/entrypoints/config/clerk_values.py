@@ -128,10 +128,11 @@ def jwks_url(value: str) -> str:
 
 
 def api_url(value: str) -> str:
+    """Return it without the `/v1` that Clerk's own variable may end in."""
     url = _clerk_url(value)
     if (urlsplit(url).hostname or "").endswith(".accounts.dev"):
         raise ValueError(f"an address of the Frontend API: the Backend API is {BACKEND_API}")
-    return url
+    return url.removesuffix("/v1")
 
 
 def _clerk_url(value: str) -> str:

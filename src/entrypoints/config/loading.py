@@ -140,7 +140,7 @@ def _in_tokens(tokens: TokenSettings, wrong: set[str]) -> Iterator[tuple[str, st
 
 
 def _test_hosts_beside_live_keys(variables: Mapping[str, ReadVariable]) -> Iterator[tuple[str, str]]:
-    """A test host is taken without TLS (`parsing.clerk_url`): nothing of a live instance may rest on what it says."""
+    """A test host is taken without TLS (`clerk_values`): nothing of a live instance may rest on what it says."""
 
     def text_of(field: str) -> str:
         each = variables.get(field)

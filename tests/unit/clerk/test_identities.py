@@ -58,16 +58,6 @@ async def test_the_time_of_reading_is_taken_before_the_question_is_asked():
     assert snapshot.source.timestamp == 1
 
 
-@pytest.mark.parametrize("suffix", ["", "/", "/v1", "/v1/"])
-async def test_the_address_may_be_given_with_or_without_its_version(suffix):
-    async with clerk(http(200, user_payload(USER))) as (fake, _):
-        adapter = identities(fake.url + suffix)
-        await adapter.get(USER)
-        await adapter.aclose()
-
-    assert fake.requests[0][0] == "GET /v1/users/user_1 HTTP/1.1"
-
-
 @each_row(
     "drift",
     [

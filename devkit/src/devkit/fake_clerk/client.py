@@ -68,4 +68,4 @@ def stand_in_of(settings: ClerkApiSettings) -> StandInClient | None:
     secret_key = settings.clerk_secret_key.get_secret_value() if settings.clerk_secret_key else ""
     if not secret_key.startswith("sk_test_") or settings.clerk_api_url.startswith("https://"):
         return None
-    return StandInClient(settings.clerk_api_url.removesuffix("/v1"), secret_key)
+    return StandInClient(settings.clerk_api_url, secret_key)

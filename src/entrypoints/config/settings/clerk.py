@@ -66,11 +66,15 @@ class ClerkApiSettings:
     clerk_api_url: str = variable(clerk_values.api_url, "Clerk's Backend API.", default=clerk_values.BACKEND_API)
     # fmt: on
 
+    @property
+    def keys_url(self) -> str:
+        """Where the key set is that is shown to the holder of the secret key alone."""
+        return f"{self.clerk_api_url}{clerk_values.BACKEND_KEYS}"
+
 
 def asks_backend_api(tokens: TokenSettings, api: ClerkApiSettings) -> bool:
-    """Tell whether the key set is the Backend API's, which is shown to the holder of the secret key alone."""
-    bases = {api.clerk_api_url.removesuffix("/v1"), clerk_values.BACKEND_API}
-    return tokens.clerk_jwks_url in {f"{base}{clerk_values.BACKEND_KEYS}" for base in bases}
+    """Tell whether tokens are verified with the Backend API's key set."""
+    return tokens.clerk_jwks_url in (api.keys_url, f"{clerk_values.BACKEND_API}{clerk_values.BACKEND_KEYS}")
 
 
 def secret_key_for_keys(tokens: TokenSettings, api: ClerkApiSettings | None) -> str | None:
