@@ -79,7 +79,7 @@ ROWS = [
                 "Causes that an operator can mend",
                 "As the log and /health name them.",
                 "ops",
-                {"{{cause}}": "sum by (cause) (rate(auth_troubles_total[$__rate_interval]))"},
+                {"{{cause}}": "sum by (cause) (rate(auth_failures_total[$__rate_interval]))"},
             ),
             Panel(
                 "Users read from Clerk",
@@ -181,13 +181,13 @@ ROWS = [
                 "Rounds cut short",
                 "By reason.",
                 "ops",
-                {"{{reason}}": "sum by (reason) (rate(outbox_trouble_total[$__rate_interval]))"},
+                {"{{cause}}": "sum by (cause) (rate(outbox_failures_total[$__rate_interval]))"},
             ),
             Panel(
-                "Relays in trouble",
+                "Failing relays",
                 "1 while a relay cannot carry events on.",
                 "short",
-                {"{{instance}}": "max by (instance) (outbox_relay_in_trouble)"},
+                {"{{instance}}": "max by (instance) (outbox_relay_failing)"},
             ),
             Panel(
                 "Lanes",

@@ -36,7 +36,7 @@ class Service:
         assert done.stdout, done.stderr
         found: dict[str, dict[str, str]] = {}
         for finding in json.loads(done.stdout):
-            if finding["check"] not in found or found[finding["check"]]["grade"] != "failure":
+            if finding["check"] not in found or found[finding["check"]]["severity"] != "failure":
                 found[finding["check"]] = finding
         return done.returncode, found
 

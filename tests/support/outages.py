@@ -13,10 +13,10 @@ def outages(relay: Process) -> tuple[list[list[str]], list[str]]:
     told: list[str] = []
     for line in relay.events():
         if line["event"] == "events_waiting":
-            told.append(line["reason"])
+            told.append(line["cause"])
         elif line["event"] == "outage_over":
             assert told, relay.text()
-            assert _cause(line["reason"]) == _cause(told[-1]), relay.text()
+            assert _cause(line["cause"]) == _cause(told[-1]), relay.text()
             ended.append(told)
             told = []
     return ended, told

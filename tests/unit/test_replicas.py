@@ -138,7 +138,7 @@ def test_the_doctor_says_of_each_address_what_is_to_be_done():
     refused = Failure(REPLICA, Cause.NOT_AUTHENTICATED)
     found = [*replica_findings({"a:1": None, "b:2": PRIMARY, "c:3": LATE, "d:4": refused})]
 
-    assert [finding.grade for finding in found] == [
+    assert [finding.severity for finding in found] == [
         Severity.OK,
         Severity.WARNING,
         Severity.WARNING,

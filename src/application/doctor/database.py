@@ -100,8 +100,8 @@ def replica_findings(states: Mapping[str, Failure | None] | Unanswered) -> Itera
         if failure is None:
             yield Finding("replica", Severity.OK, f"{name} follows the primary, and can be read")
         else:
-            grade = Severity.WARNING if failure.cause in _READS_GO_TO_THE_PRIMARY else Severity.FAILURE
-            yield Finding("replica", grade, f"{name}: {failure}; the primary is read instead", failure.advice)
+            severity = Severity.WARNING if failure.cause in _READS_GO_TO_THE_PRIMARY else Severity.FAILURE
+            yield Finding("replica", severity, f"{name}: {failure}; the primary is read instead", failure.advice)
 
 
 def _schema(facts: DatabaseFacts) -> Finding:

@@ -18,14 +18,14 @@ class Severity(StrEnum):
 @frozen
 class Finding:
     check: str
-    grade: Severity
+    severity: Severity
     says: str
     advice: str = ""  # what to do about it; empty if nothing
 
     @property
     def runbook(self) -> str:
         """Where the documentation says more; empty if nothing is wrong."""
-        if self.grade is Severity.OK:
+        if self.severity is Severity.OK:
             return ""
         # The `serve` that answers may be of another release, and check something that this one does not know.
         return f"docs/{RUNBOOKS.get(self.check.removeprefix('serve: '), RUNBOOKS['serve'])}"
@@ -49,4 +49,4 @@ def not_checked(check: str, why: str, advice: str = "") -> Finding:
 def passed(findings: Iterable[Finding], *, strict: bool = False) -> bool:
     """Tell whether the check passed; `strict` counts warnings as failures."""
     bad = {Severity.FAILURE, Severity.WARNING} if strict else {Severity.FAILURE}
-    return not any(finding.grade in bad for finding in findings)
+    return not any(finding.severity in bad for finding in findings)

@@ -15,10 +15,10 @@ def outbox_findings(status: OutboxStatus | Unanswered) -> Iterator[Finding]:
         return
     says = f"{counted(status.waiting, 'event waits', 'events wait')}, the oldest for {status.oldest_s:.0f} s"
     if not status.alive:
-        grade = Severity.FAILURE if status.waiting else Severity.WARNING
-        yield Finding("relay", grade, f"no relay is alive; {says}", "start auth-service relay")
+        severity = Severity.FAILURE if status.waiting else Severity.WARNING
+        yield Finding("relay", severity, f"no relay is alive; {says}", "start auth-service relay")
     elif status.oldest_s > OLD_EVENT_S:
-        advice = "see why in the relay's log (events_waiting, reason=…) and in auth-service outbox status"
+        advice = "see why in the relay's log (events_waiting, cause=…) and in auth-service outbox status"
         yield Finding("relay", Severity.FAILURE, f"{len(status.alive)} alive, and yet {says}", advice)
     else:
         yield Finding("relay", Severity.OK, f"{len(status.alive)} alive; {says}")

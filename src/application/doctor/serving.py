@@ -40,10 +40,10 @@ def serving_findings(facts: ServingFacts) -> Iterator[Finding]:
         return
     # An `ok` with a cause: wrong signatures, which anybody can send, and which a wrong configured secret causes too.
     bad = ("degraded", "unavailable")
-    troubles = {name: state for name, state in facts.checks.items() if state in bad or name in facts.causes}
-    if not troubles:
+    failing = {name: state for name, state in facts.checks.items() if state in bad or name in facts.causes}
+    if not failing:
         yield Finding("serve", Severity.OK, f"the one at {facts.address} reports no failure")
-    for name, state in troubles.items():
+    for name, state in failing.items():
         cause = facts.causes.get(name, state)
         label = facts.labels.get(name, "")
         vital = state == "unavailable" or (state == "degraded" and label in _VITAL)

@@ -43,8 +43,8 @@ def _of(facts: TopicFacts) -> Iterator[Finding]:
         yield Finding("topic settings", Severity.WARNING, says, _grant("DescribeConfigs", topic=name))
     for difference in differences(facts):
         says = f"{name}: {difference.what} is {difference.found}, defined is {difference.defined}"
-        grade = Severity.FAILURE if difference.vital else Severity.WARNING
-        yield Finding("topic settings", grade, says, f"change it: {difference.why}")
+        severity = Severity.FAILURE if difference.vital else Severity.WARNING
+        yield Finding("topic settings", severity, says, f"change it: {difference.why}")
 
 
 def _rights(facts: TopicFacts) -> Iterator[Finding]:
@@ -53,9 +53,9 @@ def _rights(facts: TopicFacts) -> Iterator[Finding]:
     name = facts.topic.name
     denied = [right for right in RIGHTS if right not in facts.operations]
     for right in denied:
-        grade = Severity.FAILURE if right == "write" else Severity.WARNING
+        severity = Severity.FAILURE if right == "write" else Severity.WARNING
         says = f"{name}: an ACL denies {right.capitalize()}: {RIGHTS[right]}"
-        yield Finding("topic rights", grade, says, _grant(right.capitalize(), topic=name))
+        yield Finding("topic rights", severity, says, _grant(right.capitalize(), topic=name))
     if not denied:
         yield Finding("topic rights", Severity.OK, f"{name}: write and read are permitted")
 

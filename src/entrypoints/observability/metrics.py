@@ -25,7 +25,7 @@ _WEBHOOKS = Counter("auth_webhooks_total", "Webhook deliveries by what came of t
 for _outcome in (*Outcome, "webhook-not-genuine", "webhook-not-usable", "not-storable"):
     _WEBHOOKS.labels(_outcome)  # at 0: an alert tells none from no service, and sees the first of a kind
 OBTAINED = Counter("auth_users_obtained_total", "Users read from Clerk because no webhook had arrived.")
-TROUBLES = Counter("auth_troubles_total", "Requests that failed for a cause that an operator can remove.", ["cause"])
+FAILURES = Counter("auth_failures_total", "Requests that failed for a cause that an operator can remove.", ["cause"])
 
 _READS = Counter(
     "auth_user_reads_total",

@@ -1,4 +1,4 @@
-"""What a relay says: one log line when something begins or ends, numbers for everything else."""
+"""How a relay reports its work: one log line when a failure begins or ends, and the metrics `outbox_…`."""
 
 import asyncio
 import contextlib
@@ -18,9 +18,9 @@ from application.relay.relay_events import Round
 log = structlog.get_logger("relay")
 
 _published = Counter("outbox_published_total", "Events that Kafka acknowledged.")
-_dead = Counter("outbox_dead_letters_total", "Events that Kafka refused for good and that were put aside.")
-_trouble = Counter("outbox_trouble_total", "Rounds that the broker or the database cut short.", ["reason"])
-_in_trouble = Gauge("outbox_relay_in_trouble", "1 while the last round was cut short, else 0.")
+_dead = Counter("outbox_dead_letters_total", "Events that Kafka refused permanently.")
+_failures = Counter("outbox_failures_total", "Rounds that failed, and leases that could not be renewed.", ["cause"])
+_failing = Gauge("outbox_relay_failing", "1 if the last round failed, else 0.")
 _batch = Histogram("outbox_batch_events", "Events in a round.", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000))
 _age = Histogram(
     "outbox_publish_latency_seconds",
@@ -29,16 +29,16 @@ _age = Histogram(
 )
 _wake = Histogram(
     "outbox_wake_to_publish_seconds",
-    "From being told that there is work to its being acknowledged by Kafka.",
+    "From a notification to the acknowledgement of its events, in an idle relay.",
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15),
 )
 _lanes = Gauge("outbox_lanes_held", "Lanes that this relay holds.")
-_waiting = Gauge("outbox_waiting_events", "Events that are not known to be published. All relays tell the same.")
-_oldest = Gauge("outbox_oldest_event_age_seconds", "Age of the oldest event that waits; 0 when none does.")
-_letters = Gauge("outbox_dead_letters_waiting", "Dead letters that nobody has retried or discarded.")
-_unowned = Gauge("outbox_lanes_unowned", "Lanes that no relay carries.")
+_waiting = Gauge("outbox_waiting_events", "Events that Kafka has not acknowledged. All relays report the same number.")
+_oldest = Gauge("outbox_oldest_event_age_seconds", "Age of the oldest event that waits; 0 if none waits.")
+_letters = Gauge("outbox_dead_letters_waiting", "Dead letters that were neither retried nor discarded.")
+_unowned = Gauge("outbox_lanes_unowned", "Lanes that no relay holds.")
 _held_back = Gauge(
-    "outbox_vacuum_blocked_seconds", "Age of the oldest transaction that holds back vacuum, over a minute."
+    "outbox_vacuum_blocked_seconds", "Age of the oldest transaction that holds back vacuum, if over a minute."
 )
 
 BACKLOG_EVERY_S = 15.0  # Prometheus' own usual interval: reading more often would show nobody more
@@ -49,7 +49,7 @@ class RoundTelemetry:
     """`application.relay.loop.RoundObserver` for people and for Prometheus: the rounds of one topic."""
 
     def __init__(self, name: str, events: str, on_change: Callable[[], None] = lambda: None) -> None:
-        """`events` says in the log which topic it is; `on_change` is called when trouble begins or ends."""
+        """`events` says in the log which topic it is; `on_change` is called when rounds begin or cease to fail."""
         self._log = log.bind(relay=name, events=events)
         self._on_change = on_change
         self._since = 0.0
@@ -58,7 +58,7 @@ class RoundTelemetry:
         """What cut the last round short."""
 
     def woken(self) -> None:
-        """Somebody says that there is work."""
+        """A notification of waiting events has arrived."""
         if self._woken_at is None:
             self._woken_at = time.perf_counter()
 
@@ -77,16 +77,16 @@ class RoundTelemetry:
             self._log.error("events_refused", count=done.refused, next_step="auth-service outbox dead")
         if self.failure and not done.outage:
             seconds = round(time.monotonic() - self._since, 1)
-            self._log.info("outage_over", reason=str(self.failure), seconds=seconds)
+            self._log.info("outage_over", cause=str(self.failure), seconds=seconds)
             self.failure = None
             self._on_change()
 
     def round_failed(self, failure: Failure) -> None:
-        _trouble.labels(failure.label).inc()
+        _failures.labels(failure.label).inc()
         if self.failure is None:
             self._since = time.monotonic()
         if _is_new(failure, self.failure):
-            self._log.error("events_waiting", reason=str(failure))
+            self._log.error("events_waiting", cause=str(failure))
         self.failure = failure
         self._on_change()
 
@@ -96,22 +96,22 @@ class RelayTelemetry:
 
     def __init__(self, name: str) -> None:
         self._log = log.bind(relay=name)
-        self.users = RoundTelemetry(name, "users", self._show_trouble)
-        self.sessions = RoundTelemetry(name, "sessions", self._show_trouble)
+        self.users = RoundTelemetry(name, "users", self._show_failing)
+        self.sessions = RoundTelemetry(name, "sessions", self._show_failing)
         self._lease_failure: Failure | None = None
         self._blocked: str | None = None
 
-    def _show_trouble(self) -> None:
-        _in_trouble.set(bool(self.users.failure or self.sessions.failure))
+    def _show_failing(self) -> None:
+        _failing.set(bool(self.users.failure or self.sessions.failure))
 
     def leases_renewed(self, failure: Failure | None) -> None:
         """Log when lanes cannot be renewed (a database that takes no writes shows here first), and can be again."""
         if failure:
-            _trouble.labels(failure.label).inc()
+            _failures.labels(failure.label).inc()
             if _is_new(failure, self._lease_failure):
-                self._log.error("lane_renewal_failed", reason=str(failure))
+                self._log.error("lane_renewal_failed", cause=str(failure))
         elif self._lease_failure:
-            self._log.info("lane_renewal_recovered", reason=str(self._lease_failure))
+            self._log.info("lane_renewal_recovered", cause=str(self._lease_failure))
         self._lease_failure = failure
 
     async def watch_backlog(self, read: Callable[[], Awaitable[OutboxStatus]]) -> None:
@@ -133,7 +133,7 @@ class RelayTelemetry:
         _held_back.set(blocker.age_s or 0 if blocker else 0)
         says = blocked_by(blocker) if blocker else None
         if says and not self._blocked:
-            self._log.warning("vacuum_held_back", reason=says)
+            self._log.warning("vacuum_held_back", cause=says)
         elif self._blocked and not says:
             self._log.info("vacuum_resumed")
         self._blocked = says

@@ -11,11 +11,9 @@ from application.relay.ports import Outbox, Publisher
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15)
 
-_publish = Histogram(
-    "outbox_publish_duration_seconds", "One batch to Kafka, until each fate is known.", buckets=_BUCKETS
-)
+_publish = Histogram("outbox_publish_duration_seconds", "Sending one batch to Kafka.", buckets=_BUCKETS)
 _delete = Histogram(
-    "outbox_delete_duration_seconds", "Deleting one published batch, in one step with the next read.", buckets=_BUCKETS
+    "outbox_delete_duration_seconds", "Deleting one batch from the outbox and reading the next one.", buckets=_BUCKETS
 )
 
 

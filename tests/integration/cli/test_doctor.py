@@ -34,8 +34,8 @@ def test_servers_that_are_well_have_no_failure(examine):
     code, findings = examine()
 
     assert code == 0, findings
-    assert findings["schema"]["grade"] == "ok"
-    assert findings["autovacuum"]["grade"] == "ok"
+    assert findings["schema"]["severity"] == "ok"
+    assert findings["autovacuum"]["severity"] == "ok"
     assert "6 partitions" in findings["topic"]["says"]
     assert findings["relay"]["says"].startswith("no relay is alive")
 
@@ -52,7 +52,7 @@ def test_servers_that_are_not_there_are_both_named(examine):
     code, findings = examine(DATABASE_URL="postgresql://x@127.0.0.1:1/x", KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
 
     assert code == 1
-    assert (findings["database"]["grade"], findings["kafka"]["grade"]) == ("failure", "failure")
+    assert (findings["database"]["severity"], findings["kafka"]["severity"]) == ("failure", "failure")
 
 
 def test_a_topic_that_is_not_there_is_told(examine):
@@ -66,7 +66,7 @@ def test_a_topic_of_sessions_that_is_not_there_is_told(examine):
     code, findings = examine(KAFKA_SESSION_EVENTS_TOPIC="nobody-made-this")
 
     assert code == 1
-    assert findings["topic"]["grade"] == "ok"
+    assert findings["topic"]["severity"] == "ok"
 
 
 async def test_a_role_without_rights_on_the_sessions_is_told(examine, database_url):
@@ -83,7 +83,7 @@ async def test_a_role_without_rights_on_the_sessions_is_told(examine, database_u
     await connection.close()
 
     assert code == 1
-    assert findings["writes"]["grade"] == "failure"
+    assert findings["writes"]["severity"] == "failure"
     assert "not authorized" in findings["writes"]["says"]
 
 
@@ -96,4 +96,4 @@ async def test_lost_vacuum_settings_and_a_database_that_takes_no_writes_are_told
 
     assert code == 1
     assert findings["autovacuum"]["advice"] == "ALTER TABLE outbox SET (autovacuum_vacuum_cost_delay = 0)"
-    assert findings["writes"]["grade"] == "failure"
+    assert findings["writes"]["severity"] == "failure"

@@ -104,7 +104,7 @@ async def test_a_long_freeze_is_one_outage_and_a_short_one_is_none(database_url,
         assert [text for text in causes if not text.endswith(("no leader)", "(NodeNotReadyError)"))] == []
         assert health[0] == 503
         assert reason in health[1]
-        assert 'outbox_trouble_total{reason="Kafka: no answer in time"}' in metrics
+        assert 'outbox_failures_total{cause="Kafka: no answer in time"}' in metrics
         assert (code, took < LEAVE_S + 5) == (0, True)
         assert unhandled(relay) == []
 

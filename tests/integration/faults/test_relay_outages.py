@@ -27,7 +27,7 @@ async def test_a_missing_topic_is_said_once_and_its_events_wait_for_it(start_rel
     await create_topic(kafka_address, late)
     got = await read_topic_until(kafka_address, late, users.newest)
 
-    assert [entry["reason"] for entry in said] == [f"Kafka: topic missing ({late})"]
+    assert [entry["cause"] for entry in said] == [f"Kafka: topic missing ({late})"]
     assert faults(got, users.newest) == []
     await asyncio.to_thread(relay.wait_for, "outage_over")
 
@@ -40,7 +40,7 @@ async def test_a_relay_that_starts_before_kafka_and_outlives_its_crash_loses_not
             await users.changes(2)
             await asyncio.to_thread(relay.wait_for, "events_waiting")
             await asyncio.sleep(2)
-            said = [entry["reason"] for entry in relay.events("events_waiting")]
+            said = [entry["cause"] for entry in relay.events("events_waiting")]
             await asyncio.to_thread(kafka.start)
             await asyncio.to_thread(relay.wait_for, "outage_over")
             async with users.changing():

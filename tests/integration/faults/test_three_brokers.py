@@ -51,7 +51,7 @@ async def test_one_of_three_brokers_dies_under_load_and_then_a_second(cluster, d
             await asyncio.to_thread(first.kill)
             _, examined = await asyncio.to_thread(service.doctor)
             await goes_on(cluster.bootstrap_servers, more=100)
-            told_of_one = [line["reason"] for line in relay.events("events_waiting")]
+            told_of_one = [line["cause"] for line in relay.events("events_waiting")]
 
             await asyncio.to_thread(second.kill)
             taken = len(senders.acknowledged)
@@ -70,7 +70,7 @@ async def test_one_of_three_brokers_dies_under_load_and_then_a_second(cluster, d
 
     assert taken_meanwhile > 50  # webhooks need no Kafka
     assert told_of_one == []
-    assert examined["topic"]["grade"] == "ok"  # though the others still advertise the one that is dead
+    assert examined["topic"]["severity"] == "ok"  # though the others still advertise the one that is dead
     assert "kafka" in examined
     assert faults(got, newest) == []
     assert differences(stored, got, senders.acknowledged) == []

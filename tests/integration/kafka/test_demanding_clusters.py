@@ -71,8 +71,8 @@ async def test_every_command_and_the_sdk_are_let_in(tmp_path, variables, databas
 
     assert (created.returncode, f"{topic}: created" in created.stdout) == (0, True), created
     assert checked.returncode == 0, checked
-    assert findings["kafka"]["grade"] == "ok", findings
-    assert findings["topic rights"]["grade"] == "ok"
+    assert findings["kafka"]["severity"] == "ok", findings
+    assert findings["topic rights"]["severity"] == "ok"
     assert seen == {user: [1, 2, 3] for user in users.users}
     assert len(tailed.stdout.splitlines()) == 24, tailed
 
@@ -161,7 +161,7 @@ def test_doctor_and_commands_name_the_cause(tmp_path, demanding, tokens, wrong, 
     checked = run(tmp_path, variables, "topic", "check")
     tailed = run(tmp_path, variables, "events", "tail", "--limit", "1")
 
-    assert (finding["grade"], says in finding["says"]) == ("failure", True), finding
+    assert (finding["severity"], says in finding["says"]) == ("failure", True), finding
     for done in (checked, tailed):
         assert done.returncode != 0
         assert says in done.stderr, done.stderr

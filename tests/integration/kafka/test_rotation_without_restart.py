@@ -69,7 +69,7 @@ async def test_a_client_certificate_is_renewed_under_a_running_relay(
         await asyncio.sleep(IDLE_S)
         await users.changes(1)
         [told] = await asyncio.to_thread(relay.wait_for, "events_waiting")
-        assert "refuses the client certificate in KAFKA_SSL_CERT_FILE" in told["reason"]
+        assert "refuses the client certificate in KAFKA_SSL_CERT_FILE" in told["cause"]
 
         put(demanding.authority.issue("second"))
         await arrive(demanding, made_topic, users)
@@ -108,7 +108,7 @@ async def test_a_client_secret_is_renewed_and_the_token_endpoint_goes_away_under
         await asyncio.sleep(IDLE_S)
         await users.changes(1)
         told = (await asyncio.to_thread(relay.wait_for, "events_waiting", count=before + 1))[-1]
-        assert told["reason"] == f"Kafka: no access token ({tokens.url}: status 503)"
+        assert told["cause"] == f"Kafka: no access token ({tokens.url}: status 503)"
 
         tokens.instead, tokens.audience = None, "another"
         await asyncio.sleep(IDLE_S)

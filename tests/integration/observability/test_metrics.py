@@ -94,8 +94,8 @@ def test_the_numbers_of_serve_move(running_serve):
                 'auth_webhooks_total{outcome="deleted"}': is_(0),
                 'auth_webhooks_total{outcome="webhook-not-genuine"}': is_(2),
                 'auth_webhooks_total{outcome="webhook-not-usable"}': is_(1),
-                'auth_troubles_total{cause="webhook: wrong signature"}': above(0),
-                'auth_troubles_total{cause="signing keys: out of reach"}': is_(1),
+                'auth_failures_total{cause="webhook: wrong signature"}': above(0),
+                'auth_failures_total{cause="signing keys: out of reach"}': is_(1),
                 "auth_webhook_last_accepted_timestamp_seconds": above(began),
                 "auth_write_queue_changes": is_(0),
                 'auth_database_connections{state="idle"}': above(0),
@@ -146,7 +146,7 @@ async def test_the_numbers_of_a_relay_move(start_relay, users, database_url, top
             "outbox_wake_to_publish_seconds_count": above(0),
             "outbox_lanes_held": is_(LANES),
             "outbox_waiting_events": is_(0),
-            "outbox_relay_in_trouble": is_(0),
+            "outbox_relay_failing": is_(0),
             "outbox_dead_letters_total": is_(0),
         },
     )
@@ -158,12 +158,12 @@ async def test_the_numbers_of_a_relay_move(start_relay, users, database_url, top
             moved,
             url,
             {
-                'outbox_trouble_total{reason="PostgreSQL: not migrated"}': above(0),
-                "outbox_relay_in_trouble": is_(1),
+                'outbox_failures_total{cause="PostgreSQL: not migrated"}': above(0),
+                "outbox_relay_failing": is_(1),
             },
         )
         await connection.execute("ALTER TABLE elsewhere RENAME TO outbox")
-        await asyncio.to_thread(moved, url, {"outbox_relay_in_trouble": is_(0)})
+        await asyncio.to_thread(moved, url, {"outbox_relay_failing": is_(0)})
     finally:
         await connection.close()
     written = await asyncio.to_thread(names, url)
@@ -182,8 +182,8 @@ async def test_events_that_wait_are_counted_with_their_age(start_relay, users, t
         {
             "outbox_waiting_events": above(2),
             "outbox_oldest_event_age_seconds": above(0),
-            "outbox_relay_in_trouble": is_(1),
-            'outbox_trouble_total{reason="Kafka: topic missing"}': above(0),
+            "outbox_relay_failing": is_(1),
+            'outbox_failures_total{cause="Kafka: topic missing"}': above(0),
         },
     )
 

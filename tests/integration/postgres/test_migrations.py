@@ -274,7 +274,7 @@ async def test_a_database_that_cannot_hold_every_name_is_refused_early(postgres_
             assert fault_of(untranslatable.value) is Responsible.DATABASE
             assert cause_of(untranslatable.value) is Cause.ENCODING
         [finding] = [each for each in database_findings(await examine_database(engine)) if each.check == "encoding"]
-        assert finding.grade is Severity.FAILURE
+        assert finding.severity is Severity.FAILURE
     finally:
         await engine.dispose()
         await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -192,7 +192,7 @@ async def test_metrics_tell_what_waits_and_what_was_done(start_relay, users, top
     await users.changes(2)
     start_relay("--metrics-port", str(port), to=f"{topic}-missing")
 
-    expected = ["outbox_waiting_events 16.0", "outbox_relay_in_trouble 1.0", "outbox_dead_letters_waiting 0.0"]
+    expected = ["outbox_waiting_events 16.0", "outbox_relay_failing 1.0", "outbox_dead_letters_waiting 0.0"]
     missing = await asyncio.to_thread(missing_in_metrics, port, expected)
 
     assert missing == []

@@ -128,7 +128,7 @@ async def test_a_missing_state_topic_is_said_once_and_no_event_goes_out_twice_me
     events = await read_topic_until(kafka_address, topic, users.newest)
     left = await until_empty(database_url)
 
-    assert [entry["reason"] for entry in said] == [f"Kafka: topic missing ({late})"]
+    assert [entry["cause"] for entry in said] == [f"Kafka: topic missing ({late})"]
     assert left == []
     assert len(events) == sum(users.newest.values())
     assert state_ledger.faults(await read_states(kafka_address, late), await table(database_url, users)) == []

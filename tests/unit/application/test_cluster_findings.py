@@ -22,7 +22,7 @@ NOT_YET = evolve(WELL, tables={})
 
 
 def found(facts: ClusterFacts | None) -> list[tuple[str, Severity, str]]:
-    return [(finding.check, finding.grade, finding.says) for finding in cluster_findings(facts)]
+    return [(finding.check, finding.severity, finding.says) for finding in cluster_findings(facts)]
 
 
 def test_a_cluster_that_is_well_says_what_is_where():
@@ -35,9 +35,9 @@ def test_an_ordinary_postgresql_is_not_talked_about(facts):
 
 
 def test_a_cluster_whose_tables_are_on_one_server_is_well_too():
-    [(check, grade, says)] = found(NOT_YET)
+    [(check, severity, says)] = found(NOT_YET)
 
-    assert (check, grade) == ("distribution", Severity.OK)
+    assert (check, severity) == ("distribution", Severity.OK)
     assert "no table is distributed" in says
 
 
@@ -66,7 +66,7 @@ def test_a_cluster_whose_tables_are_on_one_server_is_well_too():
     ],
 )
 def test_what_is_wrong_with_a_cluster_is_named_and_has_advice(changes, check, words):
-    [finding] = [each for each in cluster_findings(evolve(WELL, **changes)) if each.grade is Severity.FAILURE]
+    [finding] = [each for each in cluster_findings(evolve(WELL, **changes)) if each.severity is Severity.FAILURE]
 
     assert finding.check == check
     assert words in finding.says
@@ -76,7 +76,7 @@ def test_what_is_wrong_with_a_cluster_is_named_and_has_advice(changes, check, wo
 def test_a_worker_that_only_the_coordinator_reaches_is_a_warning_and_one_that_nobody_reaches_is_told_once():
     facts = evolve(WELL, unreached=["worker-1:5432", "worker-2:5432"], silent=["worker-2:5432"])
 
-    assert [(grade, says) for check, grade, says in found(facts) if check == "citus workers"] == [
+    assert [(severity, says) for check, severity, says in found(facts) if check == "citus workers"] == [
         (Severity.FAILURE, "no answer from worker-2:5432: the users that are there cannot be written or read"),
         (Severity.WARNING, "no connection from here to worker-1:5432: the coordinator forwards their writes"),
     ]

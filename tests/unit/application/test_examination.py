@@ -22,9 +22,9 @@ OK, WARNING, FAILURE = Severity.OK, Severity.WARNING, Severity.FAILURE
 
 def bad(findings) -> dict[str, Severity]:
     """What is not well, and all of it with advice."""
-    found = [finding for finding in findings if finding.grade is not OK]
+    found = [finding for finding in findings if finding.severity is not OK]
     assert all(finding.advice for finding in found), found
-    return {finding.check: finding.grade for finding in found}
+    return {finding.check: finding.severity for finding in found}
 
 
 def test_a_healthy_service_has_nothing_to_be_done():
@@ -82,7 +82,7 @@ def test_a_schema_behind_says_how_far_and_which():
     [schema] = [
         finding
         for finding in database_findings(evolve(DATABASE, revision="0001", schema=SchemaState.BEHIND))
-        if finding.grade is FAILURE
+        if finding.severity is FAILURE
     ]
 
     assert schema.says == "at 0001, 1 behind 0002, which this version expects"
@@ -93,7 +93,7 @@ def test_a_schema_behind_says_how_far_and_which():
 def test_a_write_that_fails_is_named_with_its_cause(cause):
     [writes] = write_findings(DATABASE, Unanswered(Failure(POSTGRES, cause, "53100")))
 
-    assert (writes.grade, writes.says) == (FAILURE, f"PostgreSQL: {cause} (53100)")
+    assert (writes.severity, writes.says) == (FAILURE, f"PostgreSQL: {cause} (53100)")
     assert writes.advice
 
 
@@ -210,7 +210,7 @@ def test_what_is_wrong_with_clerk_is_found(change, expected):
 
 
 def test_a_key_of_another_instance_names_the_variables():
-    says = [f.says for f in clerk_findings(evolve(CLERK, pem_thumbprint="B")) if f.grade is FAILURE]
+    says = [f.says for f in clerk_findings(evolve(CLERK, pem_thumbprint="B")) if f.severity is FAILURE]
 
     assert all("CLERK_JWT_KEY" in text for text in says)
     assert len(says) == 2
@@ -265,15 +265,15 @@ def test_what_a_running_serve_has_met_is_told_in_its_words(state, label, detail,
     )
     [found] = serving_findings(facts)
 
-    assert (found.check, found.grade, found.says) == ("serve: x", expected, cause)
+    assert (found.check, found.severity, found.says) == ("serve: x", expected, cause)
     assert found.advice
 
 
 def test_a_serve_without_trouble_and_no_serve_at_all_are_fine():
     quiet = ServingFacts(address="a", answers=True, checks={"x": "ok", "y": "not asked yet"})
 
-    assert [finding.grade for finding in serving_findings(quiet)] == [OK]
-    assert [finding.grade for finding in serving_findings(ServingFacts(address="a", answers=False))] == [OK]
+    assert [finding.severity for finding in serving_findings(quiet)] == [OK]
+    assert [finding.severity for finding in serving_findings(ServingFacts(address="a", answers=False))] == [OK]
 
 
 @each_row(

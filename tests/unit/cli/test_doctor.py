@@ -34,19 +34,19 @@ def doctor(tmp_path, monkeypatch, capsys):
     return run
 
 
-def grades(found):
-    return {(finding["check"], finding["grade"]): finding for finding in found}
+def severities(found):
+    return {(finding["check"], finding["severity"]): finding for finding in found}
 
 
 def test_without_anything_it_says_what_is_missing_and_what_was_not_checked(doctor):
     code, found = doctor()
-    by_grade = grades(found)
+    by_severity = severities(found)
 
     assert code
-    assert by_grade["configuration", "failure"]["says"] == "DATABASE_URL: missing"
+    assert by_severity["configuration", "failure"]["says"] == "DATABASE_URL: missing"
     for check in ("kafka", "webhook secret", "clerk secret key", "session tokens"):
-        assert by_grade[check, "warning"]["says"].startswith("not checked: ")
-        assert by_grade[check, "warning"]["advice"]
+        assert by_severity[check, "warning"]["says"].startswith("not checked: ")
+        assert by_severity[check, "warning"]["advice"]
 
 
 def test_what_is_wrong_names_its_entry_in_the_documentation(doctor, capsys):
@@ -55,8 +55,8 @@ def test_what_is_wrong_names_its_entry_in_the_documentation(doctor, capsys):
         main(["doctor"])
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()[1:]]
 
-    assert grades(found)["managing users", "warning"]["runbook"] == "docs/operations.md#who-may-manage-users"
-    assert {each["runbook"] for each in found if each["grade"] == "ok"} == {""}
+    assert severities(found)["managing users", "warning"]["runbook"] == "docs/operations.md#who-may-manage-users"
+    assert {each["runbook"] for each in found if each["severity"] == "ok"} == {""}
     assert [(row[0], row[3]) for row in rows] == [
         (each["check"], f"{each['advice']}; see {each['runbook']}" if each["runbook"] else "") for each in found
     ]
@@ -71,7 +71,7 @@ def test_all_that_is_wrong_is_told_and_the_rest_is_still_looked_at(doctor):
         CLERK_SECRET_KEY_FILE="/nowhere",
     )
     wrong = {finding["says"].partition(":")[0] for finding in found if finding["check"] == "configuration"}
-    by_grade = grades(found)
+    by_severity = severities(found)
 
     assert code
     assert wrong == {
@@ -84,7 +84,7 @@ def test_all_that_is_wrong_is_told_and_the_rest_is_still_looked_at(doctor):
         "KAFKA_SASL_PASSWORD",
     }
     assert "entry 2: " in json.dumps(found)
-    assert by_grade["database", "failure"]["says"].startswith("PostgreSQL: out of reach")
+    assert by_severity["database", "failure"]["says"].startswith("PostgreSQL: out of reach")
     assert "hunter2" not in json.dumps(found)
 
 
@@ -109,7 +109,7 @@ def test_what_serve_refuses_about_two_groups_together_is_told_once(doctor, varia
     assert [
         finding["says"]
         for finding in found
-        if finding["grade"] == "failure" and finding["check"] != "signing keys" and variable in json.dumps(finding)
+        if finding["severity"] == "failure" and finding["check"] != "signing keys" and variable in json.dumps(finding)
     ] == [f"{variable}: {says}"]
 
 
@@ -119,11 +119,11 @@ def test_it_says_who_may_manage_users(doctor):
     _, opened = doctor(AUTH_SERVICE_ORGANIZATIONS="*", AUTH_SERVICE_KEYS=f"billing:{'0' * 64}")
 
     def of_managing(found):
-        return [(each["grade"], each["says"]) for each in found if each["check"] == "managing users"]
+        return [(each["severity"], each["says"]) for each in found if each["check"] == "managing users"]
 
-    assert [grade for grade, _ in of_managing(closed) + of_managing(some)] == ["ok", "ok"]
+    assert [severity for severity, _ in of_managing(closed) + of_managing(some)] == ["ok", "ok"]
     assert "AUTH_SERVICE_ORGANIZATIONS is not set" in of_managing(closed)[0][1]
-    assert [grade for grade, _ in of_managing(opened)] == ["warning", "warning"]
+    assert [severity for severity, _ in of_managing(opened)] == ["warning", "warning"]
     assert "billing" in of_managing(opened)[1][1]
 
 
@@ -149,7 +149,7 @@ def test_tokens_that_are_accepted_beyond_what_is_needed_are_found(tokens, expect
     found = [*token_findings(tokens)]
 
     assert [finding.check for finding in found] == expected
-    assert all(finding.grade == "warning" and finding.advice for finding in found)
+    assert all(finding.severity == "warning" and finding.advice for finding in found)
 
 
 @each_row("variable", ["CLERK_PUBLISHABLE_KEY", "CLERK_SECRET_KEY"])
@@ -177,8 +177,8 @@ def test_who_may_manage_more_than_is_needed_is_found(organizations, keys, expect
     )
     found = [*managing_findings(management)]
 
-    assert [finding.grade for finding in found if finding.grade != "ok"] == expected
-    assert all(finding.advice for finding in found if finding.grade != "ok")
+    assert [finding.severity for finding in found if finding.severity != "ok"] == expected
+    assert all(finding.advice for finding in found if finding.severity != "ok")
     assert found[0].check == "managing users"
 
 
@@ -213,8 +213,8 @@ async def test_a_check_that_fails_by_a_bug_or_takes_for_ever_hides_no_other():
     assert str((await doctor_module._ask("x", endless, limit_s=0.01)).failure) == "x: no answer in time (0.01 s)"
 
 
-@each_row(("days", "grade"), [(20, "ok"), (3, "warning")])
-def test_a_client_certificate_that_should_have_been_renewed_is_told(doctor, tmp_path, days, grade):
+@each_row(("days", "severity"), [(20, "ok"), (3, "warning")])
+def test_a_client_certificate_that_should_have_been_renewed_is_told(doctor, tmp_path, days, severity):
     pair = Authority(tmp_path).issue("relay", days=days)
     _, found = doctor(
         KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1",
@@ -224,6 +224,6 @@ def test_a_client_certificate_that_should_have_been_renewed_is_told(doctor, tmp_
     )
     [finding] = [finding for finding in found if finding["check"] == "client certificate"]
 
-    assert finding["grade"] == grade
+    assert finding["severity"] == severity
     assert finding["says"].startswith("KAFKA_SSL_CERT_FILE: valid until ")
-    assert ("renew it" in finding["advice"]) == (grade == "warning")
+    assert ("renew it" in finding["advice"]) == (severity == "warning")

@@ -43,7 +43,7 @@ async def health(web) -> tuple[int, dict[str, str], dict[str, str]]:
 
 async def trouble_metrics(web) -> list[str]:
     text = (await web.client.get("/metrics")).text
-    return [line for line in text.splitlines() if line.startswith("auth_troubles_total")]
+    return [line for line in text.splitlines() if line.startswith("auth_failures_total")]
 
 
 async def test_all_is_well(web):

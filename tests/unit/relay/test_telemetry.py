@@ -1,4 +1,4 @@
-"""What a relay says of its trouble: the log, the metrics and /health."""
+"""How a relay reports a failure: in the log, the metrics and /health."""
 
 import json
 
@@ -19,11 +19,11 @@ READ_ONLY = Failure(POSTGRES, Cause.READ_ONLY, "25006")
 STATUS = OutboxStatus(read_at=0.0, stored=0, lanes=[], dead=0, relays={}, vacuum_blocker=None)
 
 
-def counted(reason: str) -> float:
-    return REGISTRY.get_sample_value("outbox_trouble_total", {"reason": reason}) or 0.0
+def counted(cause: str) -> float:
+    return REGISTRY.get_sample_value("outbox_failures_total", {"cause": cause}) or 0.0
 
 
-def test_a_trouble_is_named_in_log_metrics_and_health_until_it_is_over():
+def test_a_failure_is_named_in_log_metrics_and_health_until_it_is_over():
     telemetry = RelayTelemetry("r")
     before = counted("Kafka: not authorized")
     with capture_logs() as logs:
@@ -33,7 +33,7 @@ def test_a_trouble_is_named_in_log_metrics_and_health_until_it_is_over():
         telemetry.users.round_done(Round(0))
 
     assert [line["event"] for line in logs] == ["events_waiting", "outage_over"]
-    assert logs[0]["reason"] == str(DENIED)
+    assert logs[0]["cause"] == str(DENIED)
     assert counted("Kafka: not authorized") - before == 3
     assert (during["status"], during["causes"]) == ("unavailable", {"events": str(DENIED)})
     assert telemetry.health()["status"] == "ok"
@@ -46,7 +46,7 @@ def test_the_same_cause_with_other_details_is_told_once():
         telemetry.users.round_failed(Failure(KAFKA, Cause.OUT_OF_REACH, "b:1 does not answer"))
         telemetry.users.round_failed(DENIED)
 
-    assert [line["reason"] for line in logs] == ["Kafka: out of reach (a:1: refused)", str(DENIED)]
+    assert [line["cause"] for line in logs] == ["Kafka: out of reach (a:1: refused)", str(DENIED)]
 
 
 def test_leases_that_cannot_be_renewed_are_told_although_no_event_waits():
@@ -73,7 +73,7 @@ def test_a_transaction_that_holds_back_vacuum_is_told_when_it_begins_and_ends():
         telemetry.backlog_read(STATUS)
 
     assert [line["event"] for line in logs] == ["vacuum_held_back", "vacuum_resumed"]
-    assert "session 42 psql" in logs[0]["reason"]
+    assert "session 42 psql" in logs[0]["cause"]
     assert during["status"] == "degraded"
     assert "session 42 psql" in during["causes"]["vacuum"]
 
@@ -116,17 +116,17 @@ def test_a_relay_answers_its_health_its_life_and_its_metrics(ask):
     assert get("/health/live")[0] == 200
     status, text = get("/metrics")
     assert status == 200
-    assert 'outbox_trouble_total{reason="Kafka: not authorized"}' in text
+    assert 'outbox_failures_total{cause="Kafka: not authorized"}' in text
 
 
-def test_trouble_with_one_topic_is_not_over_because_the_other_goes_well():
+def test_a_failure_of_one_topic_is_not_over_because_the_other_goes_well():
     telemetry = RelayTelemetry("r")
     telemetry.sessions.round_failed(DENIED)
     with capture_logs() as logs:
         telemetry.users.round_done(Round(0))
-    during = (telemetry.health()["causes"], REGISTRY.get_sample_value("outbox_relay_in_trouble"))
+    during = (telemetry.health()["causes"], REGISTRY.get_sample_value("outbox_relay_failing"))
     telemetry.sessions.round_done(Round(0))
 
     assert logs == []
     assert during == ({"session_events": str(DENIED)}, 1)
-    assert (telemetry.health()["status"], REGISTRY.get_sample_value("outbox_relay_in_trouble")) == ("ok", 0)
+    assert (telemetry.health()["status"], REGISTRY.get_sample_value("outbox_relay_failing")) == ("ok", 0)

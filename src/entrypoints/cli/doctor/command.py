@@ -124,14 +124,14 @@ def _print_table(findings: Sequence[Finding]) -> None:
     rows = [
         (
             finding.check,
-            Text(finding.grade, _COLOURS[finding.grade]),
+            Text(finding.severity, _COLOURS[finding.severity]),
             finding.says,
             "; see ".join(filter(None, (finding.advice, finding.runbook))),
         )
         for finding in findings
     ]
-    print_table(("check", "grade", "finding", "what to do"), rows, prose={"finding", "what to do"})
+    print_table(("check", "severity", "finding", "what to do"), rows, prose={"finding", "what to do"})
     flush()
-    count = Counter(finding.grade for finding in findings)
+    count = Counter(finding.severity for finding in findings)
     summary = f"{counted(count[Severity.FAILURE], 'failure')}, {counted(count[Severity.WARNING], 'warning')}."
     print(f"\n{summary}" if on_terminal() else summary, file=sys.stderr)

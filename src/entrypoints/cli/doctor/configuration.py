@@ -66,7 +66,7 @@ def _findings(loaded: Configured, reading: Reading, found: Mapping[str, SourceVa
     of_others = {field for group in not_begun for field in fields_dict(group)}
     wrong = [_finding(problem) for field, problem in reading.problems.items() if field not in of_others]
     wrong += [says for group, says in _OPTIONAL.items() if group in not_begun]
-    if not any(finding.grade is Severity.FAILURE for finding in wrong):
+    if not any(finding.severity is Severity.FAILURE for finding in wrong):
         yield Finding("configuration", Severity.OK, "every variable that is set is well-formed")
     yield from wrong
     for suspect in misspelled(found, known_names()):

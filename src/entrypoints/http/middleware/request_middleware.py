@@ -107,7 +107,7 @@ def _report(notes: Any, method: str, status: int, seconds: float) -> None:
     if outcome:
         more["outcome"] = outcome
     if failure := notes.get("failure"):
-        metrics.TROUBLES.labels(failure.label).inc()
+        metrics.FAILURES.labels(failure.label).inc()
         # A wrong signature is most often not a failure of this service; a database that is down always is.
         write = log.warning if status >= 500 else log.info  # noqa: PLR2004
         more["cause"] = str(failure)

@@ -95,7 +95,7 @@ class Dependencies:
                 self.failures.succeeded(POSTGRES)
         except StoreUnavailableError as error:
             self._log(error.failure)
-            metrics.TROUBLES.labels(error.failure.label).inc()
+            metrics.FAILURES.labels(error.failure.label).inc()
             return _Check("database", State.UNAVAILABLE, _without_hosts(error.failure), error.failure.label)
         self._log(None)
         return _Check("database", State.OK)
@@ -199,7 +199,7 @@ def _without_hosts(failure: Failure) -> str:
 
 def _of_backlog(status: OutboxStatus) -> list[_Check]:
     """Use the findings of `doctor`; that no relay runs while nothing waits does not concern this process."""
-    worse = [finding for finding in outbox_findings(status) if finding.grade is not Severity.OK]
+    worse = [finding for finding in outbox_findings(status) if finding.severity is not Severity.OK]
     causes = {"events": "", "vacuum": ""}
     for finding in worse:
         if finding.check in ("relay", "dead letters") and (status.waiting or status.dead):

@@ -47,12 +47,12 @@ async def named_by_all(service, sql, reason: str, check: str) -> dict[str, str]:
     assert service.relay_health()[1] == {"events": reason}
     assert status == 200  # Kafka is not what requests need
     assert "1 alive, and yet 1 event waits" in causes["events"]
-    assert reason in [line.get("reason") for line in service.relay.events("events_waiting")]
+    assert reason in [line.get("cause") for line in service.relay.events("events_waiting")]
     cause = reason.partition(" (")[0]
-    assert f'outbox_trouble_total{{reason="{cause}"}}' in service.metrics()
-    assert "outbox_relay_in_trouble 1.0" in service.metrics()
+    assert f'outbox_failures_total{{cause="{cause}"}}' in service.metrics()
+    assert "outbox_relay_failing 1.0" in service.metrics()
     assert code == 1
-    assert found[check]["grade"] == "failure"
+    assert found[check]["severity"] == "failure"
     return found[check]
 
 

@@ -59,7 +59,7 @@ async def test_all_keys_are_good_and_of_one_instance(start, database_url, kafka_
     _, found = service.doctor()
 
     checked = ("clerk secret key", "signing keys", "clerk instance", "clock", "webhook secret", "serve")
-    assert {check: found[check]["grade"] for check in checked} == dict.fromkeys(checked, "ok")
+    assert {check: found[check]["severity"] for check in checked} == dict.fromkeys(checked, "ok")
     assert (
         "CLERK_SECRET_KEY, the key set of tokens and CLERK_JWT_KEY are of one instance"
         in found["clerk instance"]["says"]
@@ -76,10 +76,10 @@ async def test_a_wrong_webhook_secret(start, database_url, kafka_address, topic)
     assert status == 200
     assert causes["webhooks"].startswith("webhook: wrong signature (No matching signature found)")
     assert code == 0  # anybody can send a wrong signature: a failure once a user comes of whom no webhook told
-    assert found["serve: webhooks"]["grade"] == "warning"
+    assert found["serve: webhooks"]["severity"] == "warning"
     assert "CLERK_WEBHOOK_SECRET" in found["serve: webhooks"]["advice"]
     assert "webhook: wrong signature (No matching signature found)" in [line.get("cause") for line in service.logs()]
-    assert 'auth_troubles_total{cause="webhook: wrong signature"}' in service.metrics()
+    assert 'auth_failures_total{cause="webhook: wrong signature"}' in service.metrics()
     assert OTHER_SECRET not in service.serve.text()
 
 
@@ -89,7 +89,7 @@ async def test_a_wrong_secret_key(start, database_url, kafka_address, topic, cle
     code, found = service.doctor()
 
     assert code == 1
-    assert found["clerk secret key"]["grade"] == "failure"
+    assert found["clerk secret key"]["severity"] == "failure"
     assert "refuses it (401): CLERK_SECRET_KEY is wrong" in found["clerk secret key"]["says"]
     assert wrong not in json.dumps(found)
 
@@ -99,7 +99,7 @@ async def test_a_wrong_secret_key(start, database_url, kafka_address, topic, cle
 
     assert causes["clerk"].startswith("Clerk: credentials refused (it answered 401")
     assert any("check CLERK_SECRET_KEY" in (line.get("cause") or "") for line in service.logs())
-    assert 'auth_troubles_total{cause="Clerk: credentials refused"}' in service.metrics()
+    assert 'auth_failures_total{cause="Clerk: credentials refused"}' in service.metrics()
     assert wrong not in service.serve.text()
 
 
@@ -112,8 +112,8 @@ async def test_keys_of_two_instances(start, database_url, kafka_address, topic, 
 
     assert code == 1
     assert "CLERK_JWT_KEY" in found["clerk instance"]["says"]
-    assert found["clerk instance"]["grade"] == "failure"
-    assert same["clerk instance"]["grade"] == "ok"
+    assert found["clerk instance"]["severity"] == "failure"
+    assert same["clerk instance"]["severity"] == "ok"
     assert public_key() != other
 
 
@@ -128,9 +128,9 @@ async def test_a_clock_off_by_ten_minutes(start, database_url, kafka_address, to
     assert refused == 400
     assert causes["webhooks"].startswith("webhook: clock differs (Message timestamp too ")
     assert code == 1
-    assert found["clock"]["grade"] == "failure"
+    assert found["clock"]["severity"] == "failure"
     assert found["clock"]["says"].endswith(f"s {where} Clerk's")
     assert "NTP" in found["clock"]["advice"]
     assert "clock" in found["serve: webhooks"]["advice"]
     assert any("our clock" in (line.get("cause") or "") for line in service.logs())
-    assert 'auth_troubles_total{cause="webhook: clock differs"}' in service.metrics()
+    assert 'auth_failures_total{cause="webhook: clock differs"}' in service.metrics()

@@ -48,8 +48,8 @@ async def test_an_advertised_address_that_cannot_be_reached_is_named_with_its_ca
 
     reason = f"Kafka: advertised address out of reach ({advertised}: {cause})"
     assert service.relay_health()[1] == {"events": reason}
-    assert [line["reason"] for line in service.relay.events("events_waiting")] == [reason]
-    assert 'outbox_trouble_total{reason="Kafka: advertised address out of reach"}' in service.metrics()
+    assert [line["cause"] for line in service.relay.events("events_waiting")] == [reason]
+    assert 'outbox_failures_total{cause="Kafka: advertised address out of reach"}' in service.metrics()
     assert (code, found["kafka"]["says"]) == (1, reason)
     assert "advertised.listeners" in found["kafka"]["advice"]
     assert (checked.returncode, checked.stdout, checked.stderr.count("\n")) == (69, "", 1)
@@ -74,7 +74,7 @@ async def test_servers_that_are_dead_cost_the_others_nothing(start, database_url
     assert service.relay.events("events_waiting") == []
     assert "out of reach" not in checked.stdout + checked.stderr
     assert took < 3 * alone + 2  # one silent server would cost 3 s more, and there are two
-    assert found["kafka"]["grade"] == "ok"
+    assert found["kafka"]["severity"] == "ok"
 
 
 async def test_a_topic_that_is_deleted_and_made_anew_with_fewer_partitions_is_told_by_its_cause(
@@ -91,7 +91,7 @@ async def test_a_topic_that_is_deleted_and_made_anew_with_fewer_partitions_is_to
     await create_topic(kafka.good, topic, partitions=2)
     await until(lambda: "outbox_published_total 7.0" in service.metrics(), within=60)
 
-    assert [line["reason"] for line in service.relay.events("events_waiting")] == [f"Kafka: topic missing ({topic})"]
+    assert [line["cause"] for line in service.relay.events("events_waiting")] == [f"Kafka: topic missing ({topic})"]
     assert service.relay.events("unhandled_error") == []
 
 
