@@ -14,9 +14,6 @@ PARTY = "https://app.example.com"
 KID = "ins_2abcDEFghi"
 
 CATEGORY_SESSION = "cl_B7d4PD111AAA"
-CATEGORY_TEMPLATE = "cl_B7d4PD222AAA"
-CATEGORY_MACHINE = "cl_B7d4PD333AAA"
-CATEGORY_NONE = "cl_I7d4PD111III"
 
 
 def private_key(name: str = "ours", bits: int = 2048) -> rsa.RSAPrivateKey:
@@ -87,10 +84,6 @@ def claims(now: float = NOW, /, **members: Any) -> dict[str, Any]:
             **members,
         }
     )
-
-
-def claims_v1(now: float = NOW, /, **members: Any) -> dict[str, Any]:
-    return claims(now, **{"v": ..., "jti": ..., "sts": ..., **members})
 
 
 def signed(
