@@ -143,7 +143,7 @@ async def web(**variables: str) -> AsyncIterator[Web]:
     container.user_reader.override(Object(users))
     container.user_directory.override(Object(MemoryDirectory(users)))
     container.identities.override(Object(identities))
-    container.hasty_identities.override(Object(identities))
+    container.interactive_identities.override(Object(identities))
     container.check_database.override(Callable(database))
     container.try_writing.override(Callable(database.try_writing))
     container.outbox_admin.override(Object(database))

@@ -125,7 +125,7 @@ class ServeContainer(DeclarativeContainer):
         BackendApi, Callable(revealed, clerk_api.provided.clerk_secret_key), clerk_api.provided.clerk_api_url
     )
     identities: Provider[ports.ClerkUsers] = Singleton(ClerkIdentities, backend, BACKGROUND, now_ms=now_ms)
-    hasty_identities: Provider[ports.ClerkUsers] = Singleton(ClerkIdentities, backend, INTERACTIVE, now_ms=now_ms)
+    interactive_identities: Provider[ports.ClerkUsers] = Singleton(ClerkIdentities, backend, INTERACTIVE, now_ms=now_ms)
     webhook_reader: Provider[ports.WebhookReader] = Singleton(
         _webhook_reader, Callable(revealed, webhooks.provided.clerk_webhook_secret)
     )
@@ -155,7 +155,7 @@ class ServeContainer(DeclarativeContainer):
         Singleton(
             JustInTimeSync,
             users=user_reader,
-            identities=hasty_identities,
+            identities=interactive_identities,
             sync_user=sync_user,
             clock=time.monotonic,
             on_obtained=recent_failures.provided.user_obtained,

@@ -61,13 +61,13 @@ def create_app() -> ASGIApp:
     configure_logging(settings.log)
     tracing = tracing_of(settings.tracing, process="auth-service")
     container = container_of(ServeContainer, settings, traced=tracing)
-    departure = GracefulShutdown(settings.http.shutdown_delay_s)
-    departure.await_sigterm()
+    shutdown = GracefulShutdown(settings.http.shutdown_delay_s)
+    shutdown.await_sigterm()
     # Noted when this process was started: by now the parent may be gone, and another the parent.
     parent = multiprocessing.parent_process()
     pid = parent.pid if parent else os.getppid()
     threading.Thread(target=_leave_with, args=(pid,), daemon=True, name="leave-with-parent").start()
-    return GracefulShutdownMiddleware(app_for(container, departure), departure)
+    return GracefulShutdownMiddleware(app_for(container, shutdown), shutdown)
 
 
 def _leave_with(parent: int) -> None:
@@ -77,7 +77,7 @@ def _leave_with(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def app_for(container: ServeContainer, departure: GracefulShutdown) -> ASGIApp:
+def app_for(container: ServeContainer, shutdown: GracefulShutdown) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         log_loop_failures()
@@ -90,7 +90,7 @@ def app_for(container: ServeContainer, departure: GracefulShutdown) -> ASGIApp:
                 gc.freeze()
                 # The objects of 32 requests at a time are more than the 700 that Python collects after by default.
                 gc.set_threshold(10_000)
-                departure.started()
+                shutdown.started()
                 yield
         except Exception as error:  # noqa: BLE001  # whatever breaks the start or the stop
             # Litestar would have the server log a traceback with the error's text.
@@ -122,7 +122,7 @@ def app_for(container: ServeContainer, departure: GracefulShutdown) -> ASGIApp:
             lambda: Authentication(container.request_verifier(), container.get_current_user(), rejections)
         ),
         "management": provided(lambda: _management(container, rejections)),
-        "dependencies": provided(lambda: _health_dependencies(container, departure)),
+        "dependencies": provided(lambda: _health_dependencies(container, shutdown)),
     }
     litestar = Litestar(
         [
@@ -161,7 +161,7 @@ def _management(container: ServeContainer, rejections: RejectionThrottle) -> Man
     )
 
 
-def _health_dependencies(container: ServeContainer, departure: GracefulShutdown) -> Dependencies:
+def _health_dependencies(container: ServeContainer, shutdown: GracefulShutdown) -> Dependencies:
     return Dependencies(
         check_database=container.check_database,
         try_writing=container.try_writing,
@@ -169,6 +169,6 @@ def _health_dependencies(container: ServeContainer, departure: GracefulShutdown)
         replicas=container.replicas(),
         session_keys=container.session_keys(),
         failures=container.recent_failures(),
-        departure=departure,
+        shutdown=shutdown,
         clock=time.monotonic,
     )

@@ -223,7 +223,7 @@ def dependencies(database: Database, clock) -> Dependencies:
         read_backlog=database.status,
         session_keys=None,  # type: ignore[arg-type]  # nothing here looks at them
         failures=RecentFailures(clock),
-        departure=GracefulShutdown(0.0),
+        shutdown=GracefulShutdown(0.0),
         clock=clock,
     )
 

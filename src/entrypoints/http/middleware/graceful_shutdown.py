@@ -91,10 +91,10 @@ class GracefulShutdownMiddleware:
     """
 
     app: ASGIApp
-    departure: GracefulShutdown
+    shutdown: GracefulShutdown
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        return self.app(scope, receive, _closing(send) if self.departure.begun else send)
+        return self.app(scope, receive, _closing(send) if self.shutdown.begun else send)
 
 
 def _closing(send: Send) -> Send:

@@ -77,14 +77,14 @@ class Dependencies:
     replicas: Replicas | None = None
     session_keys: KeySource
     failures: RecentFailures
-    departure: GracefulShutdown
+    shutdown: GracefulShutdown
     clock: Callable[[], float]
     _database_failure: Failure | None = field(default=None, init=False)
     _written_at: float = field(default=float("-inf"), init=False)
     _backlog: tuple[float, list[_Check]] = field(default=(float("-inf"), []), init=False)
 
     def process(self) -> list[_Check]:
-        return [_Check("process", State.UNAVAILABLE, "it is about to leave")] if self.departure.begun else []
+        return [_Check("process", State.UNAVAILABLE, "it is about to leave")] if self.shutdown.begun else []
 
     async def database(self) -> _Check:
         try:

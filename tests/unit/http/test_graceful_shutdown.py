@@ -41,11 +41,11 @@ def listener():
 
 
 async def test_once_leaving_each_answer_ends_its_connection():
-    departure = GracefulShutdown(0)
-    app = GracefulShutdownMiddleware(answer, departure)
+    shutdown = GracefulShutdown(0)
+    app = GracefulShutdownMiddleware(answer, shutdown)
 
     assert await headers_of(app) == [(b"x", b"y")]
-    departure.begun = True
+    shutdown.begun = True
     assert await headers_of(app) == [(b"x", b"y"), (b"connection", b"close")]
 
 
