@@ -41,7 +41,7 @@ def name_of(url: str) -> str:
     return urlsplit(url).path.removeprefix("/")
 
 
-async def test_a_schema_one_migration_behind(start, database_url, kafka_address, topic):
+async def test_a_schema_one_migration_behind_is_named_everywhere(start, database_url, kafka_address, topic):
     behind, head = known_revisions()[-2:]
     engine = create_engine(read_target(database_url), pool_size=1, application_name="drill")
     await migrate(engine, behind)
@@ -59,7 +59,7 @@ async def test_a_schema_one_migration_behind(start, database_url, kafka_address,
     assert 'auth_failures_total{cause="PostgreSQL: not migrated"}' in service.metrics()
 
 
-async def test_a_database_that_became_read_only(start, database_url, kafka_address, topic, sql):
+async def test_a_database_that_became_read_only_is_named_everywhere(start, database_url, kafka_address, topic, sql):
     service = start(database_url, kafka_address, topic)
     assert service.webhook() == 200
     await sql.execute(f"ALTER DATABASE {name_of(database_url)} SET default_transaction_read_only = on")
@@ -101,7 +101,7 @@ def disk():
         yield small
 
 
-async def test_a_full_disk(start, disk, kafka_address, topic):
+async def test_a_full_disk_is_named_everywhere(start, disk, kafka_address, topic):
     url = urlunsplit(urlsplit(disk.address)._replace(path="/auth"))
     admin = await asyncpg.connect(disk.address)
     await admin.execute("CREATE DATABASE auth")
@@ -127,7 +127,7 @@ async def test_a_full_disk(start, disk, kafka_address, topic):
     assert await asyncio.to_thread(service.webhook) == 200
 
 
-async def test_a_database_that_refuses_our_password(start, database_url, kafka_address, topic, sql):
+async def test_a_refused_password_of_the_database_is_named_everywhere(start, database_url, kafka_address, topic, sql):
     role = f"{name_of(database_url)}_role"
     parts = urlsplit(database_url)
     wrong = urlunsplit(parts._replace(netloc=f"{role}:not-the-password@{parts.netloc.rpartition('@')[2]}"))
@@ -192,7 +192,7 @@ async def test_a_database_that_is_lost_under_load_is_told_once_by_its_cause(star
         assert 'auth_failures_total{cause="PostgreSQL: out of reach"}' in service.metrics()
 
 
-async def test_a_host_name_that_nobody_knows(start, database_url, kafka_address, topic):
+async def test_a_host_name_that_does_not_resolve_is_named_everywhere(start, database_url, kafka_address, topic):
     gone = urlunsplit(urlsplit(database_url)._replace(netloc="auth:seldom-seen-9K4w@db.example.invalid:5432"))
     service = start(gone, kafka_address, topic)
     refused = await asyncio.to_thread(service.webhook)
@@ -219,7 +219,7 @@ async def test_a_certificate_that_went_away_costs_no_webhook(start, database_url
     assert causes["database"].startswith("PostgreSQL: configuration refused")
 
 
-async def test_a_stuck_old_transaction(start, stuck, kafka_address, topic):
+async def test_a_stuck_old_transaction_is_named_everywhere(start, stuck, kafka_address, topic):
     url, began = stuck
     await asyncio.sleep(max(0.0, began + 62 - time.monotonic()))
     service = start(url, kafka_address, topic)

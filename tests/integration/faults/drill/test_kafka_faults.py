@@ -56,7 +56,7 @@ async def named_by_all(service, sql, reason: str, check: str) -> dict[str, str]:
     return found[check]
 
 
-async def test_a_missing_topic(start, database_url, kafka_address, topic, sql):
+async def test_a_missing_topic_is_named_everywhere(start, database_url, kafka_address, topic, sql):
     service = start(database_url, kafka_address, "nobody-made-this")
     found = await named_by_all(service, sql, "Kafka: topic missing (nobody-made-this)", "topic")
 
@@ -67,7 +67,7 @@ async def test_a_missing_topic(start, database_url, kafka_address, topic, sql):
     await until(lambda: service.relay_health()[0] == 200)
 
 
-async def test_an_acl_that_denies_writing(start, database_url, kafka, sasl, sql):
+async def test_an_acl_that_denies_writing_is_named_everywhere(start, database_url, kafka, sasl, sql):
     await make_topic(kafka.open_address, "denied")
     await secured.set_rights(
         kafka.open_address,
@@ -96,7 +96,7 @@ async def test_an_acl_that_hides_the_topic_is_not_taken_for_a_missing_one(start,
     assert "hidden is hidden: an ACL denies Describe" in found["says"]
 
 
-async def test_a_wrong_password(start, database_url, kafka, sasl, sql):
+async def test_a_refused_password_of_kafka_is_named_everywhere(start, database_url, kafka, sasl, sql):
     service = start(database_url, kafka.address, "denied", **{**sasl, "KAFKA_SASL_PASSWORD": "not-the-password"})
     detail = f"{kafka.address} refuses KAFKA_SASL_USERNAME and password: SaslAuthenticationFailed"
     found = await named_by_all(service, sql, f"Kafka: credentials refused ({detail})", "kafka")

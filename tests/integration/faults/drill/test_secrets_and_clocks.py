@@ -66,7 +66,7 @@ async def test_all_keys_are_good_and_of_one_instance(start, database_url, kafka_
     )
 
 
-async def test_a_wrong_webhook_secret(start, database_url, kafka_address, topic):
+async def test_a_wrong_webhook_secret_is_named_everywhere(start, database_url, kafka_address, topic):
     service = start(database_url, kafka_address, topic)
     refused = service.webhook(secret=OTHER_SECRET)
     status, causes = service.health()
@@ -83,7 +83,7 @@ async def test_a_wrong_webhook_secret(start, database_url, kafka_address, topic)
     assert OTHER_SECRET not in service.serve.text()
 
 
-async def test_a_wrong_secret_key(start, database_url, kafka_address, topic, clerk):
+async def test_a_wrong_secret_key_is_named_everywhere(start, database_url, kafka_address, topic, clerk):
     wrong = "sk_test_wrongwrongwrong"
     service = start(database_url, kafka_address, topic, **{**clerk.variables, "CLERK_SECRET_KEY": wrong})
     code, found = service.doctor()
@@ -103,7 +103,7 @@ async def test_a_wrong_secret_key(start, database_url, kafka_address, topic, cle
     assert wrong not in service.serve.text()
 
 
-async def test_keys_of_two_instances(start, database_url, kafka_address, topic, clerk):
+async def test_keys_of_two_instances_are_named_by_doctor(start, database_url, kafka_address, topic, clerk):
     clerk.key = rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key()
     service = start(database_url, kafka_address, topic, **clerk.variables)
     code, found = service.doctor()
@@ -118,7 +118,9 @@ async def test_keys_of_two_instances(start, database_url, kafka_address, topic, 
 
 
 @pytest.mark.parametrize(("off_s", "where"), [(600, "behind"), (-600, "ahead of")])
-async def test_a_clock_off_by_ten_minutes(start, database_url, kafka_address, topic, clerk, off_s, where):
+async def test_a_clock_off_by_ten_minutes_is_named_everywhere(
+    start, database_url, kafka_address, topic, clerk, off_s, where
+):
     clerk.off_s = off_s
     service = start(database_url, kafka_address, topic, **clerk.variables)
     refused = await asyncio.to_thread(service.webhook, off_s=off_s)
