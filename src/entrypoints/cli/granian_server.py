@@ -64,7 +64,7 @@ class Server(MPServer):
             _unblock_stops()
 
     def _is_no_stop(self, record: logging.LogRecord) -> bool:
-        """Tell whether to log granian's record: a worker that ended before granian heard of the stop is no error."""
+        """Tell whether to log granian's record: a worker that ended before granian saw the signal is no error."""
         if record.levelno < logging.ERROR or os.getpid() != self.pid:
             return True
         until = time.monotonic() + _SEEN_WITHIN_S

@@ -1,4 +1,4 @@
-"""`auth-service relay`: the process that carries stored events to Kafka."""
+"""`auth-service relay`: the process that sends stored events to Kafka."""
 
 import os
 import secrets

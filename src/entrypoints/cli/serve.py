@@ -35,7 +35,7 @@ Each costs some 20 KiB, at most 26 with a head that does not end: 208 MiB of the
 """
 
 OTHER_DESCRIPTORS = 256  # a worker's: PostgreSQL, Clerk, files. Without one to accept with, the server would spin.
-HEAD_TIMEOUT_MS = 10_000  # for a head to be complete, and for a connection to stay idle: the server knows no difference
+HEAD_TIMEOUT_MS = 10_000  # for a head to be complete, and for an idle connection: the server has one limit for both
 
 log = structlog.get_logger("serve")
 
@@ -116,7 +116,7 @@ def _server(settings: ServeSettings, address: str) -> Server:
 
 
 def _connections() -> int:
-    """Return how many a worker may have: as many as descriptors are to be had for, after asking for all of them."""
+    """Return how many a worker may have, after raising the limit of descriptors as far as allowed."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     descriptors = math.inf if most == resource.RLIM_INFINITY else most

@@ -1,4 +1,4 @@
-"""What a command writes on a terminal, and how it ends with a word."""
+"""How a command writes on a terminal, and how it ends with a message."""
 
 import shutil
 import sys
@@ -23,7 +23,7 @@ class _Console(Console):
 def console_for_stdout() -> Console:
     """Return a console that neither wraps nor cuts, takes no text for markup, and has colours on a terminal only."""
     # FORCE_COLOR is often set for a whole CI job, where other programs read what we print.
-    width = shutil.get_terminal_size().columns if on_terminal() else _UNBOUNDED  # rich takes COLUMNS=0 at its word
+    width = shutil.get_terminal_size().columns if on_terminal() else _UNBOUNDED  # rich would use COLUMNS=0
     return _Console(
         highlight=False, markup=False, emoji=False, soft_wrap=True, force_terminal=on_terminal(), width=width
     )

@@ -1,4 +1,4 @@
-"""What may be shown of a value: enough to recognise it, nothing that opens a door."""
+"""What may be shown of a value: enough to recognise it, and no secret."""
 
 import re
 from pathlib import Path

@@ -7,7 +7,7 @@ T = TypeVar("T")
 
 
 class Secret(Generic[T]):
-    """Masked in every text: only `get_secret_value` tells it. Pickling, for a cache or a process, raises TypeError."""
+    """Masked in every text: only `get_secret_value` returns it. Pickling raises TypeError."""
 
     def __init__(self, value: T, file: Path | None = None) -> None:
         self._value = value

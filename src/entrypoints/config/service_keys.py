@@ -1,4 +1,4 @@
-"""Keys that other services show instead of a session token: long random texts, of which we keep the hashes alone."""
+"""Keys that other services send instead of a session token: random texts, of which only the hashes are configured."""
 
 import hashlib
 import re
@@ -39,7 +39,7 @@ class ServiceKey:
 
 
 def new_service_key(name: str, scopes: Collection[str] = (EVERYTHING,)) -> tuple[str, ServiceKey]:
-    """Make a key up; return its text, which is kept nowhere, and what to configure of it. Raises as `service_key`."""
+    """Generate a key; return its text, which is stored nowhere, and what to configure. Raises as `service_key`."""
     text = PREFIX + secrets.token_urlsafe(32)
     return text, service_key(f"{name}:{'+'.join(scopes)}:{_digest(text).hex()}")
 

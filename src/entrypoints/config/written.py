@@ -1,4 +1,4 @@
-"""How a value was written down: what came along with it from a file or the clipboard, and what it holds instead."""
+"""Values as people and hosts write them: what encloses one is dropped, and a refused one is explained by its form."""
 
 import base64
 import re

@@ -58,7 +58,7 @@ def configure_logging(settings: LogSettings) -> None:
         logging.getLogger(noisy).setLevel(max(level, logging.WARNING))
     # Seven lines about itself, in every process that knows of migrations.
     logging.getLogger("alembic.runtime.plugins").setLevel(max(level, logging.WARNING))
-    # And this one several for each attempt, ten times a second while a broker is away; what uses it says it once. Its
+    # And this one several for each attempt, ten times a second while a broker is away; callers log it once. Its
     # lines for debugging hold whole events.
     logging.getLogger("aiokafka").setLevel(logging.INFO if level <= logging.DEBUG else logging.CRITICAL)
 

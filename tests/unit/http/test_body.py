@@ -214,7 +214,7 @@ async def test_without_a_body_nothing_is_received(headers):
     assert not closes
 
 
-async def test_who_waits_for_our_word_is_not_asked_for_the_body():
+async def test_a_client_that_expects_100_continue_is_not_asked_for_the_body():
     client = Client()
     client.send(b"hello", more=False)
     closes, _ = await answered(client, (b"content-length", b"5"), (b"expect", b"100-Continue"))

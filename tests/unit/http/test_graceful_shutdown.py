@@ -12,7 +12,7 @@ from entrypoints.http.middleware.graceful_shutdown import (
     GracefulShutdown,
     GracefulShutdownMiddleware,
     listeners,
-    refuse_newcomers,
+    refuse_new_connections,
 )
 
 
@@ -53,7 +53,7 @@ def test_a_newcomer_waits_or_the_log_says_why_not_while_whoever_has_connected_is
     address = listener.getsockname()
     with socket.create_connection(address) as early, socket.socket() as late:
         with capture_logs() as logs:
-            refuse_newcomers(listener)
+            refuse_new_connections(listener)
         late.settimeout(0.3)
         if logs:  # some kernels let root alone attach a filter
             assert [(line["event"], line["reason"]) for line in logs] == [
@@ -80,7 +80,7 @@ async def test_a_newcomer_reaches_another_process_on_the_port():
         old.listen()
         new.bind(old.getsockname())
         new.listen(64)
-        refuse_newcomers(old)
+        refuse_new_connections(old)
         waiting = [
             asyncio.create_task(asyncio.open_connection(*old.getsockname())) for _ in range(32)
         ]  # the kernel gives about half of them to each

@@ -99,7 +99,7 @@ class Output:
             self._report.close()
 
     def signalled(self) -> None:
-        """Say that the signal was heard; what is under way is finished first."""
+        """Show that the run is about to end; what is under way is finished first."""
         self._bar.update(self._task, says="stopping …")
 
     def began(self, progress: ReconcileProgress) -> None:

@@ -15,7 +15,7 @@ class Failure:
     code: str  # for scripts; the same words as the HTTP API's problem codes
     message: str
     status: int  # the exit status when there is no other kind of failure
-    of_everybody: bool = False  # the next user would meet the same, so there is no use in trying
+    of_everybody: bool = False  # the action would fail in the same way for the next user, and is not tried
 
 
 def failure_of(error: errors.ApplicationError) -> Failure:

@@ -1,4 +1,4 @@
-"""What came of an action, in words."""
+"""The result of an action, in words."""
 
 from enum import StrEnum
 
@@ -7,7 +7,7 @@ from domain.user import Tombstone, User
 
 
 class Action(StrEnum):
-    """The value says that it was done."""
+    """By what is printed when it was done."""
 
     BAN = "banned"
     UNBAN = "not banned"

@@ -49,7 +49,7 @@ def run_for_each(
     *,
     as_json: bool,
 ) -> NoReturn:
-    """Do it for one user after the other, show what came of each, and end the program; an outage ends it at once."""
+    """Do it for one user after the other, show each result, and end the program; an outage ends it at once."""
     failures: list[Failure] = []
 
     async def do(container: ServeContainer) -> None:

@@ -165,7 +165,7 @@ async def read_body(
                 budget.keep(body, message.get("body", b""))
                 if len(body.received) > limit:
                     raise HttpError(BODY_TOO_LARGE)
-                # Granian tells of the end by another message, which costs as much as the first.
+                # Granian reports the end by another message, which costs as much as the first.
                 if not message.get("more_body", False) or len(body.received) == announced:
                     return bytes(body.received)
                 if _too_many(pieces, len(body.received)):
@@ -202,7 +202,7 @@ class AnswerFirst:
 
     async def _answer(self, scope: HTTPScope, receive: Receive, send: Send, head: Mapping[bytes, bytes]) -> None:
         body = _Unread(receive, announced_bytes(scope))
-        sends = not _waits_for_our_word(head)
+        sends = not _expects_continue(head)
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start" and body.unread and not _closes(message):
@@ -253,9 +253,9 @@ def _announces_body(head: Mapping[bytes, bytes]) -> bool:
 
 
 def announced_bytes(scope: Scope) -> int | None:
-    """Return how long the body will be; None when it is chunked, or its length is not plainly told."""
-    told = [value for name, value in scope["headers"] if name in (b"content-length", b"transfer-encoding")]
-    return int(told[0]) if len(told) == 1 and told[0].isdigit() and len(told[0]) <= _DIGITS_AT_MOST else None
+    """Return how long the body will be; None when it is chunked, or its length is ambiguous."""
+    sizes = [value for name, value in scope["headers"] if name in (b"content-length", b"transfer-encoding")]
+    return int(sizes[0]) if len(sizes) == 1 and sizes[0].isdigit() and len(sizes[0]) <= _DIGITS_AT_MOST else None
 
 
 def refuse_announced(scope: Scope, limit: int = BODY_LIMIT_BYTES) -> None:
@@ -265,6 +265,6 @@ def refuse_announced(scope: Scope, limit: int = BODY_LIMIT_BYTES) -> None:
             raise HttpError(BODY_TOO_LARGE)
 
 
-def _waits_for_our_word(head: Mapping[bytes, bytes]) -> bool:
+def _expects_continue(head: Mapping[bytes, bytes]) -> bool:
     """Whether the client sends nothing before we ask for it (RFC 9110, section 10.1.1)."""
     return head.get(b"expect", b"").lower() == b"100-continue"

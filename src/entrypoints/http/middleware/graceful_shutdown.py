@@ -41,7 +41,7 @@ _NO_SYN = b"".join(
 
 @define
 class GracefulShutdown:
-    """Whether this process is about to leave."""
+    """The stop of this process: whether it has begun."""
 
     delay_s: float  # how long to go on serving everybody after SIGTERM, until balancers have noticed
     begun: bool = field(default=False, init=False)
@@ -77,7 +77,7 @@ class GracefulShutdown:
         await asyncio.sleep(self.delay_s)
         with listeners() as found:
             for listener in found:
-                refuse_newcomers(listener)
+                refuse_new_connections(listener)
         await asyncio.sleep(SETTLE_S)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         os.kill(os.getpid(), signal.SIGINT)
@@ -85,7 +85,7 @@ class GracefulShutdown:
 
 @frozen
 class GracefulShutdownMiddleware:
-    """Around the application: once the process is about to leave, each answer ends its connection.
+    """Around the application: once the stop has begun, each answer ends its connection.
 
     The client makes its next request on a connection of its own (RFC 9112, section 9.6), and so to another process.
     """
@@ -106,11 +106,11 @@ def _closing(send: Send) -> Send:
     return send_and_close
 
 
-def refuse_newcomers(listener: socket.socket) -> None:
+def refuse_new_connections(listener: socket.socket) -> None:
     """Let no new connection begin; what has begun is finished and accepted.
 
-    A newcomer's SYN is dropped, not refused: it is sent again a second later, and finds another process on the port, or
-    the port closed. Closing the listener instead would reset connections that only the kernel has accepted.
+    A new SYN is dropped, not refused: it is sent again a second later, and finds another process on the port, or the
+    port closed. Closing the listener instead would reset connections that only the kernel has accepted.
     """
     if sys.platform != "linux":
         return

@@ -74,17 +74,17 @@ class RequestMiddleware:
 
 
 def note_outcome(scope: Any, outcome: str) -> None:
-    """Leave the log and the metrics a word on what came of the request."""
+    """Note the outcome of the request, for the log and the metrics."""
     scope["outcome"] = outcome
 
 
 def note(scope: Any, name: str, value: str) -> None:
-    """Leave the log a field of this request's line; the caller answers for what is in it."""
+    """Note a field of this request's log line; it must hold nothing private."""
     scope.setdefault("of_line", {})[name] = value
 
 
 def note_failure(scope: Any, failure: Failure) -> None:
-    """Add what an operator has to correct to the log line and the metrics."""
+    """Note what an operator has to correct, for the log line and the metrics."""
     scope["failure"] = failure
 
 

@@ -138,7 +138,7 @@ class Dependencies:
         return _Check(name, State.DEGRADED if recent.proven else State.OK, str(recent), recent.failure.label)
 
     async def events(self) -> list[_Check]:
-        """Look whether events leave, and whether something keeps PostgreSQL from tidying up behind them."""
+        """Check whether events are published, and whether something keeps PostgreSQL from removing their rows."""
         read_at, checks = self._backlog
         if self.clock() - read_at > BACKLOG_EVERY_S:
             try:
@@ -193,7 +193,7 @@ async def _in_time(check: Awaitable[T]) -> T:
 
 
 def _without_hosts(failure: Failure) -> str:
-    """Describe it to whoever may ask: the servers behind this process are named in the log and by `doctor`."""
+    """Describe it in public: the names of the servers are in the log and in `doctor`."""
     return failure.label if failure.cause is Cause.NO_PRIMARY else str(failure)
 
 

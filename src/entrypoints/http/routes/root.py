@@ -1,4 +1,4 @@
-"""`/`: where whoever opens the address of the service finds the rest of it; a page, or JSON for programs."""
+"""`/`: links to everything else of the service; a page, or JSON for programs."""
 
 from collections.abc import Sequence
 from html import escape
