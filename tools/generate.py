@@ -13,7 +13,6 @@ from tools.configuration import configuration_table, env_example
 from tools.dashboard import dashboard
 
 ROOT = Path(__file__).parent.parent
-TOPIC = "auth.user.events.v1"
 
 
 def generated() -> Iterator[tuple[Path, str]]:
@@ -21,7 +20,7 @@ def generated() -> Iterator[tuple[Path, str]]:
     page = ROOT / "docs/configuration.md"
     yield page, _between_markers(page, configuration_table())
     yield ROOT / "docs/openapi.json", openapi_json().decode() + "\n"
-    yield ROOT / "docs/asyncapi.json", _json(document(TOPIC))
+    yield ROOT / "docs/asyncapi.json", _json(document())
     for name, schema in schemas().items():
         yield ROOT / f"docs/events/{name}.schema.json", _json(schema)
     yield ROOT / "deploy/observability/grafana/dashboards/auth-service.json", _json(dashboard())

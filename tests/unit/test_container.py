@@ -72,7 +72,7 @@ def serve(**changes):
 def test_no_page_is_left_out():
     modules = {module.name for module in iter_modules(composition.__path__)}
 
-    assert modules - {"lifecycle", "documents"} == {page.__module__.rpartition(".")[2] for page in PAGES}
+    assert modules - {"lifecycle", "documents", "postgres"} == {page.__module__.rpartition(".")[2] for page in PAGES}
 
 
 @each_row("page", PAGES, ids=lambda page: page.__name__)
@@ -128,7 +128,7 @@ def test_a_command_imports_its_own_page_and_no_other(arguments, pages):
     )
 
     imported = {name.removeprefix("entrypoints.composition.") for name in done.stderr.split()}
-    assert imported - {"lifecycle"} == pages
+    assert imported - {"lifecycle", "postgres"} == pages
 
 
 def test_a_command_that_lacks_a_group_cannot_build_what_needs_it():

@@ -66,7 +66,9 @@ def schemas() -> dict[str, dict[str, Any]]:
 
 
 def document(
-    topic: str, state_topic: str = STATE.default_name, session_topic: str = SESSIONS.default_name
+    topic: str = EVENTS.default_name,
+    state_topic: str = STATE.default_name,
+    session_topic: str = SESSIONS.default_name,
 ) -> dict[str, Any]:
     events = {name: _event(event, name) for event, name in cloudevents.TYPES.items() if event is not SessionRevoked}
     revoked = cloudevents.TYPES[SessionRevoked]

@@ -2,6 +2,7 @@
 
 import json
 
+from application.relay.topics import EVENTS, SESSIONS, STATE
 from entrypoints.composition.documents import asyncapi_document
 from entrypoints.http.openapi.routes import openapi_json
 
@@ -13,9 +14,9 @@ def openapi() -> None:
 
 def asyncapi(
     *,
-    topic: str = "auth.user.events.v1",
-    state_topic: str = "auth.user.state.v1",
-    session_topic: str = "auth.session.events.v1",
+    topic: str = EVENTS.default_name,
+    state_topic: str = STATE.default_name,
+    session_topic: str = SESSIONS.default_name,
 ) -> None:
     """Print the AsyncAPI 3 document of the events. Needs no configuration.
 

@@ -2,16 +2,13 @@
 
 import asyncio
 
-from dependency_injector.providers import Callable, Dependency, Provider, Singleton
+from dependency_injector.providers import Callable, Dependency
 
 from adapters.clerk.doctor import key_set_of, thumbprint_of
 from adapters.postgres.doctor import examine_database, try_writing
-from adapters.postgres.engine import create_engine
-from adapters.postgres.outbox_admin import PostgresOutboxAdmin
 from adapters.postgres.replica import examine_replicas
-from adapters.postgres.statements import BY_KEY
 from application.doctor.clerk import ClerkFacts
-from application.relay.ports import OutboxAdministration
+from entrypoints.composition.postgres import PostgresContainer
 from entrypoints.composition.topics import TopicsContainer
 from entrypoints.config import settings
 from entrypoints.config.secret import revealed
@@ -37,15 +34,14 @@ async def examine_clerk(tokens: settings.TokenSettings | None, api: settings.Cle
     )
 
 
-class DoctorContainer(TopicsContainer):
-    database: Dependency[settings.DatabaseSettings] = Dependency(instance_of=settings.DatabaseSettings)
+class DoctorContainer(PostgresContainer, TopicsContainer):
     replica: Dependency[settings.ReplicaSettings] = Dependency(
         instance_of=settings.ReplicaSettings, default=settings.ReplicaSettings()
     )
 
-    engine = Singleton(create_engine, Callable(revealed, database.provided.database_url), settings=BY_KEY)
-    outbox_admin: Provider[OutboxAdministration] = Singleton(PostgresOutboxAdmin, engine)
-    examine_database = Callable(examine_database, engine)
-    try_writing = Callable(try_writing, engine)
-    examine_replicas = Callable(examine_replicas, Callable(revealed, replica.provided.database_replica_url), engine)
+    examine_database = Callable(examine_database, PostgresContainer.engine)
+    try_writing = Callable(try_writing, PostgresContainer.engine)
+    examine_replicas = Callable(
+        examine_replicas, Callable(revealed, replica.provided.database_replica_url), PostgresContainer.engine
+    )
     examine_clerk = Callable(examine_clerk)

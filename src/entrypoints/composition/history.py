@@ -1,27 +1,21 @@
 """`auth-service users history` and `users erased`: what reads the traces of a user, in PostgreSQL and in Kafka."""
 
-from dependency_injector.providers import Callable, Dependency, Provider, Singleton
+from dependency_injector.providers import Provider, Singleton
 
 from adapters.kafka.topic_search import KafkaTopicSearch
-from adapters.postgres.engine import create_engine
-from adapters.postgres.statements import BY_KEY
 from adapters.postgres.stored_traces import PostgresStoredTraces
 from adapters.postgres.user_reader import PostgresUserReader
 from application.history.erasure import CheckErasure
 from application.history.ports import SearchTopics, StoredTracesReader
 from application.history.user_history import ReadHistory
 from application.users.ports import UserReader
+from entrypoints.composition.postgres import PostgresContainer
 from entrypoints.composition.topics import TopicsContainer
-from entrypoints.config.secret import revealed
-from entrypoints.config.settings import DatabaseSettings
 
 
-class HistoryContainer(TopicsContainer):
-    database: Dependency[DatabaseSettings] = Dependency(instance_of=DatabaseSettings)
-
-    engine = Singleton(create_engine, Callable(revealed, database.provided.database_url), settings=BY_KEY)
-    user_reader: Provider[UserReader] = Singleton(PostgresUserReader, engine)
-    stored_traces: Provider[StoredTracesReader] = Singleton(PostgresStoredTraces, engine)
+class HistoryContainer(PostgresContainer, TopicsContainer):
+    user_reader: Provider[UserReader] = Singleton(PostgresUserReader, PostgresContainer.engine)
+    stored_traces: Provider[StoredTracesReader] = Singleton(PostgresStoredTraces, PostgresContainer.engine)
     search_topics: Provider[SearchTopics] = Singleton(
         KafkaTopicSearch, TopicsContainer.addresses, TopicsContainer.kafka_security
     )

@@ -1,6 +1,5 @@
 """`auth-service relay`."""
 
-from dependency_injector.containers import DeclarativeContainer
 from dependency_injector.providers import Callable, Dependency, Factory, Object, Provider, Singleton
 
 from adapters.kafka.broker import RelayBroker
@@ -12,43 +11,38 @@ from adapters.postgres.engine import create_engine
 from adapters.postgres.lane_leases import PostgresLaneLeases
 from adapters.postgres.notifier import NotificationListener
 from adapters.postgres.outbox import INDEX_PLANS, PostgresOutbox
-from adapters.postgres.outbox_admin import PostgresOutboxAdmin
 from adapters.postgres.session_store import PostgresSessionCleaner
 from adapters.postgres.state_lanes import PostgresStateLanes
-from adapters.postgres.statements import BY_KEY
 from anomalyze_auth.kafka import KafkaConnection
 from application.relay.lanes import session_lane
-from application.relay.ports import LaneLeases, Outbox, OutboxAdministration, Publisher, StateLanes
+from application.relay.ports import LaneLeases, Outbox, Publisher, StateLanes
 from application.relay.relay_events import RelayEvents
 from application.relay.relay_state import RelayEventsAndState
 from application.sessions.forget_sessions import ForgetSessions
-from entrypoints.config.secret import revealed
-from entrypoints.config.settings import DatabaseSettings, KafkaSettings
+from entrypoints.composition.postgres import PostgresContainer
+from entrypoints.config.settings import KafkaSettings
 from entrypoints.observability.tracing import Tracing
 from entrypoints.relay.timed import TimedOutbox, TimedPublisher
 
 
-class RelayContainer(DeclarativeContainer):
-    database: Dependency[DatabaseSettings] = Dependency(instance_of=DatabaseSettings)
+class RelayContainer(PostgresContainer):
     kafka: Dependency[KafkaSettings] = Dependency(instance_of=KafkaSettings)
     traced: Dependency[Tracing] = Dependency(default=Tracing())
 
     # PostgreSQL
-    database_url = Callable(revealed, database.provided.database_url)
-    engine = Singleton(create_engine, database_url, settings=BY_KEY)
     relay_engine = Singleton(
         create_engine,
-        database_url,
+        PostgresContainer.database_url,
         pool_size=3,
         application_name="auth-service-relay",
         settings=INDEX_PLANS,
         tells_losses=True,  # rounds then forget what they published, and whose lanes they claimed
     )
     outbox: Provider[Outbox] = Singleton(TimedOutbox, Singleton(PostgresOutbox, relay_engine))
-    outbox_admin: Provider[OutboxAdministration] = Singleton(PostgresOutboxAdmin, engine)
     lane_leases: Provider[LaneLeases] = Singleton(PostgresLaneLeases, relay_engine)
     state_lanes: Provider[StateLanes] = Singleton(PostgresStateLanes, relay_engine)
-    wake_listener = Factory(NotificationListener, database_url)  # takes what is called for each notification
+    wake_listener = Factory(NotificationListener, PostgresContainer.database_url)
+    """Takes what is called for each notification."""
 
     # Kafka
     is_leftover = Object(is_leftover)  # what the event loop need not complain of
@@ -81,4 +75,4 @@ class RelayContainer(DeclarativeContainer):
         publisher=session_publisher,
         waiting_in=Object(session_lane),
     )
-    forget_sessions = Factory(ForgetSessions, Singleton(PostgresSessionCleaner, engine))
+    forget_sessions = Factory(ForgetSessions, Singleton(PostgresSessionCleaner, PostgresContainer.engine))

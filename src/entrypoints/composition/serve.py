@@ -5,7 +5,6 @@ from collections.abc import Callable as Function
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dependency_injector.containers import DeclarativeContainer
 from dependency_injector.providers import Callable, Dependency, Object, Provider, Singleton
 
 from adapters.clerk.backend_api import BackendApi
@@ -13,19 +12,15 @@ from adapters.clerk.identities import BACKGROUND, INTERACTIVE, ClerkIdentities
 from adapters.kafka.cloudevents import encode
 from adapters.postgres.database_load import read_database_load
 from adapters.postgres.doctor import try_writing
-from adapters.postgres.engine import create_engine
 from adapters.postgres.health import check_database
 from adapters.postgres.notifier import OutboxNotifier
-from adapters.postgres.outbox_admin import PostgresOutboxAdmin
 from adapters.postgres.replica import PostgresReplicas
 from adapters.postgres.session_store import PostgresSessionStore
-from adapters.postgres.statements import BY_KEY
 from adapters.postgres.user_directory import PostgresUserDirectory
 from adapters.postgres.user_reader import PostgresUserReader
 from adapters.postgres.user_store import PostgresUserStore
 from anomalyze_auth import JwksKeys, KeySource, RequestVerifier, SessionVerifier, cookie_suffix_of
 from application.relay.lanes import SESSIONS
-from application.relay.ports import OutboxAdministration
 from application.sessions.ports import SessionStore
 from application.sessions.revoke_session import RevokeSession
 from application.users import ports
@@ -39,6 +34,7 @@ from application.users.receive_webhook import ReceiveWebhook
 from application.users.replica import ReplicaReads
 from application.users.signing_key import SigningKey
 from application.users.sync_user import SyncUser
+from entrypoints.composition.postgres import PostgresContainer
 from entrypoints.config import settings
 from entrypoints.config.secret import revealed
 from entrypoints.observability.logging import log_replica
@@ -76,8 +72,7 @@ def _replica_reads(replicas: PostgresReplicas | None) -> ReplicaReads | None:
     return ReplicaReads(replicas, count_read) if replicas else None
 
 
-class ServeContainer(DeclarativeContainer):
-    database: Dependency[settings.DatabaseSettings] = Dependency(instance_of=settings.DatabaseSettings)
+class ServeContainer(PostgresContainer):
     replica: Dependency[settings.ReplicaSettings] = Dependency(
         instance_of=settings.ReplicaSettings, default=settings.ReplicaSettings()
     )
@@ -92,7 +87,7 @@ class ServeContainer(DeclarativeContainer):
     recent_failures = Singleton(_recent_failures)
 
     # PostgreSQL
-    engine = Singleton(create_engine, Callable(revealed, database.provided.database_url), settings=BY_KEY)
+    engine = PostgresContainer.engine
     outbox_wake = Singleton(OutboxNotifier, engine)
     session_wake = Singleton(OutboxNotifier, engine, SESSIONS)
     postgres_user_store = Singleton(
@@ -109,7 +104,6 @@ class ServeContainer(DeclarativeContainer):
         PostgresSessionStore, engine, encode, session_wake.provided.add, traced.provided.batch
     )
     user_directory: Provider[ports.UserDirectory] = Singleton(PostgresUserDirectory, engine)
-    outbox_admin: Provider[OutboxAdministration] = Singleton(PostgresOutboxAdmin, engine)
     check_database = Callable(check_database, engine)
     try_writing = Callable(try_writing, engine)
     database_load = Callable(read_database_load, engine, postgres_user_store)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import NOTHING, frozen
 
-from application.relay.topics import TOPICS, Topic
+from application.relay.topics import EVENTS, SESSIONS, STATE, TOPICS, Topic
 from entrypoints.config import parsing
 from entrypoints.config.secret import Secret
 from entrypoints.config.settings.variable import variable
@@ -75,13 +75,13 @@ class KafkaSettings:
         "With OAUTHBEARER: SASL extensions as name=value, comma-separated, if the brokers require them.",
         example="logicalCluster=lkc-abc123,identityPoolId=pool-abc1", default=())
     kafka_user_events_topic: str = variable(parsing.topic,
-        "Topic of user events. The relay never creates it.", default="auth.user.events.v1")
+        "Topic of user events. The relay never creates it.", default=EVENTS.default_name)
     kafka_user_state_topic: str | None = variable(parsing.topic,
         "Compacted topic with each user's newest version, for services that need all users. Unset: none.",
-        example="auth.user.state.v1")
+        example=STATE.default_name)
     kafka_session_events_topic: str = variable(parsing.topic,
         "Topic of ended sessions, for services that refuse their tokens. The relay never creates it.",
-        default="auth.session.events.v1")
+        default=SESSIONS.default_name)
     # fmt: on
 
     @property
@@ -137,7 +137,7 @@ def contradictions(kafka: KafkaSettings, wrong: set[str]) -> Iterator[tuple[str,
 def _shared_topics(kafka: KafkaSettings, wrong: set[str]) -> Iterator[tuple[str, str]]:
     """Consumers of one topic must not meet what they cannot read, and a topic has one cleanup policy."""
     named: dict[str, str] = {}
-    for name in ("kafka_user_events_topic", "kafka_user_state_topic", "kafka_session_events_topic"):
+    for name in (definition.variable.lower() for definition in TOPICS):
         topic = getattr(kafka, name)
         if topic is None or name in wrong:
             continue
