@@ -129,7 +129,7 @@ def test_a_stale_reason_is_true_whatever_came_before(times):
         told = evolve(sent, answer=f'{{"outcome":"{decision.outcome}"}}'.encode())
         records.add_attempt(told)
         delivery = records.deliveries[max(records.deliveries)]
-        text = why(told, delivery.news, delivery.told, delivery.current, changed=None, version=None)
+        text = why(told, delivery.news, delivery.result, delivery.current, changed=None, version=None)
         if decision.outcome is Outcome.STALE:
             assert known.source > snapshot.source
             assert delivery.current == known.source

@@ -38,7 +38,7 @@ from entrypoints.config.loading import load
 from entrypoints.config.settings import EventsSettings, MigrateSettings
 
 READY_S = 120.0
-"""A machine under load takes a minute; a process that ends is told at once, however long this is."""
+"""A machine under load takes a minute; a process that ends is reported at once, however long this is."""
 _WATCH_S = 0.2
 _COLOURS = {"serve": "cyan", "relay": "magenta", "clerk-stand-in": "yellow"}
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")

@@ -9,7 +9,7 @@ import msgspec
 from attrs import define, evolve, field, frozen
 
 from devkit.console.composition import news_of
-from devkit.console.why import Current, News, Told, current_after, outcome_of
+from devkit.console.why import Current, News, Result, current_after, outcome_of
 from devkit.fake_clerk.deliveries import MOST, MOST_BYTES, DeliveryAttempt
 from domain.snapshot import Snapshot
 from domain.user import Known, User
@@ -24,7 +24,7 @@ class Delivery:
     attempt: DeliveryAttempt = field(repr=False)
     """Without its body."""
     news: News = field(repr=False)
-    told: Told
+    result: Result
     current: Current
     """The row that the webhook met; `None` as long as that is not known."""
     words: str = field(repr=False)
@@ -92,16 +92,16 @@ class Records:
     def add_attempt(self, attempt: DeliveryAttempt) -> None:
         """Record an attempt and its answer."""
         news = news_of(attempt.svix_id, attempt.body)
-        told = outcome_of(attempt)
+        result = outcome_of(attempt)
         user_id = attempt.user_id
         current = self._current.get(user_id)
-        self._current[user_id] = current_after(current, news, told.outcome)
+        self._current[user_id] = current_after(current, news, result.outcome)
         self._last += 1
         delivery = Delivery(
             number=self._last,
             attempt=evolve(attempt, body=b""),
             news=news,
-            told=told,
+            result=result,
             current=current,
             words=_words(attempt, news),
             size=len(attempt.body) + len(attempt.answer),
@@ -178,7 +178,7 @@ class Records:
         text = query.strip().lower()
         traces = {event.trace_id for event in self.events_by_id(text) if event.trace_id}
         for delivery in reversed(self.deliveries.values()):
-            if outcomes and delivery.told.outcome not in outcomes:
+            if outcomes and delivery.result.outcome not in outcomes:
                 continue
             if not text or text in delivery.words or delivery.attempt.trace_id in traces:
                 yield delivery

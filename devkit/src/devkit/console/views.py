@@ -79,8 +79,8 @@ class Views:
 
     def _deliveries(self, parameters: Parameters) -> dict[str, Any]:
         matching = list(self.records.found(parameters.query, frozenset()))
-        counts = Counter(delivery.told.outcome for delivery in matching)
-        wanted = [one for one in matching if not parameters.outcomes or one.told.outcome in parameters.outcomes]
+        counts = Counter(delivery.result.outcome for delivery in matching)
+        wanted = [one for one in matching if not parameters.outcomes or one.result.outcome in parameters.outcomes]
         return {
             "view": "deliveries",
             "counts": counts,
@@ -133,8 +133,8 @@ class Views:
     def _user(self, parameters: Parameters) -> dict[str, Any]:
         user_id = parameters.user
         deliveries = list(reversed(self.records.of_user.get(user_id, ())))
-        counts = Counter(delivery.told.outcome for delivery in deliveries)
-        wanted = [one for one in deliveries if not parameters.outcomes or one.told.outcome in parameters.outcomes]
+        counts = Counter(delivery.result.outcome for delivery in deliveries)
+        wanted = [one for one in deliveries if not parameters.outcomes or one.result.outcome in parameters.outcomes]
         events = sorted(
             [*self.records.events_of_user.get(user_id, ()), *self._still_unpublished(user_id)],
             key=lambda event: event.version,
@@ -237,11 +237,11 @@ class Views:
             "attempt": attempt.number,
             "status": attempt.outcome if isinstance(attempt.outcome, int) else None,
             "forged": attempt.forged,
-            "outcome": delivery.told.outcome,
+            "outcome": delivery.result.outcome,
             "why": why(
                 attempt,
                 delivery.news,
-                delivery.told,
+                delivery.result,
                 delivery.current,
                 changed=list(changed) if isinstance(changed, list) else None,
                 version=event.version if event else None,
@@ -275,14 +275,14 @@ class Views:
 
     def _overtaken_by(self, delivery: Delivery) -> int | None:
         """Return the number of the delivery that the row held when a stale one came; `None`: unknown, or not stale."""
-        if delivery.told.outcome != "stale":
+        if delivery.result.outcome != "stale":
             return None
         for other in reversed(self.records.of_user[delivery.attempt.user_id]):
             match other.news, delivery.current:
                 case Snapshot() as news, SourceVersion() if news.source == delivery.current:
-                    applied = other.told.outcome in ("created", "updated")
+                    applied = other.result.outcome in ("created", "updated")
                 case Deletion(), Tombstone():
-                    applied = other.told.outcome == "deleted"
+                    applied = other.result.outcome == "deleted"
                 case _:
                     applied = False
             if applied:

@@ -25,19 +25,19 @@ OUTCOMES = (*APPLIED, "unchanged", "stale", "ignored", "refused", "failed", "dro
 
 
 @frozen(kw_only=True)
-class Told:
+class Result:
     """What the answer says: one of `OUTCOMES`, and the words of a problem."""
 
     outcome: str
     detail: str = ""
 
 
-def outcome_of(attempt: DeliveryAttempt) -> Told:
+def outcome_of(attempt: DeliveryAttempt) -> Result:
     """Read the answer to an attempt."""
     if attempt.outcome == DROPPED:
-        return Told(outcome="dropped")
+        return Result(outcome="dropped")
     if not isinstance(attempt.outcome, int):
-        return Told(outcome="failed", detail=f"No answer: {attempt.outcome}")
+        return Result(outcome="failed", detail=f"No answer: {attempt.outcome}")
     try:
         answer = msgspec.json.decode(attempt.answer or b"{}")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -45,11 +45,11 @@ def outcome_of(attempt: DeliveryAttempt) -> Told:
     answer = answer if isinstance(answer, dict) else {}
     if attempt.succeeded:
         outcome = answer.get("outcome")
-        return Told(outcome=outcome) if outcome in OUTCOMES else Told(outcome="ignored", detail="Not our service")
+        return Result(outcome=outcome) if outcome in OUTCOMES else Result(outcome="ignored", detail="Not our service")
     status = f"{attempt.outcome} {_phrase(attempt.outcome)}"
     detail = f"{status}: {answer['detail']}" if isinstance(answer.get("detail"), str) else status
     refused = HTTPStatus.BAD_REQUEST <= attempt.outcome < HTTPStatus.INTERNAL_SERVER_ERROR
-    return Told(outcome="refused" if refused else "failed", detail=detail)
+    return Result(outcome="refused" if refused else "failed", detail=detail)
 
 
 def current_after(current: Current, news: News, outcome: str) -> Current:
@@ -67,7 +67,7 @@ def current_after(current: Current, news: News, outcome: str) -> Current:
 def why(  # noqa: PLR0911, PLR0913  # one sentence for each outcome, of all that is known
     attempt: DeliveryAttempt,
     news: News,
-    told: Told,
+    result: Result,
     current: Current,
     *,
     changed: list[str] | None,
@@ -78,12 +78,12 @@ def why(  # noqa: PLR0911, PLR0913  # one sentence for each outcome, of all that
     Args:
         attempt: what was sent.
         news: what it says.
-        told: what was answered.
+        result: what was answered.
         current: what the row held.
         changed: fields that the event of this delivery names; `None` while there is no event.
         version: of that event.
     """
-    match told.outcome:
+    match result.outcome:
         case "created":
             return "The first event of this user" + (f": version {version}" if version else "")
         case "updated":
@@ -97,12 +97,12 @@ def why(  # noqa: PLR0911, PLR0913  # one sentence for each outcome, of all that
         case "stale":
             return _stale(news, current, attempt.at_ms)
         case "ignored":
-            return told.detail or f"{attempt.event} changes no stored field"
+            return result.detail or f"{attempt.event} changes no stored field"
         case "dropped":
             return "Lost in transit: the service never received it"
     if attempt.forged:
-        return f"{told.detail.rstrip('.')}. Signed with another secret"
-    return told.detail.rstrip(".") + _retry(attempt)
+        return f"{result.detail.rstrip('.')}. Signed with another secret"
+    return result.detail.rstrip(".") + _retry(attempt)
 
 
 def time_of(milliseconds: int, sent_ms: int) -> str:

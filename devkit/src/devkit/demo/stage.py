@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 ISSUER = "https://clerk.demo.example"
 READY_S = 120.0
-"""A machine under load takes a minute; a process that ends is told at once, however long this is."""
+"""A machine under load takes a minute; a process that ends is reported at once, however long this is."""
 PATIENCE_S = 15.0
 """How long the demo waits for one thing to happen before it says what did not."""
 

@@ -30,7 +30,7 @@ async def reload_on_change(
         ProcessFailedError, EmbeddedStackError: anything else has ended.
         OSError: nobody can be shown any more what they say.
     """
-    told: set[ServiceProcess] = set()
+    reported: set[ServiceProcess] = set()
     while True:
         ours = [process for process in processes if process.name in RELOADED]
         raise_if_unshown(ours)
@@ -39,8 +39,8 @@ async def reload_on_change(
             say(f"{name} has changed: serve and relay start anew.")
             await stop_all(ours)
             processes[:] = [start(each.arguments) if each in ours else each for each in processes]
-        for ended in {process for process in processes if process.status is not None} - told:
-            told.add(ended)
+        for ended in {process for process in processes if process.status is not None} - reported:
+            reported.add(ended)
             say(f"{ended.name} ended (exit status {ended.status}). Waiting for the next change.")
         await asyncio.sleep(_LOOK_S)
 

@@ -239,11 +239,11 @@ def _properties(nodes: Sequence[_Node], node: _Node) -> dict[str, str]:
         "transaction.state.log.replication.factor": copies,
         "transaction.state.log.min.isr": in_sync,
         "group.initial.rebalance.delay.ms": "0",
-        # Compaction's map of keys is allocated, and its memory touched, at the start: 128 MB unless told otherwise.
+        # Compaction's map of keys is allocated, and its memory touched, at the start: 128 MB unless set otherwise.
         # This one takes 80,000 keys at a time.
         "log.cleaner.dedupe.buffer.size": str(2 << 20),
         # A killed broker is let in again only when the controller has given up the one that died: after 9 s
-        # unless told otherwise.
+        # unless set otherwise.
         "broker.session.timeout.ms": "3000",
         "broker.heartbeat.interval.ms": "500",
     }

@@ -129,12 +129,12 @@ def _download(jars: list[_Jar], folder: Path, progress: Callable[[str], None]) -
     with ThreadPoolExecutor(_CONNECTIONS) as pool:
         pending = {pool.submit(_fetch, jar, arriving, folder): jar for jar in queue}
         try:
-            arrived, told = 0.0, 0.0
+            arrived, reported = 0.0, 0.0
             for count, future in enumerate(as_completed(pending), start=1):
                 future.result()
                 arrived += pending[future].size / 1e6
-                if arrived - told >= total / 10 or count == len(jars):
-                    told = arrived
+                if arrived - reported >= total / 10 or count == len(jars):
+                    reported = arrived
                     progress(
                         f"Kafka: {count} of {len(jars)} jars, {arrived:.0f} of {total:.0f} MB ({arrived / total:.0%})"
                     )
