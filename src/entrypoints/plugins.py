@@ -16,8 +16,9 @@ def plugged_in(group: str) -> dict[str, Any]:
     return {name: entry for plugin in installed(group) for name, entry in plugin.load().items()}
 
 
-def functions(group: str) -> list[Any]:
-    return [plugin.load() for plugin in installed(group)]
+def developments() -> list[Any]:
+    """Return the functions of `ENVIRONMENT`."""
+    return [plugin.load() for plugin in installed(ENVIRONMENT)]
 
 
 @cache  # the metadata of all distributions are read, 10 ms

@@ -187,7 +187,7 @@ def _hint() -> str:
     from entrypoints import plugins
     from entrypoints.config.sources import ENV_FILE, ConfigurationError
 
-    developments = plugins.functions(plugins.ENVIRONMENT)
+    developments = plugins.developments()
     try:
         if not developments or ENV_FILE in os.environ or any(find() for find in developments):
             return ""

@@ -81,7 +81,7 @@ def found_variables(
     found = _read(environment, env_file or Path(named or ".env"))
     if developments is None:
         default = environment is None and env_file is None and not named
-        developments = plugins.functions(plugins.ENVIRONMENT) if default else []
+        developments = plugins.developments() if default else []
     for find in developments:
         if (development := find()) is not None:
             texts = made_up.under({name: entry.text for name, entry in found.items()}, development.variables)

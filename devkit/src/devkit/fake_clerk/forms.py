@@ -32,9 +32,9 @@ def checked(form: Form, body: Mapping[str, Any]) -> dict[str, Any]:
     return {name: form[name](name, value) for name, value in body.items()}
 
 
-def _typed(kind: type, word: str, *, nullable: bool = True) -> Callable[[str, Any], Any]:
+def _typed(kind: type, word: str) -> Callable[[str, Any], Any]:
     def check(name: str, value: Any) -> Any:
-        if (value is None and nullable) or type(value) is kind:
+        if value is None or type(value) is kind:
             return value
         raise bad_parameter("form_param_type_invalid", name, f"`{name}` must be a `{word}`.")
 

@@ -16,6 +16,9 @@ from devkit.servers import guard
 _STOP_S = 25
 """How long a process may finish what it has in hand; `serve` needs up to 20 s, an idle one a moment."""
 
+READY_S = 120.0
+"""A machine under load takes a minute; a process that ends is reported at once, however long this is."""
+
 _TAIL_LINES = 25
 _POLL_S = 0.05
 
@@ -117,14 +120,14 @@ class ServiceProcess:
                         self.unshown = error
 
 
-async def until_ready(url: str, parts: Sequence[Part], *, within_s: float) -> None:
+async def until_ready(url: str, parts: Sequence[Part]) -> None:
     """Return when `GET url` answers 200.
 
     Raises:
         ProcessFailedError: one of the parts ended first, or the time is over: then it is the first that failed.
         EmbeddedStackError: the same of a server.
     """
-    deadline = asyncio.get_running_loop().time() + within_s
+    deadline = asyncio.get_running_loop().time() + READY_S
     async with httpx.AsyncClient(timeout=2, trust_env=False) as client:
         while True:
             raise_if_ended(parts)
@@ -134,7 +137,7 @@ async def until_ready(url: str, parts: Sequence[Part], *, within_s: float) -> No
             except httpx.TransportError:
                 pass
             if asyncio.get_running_loop().time() > deadline:
-                raise parts[0].fail(f"was not ready after {within_s:g} s")
+                raise parts[0].fail(f"was not ready after {READY_S:g} s")
             await asyncio.sleep(_POLL_S)
 
 

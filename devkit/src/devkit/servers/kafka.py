@@ -103,13 +103,12 @@ def start_kafka(  # noqa: PLR0913  # each is needed by somebody, by its name
     return _start([node], node, fresh=fresh, settings=settings, jvm=jvm)
 
 
-def start_kafka_cluster(data_dir: Path, brokers: int = 3, *, settings: Mapping[str, str] = {}) -> EmbeddedKafkaCluster:
+def start_kafka_cluster(data_dir: Path, brokers: int = 3) -> EmbeddedKafkaCluster:
     """Start several brokers, each a process with broker and controller, and wait until all know all.
 
     Args:
         data_dir: Each broker gets a folder in it. Folders must come from a cluster of the same size, or be new.
         brokers: How many.
-        settings: As for `start_kafka`, the same for all.
 
     Raises:
         EmbeddedStackError: One of them cannot run; none is left running.
@@ -120,7 +119,7 @@ def start_kafka_cluster(data_dir: Path, brokers: int = 3, *, settings: Mapping[s
     nodes = [_Node(id=n, port=free_port(), controller_port=free_port(), data_dir=root / f"broker-{n}") for n in numbers]
     jvm = ["-Xmx256m", *_compiler(full_jit=False)]
     with ThreadPoolExecutor(brokers) as pool:
-        starting = [pool.submit(_start, nodes, n, fresh=False, settings=settings, jvm=jvm) for n in nodes]
+        starting = [pool.submit(_start, nodes, n, fresh=False, settings={}, jvm=jvm) for n in nodes]
     started = [future.result() for future in starting if future.exception() is None]
     cluster = EmbeddedKafkaCluster(brokers=started)
     try:

@@ -15,14 +15,14 @@ _PORTS = range(20_000, 32_000)
 _claims: set[int] = set()
 
 
-def free_port(among: range = _PORTS) -> int:
+def free_port() -> int:
     """A port on loopback for one of our servers, for as long as this process lives.
 
     Nothing uses it now. On Linux no other call anywhere returns it and no outgoing connection is given it, also while
     its server is still starting or down for a moment. The server must set SO_REUSEADDR, as those here all do.
     """
     for _ in range(100):
-        port = secrets.choice(among)
+        port = secrets.choice(_PORTS)
         if _held(port):
             return port
     raise EmbeddedStackError("No free port was found on 127.0.0.1.", "Stop some servers and start again.")
