@@ -224,7 +224,7 @@ ROWS = [
                 },
             ),
             Panel(
-                "Vacuum held back",
+                "Vacuum blocked",
                 "Age of the transaction that does it.",
                 "s",
                 {"age": "max(outbox_vacuum_blocked_seconds)"},

@@ -79,7 +79,7 @@ def test_no_page_is_left_out():
 async def test_every_provider_of_a_page_can_be_built(page):
     """Typing does not see a wrong argument of a provider."""
     made_of = container(page, AllSettings, **KAFKA, **REPLICA)
-    asked = {"wake_listener": [lambda: None], "relay_events_and_state": ["relay"]}
+    asked = {"notification_listener": [lambda: None], "relay_events_and_state": ["relay"]}
     nothing = {"kafka_security"}  # without TLS and SASL
 
     assert made_of.providers
@@ -101,7 +101,7 @@ def made_from(part):
 async def test_what_is_wrapped_for_traces_and_measures_still_closes():
     relay = container(RelayContainer, RelaySettings, **KAFKA)
 
-    async with relaying(relay, relay.wake_listener(lambda: None)):
+    async with relaying(relay, relay.notification_listener(lambda: None)):
         assert isinstance(relay.outbox(), TimedOutbox)
 
 

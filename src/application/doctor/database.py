@@ -133,7 +133,7 @@ def _durability(facts: DatabaseFacts) -> Iterator[Finding]:
         if facts.settings.get(name) == "off":
             yield Finding("autovacuum", Severity.FAILURE, f"{name} is off: {consequence}", f"set {name} = on")
     if facts.idle_limit_ms == 0:
-        says = "a session may stay in a transaction without limit, which holds back vacuum"
+        says = "a session may stay in a transaction without limit, which blocks vacuum"
         advice = "ALTER ROLE … SET idle_in_transaction_session_timeout = '30s' (a pooler does not pass ours on)"
         yield Finding("idle transactions", Severity.WARNING, says, advice)
 

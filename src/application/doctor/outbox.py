@@ -33,4 +33,4 @@ def outbox_findings(status: OutboxStatus | Unanswered) -> Iterator[Finding]:
 def blocked_by(blocker: VacuumBlocker) -> str:
     """Name what keeps deleted rows on disk."""
     since = "" if blocker.age_s is None else f" for {blocker.age_s:.0f} s"
-    return f"{blocker.kind} {blocker.name} has held back vacuum{since}: deleted rows stay on disk"
+    return f"{blocker.kind} {blocker.name} has blocked vacuum{since}: deleted rows stay on disk"

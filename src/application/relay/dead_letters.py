@@ -36,7 +36,7 @@ class OutboxStatus:
     lanes: Sequence[LaneBacklog]
     dead: int  # dead letters that were neither retried nor discarded
     relays: Mapping[str, float]  # seconds since each relay was last seen
-    vacuum_blocker: VacuumBlocker | None  # the oldest transaction that has held back vacuum for over a minute
+    vacuum_blocker: VacuumBlocker | None  # the oldest transaction that has blocked vacuum for over a minute
 
     @property
     def waiting(self) -> int:

@@ -18,7 +18,12 @@ async def serving(container: Any) -> AsyncIterator[None]:
 @asynccontextmanager
 async def acting(container: Any) -> AsyncIterator[None]:
     """Run what asks Clerk and writes users."""
-    parts = (container.outbox_wake, container.session_wake, container.postgres_user_store, container.session_store)
+    parts = (
+        container.outbox_notifier,
+        container.session_notifier,
+        container.postgres_user_store,
+        container.session_store,
+    )
     async with connected(container), _started(*parts, container.backend):
         yield
 

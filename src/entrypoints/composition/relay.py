@@ -41,7 +41,7 @@ class RelayContainer(PostgresContainer):
     outbox: Provider[Outbox] = Singleton(TimedOutbox, Singleton(PostgresOutbox, relay_engine))
     lane_leases: Provider[LaneLeases] = Singleton(PostgresLaneLeases, relay_engine)
     state_lanes: Provider[StateLanes] = Singleton(PostgresStateLanes, relay_engine)
-    wake_listener = Factory(NotificationListener, PostgresContainer.database_url)
+    notification_listener = Factory(NotificationListener, PostgresContainer.database_url)
     """Takes what is called for each notification."""
 
     # Kafka

@@ -88,20 +88,20 @@ class ServeContainer(PostgresContainer):
 
     # PostgreSQL
     engine = PostgresContainer.engine
-    outbox_wake = Singleton(OutboxNotifier, engine)
-    session_wake = Singleton(OutboxNotifier, engine, SESSIONS)
+    outbox_notifier = Singleton(OutboxNotifier, engine)
+    session_notifier = Singleton(OutboxNotifier, engine, SESSIONS)
     postgres_user_store = Singleton(
         PostgresUserStore,
         engine,
         encode,
-        outbox_wake.provided.add,
+        outbox_notifier.provided.add,
         traced.provided.batch,
-        is_first=outbox_wake.provided.is_first,
+        is_first=outbox_notifier.provided.is_first,
     )
     user_store: Provider[ports.UserStore] = traced.provided.user_store.call(postgres_user_store)
     user_reader: Provider[ports.UserReader] = traced.provided.user_reader.call(Singleton(PostgresUserReader, engine))
     session_store: Provider[SessionStore] = Singleton(
-        PostgresSessionStore, engine, encode, session_wake.provided.add, traced.provided.batch
+        PostgresSessionStore, engine, encode, session_notifier.provided.add, traced.provided.batch
     )
     user_directory: Provider[ports.UserDirectory] = Singleton(PostgresUserDirectory, engine)
     check_database = Callable(check_database, engine)

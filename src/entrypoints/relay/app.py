@@ -42,7 +42,7 @@ async def run_relay(settings: RelaySettings, tracing: Tracing, name: str, teleme
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        async with relaying(container, container.wake_listener(wake)):
+        async with relaying(container, container.notification_listener(wake)):
             # As in `serve`: what is loaded by now stays, and looking at it again and again took a tenth of a busy
             # relay's time.
             gc.collect()

@@ -37,8 +37,8 @@ _waiting = Gauge("outbox_waiting_events", "Events that Kafka has not acknowledge
 _oldest = Gauge("outbox_oldest_event_age_seconds", "Age of the oldest event that waits; 0 if none waits.")
 _letters = Gauge("outbox_dead_letters_waiting", "Dead letters that were neither retried nor discarded.")
 _unowned = Gauge("outbox_lanes_unowned", "Lanes that no relay holds.")
-_held_back = Gauge(
-    "outbox_vacuum_blocked_seconds", "Age of the oldest transaction that holds back vacuum, if over a minute."
+_vacuum_blocked = Gauge(
+    "outbox_vacuum_blocked_seconds", "Age of the oldest transaction that blocks vacuum, if over a minute."
 )
 
 BACKLOG_EVERY_S = 15.0  # Prometheus' own usual interval: reading more often would show nobody more
@@ -130,12 +130,12 @@ class RelayTelemetry:
         _oldest.set(status.oldest_s)
         _letters.set(status.dead)
         _unowned.set(sum(lane.owner is None for lane in status.lanes))
-        _held_back.set(blocker.age_s or 0 if blocker else 0)
+        _vacuum_blocked.set(blocker.age_s or 0 if blocker else 0)
         says = blocked_by(blocker) if blocker else None
         if says and not self._blocked:
-            self._log.warning("vacuum_held_back", cause=says)
+            self._log.warning("vacuum_blocked", cause=says)
         elif self._blocked and not says:
-            self._log.info("vacuum_resumed")
+            self._log.info("vacuum_unblocked")
         self._blocked = says
 
     def health(self) -> dict[str, Any]:

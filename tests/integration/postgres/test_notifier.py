@@ -34,10 +34,10 @@ async def heard(database_url: str) -> AsyncIterator[list[float]]:
 
 @pytest.fixture
 async def wake(engine) -> AsyncIterator[OutboxNotifier]:
-    outbox_wake = OutboxNotifier(engine)
-    await outbox_wake.start()
-    yield outbox_wake
-    await outbox_wake.aclose()
+    notifier = OutboxNotifier(engine)
+    await notifier.start()
+    yield notifier
+    await notifier.aclose()
 
 
 async def until(condition: Callable[[], bool]) -> None:

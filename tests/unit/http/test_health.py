@@ -195,7 +195,7 @@ async def test_events_that_wait_and_a_transaction_that_blocks_vacuum_are_named_a
     assert status == 200
     assert checks["events"] == checks["vacuum"] == "degraded"
     assert causes["events"] == ("no relay is alive; 5 events wait, the oldest for 95 s; 2 events were refused by Kafka")
-    assert "session 42 psql has held back vacuum for 900 s" in causes["vacuum"]
+    assert "session 42 psql has blocked vacuum for 900 s" in causes["vacuum"]
 
 
 async def test_nobody_relays_while_nothing_waits(web):

@@ -72,7 +72,7 @@ def test_a_transaction_that_holds_back_vacuum_is_told_when_it_begins_and_ends():
         during = telemetry.health()
         telemetry.backlog_read(STATUS)
 
-    assert [line["event"] for line in logs] == ["vacuum_held_back", "vacuum_resumed"]
+    assert [line["event"] for line in logs] == ["vacuum_blocked", "vacuum_unblocked"]
     assert "session 42 psql" in logs[0]["cause"]
     assert during["status"] == "degraded"
     assert "session 42 psql" in during["causes"]["vacuum"]

@@ -38,7 +38,7 @@ def status(
     """Show waiting events, their age, the rate of publication, relays and lanes, and what blocks vacuum.
 
     Needs DATABASE_URL, from the environment, `.env`, or the `auth-service dev` that runs here. A transaction that
-    holds back vacuum is seen in other roles' sessions only by a member of pg_monitor.
+    blocks vacuum is seen in other roles' sessions only by a member of pg_monitor.
 
     Args:
         watch: Repeat until Ctrl-C.

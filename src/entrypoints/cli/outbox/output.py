@@ -65,7 +65,7 @@ def print_status(status: OutboxStatus, rate: float) -> None:
             print(f"{counted(len(deepest) - LANES_SHOWN, 'lane')} more; --json has all of them.", file=sys.stderr)
     if blocker := status.vacuum_blocker:
         age = "" if blocker.age_s is None else f", for {_seconds(blocker.age_s)}"
-        print(f"Vacuum is held back by {blocker.kind} {printable(blocker.name)}{age}.", file=sys.stderr)
+        print(f"Vacuum is blocked by {blocker.kind} {printable(blocker.name)}{age}.", file=sys.stderr)
     flush()
 
 

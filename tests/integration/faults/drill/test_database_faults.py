@@ -228,13 +228,13 @@ async def test_a_stuck_old_transaction_is_named_everywhere(start, stuck, kafka_a
     code, found = service.doctor()
 
     assert status == 200
-    assert "psql has held back vacuum for " in causes["vacuum"]
+    assert "psql has blocked vacuum for " in causes["vacuum"]
     assert service.relay_health()[0] == 200
     assert code == 0
     assert service.doctor()[1]["vacuum"]["severity"] == "warning"
-    assert "psql has held back vacuum" in found["vacuum"]["says"]
+    assert "psql has blocked vacuum" in found["vacuum"]["says"]
     assert "pg_terminate_backend" in found["vacuum"]["advice"]
-    [said] = service.relay.events("vacuum_held_back")
+    [said] = service.relay.events("vacuum_blocked")
     assert "psql" in said["cause"]
     blocked = [line for line in service.metrics().splitlines() if line.startswith("outbox_vacuum_blocked_seconds ")]
     assert float(blocked[0].split()[1]) > 60
