@@ -41,7 +41,7 @@ FROM ${PYTHON_IMAGE} AS runtime
 ARG VERSION=0.0.0+local
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="auth-service" \
-      org.opencontainers.image.description="Users true to Clerk, events on Kafka, and who is calling." \
+      org.opencontainers.image.description="Users equal to Clerk's data, their changes on Kafka, and verification of session tokens." \
       org.opencontainers.image.vendor="Anomalyze" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \

@@ -159,7 +159,7 @@ def _entries(env_file: Path) -> tuple[list[tuple[str, str, str]], bool]:
         what = "it is UTF-16, save it as UTF-8" if is_utf16 else "it is not UTF-8"
         raise ConfigurationError(ConfigProblem(str(env_file), f"cannot be read: {what}")) from None
     bindings = [*parse_stream(io.StringIO(text, newline=None))]
-    # A line that is passed over in silence may be the secret that everybody looks for.
+    # A line that is skipped without a message may be the one that is missed.
     if bad := [str(_line(binding)) for binding in bindings if binding.error]:
         raise ConfigurationError(ConfigProblem(str(env_file), f"not NAME=value in line {', '.join(bad)}"))
     entries = [

@@ -11,7 +11,7 @@ from prometheus_client.exposition import ThreadingWSGIServer
 
 
 class _Quiet(WSGIRequestHandler):
-    def log_message(self, *_: Any) -> None:  # a line for each time that somebody looks would bury the others
+    def log_message(self, *_: Any) -> None:  # a line for each scrape would bury the others
         pass
 
 

@@ -41,7 +41,7 @@ _vacuum_blocked = Gauge(
     "outbox_vacuum_blocked_seconds", "Age of the oldest transaction that blocks vacuum, if over a minute."
 )
 
-BACKLOG_EVERY_S = 15.0  # Prometheus' own usual interval: reading more often would show nobody more
+BACKLOG_EVERY_S = 15.0  # Prometheus' usual interval: more frequent readings would not be seen
 _REST = 20  # times as long as a reading took
 
 

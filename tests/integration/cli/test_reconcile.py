@@ -138,7 +138,7 @@ async def test_since_reads_what_changed_lately_and_says_what_it_cannot_find(stag
 
     assert (found(since), since["looked_for_gone"]) == ({"stale": 1}, False)
     assert since["listed"] < 100
-    assert "nobody was looked for who is gone" in shown.stdout
+    assert "who is gone at Clerk was not looked for" in shown.stdout
     assert ids[4] in await stage.living()
 
 

@@ -22,7 +22,7 @@ OUTAGE = failure_of(ClerkUnavailableError("down"))
 
 
 @each_row(
-    ("error", "status", "of_everybody"),
+    ("error", "status", "for_all_users"),
     [
         (UserUnknownError(), 67, False),
         (UserDeletedError(), 67, False),
@@ -37,10 +37,10 @@ OUTAGE = failure_of(ClerkUnavailableError("down"))
         (ClerkNotConfiguredError("no key"), 78, True),
     ],
 )
-def test_every_kind_of_failure_has_its_status_and_those_of_everybody_end_the_run(error, status, of_everybody):
+def test_every_kind_of_failure_has_its_status_and_those_for_all_users_end_the_run(error, status, for_all_users):
     failure = failure_of(error)
 
-    assert (failure.status, failure.of_everybody) == (status, of_everybody)
+    assert (failure.status, failure.for_all_users) == (status, for_all_users)
 
 
 def test_what_is_not_expected_is_not_named():

@@ -206,7 +206,7 @@ class Output:
         seconds = time.monotonic() - self._began
         says = [f"{counted(progress.listed, 'user')} compared in {seconds:.1f} s, {self._rate():,.0f}/s."]
         if self._options.since is not None:
-            says.append("Only users that changed since then were read: nobody was looked for who is gone at Clerk.")
+            says.append("Only users that changed since then were read; who is gone at Clerk was not looked for.")
         if self._options.dry_run:
             says.append("Nothing was written (--dry-run).")
         whole = self._options.since is None and not self._options.dry_run and not self._options.user

@@ -15,7 +15,7 @@ class Failure:
     code: str  # for scripts; the same words as the HTTP API's problem codes
     message: str
     status: int  # the exit status when there is no other kind of failure
-    of_everybody: bool = False  # the action would fail in the same way for the next user, and is not tried
+    for_all_users: bool = False  # the action would fail in the same way for the next user, and is not tried
 
 
 def failure_of(error: errors.ApplicationError) -> Failure:
@@ -31,17 +31,17 @@ def failure_of(error: errors.ApplicationError) -> Failure:
             failure = Failure("identity-provider-refused", f"Clerk refuses: {said}{codes}", EX_NOPERM)
         case errors.ClerkNotConfiguredError():
             message = "Clerk cannot be asked without CLERK_SECRET_KEY (environment or .env)"
-            failure = Failure("identity-provider-not-configured", message, EX_CONFIG, of_everybody=True)
+            failure = Failure("identity-provider-not-configured", message, EX_CONFIG, for_all_users=True)
         case errors.ClerkKeyRefusedError():
-            failure = Failure("identity-provider-key-refused", said, EX_CONFIG, of_everybody=True)
+            failure = Failure("identity-provider-key-refused", said, EX_CONFIG, for_all_users=True)
         case errors.ClerkUnavailableError():
             message = f"{said}; trying again is safe"
-            failure = Failure("identity-provider-unavailable", message, EX_UNAVAILABLE, of_everybody=True)
+            failure = Failure("identity-provider-unavailable", message, EX_UNAVAILABLE, for_all_users=True)
         case errors.StoreUnavailableError() | errors.BrokerUnavailableError():
             code = "store-unavailable" if isinstance(error, errors.StoreUnavailableError) else "broker-unavailable"
-            failure = Failure(code, with_remedy(error), EX_UNAVAILABLE, of_everybody=True)
+            failure = Failure(code, with_remedy(error), EX_UNAVAILABLE, for_all_users=True)
         case errors.SafetyStopError():
-            failure = Failure("safety-stop", f"{said}; nobody was deleted", EX_DATAERR, of_everybody=True)
+            failure = Failure("safety-stop", f"{said}; nobody was deleted", EX_DATAERR, for_all_users=True)
         case errors.UnstorableError():
             failure = Failure("not-storable", f"the database refuses what Clerk has: {said}", EX_DATAERR)
         case _:

@@ -55,7 +55,7 @@ def run_for_each(
     async def do(container: ServeContainer) -> None:
         use_case = use_case_of(container)
         for who in ids:
-            if any(failure.of_everybody for failure in failures):
+            if any(failure.for_all_users for failure in failures):
                 failure = NOT_TRIED
             else:
                 try:
