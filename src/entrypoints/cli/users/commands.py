@@ -29,8 +29,9 @@ from entrypoints.composition.serve import ServeContainer
 app = App(
     name="users",
     help="Look users up, and act on them at Clerk. Exit status: 0 done; 2 wrong usage, and nothing was done; 65 the "
-    "database refuses the content; 67 no such user, or deleted; 69 Clerk, Kafka or the database is out of reach, and "
-    "trying again is safe; 77 Clerk refuses; 78 a variable is missing or wrong; 1 several of these, for several users.",
+    "database refuses the content, or a safety stop; 67 no such user, or deleted; 69 Clerk, Kafka or the database is "
+    "out of reach, and trying again is safe; 77 Clerk refuses; 78 a variable is missing or wrong; 1 several of these, "
+    "for several users.",
 )
 
 app.command(history)
