@@ -13,9 +13,9 @@ from rich.text import Text
 from application.errors import BrokerUnavailableError
 from application.relay.messages import kind_of
 from application.relay.ports import Record
-from entrypoints.cli.bounds import between
 from entrypoints.cli.event_kind import kind_text
 from entrypoints.cli.exit_codes import EX_UNAVAILABLE
+from entrypoints.cli.options import between
 from entrypoints.cli.output import separated
 from entrypoints.cli.startup import container_for
 from entrypoints.cli.terminal import console_for_stdout, fail, on_terminal, printable

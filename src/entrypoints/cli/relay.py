@@ -9,8 +9,8 @@ from typing import Annotated
 import uvloop
 
 from application.errors import ApplicationError
-from entrypoints.cli.bounds import between
 from entrypoints.cli.exit_codes import EX_NOT_DONE
+from entrypoints.cli.options import between
 from entrypoints.cli.terminal import fail
 from entrypoints.config.loading import load
 from entrypoints.config.settings import RelaySettings

@@ -13,9 +13,9 @@ from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
-from entrypoints.cli.bounds import between
 from entrypoints.cli.exit_codes import EX_CONFIG, EX_NOT_DONE
 from entrypoints.cli.granian_server import Server
+from entrypoints.cli.options import between
 from entrypoints.cli.terminal import fail
 from entrypoints.config.loading import load, load_from
 from entrypoints.config.parsing import MOST_WORKERS

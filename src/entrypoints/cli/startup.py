@@ -1,4 +1,4 @@
-"""What commands share before they do their work: options, settings, and the container made of them."""
+"""What commands share before they do their work: settings, and the container made of them."""
 
 import asyncio
 import logging
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
-from entrypoints.cli.exit_codes import EX_CONFIG, EX_USAGE
+from entrypoints.cli.exit_codes import EX_CONFIG
 from entrypoints.cli.terminal import fail
 from entrypoints.composition import Page, container_of
 from entrypoints.composition.lifecycle import connected
@@ -25,14 +25,6 @@ def container_for(page: type[Page], settings_class: type[Any]) -> Page:
     if hasattr(settings, "proxies"):
         settings.proxies.export()
     return container_of(page, settings)
-
-
-def read_option(name: str, read: Callable[[], T]) -> T:
-    """Return an option's value; ends the program when `read` raises ValueError."""
-    try:
-        return read()
-    except ValueError as error:
-        fail(f"{name}: {error}", EX_USAGE)
 
 
 def require_secret_key(api: ClerkApiSettings) -> None:

@@ -15,12 +15,11 @@ from application.errors import SafetyStopError
 from application.relay.fill_state import Filled
 from application.relay.topics import STATE, TopicFacts, differences
 from domain.user import parse_user_id
-from entrypoints.cli.bounds import between
 from entrypoints.cli.confirmation import Yes, confirm
 from entrypoints.cli.exit_codes import EX_CONFIG, EX_DATAERR, EX_NOT_DONE, EX_USAGE
-from entrypoints.cli.moment import moment
+from entrypoints.cli.options import between, moment, read_option
 from entrypoints.cli.output import flush, print_table
-from entrypoints.cli.startup import container_for, read_option, require_secret_key, run
+from entrypoints.cli.startup import container_for, require_secret_key, run
 from entrypoints.cli.terminal import console_for_progress, fail
 from entrypoints.composition import container_of
 from entrypoints.composition.lifecycle import acting

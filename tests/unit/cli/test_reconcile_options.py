@@ -5,7 +5,7 @@ from sdktest.rows import each_row
 
 from application.reconcile.drift import DeletionLimit
 from entrypoints.cli.main import main
-from entrypoints.cli.moment import moment
+from entrypoints.cli.options import moment
 from entrypoints.cli.reconcile.command import allowance
 
 NOW = 1_800_000_000_000

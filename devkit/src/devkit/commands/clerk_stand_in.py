@@ -23,7 +23,7 @@ from devkit.fake_clerk.http_server import listening
 from devkit.local.environment import DATA_DIR, NO_FILE, variables
 from devkit.local.keys import SECRET_KEY_FILE, keys_kept_in, secret_key_kept_in
 from devkit.settings import ClerkStandInSettings
-from entrypoints.cli.bounds import between
+from entrypoints.cli.options import between
 from entrypoints.cli.until_signal import run_until_signal
 from entrypoints.config.loading import load
 from entrypoints.config.parsing import http_url

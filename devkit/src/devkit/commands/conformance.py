@@ -25,8 +25,8 @@ from devkit.local.keys import ISSUER, new_keys, public_half
 from devkit.local.private_file import write_private
 from devkit.settings import TokenCommandSettings
 from domain.user import InvalidUserIdError, parse_user_id
-from entrypoints.cli.bounds import between
 from entrypoints.cli.exit_codes import EX_CONFIG, EX_NOT_DONE, EX_UNAVAILABLE, EX_USAGE
+from entrypoints.cli.options import between
 from entrypoints.cli.terminal import console_for_progress, fail
 from entrypoints.config.parsing import split_url
 

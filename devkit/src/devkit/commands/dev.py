@@ -27,8 +27,8 @@ from devkit.local.reload import noticing, reload_on_change, source_folders
 from devkit.servers.data_dir import locked
 from devkit.servers.errors import EmbeddedStackError
 from devkit.servers.stack import embedded_stack
-from entrypoints.cli.bounds import between
 from entrypoints.cli.confirmation import Yes, confirm
+from entrypoints.cli.options import between
 from entrypoints.cli.terminal import console_for_stdout
 from entrypoints.cli.until_signal import run_until_signal
 from entrypoints.composition import container_of

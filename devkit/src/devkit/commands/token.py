@@ -16,8 +16,8 @@ from devkit.local.environment import DATA_DIR, load_beside_dev
 from devkit.local.keys import ISSUER, PRIVATE_KEY_FILE, public_half
 from devkit.settings import TokenCommandSettings
 from domain.user import InvalidUserIdError, parse_user_id
-from entrypoints.cli.bounds import between
 from entrypoints.cli.exit_codes import EX_USAGE
+from entrypoints.cli.options import between
 from entrypoints.cli.terminal import fail
 from entrypoints.config import parsing
 from entrypoints.config.settings import ClerkApiSettings, TokenSettings

@@ -23,8 +23,8 @@ from devkit.fake_clerk.signing import sign_webhook
 from devkit.local.environment import DATA_DIR, load_beside_dev
 from devkit.settings import TriggerSettings
 from domain.user import InvalidUserIdError, parse_user_id
-from entrypoints.cli.bounds import between
 from entrypoints.cli.exit_codes import EX_USAGE
+from entrypoints.cli.options import between
 from entrypoints.cli.terminal import fail
 from entrypoints.config import parsing
 

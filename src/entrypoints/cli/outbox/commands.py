@@ -11,9 +11,9 @@ from cyclopts import App
 from application.counting import counted
 from application.relay.dead_letters import OutboxStatus, Repair, publish_rate
 from application.relay.ports import OutboxAdministration
-from entrypoints.cli.bounds import between
 from entrypoints.cli.confirmation import Yes, confirm
 from entrypoints.cli.exit_codes import EX_NOT_DONE, EX_USAGE
+from entrypoints.cli.options import between
 from entrypoints.cli.outbox.output import as_json, print_json, print_letters, print_status
 from entrypoints.cli.startup import container_for, run
 from entrypoints.cli.terminal import console_for_stdout, fail, on_terminal

@@ -12,12 +12,11 @@ from application import errors
 from application.reconcile.drift import DeletionLimit
 from application.reconcile.options import ReconcileOptions
 from domain.user import parse_user_id
-from entrypoints.cli.bounds import between
 from entrypoints.cli.confirmation import Yes, require_terminal
 from entrypoints.cli.exit_codes import EX_TEMPFAIL, EX_USAGE
-from entrypoints.cli.moment import moment
+from entrypoints.cli.options import between, moment, read_option
 from entrypoints.cli.reconcile.output import DIFFERENT, EQUAL, REFUSED, REPAIRED, SAFETY_STOP, STOPPED, Output
-from entrypoints.cli.startup import read_option, require_secret_key
+from entrypoints.cli.startup import require_secret_key
 from entrypoints.cli.terminal import fail
 from entrypoints.cli.until_signal import run_until_signal
 from entrypoints.composition import container_of

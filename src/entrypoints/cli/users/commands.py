@@ -16,9 +16,9 @@ from application.users.ports import Listed
 from application.users.representation import profile_document, user_document
 from domain.decision import Decision
 from domain.user import User, UserId
-from entrypoints.cli.bounds import between
 from entrypoints.cli.confirmation import Yes, confirm
 from entrypoints.cli.exit_codes import EX_USAGE
+from entrypoints.cli.options import between
 from entrypoints.cli.terminal import fail
 from entrypoints.cli.users import output
 from entrypoints.cli.users.history import erased, history
