@@ -8,6 +8,7 @@ from application.errors import (
     ClerkNotConfiguredError,
     ClerkRefusedError,
     ClerkUnavailableError,
+    SafetyStopError,
     StoreBusyError,
     StoreUnavailableError,
     UnstorableError,
@@ -16,6 +17,7 @@ from application.errors import (
     UserUnknownError,
 )
 from entrypoints.cli.users.failures import NOT_TRIED, exit_status, failure_of
+from entrypoints.http.problems import USER_GONE, problem_of
 
 NO_USER = failure_of(UserUnknownError())
 OUTAGE = failure_of(ClerkUnavailableError("down"))
@@ -41,6 +43,15 @@ def test_every_kind_of_failure_has_its_status_and_those_for_all_users_end_the_ru
     failure = failure_of(error)
 
     assert (failure.status, failure.for_all_users) == (status, for_all_users)
+
+
+def test_the_codes_are_those_of_the_http_api():
+    errors = [UserUnknownError(), UnstorableError("no"), SafetyStopError("no"), ClerkNotConfiguredError("no")]
+    errors += [kind("no") for kind in (ClerkKeyRefusedError, ClerkUnavailableError, StoreUnavailableError)]
+    errors.append(ClerkRefusedError("no", status=402, codes=()))
+
+    assert [failure_of(error).code for error in errors] == [problem_of(error).code for error in errors]
+    assert failure_of(UserDeletedError()).code == USER_GONE.code  # of the user who is named, not of the caller
 
 
 def test_what_is_not_expected_is_not_named():
