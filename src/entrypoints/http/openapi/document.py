@@ -62,7 +62,7 @@ def document(handlers: Sequence[ControllerRouterHandler], injected: Sequence[str
     config = OpenAPIConfig(
         title="auth-service",
         version=VERSION,
-        summary="Users of the platform, true to Clerk, and who is calling.",
+        summary="The users of the platform, and verification of session tokens.",
         license=License(name="Proprietary", identifier="LicenseRef-Proprietary"),
         components=Components(
             security_schemes={
