@@ -6,6 +6,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from support.clerk_stand_in import RunningStandIn
+from support.users_stage import Stage
+
 
 @pytest.fixture
 def processes_of() -> Callable[[Path], list[str]]:
@@ -37,3 +40,8 @@ def gone(processes_of) -> Callable[[Path], bool]:
         return True
 
     return wait
+
+
+@pytest.fixture
+def stage(database_url: str, tmp_path: Path, clerk_stand_in: RunningStandIn) -> Stage:
+    return Stage(database_url, tmp_path, clerk_stand_in)

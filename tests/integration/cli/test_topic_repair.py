@@ -1,7 +1,6 @@
 """`auth-service topic repair` after versions went back, on a real database and a real Kafka."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -10,15 +9,9 @@ from adapters.postgres.engine import create_engine
 from adapters.postgres.outbox import PostgresOutbox
 from application.relay.lanes import LANES
 from entrypoints.cli.exit_codes import EX_DATAERR
-from support.clerk_stand_in import RunningStandIn
 from support.ledger import read_topic
 from support.publishing import publisher_to
 from support.users_stage import Answer, Stage
-
-
-@pytest.fixture
-def stage(database_url: str, tmp_path: Path, clerk_stand_in: RunningStandIn) -> Stage:
-    return Stage(database_url, tmp_path, clerk_stand_in)
 
 
 @pytest.fixture

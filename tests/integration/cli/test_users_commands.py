@@ -1,16 +1,6 @@
 """`auth-service users …` on a real database, and on Clerk's stand-in by the real SDK."""
 
-from pathlib import Path
-
 import pytest
-
-from support.clerk_stand_in import RunningStandIn
-from support.users_stage import Stage
-
-
-@pytest.fixture
-def stage(database_url: str, tmp_path: Path, clerk_stand_in: RunningStandIn) -> Stage:
-    return Stage(database_url, tmp_path, clerk_stand_in)
 
 
 async def test_get_shows_the_published_profile(stage):

@@ -3,19 +3,11 @@
 import asyncio
 import os
 import signal
-from pathlib import Path
 
 import pytest
 
 from devkit.servers.data_dir import locked
-from support.clerk_stand_in import RunningStandIn
 from support.terminal import terminal
-from support.users_stage import Stage
-
-
-@pytest.fixture
-def stage(database_url: str, tmp_path: Path, clerk_stand_in: RunningStandIn) -> Stage:
-    return Stage(database_url, tmp_path, clerk_stand_in)
 
 
 @pytest.mark.parametrize("action", ["ban", "lock", "delete", "revoke-sessions", "sync"])
