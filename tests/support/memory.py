@@ -113,7 +113,7 @@ class MemoryIdentities:
     done: list[tuple[Any, ...]] = field(factory=list)
     """Each action, the user, and what else it was given."""
     sessions: dict[UserId, list[SessionId]] = field(factory=dict)
-    trouble: Exception | None = None
+    failure: Exception | None = None
     """What every action ends in, undone."""
 
     async def get(self, user_id: UserId) -> Snapshot | None:
@@ -157,8 +157,8 @@ class MemoryIdentities:
         return Deletion(id=user_id, deleted_at=self.users.pop(user_id).source.updated_at + 1)
 
     def _do(self, user_id: UserId, action: str, *given: Any) -> None:
-        if self.trouble:
-            raise self.trouble
+        if self.failure:
+            raise self.failure
         if user_id not in self.users:
             raise UserUnknownError
         self.done.append((action, user_id, *given))

@@ -30,7 +30,7 @@ errors.kafka_errors[InvalidRecordError.errno] = InvalidRecordError
 REFUSED = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError, InvalidRecordError)
 """Permanent refusals of a record; every other error may be temporary."""
 
-TROUBLE = (errors.KafkaError, OSError, TimeoutError, TopicMissingError)
+KAFKA_FAILURES = (errors.KafkaError, OSError, TimeoutError, TopicMissingError)
 """Everything that a producer may raise when the brokers fail or are out of reach."""
 
 # The first that fits: TimeoutError is an OSError.
@@ -58,7 +58,7 @@ async def failure_of(attempt: Coroutine[Any, Any, None], *, within_s: float) -> 
     try:
         async with asyncio.timeout(within_s):
             await attempt
-    except (*TROUBLE, BrokerUnavailableError) as error:
+    except (*KAFKA_FAILURES, BrokerUnavailableError) as error:
         return error
     except asyncio.CancelledError:
         task = asyncio.current_task()

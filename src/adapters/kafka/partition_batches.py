@@ -18,7 +18,7 @@ _HASHES = 2**16  # hashing a key in Python is a fifth of the cost of a message; 
 
 
 @frozen
-class Fates:
+class SendResults:
     """The results of a batch, by the id of the message; a message that was not queued is in neither."""
 
     arrived: set[int] = field(factory=set)
@@ -43,22 +43,22 @@ class _Sent:
     def failure(self) -> BaseException | None:
         return self.arrival.exception()
 
-    def note(self, fates: Fates) -> None:
+    def note(self, results: SendResults) -> None:
         if not self.arrival.done() or self.arrival.cancelled():
             return
         if self.failure:
-            fates.fail(self.items, self.failure)
+            results.fail(self.items, self.failure)
             return
-        fates.arrived.update(item.id for item in self.items)
+        results.arrived.update(item.id for item in self.items)
         if metadata := self.arrival.result():
-            fates.ends[metadata.partition] = metadata.offset + len(self.items)
+            results.ends[metadata.partition] = metadata.offset + len(self.items)
 
 
 async def publish_in_order(
     broker: RelayBroker,
     batch: Iterable[tuple[str, Pending]],
     record: Callable[[OutboxMessage], Record],
-    fates: Fates,
+    results: SendResults,
 ) -> None:
     """Publish each message to its topic, in the partition of its key; note the result, also when cancelled.
 
@@ -66,7 +66,7 @@ async def publish_in_order(
     broker checks the sequence only of a producer of which it has stored a batch, so it would accept a batch behind a
     new producer's refused first one.
     """
-    waiting = await _by_partition(broker, batch, fates)
+    waiting = await _by_partition(broker, batch, results)
     while waiting:
         under_way: dict[tuple[str, int], _Sent] = {}
         try:
@@ -76,18 +76,18 @@ async def publish_in_order(
                 try:
                     count, arrival = await _hand_over(broker, topic, partition, records)
                 except KafkaError as error:
-                    fates.fail(items, error)
+                    results.fail(items, error)
                 else:
                     under_way[topic, partition] = _Sent(items[:count], items[count:], arrival)
             await asyncio.gather(*(sent.arrival for sent in under_way.values()), return_exceptions=True)
         finally:
             for sent in under_way.values():
-                sent.note(fates)
+                sent.note(results)
         waiting = {target: sent.left for target, sent in under_way.items() if sent.left and not sent.failure}
 
 
 async def _by_partition(
-    broker: RelayBroker, batch: Iterable[tuple[str, Pending]], fates: Fates
+    broker: RelayBroker, batch: Iterable[tuple[str, Pending]], results: SendResults
 ) -> dict[tuple[str, int], list[Pending]]:
     """Divide a batch among the partitions that every Kafka client chooses by default (murmur2, DefaultPartitioner)."""
     partitions: dict[str, Sequence[int] | KafkaError] = {}
@@ -100,7 +100,7 @@ async def _by_partition(
                 partitions[topic] = error
         among = partitions[topic]
         if isinstance(among, KafkaError):
-            fates.fail([item], among)
+            results.fail([item], among)
             continue
         target = topic, partition_of(item.message.key, among)
         found.setdefault(target, []).append(item)

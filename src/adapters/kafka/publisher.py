@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from adapters.kafka.broker import Record, RelayBroker
 from adapters.kafka.cloudevents import record_headers
 from adapters.kafka.failures import REFUSED, UnroutedError, explained, failure_of
-from adapters.kafka.partition_batches import Fates, publish_in_order
+from adapters.kafka.partition_batches import SendResults, publish_in_order
 from application.failure import Failure
 from application.relay.messages import DeliveryResults, OutboxMessage, Pending, RefusedMessage
 
@@ -32,16 +32,16 @@ class KafkaPublisher:
     async def publish(self, batch: Sequence[Pending]) -> DeliveryResults:
         if not batch:
             return DeliveryResults()
-        fates = Fates()
+        results = SendResults()
         refused: list[RefusedMessage] = []
-        failure = await failure_of(self._publish_all(batch, fates, refused), within_s=DEADLINE_S)
-        settled = fates.arrived | {refusal.pending.id for refusal in refused}
+        failure = await failure_of(self._publish_all(batch, results, refused), within_s=DEADLINE_S)
+        settled = results.arrived | {refusal.pending.id for refusal in refused}
         left = [item for item in batch if item.id not in settled]
-        outage = await self._explained(failure, left, fates) if left else None
+        outage = await self._explained(failure, left, results) if left else None
         # A message that was sent and did not arrive left a gap in the producer's sequence.
-        if failure or any(item.id not in fates.unsent for item in left):
+        if failure or any(item.id not in results.unsent for item in left):
             await self.aclose()
-        return DeliveryResults([item for item in batch if item.id in fates.arrived], refused, outage)
+        return DeliveryResults([item for item in batch if item.id in results.arrived], refused, outage)
 
     async def aclose(self) -> None:
         """Close the connection; what is not acknowledged is not retried."""
@@ -49,19 +49,19 @@ class KafkaPublisher:
             self._connected, self._found = False, set()
             await self._broker.stop()
 
-    async def _publish_all(self, batch: Sequence[Pending], fates: Fates, refused: list[RefusedMessage]) -> None:
+    async def _publish_all(self, batch: Sequence[Pending], results: SendResults, refused: list[RefusedMessage]) -> None:
         """Send the batch, then one by one what a broker refused together, to find the refused message."""
-        await self._publish(batch, fates)
-        blamed = {self._topic(item) for item in batch if isinstance(fates.failed.get(item.id), REFUSED)}
-        if not blamed:
+        await self._publish(batch, results)
+        refusing = {self._topic(item) for item in batch if isinstance(results.failed.get(item.id), REFUSED)}
+        if not refusing:
             return
-        settled = fates.arrived | fates.unsent
-        suspects = [item for item in batch if item.id not in settled and self._topic(item) in blamed]
+        settled = results.arrived | results.unsent
+        suspects = [item for item in batch if item.id not in settled and self._topic(item) in refusing]
         await self.aclose()
         for item in suspects:
-            fates.failed.pop(item.id, None)
-            await self._publish([item], fates)
-            error = fates.failed.get(item.id)
+            results.failed.pop(item.id, None)
+            await self._publish([item], results)
+            error = results.failed.get(item.id)
             if error is None:
                 continue
             await self.aclose()
@@ -69,7 +69,7 @@ class KafkaPublisher:
                 raise error
             refused.append(RefusedMessage(item, f"{self._topic(item)}: {type(error).__name__}", attempts=2))
 
-    async def _publish(self, batch: Sequence[Pending], fates: Fates) -> None:
+    async def _publish(self, batch: Sequence[Pending], results: SendResults) -> None:
         """Send what has a topic, unless an earlier message of its key has none; note all results."""
         if not self._connected:
             self._connected = True  # also if it fails or is cancelled: then it must be closed
@@ -84,18 +84,18 @@ class KafkaPublisher:
             if topic is None or topic in reasons:
                 held.setdefault(key, reasons[topic] if topic else UnroutedError(item.message.type))
             if topic is None or key in held:
-                fates.failed[item.id] = held[key]
-                fates.unsent.add(item.id)
+                results.failed[item.id] = held[key]
+                results.unsent.add(item.id)
             else:
                 ready.append((topic, item))
-        await publish_in_order(self._broker, ready, _record, fates)
+        await publish_in_order(self._broker, ready, _record, results)
 
     def _topic(self, item: Pending) -> str | None:
         return self._topics.get(item.message.type)
 
-    async def _explained(self, failure: BaseException | None, left: Sequence[Pending], fates: Fates) -> Failure:
-        first = next((item for item in left if item.id in fates.failed), left[0])
-        error = failure or fates.failed.get(first.id) or TimeoutError()
+    async def _explained(self, failure: BaseException | None, left: Sequence[Pending], results: SendResults) -> Failure:
+        first = next((item for item in left if item.id in results.failed), left[0])
+        error = failure or results.failed.get(first.id) or TimeoutError()
         return await explained(error, self._broker, self._topic(first))
 
 

@@ -13,9 +13,9 @@ from faststream.security import BaseSecurity
 
 from adapters.kafka.broker import Record, RelayBroker
 from adapters.kafka.client_tasks import take_error
-from adapters.kafka.failures import REFUSED, TROUBLE, explained, failure_of, unavailable, unwrapped
+from adapters.kafka.failures import KAFKA_FAILURES, REFUSED, explained, failure_of, unavailable, unwrapped
 from adapters.kafka.last_stable_offset import until_stable
-from adapters.kafka.partition_batches import Fates, publish_in_order
+from adapters.kafka.partition_batches import SendResults, publish_in_order
 from adapters.kafka.user_state import state_headers, state_value
 from application.relay.messages import DeliveryResults, OutboxMessage, Pending, RefusedMessage
 from application.relay.state_topic import FencedError
@@ -92,24 +92,24 @@ class KafkaStatePublisher:
             raise FencedError
         if not batch:
             return DeliveryResults()
-        fates = Fates()
+        results = SendResults()
         self._suspects &= {item.id for item in batch}
         self._broken = True  # until the commit is known, also when this is cancelled
-        failure = await failure_of(self._transact(self._broker, batch, fates), within_s=DEADLINE_S)
+        failure = await failure_of(self._transact(self._broker, batch, results), within_s=DEADLINE_S)
         if failure:
             outage = await explained(failure, self._broker, self._topic)
             await self.aclose()  # or it would continue to retry
             return DeliveryResults(outage=outage)
         # After a failure the producer's sequence has a gap (ADR 0024).
-        self._broken = bool(fates.failed)
+        self._broken = bool(results.failed)
         refused = [
-            RefusedMessage(item, f"{self._topic}: {type(fates.failed[item.id]).__name__}", attempts=2)
+            RefusedMessage(item, f"{self._topic}: {type(results.failed[item.id]).__name__}", attempts=2)
             for item in batch
-            if item.id in fates.failed and item.id in self._suspects
+            if item.id in results.failed and item.id in self._suspects
         ]
-        if fates.failed and not refused:
-            self._suspects |= {item.id for item in batch if item.id not in fates.arrived}
-        return DeliveryResults([item for item in batch if item.id in fates.arrived], refused)
+        if results.failed and not refused:
+            self._suspects |= {item.id for item in batch if item.id not in results.arrived}
+        return DeliveryResults([item for item in batch if item.id in results.arrived], refused)
 
     async def aclose(self) -> None:
         """Close the producer; an open transaction is rolled back when it is fenced, or by the coordinator."""
@@ -138,10 +138,10 @@ class KafkaStatePublisher:
                         empty = await producer.send_batch(producer.create_batch(), self._topic, partition=partition)
                         empty.add_done_callback(take_error)
                     await (producer.commit_transaction() if commit else producer.abort_transaction())
-        except TROUBLE as error:
+        except KAFKA_FAILURES as error:
             raise await unavailable(error, broker, self._topic) from None
 
-    async def _transact(self, broker: RelayBroker, batch: Sequence[Pending], fates: Fates) -> None:
+    async def _transact(self, broker: RelayBroker, batch: Sequence[Pending], results: SendResults) -> None:
         """Write the batch in one transaction, without refused messages; FencedError: another relay fenced this writer.
 
         A broker refuses a partition's records together. Suspects are sent alone and last, until the first that fails:
@@ -149,22 +149,22 @@ class KafkaStatePublisher:
         """
         with _fenced():
             await broker.producer.begin_transaction()
-            await self._send(broker, [item for item in batch if item.id not in self._suspects], fates)
+            await self._send(broker, [item for item in batch if item.id not in self._suspects], results)
             for item in batch:
-                if fates.failed:
+                if results.failed:
                     break
                 if item.id in self._suspects:
-                    await self._send(broker, [item], fates)
-            for error in fates.failed.values():
+                    await self._send(broker, [item], results)
+            for error in results.failed.values():
                 if not isinstance(error, REFUSED):
                     raise error
             await broker.producer.commit_transaction()
-            await until_stable(broker.producer, self._topic, fates.ends)
+            await until_stable(broker.producer, self._topic, results.ends)
 
-    async def _send(self, broker: RelayBroker, batch: Sequence[Pending], fates: Fates) -> None:
+    async def _send(self, broker: RelayBroker, batch: Sequence[Pending], results: SendResults) -> None:
         """Send the records and note each result; raise if this writer is fenced."""
-        await publish_in_order(broker, ((self._topic, item) for item in batch), _record, fates)
-        for error in fates.failed.values():
+        await publish_in_order(broker, ((self._topic, item) for item in batch), _record, results)
+        for error in results.failed.values():
             if isinstance(unwrapped(error), _FENCED):
                 raise error
 
@@ -176,7 +176,7 @@ class KafkaStatePublisher:
                     await broker.connect(transactional_id=writer, transaction_timeout_ms=TRANSACTION_MS)
                     if reasons := await broker.unusable([self._topic]):
                         raise reasons[self._topic]  # noqa: TRY301  # it is explained as the others are
-        except TROUBLE as error:
+        except KAFKA_FAILURES as error:
             await broker.stop()
             raise await unavailable(error, broker, self._topic) from None
         except BaseException:

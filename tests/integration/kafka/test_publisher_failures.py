@@ -1,4 +1,4 @@
-"""What a publisher makes of clusters and topics in trouble: nothing is lost, and no order is broken."""
+"""What a publisher makes of failing clusters and topics: nothing is lost, and no order is broken."""
 
 import asyncio
 from collections.abc import AsyncIterator

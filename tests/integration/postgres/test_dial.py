@@ -29,7 +29,7 @@ def hosts(url, *entries, query=""):
     return f"postgresql://{to.username}:{to.password}@{','.join(entry or own for entry in entries)}{to.path}{query}"
 
 
-async def trouble(url):
+async def failure(url):
     engine = create_engine(read_target(url), pool_size=1, application_name="tests")
     try:
         await check_database(engine)
@@ -53,7 +53,7 @@ async def test_a_host_that_is_away_or_silent_or_has_no_address_does_not_hide_the
     url = hosts(database_url, f"127.0.0.1:{free_port()}", silent, "no-such-host.invalid", None)
     began = asyncio.get_running_loop().time()
 
-    assert await trouble(url) is None
+    assert await failure(url) is None
     assert asyncio.get_running_loop().time() - began < 5
 
 
@@ -73,9 +73,9 @@ async def test_of_several_hosts_the_one_that_takes_writes_is_used(database_url, 
 
         for query in ("", "?target_session_attrs=read-write", "?target_session_attrs=primary&sslmode=prefer"):
             url = hosts(database_url, there, None, query=query) if "primary" not in query else database_url + query
-            assert await trouble(url) is None
-        assert await trouble(hosts(database_url, there)) is Cause.READ_ONLY
-        assert await trouble(hosts(database_url, there, f"127.0.0.1:{free_port()}")) is Cause.NO_PRIMARY
+            assert await failure(url) is None
+        assert await failure(hosts(database_url, there)) is Cause.READ_ONLY
+        assert await failure(hosts(database_url, there, f"127.0.0.1:{free_port()}")) is Cause.NO_PRIMARY
         dial = Dialer(
             target=read_target(hosts(database_url, None, there, query="?target_session_attrs=prefer-standby")),
             application_name="tests",
@@ -155,7 +155,7 @@ async def test_why_no_connection_is_made_is_told_by_its_cause(database_url, sile
         pytest.fail("the server that is given may have TLS")
     url = hosts(database_url, silent if host == "silent" else host, query=query)
 
-    assert await trouble(url) is expected
+    assert await failure(url) is expected
 
 
 async def test_a_certificate_that_vanished_is_the_configurations_fault_and_never_the_datas(database_url, tmp_path):
@@ -179,5 +179,5 @@ async def test_a_host_that_dies_after_the_login_does_not_hide_the_next(database_
 
     to = urlsplit(database_url)
     with proxy(to.hostname, to.port, tap=die) as dying:
-        assert await trouble(hosts(database_url, dying.address, None)) is None
+        assert await failure(hosts(database_url, dying.address, None)) is None
         assert dying.connections

@@ -30,7 +30,7 @@ _runs = itertools.count()
 
 @frozen
 class Story:
-    """What happens: changes of users, each by one of the connections, and relays with trouble."""
+    """What happens: changes of users, each by one of the connections, and relays that fail."""
 
     changes: Sequence[tuple[str, int]]
     limit: int

@@ -269,7 +269,7 @@ def test_what_a_running_serve_has_met_is_told_in_its_words(state, label, detail,
     assert found.advice
 
 
-def test_a_serve_without_trouble_and_no_serve_at_all_are_fine():
+def test_a_serve_without_failures_and_no_serve_at_all_are_fine():
     quiet = ServingFacts(address="a", answers=True, checks={"x": "ok", "y": "not asked yet"})
 
     assert [finding.severity for finding in serving_findings(quiet)] == [OK]

@@ -114,7 +114,7 @@ async def test_an_action_on_somebody_whom_clerk_does_not_have_leaves_our_row_alo
 async def test_what_clerk_refuses_changes_nothing_here(world):
     world.clerk.users[USER] = snapshot()
     await world.sync_user(snapshot())
-    world.clerk.trouble = ClerkRefusedError("no", status=402, codes=("payment_required",))
+    world.clerk.failure = ClerkRefusedError("no", status=402, codes=("payment_required",))
 
     for act in (world.actions["ban"], world.delete):
         with pytest.raises(ClerkRefusedError):

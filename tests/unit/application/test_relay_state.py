@@ -156,7 +156,7 @@ async def test_a_relay_that_was_barred_begins_again_at_once():
 
 
 @pytest.mark.parametrize("rounds_between", [0, 1, 3, 8])
-async def test_two_relays_that_bar_each_other_every_few_rounds_are_in_trouble_until_it_ends(rounds_between: int):
+async def test_two_relays_that_bar_each_other_every_few_rounds_report_a_failure_until_it_ends(rounds_between: int):
     run_round = relay(*(message("a", version) for version in range(1, 400)))
 
     told = []
@@ -168,7 +168,7 @@ async def test_two_relays_that_bar_each_other_every_few_rounds_are_in_trouble_un
 
     at = [number for number, outage in enumerate(told) if outage]
     assert at
-    assert at[0] >= 10 * (1 + rounds_between)  # ten relays that join are no trouble
+    assert at[0] >= 10 * (1 + rounds_between)  # ten relays that join are no failure
     assert calm == [None] * 8
 
 

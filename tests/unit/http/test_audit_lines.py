@@ -70,7 +70,7 @@ async def test_what_was_refused_is_written_down_too(served, credentials, outcome
 
 
 async def test_what_failed_is_written_down_too(served):
-    served.identities.trouble = ClerkUnavailableError("slow")
+    served.identities.failure = ClerkUnavailableError("slow")
     with capture_logs() as logs:
         await act(served, "delete")
         await act(served, "ban", "user_nobody")
@@ -84,7 +84,7 @@ async def test_what_failed_is_written_down_too(served):
 
 
 async def test_a_bug_is_written_down_too(served):
-    served.identities.trouble = RuntimeError("ada@example.org")
+    served.identities.failure = RuntimeError("ada@example.org")
     with capture_logs() as logs:
         response = await act(served, "ban")
 

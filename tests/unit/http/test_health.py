@@ -41,7 +41,7 @@ async def health(web) -> tuple[int, dict[str, str], dict[str, str]]:
     return response.status_code, response.json()["checks"], response.json()["causes"]
 
 
-async def trouble_metrics(web) -> list[str]:
+async def failure_metrics(web) -> list[str]:
     text = (await web.client.get("/metrics")).text
     return [line for line in text.splitlines() if line.startswith("auth_failures_total")]
 
@@ -60,7 +60,7 @@ async def test_what_a_stranger_names_a_header_is_in_no_log_and_on_no_page(web):
         await web.client.post("/webhooks/clerk", content=b"{}", headers=headers)
         answer = await web.client.get("/health")
 
-    assert "strangers" not in f"{logs} {answer.text} {await trouble_metrics(web)}"
+    assert "strangers" not in f"{logs} {answer.text} {await failure_metrics(web)}"
 
 
 async def refuse(web, times: int = 1) -> None:
@@ -94,7 +94,7 @@ async def test_a_wrong_webhook_secret_is_named_when_somebody_signs_in_of_whom_no
     assert ", 2 times since the last success" in causes["webhooks"]
     assert (await web.client.get("/health")).json()["labels"] == {"webhooks": "webhook: wrong signature"}
     assert all("No matching signature" in line["cause"] for line in logs if line["event"] == "request")
-    assert any('cause="webhook: wrong signature"' in line for line in await trouble_metrics(web))
+    assert any('cause="webhook: wrong signature"' in line for line in await failure_metrics(web))
 
 
 @pytest.mark.parametrize(("off_s", "where"), [(-600, "behind"), (600, "ahead of")])
@@ -108,7 +108,7 @@ async def test_a_clock_that_is_off_by_ten_minutes_is_told_from_a_forgery(web, of
     assert causes["webhooks"].startswith("webhook: clock differs (Message timestamp too ")
     assert re.search(f"genuine, and (599|60[01]) s {where} our clock", causes["webhooks"])
     assert "our clock" in logs[0]["cause"]
-    assert any('cause="webhook: clock differs"' in line for line in await trouble_metrics(web))
+    assert any('cause="webhook: clock differs"' in line for line in await failure_metrics(web))
 
 
 @pytest.mark.parametrize("claim", ["nbf", "iat"])
@@ -121,7 +121,7 @@ async def test_a_genuine_token_of_the_future_tells_that_a_clock_is_off(web, clai
     assert checks["session_tokens"] == "degraded"
     assert causes["session_tokens"].startswith("session token: clock differs (genuine")
     assert "clock" in logs[0]["cause"]
-    assert any('cause="session token: clock differs"' in line for line in await trouble_metrics(web))
+    assert any('cause="session token: clock differs"' in line for line in await failure_metrics(web))
 
 
 async def test_a_forged_or_expired_token_tells_nothing_of_clocks(web):
@@ -140,7 +140,7 @@ async def test_an_old_forgery_is_a_forgery(web):
     assert causes["webhooks"].startswith("webhook: wrong signature (")
 
 
-async def test_a_genuine_webhook_ends_the_trouble(web):
+async def test_a_genuine_webhook_ends_the_failure(web):
     await web.deliver(created(), signed(b"something else"))
     await web.deliver(created())
     _, checks, causes = await health(web)
@@ -148,7 +148,7 @@ async def test_a_genuine_webhook_ends_the_trouble(web):
     assert (checks["webhooks"], causes) == ("ok", {})
 
 
-async def test_a_proven_trouble_is_not_hidden_behind_forgeries(web):
+async def test_a_proven_failure_is_not_hidden_behind_forgeries(web):
     body = created()
     await web.deliver(body, sign_webhook(SECRET, "msg_1", int(time.time()) - 600, body))
     await refuse(web, 3)
@@ -172,7 +172,7 @@ async def test_a_database_that_takes_no_webhook_is_asked_whether_it_still_does_n
     assert (status, checks["database"]) == (503, "unavailable")
     assert causes["database"] == "PostgreSQL: disk full (53100)"
     assert (logs[0]["cause"], logs[0]["log_level"]) == ("PostgreSQL: disk full (53100)", "warning")
-    assert any('cause="PostgreSQL: disk full"' in line for line in await trouble_metrics(web))
+    assert any('cause="PostgreSQL: disk full"' in line for line in await failure_metrics(web))
 
     web.database.write_fails = None
 
@@ -262,7 +262,7 @@ async def test_while_all_is_well_it_writes_once_a_minute_and_counts_every_few_se
     assert database.writes == 2
 
 
-def test_a_trouble_that_has_not_shown_for_long_is_over():
+def test_a_failure_that_has_not_shown_for_long_is_over():
     now = 0.0
     failures = RecentFailures(lambda: now)
     failures.failed(failure_of(ClerkUnavailableError("ConnectError")))
@@ -274,7 +274,7 @@ def test_a_trouble_that_has_not_shown_for_long_is_over():
     assert failures.of("Clerk") is None
 
 
-def test_the_clients_own_errors_are_no_trouble_of_ours():
+def test_the_clients_own_errors_are_no_failures_of_ours():
     assert failure_of(ValueError("x")) is None
 
 

@@ -163,7 +163,7 @@ async def test_a_body_over_64_kib_is_413(served, action):
 
 
 @pytest.mark.parametrize(
-    ("trouble", "status", "expected"),
+    ("failure", "status", "expected"),
     [
         (ClerkUnavailableError("slow"), 503, "identity-provider-unavailable"),
         (ClerkLimitedError("429", retry_after_s=9), 503, "identity-provider-limited"),
@@ -176,9 +176,9 @@ async def test_a_body_over_64_kib_is_413(served, action):
     ],
 )
 @pytest.mark.parametrize("action", ["ban", "set-metadata", "revoke-sessions", "delete"])
-async def test_trouble_at_clerk_is_told_as_it_is_and_changes_nothing_here(served, trouble, status, expected, action):
+async def test_a_failure_at_clerk_is_told_as_it_is_and_changes_nothing_here(served, failure, status, expected, action):
     before = served.users.rows[USER]
-    served.identities.trouble = trouble
+    served.identities.failure = failure
     response = await act(served, action)
 
     assert (response.status_code, code(response)) == (status, expected)
@@ -188,14 +188,14 @@ async def test_trouble_at_clerk_is_told_as_it_is_and_changes_nothing_here(served
 
 
 @pytest.mark.parametrize(
-    ("trouble", "expected"),
+    ("failure", "expected"),
     [(StoreUnavailableError("down"), "store-unavailable"), (UnstorableError("no"), "not-storable")],
 )
-async def test_trouble_with_the_database_after_the_action_is_told_and_the_webhook_will_bring_it(
-    served, monkeypatch, trouble, expected
+async def test_a_failure_of_the_database_after_the_action_is_told_and_the_webhook_will_bring_it(
+    served, monkeypatch, failure, expected
 ):
     async def fail(*_):
-        raise trouble
+        raise failure
 
     monkeypatch.setattr(type(served.users), "change", fail)
     response = await act(served, "ban")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from adapters.kafka.broker import Record, RelayBroker
 from adapters.kafka.cloudevents import TYPES, encode
-from adapters.kafka.partition_batches import Fates, partition_of, publish_in_order
+from adapters.kafka.partition_batches import SendResults, partition_of, publish_in_order
 from adapters.kafka.publisher import KafkaPublisher
 from application.relay.messages import OutboxMessage, Pending
 from domain.sync_user import sync_user
@@ -68,16 +68,16 @@ def pending(number: int, user: str) -> Pending:
     return Pending(id=number, lane=0, stored_at=0, message=encode(sync_user(None, snapshot(UserId(user))).events[0]))
 
 
-async def publish(brokers: Brokers, batch: list[tuple[str, Pending]]) -> tuple[Fates, list[OutboxMessage]]:
-    fates = Fates()
+async def publish(brokers: Brokers, batch: list[tuple[str, Pending]]) -> tuple[SendResults, list[OutboxMessage]]:
+    results = SendResults()
     made: list[OutboxMessage] = []
 
     def record(message: OutboxMessage) -> Record:
         made.append(message)
         return Record(message.key.encode(), message.payload, [])
 
-    await publish_in_order(broker(brokers), batch, record, fates)
-    return fates, made
+    await publish_in_order(broker(brokers), batch, record, results)
+    return results, made
 
 
 @given(st.text(min_size=1), st.integers(1, 200))
@@ -95,9 +95,9 @@ async def test_each_message_is_sent_once_in_its_topic_and_a_partition_has_one_ba
     brokers = Brokers(partitions, batch_bytes=1500)
     batch = [(topic, pending(number, user)) for number, (topic, user) in enumerate(sent)]
 
-    fates, made = await publish(brokers, batch)
+    results, made = await publish(brokers, batch)
 
-    assert fates.arrived == set(range(len(batch)))
+    assert results.arrived == set(range(len(batch)))
     assert {message.key for message in made} == {user for _, user in sent}
     for topic in ("a", "b"):
         of_topic = [user for to, user in sent if to == topic]
@@ -116,16 +116,16 @@ async def test_nothing_is_sent_behind_a_batch_that_was_refused_and_other_partiti
     brokers = Brokers(refused=2)
     batch = [("a", pending(number, "user_a")) for number in range(4)] + [("b", pending(4, "user_b"))]
 
-    fates, _ = await publish(brokers, batch)
+    results, _ = await publish(brokers, batch)
 
-    assert (fates.arrived, set(fates.failed)) == ({0, 4}, {1})
+    assert (results.arrived, set(results.failed)) == ({0, 4}, {1})
     assert brokers.sent == {("a", 0): [1, 1], ("b", 0): [1]}
 
 
 async def test_a_topic_without_partitions_fails_alone():
-    fates, _ = await publish(Brokers(), [("missing", pending(0, "user_a")), ("a", pending(1, "user_b"))])
+    results, _ = await publish(Brokers(), [("missing", pending(0, "user_a")), ("a", pending(1, "user_b"))])
 
-    assert (fates.arrived, set(fates.failed)) == ({1}, {0})
+    assert (results.arrived, set(results.failed)) == ({1}, {0})
 
 
 async def test_records_keep_their_own_key_and_headers_in_faststreams_batch():

@@ -83,7 +83,7 @@ def test_a_home_of_another_user_counts_as_none(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("home", [None, "", "/nowhere", "/proc/1/root"])
-def test_no_home_is_no_trouble(monkeypatch, home):
+def test_no_home_is_no_failure(monkeypatch, home):
     monkeypatch.delenv("HOME") if home is None else monkeypatch.setenv("HOME", home)
 
     assert read_target(URL, {}).tls.mode == "prefer"

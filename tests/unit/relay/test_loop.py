@@ -140,7 +140,7 @@ async def test_a_relay_that_is_behind_does_not_rest(monkeypatch):
     await running
 
 
-async def test_trouble_is_told_and_passes_by_itself():
+async def test_a_failure_is_told_and_passes_by_itself():
     one, outbox, publisher, notes = relay()
     outbox.add(message(1))
     publisher.fate[1] = "NotEnoughReplicas"

@@ -35,7 +35,7 @@ async def make_topic(address: str, name: str) -> None:
 
 
 async def named_by_all(service, sql, reason: str, check: str) -> dict[str, str]:
-    """Store an event, wait for the relay's trouble, and look at everything; return doctor's finding."""
+    """Store an event, wait until the relay fails, and look at everything; return doctor's finding."""
     assert await asyncio.to_thread(service.webhook) == 200
     await until(lambda: service.relay_health()[0] == 503)
     # An event counts as waiting for long after a minute.

@@ -128,7 +128,7 @@ async def test_a_pooler_in_session_mode_may_be_said_to_be_none(database_url):
 
 
 @pytest.mark.parametrize(
-    ("change", "trouble"),
+    ("change", "failure"),
     [
         ({"path": "/nowhere"}, Cause.NO_DATABASE),
         ({"password": "wrong"}, Cause.NOT_AUTHENTICATED),
@@ -136,7 +136,7 @@ async def test_a_pooler_in_session_mode_may_be_said_to_be_none(database_url):
     ],
     ids=["database", "password", "connections"],
 )
-async def test_what_pgbouncer_says_itself_is_told_as_what_it_is(database_url, change, trouble):
+async def test_what_pgbouncer_says_itself_is_told_as_what_it_is(database_url, change, failure):
     with pgbouncer(database_url, **change.get("settings", {})) as pooled:
         holder = await asyncpg.connect(pooled, statement_cache_size=0)
         url = pooled.rpartition("/")[0] + change["path"] if "path" in change else pooled
@@ -148,7 +148,7 @@ async def test_what_pgbouncer_says_itself_is_told_as_what_it_is(database_url, ch
         await engine.dispose()
         await holder.close()
 
-    assert refused.value.failure.cause is trouble
+    assert refused.value.failure.cause is failure
 
 
 @pytest.mark.parametrize(
@@ -184,9 +184,9 @@ async def test_tls_is_what_was_asked_for(database_url, tmp_path, host, query, ex
         engine = create_engine(read_target(url), pool_size=1, application_name="tests")
         try:
             await check_database(engine)
-            trouble = None
+            failure = None
         except StoreUnavailableError as error:
-            trouble = error.failure.cause
+            failure = error.failure.cause
         await engine.dispose()
 
-    assert trouble is expected
+    assert failure is expected
