@@ -264,7 +264,7 @@ function timeIn({ all }: Attributes): string | undefined {
 }
 
 function isTime(text: string): boolean {
-  const form = /^(?!0000)\d{4}-\d\d-(\d\d)[Tt ](?!24)\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)?$/.exec(text);
+  const form = /^(?!0000)\d{4}-\d\d-(\d\d)[Tt ](?!24)\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)$/.exec(text);
   if (form === null) return false;
   const date = new Date(`${text.slice(0, 10)}T00:00:00Z`);
   // `Date` would turn February 30 into March 1.

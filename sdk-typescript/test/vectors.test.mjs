@@ -18,8 +18,9 @@ import {
   TokenRejected,
 } from "../dist/index.js";
 import { InMemoryLastSeen, UserEvents } from "../dist/consumer.js";
-import { decodeSession, UnusableEvent } from "../dist/events.js";
-import { decodeState } from "../dist/state.js";
+import { decode, decodeSession, UnusableEvent } from "../dist/events.js";
+import { Revoked } from "../dist/revoked.js";
+import { decodeState, UserStates } from "../dist/state.js";
 
 const vectors = JSON.parse(readFileSync(process.env.VECTORS, "utf-8"));
 const { now, issuer, party, suffix, pem } = vectors.settings;
@@ -203,3 +204,41 @@ test("records of the state topic are read as in Python", () => {
     assert.equal(found, expected, JSON.stringify([key, headers, String(bytes(value))]));
   }
 });
+
+test("the same records, in any order and number, come to the same state as in Python", async () => {
+  for (const { records, handled, users, verdicts } of vectors.histories) {
+    const states = new UserStates();
+    const revoked = new Revoked({ keep: 60, most: 100 });
+    const found = [];
+    const events = new UserEvents(new InMemoryLastSeen(), { onUnusable: () => undefined });
+    for (const { event, key, headers, value } of records) {
+      const record = {
+        key: bytes(key),
+        headers: headers.map(([name, text]) => [name, bytes(text)]),
+        value: bytes(value),
+      };
+      kind(() => {
+        if (event === "state" || event === "gone") states.apply(decodeState(record));
+        else if (event === "revoked") applied(decodeSession(record), revoked);
+        else {
+          states.apply(decode(record));
+          applied(decode(record), revoked);
+        }
+      });
+      if (["created", "updated", "deleted"].includes(event)) {
+        await events.deliver(record, ({ userId, version, kind: name }) => {
+          found.push(`${userId} ${version} User${name[0].toUpperCase()}${name.slice(1)}`);
+        });
+      }
+    }
+    const living = [...states.users].map(([id, user]) => [id, [user.version, user.first_name, user.banned]]);
+    const found_verdicts = ["sess_1", "sess_2"].flatMap((session) =>
+      ["user_a", "user_b", "user_c"].map((user) => revoked.verdict(session, user) ?? null),
+    );
+    assert.deepEqual([found, Object.fromEntries(living), found_verdicts], [handled, users, verdicts]);
+  }
+});
+
+function applied(event, revoked) {
+  if (event.kind !== "unknown") revoked.apply(event, 0);
+}

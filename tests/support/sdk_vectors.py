@@ -1,5 +1,6 @@
 """What the Python SDK decides about many inputs, as JSON: another SDK has to decide the same."""
 
+import asyncio
 import base64
 import json
 import random
@@ -29,8 +30,9 @@ from anomalyze_auth.events import UnusableEvent, decode
 from anomalyze_auth.paths import Rules
 from anomalyze_auth.sessions import SessionRevoked, decode_session
 from anomalyze_auth.state import decode_state
-from devkit.conformance.consumer_vectors import Record, record, table
+from devkit.conformance.consumer_vectors import record, table
 from devkit.conformance.token_vectors import CLAIMS, HEADER, Signer, Vector, new_key, public_pem, vectors
+from support.sdk_histories import encoded, history
 
 NOW = 1_800_000_000
 ISSUER, PARTY, KID, SUFFIX = "https://clerk.example.com", "https://app.example.com", "ins_2abcDEFghi", "abcdEF12"
@@ -151,6 +153,7 @@ _DATA = (
     *('""', '"x"', '"\\ud800"', '"\\u0000"', '"\\ud83d\\ude00"', '"é"', "[]", "{}", '["a","a"]', '["a",1]', "01"),
     *('{"__proto__":{"x":1}}', '{"constructor":1}', '[{"id":"i","email":"e"}]', "[null]", "NaN", '"a\tb"', "[1,]"),
     *('[{"id":"i","email":"e","verified":null}]', '[{"id":"i"}]', '[{"id":"i","email":"e","status":null,"x":1}]'),
+    *("1e400", '{"a":[-9e999]}', '{"a":1,"a":2}', '{"a":1,"\\u0061":2}'),
     *("[" * 100 + "]" * 100, '{"a":' * 200 + "1" + "}" * 200, *(json.dumps(time) for time in _TIMES)),
 )
 
@@ -185,6 +188,7 @@ def sdk_vectors(seed: int, count: int = 1500) -> dict[str, Any]:
         "sessions": [_session(dice) for _ in range(count // 3)],
         "states": [_state(dice) for _ in range(count // 3)],
         "records": [_record(row) for row in (*table()["records"], *_unseen_records(dice, count))],
+        "histories": [asyncio.run(history(dice)) for _ in range(count // 20)],
     }
 
 
@@ -371,7 +375,7 @@ def _session(dice: random.Random) -> dict[str, Any]:
         expected = "unusable"
     else:
         expected = f"{event.session_id} {event.user_id}" if isinstance(event, SessionRevoked) else "unknown"
-    return {"expected": expected, **_encoded(made)}
+    return {"expected": expected, **encoded(made)}
 
 
 def _state(dice: random.Random) -> dict[str, Any]:
@@ -387,7 +391,7 @@ def _state(dice: random.Random) -> dict[str, Any]:
         expected = type(decode_state(made.headers, key, made.value)).__name__
     except UnusableEvent:
         expected = "unusable"
-    return {"expected": expected, "key": None if key is None else base64.b64encode(key).decode(), **_encoded(made)}
+    return {"expected": expected, **encoded(made), "key": None if key is None else base64.b64encode(key).decode()}
 
 
 _LONG_IDS = [json.dumps(character * size, ensure_ascii=False) for character in "sé🚀" for size in (128, 255, 256)]
@@ -403,22 +407,13 @@ def _object(members: Mapping[str, str]) -> str:
     return "{" + ",".join(f'"{name}":{value}' for name, value in members.items()) + "}"
 
 
-def _encoded(made: Record) -> dict[str, Any]:
-    return {
-        "headers": [
-            [name, None if value is None else base64.b64encode(value).decode()] for name, value in made.headers
-        ],
-        "value": None if made.value is None else base64.b64encode(made.value).decode(),
-    }
-
-
 def _record(row: Mapping[str, Any]) -> dict[str, Any]:
     made = record(row, "user_a")
     return {
         "name": row["name"],
         "after": row.get("after", 0),
         "expected": row["outcome"],
-        **_encoded(made),
+        **encoded(made),
     }
 
 

@@ -27,7 +27,7 @@ def _not_json(constant: str) -> Never:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_no_repeated_names, parse_float=_finite, parse_constant=_not_json)
-# Far more than real documents have, far less than the recursion limit of other decoders in this process.
+# Far more than tokens and key sets have, far less than the recursion limit of other decoders in this process.
 _DEEPEST = 64
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -42,15 +42,15 @@ async def body_of(chunks: AsyncIterator[bytes], *, most: int) -> bytes | None:
     return bytes(body)
 
 
-def decoded_object(data: bytes) -> dict[str, Any] | None:
+def decoded_object(data: bytes, deepest: int = _DEEPEST) -> dict[str, Any] | None:
     """The JSON object in `data`, or None if it is anything else.
 
     Besides bad syntax it refuses text that is not UTF-8 (RFC 8259 section 8.1), repeated member names,
     NaN, Infinity and numbers that overflow, lone surrogates (they cannot be encoded again),
-    and more than 64 levels of nesting.
+    and more than `deepest` levels of nesting.
     """
     try:
-        text = data.decode("utf-8")
+        text = str(data, "utf-8")
         value = _DECODER.decode(text)
         if _SURROGATE_ESCAPE.search(text):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
@@ -58,14 +58,14 @@ def decoded_object(data: bytes) -> dict[str, Any] | None:
         return None
     if not isinstance(value, dict):
         return None
-    if text.count("[") + text.count("{") > _DEEPEST and _is_too_deep(value):
+    if text.count("[") + text.count("{") > deepest and _is_too_deep(value, deepest):
         return None
     return value
 
 
-def _is_too_deep(value: Any) -> bool:
+def _is_too_deep(value: Any, deepest: int) -> bool:
     level = [value]
-    for _ in range(_DEEPEST):
+    for _ in range(deepest):
         level = [
             child
             for node in level

@@ -3,12 +3,20 @@
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import attrs
 import msgspec
 
+from anomalyze_auth._json import decoded_object
+
 _T = TypeVar("_T")
+
+_DEEPEST = 512
+"""The service publishes metadata with up to 100 levels, and a later one may add levels around it."""
+
+Time = Annotated[datetime, msgspec.Meta(tz=True)]
+"""RFC 3339, which has an offset from UTC: Python would take a time without one for local time."""
 
 TOPIC = "auth.user.events.v1"
 
@@ -41,8 +49,8 @@ class Profile:
     public_metadata: dict[str, Any] = attrs.field(factory=dict)
     banned: bool = False
     locked: bool = False
-    created_at: datetime | None = None
-    updated_at: datetime | None = None
+    created_at: Time | None = None
+    updated_at: Time | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -110,7 +118,7 @@ class UnusableEvent(ValueError):  # noqa: N818  (reads as what it is)
 class _Tombstone:
     id: str
     version: int
-    deleted_at: datetime | None = None
+    deleted_at: Time | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -123,10 +131,6 @@ class _Changed:
 class _Deleted:
     user: _Tombstone
 
-
-_CHANGED = msgspec.json.Decoder(_Changed)
-_DELETED = msgspec.json.Decoder(_Deleted)
-_TIME = msgspec.json.Decoder(datetime)
 
 Headers = Mapping[str, str | bytes | None] | Iterable[tuple[str, str | bytes | None]]
 
@@ -222,25 +226,29 @@ def _texts(headers: Headers) -> dict[str, str]:
     raise UnusableEvent(problem)
 
 
-def data_in(value: bytes | None, decoder: msgspec.json.Decoder[_T], kind: str) -> _T:
+def data_in(value: bytes | None, shape: type[_T], kind: str) -> _T:
     """The data of an event of this type, or raise UnusableEvent: there is none, or it does not fit the type."""
     if value is None:
         raise UnusableEvent(f"an event {kind} without data")
     try:
-        return decoder.decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError) as error:
-        # msgspec's message has the path and the types, never a value.
-        problem = str(error) if isinstance(error, msgspec.MsgspecError) else type(error).__name__
+        document = decoded_object(value, _DEEPEST)
+        if document is not None:
+            return msgspec.convert(document, shape)
+        problem = "not a JSON object"
+    except msgspec.ValidationError as error:
+        problem = str(error)  # it has the path and the types, never a value
+    except (RecursionError, TypeError) as error:
+        problem = type(error).__name__
     raise UnusableEvent(f"the data of {kind}: {problem}")
 
 
 def _event(kind: str, event_id: str, time: datetime | None, value: bytes | None) -> UserEvent:
     if kind == _DELETED_V1:
-        gone = data_in(value, _DELETED, kind).user
+        gone = data_in(value, _Deleted, kind).user
         return UserDeleted(
             event_id=event_id, time=time, user_id=gone.id, version=gone.version, deleted_at=gone.deleted_at
         )
-    data = data_in(value, _CHANGED, kind)
+    data = data_in(value, _Changed, kind)
     if kind == _CREATED_V1:
         return UserCreated(event_id=event_id, time=time, user=data.user)
     return UserUpdated(event_id=event_id, time=time, user=data.user, changed=data.changed)
@@ -248,7 +256,9 @@ def _event(kind: str, event_id: str, time: datetime | None, value: bytes | None)
 
 def _time(text: str | None) -> datetime | None:
     try:
-        return None if text is None else _TIME.decode(msgspec.json.encode(text))
-    except msgspec.MsgspecError:
+        time: datetime | None = msgspec.convert(text, Time | None)
+    except msgspec.ValidationError:
         pass
+    else:
+        return time
     raise UnusableEvent("the header ce_time is not RFC 3339")

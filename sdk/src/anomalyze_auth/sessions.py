@@ -3,9 +3,8 @@
 from datetime import datetime
 
 import attrs
-import msgspec
 
-from anomalyze_auth.events import Headers, UnknownEvent, UnusableEvent, attributes_of, data_in
+from anomalyze_auth.events import Headers, Time, UnknownEvent, UnusableEvent, attributes_of, data_in
 
 SESSION_TOPIC = "auth.session.events.v1"
 _REVOKED_V1 = "anomalyze.session.revoked.v1"
@@ -26,15 +25,12 @@ class SessionRevoked:
 class _Session:
     id: str
     user_id: str | None = None
-    revoked_at: datetime | None = None
+    revoked_at: Time | None = None
 
 
 @attrs.frozen(kw_only=True)
 class _Revoked:
     session: _Session
-
-
-_REVOKED = msgspec.json.Decoder(_Revoked)
 
 
 def decode_session(headers: Headers, value: bytes | None) -> SessionRevoked | UnknownEvent:
@@ -48,7 +44,7 @@ def decode_session(headers: Headers, value: bytes | None) -> SessionRevoked | Un
     event_id, kind = attributes["ce_id"], attributes["ce_type"]
     if kind != _REVOKED_V1:
         return UnknownEvent(event_id=event_id, type=kind)
-    session = data_in(value, _REVOKED, kind).session
+    session = data_in(value, _Revoked, kind).session
     if not 0 < len(session.id) <= _LONGEST_ID:
         raise UnusableEvent(f"the data of {kind}: the session id is empty or too long")
     return SessionRevoked(

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 
 import attrs
-import msgspec
 
 from anomalyze_auth.events import (
     Headers,
@@ -50,9 +49,6 @@ class _State:
     user: Profile
 
 
-_STATE = msgspec.json.Decoder(_State)
-
-
 def decode_state(headers: Headers, key: bytes | None, value: bytes | None) -> UserState | UserGone | UnknownEvent:
     """The state in a Kafka message, whose value is None for a deleted user.
 
@@ -72,7 +68,7 @@ def decode_state(headers: Headers, key: bytes | None, value: bytes | None) -> Us
     version = version_in(attributes)
     if value is None:
         return UserGone(user_id=user_id, version=version)
-    user = data_in(value, _STATE, kind).user
+    user = data_in(value, _State, kind).user
     if user.id != user_id or user.version != version:
         raise UnusableEvent("the user in the data is not the one that key and ce_sequence name")
     return UserState(user=user)
