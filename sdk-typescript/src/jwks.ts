@@ -12,6 +12,7 @@ import { telling } from "./told.js";
 const LARGEST_ANSWER_BYTES = 262_144;
 const LONGEST_MODULUS = 1_366; // base64url characters of 8192 bits
 const LONGEST_EXPONENT = 11; // of 64 bits
+const BASE64 = /^[A-Za-z0-9_+/-]+=*$/; // Node would leave out whatever else there is
 
 /** All durations are in seconds. */
 export interface JwksKeysOptions {
@@ -239,8 +240,10 @@ function signingKey(entry: JsonObject): KeyObject | undefined {
     kid !== "" &&
     typeof n === "string" &&
     n.length <= LONGEST_MODULUS &&
+    BASE64.test(n) &&
     typeof e === "string" &&
-    e.length <= LONGEST_EXPONENT;
+    e.length <= LONGEST_EXPONENT &&
+    BASE64.test(e);
   if (!isForRs256 || !isSized) return undefined;
   try {
     const key = createPublicKey({ format: "jwk", key: { kty, n, e } });

@@ -46,13 +46,14 @@ export function weakness(key: KeyObject): string | undefined {
   if (publicExponent < SMALLEST_EXPONENT) {
     return `an RSA key with the exponent ${publicExponent} (65537 is usual and the smallest accepted)`;
   }
+  if (publicExponent % 2n === 0n) return `an RSA key with an even exponent (${publicExponent}), which no RSA key has`;
   return undefined;
 }
 
 function read(pem: string): KeyObject {
   const text = pem
-    .replaceAll("\\r", "")
-    .replaceAll("\\n", "\n")
+    // Escaped twice where JSON or YAML holds a value that was escaped already.
+    .replace(/\\+[rn]/g, "\n")
     .trim()
     .replace(/^["']+|["']+$/g, "");
   if (!text) throw new TypeError("The PEM key is empty.");
@@ -76,7 +77,9 @@ function read(pem: string): KeyObject {
 function fromDer(der: Buffer): KeyObject | undefined {
   for (const type of ["spki", "pkcs1"] as const) {
     try {
-      return createPublicKey({ key: der, format: "der", type });
+      const key = createPublicKey({ key: der, format: "der", type });
+      // OpenSSL ignores bytes behind the key.
+      if (der.equals(key.export({ format: "der", type }))) return key;
     } catch {
       // the other type
     }

@@ -135,6 +135,18 @@ test("paths come under the same rules as in Python; Express, which routes undeco
   assert.equal(ruleOf(rules, "/caf%C3%A9/x", false), "/café/*");
 });
 
+test("the same texts are PEM keys as in Python", () => {
+  const accepted = ({ text }) => {
+    try {
+      return Boolean(new PemKey(text));
+    } catch (error) {
+      if (error instanceof TypeError) return false;
+      throw error;
+    }
+  };
+  for (const each of vectors.pems) assert.equal(accepted(each), each.accepted, each.text);
+});
+
 test("origins are written as in Python", () => {
   const written = ({ text }) => {
     try {

@@ -184,6 +184,7 @@ def sdk_vectors(seed: int, count: int = 1500) -> dict[str, Any]:
         ],
         "requests": [_request(dice, signer, verifier) for _ in range(count // 5)],
         "paths": [{"target": target, "rule": _rule(target)} for target in sorted(_targets(dice, count))],
+        "pems": [{"text": text, "accepted": _is_pem(text)} for text in _pems(public_pem(signer.key))],
         "origins": [{"text": text, "origin": _origin(text)} for text in (*_ORIGINS, *_odd_origins(dice, count // 5))],
         "sessions": [_session(dice) for _ in range(count // 3)],
         "states": [_state(dice) for _ in range(count // 3)],
@@ -307,6 +308,22 @@ def _rule(target: str) -> str:
 
 
 _PYTHON_RULES = Rules(_RULES, REQUIRED)
+
+
+def _pems(pem: str) -> Iterator[str]:
+    body = "".join(pem.splitlines()[1:-1])
+    yield from (pem, body, f'"{pem}"', f"'{body}'", f" {pem}\n\n", pem.replace("\n", " "), pem.replace("\n", ""))
+    yield from (pem.replace("\n", end) for end in ("\\n", "\\r\\n", "\\\\n", "\\\\r\\\\n", "\r\n", "\t"))
+    yield from ("", " ", '""', "x", body[:-4], body + "=", body + "AAAA", body.replace("A", "é", 1), "A" * 400)
+    yield from (pem.replace("PUBLIC", kind) for kind in ("PRIVATE", "RSA PUBLIC", "EC", ""))
+
+
+def _is_pem(text: str) -> bool:
+    try:
+        PemKey(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _origin(text: str) -> str | None:
