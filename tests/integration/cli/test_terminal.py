@@ -187,6 +187,21 @@ async def test_a_full_disk_is_told_in_one_line(stage):
     assert answer.stderr == "The output cannot be written: No space left on device.\n"
 
 
+@pytest.mark.parametrize("options", [(), ("--json",)])
+async def test_an_action_whose_result_cannot_be_written_is_named_and_the_last_one(stage, options):
+    full = os.open("/dev/full", os.O_WRONLY)
+    answer = await stage.run("ban", "user_b", LONG, "--yes", *options, to=full)
+    os.close(full)
+    banned = await stage.run("list", "--banned")
+
+    assert answer.returncode == 74
+    assert answer.stderr == (
+        "user_b: done, but the result cannot be written; users named after it were not tried.\n"
+        "The output cannot be written: No space left on device.\n"
+    )
+    assert [line.split("\t")[0] for line in banned.stdout.splitlines()[1:]] == ["user_b"]
+
+
 DESTRUCTIVE = [
     ("users ban user_b", "Ban user_b?"),
     ("users lock user_b", "Lock user_b?"),

@@ -74,29 +74,36 @@ def test_without_a_dev_there_is_no_key(folder, capsys):
 def test_beside_a_deployed_service_there_is_no_key(folder, monkeypatch, capsys):
     monkeypatch.setenv("CLERK_JWT_KEY", new_keys().environment["CLERK_JWT_KEY"])
 
-    assert "There is no key to sign with" in token()
-    assert capsys.readouterr().out == ""
+    assert token() == 78
+    said = capsys.readouterr()
+    assert "There is no key to sign with" in said.err
+    assert said.out == ""
 
 
 def test_a_key_of_another_instance_is_not_signed_against(keys, monkeypatch, capsys):
     monkeypatch.setenv("CLERK_JWT_KEY", new_keys().environment["CLERK_JWT_KEY"])
 
-    assert "CLERK_JWT_KEY is not the public key of" in token()
-    assert capsys.readouterr().out == ""
+    assert token() == 78
+    said = capsys.readouterr()
+    assert "CLERK_JWT_KEY is not the public key of" in said.err
+    assert said.out == ""
 
 
 def test_tokens_of_a_clerk_instance_are_not_made_here(keys, monkeypatch, capsys):
     host = base64.b64encode(b"clerk.example.com$").decode()
     monkeypatch.setenv("CLERK_PUBLISHABLE_KEY", f"pk_test_{host}")
 
-    assert "only Clerk can sign with those" in token()
-    assert capsys.readouterr().out == ""
+    assert token() == 78
+    said = capsys.readouterr()
+    assert "only Clerk can sign with those" in said.err
+    assert said.out == ""
 
 
-def test_a_damaged_key_file_is_named(keys, folder):
+def test_a_damaged_key_file_is_named(keys, folder, capsys):
     (folder / "var/dev/session-key.pem").write_text("-----BEGIN PRIVATE KEY-----\nnonsense")
 
-    assert "var/dev/session-key.pem cannot be used" in token()
+    assert token() == 74
+    assert "var/dev/session-key.pem cannot be used" in capsys.readouterr().err
 
 
 def test_what_is_no_user_id_is_refused(keys, capsys):

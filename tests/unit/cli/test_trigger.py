@@ -141,8 +141,9 @@ def test_an_answer_that_is_not_2xx_is_status_1(keys, service, capsys, status, hi
     assert hint in shown.err
 
 
-def test_nobody_there_says_how_to_start_the_service(keys):
-    assert "Start the service with `auth-service dev`" in trigger("user.created", "--url", "http://127.0.0.1:1/x")
+def test_nobody_there_says_how_to_start_the_service(keys, capsys):
+    assert trigger("user.created", "--url", "http://127.0.0.1:1/x") == 69
+    assert "Start the service with `auth-service dev`" in capsys.readouterr().err
 
 
 def test_without_a_secret_the_variable_and_the_way_out_are_named(folder, capsys):

@@ -138,5 +138,6 @@ def test_options_that_contradict_each_other_are_named(clerk, service, options, t
     assert service.deliveries == []
 
 
-def test_a_delivery_that_nobody_remembers_is_named(clerk, service):
-    assert "has no delivery msg_x" in trigger("--again", "msg_x", "--url", service.url)
+def test_a_delivery_that_nobody_remembers_is_named(clerk, service, capsys):
+    assert trigger("--again", "msg_x", "--url", service.url) == 1
+    assert "has no delivery msg_x" in capsys.readouterr().err

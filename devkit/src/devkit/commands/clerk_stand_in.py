@@ -23,7 +23,9 @@ from devkit.fake_clerk.http_server import listening
 from devkit.local.environment import DATA_DIR, NO_FILE, variables
 from devkit.local.keys import SECRET_KEY_FILE, keys_kept_in, secret_key_kept_in
 from devkit.settings import ClerkStandInSettings
+from entrypoints.cli.exit_codes import EX_CONFIG, EX_IOERR, EX_NOT_DONE
 from entrypoints.cli.options import between
+from entrypoints.cli.terminal import fail
 from entrypoints.cli.until_signal import run_until_signal
 from entrypoints.config.loading import load
 from entrypoints.config.parsing import http_url
@@ -83,7 +85,10 @@ def clerk_stand_in(  # noqa: PLR0913  # options of a command
     assert settings.clerk_api.clerk_secret_key  # noqa: S101  # generated if not configured
     secret_key = settings.clerk_api.clerk_secret_key.get_secret_value()
     if secret_key.startswith("sk_live_"):
-        sys.exit("CLERK_SECRET_KEY is a live instance's (sk_live_): a stand-in has no business with it. Unset it here.")
+        fail(
+            "CLERK_SECRET_KEY is a live instance's (sk_live_): a stand-in has no business with it. Unset it here.",
+            EX_CONFIG,
+        )
     service = settings.http.base_url
     issuer = issuer or configured.get("CLERK_ISSUER")
     try:
@@ -117,9 +122,10 @@ def clerk_stand_in(  # noqa: PLR0913  # options of a command
     except OSError as error:
         # asyncio's message for a used address is not written for users.
         what = f"cannot use {error.filename}" if error.filename else f"cannot listen on --host {host}, --port {port}"
-        sys.exit(f"The Clerk stand-in {what}: {os.strerror(error.errno) if error.errno else error}.")
+        says = f"The Clerk stand-in {what}: {os.strerror(error.errno) if error.errno else error}."
+        fail(says, EX_IOERR if error.filename else EX_NOT_DONE)
     except ValueError as error:
-        sys.exit(f"The Clerk stand-in cannot run: {error}")
+        fail(f"The Clerk stand-in cannot run: {error}", EX_CONFIG)
 
 
 async def _serve(console: ConsoleServer, watch: "Watching | None", host: str, port: int) -> int:

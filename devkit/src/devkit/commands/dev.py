@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import re
-import sys
 import time
 import webbrowser
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -28,8 +27,9 @@ from devkit.servers.data_dir import locked
 from devkit.servers.errors import EmbeddedStackError
 from devkit.servers.stack import embedded_stack
 from entrypoints.cli.confirmation import Yes, confirm
+from entrypoints.cli.exit_codes import EX_NOT_DONE
 from entrypoints.cli.options import between
-from entrypoints.cli.terminal import console_for_stdout
+from entrypoints.cli.terminal import console_for_stdout, fail
 from entrypoints.cli.until_signal import run_until_signal
 from entrypoints.composition import container_of
 from entrypoints.composition.database import DatabaseContainer
@@ -83,7 +83,7 @@ def dev(  # noqa: PLR0913  # the options of a command
                 main = _dev(plan, console, fresh=fresh, show=open, reload=reload, began=began)
                 status = run_until_signal(main, on_signal=lambda: console.print("\nStopping ..."))
     except (EmbeddedStackError, ProcessFailedError, ApplicationError) as error:
-        sys.exit(str(error))
+        fail(str(error), EX_NOT_DONE)
     except KeyboardInterrupt:
         status = None
     if status is None:

@@ -16,7 +16,7 @@ from devkit.local.environment import DATA_DIR, load_beside_dev
 from devkit.local.keys import ISSUER, PRIVATE_KEY_FILE, public_half
 from devkit.settings import TokenCommandSettings
 from domain.user import InvalidUserIdError, parse_user_id
-from entrypoints.cli.exit_codes import EX_USAGE
+from entrypoints.cli.exit_codes import EX_CONFIG, EX_IOERR, EX_USAGE
 from entrypoints.cli.options import between
 from entrypoints.cli.terminal import fail
 from entrypoints.config import parsing
@@ -100,26 +100,29 @@ def key_of_dev(settings: TokenSettings, data_dir: Path) -> str:
     """Return the private key that `dev` generated; exits if the service would not trust it."""
     file = data_dir / PRIVATE_KEY_FILE
     if settings.clerk_jwt_key is None:
-        sys.exit(
+        fail(
             "Session tokens are verified here with the keys of a Clerk instance (CLERK_PUBLISHABLE_KEY or "
             "CLERK_JWKS_URL is set), and only Clerk can sign with those.\n"
-            "Sign in at your frontend, or run `auth-service dev` without these variables."
+            "Sign in at your frontend, or run `auth-service dev` without these variables.",
+            EX_CONFIG,
         )
     try:
         private_key = file.read_text()
         fits = _body(public_half(private_key)) == _body(settings.clerk_jwt_key.written)
     except FileNotFoundError:
-        sys.exit(
+        fail(
             f"There is no key to sign with: {file} is missing. `auth-service dev` creates it; this command is for "
             "local work, and a deployed service has no such key.\n"
-            "Run it in the folder where `dev` runs, or name its data folder with --data-dir."
+            "Run it in the folder where `dev` runs, or name its data folder with --data-dir.",
+            EX_CONFIG,
         )
     except (OSError, ValueError) as error:
-        sys.exit(f"{file} cannot be used: {error}.\nRemove it: the next `auth-service dev` creates a new one.")
+        fail(f"{file} cannot be used: {error}.\nRemove it: the next `auth-service dev` creates a new one.", EX_IOERR)
     if not fits:
-        sys.exit(
+        fail(
             f"CLERK_JWT_KEY is not the public key of {file}: the service would refuse the token.\n"
-            "Only Clerk can sign tokens for that key; unset CLERK_JWT_KEY to work with `auth-service dev`."
+            "Only Clerk can sign tokens for that key; unset CLERK_JWT_KEY to work with `auth-service dev`.",
+            EX_CONFIG,
         )
     return private_key
 

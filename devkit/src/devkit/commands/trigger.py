@@ -23,7 +23,7 @@ from devkit.fake_clerk.signing import sign_webhook
 from devkit.local.environment import DATA_DIR, load_beside_dev
 from devkit.settings import TriggerSettings
 from domain.user import InvalidUserIdError, parse_user_id
-from entrypoints.cli.exit_codes import EX_USAGE
+from entrypoints.cli.exit_codes import EX_NOT_DONE, EX_UNAVAILABLE, EX_USAGE
 from entrypoints.cli.options import between
 from entrypoints.cli.terminal import fail
 from entrypoints.config import parsing
@@ -164,9 +164,11 @@ def _remembered(stand_in: StandInClient | None, svix_id: str) -> _Delivery:
     try:
         found = stand_in.delivery(svix_id)
     except httpx.HTTPError:
-        sys.exit(f"The stand-in for Clerk at {stand_in.url} does not answer.")
+        fail(f"The stand-in for Clerk at {stand_in.url} does not answer.", EX_UNAVAILABLE)
     if found is None:
-        sys.exit(f"The stand-in for Clerk has no delivery {svix_id}: it keeps the last 10,000 since its start.")
+        fail(
+            f"The stand-in for Clerk has no delivery {svix_id}: it keeps the last 10,000 since its start.", EX_NOT_DONE
+        )
     return _Delivery(
         event=found["event"],
         user_id=found["user_id"],
@@ -294,10 +296,11 @@ class _Sender:
         if response.status_code == httpx.codes.BAD_REQUEST and not self.forged:
             print("Does CLERK_WEBHOOK_SECRET here equal that of the service?", file=sys.stderr)
         if not response.is_success:
-            sys.exit(1)
+            sys.exit(EX_NOT_DONE)
 
     def _no_answer(self, error: httpx.TransportError) -> NoReturn:
-        sys.exit(
+        fail(
             f"No answer from {self.url} ({str(error) or type(error).__name__}).\n"
-            "Start the service with `auth-service dev`, or name its URL with --url."
+            "Start the service with `auth-service dev`, or name its URL with --url.",
+            EX_UNAVAILABLE,
         )

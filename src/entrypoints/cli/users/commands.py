@@ -23,7 +23,7 @@ from entrypoints.cli.terminal import fail
 from entrypoints.cli.users import output
 from entrypoints.cli.users.history import erased, history
 from entrypoints.cli.users.outcomes import Action, outcome_of
-from entrypoints.cli.users.running import run, run_for_each, user_ids
+from entrypoints.cli.users.running import or_say, run, run_for_each, user_ids
 from entrypoints.composition.serve import ServeContainer
 
 app = App(
@@ -176,7 +176,7 @@ def revoke_sessions(*ids: Ids, yes: Yes = False, json: Json = False) -> None:
         else:
             print(f"{user_id}: {counted(revoked, 'session')} ended", flush=True)
 
-    run_for_each(who, lambda container: container.manage_users().revoke_sessions, show, as_json=json)
+    run_for_each(who, lambda container: container.manage_users().revoke_sessions, or_say(show), as_json=json)
 
 
 def _act(  # noqa: PLR0913  # what the commands differ in
@@ -193,7 +193,7 @@ def _act(  # noqa: PLR0913  # what the commands differ in
         else:
             print(f"{user_id}: {outcome_of(action, decision.outcome, user)}", flush=True)
 
-    run_for_each(who, lambda container: partial(use_case, container.manage_users()), show, as_json=json)
+    run_for_each(who, lambda container: partial(use_case, container.manage_users()), or_say(show), as_json=json)
 
 
 async def _at_clerk(container: ServeContainer, limit: int) -> Sequence[Listed]:

@@ -70,3 +70,17 @@ def run_for_each(
 
     run(do)
     sys.exit(exit_status(failures))
+
+
+def or_say(show: Callable[[UserId, T], None]) -> Callable[[UserId, T], None]:
+    """Show what came of an action; if the output fails, which ends the program, name on stderr what was done unseen."""
+
+    def show_or_say(who: UserId, result: T) -> None:
+        try:
+            show(who, result)
+        except OSError:
+            says = f"{who}: done, but the result cannot be written; users named after it were not tried."
+            print(says, file=sys.stderr, flush=True)
+            raise
+
+    return show_or_say
