@@ -23,12 +23,13 @@ const NOT_DECODED = "\ue001";
 
 /** Whether programs read this decoded path, or a normalised form of it, in different ways. */
 export function isAmbiguous(path: string): boolean {
-  return isAmbiguousAs(path, loose(path));
+  return isAmbiguousAs(path, loosely(path));
 }
 
-/** `isAmbiguous` where `loose(path)` is known. */
-function isAmbiguousAs(path: string, loosely: string): boolean {
-  return !path.startsWith("/") || AMBIGUOUS.some((sign) => sign.test(path) || (loosely !== path && sign.test(loosely)));
+/** `isAmbiguous` where `loosely(path)` is known. */
+function isAmbiguousAs(path: string, loose: readonly string[]): boolean {
+  const readings = new Set([path, ...loose]);
+  return !path.startsWith("/") || AMBIGUOUS.some((sign) => [...readings].some((reading) => sign.test(reading)));
 }
 
 /**
@@ -56,7 +57,7 @@ export class Rules {
       }
       const checked = checkedRule(rule);
       this.#rules.add(prefix, checked, prefix !== path);
-      this.#looseRules.add(loose(prefix), checked, prefix !== path);
+      for (const loose of loosely(prefix)) this.#looseRules.add(loose, checked, prefix !== path);
     }
   }
 
@@ -68,8 +69,8 @@ export class Rules {
    */
   of(target: string, options: { readonly routesDecoded: boolean }): Rule {
     const sent = target.split("?", 1)[0] || "/";
-    // `loose` costs most of all this: once for each reading.
-    const readings = readingsOf(sent)?.map((path) => [path, loose(path)] as const);
+    // `loosely` costs most of all this: once for each reading.
+    const readings = readingsOf(sent)?.map((path) => [path, loosely(path)] as const);
     if (
       readings === undefined ||
       readings.some((reading) => isAmbiguousAs(...reading)) ||
@@ -80,11 +81,12 @@ export class Rules {
     )
       throw new Refused(PATH_AMBIGUOUS);
     const rule = this.#rules.find(readings[0]![0]);
-    if (readings.some(([, loosely]) => !same(this.#looseRules.find(loosely), rule))) throw new Refused(PATH_AMBIGUOUS);
+    const isOther = (loose: string): boolean => !same(this.#looseRules.find(loose), rule);
+    if (readings.some(([, loose]) => loose.some(isOther))) throw new Refused(PATH_AMBIGUOUS);
     const marked = sent.replace(NEEDLESS_ESCAPE, utf8AsLatin1(NOT_DECODED));
     if (!options.routesDecoded && marked !== sent) {
       const [undecoded] = readingsOf(marked)!;
-      if (!same(this.#looseRules.find(loose(undecoded!)), rule)) throw new Refused(PATH_AMBIGUOUS);
+      if (loosely(undecoded!).some(isOther)) throw new Refused(PATH_AMBIGUOUS);
     }
     return rule;
   }
@@ -133,13 +135,15 @@ function bare(path: string): string {
   return (path.endsWith("/") ? path.slice(0, -1) : path) || "/";
 }
 
-function loose(path: string): string {
+function loosely(path: string): string[] {
   // Unicode case folding: character by character, by way of capitals; of ASCII, all at once.
   const folded = path
     .normalize("NFKC")
     .replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
     .replace(/[^\x00-\x7fı]/gu, (character) => character.toLowerCase().toUpperCase().toLowerCase());
-  return folded.replace(/[?#][^]*|;[^/?#]*/g, "");
+  // What programs leave out that read parameters in each segment, or take a semicolon for the begin of a query.
+  const cut = folded.replace(/[?#][^]*|;[^/?#]*/g, "");
+  return folded.includes(";") ? [cut, folded.replace(/[?#;][^]*/, "")] : [cut];
 }
 
 /** The path that the client sent, decoded; also with encoded slashes as parts of segments. undefined: not decodable. */

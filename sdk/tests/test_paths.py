@@ -142,6 +142,8 @@ def test_a_path_with_two_readings_has_no_rule_not_even_where_all_are_alike(path:
         "/strasse",
         "/admin/HEALTH",
         "/admin/health;x",
+        "/admin/health;/x",
+        "/admin/health\uff1b/x",
         "/admin/health?x",
         "/admin/billing;x",
         "/a℀/x/../y",

@@ -288,6 +288,7 @@ def _targets(dice: random.Random, count: int) -> set[str]:
         "/docs/",
         "/admin/x",
         "/admin/health",
+        "/admin/health;/x",
         "/caf%C3%A9/x",
         "*",
         "http://h/docs",

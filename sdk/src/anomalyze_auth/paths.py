@@ -23,6 +23,8 @@ _ORDINARY = re.compile(r"/|(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?")
 """A fast check for paths that are never ambiguous, as nearly all are; ten times cheaper than the full check."""
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _ENCODED_SLASH = re.compile(rb"%2f", re.IGNORECASE)
+# What programs leave out that read parameters in each segment, or take a semicolon for the begin of a query.
+_EXTRA = (re.compile(r"[?#].*|;[^/?#]*", re.DOTALL), re.compile(r"[?#;].*", re.DOTALL))
 _NO_SLASH = "\ue000"
 """Stands for an encoded slash that is read as part of a segment: a private-use character, which no rule contains."""
 
@@ -33,7 +35,7 @@ def is_ambiguous(path: str) -> bool:
         return False
     if not path.startswith("/"):
         return True
-    return any(sign.search(reading) for reading in (path, _loose(path)) for sign in _AMBIGUOUS)
+    return any(sign.search(reading) for reading in (path, *_loosely(path)) for sign in _AMBIGUOUS)
 
 
 class Rules:
@@ -59,7 +61,8 @@ class Rules:
             if is_ambiguous(path) or any(sign in prefix for sign in "*{}<>;?#"):
                 raise ValueError(f"A rule's path is like /reports or /reports/*, decoded, no template; not {path!r}.")
             self._rules.add(prefix, rule, under=prefix != path)
-            self._loose_rules.add(_loose(prefix), rule, under=prefix != path)
+            for loose in _loosely(prefix):
+                self._loose_rules.add(loose, rule, under=prefix != path)
 
     def of(self, scope: Mapping[str, Any]) -> Rule:
         """The rule for an HTTP request or a WebSocket handshake.
@@ -73,7 +76,8 @@ class Rules:
             raise Refused(PATH_AMBIGUOUS)
         rule = self._rules.find(path)
         # The second has encoded slashes as parts of segments. The first is `path`, unless something rewrote it.
-        if any(self._loose_rules.find(_loose(reading)) != rule for reading in (path, *sent[1:]) if reading):
+        readings = [loose for reading in (path, *sent[1:]) if reading for loose in _loosely(reading)]
+        if any(self._loose_rules.find(loose) != rule for loose in readings):
             raise Refused(PATH_AMBIGUOUS)
         return rule
 
@@ -110,11 +114,11 @@ def _bare(path: str) -> str:
     return path.removesuffix("/") or "/"
 
 
-def _loose(path: str) -> str:
+def _loosely(path: str) -> set[str]:
     if _ORDINARY.fullmatch(path):
-        return path.lower()
+        return {path.lower()}
     folded = unicodedata.normalize("NFKC", path).casefold()
-    return re.sub(r"[?#].*|;[^/?#]*", "", folded, flags=re.DOTALL)
+    return {extra.sub("", folded) for extra in _EXTRA}
 
 
 def _routed_path(scope: Mapping[str, Any], sent: list[str | None]) -> str | None:
