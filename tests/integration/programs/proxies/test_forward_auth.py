@@ -22,8 +22,8 @@ DOWN = {"nginx": 503, "caddy": 502, "traefik": 500, "envoy": 503}
 
 
 def identity(request):
-    """What an application takes for the identity: as CGI, WSGI, Rack and PHP read names, and without empty values."""
-    seen = [(re.sub("[_.]", "-", name).lower(), value) for name, value in request.headers]
+    """What an application takes for the identity: as CGI, PHP and lighttpd read names, and without empty values."""
+    seen = [(re.sub("[^a-z0-9]", "-", name.lower()), value) for name, value in request.headers]
     found = [(name, value) for name, value in seen if name in HEADERS and value]
     assert len(found) == len(dict(found)), "an identity header comes twice"
     return dict(found)
@@ -95,9 +95,10 @@ def test_a_banned_and_an_unknown_user_is_403(url, application, user):
         [("x-AUTH-oRG-iD", "org_root"), ("X-AUTH-USER-ID", "user_root")],
         [("X_Auth_User_Id", "user_root"), ("x_auth_org_id", "org_root"), ("X-Auth_Org-Role", "org:admin")],
         [("X.Auth.User.Id", "user_root"), ("x.auth.org.id", "org_root"), ("X-Auth.Org-Role", "org:admin")],
+        [(re.sub("-", character, "X-Auth-User-Id"), "user_root") for character in "!#$%&'*+^`|~"],
         [("X-Auth-User-Id", ""), ("X-Auth-Org-Id", "")],
     ],
-    ids=["plain", "empty-one", "twice", "odd-case", "underscores", "dots", "empty"],
+    ids=["plain", "empty-one", "twice", "odd-case", "underscores", "dots", "other-characters", "empty"],
 )
 def test_what_a_client_says_about_itself_never_reaches_the_application(url, application, spoofed):
     headers = [(name.encode(), value.encode()) for name, value in [*bearer(GOOD).items(), *spoofed]]
@@ -197,6 +198,27 @@ def test_a_websocket_handshake_with_a_cookie_of_a_foreign_page_is_refused(url, a
 
     assert response.status_code == 403
     assert application.requests == []
+
+
+@pytest.mark.parametrize(
+    ("connection", "upgrades"),
+    [
+        ("Upgrade, HTTP2-Settings", ["h2c"]),
+        ("Upgrade", ["H2C"]),
+        ("upgrade", ["websocket, h2c"]),
+        ("Upgrade", ["h2c", "websocket"]),
+        ("Upgrade", ["websocket", "h2c"]),
+    ],
+)
+def test_no_tunnel_of_http2_is_opened_to_the_application(url, application, connection, upgrades):
+    """Of the requests in it only the first would be asked about, and all others could name any identity."""
+    headers = [*bearer(GOOD).items(), ("Connection", connection), ("HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA")]
+    httpx.get(url, headers=httpx.Headers([*headers, *(("Upgrade", upgrade) for upgrade in upgrades)]))
+
+    reached = [
+        value for request in application.requests for name, value in request.headers if name.lower() == "upgrade"
+    ]
+    assert not any("h2c" in value.lower() for value in reached)
 
 
 def test_of_several_cookies_the_good_one_counts(url, application):
