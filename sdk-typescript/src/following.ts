@@ -32,10 +32,11 @@ export async function follow(
   following: Following,
   options: { readonly groupIdPrefix: string; readonly signal: AbortSignal },
 ): Promise<never> {
-  const { signal, groupIdPrefix } = options;
+  const ended = new AbortController();
+  const signal = AbortSignal.any([options.signal, ended.signal]);
   const admin = kafka.admin();
   const config: ConsumerConfig = {
-    groupId: `${groupIdPrefix}${randomUUID()}`,
+    groupId: `${options.groupIdPrefix}${randomUUID()}`,
     allowAutoTopicCreation: false,
     maxWaitTimeInMs: 250,
     metadataMaxAge: 5_000,
@@ -53,6 +54,7 @@ export async function follow(
     const reading = start(consumer, topics, positions, following);
     return await Promise.race([crashOf(consumer), reading.then(() => ask(admin, positions, following, signal))]);
   } finally {
+    ended.abort(); // kafkajs would connect again for the next question
     await Promise.allSettled([consumer.disconnect(), admin.disconnect()]);
   }
 }
