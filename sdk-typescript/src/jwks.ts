@@ -7,7 +7,7 @@ import { KeysUnavailable, TokenRejected } from "./errors.js";
 import { isObject } from "./fields.js";
 import { decodedObject, type JsonObject } from "./json.js";
 import { weakness, type KeySource } from "./keys.js";
-import { telling } from "./told.js";
+import { reporting } from "./report.js";
 
 const LARGEST_ANSWER_BYTES = 262_144;
 const LONGEST_MODULUS = 1_366; // base64url characters of 8192 bits
@@ -66,7 +66,7 @@ export class JwksKeys implements KeySource {
   readonly #retryEvery: number;
   readonly #timeout: number;
   readonly #clock: () => number;
-  readonly #tell: (message: string) => void;
+  readonly #report: (message: string) => void;
   #keys = new Map<string, KeyObject>();
   #fetch: Promise<void> | undefined;
   #fetchedAt: number | undefined;
@@ -88,7 +88,7 @@ export class JwksKeys implements KeySource {
     this.#retryEvery = options.retryEvery ?? 2;
     this.#timeout = options.timeout ?? 5;
     this.#clock = options.clock ?? (() => performance.now() / 1000);
-    this.#tell = telling(options.onChange, "ANOMALYZE_AUTH_KEYS");
+    this.#report = reporting(options.onChange, "ANOMALYZE_AUTH_KEYS");
   }
 
   get state(): JwksState {
@@ -164,7 +164,7 @@ export class JwksKeys implements KeySource {
       const { keys, ignored } = signingKeys(await this.#download());
       this.#keys = keys;
       this.#ignored = ignored;
-      if (this.#failedAt !== undefined) this.#tell(`the signing keys at ${where} are within reach again`);
+      if (this.#failedAt !== undefined) this.#report(`the signing keys at ${where} are within reach again`);
       this.#fetchedAt = this.#clock();
       this.#failedAt = this.#lastError = undefined;
     } catch (error) {
@@ -172,7 +172,7 @@ export class JwksKeys implements KeySource {
       const cause = error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : "";
       this.#lastError = error instanceof Error ? `${error.message}${cause}` : String(error);
       if (this.#failedAt === undefined) {
-        this.#tell(`the signing keys at ${where} are out of reach: ${this.#lastError}`);
+        this.#report(`the signing keys at ${where} are out of reach: ${this.#lastError}`);
       }
       this.#failedAt = this.#clock();
     }

@@ -9,7 +9,7 @@ import { decode, decodeSession, SESSION_TOPIC, UnusableEvent, USER_TOPIC } from 
 import { follow } from "./following.js";
 import type { Authenticated } from "./identity.js";
 import { Revoked } from "./revoked.js";
-import { telling } from "./told.js";
+import { reporting } from "./report.js";
 import type { RevocationCheck } from "./verifier.js";
 
 /** Added to the window, for differing clocks of relay and Clerk and for the verifier's leeway. */
@@ -79,7 +79,7 @@ export class Revocations implements RevocationCheck {
   readonly #staleAfter: number;
   readonly #refuseWhenStale: boolean;
   readonly #groupIdPrefix: string;
-  readonly #tell: (message: string) => void;
+  readonly #report: (message: string) => void;
   readonly #revoked: Revoked;
   readonly #stopping = new AbortController();
   #following: Promise<void> | undefined;
@@ -103,7 +103,7 @@ export class Revocations implements RevocationCheck {
     this.#staleAfter = staleAfter;
     this.#refuseWhenStale = whenStale === "refuse";
     this.#groupIdPrefix = options.groupIdPrefix ?? "anomalyze-auth-revocations-";
-    this.#tell = telling(options.onChange, "ANOMALYZE_AUTH_REVOKED");
+    this.#report = reporting(options.onChange, "ANOMALYZE_AUTH_REVOKED");
     this.#revoked = new Revoked({ keep: this.#kept, most });
   }
 
@@ -190,7 +190,7 @@ export class Revocations implements RevocationCheck {
 
   #known(asOf: number): void {
     if (this.#stopping.signal.aborted) return;
-    if (this.#lastError !== undefined) this.#tell("revocations are known up to now");
+    if (this.#lastError !== undefined) this.#report("revocations are known up to now");
     this.#lastError = undefined;
     this.#knownAsOf = asOf;
     this.#revoked.forget(performance.now() / 1000);
@@ -199,7 +199,7 @@ export class Revocations implements RevocationCheck {
 
   #failed(error: string): void {
     this.#counts.failures += 1;
-    if (this.#lastError === undefined) this.#tell(`revocations cannot be followed: ${error}`);
+    if (this.#lastError === undefined) this.#report(`revocations cannot be followed: ${error}`);
     this.#lastError = error;
   }
 }

@@ -207,8 +207,8 @@ for (const [kind, onChange] of Object.entries({
     assert.deepEqual(
       warned.map((message) => message.replace(/http\S+/, "")),
       [
-        "onChange failed: Error: the log is full; it was told: the signing keys at  are out of reach: unusable answer: status 500",
-        "onChange failed: Error: the log is full; it was told: the signing keys at  are within reach again",
+        "onChange failed: Error: the log is full; the message was: the signing keys at  are out of reach: unusable answer: status 500",
+        "onChange failed: Error: the log is full; the message was: the signing keys at  are within reach again",
       ],
     );
   });
