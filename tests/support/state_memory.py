@@ -118,4 +118,4 @@ class MemoryStateLanes:
         await self.pause()
         if any(self.by_lane.get(held_lane(item)) != writer for item in batch):
             raise FencedError
-        return frozenset(item.id for item in batch if self.newest_versions[item.message.key] == item.message.version)
+        return frozenset(item.id for item in batch if self.newest_versions.get(item.message.key) == item.message.version)

@@ -2,12 +2,17 @@
 
 import asyncio
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import asyncpg
 import pytest
 
+from adapters.kafka.cloudevents import encode
 from adapters.postgres.connection.target import read_target
+from adapters.postgres.engine import create_engine
 from adapters.postgres.notifier import NotificationListener
+from adapters.postgres.state_fill import PostgresStateFill
+from application.errors import StoreUnavailableError
 from application.relay.lanes import LANES
 from devkit.servers.ports import free_port
 from integration.postgres.test_relay_after_failover import staged
@@ -101,3 +106,34 @@ async def test_a_failover_that_lost_commits_and_that_the_pooler_hides_leaves_the
             writer = await stage.publisher.state.writer()
 
     assert (written, set(stage.states()), writers) == ([], {("user_0", 1)}, {writer})
+
+
+async def test_a_fill_puts_no_user_whom_a_failover_that_the_pooler_hides_lost_after_the_user_was_read():
+    with (
+        pair() as both,
+        proxy("127.0.0.1", both.leader.port) as to_standby,
+        proxy("127.0.0.1", both.leader.port) as to_primary,
+        pgbouncer(both.dsn(both.leader).replace(f":{both.leader.port}/", f":{to_primary.port}/")) as pooled,
+    ):
+        async with staged(both, to_standby, f"{pooled}?pgbouncer=true") as stage:
+
+            def encode_after_a_failover(event, traceparent=None):
+                both.leader.kill()
+                with ThreadPoolExecutor() as meanwhile:
+                    meanwhile.submit(asyncio.run, both.promote()).result()
+                to_primary.target = ("127.0.0.1", both.leader.port)
+                return encode(event, traceparent)
+
+            await stage.users.change("user_0")
+            await stage.failover.lose_commits_from_here()
+            await stage.users.change("user_0")
+            engine = create_engine(read_target(f"{pooled}?pgbouncer=true"), application_name="tests")
+            fill = PostgresStateFill(engine, encode_after_a_failover)
+
+            with pytest.raises(StoreUnavailableError):
+                await fill.put(None, 10)
+            await engine.dispose()
+            await stage.users.change("user_0")  # the same version with another content
+            await stage.until_empty()
+
+    assert stage.states()[-1] == ("user_0", 2)
