@@ -15,7 +15,7 @@ from domain.delete_user import delete_user
 from domain.overtake import overtake
 from domain.snapshot import Deletion
 from domain.sync_user import sync_user
-from domain.user import Known, Tombstone, UserId
+from domain.user import Known, Tombstone, User, UserId
 
 PAGE = 1000  # users in one statement
 
@@ -25,7 +25,8 @@ class OvertakeSeen:
     """Publish every user again whose row is behind the topic or differs from it, above the version consumers have seen.
 
     Clerk's current state is applied in the same step. A user who is only in the topic was deleted at Clerk, or the row
-    was lost: Clerk is asked, and must know one of our users before any user is deleted.
+    was lost; one whom consumers saw deleted may have come back. Clerk is asked, and must know one of our users before
+    any user is deleted.
     """
 
     read_seen: ReadSeen
@@ -50,15 +51,17 @@ class OvertakeSeen:
                 if not is_behind(ours.get(user_id), seen[user_id]):
                     continue
                 if not dry_run:
-                    news = await self._news(user_id, ours.get(user_id))
+                    news = await self._news(user_id, ours.get(user_id), seen[user_id])
                     await self.users.change(user_id, partial(overtake, news=news, published=seen[user_id].version))
                 yield user_id
 
-    async def _news(self, user_id: UserId, known: Known) -> Callable[[Known], Decision]:
-        snapshot = None if isinstance(known, Tombstone) else await self.identities.get(user_id)
+    async def _news(self, user_id: UserId, known: Known, seen: Seen) -> Callable[[Known], Decision]:
+        if isinstance(known, Tombstone):
+            return _no_news
+        snapshot = await self.identities.get(user_id)
         if snapshot is not None:
             return partial(sync_user, snapshot=snapshot)
-        if known is not None:
+        if known is not None and "deleted_at" not in seen.user:
             return _no_news  # users whom Clerk no longer has are deleted by `reconcile`, within its limit
         if not self._is_our_instance:
             await require_our_instance(self.directory, self.identities)
@@ -68,14 +71,15 @@ class OvertakeSeen:
 
 def is_behind(known: Known, seen: Seen) -> bool:
     """Tell whether consumers would drop this user's next event, or keep a state that differs from the row."""
-    if known is None or known.version < seen.version:
+    was_deleted = "deleted_at" in seen.user
+    if known is None or known.version < seen.version or (was_deleted and isinstance(known, User)):
         return True
     if known.version > seen.version:
         return False
     ours: Mapping[str, Any] = user_document(known)
     # The fields that both have: another release may have published it, with more of them or fewer.
     differs = any(ours[name] != seen.user[name] for name in ours.keys() & seen.user.keys())
-    return differs or ("deleted_at" in ours) != ("deleted_at" in seen.user)
+    return differs or isinstance(known, Tombstone) != was_deleted
 
 
 def _no_news(known: Known) -> Decision:

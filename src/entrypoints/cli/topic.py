@@ -158,8 +158,8 @@ def repair(*, since: str, dry_run: bool = False) -> None:
     Needs DATABASE_URL, KAFKA_BOOTSTRAP_SERVERS and CLERK_SECRET_KEY. Run `reconcile` first, and this while the relays
     run. It reads the event topic and compares: a user of whom the topic has a later version than the table, or the same
     version with other content, gets Clerk's current state and is published under the next free version, which no
-    consumer drops. A user who is only in the topic, and whom Clerk does not have, is published as deleted. Running
-    it again changes nothing.
+    consumer drops. A user who is only in the topic, or deleted there, and whom Clerk does not have, is published as
+    deleted. Running it again changes nothing.
 
     Exit status: 0 nothing to do, or all is repaired; 1 --dry-run found users; 65 safety stop; 69 out of reach.
 

@@ -128,3 +128,24 @@ async def test_a_user_whom_clerk_has_no_more_is_left_to_reconcile_and_a_tombston
     assert repair.users.rows[A].version == 3
     assert repair.users.rows[B].version == 7
     assert isinstance(repair.users.rows[B], Tombstone)
+
+
+@pytest.mark.parametrize("late_webhooks", range(3))
+async def test_a_deletion_that_was_lost_is_published_again_and_not_the_profile_that_came_back(repair, late_webhooks):
+    await held(repair, A, *(snapshot(A, at=at, first_name=f"{at}") for at in range(1, 2 + late_webhooks)))
+    await held(repair, B, snapshot(B))
+    del repair.clerk.users[A]
+    repair.seen[A] = Seen(2, {"id": A, "version": 2, "deleted_at": "2026-11-23T10:00:00.000Z"})
+
+    assert await repair() == [A]
+    assert repair.users.rows[A] == Tombstone(id=A, version=max(3, late_webhooks + 2), deleted_at=5)
+
+
+async def test_a_lost_deletion_is_not_repeated_when_clerk_knows_none_of_our_users(repair):
+    await held(repair, A, snapshot(A))
+    repair.clerk.users.clear()
+    repair.seen[A] = Seen(2, {"id": A, "version": 2, "deleted_at": "2026-11-23T10:00:00.000Z"})
+
+    with pytest.raises(SafetyStopError):
+        await repair()
+    assert repair.users.rows[A].version == 1
