@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.postgres.failures import connected
 from adapters.postgres.rows import to_milliseconds
 from application.history.ports import DeadEvent, EndedSession, StoredTraces, WaitingEvent
+from application.relay.lanes import LANES
 from domain.user import UserId
 
 # By the names of the values in `application.history.ports`.
@@ -23,6 +24,10 @@ _DEAD = text("""
 _ENDED = text("""
     SELECT session_id AS id, revoked_at, recorded_at FROM revoked_session WHERE user_id = :user_id ORDER BY session_id
 """)
+# Their key is the session's id, and `revoked_session` forgets it after an hour.
+_OF_SESSIONS = "lane >= :lanes AND position(CAST(:mention AS bytea) IN payload) > 0"
+_WAITING_SESSIONS = text(f"SELECT count(*) FROM outbox WHERE {_OF_SESSIONS}")  # noqa: S608  # a condition of ours
+_DEAD_SESSIONS = text(f"SELECT count(*) FROM outbox_dead WHERE {_OF_SESSIONS}")  # noqa: S608  # a condition of ours
 
 
 class PostgresStoredTraces:
@@ -40,10 +45,16 @@ class PostgresStoredTraces:
                 found = (await connection.execute(statement, {"user_id": user_id})).mappings()
                 return [{name: _in_ms(value) for name, value in row.items()} for row in found]
 
+            async def count(statement: TextClause) -> int:
+                asked = {"lanes": LANES, "mention": f'"{user_id}"'.encode()}
+                return int((await connection.execute(statement, asked)).scalar_one())
+
             return StoredTraces(
                 waiting=[WaitingEvent(**row) for row in await rows(_WAITING)],
                 dead=[DeadEvent(**row) for row in await rows(_DEAD)],
                 sessions=[EndedSession(**row) for row in await rows(_ENDED)],
+                waiting_sessions=await count(_WAITING_SESSIONS),
+                dead_sessions=await count(_DEAD_SESSIONS),
             )
 
 

@@ -84,9 +84,10 @@ def places_in_database(row: Known, stored: StoredTraces) -> Iterator[Place]:
             yield Place(name="users", left=0, what="no row")
     waiting = [event for event in stored.waiting if _is_personal(event.payload)]
     why = "a relay publishes it first, and then the topic's retention counts"
-    yield _place("outbox", len(waiting), "event", why=why)
+    yield _place("outbox", len(waiting) + stored.waiting_sessions, "event", why=why)
     dead = [event for event in stored.dead if _is_personal(event.payload)]
-    yield _place("outbox_dead", len(dead), "dead letter", why="auth-service outbox discard ID erases it")
+    erases = "auth-service outbox discard ID erases it"
+    yield _place("outbox_dead", len(dead) + stored.dead_sessions, "dead letter", why=erases)
     ended = [session.recorded_at for session in stored.sessions]
     until = max(ended, default=0) + TOKEN_LIFETIME_MS + CHECK_MS
     yield _place("revoked_session", len(ended), "ended session", until, why="a relay forgets them after an hour")

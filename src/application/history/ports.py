@@ -46,6 +46,8 @@ class StoredTraces:
     waiting: Sequence[WaitingEvent] = ()
     dead: Sequence[DeadEvent] = ()
     sessions: Sequence[EndedSession] = ()
+    waiting_sessions: int = 0  # events of ended sessions that wait for a relay
+    dead_sessions: int = 0  # events of ended sessions that Kafka refused and nobody has discarded
 
 
 class StoredTracesReader(Protocol):

@@ -8,7 +8,7 @@ from adapters.postgres.outbox import PostgresOutbox
 from adapters.postgres.outbox_admin import PostgresOutboxAdmin
 from adapters.postgres.session_store import PostgresSessionStore
 from adapters.postgres.stored_traces import PostgresStoredTraces
-from application.relay.lanes import LANES
+from application.relay.lanes import LANES, session_lane
 from application.relay.messages import RefusedMessage
 from application.sessions.revoke_session import RevokeSession
 from domain.session import RevokedSession, SessionId
@@ -35,8 +35,30 @@ async def test_everything_of_this_user_is_there_and_nothing_of_others(engine, st
     assert [(event.version, event.state_only) for event in found.waiting] == [(2, False)]
     assert [(event.version, event.error, event.discarded_at) for event in found.dead] == [(1, "too large", None)]
     assert [session.id for session in found.sessions] == ["sess_0"]
+    assert (found.waiting_sessions, found.dead_sessions) == (1, 0)
     never = await traces.of_user(UserId("user_never"))
-    assert [*never.waiting, *never.dead, *never.sessions] == []
+    assert [*never.waiting, *never.dead, *never.sessions, never.waiting_sessions, never.dead_sessions] == [0, 0]
+
+
+async def test_events_of_ended_sessions_are_the_users_wherever_they_wait_until_they_are_discarded(engine):
+    outbox, admin, traces = PostgresOutbox(engine), PostgresOutboxAdmin(engine), PostgresStoredTraces(engine)
+    sessions = PostgresSessionStore(engine, encode, lambda _: None)
+    await sessions.start()
+    for number, user in enumerate((USER, USER, UserId(f"{USER}_2"))):
+        await RevokeSession(sessions)(RevokedSession(id=SessionId(f"sess_{number}"), user_id=user, revoked_at=1))
+    await sessions.aclose()
+    waiting = await outbox.oldest([session_lane(lane) for lane in range(LANES)], 10)
+    await outbox.move_to_dead_letters(
+        [RefusedMessage(item, "too large", 2) for item in waiting if item.message.key == "sess_0"]
+    )
+    [letter] = await admin.dead(limit=10)
+
+    kept = await traces.of_user(USER)
+    await admin.discard([letter.id], "nobody needs it")
+    discarded = await traces.of_user(USER)
+
+    assert [(found.waiting_sessions, found.dead_sessions) for found in (kept, discarded)] == [(1, 1), (1, 0)]
+    assert [*kept.waiting, *kept.dead] == []
 
 
 async def test_an_event_that_moves_between_the_tables_meanwhile_is_always_in_one_of_them(engine, store):

@@ -59,14 +59,16 @@ def test_what_the_database_holds_has_no_date_but_ended_sessions():
         waiting=[waiting(CREATED), waiting(DELETED)],
         dead=[dead(UPDATED), dead(CREATED, payload=None)],
         sessions=[ended],
+        waiting_sessions=2,
+        dead_sessions=3,
     )
 
     places = by_name(places_in_database(living, stored))
 
     assert {name: (place.left, place.until) for name, place in places.items()} == {
         "users": (1, None),
-        "outbox": (1, None),
-        "outbox_dead": (1, None),
+        "outbox": (3, None),
+        "outbox_dead": (4, None),
         "revoked_session": (1, NOW + TOKEN_LIFETIME_MS + CHECK_MS),
     }
     assert [name for name, place in places.items() if place.is_due(NOW)] == ["users", "outbox", "outbox_dead"]

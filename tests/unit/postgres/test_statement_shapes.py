@@ -42,6 +42,8 @@ WITHOUT_KEY = {
     "replica.BY_EMAIL_AT_REPLICA": "by email",
     "user_directory.PAGE": "page by page",
     "session_store._FORGET": "by time",
+    "stored_traces._WAITING_SESSIONS": "events of sessions have another key than their user",
+    "stored_traces._DEAD_SESSIONS": "events of sessions have another key than their user",
 }
 """Why every server has to be asked; whoever adds a statement without the key says so here."""
 
