@@ -14,6 +14,7 @@ from application.relay.dead_letters import Repair
 from application.relay.lanes import LANES
 from application.relay.messages import RefusedMessage
 from application.relay.state_topic import fill_lane
+from application.trace import traceparent
 from domain.delete_user import delete_user
 from domain.sync_user import sync_user
 from domain.user import UserId
@@ -36,6 +37,7 @@ def fill(engine):
 @pytest.fixture
 async def add(store):
     async def add(user: str, *, versions: int = 1, deleted: bool = False) -> None:
+        traceparent.set("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
         for at in range(1, versions + 1):
             news = snapshot(UserId(user), at=at, first_name=f"{at}")
             await store.change(news.id, partial(sync_user, snapshot=news))
