@@ -73,7 +73,9 @@ class RelayEventsAndState:
         )
         if isinstance(events, BaseException):
             raise events
-        self._arrived = frozenset((item.id, item.stored_at) for item in settled(batch, events))
+        self._arrived = frozenset(
+            (item.id, item.stored_at) for item in settled(batch, events) if not for_state_only(item)
+        )
         if isinstance(state, FencedError):
             # Claim anew, at once: each relay that takes over lanes fences the one that had them.
             self._claimed = frozenset()

@@ -286,3 +286,16 @@ async def test_a_filled_version_that_was_overtaken_is_dropped():
     await run_round(ALL, 10)
 
     assert (written(run_round), await left(run_round)) == ([], [])
+
+
+async def test_what_waited_for_the_state_topic_alone_goes_to_the_event_topic_once_it_became_an_event():
+    run_round = relay(state={7: "NotEnoughReplicas"})
+    run_round.lanes.newest_versions["user_b"] = 4
+    filled = Pending(id=7, lane=fill_lane(lane_of("user_b")), stored_at=0, message=message("b", 4))
+    run_round.outbox.rows.append(filled)
+
+    await run_round(ALL, 10)
+    run_round.outbox.rows[:] = [evolve(filled, lane=lane_of("user_b"))]  # its dead letter was retried
+    await run_round(ALL, 10)
+
+    assert (delivered(run_round), await left(run_round)) == ([("user_b", 4)], [])
