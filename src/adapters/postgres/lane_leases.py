@@ -6,7 +6,10 @@ from adapters.postgres.asyncpg_execution import Compiled
 from adapters.postgres.failures import fetched
 from application.relay.lane_leases import LEASE_S, LaneShare, LaneTable
 
-# Only the database's clock counts, so clocks of relays may differ.
+# Only the database's clock counts, so clocks of relays may differ. It may go back, also by a failover: a time that lies
+# further ahead than a lease lasts was written before, and is over.
+_LEASED = f"lease_until BETWEEN clock_timestamp() AND clock_timestamp() + interval '{LEASE_S} s'"
+_ALIVE = f"seen_at BETWEEN clock_timestamp() - interval '{LEASE_S} s' AND clock_timestamp()"
 _READ = Compiled(f"""
     WITH seen AS (
         INSERT INTO relay (name, seen_at) VALUES (:me, clock_timestamp())
@@ -14,15 +17,15 @@ _READ = Compiled(f"""
     ), forgotten AS (
         DELETE FROM relay WHERE seen_at < clock_timestamp() - interval '{100 * LEASE_S} s'
     )
-    SELECT lane, CASE WHEN lease_until > clock_timestamp() THEN owner END AS name FROM outbox_lane
+    SELECT lane, CASE WHEN {_LEASED} THEN owner END AS name FROM outbox_lane
     UNION ALL
-    SELECT NULL, name FROM relay WHERE seen_at > clock_timestamp() - interval '{LEASE_S} s'
+    SELECT NULL, name FROM relay WHERE {_ALIVE}
 """)  # noqa: S608  # a number of ours
 _WRITE = Compiled(f"""
     UPDATE outbox_lane
     SET owner = CASE WHEN lane = ANY (:release) THEN NULL ELSE :me END,
         lease_until = clock_timestamp() + interval '{LEASE_S} s'
-    WHERE lane = ANY (:hold) AND (owner = :me OR owner IS NULL OR lease_until < clock_timestamp())
+    WHERE lane = ANY (:hold) AND (owner = :me OR owner IS NULL OR NOT {_LEASED})
        OR lane = ANY (:release) AND owner = :me
     RETURNING lane, owner
 """)  # noqa: S608  # a number of ours

@@ -81,14 +81,17 @@ async def test_three_relays_share_evenly_after_two_renewals(leases):
     assert sorted(owners.count(name) for name in "abc") == [21, 21, 22]
 
 
-async def test_the_lanes_of_a_relay_that_stopped_renewing_become_free(database_url):
+@pytest.mark.parametrize(
+    ("lease_until", "seen_at"), [("- 1 ms", "- 1 hour"), ("+ 1 hour", "+ 1 hour")], ids=["expired", "clock set back"]
+)
+async def test_the_lanes_of_a_relay_that_stopped_renewing_become_free(database_url, lease_until, seen_at):
     engine = create_engine(read_target(database_url), pool_size=1, application_name="tests")
     leases = PostgresLaneLeases(engine)
     await leases.read("dead")
     await leases.write("dead", LaneShare(ALL, NONE))
     connection = await asyncpg.connect(database_url)
-    await connection.execute("UPDATE outbox_lane SET lease_until = now() - interval '1 ms'")
-    await connection.execute("UPDATE relay SET seen_at = now() - interval '1 hour'")
+    await connection.execute(f"UPDATE outbox_lane SET lease_until = now() + interval '{lease_until}'")
+    await connection.execute(f"UPDATE relay SET seen_at = now() + interval '{seen_at}'")
     await connection.close()
 
     table = await leases.read("alive")
