@@ -34,7 +34,8 @@ class UnfinishedRun:
         if options.dry_run:
             return UserCursor()
         self._saved_at = self.run.retry.clock()
-        began_after = progress.began_at - (0 if options.restart else RESUMED_FOR_MS)
+        # Not `began_at` itself: the run before may have been on a machine whose clock is ahead.
+        began_after = progress.began_at + (RESUMED_FOR_MS if options.restart else -RESUMED_FOR_MS)
         left = await self.run.retry(partial(self.checkpoints.take, self.name, began_after=began_after))
         if left is None:
             return UserCursor()
