@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 
 from attrs import define, field
 
-from application.errors import BrokerUnavailableError, StoreUnavailableError
+from application.errors import BrokerUnavailableError
 from application.failure import KAFKA, Cause, Failure
 from application.relay.messages import DeliveryResults, Pending, RefusedMessage
 from application.relay.ports import Outbox, Publisher, StateLanes, StatePublisher
@@ -47,15 +47,6 @@ class RelayEventsAndState:
     _published: Sequence[Pending] = field(default=(), init=False)  # see `RelayEvents`
 
     async def __call__(self, lanes: Sequence[int], limit: int) -> Round:
-        try:
-            return await self._carry(lanes, limit)
-        except StoreUnavailableError:
-            # The next primary may have lost commits: it lacks the last claims, and stores versions again with other
-            # content.
-            self._claimed, self._arrived, self._published = frozenset(), frozenset(), ()
-            raise
-
-    async def _carry(self, lanes: Sequence[int], limit: int) -> Round:
         try:
             writer = await self.state.writer()
             mine = await self._claim(lanes, writer)
