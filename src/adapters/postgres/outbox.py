@@ -1,6 +1,6 @@
 """The outbox as a relay reads it: the oldest of each lane, deleted once published."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
@@ -222,26 +222,21 @@ class PostgresOutbox:
                 await _delete(driver, published, _DELETE_OVERTAKEN)
 
     async def move_to_dead_letters(self, refusals: Collection[RefusedMessage]) -> None:
-        refused = {refusal.pending.id: refusal for refusal in refusals}
         async with connected(self._engine) as connection:
-            for part in _parts([refusal.pending for refusal in refusals], len(refusals)):
-                refused_now = {
-                    "event_ids": [item.message.event_id for item in part],
-                    "errors": [refused[item.id].error for item in part],
-                    "attempts": [refused[item.id].attempts for item in part],
-                }
-                await connection.execute(_MOVE_TO_DEAD_LETTERS, {**_found(part), **refused_now})
+            refused = {
+                **_found([refusal.pending for refusal in refusals]),
+                "event_ids": [refusal.pending.message.event_id for refusal in refusals],
+                "errors": [refusal.error for refusal in refusals],
+                "attempts": [refusal.attempts for refusal in refusals],
+            }
+            await connection.execute(_MOVE_TO_DEAD_LETTERS, refused)
 
 
 async def _delete(driver: Driver, published: Collection[Pending], statement: Compiled = _DELETE) -> None:
-    await statement.run(driver, (_found(part) for part in _parts(published, DELETED_AT_ONCE)))
-
-
-def _parts(items: Collection[Pending], size: int) -> Iterator[Sequence[Pending]]:
-    """Divide them; those of one key, and so of one server, stay together."""
-    ordered = sorted(items, key=lambda each: each.message.key)
-    for start in range(0, len(ordered), size):
-        yield ordered[start : start + size]
+    # Those of one key, and so of one server, are together.
+    ordered = sorted(published, key=lambda item: item.message.key)
+    parts = (ordered[start : start + DELETED_AT_ONCE] for start in range(0, len(ordered), DELETED_AT_ONCE))
+    await statement.run(driver, map(_found, parts))
 
 
 def _found(part: Collection[Pending]) -> dict[str, Any]:
