@@ -118,4 +118,5 @@ class MemoryStateLanes:
         await self.pause()
         if any(self.by_lane.get(held_lane(item)) != writer for item in batch):
             raise FencedError
-        return frozenset(item.id for item in batch if self.newest_versions.get(item.message.key) == item.message.version)
+        newest = self.newest_versions
+        return frozenset(item.id for item in batch if newest.get(item.message.key) == item.message.version)

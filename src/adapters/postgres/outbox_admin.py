@@ -89,7 +89,8 @@ _RETRY = text(f"""
         INSERT INTO outbox ({_COLUMNS}) OVERRIDING SYSTEM VALUE SELECT {_COLUMNS} FROM letter
         -- A row for the state topic alone becomes the event.
         ON CONFLICT (key, version) DO UPDATE
-            SET lane = EXCLUDED.lane, type = EXCLUDED.type, payload = EXCLUDED.payload, traceparent = EXCLUDED.traceparent
+            SET lane = EXCLUDED.lane, type = EXCLUDED.type,
+                payload = EXCLUDED.payload, traceparent = EXCLUDED.traceparent
     )
     SELECT letter.id, coalesce(owner.version > letter.version, false) AS overtaken
     FROM letter LEFT JOIN owner ON owner.id = letter.key

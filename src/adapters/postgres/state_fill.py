@@ -32,7 +32,7 @@ class PostgresStateFill:
         # versions to other content (ADR 0041).
         async with connected(self._engine) as connection:
             rows = (await connection.execute(_PAGE, {"after": after or "", "limit": limit})).mappings()
-            page = [user_from(row) for row in rows]
+            page = [user_from(dict(row)) for row in rows]
             if page:
                 await connection.execute(_PUT, {"events": rows_in_json([self._row(user) for user in page])})
         return [user.id for user in page]
