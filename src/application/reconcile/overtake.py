@@ -6,6 +6,7 @@ from typing import Any
 
 from attrs import define, field
 
+from application.errors import ClerkUnavailableError, UnstorableError
 from application.reconcile.our_instance import require_our_instance
 from application.reconcile.ports import ReadSeen, Seen
 from application.users.ports import ClerkUsers, UserDirectory, UserStore
@@ -41,19 +42,31 @@ class OvertakeSeen:
 
         Raises:
             SafetyStopError: Clerk knows none of our users; no user was deleted.
+            UnstorableError: what Clerk has of a user, who is named, cannot be read or stored; the others were done.
             BrokerUnavailableError, ClerkUnavailableError, StoreUnavailableError: earlier repairs stay.
         """
         seen = await self.read_seen(since_ms)
         everyone = list(seen)
+        refused: UnstorableError | None = None
         for ids in (everyone[start : start + PAGE] for start in range(0, len(everyone), PAGE)):
             ours = await self.directory.get_many(ids)
             for user_id in ids:
                 if not is_behind(ours.get(user_id), seen[user_id]):
                     continue
-                if not dry_run:
-                    news = await self._news(user_id, ours.get(user_id), seen[user_id])
-                    await self.users.change(user_id, partial(overtake, news=news, published=seen[user_id].version))
-                yield user_id
+                try:
+                    if not dry_run:
+                        await self._overtake(user_id, ours.get(user_id), seen[user_id])
+                except (ClerkUnavailableError, UnstorableError) as error:
+                    await self.identities.count()  # raises if it is not about this user alone
+                    refused = refused or UnstorableError(f"{user_id}: {error}")
+                else:
+                    yield user_id
+        if refused:
+            raise refused
+
+    async def _overtake(self, user_id: UserId, known: Known, seen: Seen) -> None:
+        news = await self._news(user_id, known, seen)
+        await self.users.change(user_id, partial(overtake, news=news, published=seen.version))
 
     async def _news(self, user_id: UserId, known: Known, seen: Seen) -> Callable[[Known], Decision]:
         if isinstance(known, Tombstone):

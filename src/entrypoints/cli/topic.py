@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from application.counting import counted
-from application.errors import SafetyStopError
+from application.errors import SafetyStopError, UnstorableError
 from application.relay.fill_state import Filled
 from application.relay.topics import STATE, TopicFacts, differences
 from domain.user import parse_user_id
@@ -161,7 +161,8 @@ def repair(*, since: str, dry_run: bool = False) -> None:
     consumer drops. A user who is only in the topic, or deleted there, and whom Clerk does not have, is published as
     deleted. Running it again changes nothing.
 
-    Exit status: 0 nothing to do, or all is repaired; 1 --dry-run found users; 65 safety stop; 69 out of reach.
+    Exit status: 0 nothing to do, or all is repaired; 1 --dry-run found users; 65 safety stop, or what Clerk has of a
+    user, who is named, cannot be read or stored, and all others are repaired; 69 out of reach.
 
     Args:
         since: Compare what was published since then: a time well before the failover, or before the backup that was
@@ -183,7 +184,7 @@ def repair(*, since: str, dry_run: bool = False) -> None:
     require_secret_key(container.clerk_api())
     try:
         found = run(container, repair_all, acting)
-    except SafetyStopError as error:
+    except (SafetyStopError, UnstorableError) as error:
         fail(str(error), EX_DATAERR)
     done = "would be published again" if dry_run else "published again"
     print(f"{counted(found, 'user')} {done}, above what consumers have seen.")

@@ -79,6 +79,22 @@ async def test_nobody_is_deleted_when_clerk_knows_none_of_our_users(stage, repai
     assert await stage.events() == []
 
 
+async def test_a_user_who_cannot_be_stored_is_named_and_keeps_nobody_else_from_repair(
+    stage, repair, kafka_address, topic
+):
+    for user in ("user_a", "user_b"):
+        await stage.sign_up(user)
+    await publish(stage, kafka_address, topic)
+    await stage.rows("DELETE FROM users")
+    stage.clerk.instance.update("user_a", first_name="\0")
+
+    done = await repair()
+
+    assert (done.returncode, done.stdout) == (EX_DATAERR, "user_b\n"), done.stderr
+    assert done.stderr.startswith("user_a: ")
+    assert await stage.events() == [("user_b", 2, "updated")]
+
+
 async def publish(stage: Stage, kafka: str, topic: str) -> None:
     """Do what a relay does."""
     engine = create_engine(read_target(stage.database_url), pool_size=1, application_name="tests")

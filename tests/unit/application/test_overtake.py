@@ -5,7 +5,8 @@ from functools import partial
 import pytest
 
 from adapters.kafka.cloudevents import encode
-from application.errors import SafetyStopError
+from application.errors import ClerkUnavailableError, SafetyStopError, UnstorableError
+from application.failure import Cause
 from application.reconcile.overtake import OvertakeSeen
 from application.reconcile.ports import Seen
 from application.users.representation import profile_document
@@ -34,8 +35,11 @@ def repair():
         now_ms=lambda: 5,
     )
 
-    async def run(*, dry_run=False):
-        return [user_id async for user_id in overtaking(0, dry_run=dry_run)]
+    async def run(*, dry_run=False, done=None):
+        done = [] if done is None else done
+        async for user_id in overtaking(0, dry_run=dry_run):
+            done.append(user_id)  # also those before a failure
+        return done
 
     run.users, run.clerk, run.seen = users, clerk, seen
     return run
@@ -149,3 +153,47 @@ async def test_a_lost_deletion_is_not_repeated_when_clerk_knows_none_of_our_user
     with pytest.raises(SafetyStopError):
         await repair()
     assert repair.users.rows[A].version == 1
+
+
+@pytest.mark.parametrize("of_clerk", [True, False])
+async def test_a_user_who_cannot_be_read_or_stored_is_named_when_the_others_are_published(
+    repair, of_clerk, monkeypatch
+):
+    for user_id in (A, B):
+        await held(repair, user_id, snapshot(user_id))
+        repair.seen[user_id] = Seen(4, {})
+    failure = ClerkUnavailableError("user: data.emails", Cause.BAD_ANSWER) if of_clerk else UnstorableError("no")
+    method = (MemoryIdentities, "get") if of_clerk else (MemoryUsers, "change")
+    fail_for(A, failure, *method, monkeypatch)
+    done: list[UserId] = []
+
+    with pytest.raises(UnstorableError) as raised:
+        await repair(done=done)
+
+    assert str(raised.value) == f"user_a: {failure}"
+    assert done == [B]
+    assert repair.users.rows[B].version == 5
+
+
+async def test_when_clerk_does_not_answer_at_all_nobody_else_is_tried(repair, monkeypatch):
+    for user_id in (A, B):
+        await held(repair, user_id, snapshot(user_id))
+        repair.seen[user_id] = Seen(4, {})
+    for question in ("get", "count"):
+        fail_for(A, ClerkUnavailableError("it answered 500"), MemoryIdentities, question, monkeypatch)
+
+    with pytest.raises(ClerkUnavailableError):
+        await repair()
+    assert repair.users.rows[B].version == 1
+
+
+def fail_for(user_id, failure, kind, method, monkeypatch):
+    """Let this method fail when it is called about this user, or without one."""
+    ask = getattr(kind, method)
+
+    async def asked(self, *whom):
+        if whom[:1] in ((), (user_id,)):
+            raise failure
+        return await ask(self, *whom)
+
+    monkeypatch.setattr(kind, method, asked)
