@@ -226,9 +226,10 @@ async def test_a_standby_of_another_cluster_is_not_read(shared):
 async def test_a_role_without_rights_is_told_as_such(shared):
     shared.primary.sql("CREATE ROLE stranger LOGIN PASSWORD 'x'")
     [standby] = shared.standbys
-    shared.wait_until_replayed()
     engine = create_engine(read_target(shared.primary.url), pool_size=1, application_name="tests")
     try:
+        await migrate(engine)
+        shared.wait_until_replayed()
         target = read_target(f"postgresql://stranger:x@{standby.address}/postgres")
         [failure] = (await examine_replicas(target, engine)).values()
     finally:
