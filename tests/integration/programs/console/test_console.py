@@ -236,6 +236,8 @@ def test_whatever_is_copied_does_the_same(stage, show, program):
 
 
 PROMISED_MS = 300
+WEBHOOKS = 40
+P95 = WEBHOOKS * 95 // 100 - 1
 ROOM = 5
 """Tests run beside each other, on machines with few cores; `auth-service dev` mostly has one to itself."""
 
@@ -250,19 +252,19 @@ def test_a_webhook_is_soon_on_the_page(stage, show):
             node.matches?.('.row') && window.seen.push([age(node), Number(node.dataset.took)])));
         new MutationObserver(look).observe(document.querySelector('.rows'), {childList: true});
     })()""")
-    for _ in range(100):
+    for _ in range(WEBHOOKS):
         stage.sign_up()
         time.sleep(0.05)
-    tab.wait_for("window.seen.length >= 100")
+    tab.wait_for(f"window.seen.length >= {WEBHOOKS}")
     seen = tab.run("window.seen")
     since_sent, since_answer = sorted(age for age, _ in seen), sorted(age - took for age, took in seen)
     for what, times in (("sent", since_sent), ("answered", since_answer)):
-        median, p95 = statistics.median(times), times[94]
+        median, p95 = statistics.median(times), times[P95]
         sys.stderr.write(
             f" [from {what} to the page: median {median:.0f} ms, p95 {p95:.0f} ms, most {times[-1]:.0f} ms] "
         )
 
-    assert since_sent[94] <= PROMISED_MS * ROOM
+    assert since_sent[P95] <= PROMISED_MS * ROOM
 
 
 def test_news_disturb_neither_focus_nor_selection_nor_what_is_there(stage, show):

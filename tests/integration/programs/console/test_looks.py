@@ -77,16 +77,18 @@ def test_axe_would_find_something(visit):
     assert [name for name, _ in tab.run(AXE)] == ["label"]
 
 
-@pytest.mark.parametrize("width", [390, 768, 1280, 1600])
-def test_nothing_is_wider_than_the_screen(visit, width):
-    for place in PLACES:
-        tab = visit(place, width=width)
+@pytest.mark.parametrize("place", PLACES)
+def test_nothing_is_wider_than_the_screen(visit, place):
+    tab = visit(place)
+    for width in (390, 768, 1280, 1600):
+        tab.look(width=width)
         beyond = tab.run(
             "[...document.querySelectorAll('body *')]"
             f".filter((one) => one.getBoundingClientRect().right > {width} + 0.5 && !one.closest('pre, .hidden'))"
             ".map((one) => one.className || one.tagName)"
         )
-        assert beyond == [], place
+        assert tab.run("innerWidth") == width
+        assert beyond == [], width
         assert tab.run("document.documentElement.scrollWidth") <= width
 
 
