@@ -44,9 +44,11 @@ def served(clerk_stand_in, database_url):
 
 @pytest.mark.parametrize("caller", ["user_ada", "billing"])
 def test_generated_requests_get_documented_answers(served, tmp_path, caller):
+    """A service's key opens `/v1/users` alone, so that the other paths would be asked the same twice."""
     credentials = {"user_ada": token("user_ada", exp=4_000_000_000), "billing": KEY}[caller]
+    only = {"user_ada": [], "billing": ["--include-path-regex=^/v1/users"]}[caller]
     command = [
-        *(SCHEMATHESIS, "--config-file", HERE / "schemathesis.toml", "run", f"{served.url}/schema/openapi.json"),
+        *(SCHEMATHESIS, "--config-file", HERE / "schemathesis.toml", "run", f"{served.url}/schema/openapi.json", *only),
         *("--header", f"Authorization: Bearer {credentials}", "--seed=1", "--max-examples=30", "--no-color"),
     ]
     tested = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
