@@ -219,17 +219,16 @@ def without_fastapi(tmp_path) -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
 
 
-@pytest.mark.parametrize("more", [{}, {"OTEL_SDK_DISABLED": "true"}, {"OTEL_TRACES_EXPORTER": "none"}])
 async def test_no_process_imports_opentelemetry_unless_it_is_asked_for(
-    running_serve, start_relay, database_url, without_fastapi, more
+    running_serve, start_relay, database_url, without_fastapi
 ):
-    endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"} if more else {}
+    """The other ways not to ask for it are in tests/unit/tracing/test_switch.py."""
     off = {
         **without_fastapi,
-        "PYTHONPROFILEIMPORTTIME": "1",
-        **endpoint,
-        **more,
-    }  # each import is a line on standard error
+        "PYTHONPROFILEIMPORTTIME": "1",  # each import is a line on standard error
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
+        "OTEL_SDK_DISABLED": "true",
+    }
     served, url = running_serve(**off)
     relay = start_relay(**off)
     await deliver(url, created())

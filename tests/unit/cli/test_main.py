@@ -155,11 +155,10 @@ def in_shell(folder, command, variables):
 @pytest.mark.parametrize(
     ("errors", "command", "variables", "status"),
     [
-        ("2>&-", "users get nope", {}, 2),
-        ("2>/dev/full", "users get nope", {}, 2),
-        ("2</dev/null", "users get nope", {}, 2),
-        ("2>&1 | :", "users get nope", {}, 2),
-        ("2>/dev/full", "migrat", {}, 2),
+        ("2>&-", "service-key nope", {}, 2),
+        ("2>/dev/full", "service-key nope", {}, 2),
+        ("2</dev/null", "service-key nope", {}, 2),
+        ("2>&1 | :", "service-key nope", {}, 2),
         ("2>/dev/full", "migrate", WRONG, 78),
         ("2>/dev/full", "users ban user_a user_b --yes", {**OUT_OF_REACH, "CLERK_SECRET_KEY": "sk_test_a"}, 69),
         ("2>&1 | :", "events tail", OUT_OF_REACH, 69),
