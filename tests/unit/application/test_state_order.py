@@ -55,7 +55,7 @@ class Frozen:
             self.task = asyncio.ensure_future(self.run_round(self.lanes, LIMIT))
         elif self.waiting:
             self.waiting.popleft().set_result(None)
-        for _ in range(10):
+        for _ in range(4):  # with 3, each story ends as with more
             await asyncio.sleep(0)
 
 
