@@ -3,6 +3,7 @@
 import gzip
 import json
 import socket
+import zlib
 from http.server import BaseHTTPRequestHandler
 
 import pytest
@@ -98,6 +99,11 @@ def no_http(request: BaseHTTPRequestHandler) -> None:
     request.wfile.write(b"SSH-2.0-OpenSSH_9.6\r\n")
 
 
+def bomb() -> bytes:
+    packer = zlib.compressobj(wbits=31, strategy=zlib.Z_RLE)  # as small as without, in a third of the time
+    return packer.compress(b" " * 50_000_000) + packer.flush()
+
+
 KEY_SET = json.dumps({"keys": [jwk()]}).encode()
 BAD_ANSWERS = {
     "an error": body(KEY_SET, status=500),
@@ -116,7 +122,7 @@ BAD_ANSWERS = {
     "nested too deep": body(b'{"keys": ' + b"[" * 100_000),
     "too large": body(KEY_SET[:-1] + b" " * 300_000 + b"}"),
     "packed": body(gzip.compress(KEY_SET), Content_Encoding="gzip"),
-    "a packed bomb": body(gzip.compress(b" " * 50_000_000), Content_Encoding="gzip"),
+    "a packed bomb": body(bomb(), Content_Encoding="gzip"),
     "two keys with one kid": body(json.dumps({"keys": [jwk(), jwk("stranger")]}).encode()),
     "cut off": cut_off,
     "no HTTP": no_http,

@@ -76,7 +76,7 @@ def test_a_key_is_read_in_every_form_it_survives_an_environment_variable_in(text
 
 @each_row(
     ("text", "message"),
-    [
+    lambda: [
         ("", "empty"),
         ("  \n", "empty"),
         ('""', "empty"),

@@ -184,7 +184,7 @@ def test_what_one_caller_does_to_nested_claims_is_not_seen_by_the_next():
     assert verifies.verify_now(token).claims["meta"] == {"plan": "free"}
 
 
-@each_row("case", [case for case in cases() if case.expected != "accepted"], ids=lambda case: case.name)
+@each_row("case", lambda: [case for case in cases() if case.expected != "accepted"], ids=lambda case: case.name)
 def test_no_bad_token_gets_in_behind_good_ones_or_the_second_time(case: Case):
     verifies = verifier()
     verifies.verify_now(signed())

@@ -8,8 +8,6 @@ from sdktest.rows import each_row
 from sdktest.table import ACCEPTED, Case, cases
 from sdktest.tokens import ISSUER, KID, NOW, PARTY, claims, jwk, pem, signed
 
-CASES = cases()
-
 
 def verifier(keys: KeySource, **changes) -> SessionVerifier:
     settings = {"issuer": ISSUER, "authorized_parties": [PARTY], "now": lambda: float(NOW), **changes}
@@ -30,19 +28,19 @@ def with_pem() -> SessionVerifier:
 
 
 def test_the_table_is_large_and_names_every_reason_but_the_one_for_an_audience():
-    reasons = {case.expected for case in CASES} | {case.with_jwks for case in CASES}
+    reasons = {case.expected for case in cases()} | {case.with_jwks for case in cases()}
 
-    assert len(CASES) >= 80
+    assert len(cases()) >= 80
     revoked = {Reason.SESSION_REVOKED, Reason.USER_DELETED, Reason.USER_BANNED}  # no token says so
     assert set(Reason) - reasons == {Reason.AUDIENCE_MISMATCH} | revoked
 
 
-@each_row("case", CASES, ids=lambda case: case.name)
+@each_row("case", cases, ids=lambda case: case.name)
 def test_each_token_of_the_table_gets_its_verdict_with_a_pem_key(case: Case, with_pem: SessionVerifier):
     assert outcome(case.token, with_pem) == case.expected
 
 
-@each_row("case", CASES, ids=lambda case: case.name)
+@each_row("case", cases, ids=lambda case: case.name)
 async def test_each_token_of_the_table_gets_its_verdict_with_a_key_set(case: Case, jwks_server):
     jwks_server.answer_keys(jwk(), jwk("another", kid="ins_rotated"))
     keys = JwksKeys(jwks_server.url)
@@ -57,7 +55,7 @@ async def test_each_token_of_the_table_gets_its_verdict_with_a_key_set(case: Cas
     assert verdict == (case.with_jwks or case.expected)
 
 
-@each_row("case", [case for case in CASES if case.expected != ACCEPTED], ids=lambda case: case.name)
+@each_row("case", lambda: [case for case in cases() if case.expected != ACCEPTED], ids=lambda case: case.name)
 def test_a_rejection_says_nothing_of_the_token_and_fits_a_header(case: Case, with_pem: SessionVerifier):
     with pytest.raises(TokenRejected) as caught:
         with_pem.verify_now(case.token)

@@ -22,7 +22,7 @@ def each_row(names: str | Sequence[str], rows: Rows | Callable[[], Rows], ids: o
     def decorate(test: Callable[..., Any]) -> Callable[..., Any]:
         signature = inspect.signature(test)
         others = [parameter for parameter in signature.parameters.values() if parameter.name not in names]
-        listed = None if inspect.isfunction(rows) else list(cast("Rows", rows))
+        listed = list(rows) if isinstance(rows, Iterable) else None  # a class of an Enum can be called too
         failed = (Exception, pytest.fail.Exception)
 
         def table() -> list[tuple[str, dict[str, Any]]]:
