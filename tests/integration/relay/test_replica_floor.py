@@ -65,10 +65,10 @@ async def ask_for_what_was_read(url: str, standby: Node, kafka: str, topic: str,
             message = await asyncio.wait_for(consumer.getone(), 30)
             user = json.loads(message.value)["user"]
             service = {"authorization": f"Bearer {KEY}"}
-            asked = [  # by two consumers
+            asked = [  # by four consumers
                 (f"/v1/me?min_version={user['version']}", bearer(user["id"])),
                 (f"/v1/users/{user['id']}?min_version={user['version']}", service),
-            ] * 2
+            ] * 4
             answers = await asyncio.gather(*(client.get(path, headers=headers) for path, headers in asked))
             done += len(answers)
             older += [
