@@ -6,6 +6,7 @@ import os
 import signal
 import ssl
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -30,6 +31,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.enviro
 
 def pytest_configure(config: pytest.Config) -> None:
     """Choose the servers once, for all workers of a run, which share them."""
+    servers.new_data = partial(shared_servers.address, config, "new data")
     if hasattr(config, "workerinput"):
         return
     if servers.kind() != "given":

@@ -16,8 +16,8 @@ import psutil
 from attrs import define
 
 from devkit.servers import postgres as embedded
-from devkit.servers.postgres import EmbeddedPostgres, start_postgres
-from support.servers import memory
+from devkit.servers.postgres import EmbeddedPostgres
+from support.servers import memory, start_embedded_postgres
 
 SETTINGS = {"max_connections": "200", "log_min_messages": "warning"}
 REPLICATED_S = 60.0
@@ -123,7 +123,7 @@ def pair() -> Iterator[Pair]:
     with tempfile.TemporaryDirectory(prefix="test-pair-", dir=memory() or None) as folder:
         try:
             for name in ("a", "b"):
-                servers.append(start_postgres(Path(folder) / name, settings=SETTINGS))  # noqa: PERF401  # stop what has started
+                servers.append(start_embedded_postgres(Path(folder) / name, SETTINGS))  # noqa: PERF401  # stop what has started
             yield Pair(servers)
         finally:
             for server in servers:

@@ -10,7 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from devkit.servers.postgres import EmbeddedPostgres
 
 POSTGRES_IMAGE = os.environ.get("TEST_POSTGRES_IMAGE", "postgres:17")
 KAFKA_IMAGE = os.environ.get("TEST_KAFKA_IMAGE", "apache/kafka:4.3.1")
@@ -78,6 +81,22 @@ def memory() -> str:
     return _MEMORY if free.f_bavail * free.f_frsize >= _ROOM else ""
 
 
+new_data: Callable[[], str] | None = None
+"""Tells where the run has the data of a new PostgreSQL, which runs nowhere (`shared_servers`)."""
+
+
+def start_embedded_postgres(data_dir: Path, settings: Mapping[str, str]) -> "EmbeddedPostgres":
+    """Start one in a new folder, on a copy of the run's new data: initdb takes ten times the CPU of that.
+
+    All copies have one password, and one system identifier: to the service they are one database.
+    """
+    from devkit.servers.postgres import start_postgres  # noqa: PLC0415
+
+    if new_data is not None:
+        subprocess.run(["cp", "--archive", new_data(), data_dir], check=True)
+    return start_postgres(data_dir, settings=settings)
+
+
 @contextmanager
 def postgres(*, tmpfs: Mapping[str, str] | None = None, in_memory: bool = False, **settings: str) -> Iterator[Server]:
     """Run a PostgreSQL of its own, which a test may crash; `tmpfs` are small disks in its container.
@@ -100,10 +119,8 @@ def postgres(*, tmpfs: Mapping[str, str] | None = None, in_memory: bool = False,
             server.address = f"postgresql://postgres:{PASSWORD}@{server.address}/postgres"
             yield server
     else:
-        from devkit.servers.postgres import start_postgres  # noqa: PLC0415
-
         with tempfile.TemporaryDirectory(prefix="test-postgres-", dir=memory() or None) as folder:
-            embedded = start_postgres(Path(folder) / "data", settings=settings)
+            embedded = start_embedded_postgres(Path(folder) / "data", settings)
             try:
                 yield _Embedded(embedded, embedded.dsn)
             finally:

@@ -4,14 +4,17 @@ The process that hands the tests out starts each server when the first test need
 """
 
 import contextlib
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from multiprocessing.connection import Client, Connection, Listener
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
+from attrs import frozen
 
 from support import servers
 
@@ -27,12 +30,35 @@ def _kafka() -> Iterator[servers.Server]:
         yield running
 
 
-_STARTS: dict[str, Callable[[], AbstractContextManager[servers.Server]]] = {
+class Shared(Protocol):
+    @property
+    def address(self) -> str: ...
+
+
+@frozen
+class _Folder:
+    address: str
+
+
+@contextmanager
+def _new_data() -> Iterator[_Folder]:
+    """Have PostgreSQL set up its data, of which those that a test starts get copies."""
+    from devkit.servers.postgres import start_postgres  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix="test-postgres-", dir=servers.memory() or None) as folder:
+        data = Path(folder) / "data"
+        start_postgres(data).stop()
+        (data / "server.log").unlink()
+        yield _Folder(str(data))
+
+
+_STARTS: dict[str, Callable[[], AbstractContextManager[Shared]]] = {
     # Databases and topics come and go with each test, and each would wait for the disk, where a copy of 300 files took
     # ten times the CPU of one in memory; no test crashes this machine, or these servers. Tables are small: an ANALYZE
     # beside a test that counts what is written would change the count, as images of pages would.
     "postgres": partial(servers.postgres, in_memory=True, fsync="off", full_page_writes="off", autovacuum_naptime="1d"),
     "kafka": _kafka,
+    "new data": _new_data,
 }
 
 NAME = "shared-servers"

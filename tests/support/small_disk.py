@@ -32,10 +32,8 @@ def small_disk() -> Iterator[SmallDisk]:
         with servers.postgres(tmpfs={_IN_CONTAINER: options}) as server:
             yield SmallDisk(server.address, _IN_CONTAINER)
         return
-    from devkit.servers.postgres import start_postgres  # noqa: PLC0415
-
     with tempfile.TemporaryDirectory(prefix="test-postgres-", dir=servers.memory() or None) as folder:
-        embedded = start_postgres(Path(folder) / "data", settings=servers.POSTGRES_SETTINGS)
+        embedded = servers.start_embedded_postgres(Path(folder) / "data", servers.POSTGRES_SETTINGS)
         uid = (Path(folder) / "data" / "cluster").stat().st_uid
         mount = Path(tempfile.mkdtemp(prefix="test-small-disk-"))
         options = f"size={SIZE},uid={uid},mode=0700"
