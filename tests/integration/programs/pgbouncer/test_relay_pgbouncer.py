@@ -3,6 +3,7 @@
 import asyncio
 import random
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
@@ -87,55 +88,59 @@ async def test_nobody_listens_through_a_transaction_pooler(database_url):
     assert set(woken) == {"direct"}
 
 
-async def test_a_failover_that_lost_commits_and_that_the_pooler_hides_leaves_the_state_topic_right():
+@asynccontextmanager
+async def staged_behind_a_pooler():
+    """A stage of which the relay reaches the primary through a pooler, that pooler's URL, and what fails over."""
     with (
         pair() as both,
         proxy("127.0.0.1", both.leader.port) as to_standby,
         proxy("127.0.0.1", both.leader.port) as to_primary,
         pgbouncer(both.dsn(both.leader).replace(f":{both.leader.port}/", f":{to_primary.port}/")) as pooled,
     ):
-        async with staged(both, to_standby, f"{pooled}?pgbouncer=true") as stage:
-            await stage.users.change("user_0")
-            await stage.failover.lose_commits_from_here()
-            await stage.users.change("user_0")
-            await stage.run_round(range(LANES), 1)  # claims the lanes, and version 1 was overtaken: both are lost
-            written = list(stage.states())
+
+        async def fail_over():
             both.leader.kill()
             await both.promote()
             to_primary.target = ("127.0.0.1", both.leader.port)
-            await stage.until_empty()  # nothing is raised
-            writers = await stage.run_round.lanes.writers(range(LANES), but="the next one")
-            writer = await stage.publisher.state.writer()
+
+        url = f"{pooled}?pgbouncer=true"
+        async with staged(both, to_standby, url) as stage:
+            yield stage, url, fail_over
+
+
+async def test_a_failover_that_lost_commits_and_that_the_pooler_hides_leaves_the_state_topic_right():
+    async with staged_behind_a_pooler() as (stage, _, fail_over):
+        await stage.users.change("user_0")
+        await stage.failover.lose_commits_from_here()
+        await stage.users.change("user_0")
+        await stage.run_round(range(LANES), 1)  # claims the lanes, and version 1 was overtaken: both are lost
+        written = list(stage.states())
+        await fail_over()
+        await stage.until_empty()  # nothing is raised
+        writers = await stage.run_round.lanes.writers(range(LANES), but="the next one")
+        writer = await stage.publisher.state.writer()
 
     assert (written, set(stage.states()), writers) == ([], {("user_0", 1)}, {writer})
 
 
 async def test_a_fill_puts_no_user_whom_a_failover_that_the_pooler_hides_lost_after_the_user_was_read():
-    with (
-        pair() as both,
-        proxy("127.0.0.1", both.leader.port) as to_standby,
-        proxy("127.0.0.1", both.leader.port) as to_primary,
-        pgbouncer(both.dsn(both.leader).replace(f":{both.leader.port}/", f":{to_primary.port}/")) as pooled,
-    ):
-        async with staged(both, to_standby, f"{pooled}?pgbouncer=true") as stage:
+    async with staged_behind_a_pooler() as (stage, url, fail_over):
 
-            def encode_after_a_failover(event, traceparent=None):
-                both.leader.kill()
-                with ThreadPoolExecutor() as meanwhile:
-                    meanwhile.submit(asyncio.run, both.promote()).result()
-                to_primary.target = ("127.0.0.1", both.leader.port)
-                return encode(event, traceparent)
+        def encode_after_a_failover(event, traceparent=None):
+            with ThreadPoolExecutor() as meanwhile:
+                meanwhile.submit(asyncio.run, fail_over()).result()
+            return encode(event, traceparent)
 
-            await stage.users.change("user_0")
-            await stage.failover.lose_commits_from_here()
-            await stage.users.change("user_0")
-            engine = create_engine(read_target(f"{pooled}?pgbouncer=true"), application_name="tests")
-            fill = PostgresStateFill(engine, encode_after_a_failover)
+        await stage.users.change("user_0")
+        await stage.failover.lose_commits_from_here()
+        await stage.users.change("user_0")
+        engine = create_engine(read_target(url), application_name="tests")
+        fill = PostgresStateFill(engine, encode_after_a_failover)
 
-            with pytest.raises(StoreUnavailableError):
-                await fill.put(None, 10)
-            await engine.dispose()
-            await stage.users.change("user_0")  # the same version with another content
-            await stage.until_empty()
+        with pytest.raises(StoreUnavailableError):
+            await fill.put(None, 10)
+        await engine.dispose()
+        await stage.users.change("user_0")  # the same version with another content
+        await stage.until_empty()
 
     assert stage.states()[-1] == ("user_0", 2)
