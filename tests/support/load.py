@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
@@ -41,9 +40,10 @@ class Load:
     url: str
     secret: str = SECRET
     keep_alive: bool = True
-    statuses: Counter[int] = field(factory=Counter, init=False)
     acknowledged: list[str] = field(factory=list, init=False)
     """Users whose webhook was answered with 200."""
+    not_acknowledged: list[str] = field(factory=list, init=False)
+    """The other answers: status and body."""
     refused: int = field(default=0, init=False)
     """Connections that were not had: no request was sent, so none was lost."""
     cut: list[str] = field(factory=list, init=False)
@@ -62,10 +62,13 @@ class Load:
 
     async def answers(self, more: int) -> None:
         """Wait for so many more answers."""
-        wanted = self.statuses.total() + more
+        wanted = self._answered() + more
         async with asyncio.timeout(60):
-            while self.statuses.total() < wanted:
+            while self._answered() < wanted:
                 await asyncio.sleep(0.01)
+
+    def _answered(self) -> int:
+        return len(self.acknowledged) + len(self.not_acknowledged)
 
     async def _client(self) -> None:
         parts = urlsplit(self.url)
@@ -100,9 +103,10 @@ class Load:
         await writer.drain()
         first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower().split("\r\n")
         fields = dict(line.split(": ", 1) for line in lines if line)
-        await reader.readexactly(int(fields["content-length"]))
+        content = await reader.readexactly(int(fields["content-length"]))
         status = int(first.split(" ")[1])
-        self.statuses[status] += 1
         if status == 200:
             self.acknowledged.append(user)
+        else:
+            self.not_acknowledged.append(f"{status}: {content.decode()}")
         return self.keep_alive and fields.get("connection") != "close"
